@@ -1,0 +1,45 @@
+"""Where the hub is and how to speak to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+URL_VARIABLE = "SERVICE_INTEGRATION_URL"
+KEY_VARIABLE = "SERVICE_INTEGRATION_API_KEY"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The API key does not appear in `repr`."""
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    timeout: float
+
+
+def configuration(
+    *,
+    base_url: str | None,
+    api_key: str | None,
+    timeout: float,
+    environ: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """What was given, else what the environment says. Raises: ValueError."""
+    url = (base_url or environ.get(URL_VARIABLE, "")).rstrip("/")
+    key = api_key or environ.get(KEY_VARIABLE) or None
+    if not url:
+        raise ValueError(
+            f"Give a base_url such as http://localhost:8090/api, or set {URL_VARIABLE}."
+        )
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"base_url must look like http://localhost:8090/api, not {url!r}.")
+    if timeout <= 0:
+        raise ValueError("timeout is a number of seconds greater than 0.")
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("api_key holds characters that no API key has.")
+    return Configuration(url, key, timeout)

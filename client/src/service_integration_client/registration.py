@@ -1,0 +1,225 @@
+"""Keeps a service known to the hub: registers it, sends heartbeats, signs it off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from service_integration_client import exceptions as errors
+from service_integration_client.configuration import configuration
+from service_integration_client.hub import (
+    AwaitingHub,
+    BlockingHub,
+    Edge,
+    Hub,
+    Sleep,
+    Transport,
+    run_blocking,
+)
+from service_integration_client.operations import services
+from service_integration_client.requests import JsonObject
+from service_integration_client.retries import NEVER
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TTL_SECONDS = 90
+BEATS_PER_TTL = 3
+JITTER = 0.1
+FIRST_BACKOFF_SECONDS = 1.0
+CALL_TIMEOUT_SECONDS = 10.0
+
+_PERMANENT = (
+    errors.ValidationError,
+    errors.AuthenticationError,
+    errors.PermissionDeniedError,
+    errors.ConflictError,
+)
+
+
+class ServiceRegistration:
+    """A context manager, plain or async: inside it the hub knows the service.
+
+    On entering it registers once. A hub that cannot be reached does not stop the service from
+    starting: the registration goes on trying, with growing pauses of up to one interval. What
+    will not mend by itself (a wrong key, an invalid field) is raised. Inside, it sends a heartbeat
+    every `heartbeat_interval` seconds (a third of `ttl_seconds` when not given), a tenth more or
+    less by chance; when the hub answers that it does not know the service, it registers again. On
+    leaving it sets the service's instance OFFLINE. ``with`` beats from a thread, ``async with``
+    from a task.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        type: str | None = None,
+        description: str | None = None,
+        health_url: str | None = None,
+        version: str | None = None,
+        actions: list[JsonObject] | None = None,
+        metadata: JsonObject | None = None,
+        tags: list[str] | None = None,
+        weight: int | None = None,
+        zone: str | None = None,
+        ttl_seconds: int = DEFAULT_TTL_SECONDS,
+        heartbeat_interval: float | None = None,
+        timeout: float = CALL_TIMEOUT_SECONDS,
+        transport: Transport | None = None,
+        sleep: Sleep | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`sleep` answers after so many seconds; `chance` answers 0 to 1. Raises: ValueError."""
+        if ttl_seconds <= 0 or (heartbeat_interval is not None and heartbeat_interval <= 0):
+            raise ValueError("ttl_seconds and heartbeat_interval are greater than 0.")
+        self.name = name
+        self.url = url
+        self.interval = heartbeat_interval or ttl_seconds / BEATS_PER_TTL
+        self.service: JsonObject | None = None
+        self._fields: dict[str, Any] = {
+            "type": type,
+            "description": description,
+            "health_url": health_url,
+            "version": version,
+            "actions": actions,
+            "metadata": metadata,
+            "tags": tags,
+            "weight": weight,
+            "zone": zone,
+            "ttl_seconds": ttl_seconds,
+        }
+        self._configuration = configuration(base_url=base_url, api_key=api_key, timeout=timeout)
+        self._edge = Edge(transport=transport, sleep=sleep)
+        self._chance = chance
+        self._blocking: BlockingHub | None = None
+        self._awaiting: AwaitingHub | None = None
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._leaving = threading.Event()
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the hub knew the service when last spoken to."""
+        return self.service is not None
+
+    def __enter__(self) -> Self:
+        self._leaving.clear()
+        self._blocking = BlockingHub(self._configuration, edge=self._edge_of_thread(), policy=NEVER)
+        run_blocking(self._enter(self._blocking))
+        self._thread = threading.Thread(
+            target=self._beat_in_thread, name=f"heartbeat of {self.name}", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leaving.set()
+        if self._thread is not None:
+            self._thread.join(self._configuration.timeout * 2)
+        if self._blocking is not None:
+            run_blocking(self._leave(self._blocking))
+            self._blocking.close()
+
+    async def __aenter__(self) -> Self:
+        self._awaiting = AwaitingHub(self._configuration, edge=self._edge, policy=NEVER)
+        await self._enter(self._awaiting)
+        self._task = asyncio.create_task(self._beat(self._awaiting))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._awaiting is not None:
+            await self._leave(self._awaiting)
+            await self._awaiting.aclose()
+
+    async def _enter(self, hub: Hub) -> None:
+        try:
+            await self._register(hub)
+        except _PERMANENT:
+            raise
+        except errors.ServiceIntegrationError as error:
+            logger.warning("%s is not registered yet: %s", self.name, error)
+
+    async def _register(self, hub: Hub) -> None:
+        self.service = await services.register_service(hub, self.name, url=self.url, **self._fields)
+        logger.info("%s is registered at %s", self.name, self.url)
+
+    async def _beat(self, hub: Hub) -> None:
+        """Beat for ever; ends by being cancelled, or by the event that leaving sets."""
+        failures = 0
+        while not self._leaving.is_set():
+            await hub.sleep(self._pause(failures))
+            if self._leaving.is_set():
+                return
+            try:
+                await self._beat_once(hub)
+            except errors.ServiceIntegrationError as error:
+                failures += 1
+                logger.warning("no heartbeat of %s: %s", self.name, error)
+            else:
+                failures = 0
+
+    async def _beat_once(self, hub: Hub) -> None:
+        if self.service is None:
+            await self._register(hub)
+            return
+        try:
+            await services.heartbeat(hub, self._known_as(), url=self.url)
+        except errors.ResourceNotFoundError:
+            self.service = None
+            logger.info("the hub does not know %s any more", self.name)
+            await self._register(hub)
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next beat: one interval, less after a failure, growing with more."""
+        if self.service is None:
+            failures = max(failures, 1)
+        seconds = self.interval
+        if failures:
+            seconds = min(FIRST_BACKOFF_SECONDS * 2 ** min(failures - 1, 16), self.interval)
+        return seconds * (1 + JITTER * (2 * self._chance() - 1))
+
+    async def _leave(self, hub: Hub) -> None:
+        if self.service is None:
+            return
+        try:
+            await services.heartbeat(hub, self._known_as(), url=self.url, status="OFFLINE")
+        except errors.ServiceIntegrationError as error:
+            logger.warning("%s could not be signed off: %s", self.name, error)
+        self.service = None
+
+    def _known_as(self) -> str:
+        return str((self.service or {}).get("id") or self.name)
+
+    def _beat_in_thread(self) -> None:
+        if self._blocking is not None:
+            run_blocking(self._beat(self._blocking))
+
+    def _edge_of_thread(self) -> Edge:
+        """Waiting in the thread ends at once when the registration is left."""
+
+        def wait(seconds: float) -> None:
+            self._leaving.wait(seconds)
+
+        return Edge(transport=self._edge.transport, sleep=self._edge.sleep or wait)

@@ -1,0 +1,82 @@
+"""One request to the hub, as the operations describe it: no I/O here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from service_integration_client import retries
+from service_integration_client.retries import RetryPolicy
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to send, how to retry it, and what it is about when the answer is an error."""
+
+    method: str
+    path: str
+    policy: RetryPolicy
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: JsonObject | None = None
+    idempotency_key: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    wait_seconds: float = 0.0
+
+
+def read(path: str, /, *, about: tuple[str, str] | None = None, **query: Any) -> Request:
+    """GET; a query value of None is not sent."""
+    return Request("GET", path, retries.READ, query=_given(query), **_about(about))
+
+
+def create(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:
+    return _write("POST", path, retries.CREATE, body=body, about=about)
+
+
+def update(
+    path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None, method: str = "PATCH"
+) -> Request:
+    return _write(method, path, retries.UPDATE, body=body, about=about)
+
+
+def delete(path: str, /, *, about: tuple[str, str]) -> Request:
+    return _write("DELETE", path, retries.DELETE, about=about)
+
+
+def _write(
+    method: str,
+    path: str,
+    policy: RetryPolicy,
+    *,
+    body: JsonObject | None = None,
+    about: tuple[str, str] | None = None,
+) -> Request:
+    key = uuid.uuid4().hex
+    given = None if body is None else _given(body)
+    return Request(method, path, policy, body=given, idempotency_key=key, **_about(about))
+
+
+def _about(about: tuple[str, str] | None) -> dict[str, Any]:
+    if about is None:
+        return {}
+    return {"resource_type": about[0], "resource_id": str(about[1])}
+
+
+def _given(values: Mapping[str, Any]) -> JsonObject:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def segment(value: object) -> str:
+    """A value as one part of a path.
+
+    Raises: ValueError for what would lead to another path: an empty text, "." and "..".
+    """
+    text = str(value)
+    if text in ("", ".", ".."):
+        raise ValueError(f"An id or a name cannot be {text!r}.")
+    return quote(text, safe="")

@@ -1,0 +1,74 @@
+"""What running a workflow answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service_integration_client.exceptions import WorkflowExecutionError
+from service_integration_client.requests import JsonObject
+
+ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+NEEDS_A_PERSON = "NEEDS_REVIEW"
+
+
+class WorkflowResult(dict[str, Any]):
+    """The output of an execution as a mapping, with what is known about the execution beside it.
+
+    An output that is no object is in `output` only, and the mapping is empty.
+    """
+
+    def __init__(self, execution: JsonObject, *, content: JsonObject | None = None) -> None:
+        self.execution = execution
+        self.output: Any = execution.get("output", execution.get("result"))
+        if content is None:
+            content = self.output if isinstance(self.output, dict) else {}
+        super().__init__(content)
+
+    @property
+    def execution_id(self) -> str:
+        return id_of(self.execution)
+
+    @property
+    def status(self) -> str:
+        return str(self.execution.get("status", ""))
+
+    @property
+    def steps(self) -> list[JsonObject]:
+        return list(self.execution.get("steps") or ())
+
+    @property
+    def errors(self) -> list[JsonObject]:
+        return errors_of(self.execution)
+
+
+def id_of(execution: JsonObject) -> str:
+    return str(execution.get("execution_id") or execution.get("id") or "")
+
+
+def errors_of(execution: JsonObject) -> list[JsonObject]:
+    """The execution's errors as a list of objects, each with what is known of step and code."""
+    found = execution.get("errors") or []
+    if isinstance(found, dict):
+        found = [found]
+    return [each if isinstance(each, dict) else {"message": str(each)} for each in found]
+
+
+def has_ended(execution: JsonObject) -> bool:
+    return execution.get("status") in ENDED
+
+
+def failure_of(execution: JsonObject) -> WorkflowExecutionError:
+    """The error for an execution that did not complete, naming the step, code and sentence."""
+    first: JsonObject = next(iter(errors_of(execution)), {})
+    step, code = first.get("step") or first.get("step_id"), first.get("code")
+    name = execution.get("workflow_name") or execution.get("workflow_type") or "Workflow"
+    what = f"{name}: execution {id_of(execution)} is {execution.get('status')}"
+    where = f" at step {step}" if step else ""
+    why = first.get("message") or first.get("error") or first.get("detail")
+    reason = " ".join(str(part) for part in (f"({code})" if code else None, why) if part)
+    return WorkflowExecutionError(
+        f"{what}{where}{': ' + reason if reason else '.'}",
+        execution=execution,
+        step=None if step is None else str(step),
+        code=None if code is None else str(code),
+    )

@@ -1,0 +1,35 @@
+"""How often, and after how long, a call to an unavailable hub is made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LONGEST_RETRY_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff: base, twice the base, and so on, up to the maximum. In seconds."""
+
+    retries: int
+    base_delay: float
+    max_delay: float
+
+    def delay(self, attempt: int, *, retry_after: float | None = None) -> float | None:
+        """Seconds to wait after the attempt (from 1); None when there is to be no other.
+
+        What the hub asked for with Retry-After is waited at least; when that is more than a
+        minute, there is no other attempt.
+        """
+        if attempt > self.retries:
+            return None
+        backoff = min(self.base_delay * 2 ** (attempt - 1), self.max_delay)
+        wait = max(backoff, retry_after or 0.0)
+        return wait if wait <= LONGEST_RETRY_AFTER_SECONDS else None
+
+
+CREATE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
+UPDATE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
+DELETE = RetryPolicy(retries=2, base_delay=1.0, max_delay=4.0)
+READ = RetryPolicy(retries=2, base_delay=0.5, max_delay=2.0)
+NEVER = RetryPolicy(retries=0, base_delay=0.0, max_delay=0.0)

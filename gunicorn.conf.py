@@ -1,0 +1,20 @@
+"""How gunicorn serves the hub; read by gunicorn itself from the project root."""
+
+import os
+
+_host = os.environ.get("SERVICE_HOST", "127.0.0.1")
+_port = os.environ.get("SERVICE_PORT", "8090")
+
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+# One process with threads: requests wait on the database, and one connection pool serves them all.
+workers = 1
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "32"))
+
+graceful_timeout = 10
+loglevel = os.environ.get("LOG_LEVEL", "info")
+accesslog = None  # Django logs each request, with its id
+
+# It would listen below HOME, where two hubs of one user would meet.
+control_socket_disable = True

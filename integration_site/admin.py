@@ -1,0 +1,5 @@
+"""What the site itself adds to the admin; found here by Django's autodiscovery."""
+
+from integration_site.console import people
+
+__all__ = ["people"]

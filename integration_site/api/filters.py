@@ -1,0 +1,58 @@
+"""Filters that refuse what they do not know, and ordering from a fixed list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ValidationError
+
+ALWAYS_ALLOWED = frozenset({"format"})
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """Filters by the view's `filterset_class`, orders by its `ordering_fields`."""
+
+    def filter_queryset(self, request: Any, queryset: Any, view: Any) -> Any:
+        self._refuse_unknown(request, view)
+        found = super().filter_queryset(request, queryset, view)
+        return self._order(request, found, view) if isinstance(found, QuerySet) else found
+
+    def _refuse_unknown(self, request: Any, view: Any) -> None:
+        filterset = getattr(view, "filterset_class", None)
+        known = set(filterset.base_filters) if filterset else set()
+        known |= getattr(view.paginator, "query_names", frozenset()) if view.paginator else set()
+        if getattr(view, "ordering_fields", None):
+            known.add("ordering")
+        unknown = sorted(set(request.query_params) - known - ALWAYS_ALLOWED)
+        if unknown:
+            sentence = f"There is no such filter. Use: {', '.join(sorted(known))}."
+            raise ValidationError({name: [sentence] for name in unknown})
+
+    @staticmethod
+    def _order(request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        text = request.query_params.get("ordering", "")
+        if not text:
+            return queryset
+        names = [name.strip() for name in text.split(",")]
+        allowed = view.ordering_fields
+        if any(name.removeprefix("-") not in allowed for name in names):
+            sentence = f"Order by one of: {', '.join(allowed)}; a dash before it turns it round."
+            raise ValidationError({"ordering": [sentence]})
+        return queryset.order_by(*names, "pk")
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        found = super().get_schema_operation_parameters(view)
+        if getattr(view, "ordering_fields", None):
+            text = f"One of {', '.join(view.ordering_fields)}; a dash before it turns it round."
+            found.append(
+                {
+                    "name": "ordering",
+                    "in": "query",
+                    "required": False,
+                    "description": text,
+                    "schema": {"type": "string"},
+                }
+            )
+        return found

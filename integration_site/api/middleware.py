@@ -1,0 +1,60 @@
+"""What every request passes: its id, and one form of its path."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+logger = structlog.get_logger("request")
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+_USABLE = re.compile(r"[\x21-\x7e]{1,128}\Z")
+
+
+def current_request_id() -> str:
+    """The id of the request at hand; empty outside one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+class RequestIdMiddleware:
+    """Takes `X-Request-ID` from the caller or makes one, logs with it and returns it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _USABLE.match(given) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        log = logger.warning if response.status_code >= 500 else logger.info
+        if not request.path.startswith("/static/") and not request.path.endswith("/health/alive"):
+            log(
+                "answered",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            )
+        return response
+
+
+class TrailingSlashMiddleware:
+    """Lets API paths end with a slash or not: the routes are written without."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if len(path) > 1 and path.endswith("/") and not path.startswith(("/admin/", "/static/")):
+            request.path_info = path.rstrip("/") or "/"
+        return self.get_response(request)

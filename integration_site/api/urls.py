@@ -1,0 +1,16 @@
+"""Every route of the API, written once and without trailing slashes."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from integration_site.api import health
+
+urlpatterns = [
+    path("", include("registry.api.urls")),
+    path("", include("workflows.api.urls")),
+    path("health/alive", health.AliveView.as_view()),
+    path("health/ready", health.ReadyView.as_view()),
+    path("health/system", health.SystemView.as_view()),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]

@@ -1,0 +1,25 @@
+"""The Celery application; its settings are the CELERY_ ones of the site's settings."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+from kombu.transport import TRANSPORT_ALIASES
+
+from integration_site.broker import prepare_folders
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_site.settings")
+
+app = Celery("integration_site")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+TRANSPORT_ALIASES["files"] = "integration_site.broker:Transport"
+if not settings.REDIS_URL:
+    prepare_folders(settings.BROKER_DIR)
+
+
+@setup_logging.connect
+def use_own_logging(**_: object) -> None:
+    """Logging is set up by the site's settings; Celery leaves it alone when this is connected."""

@@ -1,0 +1,147 @@
+"""The start page: what is up, what is down, what ran and what failed.
+
+Drawn from the database in a constant number of queries, each bounded by an index and a limit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+from django.db.models.functions import TruncHour
+from django.http import HttpRequest
+from django.utils import timezone
+
+from integration_site.console.charts import HOURS, draw_hours, hours_of, legend, most_of
+from registry.models import Service, ServiceStatus
+from workflows.admin.explain import Explanation, explain
+from workflows.models import (
+    OPEN_STEP,
+    ExecutionStatus,
+    StepStatus,
+    WorkflowExecution,
+    WorkflowStep,
+)
+
+SHOWN = 8
+# A step that nobody takes up for this long means that no worker runs.
+STUCK_AFTER = timedelta(seconds=30)
+MAX_COUNTED = 1000
+TROUBLED = (ServiceStatus.OFFLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN)
+OPEN = (
+    ExecutionStatus.PENDING,
+    ExecutionStatus.RUNNING,
+    ExecutionStatus.WAITING,
+    ExecutionStatus.PAUSED,
+    ExecutionStatus.COMPENSATING,
+)
+BROKEN_STEP = (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
+BROKEN = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW)
+
+
+def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add to the start page what this person may see."""
+    now = timezone.now()
+    context["now"] = now
+    if request.user.has_perm("registry.view_service"):
+        context.update(services_context())
+        context["hub_url"] = f"{request.scheme}://{request.get_host()}"
+    if request.user.has_perm("workflows.view_workflowexecution"):
+        context.update(executions_context(now))
+    return context
+
+
+# --- Services ---
+
+
+def services_context() -> dict[str, Any]:
+    """How many services are in each status, and those in trouble by name."""
+    counts = dict(Service.objects.order_by().values_list("status").annotate(Count("pk")))
+    troubled = Service.objects.filter(status__in=TROUBLED).prefetch_related("instances")
+    return {
+        "may_see_services": True,
+        "service_total": sum(counts.values()),
+        "service_counts": [
+            {"status": status, "label": status.label, "count": counts.get(status, 0)}
+            for status in ServiceStatus
+        ],
+        "troubled_total": sum(counts.get(status, 0) for status in TROUBLED),
+        "troubled": sorted(troubled.order_by("name")[:SHOWN], key=_worst_first),
+    }
+
+
+def _worst_first(service: Service) -> tuple[int, str]:
+    return TROUBLED.index(ServiceStatus(service.status)), service.name.lower()
+
+
+# --- Executions ---
+
+
+def executions_context(now: datetime) -> dict[str, Any]:
+    """What ran over a day, what failed last and what runs now."""
+    hours = hours_of(_counts_per_hour(now), now=now)
+    return {
+        "may_see_executions": True,
+        "has_executions": WorkflowExecution.objects.exists(),
+        "hours": hours,
+        "chart": draw_hours(hours),
+        "most": most_of(hours),
+        "legend": legend(hours),
+        "ran_total": sum(hour.total for hour in hours),
+        "failures": _latest_failures(),
+        "running": _running(),
+        "open_total": _open_total(),
+        "max_counted": MAX_COUNTED,
+        "stuck": _stuck(now),
+    }
+
+
+def _counts_per_hour(now: datetime) -> dict[tuple[datetime, str], int]:
+    since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    rows = (
+        WorkflowExecution.objects.filter(created_at__gte=since)
+        .order_by()
+        .annotate(hour=TruncHour("created_at"))
+        .values_list("hour", "status")
+        .annotate(found=Count("pk"))
+    )
+    return {(hour, status): found for hour, status, found in rows}
+
+
+def _latest_failures() -> list[tuple[WorkflowExecution, Explanation | None]]:
+    found = list(
+        WorkflowExecution.objects.filter(status__in=BROKEN)
+        .defer("input", "context", "output")
+        .order_by("-created_at")[:SHOWN]
+    )
+    names: dict[Any, dict[str, str]] = defaultdict(dict)
+    failed = WorkflowStep.objects.filter(execution__in=found, status__in=BROKEN_STEP)
+    for execution_id, step_id, name in failed.values_list("execution_id", "step_id", "name"):
+        names[execution_id][step_id] = name or step_id
+    return [(run, explain(run.errors, names=names[run.pk])) for run in found]
+
+
+def _running() -> list[tuple[WorkflowExecution, WorkflowStep | None]]:
+    """The latest open executions, each with the step that it is at."""
+    found = list(
+        WorkflowExecution.objects.filter(status__in=OPEN)
+        .defer("input", "context", "output", "errors")
+        .order_by("-created_at")[:SHOWN]
+    )
+    steps = WorkflowStep.objects.filter(execution__in=found, status__in=OPEN_STEP)
+    at = {step.execution_id: step for step in steps.defer("input", "output").order_by("id")}
+    return [(execution, at.get(execution.pk)) for execution in found]
+
+
+def _open_total() -> int:
+    return WorkflowExecution.objects.filter(status__in=OPEN).order_by()[:MAX_COUNTED].count()
+
+
+def _stuck(now: datetime) -> int:
+    """How many steps are due and were not taken up, which means that no worker looks."""
+    due = WorkflowStep.objects.filter(
+        status__in=(StepStatus.PENDING, StepStatus.WAITING), wake_at__lt=now - STUCK_AFTER
+    )
+    return due.order_by()[:MAX_COUNTED].count()

@@ -1,0 +1,118 @@
+"""The one programmatic entry to the hub, for what spans its apps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from monitoring.health import Check, check_readiness, describe_services, overall_status
+from registry import services as registry_services
+from registry.calls.client import CallResult, call_service
+from registry.calls.headers import call_headers
+from registry.calls.resolve import Target
+from registry.discovery.base import Criteria, ServiceDiscoveryStrategy, get_discovery
+from registry.mediator import RequestMediator, mediator
+from registry.models import Service
+from registry.services import Registered, Registration
+from workflows import services as workflow_services
+from workflows.models import ExecutionStatus, Worker, WorkflowExecution
+from workflows.services import Start
+
+WORKER_SILENCE = timedelta(seconds=30)
+
+
+class SystemIntegrationFacade:
+    """What an embedding program, a command or a view that spans apps may ask of the hub."""
+
+    def __init__(
+        self,
+        *,
+        discovery: ServiceDiscoveryStrategy | None = None,
+        requests: RequestMediator = mediator,
+    ) -> None:
+        self._discovery = discovery or get_discovery()
+        self._requests = requests
+
+    def register_service(self, registration: Registration, *, actor: str = "") -> Registered:
+        """Take up a service or refresh it."""
+        return registry_services.register_service(registration, actor=actor)
+
+    def find_services(self, criteria: Criteria | None = None) -> list[Service]:
+        """Healthy services that meet the criteria."""
+        return self._discovery.find(criteria or Criteria())
+
+    def execute_action(
+        self,
+        service: str,
+        action: str,
+        document: Mapping[str, Any],
+        *,
+        context: Mapping[str, Any] | None = None,
+    ) -> CallResult:
+        """Call an action of a service.
+
+        Raises:
+            SchemaViolation: the document does not fit the action.
+            CallError: no usable answer came.
+        """
+        target = Target("service", service)
+        return call_service(target, action, document, headers=call_headers(context or {}))
+
+    def execute_request(
+        self, workflow_type: str, start: Start, *, wait_seconds: float = 0
+    ) -> WorkflowExecution:
+        """Run the workflow that stands for a type, waiting for its end if asked to."""
+        started = self._requests.send(workflow_type, start=start)
+        return workflow_services.wait_for_end(started.execution, seconds=wait_seconds)
+
+    def check_readiness(self) -> list[Check]:
+        """Whether the hub has everything that it needs."""
+        return check_readiness()
+
+    def describe_system(self) -> dict[str, Any]:
+        """The health of the whole system, from what the database knows."""
+        started = time.perf_counter()
+        services = describe_services()
+        workers = _describe_workers()
+        return {
+            "status": overall_status(services["service_counts"], has_worker=bool(workers)),
+            **services,
+            "circuit_breaker_statuses": {},
+            "executions": _count_executions(),
+            "workers": workers,
+            "timestamp": timezone.now().isoformat(),
+            "execution_time_ms": round((time.perf_counter() - started) * 1000, 2),
+        }
+
+
+def _describe_workers() -> list[dict[str, Any]]:
+    found = Worker.objects.filter(seen_at__gte=timezone.now() - WORKER_SILENCE).order_by("name")
+    return [
+        {
+            "name": worker.name,
+            "started_at": worker.created_at.isoformat(),
+            "seen_at": worker.seen_at.isoformat(),
+            "in_flight": worker.in_flight,
+            "swept_at": worker.swept_at.isoformat() if worker.swept_at else None,
+        }
+        for worker in found
+    ]
+
+
+def _count_executions() -> dict[str, int]:
+    """Executions of the last day by status."""
+    recent = WorkflowExecution.objects.filter(created_at__gte=timezone.now() - timedelta(days=1))
+    counts = dict(recent.values_list("status").annotate(Count("id")).order_by())
+    return {status: counts.get(status, 0) for status in ExecutionStatus.values}
+
+
+@lru_cache(maxsize=1)
+def get_facade() -> SystemIntegrationFacade:
+    """The facade of this process, with its real parts."""
+    return SystemIntegrationFacade()

@@ -1,0 +1,146 @@
+"""Makes an installation ready to run, and brings an older one up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+
+from integration_site.roles import create_roles
+from registry.access import Role
+from registry.models import ApiKey
+from workflows.catalog import install_catalog
+
+FIRST_KEY_NAME = "first-operator"
+FIRST_USER_NAME = "operator"
+
+
+class Command(BaseCommand):
+    """Migrates, collects static files, and creates roles, catalog, first login and first key."""
+
+    help = "Make an installation ready to run. It may be run again at any time."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_database()
+        self._migrate()
+        self._collect_static()
+        create_roles()
+        for name in install_catalog():
+            self.stdout.write(f"  installed workflow {name}")
+        self._create_access()
+
+    def _migrate(self) -> None:
+        if _pending_migrations():
+            self.stdout.write("  creating or updating tables")
+            call_command("migrate", interactive=False, verbosity=0)
+
+    def _collect_static(self) -> None:
+        stamp = Path(settings.STATIC_ROOT) / ".stamp"
+        wanted = _static_digest()
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        self.stdout.write("  collecting static files")
+        call_command("collectstatic", interactive=False, verbosity=0)
+        stamp.write_text(wanted)
+
+    def _create_access(self) -> None:
+        """The first login and key, when there are none yet; shown once and kept in access.env."""
+        users = get_user_model().objects
+        if users.filter(is_superuser=True).exists() or ApiKey.objects.exists():
+            return
+        password = os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12)
+        username = os.environ.get("ADMIN_USERNAME") or FIRST_USER_NAME
+        key = ApiKey(name=FIRST_KEY_NAME, role=Role.OPERATOR)
+        secret = key.issue_secret()
+        url = f"http://{_reachable_host()}:{settings.SERVICE_PORT}/api"
+        # Written before the rows: a crash in between leaves a file that the next run replaces, not
+        # a login that nobody knows.
+        file = settings.DATA_DIR / "access.env"
+        _write_private(
+            file,
+            f"SERVICE_INTEGRATION_URL={url}\nSERVICE_INTEGRATION_API_KEY={secret}\n"
+            f"ADMIN_USERNAME={username}\nADMIN_PASSWORD={password}\n",
+        )
+        key.save()
+        users.create_superuser(username=username, email="", password=password)
+        self.stdout.write(f"  admin login  {username} / {password}")
+        self.stdout.write(f"  API key      {secret}")
+        self.stdout.write(f"  both are kept in {file}; they are shown only now")
+
+
+def check_database() -> None:
+    """Say in one sentence what is wrong with the database.
+
+    Raises:
+        CommandError: it cannot be used.
+    """
+    config = connection.settings_dict
+    if connection.vendor == "postgresql":
+        where = f"{config['HOST'] or 'local socket'}:{config['PORT'] or 5432}"
+        try:
+            psycopg.connect(
+                host=config["HOST"] or None,
+                port=config["PORT"] or None,
+                user=config["USER"] or None,
+                password=config["PASSWORD"] or None,
+                dbname=config["NAME"],
+                connect_timeout=5,
+            ).close()
+        except psycopg.OperationalError as error:
+            sentence = str(error).strip().splitlines()[-1]
+            raise CommandError(f"PostgreSQL at {where} cannot be used: {sentence}") from None
+        return
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise CommandError(f"SQLite 3.35 or newer is needed; this is {sqlite3.sqlite_version}.")
+    try:
+        connection.ensure_connection()
+    except DatabaseError as error:
+        raise CommandError(f"The database {config['NAME']} cannot be used: {error}") from None
+
+
+def _pending_migrations() -> bool:
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _static_digest() -> str:
+    """Changes when the packages that bring static files, or our own files, change."""
+    parts = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("django", "django-unfold", "drf-spectacular-sidecar")
+    ]
+    for folder in settings.STATICFILES_DIRS:
+        for file in sorted(Path(folder).rglob("*")):
+            if file.is_file():
+                parts.append(f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _reachable_host() -> str:
+    host = settings.SERVICE_HOST
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+
+
+def _write_private(file: Path, text: str) -> None:
+    temporary = file.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(file)

@@ -1,0 +1,356 @@
+"""Every setting of the hub; each environment variable is read here and nowhere else.
+
+The variables, their defaults and their effects are listed in docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import environ
+import structlog
+from celery.schedules import schedule
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from kombu import Exchange, Queue
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# Where the embedded database, the embedded broker, keys and collected files live.
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+if (DATA_DIR / "keys.env").is_file():
+    env.read_env(str(DATA_DIR / "keys.env"))
+
+ENVIRONMENT = env.str("ENVIRONMENT", default="development").lower()
+if ENVIRONMENT not in ("development", "production"):
+    raise ImproperlyConfigured(f"ENVIRONMENT is '{ENVIRONMENT}'. Use development or production.")
+IN_PRODUCTION = ENVIRONMENT == "production"
+
+SERVICE_NAME = env.str("SERVICE_NAME", default="service-integration")
+SERVICE_HOST = env.str("SERVICE_HOST", default="127.0.0.1")
+SERVICE_PORT = env.int("SERVICE_PORT", default=8090)
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    if IN_PRODUCTION:
+        raise ImproperlyConfigured("SECRET_KEY is not set. Give it 50 random characters or more.")
+    SECRET_KEY = "development-only-" + "0" * 40
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    default=[] if IN_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", SERVICE_HOST],
+)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "integration_site.apps.IntegrationSiteConfig",
+    "registry",
+    "workflows",
+    "monitoring",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "integration_site.api.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "integration_site.api.middleware.TrailingSlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+APPEND_SLASH = False
+ROOT_URLCONF = "integration_site.urls"
+WSGI_APPLICATION = "integration_site.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "integration_site" / "console" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database: SQLite until PostgreSQL is configured ---
+
+WEB_THREADS = env.int("WEB_THREADS", default=32)
+
+
+def _postgres_url() -> str:
+    """The URL of PostgreSQL from POSTGRES_*; empty when POSTGRES_HOST is not set."""
+    host = env.str("POSTGRES_HOST", default="")
+    if not host:
+        return ""
+    user = quote(env.str("POSTGRES_USER", default="postgres"), safe="")
+    password = quote(env.str("POSTGRES_PASSWORD", default="postgres"), safe="")
+    name = quote(env.str("POSTGRES_DB", default="berrys_integration"), safe="")
+    return f"postgres://{user}:{password}@{host}:{env.int('POSTGRES_PORT', default=5432)}/{name}"
+
+
+def _database() -> dict[str, object]:
+    url = env.str("DATABASE_URL", default="") or _postgres_url()
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "hub.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 10,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    config = environ.Env.db_url_config(url)
+    if config["ENGINE"] == "django.db.backends.postgresql":
+        config["CONN_HEALTH_CHECKS"] = True
+        config["OPTIONS"] = {
+            **config.get("OPTIONS", {}),
+            "pool": {"min_size": 1, "max_size": WEB_THREADS + 4, "timeout": 5},
+            "application_name": SERVICE_NAME,
+        }
+    return config
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Broker and cache: files and memory until Redis is configured ---
+
+
+def _redis_url() -> str:
+    host = env.str("REDIS_HOST", default="")
+    return env.str("REDIS_URL", default="") or (
+        f"redis://{host}:{env.int('REDIS_PORT', default=6379)}/0" if host else ""
+    )
+
+
+REDIS_URL = _redis_url()
+BROKER_DIR = DATA_DIR / "broker"
+if REDIS_URL:
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    }
+    CELERY_BROKER_URL = REDIS_URL
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
+        "global_keyprefix": f"{SERVICE_NAME}:",
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CELERY_BROKER_URL = "files://localhost"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(BROKER_DIR / "messages"),
+        "data_folder_out": str(BROKER_DIR / "messages"),
+        "control_folder": str(BROKER_DIR / "control"),
+        "polling_interval": 0.1,
+    }
+
+# A message says "look now"; the database holds the work. So nothing is stored and nothing retried.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_QUEUES = (Queue("hub", Exchange("hub"), routing_key="hub"),)
+CELERY_TASK_DEFAULT_QUEUE = "hub"
+CELERY_TASK_DEFAULT_EXCHANGE = "hub"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "hub"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 16
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-steps": {
+        "task": "workflows.tasks.sweep",
+        "schedule": schedule(1.0),
+        "options": {"expires": 5},
+    },
+    "sweep-heartbeats": {
+        "task": "monitoring.tasks.sweep_heartbeats",
+        "schedule": schedule(5.0),
+        "options": {"expires": 10},
+    },
+}
+
+# --- Engine ---
+
+ENGINE_MAX_IN_FLIGHT = env.int("ENGINE_MAX_IN_FLIGHT", default=500)
+ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
+ENGINE_GRACE_SECONDS = env.float("ENGINE_GRACE_SECONDS", default=5.0)
+CALL_TIMEOUT_SECONDS = env.float("CALL_TIMEOUT_SECONDS", default=30.0)
+ALLOWED_NETWORKS = env.list(
+    "ALLOWED_NETWORKS", default=[] if IN_PRODUCTION else ["127.0.0.0/8", "::1/128"]
+)
+SERVICE_DISCOVERY_BACKEND = env.str("SERVICE_DISCOVERY_BACKEND", default="database")
+INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
+
+# --- REST API ---
+
+ANONYMOUS_API_ROLE = env.str("ANONYMOUS_API_ROLE", default="")
+ANONYMOUS_API_NETWORKS = env.list("ANONYMOUS_API_NETWORKS", default=[])
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "integration_site.api.auth.ApiKeyAuthentication",
+        "integration_site.api.auth.AdminSessionAuthentication",
+        "integration_site.api.auth.AnonymousRoleAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["integration_site.api.auth.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["integration_site.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "integration_site.api.pagination.PageNumberPagination",
+    "DEFAULT_FILTER_BACKENDS": ["integration_site.api.filters.StrictFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "integration_site.api.schema.HubSchema",
+    "EXCEPTION_HANDLER": "integration_site.api.errors.problem_response",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "integration_site.api.negotiation.AlwaysJSON",
+    "UNAUTHENTICATED_USER": "integration_site.api.auth.nobody",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Service Integration",
+    "DESCRIPTION": "Register, discover, call and orchestrate services.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_URLCONF": "integration_site.api.urls",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATIONS": False,
+    "ENUM_NAME_OVERRIDES": {
+        "ServiceTypeEnum": "registry.models.ServiceType",
+        "ServiceStatusEnum": "registry.models.ServiceStatus",
+        "WorkflowTypeEnum": "workflows.models.WorkflowType",
+        "WorkflowStatusEnum": "workflows.models.WorkflowStatus",
+        "ExecutionStatusEnum": "workflows.models.ExecutionStatus",
+        "StepStatusEnum": "workflows.models.StepStatus",
+    },
+}
+
+# --- Security ---
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = reverse_lazy("admin:login")
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if IN_PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    # Probes of the platform speak plain HTTP to the container.
+    SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/(alive|ready)/?$"]
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    if env.bool("TRUST_FORWARDED_PROTO", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Language, time, files ---
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
+
+# --- Logs ---
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+LOG_FORMAT = env.str("LOG_FORMAT", default="json" if IN_PRODUCTION else "console").lower()
+_before_rendering = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+_renderer = (
+    [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    if LOG_FORMAT == "json"
+    else [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "foreign_pre_chain": _before_rendering,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "ERROR"},
+        "django.request": {"level": "ERROR"},
+    },
+}
+structlog.configure(
+    processors=[*_before_rendering, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+
+# --- Console ---
+
+UNFOLD = {
+    "SITE_TITLE": "Service Integration",
+    "SITE_HEADER": "Service Integration",
+    "SITE_SUBHEADER": SERVICE_NAME,
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "integration_site.console.dashboard.dashboard_callback",
+    "STYLES": [lambda request: static("console/console.css")],
+}

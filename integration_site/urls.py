@@ -1,0 +1,23 @@
+"""The routes of the site: the admin, and the API under `/` and under `/api/`."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import include, path
+
+
+def go_to_console(request: HttpRequest) -> HttpResponse:
+    """The start page is that of the admin."""
+    return redirect("admin:index")
+
+
+urlpatterns = [
+    path("", go_to_console),
+    path("admin", go_to_console),
+    path("admin/", admin.site.urls),
+    path("", include("integration_site.api.urls")),
+    path("api/", include("integration_site.api.urls")),
+]
+handler400 = "integration_site.api.errors.bad_request"
+handler404 = "integration_site.api.errors.page_not_found"
+handler500 = "integration_site.api.errors.server_error"

@@ -1,0 +1,67 @@
+"""What a reference service is: a name, a type and a table of actions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reference_services.schemas import JsonObject
+from reference_services.store import Store
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an action: its checked input, and what the service may use to answer it."""
+
+    input: JsonObject
+    store: Store
+    now: datetime
+    folders: tuple[Path, ...] = ()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The input's value; `default` where it is absent or null."""
+        value = self.input.get(name)
+        return default if value is None else value
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action. `path` may hold ``{names}`` that are taken from the input."""
+
+    name: str
+    method: str
+    path: str
+    description: str
+    input_schema: JsonObject
+    output_schema: JsonObject
+    handler: Callable[[Call], Any]
+
+    def registration(self) -> JsonObject:
+        return {
+            "name": self.name,
+            "method": self.method,
+            "path": self.path,
+            "description": self.description,
+            "input_schema": self.input_schema,
+            "output_schema": self.output_schema,
+            "idempotent": True,
+        }
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that can be run, registered and called."""
+
+    name: str
+    type: str
+    description: str
+    actions: tuple[Action, ...]
+    version: str = "1.0.0"
+    tags: tuple[str, ...] = field(default=("reference",))

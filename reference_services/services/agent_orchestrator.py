@@ -1,0 +1,218 @@
+"""Keeps agents, gives tasks to them, and carries their questions to people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from reference_services.problems import NotFoundError
+from reference_services.schemas import (
+    IDENTIFIER,
+    NAME,
+    OBJECT,
+    TEXT,
+    JsonObject,
+    described,
+    list_of,
+    nullable,
+    record,
+)
+from reference_services.service import Action, Call, Service
+
+FIRST_NAMES = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Ken", "Radia", "Donald", "Frances")
+TASK_STATUSES = ["ASSIGNED", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED"]
+
+AGENT = record({"agent_id": IDENTIFIER, "name": NAME, "skill": NAME}, required="agent_id skill")
+NEW_TASK = record(
+    {"task_id": IDENTIFIER, "title": TEXT, "description": TEXT, "skill": nullable(TEXT)},
+    required="task_id",
+)
+TASK = record(
+    {"task_id": IDENTIFIER, "agent_id": IDENTIFIER, "status": {"enum": TASK_STATUSES}},
+    required="task_id agent_id status",
+)
+INTERACTION = record(
+    {
+        "interaction_id": IDENTIFIER,
+        "question": TEXT,
+        "status": {"enum": ["OPEN", "ANSWERED"]},
+        "answer": TEXT,
+    },
+    required="interaction_id question status",
+)
+
+
+def create_agents(call: Call) -> JsonObject:
+    """One agent per skill; names go on where the service's last agent ended."""
+    known = call.store.count("agent")
+    agents = []
+    for number, skill in enumerate(dict.fromkeys(call.input["skills"]), start=known):
+        turn, place = divmod(number, len(FIRST_NAMES))
+        name = FIRST_NAMES[place] + (f" {turn + 1}" if turn else "")
+        agents.append({"agent_id": call.new_id("agent"), "name": name, "skill": skill})
+    for agent in agents:
+        project = {"project_id": call.get("project_id")}
+        call.store.put("agent", agent["agent_id"], {**agent, **project})
+    return {"agents": agents}
+
+
+def assign_tasks(call: Call) -> JsonObject:
+    """Each task to the agent of its skill with least to do, or to whoever has least to do."""
+    agents: list[JsonObject] = call.input["agents"]
+    load: Counter[str] = Counter()
+    assignments = []
+    for task in call.input["tasks"]:
+        agent_id = _chosen_agent(task, agents, load=load)
+        load[agent_id] += 1
+        assignments.append({"task_id": task["task_id"], "agent_id": agent_id})
+        kept = {**task, "agent_id": agent_id, "status": "ASSIGNED"}
+        kept["project_id"] = call.get("project_id")
+        kept["assigned_at"] = call.now.isoformat()
+        call.store.put("task", task["task_id"], kept)
+    return {"assignments": assignments}
+
+
+def _chosen_agent(task: JsonObject, agents: list[JsonObject], *, load: Counter[str]) -> str:
+    skilled = [agent for agent in agents if agent["skill"] == task.get("skill")]
+    chosen = min(skilled or agents, key=lambda agent: load[agent["agent_id"]])
+    return str(chosen["agent_id"])
+
+
+def get_task(call: Call) -> JsonObject:
+    return _kept(call, "task")
+
+
+def update_task(call: Call) -> JsonObject:
+    task = _kept(call, "task")
+    given = {name: call.input[name] for name in ("status", "result") if call.get(name) is not None}
+    task = {**task, **given, "updated_at": call.now.isoformat()}
+    call.store.put("task", task["task_id"], task)
+    return task
+
+
+def request_interaction(call: Call) -> JsonObject:
+    interaction = {
+        "interaction_id": call.new_id("interaction"),
+        "question": call.input["question"],
+        "task_id": call.get("task_id"),
+        "context": call.get("context", {}),
+        "status": "OPEN",
+        "asked_at": call.now.isoformat(),
+    }
+    call.store.put("interaction", interaction["interaction_id"], interaction)
+    return interaction
+
+
+def answer_interaction(call: Call) -> JsonObject:
+    interaction = _kept(call, "interaction")
+    answer = {"answer": call.input["answer"], "status": "ANSWERED"}
+    interaction = {**interaction, **answer, "answered_at": call.now.isoformat()}
+    call.store.put("interaction", interaction["interaction_id"], interaction)
+    return interaction
+
+
+def _kept(call: Call, kind: str) -> JsonObject:
+    document_id = call.input[f"{kind}_id"]
+    document = call.store.get(kind, document_id)
+    if document is None:
+        raise NotFoundError(f"There is no {kind} {document_id}.")
+    return document
+
+
+SERVICE = Service(
+    name="agent-orchestrator",
+    type="AGENT_ORCHESTRATOR",
+    description="Keeps agents, gives tasks to them, and carries their questions to people.",
+    actions=(
+        Action(
+            name="create_agents",
+            method="POST",
+            path="/agents",
+            description="Create one agent for each skill.",
+            input_schema=record(
+                {"project_id": nullable(IDENTIFIER), "skills": list_of(NAME, maxItems=100)},
+                required="skills",
+            ),
+            output_schema=record({"agents": list_of(AGENT)}, required="agents"),
+            handler=create_agents,
+        ),
+        Action(
+            name="assign_tasks",
+            method="POST",
+            path="/assignments",
+            description="Give each task to an agent of its skill, and keep the tasks.",
+            input_schema=record(
+                {
+                    "project_id": nullable(IDENTIFIER),
+                    "tasks": list_of(NEW_TASK, maxItems=1000),
+                    "agents": list_of(AGENT, minItems=1, maxItems=1000),
+                },
+                required="tasks agents",
+            ),
+            output_schema=record(
+                {
+                    "assignments": list_of(
+                        record(
+                            {"task_id": IDENTIFIER, "agent_id": IDENTIFIER},
+                            required="task_id agent_id",
+                        )
+                    )
+                },
+                required="assignments",
+            ),
+            handler=assign_tasks,
+        ),
+        Action(
+            name="get_task",
+            method="GET",
+            path="/tasks/{task_id}",
+            description="A task, whom it is assigned to, and how it stands.",
+            input_schema=record({"task_id": IDENTIFIER}, required="task_id"),
+            output_schema=TASK,
+            handler=get_task,
+        ),
+        Action(
+            name="update_task",
+            method="PUT",
+            path="/tasks/{task_id}",
+            description="Keep a task's new status and its result.",
+            input_schema=record(
+                {
+                    "task_id": IDENTIFIER,
+                    "status": nullable({"enum": TASK_STATUSES}),
+                    "result": described({}, "Whatever the task produced."),
+                },
+                required="task_id",
+            ),
+            output_schema=TASK,
+            handler=update_task,
+        ),
+        Action(
+            name="request_interaction",
+            method="POST",
+            path="/interactions",
+            description="Keep a question that an agent has for a person.",
+            input_schema=record(
+                {
+                    "question": {"type": "string", "minLength": 1},
+                    "task_id": nullable(IDENTIFIER),
+                    "context": nullable(OBJECT),
+                },
+                required="question",
+            ),
+            output_schema=INTERACTION,
+            handler=request_interaction,
+        ),
+        Action(
+            name="answer_interaction",
+            method="PUT",
+            path="/interactions/{interaction_id}",
+            description="Keep a person's answer to an agent's question.",
+            input_schema=record(
+                {"interaction_id": IDENTIFIER, "answer": {"type": "string", "minLength": 1}},
+                required="interaction_id answer",
+            ),
+            output_schema=INTERACTION,
+            handler=answer_interaction,
+        ),
+    ),
+)

@@ -1,0 +1,116 @@
+"""Keeps projects and the plans made for them."""
+
+from __future__ import annotations
+
+from reference_services.problems import NotFoundError
+from reference_services.schemas import (
+    IDENTIFIER,
+    NAME,
+    OBJECT,
+    TEXT,
+    JsonObject,
+    described,
+    list_of,
+    nullable,
+    record,
+)
+from reference_services.service import Action, Call, Service
+
+STATUSES = ["DRAFT", "PLANNING", "PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELLED"]
+PLAN_FIELDS = ("status", "strategic_plan", "tactical_plan", "tasks", "agents", "assignments")
+
+PROJECT = record(
+    {
+        "project_id": IDENTIFIER,
+        "name": NAME,
+        "description": TEXT,
+        "status": {"enum": STATUSES},
+        "strategic_plan": OBJECT,
+        "tactical_plan": OBJECT,
+        "tasks": list_of(OBJECT),
+        "agents": list_of(OBJECT),
+        "assignments": list_of(OBJECT),
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+    },
+    required="project_id name description status created_at",
+)
+
+
+def create_project(call: Call) -> JsonObject:
+    now = call.now.isoformat()
+    project = {
+        "project_id": call.new_id("project"),
+        "name": call.input["name"],
+        "description": call.get("description", ""),
+        "status": "DRAFT",
+        "created_at": now,
+        "updated_at": now,
+    }
+    call.store.put("project", project["project_id"], project)
+    return project
+
+
+def get_project(call: Call) -> JsonObject:
+    project_id = call.input["project_id"]
+    project = call.store.get("project", project_id)
+    if project is None:
+        raise NotFoundError(f"There is no project {project_id}.")
+    return project
+
+
+def update_project(call: Call) -> JsonObject:
+    project = get_project(call)
+    given = {name: call.input[name] for name in PLAN_FIELDS if call.get(name) is not None}
+    project = {**project, **given, "updated_at": call.now.isoformat()}
+    call.store.put("project", project["project_id"], project)
+    return project
+
+
+SERVICE = Service(
+    name="project-coordinator",
+    type="PROJECT_COORDINATOR",
+    description="Keeps projects and the plans made for them.",
+    actions=(
+        Action(
+            name="create_project",
+            method="POST",
+            path="/projects",
+            description="Create a project; its id, and its status DRAFT, are in the answer.",
+            input_schema=record(
+                {"name": NAME, "description": nullable(TEXT)}, required="name", closed=True
+            ),
+            output_schema=PROJECT,
+            handler=create_project,
+        ),
+        Action(
+            name="get_project",
+            method="GET",
+            path="/projects/{project_id}",
+            description="A project, with its plan where it has one.",
+            input_schema=record({"project_id": IDENTIFIER}, required="project_id"),
+            output_schema=PROJECT,
+            handler=get_project,
+        ),
+        Action(
+            name="update_project",
+            method="PUT",
+            path="/projects/{project_id}",
+            description="Keep a project's status and planning results; absent fields stay.",
+            input_schema=record(
+                {
+                    "project_id": IDENTIFIER,
+                    "status": described(nullable({"enum": STATUSES}), "One of the known states."),
+                    "strategic_plan": nullable(OBJECT),
+                    "tactical_plan": nullable(OBJECT),
+                    "tasks": nullable(list_of(OBJECT)),
+                    "agents": nullable(list_of(OBJECT)),
+                    "assignments": nullable(list_of(OBJECT)),
+                },
+                required="project_id",
+            ),
+            output_schema=PROJECT,
+            handler=update_project,
+        ),
+    ),
+)

@@ -1,0 +1,60 @@
+"""Roles, and what each may do."""
+
+from __future__ import annotations
+
+from registry.models.base import Vocabulary
+
+SCOPES = {
+    "registry:read": "See services, health and discovery",
+    "registry:register": "Register services and beat for its own",
+    "registry:write": "Change any service",
+    "actions:execute": "Call actions of services",
+    "workflows:read": "See workflows and executions",
+    "workflows:execute": "Start executions and control its own",
+    "workflows:write": "Create and change workflows",
+    "executions:control": "Cancel and retry any execution",
+    "credentials:write": "Set and rotate credentials",
+    "audit:read": "See the audit trail and API keys",
+}
+
+_READ = frozenset({"registry:read", "workflows:read"})
+
+
+class Role(Vocabulary):
+    """What a caller may do; each is also a group of the admin."""
+
+    VIEWER = "VIEWER", "Viewer"
+    SERVICE = "SERVICE", "Service"
+    WORKFLOW_EDITOR = "WORKFLOW_EDITOR", "Workflow editor"
+    OPERATOR = "OPERATOR", "Operator"
+    SECRET_ADMIN = "SECRET_ADMIN", "Secret admin"
+    AUDITOR = "AUDITOR", "Auditor"
+
+    @classmethod
+    def parse(cls, value: object) -> Role:
+        return super().parse(value.replace("-", "_") if isinstance(value, str) else value)
+
+    @property
+    def group_name(self) -> str:
+        return self.value.lower().replace("_", "-")
+
+
+_ROLE_SCOPES: dict[str, frozenset[str]] = {
+    Role.VIEWER: _READ,
+    Role.SERVICE: _READ | {"registry:register", "actions:execute", "workflows:execute"},
+    Role.WORKFLOW_EDITOR: _READ | {"workflows:write", "workflows:execute", "actions:execute"},
+    Role.OPERATOR: frozenset(SCOPES) - {"credentials:write", "audit:read"},
+    Role.SECRET_ADMIN: _READ | {"credentials:write"},
+    Role.AUDITOR: _READ | {"audit:read"},
+}
+
+
+def scopes_of_role(role: str) -> frozenset[str]:
+    """The scopes of a role; none for a word that is no role."""
+    return _ROLE_SCOPES.get(role, frozenset())
+
+
+def scopes_of_groups(names: set[str]) -> frozenset[str]:
+    """The scopes of a person, from the names of the person's groups."""
+    granted = (scopes_of_role(role) for role in Role if role.group_name in names)
+    return frozenset().union(*granted)

@@ -1,0 +1,126 @@
+"""API keys: shown once when made, never again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import action, display
+
+from registry.admin.base import HubAdmin, run_on_each
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, moment
+from registry.admin.forms import ApiKeyForm
+from registry.exceptions import Conflict
+from registry.models import ApiKey
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(HubAdmin):
+    """Who may call the API, and what each key may do."""
+
+    form = ApiKeyForm
+    list_display = ("name", "state_label", "role", "beginning", "last_used", "expires", "created")
+    list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "prefix")
+    search_help_text = "Name, or the eight characters after si_"
+    ordering = ("name",)
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke",)
+    readonly_fields = ("state_label", "beginning", "last_used_at", "created_at", "revoked_at")
+    add_fieldsets = ((None, {"fields": ("name", "role", "expires_at", "networks", "scopes")}),)
+    fieldsets = (
+        (None, {"fields": ("name", "state_label", "role", "expires_at", "networks", "scopes")}),
+        ("Use", {"fields": ("beginning", "last_used_at", "created_at", "revoked_at")}),
+    )
+
+    @display(description="State")
+    def state_label(self, key: ApiKey) -> str:
+        tone, word = _state(key)
+        return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, word)
+
+    @display(description="Begins with")
+    def beginning(self, key: ApiKey) -> str:
+        return f"si_{key.prefix}_…"
+
+    @display(description="Last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> str:
+        return moment(key.last_used_at)
+
+    @display(description="Expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> str:
+        return moment(key.expires_at) if key.expires_at else "never"
+
+    @display(description="Made", ordering="created_at")
+    def created(self, key: ApiKey) -> str:
+        return moment(key.created_at) if key.created_at else NOTHING
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if not change:
+            # Lives on this request only; a message would put it into a cookie or the session.
+            request.issued_key = obj.issue_secret()  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key, this once."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": obj,
+            "title": f"API key {obj.name}",
+            "key": request.issued_key,  # type: ignore[attr-defined]
+            "list_url": reverse("admin:registry_apikey_changelist"),
+        }
+        return TemplateResponse(request, "console/api_key_created.html", context)
+
+    # Revoking
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        usable = ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
+        return super().get_actions_detail(request, object_id) if usable else []
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        run_on_each(request, queryset, _revoke, done="revoked")
+
+    @action(
+        description="Revoke",
+        icon="block",
+        permissions=["change"],
+        dialog={
+            "title": "Revoke this key?",
+            "description": "Programs that use it are refused from now on. This cannot be undone.",
+            "form_class": None,
+            "form_submit_text": "Revoke",
+        },
+    )
+    def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        run_on_each(request, ApiKey.objects.filter(pk=object_id), _revoke, done="revoked")
+        return back_to(reverse("admin:registry_apikey_change", args=(object_id,)))
+
+
+def _state(key: ApiKey) -> tuple[str, str]:
+    if key.revoked_at is not None:
+        return "neutral", "Revoked"
+    if not key.is_usable(now=timezone.now()):
+        return "warning", "Expired"
+    return "good", "Usable"
+
+
+def _revoke(key: ApiKey) -> None:
+    """Refuse the key from now on.
+
+    Raises:
+        Conflict: it is revoked already.
+    """
+    now = timezone.now()
+    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
+        raise Conflict("It is revoked already.")

@@ -1,0 +1,53 @@
+"""Actions: what services can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from registry import services
+from registry.admin.base import HubAdmin
+from registry.admin.forms import ActionForm
+from registry.models import RegistryChangeKind, ServiceAction
+
+
+@admin.register(ServiceAction)
+class ServiceActionAdmin(HubAdmin):
+    """Every action of every service, with the shape of what it takes and answers."""
+
+    form = ActionForm
+    list_display = ("name", "service", "call", "idempotent", "timeout_seconds")
+    list_filter = ("method", "idempotent")
+    list_select_related = ("service",)
+    search_fields = ("name", "service__name", "description")
+    search_help_text = "Action, service or description"
+    ordering = ("service__name", "name")
+    autocomplete_fields = ("service",)
+    fieldsets = (
+        (None, {"fields": ("service", "name", "description")}),
+        ("Call", {"fields": ("method", "path", "timeout_seconds", "idempotent")}),
+        ("Shapes", {"fields": ("input_schema", "output_schema")}),
+    )
+
+    @display(description="Called as")
+    def call(self, row: ServiceAction) -> str:
+        return f"{row.method} {row.path or '/' + row.name}"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceAction]:
+        return super().get_queryset(request).select_related("service")
+
+    def save_model(self, request: HttpRequest, obj: ServiceAction, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        services.record_change(obj.service, RegistryChangeKind.UPDATED)
+
+    def delete_model(self, request: HttpRequest, obj: ServiceAction) -> None:
+        super().delete_model(request, obj)
+        services.record_change(obj.service, RegistryChangeKind.UPDATED)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceAction]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)

@@ -1,0 +1,109 @@
+"""How values look in the admin: statuses, times, durations and JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+# Every status of every vocabulary has one tone, so that a colour means the same on every page.
+TONES = {
+    "good": ("ONLINE", "COMPLETED", "ACTIVE", "CONNECTED"),
+    "warning": ("DEGRADED", "WAITING", "NEEDS_REVIEW", "PENDING", "PAUSED", "COMPENSATING"),
+    "bad": ("OFFLINE", "FAILED", "ERROR"),
+    "info": ("RUNNING", "MAINTENANCE"),
+}
+_TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
+
+MAX_SHOWN_JSON = 100_000
+NOTHING = "–"
+
+
+def tone_of(status: str) -> str:
+    """The tone of a status: good, warning, bad, info, or neutral for the rest."""
+    return _TONE_OF.get(str(status), "neutral")
+
+
+def status_word(status: str) -> str:
+    return str(status).replace("_", " ").capitalize()
+
+
+def status_badge(status: str) -> SafeString:
+    """A status as a colour and a word."""
+    return format_html(
+        '<span class="hub-status" data-tone="{}">{}</span>', tone_of(status), status_word(status)
+    )
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person says it: 340 ms, 2.4 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, below, small in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def age_in_words(moment: datetime, *, now: datetime) -> str:
+    """How far a moment is from now, with one unit: 12 s ago, in 3 min."""
+    seconds = (now - moment).total_seconds()
+    words = "now" if abs(seconds) < 1 else _one_unit(abs(seconds))
+    if words == "now":
+        return words
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def _one_unit(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def moment(value: datetime | None, *, now: datetime | None = None) -> SafeString | str:
+    """A moment as its age, with the exact UTC time on hover; a dash for none."""
+    if value is None:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        value.isoformat(),
+        f"{value:%Y-%m-%d %H:%M:%S}",
+        age_in_words(value, now=now or timezone.now()),
+    )
+
+
+def duration(started_at: datetime | None, completed_at: datetime | None) -> str:
+    """The time from start to end, so far when it has not ended; a dash before the start."""
+    if started_at is None:
+        return NOTHING
+    if completed_at is None:
+        return f"{in_words((timezone.now() - started_at).total_seconds())} so far"
+    return in_words((completed_at - started_at).total_seconds())
+
+
+def json_text(value: Any) -> str:
+    """JSON as indented text, cut where it is too long to read on a page."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    if len(text) <= MAX_SHOWN_JSON:
+        return text
+    return f"{text[:MAX_SHOWN_JSON]}\n… {len(text) - MAX_SHOWN_JSON} more characters"
+
+
+def json_block(value: Any) -> SafeString | str:
+    """JSON readable on a page; a dash for nothing."""
+    if value in (None, "", [], {}):
+        return NOTHING
+    return format_html('<pre class="hub-json">{}</pre>', json_text(value))

@@ -1,0 +1,128 @@
+"""Form fields for lists and JSON, and the forms that use them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from registry import strict_json
+from registry.access import SCOPES
+from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
+
+
+class WordsField(forms.CharField):
+    """A list of words, written with commas or on lines."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        words = (word.strip() for word in re.split(r"[,\n]", super().to_python(value)))
+        return list(dict.fromkeys(word for word in words if word))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return (initial or []) != self.to_python(data)
+
+
+class StrictJSONField(forms.CharField):
+    """JSON text, refused with line and column where it is not taken; empty means `empty_value`."""
+
+    widget = UnfoldAdminTextareaWidget
+
+    def __init__(self, *, expected: type = dict, rows: int = 6, **kwargs: Any) -> None:
+        self.expected = expected
+        attrs = {"rows": rows, "class": "hub-code", "spellcheck": "false"}
+        kwargs.setdefault("widget", UnfoldAdminTextareaWidget(attrs=attrs))
+        super().__init__(strip=False, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+    def to_python(self, value: Any) -> Any:
+        text = value if isinstance(value, str) and value.strip() else None
+        if text is None:
+            return self.expected()
+        try:
+            parsed = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+        except strict_json.JSONRefused as error:
+            raise ValidationError(f"Not JSON: {error}") from None
+        if not isinstance(parsed, self.expected):
+            word = "an object {...}" if self.expected is dict else "a list [...]"
+            raise ValidationError(f"Must be {word}.")
+        return parsed
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return (initial or self.expected()) != self.to_python(data)
+        except ValidationError:
+            return True
+
+
+class ServiceForm(forms.ModelForm):
+    """A service as a person prepares or corrects it."""
+
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+    )
+    tags = WordsField(required=False, help_text="Words, separated by commas.")
+    metadata = StrictJSONField(required=False, help_text="A JSON object.")
+
+    class Meta:
+        model = Service
+        fields = ("name", "type", "criticality", "description", "version", "owner", "tags")
+
+
+class ApiKeyForm(forms.ModelForm):
+    """What a key may do and from where; the secret is made, never typed."""
+
+    scopes = forms.MultipleChoiceField(
+        required=False,
+        choices=[(scope, f"{scope} — {words}") for scope, words in SCOPES.items()],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Instead of the role's scopes. None checked: what the role may do.",
+    )
+    networks = WordsField(
+        required=False,
+        help_text="Where calls may come from, such as 10.0.0.0/8, separated by commas."
+        " Empty: anywhere.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "role", "scopes", "networks", "expires_at")
+
+
+class InstanceForm(forms.ModelForm):
+    """An instance; its service and URL are what it is, and stay."""
+
+    metadata = StrictJSONField(required=False, help_text="A JSON object.")
+
+    class Meta:
+        model = ServiceInstance
+        fields = ("service", "url", "health_url", "version", "zone", "weight", "ttl_seconds")
+
+
+class ActionForm(forms.ModelForm):
+    """An action with its JSON Schemas."""
+
+    input_schema = StrictJSONField(
+        required=False, rows=12, help_text="JSON Schema of what it takes; empty: anything."
+    )
+    output_schema = StrictJSONField(
+        required=False, rows=12, help_text="JSON Schema of what it answers; empty: anything."
+    )
+
+    class Meta:
+        model = ServiceAction
+        fields = ("service", "name", "description", "method", "path", "timeout_seconds")

@@ -1,0 +1,82 @@
+"""Instances: the places where services answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from registry import services
+from registry.admin.base import HubAdmin
+from registry.admin.display import moment, status_badge
+from registry.admin.forms import InstanceForm
+from registry.models import RegistryChangeKind, ServiceInstance
+
+WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
+
+
+@admin.register(ServiceInstance)
+class ServiceInstanceAdmin(HubAdmin):
+    """Every instance of every service, the quietest found by its status and last heartbeat."""
+
+    form = InstanceForm
+    list_display = ("url", "service", "status_label", "heartbeat", "version", "zone", "weight")
+    list_filter = ("status", "zone")
+    list_select_related = ("service",)
+    search_fields = ("service__name", "url")
+    search_help_text = "Service or URL"
+    ordering = ("service__name", "url")
+    autocomplete_fields = ("service",)
+    readonly_fields = (
+        "status_label",
+        "heartbeat",
+        "expires_at",
+        "expired_at",
+        "registered_at",
+        "created_at",
+        "updated_at",
+    )
+    fieldsets = (
+        (None, {"fields": ("service", "url", "health_url", "status_label", "heartbeat")}),
+        ("Choosing", {"fields": ("version", "zone", "weight", "ttl_seconds", "metadata")}),
+        ("Times", {"fields": ("registered_at", "expires_at", "expired_at", "updated_at")}),
+    )
+    add_fieldsets = ((None, {"fields": ("service", "url", *WRITABLE)}),)
+
+    @display(description="Status", ordering="status")
+    def status_label(self, instance: ServiceInstance) -> str:
+        return status_badge(instance.status)
+
+    @display(description="Last heartbeat", ordering="last_heartbeat_at")
+    def heartbeat(self, instance: ServiceInstance) -> str:
+        return moment(instance.last_heartbeat_at)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceInstance]:
+        return super().get_queryset(request).select_related("service")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("service", "url", *self.readonly_fields) if obj else self.readonly_fields
+
+    def save_model(
+        self, request: HttpRequest, obj: ServiceInstance, form: Any, change: bool
+    ) -> None:
+        """Write only what the form has: heartbeats arrive meanwhile."""
+        if change:
+            obj.save(update_fields=(*WRITABLE, "updated_at"))
+            services.record_change(obj.service, RegistryChangeKind.UPDATED)
+            return
+        fields = {name: getattr(obj, name) for name in WRITABLE}
+        services.add_instance(obj.service, url=obj.url, fields=fields)
+        obj.pk = obj.service.instances.values_list("pk", flat=True).get(url=obj.url)
+
+    def delete_model(self, request: HttpRequest, obj: ServiceInstance) -> None:
+        services.remove_instance(obj.service, str(obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceInstance]) -> None:
+        with transaction.atomic():
+            for instance in queryset:
+                self.delete_model(request, instance)

@@ -1,0 +1,172 @@
+"""Services: what they are, where they run and what they can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Count, Max, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from unfold.decorators import action, display
+
+from registry import services
+from registry.admin.base import HubAdmin, actor_of, run_on_each
+from registry.admin.dialogs import back_to
+from registry.admin.display import moment, status_badge
+from registry.admin.forms import ServiceForm
+from registry.models import (
+    RegistryChangeKind,
+    Service,
+    ServiceStatus,
+)
+
+FORM_FIELDS = ("name", "type", "criticality", "description", "version", "owner", "tags", "metadata")
+MAINTENANCE = ServiceStatus.MAINTENANCE
+MAX_INSTANCES = 50
+MAX_ACTIONS = 100
+LIFTED = ServiceStatus.UNKNOWN
+
+
+@admin.register(Service)
+class ServiceAdmin(HubAdmin):
+    """One service with its instances and actions."""
+
+    form = ServiceForm
+    list_display = ("name", "status_label", "type", "instance_count", "heartbeat", "tags_label")
+    list_filter = ("status", "type", "criticality")
+    search_fields = ("name", "description", "owner")
+    search_help_text = "Name, description or owner"
+    ordering = ("name",)
+    change_form_outer_before_template = "console/service_summary.html"
+    readonly_fields = ("created_at", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("name", "type", "criticality", "description")}),
+        ("More", {"fields": ("version", "owner", "tags", "metadata", "created_at", "updated_at")}),
+    )
+    actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
+    actions_detail = ("start_maintenance", "lift_maintenance")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                found_instances=Count("instances"), latest_beat=Max("instances__last_heartbeat_at")
+            )
+        )
+
+    @display(description="Status", ordering="status")
+    def status_label(self, service: Service) -> str:
+        return status_badge(service.status)
+
+    @display(description="Instances", ordering="found_instances")
+    def instance_count(self, service: Any) -> int:
+        return service.found_instances
+
+    @display(description="Last heartbeat", ordering="latest_beat")
+    def heartbeat(self, service: Any) -> str:
+        return moment(service.latest_beat)
+
+    @display(description="Tags")
+    def tags_label(self, service: Service) -> str:
+        return ", ".join(service.tags) or "–"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        shown = {**context, **_summary(context.get("original"))}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
+        if change:
+            # The status follows the heartbeats that arrive meanwhile, so it is not written back.
+            obj.save(update_fields=(*FORM_FIELDS, "updated_at"))
+            services.record_change(obj, RegistryChangeKind.UPDATED)
+            return
+        obj.owner = obj.owner or actor_of(request)
+        super().save_model(request, obj, form, change)
+        services.record_change(obj, RegistryChangeKind.REGISTERED)
+
+    def delete_model(self, request: HttpRequest, obj: Service) -> None:
+        services.unregister_service(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> None:
+        with transaction.atomic():
+            for service in queryset:
+                self.delete_model(request, service)
+
+    # Maintenance
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer the one of the two that makes sense now."""
+        status = Service.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        unwanted = "_start_maintenance" if status == MAINTENANCE else "_lift_maintenance"
+        found = super().get_actions_detail(request, object_id)
+        return [item for item in found if not item.action_name.endswith(unwanted)]
+
+    @admin.action(description="Set maintenance", permissions=["change"])
+    def start_maintenance_of_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._set_each(request, queryset, MAINTENANCE, "set to maintenance")
+
+    @admin.action(description="Lift maintenance", permissions=["change"])
+    def lift_maintenance_of_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._set_each(
+            request, queryset.filter(status=MAINTENANCE), LIFTED, "lifted from maintenance"
+        )
+
+    def _set_each(self, request: HttpRequest, queryset: QuerySet, status: str, done: str) -> None:
+        run_on_each(
+            request,
+            queryset,
+            lambda service: services.set_service_status(service, status, actor=actor_of(request)),
+            done=done,
+        )
+
+    @action(
+        description="Set maintenance",
+        icon="build",
+        permissions=["change"],
+        dialog={
+            "title": "Set this service to maintenance?",
+            "description": "Nothing is sent to it, and its heartbeats do not bring it back, until"
+            " maintenance is lifted.",
+            "form_class": None,
+            "form_submit_text": "Set maintenance",
+        },
+    )
+    def start_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._set_one(request, object_id, MAINTENANCE, "set to maintenance")
+
+    @action(
+        description="Lift maintenance",
+        icon="play_circle",
+        permissions=["change"],
+        dialog={
+            "title": "Lift maintenance?",
+            "description": "The service becomes available with the next heartbeat of an instance.",
+            "form_class": None,
+            "form_submit_text": "Lift maintenance",
+        },
+    )
+    def lift_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._set_one(request, object_id, LIFTED, "lifted from maintenance")
+
+    def _set_one(
+        self, request: HttpRequest, object_id: str, status: str, done: str
+    ) -> HttpResponse:
+        service = get_object_or_404(Service, pk=object_id)
+        self._set_each(request, Service.objects.filter(pk=service.pk), status, done)
+        return back_to(reverse("admin:registry_service_change", args=(object_id,)))
+
+
+def _summary(service: Service | None) -> dict[str, Any]:
+    """Where it runs and what it can do, for the top of its page."""
+    if service is None:
+        return {}
+    return {
+        "instances": list(service.instances.order_by("url")[:MAX_INSTANCES]),
+        "service_actions": list(service.actions.order_by("name")[:MAX_ACTIONS]),
+    }

@@ -1,0 +1,131 @@
+"""What the API views and serializers of every app share."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.viewsets import GenericViewSet
+
+from registry.models.base import Vocabulary, validate_object
+from registry.services import check_owner
+
+ANY_REFERENCE = r"[^/]+"
+
+
+class PreconditionFailed(APIException):
+    """The thing is not as the caller last saw it."""
+
+    status_code = 412
+    default_code = "precondition_failed"
+
+
+class VocabularyField(serializers.ChoiceField):
+    """An enum value in any case; what is refused is answered with the allowed values."""
+
+    def __init__(self, vocabulary: type[Vocabulary], **kwargs: Any) -> None:
+        self.vocabulary = vocabulary
+        super().__init__(choices=vocabulary.choices, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return self.vocabulary.parse(data).value
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+class ObjectField(serializers.JSONField):
+    """A JSON object of at most 1 MiB."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators.append(validate_object)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Must be a JSON object.")
+        return data
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not know, and takes other names of those that it does.
+
+    `other_names` maps another name to the field it stands for.
+    """
+
+    other_names: dict[str, str] = {}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise ValidationError(["Must be a JSON object."])
+        return super().to_internal_value(self._renamed(data))
+
+    def _renamed(self, data: dict[str, Any]) -> dict[str, Any]:
+        renamed: dict[str, Any] = {}
+        errors: dict[str, list[str]] = {}
+        for key, value in data.items():
+            name = self.other_names.get(key, key)
+            if name not in self.fields:
+                errors[key] = [self._unknown(key)]
+            elif name in renamed and renamed[name] != value:
+                errors[key] = [f"This is another name of '{name}', which has another value."]
+            renamed[name] = value
+        if errors:
+            raise ValidationError(errors)
+        return renamed
+
+    def _unknown(self, key: str) -> str:
+        close = difflib.get_close_matches(key, [*self.fields, *self.other_names], n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        return f"There is no such field.{hint} Known: {', '.join(self.fields)}."
+
+
+class ResourceViewSet(GenericViewSet[Any]):
+    """A resource whose `{id}` is its id or its name.
+
+    `scopes` maps an action (or a method) to the scope it needs; several may be joined by `|`.
+    """
+
+    lookup_value_regex = ANY_REFERENCE
+    scopes: dict[str, str] = {}
+
+    @property
+    def actor(self) -> str:
+        """Who is calling, for the record."""
+        return str(self.request.user.name)
+
+    def only_own(self, scope: str) -> bool:
+        """Whether the caller may change only what it owns: it lacks the wider scope."""
+        return not self.request.user.may(scope)
+
+    def check_owner(self, service: Any, scope: str = "registry:write") -> None:
+        """Refuse a caller who may change only its own services."""
+        check_owner(service, actor=self.actor, only_own=self.only_own(scope))
+
+    def read(self, serializer: type[StrictSerializer], **options: Any) -> dict[str, Any]:
+        """The checked body of this request."""
+        reader = serializer(
+            data=self.request.data, context=self.get_serializer_context(), **options
+        )
+        reader.is_valid(raise_exception=True)
+        return reader.validated_data
+
+    def check_precondition(self, row: Any) -> None:
+        """Hold `If-Match` against the row.
+
+        Raises:
+            PreconditionFailed: somebody changed it since the caller read it.
+        """
+        wanted = self.request.headers.get("If-Match", "")
+        if wanted and wanted != "*" and etag_of(row) not in [w.strip() for w in wanted.split(",")]:
+            raise PreconditionFailed("It was changed since you read it. Read it again first.")
+
+
+def etag_of(row: Any) -> str:
+    """The entity tag of a row: it changes with every change of it."""
+    return f'"{row.pk.hex}-{int(row.updated_at.timestamp() * 1_000_000):x}"'

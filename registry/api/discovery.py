@@ -1,0 +1,182 @@
+"""Discovery: who is there to be called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView
+from rest_framework.response import Response
+
+from registry import services
+from registry.api.health import describe_health
+from registry.api.serializers import ChangeSerializer, SearchInput, ServiceSerializer
+from registry.calls.resolve import services_of_type
+from registry.discovery.base import Criteria, get_discovery
+from registry.exceptions import ValidationFailed
+from registry.models import ServiceStatus, ServiceType
+from registry.models.base import Vocabulary
+
+WATCH_POLL_SECONDS = 0.5
+LONGEST_WATCH = 60
+_QUERY = (
+    "type", "service_type", "status", "name", "tag", "action", "zone", "search",
+    "minimum_version", "include_offline", "page", "per_page",
+)  # fmt: skip
+_PARAMETERS = [OpenApiParameter(name, str) for name in _QUERY]
+
+
+class DiscoveryView(GenericAPIView[Any]):
+    """A discovery resource: needs to read the registry, and answers with an entity tag."""
+
+    scopes = {"GET": "registry:read", "POST": "registry:read"}
+    serializer_class = ServiceSerializer
+    filter_backends = ()
+
+    @method_decorator(conditional_page)
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().dispatch(request, *args, **kwargs)
+        return response.render() if hasattr(response, "render") else response
+
+    def answer_page(self, criteria: Criteria) -> Response:
+        page = self.paginate_queryset(get_discovery().find(criteria))  # type: ignore[arg-type]
+        return self.get_paginated_response(ServiceSerializer(page, many=True).data)
+
+
+class DiscoveredServicesView(DiscoveryView):
+    """`/discovery/services`."""
+
+    @extend_schema(parameters=_PARAMETERS, responses=ServiceSerializer(many=True))
+    def get(self, request: Any) -> Response:
+        """Healthy services that meet the criteria."""
+        return self.answer_page(read_query(request.query_params))
+
+
+class SearchView(DiscoveryView):
+    """`/discovery/services/search`."""
+
+    @extend_schema(request=SearchInput, responses=ServiceSerializer(many=True))
+    def post(self, request: Any) -> Response:
+        """The same with more criteria."""
+        reader = SearchInput(data=request.data)
+        reader.is_valid(raise_exception=True)
+        data = dict(reader.validated_data)
+        query = request._request.GET.copy()
+        query.update({k: str(data.pop(k)) for k in ("page", "per_page") if k in data})
+        request._request.GET = query
+        tags = data.pop("tags")
+        lists = {f"tags_{k}": tuple(tags.get(k, ())) for k in ("all", "any", "none")}
+        for name in ("types", "statuses"):
+            data[name] = tuple(data[name])
+        return self.answer_page(Criteria(**data, **lists))
+
+
+class ServiceOfTypeView(DiscoveryView):
+    """`/discovery/services/type/{type}`."""
+
+    @extend_schema(responses=ServiceSerializer)
+    def get(self, request: Any, service_type: str) -> Response:
+        """One healthy service of a type, chosen by health and weight."""
+        value = _parse(ServiceType, "service_type", service_type)
+        return Response(ServiceSerializer(services_of_type(value)[0]).data)
+
+
+class ServiceHealthView(DiscoveryView):
+    """`/discovery/health/{id}`."""
+
+    @extend_schema(parameters=[OpenApiParameter("probe", bool)], responses={200: dict})
+    def get(self, request: Any, pk: str) -> Response:
+        """What is known of the health of a service; `?probe=true` asks it now."""
+        return Response(describe_health(services.get_service(pk), request.query_params))
+
+
+class WatchView(DiscoveryView):
+    """`/discovery/watch`."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("index", int), OpenApiParameter("wait", int)],
+        responses={200: dict},
+    )
+    def get(self, request: Any) -> Response:
+        """Wait until something changed after `index`, at most `wait` seconds (30 unless told).
+
+        Without an index it answers the present one at once. `complete` is false when changes in
+        between are no longer known: then read everything anew.
+        """
+        index = _number(request.query_params, "index", least=0, most=2**63 - 1)
+        wait = _number(request.query_params, "wait", least=0, most=LONGEST_WATCH)
+        changes = get_discovery().changes_after(index or 0)
+        deadline = time.monotonic() + (30 if wait is None else wait)
+        while index is not None and changes.index == index and time.monotonic() < deadline:
+            connection.close()
+            time.sleep(WATCH_POLL_SECONDS)
+            changes = get_discovery().changes_after(index)
+        entries = ChangeSerializer(changes.entries, many=True).data if index is not None else []
+        body = {
+            "index": changes.index,
+            "changed": changes.index != index,
+            "complete": changes.complete if index is not None else True,
+            "changes": entries,
+        }
+        return Response(body)
+
+
+def read_query(query: Any) -> Criteria:
+    """The criteria in a query string.
+
+    Raises:
+        ValidationFailed: a name or a value that does not exist.
+    """
+    unknown = sorted(k for k in query if k not in _QUERY and not k.startswith("metadata."))
+    if unknown:
+        sentence = f"There is no such filter. Use: {', '.join((*_QUERY, 'metadata.<key>'))}."
+        raise ValidationFailed(sentence, errors={name: [sentence] for name in unknown})
+    types = (*query.getlist("type"), *query.getlist("service_type"))
+    return Criteria(
+        types=_parse_all(ServiceType, "type", types),
+        statuses=_parse_all(ServiceStatus, "status", query.getlist("status")),
+        name=query.get("name", ""),
+        action=query.get("action", ""),
+        zone=query.get("zone", ""),
+        search=query.get("search", ""),
+        minimum_version=query.get("minimum_version", ""),
+        tags_all=tuple(query.getlist("tag")),
+        metadata={
+            k.removeprefix("metadata."): v for k, v in query.items() if k.startswith("metadata.")
+        },
+        include_offline=_flag(query, "include_offline"),
+    )
+
+
+def _parse_all(vocabulary: type[Vocabulary], name: str, texts: Iterable[str]) -> tuple[str, ...]:
+    words = [word for text in texts for word in text.split(",") if word.strip()]
+    return tuple(_parse(vocabulary, name, word) for word in words)
+
+
+def _parse(vocabulary: type[Vocabulary], name: str, text: str) -> str:
+    try:
+        return vocabulary.parse(text).value
+    except ValueError as error:
+        raise ValidationFailed(f"{name}: {error}", errors={name: [str(error)]}) from None
+
+
+def _flag(query: Any, name: str) -> bool:
+    text = query.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0", ""):
+        raise ValidationError({name: ["Use true or false."]})
+    return text in ("true", "1")
+
+
+def _number(query: Any, name: str, *, least: int, most: int) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+        raise ValidationError({name: [f"Use a whole number from {least} to {most}."]})
+    return int(text)

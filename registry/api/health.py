@@ -1,0 +1,59 @@
+"""The health of one service, as known or as asked for now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+
+from registry.api.serializers import InstanceSerializer, ServiceSerializer
+from registry.calls.client import probe_urls
+from registry.models import Service, ServiceInstance
+
+_YES, _NO = ("true", "1", "yes"), ("", "false", "0", "no")
+
+
+def describe_health(service: Service, query: Any) -> dict[str, Any]:
+    """Status, instances and heartbeats; with `probe=true` also what the health URLs answer now."""
+    wanted = query.get("probe", "").lower()
+    if wanted not in (*_YES, *_NO):
+        raise ValidationError({"probe": ["Use true or false."]})
+    last_beat = ServiceSerializer().get_last_heartbeat(service)
+    body = {
+        "service_id": str(service.pk),
+        "service_name": service.name,
+        "status": service.status,
+        "healthy": service.status in ("ONLINE", "DEGRADED"),
+        "last_heartbeat": last_beat,
+        "instances": InstanceSerializer(service.instances.all(), many=True).data,
+        "last_probe": None,
+        "response_time_ms": None,
+    }
+    return body | (_probe(service) if wanted in _YES else {})
+
+
+def _probe(service: Service) -> dict[str, Any]:
+    instances = list(service.instances.all())
+    found = probe_urls([health_url_of(instance) for instance in instances])
+    answers = [
+        {
+            "instance_id": str(instance.pk),
+            "url": probe.url,
+            "healthy": probe.healthy,
+            "status_code": probe.status_code,
+            "latency_ms": probe.latency_ms,
+            "error": probe.error or None,
+        }
+        for instance, probe in zip(instances, found, strict=True)
+    ]
+    times = [p.latency_ms for p in found if p.latency_ms is not None]
+    return {
+        "healthy": any(p.healthy for p in found),
+        "last_probe": answers,
+        "response_time_ms": min(times, default=None),
+    }
+
+
+def health_url_of(instance: ServiceInstance) -> str:
+    """Where an instance says how it is; `/health` below its URL when it did not say."""
+    return instance.health_url or f"{instance.url.rstrip('/')}/health"

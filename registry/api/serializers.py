@@ -1,0 +1,254 @@
+"""Services as the API takes and answers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from registry.api.base import ObjectField, StrictSerializer, VocabularyField
+from registry.models import (
+    Criticality,
+    HttpMethod,
+    RegistryChange,
+    RegistryChangeKind,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceStatus,
+    ServiceType,
+)
+from registry.services import Heartbeat, Registration
+
+INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
+
+
+class ActionSerializer(serializers.ModelSerializer[ServiceAction]):
+    """An action in an answer."""
+
+    class Meta:
+        model = ServiceAction
+        fields = (
+            "name", "description", "method", "path", "input_schema", "output_schema",
+            "timeout_seconds", "idempotent",
+        )  # fmt: skip
+
+
+class InstanceSerializer(serializers.ModelSerializer[ServiceInstance]):
+    """An instance in an answer."""
+
+    last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
+
+    class Meta:
+        model = ServiceInstance
+        fields = (
+            "id", "url", "health_url", "status", "version", "zone", "weight", "ttl_seconds",
+            "last_heartbeat", "expires_at", "registered_at", "metadata",
+        )  # fmt: skip
+
+
+class ServiceSerializer(serializers.ModelSerializer[Service]):
+    """A service in an answer; its url is that of its preferred instance."""
+
+    actions = ActionSerializer(many=True)
+    instances = InstanceSerializer(many=True)
+    url = serializers.SerializerMethodField()
+    endpoint = serializers.SerializerMethodField()
+    health_url = serializers.SerializerMethodField()
+    last_heartbeat = serializers.SerializerMethodField()
+    registered_at = serializers.DateTimeField(source="created_at")
+
+    class Meta:
+        model = Service
+        fields = (
+            "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
+            "status", "criticality", "tags", "metadata", "owner", "actions", "instances",
+            "last_heartbeat", "registered_at", "created_at", "updated_at",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_url(self, service: Service) -> str | None:
+        instance = service.preferred_instance()
+        return instance.url if instance else None
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_endpoint(self, service: Service) -> str | None:
+        return self.get_url(service)
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_health_url(self, service: Service) -> str | None:
+        instance = service.preferred_instance()
+        return (instance.health_url or None) if instance else None
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_last_heartbeat(self, service: Service) -> str | None:
+        beats = [i.last_heartbeat_at for i in service.instances.all() if i.last_heartbeat_at]
+        if not beats:
+            return None
+        return serializers.DateTimeField().to_representation(max(beats))
+
+
+class ActionInput(StrictSerializer):
+    """An action as a service registers it."""
+
+    name = serializers.CharField(max_length=100)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    method = VocabularyField(HttpMethod, required=False)
+    path = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    input_schema = ObjectField(required=False)
+    output_schema = ObjectField(required=False)
+    timeout_seconds = serializers.FloatField(required=False, allow_null=True)
+    idempotent = serializers.BooleanField(required=False)
+    other_names = {"endpoint": "path", "timeout": "timeout_seconds"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value({"name": data} if isinstance(data, str) else data)
+
+
+class ServiceInput(StrictSerializer):
+    """A service as it registers itself, or is changed."""
+
+    name = serializers.CharField(max_length=100)
+    type = VocabularyField(ServiceType, required=False)
+    description = serializers.CharField(
+        max_length=5000, allow_blank=True, required=False, allow_null=True
+    )
+    url = serializers.CharField(max_length=500, required=False)
+    health_url = serializers.CharField(
+        max_length=500, required=False, allow_blank=True, allow_null=True
+    )
+    version = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    actions = ActionInput(many=True, required=False)
+    metadata = ObjectField(required=False, allow_null=True)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=100
+    )
+    criticality = VocabularyField(Criticality, required=False)
+    status = VocabularyField(ServiceStatus, required=False)
+    ttl_seconds = serializers.IntegerField(min_value=3, max_value=86400, required=False)
+    weight = serializers.IntegerField(min_value=0, max_value=1000, required=False)
+    zone = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    other_names = {
+        "endpoint": "url",
+        "base_url": "url",
+        "service_type": "type",
+        "health_check_url": "health_url",
+        "capabilities": "tags",
+    }
+
+
+class InstanceInput(StrictSerializer):
+    """One more place where a service answers."""
+
+    url = serializers.CharField(max_length=500)
+    health_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    version = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    status = VocabularyField(ServiceStatus, required=False)
+    zone = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    weight = serializers.IntegerField(min_value=0, max_value=1000, required=False)
+    ttl_seconds = serializers.IntegerField(min_value=3, max_value=86400, required=False)
+    metadata = ObjectField(required=False)
+    other_names = {"endpoint": "url", "base_url": "url", "health_check_url": "health_url"}
+
+
+def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
+    """What the checked body of a registration or a change says."""
+    metadata = data.get("metadata")
+    version = data.get("version") or str((metadata or {}).get("version") or "")[:50] or None
+    fields = {k: data.get(k) for k in ("type", "description", "tags", "criticality")}
+    return Registration(
+        name=data.get("name") or name,
+        url=data.get("url"),
+        fields={**fields, "metadata": metadata, "version": version},
+        status=data.get("status"),
+        instance_fields={k: data[k] for k in INSTANCE_FIELDS if data.get(k) is not None},
+        actions=data.get("actions"),
+    )
+
+
+class HeartbeatInput(StrictSerializer):
+    """A sign of life."""
+
+    status = VocabularyField(ServiceStatus, required=False)
+    instance_id = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    metadata = ObjectField(required=False, allow_null=True)
+    other_names = {"endpoint": "url", "base_url": "url"}
+
+    @staticmethod
+    def heartbeat(data: dict[str, Any]) -> Heartbeat:
+        return Heartbeat(**{k: v for k, v in data.items() if v is not None})
+
+
+class StatusInput(StrictSerializer):
+    """A status to set."""
+
+    status = VocabularyField(ServiceStatus)
+
+
+class ExecuteActionInput(StrictSerializer):
+    """What an action is called with."""
+
+    input_data = ObjectField(default=dict)
+    context = ObjectField(default=dict)
+    timeout = serializers.FloatField(min_value=0.1, max_value=60, required=False)
+    other_names = {"input": "input_data", "data": "input_data"}
+
+
+class TagsInput(StrictSerializer):
+    """Tags that must all, partly or not be there."""
+
+    all = serializers.ListField(child=serializers.CharField(max_length=100), default=list)
+    any = serializers.ListField(child=serializers.CharField(max_length=100), default=list)
+    none = serializers.ListField(child=serializers.CharField(max_length=100), default=list)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value({"all": data} if isinstance(data, list) else data)
+
+
+class SearchInput(StrictSerializer):
+    """Criteria of a search; an empty one asks for nothing."""
+
+    types = serializers.ListField(child=VocabularyField(ServiceType), default=list)
+    statuses = serializers.ListField(child=VocabularyField(ServiceStatus), default=list)
+    tags = TagsInput(default=dict)
+    metadata = ObjectField(default=dict)
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    action = serializers.CharField(max_length=100, default="", allow_blank=True)
+    zone = serializers.CharField(max_length=100, default="", allow_blank=True)
+    search = serializers.CharField(max_length=100, default="", allow_blank=True)
+    minimum_version = serializers.CharField(max_length=50, default="", allow_blank=True)
+    include_offline = serializers.BooleanField(default=False)
+    page = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
+    per_page = serializers.IntegerField(min_value=1, required=False)
+    other_names = {
+        "type": "types",
+        "service_type": "types",
+        "service_types": "types",
+        "status": "statuses",
+        "min_version": "minimum_version",
+        "query": "search",
+    }
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A single type or status stands for a list of one."""
+        if isinstance(data, dict):
+            data = {
+                key: [value] if self._is_list(key) and isinstance(value, str) else value
+                for key, value in data.items()
+            }
+        return super().to_internal_value(data)
+
+    def _is_list(self, key: str) -> bool:
+        return self.other_names.get(key, key) in ("types", "statuses")
+
+
+class ChangeSerializer(serializers.ModelSerializer[RegistryChange]):
+    """One entry of the log that watchers follow."""
+
+    kind = VocabularyField(RegistryChangeKind)
+
+    class Meta:
+        model = RegistryChange
+        fields = ("index", "service_id", "service_name", "kind", "status", "created_at")

@@ -1,0 +1,23 @@
+"""Routes of the registry and of discovery; written without trailing slashes."""
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from registry.api import discovery
+from registry.api.views import ServiceViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("registry/services", ServiceViewSet, basename="registry-service")
+
+short = SimpleRouter(trailing_slash=False)
+short.register("services", ServiceViewSet, basename="service")
+
+urlpatterns = [
+    path("discovery/services", discovery.DiscoveredServicesView.as_view()),
+    path("discovery/services/search", discovery.SearchView.as_view()),
+    path("discovery/services/type/<str:service_type>", discovery.ServiceOfTypeView.as_view()),
+    path("discovery/health/<str:pk>", discovery.ServiceHealthView.as_view()),
+    path("discovery/watch", discovery.WatchView.as_view()),
+    *router.urls,
+    *short.urls,
+]

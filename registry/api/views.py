@@ -1,0 +1,179 @@
+"""The registry: services register, beat, are changed and leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry import services
+from registry.api.base import ResourceViewSet, etag_of
+from registry.api.filters import ServiceFilter
+from registry.api.health import describe_health
+from registry.api.serializers import (
+    ExecuteActionInput,
+    HeartbeatInput,
+    InstanceInput,
+    InstanceSerializer,
+    ServiceInput,
+    ServiceSerializer,
+    StatusInput,
+    registration_of,
+)
+from registry.calls.client import call_service
+from registry.calls.headers import call_headers
+from registry.calls.resolve import Target
+from registry.models import Service
+
+
+class ServiceViewSet(ResourceViewSet):
+    """`/registry/services`."""
+
+    queryset = Service.objects.all()
+    serializer_class = ServiceSerializer
+    filterset_class = ServiceFilter
+    ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    scopes = {
+        "list": "registry:read",
+        "retrieve": "registry:read",
+        "health": "registry:read",
+        "create": "registry:register|registry:write",
+        "update": "registry:register|registry:write",
+        "partial_update": "registry:register|registry:write",
+        "destroy": "registry:register|registry:write",
+        "heartbeat": "registry:register|registry:write",
+        "set_status": "registry:register|registry:write",
+        "instances": "registry:read",
+        "add_instance": "registry:register|registry:write",
+        "remove_instance": "registry:register|registry:write",
+        "execute_action": "actions:execute",
+    }
+
+    def get_queryset(self) -> Any:
+        return Service.objects.with_parts().order_by("name")
+
+    def find(self) -> Service:
+        """The service that the path names."""
+        return services.get_service(self.kwargs["pk"])
+
+    def find_own(self) -> Service:
+        """The same, if the caller may change it."""
+        service = self.find()
+        self.check_owner(service)
+        return service
+
+    def answer(self, service: Service, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(service)}
+        return Response(ServiceSerializer(service).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """List services."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(ServiceSerializer(page, many=True).data)
+
+    @extend_schema(request=ServiceInput, responses={200: ServiceSerializer, 201: ServiceSerializer})
+    def create(self, request: Any) -> Response:
+        """Register a service or an instance: 201 when something is new, 200 for a refresh."""
+        made = services.register_service(
+            registration_of(self.read(ServiceInput)),
+            actor=self.actor,
+            only_own=self.only_own("registry:write"),
+        )
+        return self.answer(made.service, 201 if made.created else 200)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One service, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=ServiceInput, responses=ServiceSerializer)
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        service = self.find_own()
+        self.check_precondition(service)
+        data = self.read(ServiceInput, partial=True)
+        changed = services.update_service(
+            service, registration_of(data, name=service.name), actor=self.actor
+        )
+        return self.answer(changed)
+
+    @extend_schema(request=ServiceInput, responses=ServiceSerializer)
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        return self.update(request, pk)
+
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Unregister a service with all its instances."""
+        service = self.find_own()
+        self.check_precondition(service)
+        services.unregister_service(service, actor=self.actor)
+        return Response(status=204)
+
+    @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)
+    @action(detail=True, methods=["post"])
+    def heartbeat(self, request: Any, pk: str) -> Response:
+        """Take a sign of life of an instance."""
+        service = self.find_own()
+        beat = HeartbeatInput.heartbeat(self.read(HeartbeatInput))
+        return self.answer(services.record_heartbeat(service, beat))
+
+    @extend_schema(
+        request=StatusInput,
+        responses=ServiceSerializer,
+        parameters=[OpenApiParameter("status", str, description="Instead of a body.")],
+    )
+    @action(detail=True, methods=["put"], url_path="status")
+    def set_status(self, request: Any, pk: str) -> Response:
+        """Set the status. MAINTENANCE stays; any other yields to the next heartbeat."""
+        service = self.find_own()
+        given = request.data or {"status": request.query_params.get("status")}
+        reader = StatusInput(data={k: v for k, v in given.items() if v is not None})
+        reader.is_valid(raise_exception=True)
+        status = reader.validated_data["status"]
+        return self.answer(services.set_service_status(service, status, actor=self.actor))
+
+    @extend_schema(responses={200: dict})
+    @action(detail=True, methods=["get"])
+    def health(self, request: Any, pk: str) -> Response:
+        """What is known of the health of a service; `?probe=true` asks it now."""
+        return Response(describe_health(self.find(), request.query_params))
+
+    @extend_schema(responses=InstanceSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"])
+    def instances(self, request: Any, pk: str) -> Response:
+        """The instances of a service."""
+        page = self.paginate_queryset(list(self.find().instances.all()))
+        return self.get_paginated_response(InstanceSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=InstanceInput, responses={201: ServiceSerializer, 200: ServiceSerializer}
+    )
+    @instances.mapping.post
+    def add_instance(self, request: Any, pk: str) -> Response:
+        """Add an instance, or refresh the one with this URL."""
+        service = self.find_own()
+        data = self.read(InstanceInput)
+        created = services.add_instance(service, url=data.pop("url"), fields=data)
+        return self.answer(services.get_service(str(service.pk)), 201 if created else 200)
+
+    @action(detail=True, methods=["delete"], url_path=r"instances/(?P<instance_id>[^/]+)")
+    def remove_instance(self, request: Any, pk: str, instance_id: str) -> Response:
+        """Forget one instance."""
+        services.remove_instance(self.find_own(), instance_id)
+        return Response(status=204)
+
+    @extend_schema(request=ExecuteActionInput, responses={200: dict})
+    @action(detail=True, methods=["post"], url_path=r"actions/(?P<name>[^/]+)/execute")
+    def execute_action(self, request: Any, pk: str, name: str) -> Response:
+        """Call an action now and answer its output."""
+        service = self.find()
+        data = self.read(ExecuteActionInput)
+        result = call_service(
+            Target("service", service.name),
+            name,
+            data["input_data"],
+            headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
+            timeout_seconds=data.get("timeout"),
+        )
+        return Response(result.output, headers={"X-Service-Instance": result.instance})

@@ -1,0 +1,29 @@
+"""The headers that every call carries (pure)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+
+def header_text(value: object) -> str:
+    """A value as a header can carry it: printable ASCII, at most 200 characters."""
+    return "".join(c for c in str(value) if " " <= c <= "~").strip()[:200]
+
+
+def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]:
+    """Headers of a call made for a request: its id, its correlation and a fresh idempotency key.
+
+    `traceparent` is that of W3C Trace Context.
+    """
+    current = structlog.contextvars.get_contextvars().get("request_id", "")
+    request_id = header_text(context.get("request_id") or current) or uuid.uuid4().hex
+    return {
+        "Idempotency-Key": header_text(key) or uuid.uuid4().hex,
+        "X-Correlation-ID": header_text(context.get("correlation_id") or request_id),
+        "X-Request-ID": request_id,
+        "traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01",
+    }

@@ -1,0 +1,41 @@
+"""Asking an instance how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from registry.calls.classify import describe_answer
+
+PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a health URL answered. `latency_ms` is None when there was no answer."""
+
+    url: str
+    healthy: bool
+    status_code: int | None
+    latency_ms: float | None
+    error: str
+
+
+async def probe(session: aiohttp.ClientSession, url: str) -> Probe:
+    """GET a health URL: healthy is a 2xx within five seconds."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            async with session.get(url, allow_redirects=False) as response:
+                body = await response.content.read(65536)
+                latency = round((time.perf_counter() - started) * 1000, 1)
+                healthy = 200 <= response.status < 300
+                said = "" if healthy else f"answered {response.status}{describe_answer(body)}"
+                return Probe(url, healthy, response.status, latency, said)
+    except TimeoutError:
+        return Probe(url, False, None, None, f"no answer within {PROBE_SECONDS:g} s")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return Probe(url, False, None, None, str(error)[:300] or type(error).__name__)

@@ -1,0 +1,95 @@
+"""Building a request from an action and an input (pure)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from registry.calls.resolve import ResolvedAction
+from registry.exceptions import SchemaViolation
+
+MAX_REQUEST_BYTES = 1024 * 1024
+_PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
+_BODILESS = ("GET", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """What goes over the wire."""
+
+    method: str
+    url: str
+    body: bytes | None
+
+
+def trim_to_schema(action: ResolvedAction, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Cut a running document down to what a closed input schema names; others take it whole."""
+    allowed = action.input_schema.properties
+    if allowed is None:
+        return dict(document)
+    return {key: value for key, value in document.items() if key in allowed}
+
+
+def check_input(action: ResolvedAction, document: Any) -> None:
+    """Hold an input against the action's schema.
+
+    Raises:
+        SchemaViolation: with every part that breaks it.
+    """
+    problems = action.input_schema.problems(document)
+    if problems:
+        path, sentences = next(iter(problems.items()))
+        raise SchemaViolation(
+            f"The input does not fit the action '{action.action}' of '{action.service}':"
+            f" {path}: {sentences[0]}",
+            errors=problems,
+            service=action.service,
+            action=action.action,
+        )
+
+
+def prepare(action: ResolvedAction, *, url: str, document: Mapping[str, Any]) -> PreparedRequest:
+    """Fill the path from the input; the rest becomes the body, or the query of GET and DELETE.
+
+    Raises:
+        SchemaViolation: a placeholder has no value, or the request is over 1 MiB.
+    """
+    rest = dict(document)
+    path = _PLACEHOLDER.sub(lambda match: _fill(action, rest, match.group(1)), action.path)
+    for name in _PLACEHOLDER.findall(action.path):
+        rest.pop(name, None)
+    target = url.rstrip("/") + path
+    if action.method in _BODILESS:
+        query = urlencode([(k, _query_text(v)) for k, v in rest.items() if v is not None])
+        return PreparedRequest(action.method, f"{target}?{query}" if query else target, None)
+    body = json.dumps(rest, separators=(",", ":")).encode()
+    if len(body) > MAX_REQUEST_BYTES:
+        raise SchemaViolation(
+            f"The input of '{action.action}' is {len(body)} bytes; at most 1 MiB can be sent.",
+            service=action.service,
+            action=action.action,
+        )
+    return PreparedRequest(action.method, target, body)
+
+
+def _fill(action: ResolvedAction, document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    usable = isinstance(value, str | int) and not isinstance(value, bool)
+    text = str(value) if usable else ""
+    if text in ("", ".", ".."):
+        sentence = f"'{name}' is needed for the path {action.path} and must be a text or a number."
+        raise SchemaViolation(
+            f"The input does not fit the action '{action.action}' of '{action.service}': {sentence}",
+            errors={name: [sentence]},
+            service=action.service,
+            action=action.action,
+        )
+    return quote(text, safe="")
+
+
+def _query_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

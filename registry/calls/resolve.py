@@ -1,0 +1,126 @@
+"""From a target's name to where it answers and what shape it takes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from registry.discovery.base import Criteria, get_discovery
+from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
+from registry.models import HttpMethod, Service, ServiceAction, ServiceStatus, ServiceType
+from registry.schemas import Schema
+
+# Used while it lasts, then the next best: an unprobed instance is better than none.
+_USABLE = (ServiceStatus.ONLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is called: `kind` is service (by name or id) or service_type (discovery picks one)."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An instance that may be called."""
+
+    id: str
+    url: str
+    status: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAction:
+    """An action of one service, ready to be called on one of its candidates."""
+
+    service: str
+    action: str
+    method: str
+    path: str
+    input_schema: Schema
+    output_schema: Schema
+    timeout_seconds: float | None
+    idempotent: bool
+    candidates: tuple[Candidate, ...]
+
+    def choose(self) -> Candidate:
+        """One instance among the healthiest, by weight.
+
+        Raises:
+            ServiceUnavailableError: every instance is offline or in maintenance.
+        """
+        for status in _USABLE:
+            group = [c for c in self.candidates if c.status == status]
+            if group:
+                weights = [c.weight for c in group]
+                return random.choices(group, weights if any(weights) else None)[0]  # noqa: S311
+        if not self.candidates:
+            sentence = f"The service '{self.service}' has no instance. Register it with its url."
+        else:
+            states = ", ".join(sorted({c.status for c in self.candidates}))
+            sentence = f"No instance of '{self.service}' can be called: {states}."
+        raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
+
+
+def resolve(target: Target, action: str) -> ResolvedAction:
+    """Find the action of a target in the registry.
+
+    Raises:
+        ServiceNotFoundError: no such service, none of that type is up, or it has no such action.
+    """
+    by_type = target.kind == "service_type"
+    services = services_of_type(target.name) if by_type else _named(target.name)
+    for service in services:
+        found = next((a for a in service.actions.all() if a.name == action), None)
+        if found is not None:
+            return _resolved(service, found)
+    raise _no_action(services, action)
+
+
+def services_of_type(name: str) -> list[Service]:
+    """Healthy services of a type: the ONLINE ones first, otherwise in random order.
+
+    Raises:
+        ServiceNotFoundError: there is none.
+    """
+    services = get_discovery().find(Criteria(types=(ServiceType.parse(name).value,)))
+    if not services:
+        raise ServiceNotFoundError(f"No service of type {name} found")
+    random.shuffle(services)
+    return sorted(services, key=lambda s: s.status != ServiceStatus.ONLINE)
+
+
+def _named(name: str) -> list[Service]:
+    service = Service.objects.with_parts().find(name)
+    if service is None:
+        raise ServiceNotFoundError(f"No service named '{name}' found", service=name)
+    return [service]
+
+
+def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:
+    names = sorted({a.name for s in services for a in s.actions.all()})
+    known = f"It has: {', '.join(names)}." if names else "It has registered no actions."
+    return ServiceNotFoundError(
+        f"The service '{services[0].name}' has no action '{action}'. {known}",
+        service=services[0].name,
+        action=action,
+    )
+
+
+def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
+    return ResolvedAction(
+        service=service.name,
+        action=action.name,
+        method=str(action.method or HttpMethod.POST),
+        path=action.path or f"/{action.name}",
+        input_schema=Schema(action.input_schema),
+        output_schema=Schema(action.output_schema),
+        timeout_seconds=action.timeout_seconds,
+        idempotent=action.idempotent,
+        candidates=tuple(
+            Candidate(str(i.pk), i.url, i.status, i.weight) for i in service.instances.all()
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Discovery strategies: who is alive, whatever backend knows it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from registry.models import RegistryChange, Service, ServiceInstance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """What is looked for; an empty field asks for nothing. Healthy services only, unless told."""
+
+    types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    name: str = ""
+    action: str = ""
+    zone: str = ""
+    search: str = ""
+    minimum_version: str = ""
+    tags_all: tuple[str, ...] = ()
+    tags_any: tuple[str, ...] = ()
+    tags_none: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    include_offline: bool = False
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened after an index; `complete` is False when older entries were already dropped."""
+
+    index: int
+    entries: tuple[RegistryChange, ...]
+    complete: bool
+
+
+class ServiceDiscoveryStrategy(ABC):
+    """Holds who is alive. The database stays the record of what a service is."""
+
+    @abstractmethod
+    def register(self, instance: ServiceInstance, *, at: datetime) -> None:
+        """Take an instance up as alive from now on."""
+
+    @abstractmethod
+    def deregister(self, instance: ServiceInstance) -> None:
+        """Forget an instance."""
+
+    @abstractmethod
+    def renew(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
+        """Take a sign of life, with the status that the instance says it has."""
+
+    @abstractmethod
+    def find(self, criteria: Criteria) -> list[Service]:
+        """Services that meet the criteria, by name, with their instances and actions loaded."""
+
+    @abstractmethod
+    def expire(self, *, now: datetime, limit: int) -> list[ServiceInstance]:
+        """Mark at most `limit` instances whose time ran out as OFFLINE and return them."""
+
+    @abstractmethod
+    def changes_after(self, index: int) -> Changes:
+        """What happened after that index."""
+
+
+STRATEGIES = {"database": "registry.discovery.database.DatabaseDiscovery"}
+
+
+class ServiceDiscoveryFactory:
+    """Makes the strategy that a name stands for."""
+
+    @staticmethod
+    def create(name: str) -> ServiceDiscoveryStrategy:
+        """Return a new strategy.
+
+        Raises:
+            ImproperlyConfigured: no strategy has this name.
+        """
+        path = STRATEGIES.get(name)
+        if path is None:
+            known = ", ".join(STRATEGIES)
+            raise ImproperlyConfigured(
+                f"SERVICE_DISCOVERY_BACKEND is '{name}'. Use one of: {known}."
+            )
+        return import_string(path)()
+
+
+_strategies: dict[str, ServiceDiscoveryStrategy] = {}
+
+
+def get_discovery() -> ServiceDiscoveryStrategy:
+    """The strategy that the settings name, made once per process."""
+    name = settings.SERVICE_DISCOVERY_BACKEND
+    if name not in _strategies:
+        _strategies[name] = ServiceDiscoveryFactory.create(name)
+    return _strategies[name]

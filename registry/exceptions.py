@@ -1,0 +1,149 @@
+"""The error tree: every error that a caller can cause has a code, an HTTP status and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class IntegrationError(Exception):
+    """Root of the tree.
+
+    `code` is the stable machine name, `status_code` the HTTP answer it becomes, `permanent` says
+    that trying again unchanged cannot succeed. `details` are added to the problem document.
+    """
+
+    code = "service_error"
+    status_code = 502
+    permanent = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.details)
+
+
+def _rebuild(
+    kind: type[IntegrationError], message: str, details: dict[str, Any]
+) -> IntegrationError:
+    return kind(message, **details)
+
+
+class ValidationFailed(IntegrationError):
+    """Input that breaks a rule; `errors` maps a field's path to sentences."""
+
+    code = "validation_error"
+    status_code = 400
+    permanent = True
+
+    def __init__(
+        self, message: str, *, errors: Mapping[str, Sequence[str]] | None = None, **details: Any
+    ) -> None:
+        super().__init__(message, errors={k: list(v) for k, v in (errors or {}).items()}, **details)
+
+    @property
+    def errors(self) -> dict[str, list[str]]:
+        return self.details["errors"]
+
+
+class NotFound(IntegrationError):
+    """The thing that was asked for does not exist."""
+
+    code = "not_found"
+    status_code = 404
+    permanent = True
+
+
+class Conflict(IntegrationError):
+    """The state of the thing does not allow this."""
+
+    code = "conflict"
+    status_code = 409
+    permanent = True
+
+
+class SchemaViolation(IntegrationError):
+    """An input that the action's schema refuses; nothing was sent."""
+
+    code = "schema_violation"
+    status_code = 422
+    permanent = True
+
+
+class CallError(IntegrationError):
+    """A call to a service did not give a usable answer.
+
+    Details may carry `service`, `instance`, `action`, `upstream_status` and `retry_after` (seconds).
+    """
+
+    kind = "OTHER"
+
+    @property
+    def retry_after(self) -> float | None:
+        return self.details.get("retry_after")
+
+    @property
+    def upstream_status(self) -> int | None:
+        return self.details.get("upstream_status")
+
+
+class ServiceNotFoundError(CallError):
+    """Nothing is registered under that name or type, or no instance of it is known."""
+
+    code = "service_not_found"
+    status_code = 404
+    permanent = True
+
+
+class ServiceUnavailableError(CallError):
+    """Refused, unresolvable, or answered 502 or 503."""
+
+    code = "service_unavailable"
+    status_code = 503
+    kind = "UNAVAILABLE"
+
+
+class ServiceConnectionError(ServiceUnavailableError):
+    """No connection could be made, or it broke before an answer came."""
+
+    kind = "CONNECTION"
+
+
+class ServiceTimeoutError(CallError):
+    """No complete answer within the deadline."""
+
+    code = "service_timeout"
+    status_code = 504
+    kind = "TIMEOUT"
+
+
+class CircuitOpenError(CallError):
+    """Refused without a call, because recent calls failed."""
+
+    code = "circuit_open"
+    status_code = 503
+    kind = "UNAVAILABLE"
+
+
+class ServiceResponseError(CallError):
+    """An answer that cannot be used: another status, not JSON, too large, or against the schema."""
+
+    code = "service_error"
+    status_code = 502
+    kind = "RESPONSE"
+
+    @property
+    def permanent(self) -> bool:  # type: ignore[override]
+        status = self.upstream_status
+        return status is None or (status < 500 and status not in (408, 429))
+
+
+class WorkflowError(IntegrationError):
+    """A workflow could not go on."""
+
+    code = "workflow_error"
+    status_code = 409
+    permanent = True

@@ -1,0 +1,27 @@
+"""What exists and how to reach it."""
+
+from registry.models.access import ApiKey
+from registry.models.service import (
+    Criticality,
+    HttpMethod,
+    RegistryChange,
+    RegistryChangeKind,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceStatus,
+    ServiceType,
+)
+
+__all__ = [
+    "ApiKey",
+    "Criticality",
+    "HttpMethod",
+    "RegistryChange",
+    "RegistryChangeKind",
+    "Service",
+    "ServiceAction",
+    "ServiceInstance",
+    "ServiceStatus",
+    "ServiceType",
+]

@@ -1,0 +1,101 @@
+"""Who may call the API."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from registry.access import SCOPES, Role, scopes_of_role
+from registry.models.base import EnumField, TimestampedModel, enum_check, validate_strings
+
+PREFIX_LENGTH = 8
+
+
+def validate_scopes(value: Any) -> None:
+    """Refuse scopes that do not exist."""
+    validate_strings(value)
+    unknown = sorted(set(value) - set(SCOPES))
+    if unknown:
+        raise ValidationError(f"Unknown scopes {', '.join(unknown)}. Use: {', '.join(SCOPES)}.")
+
+
+def validate_networks(value: Any) -> None:
+    """Refuse what is not a list of networks such as 10.0.0.0/8."""
+    validate_strings(value)
+    for text in value:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValidationError(f"'{text}' is not a network such as 10.0.0.0/8.") from None
+
+
+class ApiKey(TimestampedModel):
+    """A key for programs: shown once when made, kept only as the digest of a 256-bit secret."""
+
+    name = models.CharField(max_length=100, unique=True)
+    prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    role = EnumField(vocabulary=Role, default=Role.VIEWER)
+    scopes = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_scopes],
+        help_text="Instead of the role's scopes. Empty: what the role may do.",
+    )
+    networks = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_networks],
+        help_text="Where calls may come from, such as 10.0.0.0/8. Empty: anywhere.",
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "api_key"
+        ordering = ("name",)
+        verbose_name = "API key"
+        constraints = (enum_check("api_key", "role", Role),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def issue_secret(self) -> str:
+        """Give this row a fresh secret and return the whole key; the row is not saved."""
+        self.prefix = secrets.token_hex(PREFIX_LENGTH // 2)
+        secret = secrets.token_urlsafe(32)
+        self.digest = digest_of(secret)
+        return f"si_{self.prefix}_{secret}"
+
+    def effective_scopes(self) -> frozenset[str]:
+        return frozenset(self.scopes) or scopes_of_role(self.role)
+
+    def is_usable(self, *, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def allows_address(self, address: str) -> bool:
+        if not self.networks:
+            return True
+        try:
+            caller = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(caller in ipaddress.ip_network(n, strict=False) for n in self.networks)
+
+
+def digest_of(secret: str) -> str:
+    """SHA-256 is enough here: the secret has 256 random bits, so there is nothing to guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def split_key(key: str) -> tuple[str, str] | None:
+    """Split `si_<prefix>_<secret>`; None when it has another form."""
+    parts = key.split("_", 2)
+    return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "si" else None

@@ -1,0 +1,306 @@
+"""Services, where they run and what they can do."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+from registry.models.base import (
+    EnumField,
+    TimestampedModel,
+    Vocabulary,
+    enum_check,
+    object_field,
+    strings_field,
+    validate_object,
+)
+from registry.schemas import check_schema
+
+
+def validate_service_url(value: str) -> None:
+    """Refuse what cannot be called: another scheme, credentials, a query or a fragment.
+
+    Host names without a dot are allowed: that is how containers find each other.
+    """
+    if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", value):
+        raise ValidationError(
+            "Must be an http or https URL such as http://my-service:8000/api,"
+            " without user name, query or fragment."
+        )
+    port = re.search(r":(\d*)$", value.split("/")[2])
+    if port and not 0 < int(port.group(1) or 0) < 65536:
+        raise ValidationError("The port of the URL must be between 1 and 65535.")
+
+
+validate_name = RegexValidator(
+    r"\A[A-Za-z0-9][A-Za-z0-9 ._-]*\Z",
+    "Use letters, digits, blanks, dots, dashes and underscores, beginning with a letter or digit.",
+)
+validate_action_name = RegexValidator(
+    r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z",
+    "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
+)
+validate_path = RegexValidator(
+    r"\A/[^\s?#\\]*\Z",
+    "Must begin with / and have no blanks, query or fragment, such as /projects/{project_id}.",
+)
+
+
+class ServiceType(Vocabulary):
+    """What role a service has among the others."""
+
+    AGENT_ORCHESTRATOR = "AGENT_ORCHESTRATOR", "Agent orchestrator"
+    MODEL_ORCHESTRATION = "MODEL_ORCHESTRATION", "Model orchestration"
+    PLANNING_SYSTEM = "PLANNING_SYSTEM", "Planning system"
+    TOOL_INTEGRATION = "TOOL_INTEGRATION", "Tool integration"
+    PROJECT_COORDINATOR = "PROJECT_COORDINATOR", "Project coordinator"
+    SERVICE_INTEGRATION = "SERVICE_INTEGRATION", "Service integration"
+    API_GATEWAY = "API_GATEWAY", "API gateway"
+    WEB_DASHBOARD = "WEB_DASHBOARD", "Web dashboard"
+    EXTERNAL_API = "EXTERNAL_API", "External API"
+    CUSTOM = "CUSTOM", "Custom"
+
+
+class ServiceStatus(Vocabulary):
+    """Whether something can be used."""
+
+    ONLINE = "ONLINE", "Online"
+    DEGRADED = "DEGRADED", "Degraded"
+    OFFLINE = "OFFLINE", "Offline"
+    MAINTENANCE = "MAINTENANCE", "Maintenance"
+    UNKNOWN = "UNKNOWN", "Unknown"
+
+    @classmethod
+    def aliases(cls) -> dict[str, str]:
+        return {"ACTIVE": "ONLINE", "INACTIVE": "OFFLINE"}
+
+
+class Criticality(Vocabulary):
+    """How much depends on a service: selects the defaults of its circuit breakers."""
+
+    CRITICAL = "CRITICAL", "Critical"
+    NON_CRITICAL = "NON_CRITICAL", "Non-critical"
+
+
+HEALTHY = (ServiceStatus.ONLINE, ServiceStatus.DEGRADED)
+
+
+class ServiceQuerySet(models.QuerySet["Service"]):
+    """Selections of services."""
+
+    def with_parts(self) -> Self:
+        return self.prefetch_related("actions", "instances")
+
+    def healthy(self) -> Self:
+        return self.filter(status__in=HEALTHY)
+
+    def find(self, reference: str) -> Service | None:
+        """The service of that id or, in any case, that name."""
+        return self.filter(reference_filter(reference)).first()
+
+
+def reference_filter(reference: str) -> Q:
+    """A condition for "the id or the name", as every `{id}` of the API is read."""
+    text = str(reference).strip()
+    by_name = Q(name__iexact=text)
+    if re.fullmatch(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", text):
+        return Q(id=text) | by_name
+    return by_name
+
+
+class Service(TimestampedModel):
+    """A thing that can be called, under one name, wherever its instances run."""
+
+    name = models.CharField(max_length=100, validators=[validate_name])
+    type = EnumField(vocabulary=ServiceType, default=ServiceType.CUSTOM)
+    description = models.TextField(blank=True, default="", max_length=5000)
+    version = models.CharField(max_length=50, blank=True, default="")
+    tags = strings_field()
+    metadata = object_field()
+    owner = models.CharField(max_length=100, blank=True, default="")
+    status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.UNKNOWN)
+    criticality = EnumField(vocabulary=Criticality, max_length=20, default=Criticality.NON_CRITICAL)
+
+    objects = ServiceQuerySet.as_manager()
+
+    class Meta:
+        db_table = "registered_service"
+        ordering = ("name",)
+        constraints = (
+            enum_check("registered_service", "type", ServiceType),
+            enum_check("registered_service", "status", ServiceStatus),
+            enum_check("registered_service", "criticality", Criticality),
+            models.UniqueConstraint(
+                Lower("name"),
+                name="registered_service_name_key",
+                violation_error_message="A service with this name exists (names ignore case).",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("type", "status", "name"), name="service_type_status_name_idx"),
+            models.Index(fields=("status", "name"), name="service_status_name_idx"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def preferred_instance(self) -> ServiceInstance | None:
+        """The instance whose address stands for the service: the healthiest, then the latest beat."""
+        return min(self.instances.all(), key=ServiceInstance.preference, default=None)
+
+
+class ServiceInstance(TimestampedModel):
+    """One place where a service answers; alive while its heartbeats arrive within `ttl_seconds`."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="instances")
+    url = models.CharField(max_length=500, validators=[validate_service_url])
+    health_url = models.CharField(
+        max_length=500, blank=True, default="", validators=[validate_service_url]
+    )
+    status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.ONLINE)
+    version = models.CharField(max_length=50, blank=True, default="")
+    zone = models.CharField(max_length=100, blank=True, default="")
+    weight = models.PositiveIntegerField(
+        default=100, validators=[MinValueValidator(0), MaxValueValidator(1000)]
+    )
+    ttl_seconds = models.PositiveIntegerField(
+        default=90, validators=[MinValueValidator(3), MaxValueValidator(86400)]
+    )
+    last_heartbeat_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    registered_at = models.DateTimeField(auto_now_add=True)
+    metadata = object_field()
+
+    class Meta:
+        db_table = "service_instance"
+        ordering = ("service", "url")
+        constraints = (
+            enum_check("service_instance", "status", ServiceStatus),
+            models.UniqueConstraint(
+                fields=("service", "url"),
+                name="service_instance_service_url_key",
+                violation_error_message="This service has an instance with this URL.",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("status", "last_heartbeat_at"), name="instance_status_beat_idx"),
+            # The sweep reads only what is alive and due, however many instances are gone.
+            models.Index(
+                F("expires_at"),
+                name="instance_expiry_idx",
+                condition=Q(status__in=("ONLINE", "DEGRADED", "UNKNOWN")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.service.name} at {self.url}"
+
+    def preference(self) -> tuple[int, int, float]:
+        beat = self.last_heartbeat_at.timestamp() if self.last_heartbeat_at else 0.0
+        return PREFERENCE[self.status], -self.weight, -beat
+
+    def record_heartbeat(self, *, at: datetime, status: str | None = None) -> None:
+        """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported."""
+        self.last_heartbeat_at = at
+        self.expires_at = at + timedelta(seconds=self.ttl_seconds)
+        self.expired_at = None
+        if self.status != ServiceStatus.MAINTENANCE:
+            self.status = status or ServiceStatus.ONLINE
+
+
+PREFERENCE = {
+    ServiceStatus.ONLINE: 0,
+    ServiceStatus.DEGRADED: 1,
+    ServiceStatus.UNKNOWN: 2,
+    ServiceStatus.MAINTENANCE: 3,
+    ServiceStatus.OFFLINE: 4,
+}
+
+
+class HttpMethod(Vocabulary):
+    """How an action is called."""
+
+    GET = "GET"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+def validate_schema(value: Any) -> None:
+    """Refuse what is not a JSON Schema."""
+    validate_object(value)
+    problem = check_schema(value)
+    if problem:
+        raise ValidationError(f"Not a valid JSON Schema: {problem}")
+
+
+class ServiceAction(TimestampedModel):
+    """One thing that a service can do, and the shape of what it takes and answers."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="actions")
+    name = models.CharField(max_length=100, validators=[validate_action_name])
+    description = models.TextField(blank=True, default="", max_length=5000)
+    method = EnumField(vocabulary=HttpMethod, max_length=20, default=HttpMethod.POST)
+    path = models.CharField(max_length=500, blank=True, default="", validators=[validate_path])
+    input_schema = models.JSONField(default=dict, blank=True, validators=[validate_schema])
+    output_schema = models.JSONField(default=dict, blank=True, validators=[validate_schema])
+    timeout_seconds = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.1), MaxValueValidator(3600)]
+    )
+    idempotent = models.BooleanField(
+        default=True,
+        help_text="May be sent again when it is not known whether the first call arrived.",
+    )
+
+    class Meta:
+        db_table = "service_action"
+        ordering = ("service", "name")
+        constraints = (
+            enum_check("service_action", "method", HttpMethod),
+            models.UniqueConstraint(
+                fields=("service", "name"), name="service_action_service_name_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RegistryChangeKind(Vocabulary):
+    """What happened to a service, for those who watch discovery."""
+
+    REGISTERED = "REGISTERED", "Registered"
+    UPDATED = "UPDATED", "Updated"
+    STATUS_CHANGED = "STATUS_CHANGED", "Status changed"
+    UNREGISTERED = "UNREGISTERED", "Unregistered"
+
+
+class RegistryChange(models.Model):
+    """One entry of the log that discovery watchers follow; `index` only grows, without late arrivals."""
+
+    index = models.BigAutoField(primary_key=True)
+    service_id = models.UUIDField()
+    service_name = models.CharField(max_length=100)
+    kind = EnumField(vocabulary=RegistryChangeKind)
+    status = EnumField(vocabulary=ServiceStatus, max_length=20)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "registry_change"
+        ordering = ("index",)
+        constraints = (
+            enum_check("registry_change", "kind", RegistryChangeKind),
+            enum_check("registry_change", "status", ServiceStatus),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.service_name} {self.kind}"

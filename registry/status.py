@@ -1,0 +1,29 @@
+"""What the statuses of its instances say about a service (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from registry.models.service import ServiceInstance, ServiceStatus
+
+
+def derive_status(instances: Iterable[ServiceInstance]) -> str | None:
+    """The status of a service with these instances; None when there are none.
+
+    An instance that said goodbye (OFFLINE without having expired) does not count while others
+    remain; one that fell silent degrades the service.
+    """
+    found = list(instances)
+    if not found:
+        return None
+    statuses = {
+        i.status for i in found if i.status != ServiceStatus.OFFLINE or i.expired_at is not None
+    } or {ServiceStatus.OFFLINE}
+    if len(statuses) == 1:
+        return str(statuses.pop())
+    up = statuses & {ServiceStatus.ONLINE, ServiceStatus.DEGRADED}
+    if not up:
+        worst_first = (ServiceStatus.MAINTENANCE, ServiceStatus.UNKNOWN, ServiceStatus.OFFLINE)
+        return str(next(s for s in worst_first if s in statuses))
+    trouble = statuses & {ServiceStatus.DEGRADED, ServiceStatus.OFFLINE}
+    return str(ServiceStatus.DEGRADED if trouble else ServiceStatus.ONLINE)

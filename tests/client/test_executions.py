@@ -1,0 +1,139 @@
+import httpx2
+import pytest
+
+from service_integration_client import (
+    MaxRetriesExceededError,
+    ServiceIntegrationClient,
+    SyncServiceIntegrationClient,
+    WorkflowExecutionError,
+)
+from tests.client.fake_hub import FakeHub, answer
+
+RUNNING = {"id": "e1", "execution_id": "e1", "status": "RUNNING", "workflow_name": "docs"}
+DONE = {
+    **RUNNING,
+    "status": "COMPLETED",
+    "output": {"sentiment": "positive", "score": 0.8},
+    "steps": [{"id": "a"}],
+}
+FAILED = {
+    **RUNNING,
+    "status": "FAILED",
+    "output": None,
+    "errors": [{"step": "summarize", "code": "service_unavailable", "message": "It is down."}],
+}
+
+
+async def test_result_is_the_output_and_knows_its_execution():
+    hub = FakeHub(answer(200, DONE))
+    client = ServiceIntegrationClient(**hub.options())
+
+    result = await client.execute_workflow("w", {"x": 1}, {"project_id": "p"})
+
+    assert result["sentiment"] == "positive"
+    assert dict(result) == DONE["output"]
+    assert (result.execution_id, result.status, result.steps) == ("e1", "COMPLETED", [{"id": "a"}])
+    assert hub.bodies == [{"input_data": {"x": 1}, "context": {"project_id": "p"}, "wait": 60}]
+
+
+def test_long_execution_is_polled_until_it_ends():
+    hub = FakeHub(answer(202, RUNNING), answer(200, RUNNING), answer(200, DONE))
+
+    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert result.status == "COMPLETED"
+    assert hub.paths()[1:] == ["GET /api/executions/e1?wait=20"] * 2
+
+
+def test_without_waiting_the_execution_is_the_answer():
+    hub = FakeHub(answer(202, RUNNING))
+
+    execution = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w", wait=False)
+
+    assert dict(execution) == RUNNING
+    assert execution.execution_id == "e1"
+    assert hub.bodies[0]["wait"] == 0
+    assert len(hub.requests) == 1
+
+
+def test_failed_execution_raises_with_step_code_and_sentence():
+    hub = FakeHub(answer(200, FAILED))
+
+    with pytest.raises(WorkflowExecutionError) as caught:
+        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    error = caught.value
+    assert (error.step, error.code) == ("summarize", "service_unavailable")
+    assert (error.execution_id, error.status) == ("e1", "FAILED")
+    assert str(error) == (
+        "docs: execution e1 is FAILED at step summarize: (service_unavailable) It is down."
+    )
+
+
+def test_failed_execution_is_answered_when_asked_for():
+    hub = FakeHub(answer(200, FAILED))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    result = client.execute_workflow("w", raise_on_failure=False)
+
+    assert result.status == "FAILED"
+    assert dict(result) == {}
+    assert result.errors == FAILED["errors"]
+
+
+@pytest.mark.parametrize("status", ["CANCELLED", "NEEDS_REVIEW"])
+def test_execution_that_will_not_complete_ends_the_waiting(status):
+    hub = FakeHub(answer(200, {**RUNNING, "status": status}))
+
+    with pytest.raises(WorkflowExecutionError, match=status):
+        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+
+def test_output_that_is_no_object_is_an_attribute():
+    hub = FakeHub(answer(200, {**DONE, "output": [1, 2]}))
+
+    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert (dict(result), result.output) == ({}, [1, 2])
+
+
+def test_waiting_ends_after_the_timeout():
+    hub = FakeHub(answer(202, RUNNING))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    with pytest.raises(WorkflowExecutionError) as caught:
+        client.execute_workflow("w", timeout=0)
+
+    assert caught.value.code == "wait_timeout"
+    assert hub.bodies[0]["wait"] == 0
+
+
+def test_restart_of_the_hub_is_waited_out_while_polling():
+    outage = [httpx2.ConnectError("refused")] * 6
+    hub = FakeHub(answer(202, RUNNING), *outage, answer(200, DONE))
+
+    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert result.status == "COMPLETED"
+    assert hub.slept == [0.5, 1.0, 2.0] * 2
+
+
+def test_hub_that_stays_away_ends_the_polling():
+    hub = FakeHub(answer(202, RUNNING), httpx2.ConnectError("refused"))
+
+    with pytest.raises(MaxRetriesExceededError):
+        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert sum(hub.slept) > 30
+
+
+def test_workflow_is_run_by_its_type():
+    hub = FakeHub(answer(200, DONE))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    result = client.execute_workflow_type("PROJECT_PLANNING", {"project_id": "p"})
+
+    assert result["score"] == 0.8
+    assert hub.paths() == ["POST /api/workflows/execute"]
+    assert hub.bodies[0]["workflow_type"] == "PROJECT_PLANNING"
+    assert hub.bodies[0]["data"] == {"project_id": "p"}

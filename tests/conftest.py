@@ -1,0 +1,112 @@
+"""The surroundings of every test: own data directory, own servers, no network but loopback.
+
+Django's settings read the environment once, so it is put in order here, before anything imports
+them. SI_BACKEND=postgres runs the tests on throw-away PostgreSQL and Redis servers;
+SI_BACKEND=sqlite, the default, on the embedded ones.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import pytest
+
+from tests import services
+
+BACKEND = os.environ.get("SI_BACKEND", "sqlite")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
+_ending = contextlib.ExitStack()
+
+
+def _clear_configuration() -> None:
+    """Forget what the caller's shell configures, most of all a database that is in use."""
+    for name in list(os.environ):
+        if name.startswith(("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_")):
+            del os.environ[name]
+    for name in ("ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "LOG_LEVEL", "LOG_FORMAT"):
+        os.environ.pop(name, None)
+
+
+def _start_servers() -> None:
+    """Start the servers and put their addresses into the environment, for the workers too."""
+    if missing := services.missing_servers():
+        raise pytest.UsageError(f"PostgreSQL and Redis cannot be started: {missing}.")
+    os.environ.update(_ending.enter_context(services.start_postgres()).environment())
+    os.environ.update(_ending.enter_context(services.start_redis()).environment())
+
+
+def _prepare_environment() -> None:
+    directory = tempfile.TemporaryDirectory(prefix="si-tests-", ignore_cleanup_errors=True)
+    os.environ["DATA_DIR"] = _ending.enter_context(directory)
+    os.environ["SECRET_KEY"] = "only-for-tests-" + "0" * 40
+    os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
+    if not WORKER:
+        _clear_configuration()
+        if BACKEND == "postgres":
+            _start_servers()
+    elif "REDIS_URL" in os.environ:  # a numbered database for each worker
+        server, _, _ = os.environ["REDIS_URL"].rpartition("/")
+        os.environ["REDIS_URL"] = f"{server}/{int(WORKER.removeprefix('gw')) + 1}"
+
+
+_prepare_environment()
+django.setup()
+
+
+def pytest_report_header() -> str:
+    return f"backend: {BACKEND}"
+
+
+def pytest_unconfigure() -> None:
+    _ending.close()
+
+
+def is_loopback(address: object) -> bool:
+    """Whether a socket address stays on this machine; names count only as `localhost`."""
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = address[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_loopback() -> Iterator[None]:
+    """Refuse connections that leave the machine: a test must not depend on the network."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded_connect(self: socket.socket, address: object) -> None:
+        _refuse_outside(address)
+        connect(self, address)  # type: ignore[arg-type]
+
+    def guarded_connect_ex(self: socket.socket, address: object) -> int:
+        _refuse_outside(address)
+        return connect_ex(self, address)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        yield
+
+
+def _refuse_outside(address: object) -> None:
+    if not is_loopback(address):
+        raise RuntimeError(f"A test tried to connect to {address}; only loopback is allowed.")
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """What the tests run on: "sqlite" or "postgres"."""
+    return BACKEND
+
+
+@pytest.fixture
+def project_root() -> Path:
+    return Path(__file__).resolve().parent.parent

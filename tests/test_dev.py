@@ -1,0 +1,368 @@
+"""The `./dev` script: its decisions, and real starts and stops of a tiny project."""
+
+import ast
+import contextlib
+import errno
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from tests.services import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+WAIT_SECONDS = 30.0
+
+WEB = """
+import http.server, os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+address = os.environ["SERVICE_HOST"], int(os.environ["SERVICE_PORT"])
+print("web process", os.getpid(), flush=True)
+http.server.HTTPServer(address, Handler).serve_forever()
+"""
+WORKER = """
+import os, signal
+print("worker process", os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+def load_dev() -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("dev_script", str(ROOT / "dev"))
+    spec = importlib.util.spec_from_loader("dev_script", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+dev = load_dev()
+
+
+def test_script_parses_on_old_pythons() -> None:
+    assert ast.parse((ROOT / "dev").read_text(), feature_version=(3, 6))
+
+
+def test_script_imports_only_the_standard_library() -> None:
+    tree = ast.parse((ROOT / "dev").read_text())
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_old_python_says_which_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match=r"Python 3\.11 or newer is needed, this is 3\.9"):
+        dev.reexec_with_newer_python((3, 9, 2))
+
+
+def test_old_python_passes_over_launchers_that_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[list[str]] = []
+    monkeypatch.setattr(shutil, "which", lambda name: f"/launchers/{name}")
+    monkeypatch.setattr(subprocess, "call", lambda command, **_: "3.12" not in command[0])
+    monkeypatch.setattr(os, "execv", lambda path, arguments: replaced.append(arguments))
+    with pytest.raises(SystemExit):
+        dev.reexec_with_newer_python((3, 9, 2))
+    assert [arguments[0] for arguments in replaced] == ["/launchers/python3.12"]
+
+
+def test_taken_port_is_named_with_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(dev.SetupError, match=f"Port {port} .* is taken: .*SERVICE_PORT"):
+            dev.check_port("127.0.0.1", port)
+
+
+def test_free_port_is_accepted() -> None:
+    assert dev.check_port("127.0.0.1", free_port()) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.EACCES, "above 1023"), (errno.EADDRNOTAVAIL, "SERVICE_HOST")],
+)
+def test_unusable_address_says_what_to_set(number: int, advice: str) -> None:
+    assert advice in dev.port_problem("127.0.0.1", 80, OSError(number, "refused"))
+
+
+@pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "80.5"])
+def test_port_has_to_be_a_number_in_range(text: str) -> None:
+    with pytest.raises(dev.SetupError, match="from 1 to 65535"):
+        dev.parse_port(text)
+
+
+def test_full_disk_says_how_much_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(dev.SetupError, match="MB are needed"):
+        dev.check_disk(tmp_path, 10**9)
+
+
+def test_data_dir_is_for_the_owner_alone(tmp_path: Path) -> None:
+    path = dev.prepare_data_dir({"DATA_DIR": str(tmp_path / "a" / "b")})
+    assert path == tmp_path / "a" / "b"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(dev.SetupError, match="set DATA_DIR"):
+        dev.prepare_data_dir({"DATA_DIR": str(tmp_path / "file")})
+
+
+def test_keys_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
+    dev.make_keys(tmp_path)
+    first = (tmp_path / "keys.env").read_text()
+    dev.make_keys(tmp_path)
+    assert (tmp_path / "keys.env").read_text() == first
+    assert len(first.strip().removeprefix("SECRET_KEY=")) >= 50
+    assert stat.S_IMODE((tmp_path / "keys.env").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.env"]
+
+
+def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
+    threads = [threading.Thread(target=dev.make_keys, args=(tmp_path,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.env"]
+
+
+def test_packages_are_counted_once_without_hashes_and_comments() -> None:
+    pins = "a==1 \\\n    --hash=sha256:00\nb[extra]==2 ; sys_platform == 'win32'\n"
+    text = f"{pins}# c==3\n    # via a==1\n{pins}"
+    assert dev.count_packages(text) == 2
+
+
+def test_progress_counts_what_pip_names_and_drops_other_platforms() -> None:
+    progress = dev.Progress(4)
+    progress.take("Collecting aiohttp==3.14.5 (from -r requirements.txt (line 4))")
+    progress.take("Processing /srv/wheels/click_plugins-1.1-py3-none-any.whl (from -r r.txt)")
+    progress.take("Ignoring colorama: markers 'sys_platform == \"win32\"' don't match")
+    progress.take("Requirement already satisfied: idna==3.20 in ./lib")
+    assert progress.text == "3 of 3: idna"
+
+
+def test_failed_install_shows_pips_error() -> None:
+    lines = ["Collecting a", "ERROR: No matching distribution found for a==1", "notice"]
+    assert dev.last_error(lines) == "No matching distribution found for a==1"
+
+
+def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path: Path) -> None:
+    note = tmp_path / "supervisor.pid"
+    note.write_text(f"{os.getpid()} {dev.start_time(os.getpid())}")
+    assert dev.running_supervisor(note) == os.getpid()
+    note.write_text(f"{os.getpid()} 1")
+    assert dev.running_supervisor(note) is None
+
+
+@pytest.mark.parametrize("content", ["", "no number", "999999999 5"])
+def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: str) -> None:
+    note = tmp_path / "supervisor.pid"
+    note.write_text(content)
+    assert dev.running_supervisor(note) is None
+
+
+def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite><testcase/><testcase><failure/></testcase>"
+        '<testcase><skipped message="no browser"/></testcase></testsuite></testsuites>'
+    )
+    assert dev.summarise("SQLite", report) == [
+        "SQLite: 1 passed, 1 failed, 1 skipped",
+        "  1 skipped: no browser",
+    ]
+
+
+def test_summary_says_when_pytest_never_began(tmp_path: Path) -> None:
+    assert dev.summarise("SQLite", tmp_path / "none.xml") == ["SQLite: stopped before any test ran"]
+
+
+def test_compose_runs_what_the_procfile_runs() -> None:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    processes = dict(line.replace("exec ", "").split(": ", 1) for line in lines)
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert services["worker"]["command"] == processes["worker"]
+    assert services["beat"]["command"] == processes["beat"]
+
+
+# --- A tiny project, really started ---------------------------------------------------------------
+
+
+class Hub:
+    """A `./dev run` of the tiny project and what it has printed."""
+
+    def __init__(self, project: Path, port: int) -> None:
+        self.port = port
+        environment = {**os.environ, "DATA_DIR": str(project / "data"), "SERVICE_PORT": str(port)}
+        self.process = subprocess.Popen(
+            [sys.executable, str(project / "dev"), "run"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._overdue = threading.Timer(WAIT_SECONDS, self.process.kill)
+        self._overdue.start()
+
+    def read_until(self, text: str) -> str:
+        """The first line with the text that has not been read yet."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} never came: {''.join(self.lines)}")
+
+    def read_pid(self, name: str) -> int:
+        return int(self.read_until(f"{name} process").split()[-1])
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        assert self.process.stdout is not None
+        self.lines += self.process.stdout
+        code = self.process.wait()
+        self._overdue.cancel()
+        return code
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a hub that only answers 200, and a virtual environment that is up to date."""
+    for name in ("dev", "supervise.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "manage.py").write_text("print('bootstrapped', flush=True)")
+    (tmp_path / "web.py").write_text(WEB)
+    (tmp_path / "worker.py").write_text(WORKER)
+    (tmp_path / "Procfile").write_text("web: exec python web.py\nworker: exec python worker.py\n")
+    venv.create(tmp_path / ".venv", symlinks=True, with_pip=False)
+    packages = next((tmp_path / ".venv").glob("lib/python*/site-packages"))
+    (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
+    (tmp_path / ".venv" / "installed").write_text(
+        f"requirements.txt {dev.digest(tmp_path / 'requirements.txt')}\n"
+    )
+    return tmp_path
+
+
+@contextlib.contextmanager
+def running_hub(project: Path) -> Iterator[Hub]:
+    hub = Hub(project, free_port())
+    try:
+        yield hub
+    finally:
+        if hub.process.poll() is None:
+            hub.process.kill()
+        hub.end()
+
+
+def wait_until_gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while any(dev.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        os.sched_yield()
+    return not any(dev.is_alive(pid) for pid in pids)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, code: int) -> None:
+    with running_hub(project) as hub:
+        hub.read_until("is ready")
+        started = dev.supervised_processes(project / "data")
+        hub.process.send_signal(number)
+        assert hub.end() == code
+        assert len(started) >= 4
+        assert not any(dev.is_alive(pid) for pid in started)
+        assert not (project / "data" / "run" / "supervisor.pid").exists()
+
+
+@pytest.mark.e2e
+def test_killed_supervisor_takes_its_processes_along_and_the_next_start_works(
+    project: Path,
+) -> None:
+    with running_hub(project) as hub:
+        hub.read_until("is ready")
+        started = dev.supervised_processes(project / "data")
+        hub.process.kill()
+        assert wait_until_gone(started)
+    with running_hub(project) as hub:
+        assert hub.read_until("is ready")
+
+
+@pytest.mark.e2e
+def test_killed_process_is_started_again(project: Path) -> None:
+    with running_hub(project) as hub:
+        first = hub.read_pid("worker")
+        os.kill(first, signal.SIGKILL)
+        assert hub.read_pid("worker") != first
+
+
+@pytest.mark.e2e
+def test_process_that_gives_up_stops_the_hub_with_its_code(project: Path) -> None:
+    (project / "worker.py").write_text("raise SystemExit(3)")
+    with running_hub(project) as hub:
+        assert hub.end() == 3
+
+
+@pytest.mark.e2e
+def test_second_start_on_the_same_data_is_refused(project: Path) -> None:
+    with running_hub(project) as first:
+        first.read_until("is ready")
+        with running_hub(project) as second:
+            assert second.end() == 1
+            assert (
+                f"already runs on {project / 'data'} as process {first.process.pid}"
+                in (second.lines[0])
+            )
+        assert first.process.poll() is None
+
+
+@pytest.mark.e2e
+def test_processes_that_an_earlier_run_left_are_ended(project: Path) -> None:
+    environment = {**os.environ, dev.SUPERVISED: str(project / "data")}
+    with subprocess.Popen(
+        [sys.executable, str(project / "worker.py")], env=environment, stdout=subprocess.PIPE
+    ) as left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        with running_hub(project) as hub:
+            hub.read_until("left behind")
+            hub.read_until("is ready")
+        assert left.wait() == -signal.SIGTERM
+
+
+@pytest.mark.e2e
+def test_failed_bootstrap_ends_the_start_with_its_code(project: Path) -> None:
+    (project / "manage.py").write_text("raise SystemExit('The database cannot be reached.')")
+    with running_hub(project) as hub:
+        assert hub.end() == 1
+        assert hub.lines == ["The database cannot be reached.\n"]

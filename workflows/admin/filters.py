@@ -1,0 +1,54 @@
+"""Filters of lists that grow: each is answered by an index."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib import admin
+from django.contrib.admin.options import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from workflows.models import Workflow
+
+MAX_OFFERED = 50
+AGES = {
+    "hour": ("Past hour", timedelta(hours=1)),
+    "day": ("Past 24 hours", timedelta(days=1)),
+    "week": ("Past 7 days", timedelta(days=7)),
+    "month": ("Past 30 days", timedelta(days=30)),
+}
+
+
+class CreatedFilter(admin.SimpleListFilter):
+    """Created within the last hour, day, week or month."""
+
+    title = "created"
+    parameter_name = "created"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(key, words) for key, (words, _age) in AGES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
+        if self.value() not in AGES:
+            return None
+        return queryset.filter(created_at__gte=timezone.now() - AGES[self.value()][1])
+
+
+class WorkflowFilter(admin.SimpleListFilter):
+    """One workflow; the first fifty by name are offered, any other by its page's link."""
+
+    title = "workflow"
+    parameter_name = "workflow"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        rows = Workflow.objects.order_by("name").values_list("pk", "name")[:MAX_OFFERED]
+        offered = {str(pk): name for pk, name in rows}
+        chosen = request.GET.get(self.parameter_name, "")
+        if chosen and chosen not in offered:
+            offered[chosen] = "The chosen workflow"
+        return list(offered.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
+        return queryset.filter(workflow_id=self.value()) if self.value() else None

@@ -1,0 +1,321 @@
+"""A picture of a workflow: its steps as a layered graph, laid out from top to bottom (pure).
+
+The layout follows Sugiyama, Tagawa and Toda (1981): break cycles, layer by the longest path, order
+each layer by the barycentres of its neighbours, then place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workflows.definition import Definition, Step
+
+NODE_WIDTH = 208
+NODE_HEIGHT = 44
+LAYER_GAP = 40
+NODE_GAP = 24
+WAYPOINT_WIDTH = 20
+LANE_WIDTH = 22
+MARGIN = 6
+SWEEPS = 4
+END = "\0end"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step, or where the workflow ends."""
+
+    id: str
+    name: str
+    detail: str = ""
+    kind: str = "ACTION"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A way from one step to another; `kind` is NEXT, CONDITION or FAILURE."""
+
+    source: str
+    target: str
+    kind: str = "NEXT"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The steps of a workflow and the ways between them; the first node is where it starts."""
+
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlacedNode:
+    """A node and its upper left corner."""
+
+    node: Node
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class PlacedEdge:
+    """An edge and the points that it passes; `is_back` when it leads up again."""
+
+    edge: Edge
+    points: tuple[tuple[float, float], ...]
+    is_back: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything is, in pixels."""
+
+    width: float = 0
+    height: float = 0
+    nodes: tuple[PlacedNode, ...] = ()
+    edges: tuple[PlacedEdge, ...] = ()
+
+
+# --- What is in the picture ------------------------------------------------------------------
+
+
+def graph_of(definition: Definition | None) -> Graph:
+    """The graph of a definition, also of one that could be read only in part."""
+    if definition is None:
+        return Graph()
+    edges = [edge for step in definition.steps.values() for edge in _edges_of(step)]
+    known = {*definition.steps, END}
+    edges = [edge for edge in edges if edge.target in known]
+    nodes = [_node_of(step) for step in definition.steps.values()]
+    if any(edge.target == END for edge in edges):
+        nodes.append(Node(END, "End", kind="END"))
+    return Graph(tuple(nodes), tuple(dict.fromkeys(edges)))
+
+
+def _node_of(step: Step) -> Node:
+    detail = " · ".join(part for part in (_target_in_words(step), step.action) if part)
+    return Node(step.id, step.name, detail or step.kind.capitalize(), step.kind)
+
+
+def _target_in_words(step: Step) -> str:
+    if step.target is None:
+        return ""
+    if step.target.kind == "service_type":
+        return f"any {step.target.name.replace('_', ' ').lower()}"
+    return step.target.name
+
+
+def _edges_of(step: Step) -> list[Edge]:
+    edges = []
+    is_choice = len(step.next) > 1 or any(route.when is not None for route in step.next)
+    for route in step.next:
+        if route.step is None and not is_choice:
+            continue
+        kind = "CONDITION" if is_choice else "NEXT"
+        label = "" if not is_choice else route.when.text if route.when else "otherwise"
+        edges.append(Edge(step.id, route.step or END, kind, label))
+    if step.fallback is not None and step.fallback.step is not None:
+        edges.append(Edge(step.id, step.fallback.step, "FAILURE", "on failure"))
+    return edges
+
+
+# --- Where it is in the picture --------------------------------------------------------------
+
+
+def lay_out(graph: Graph) -> Layout:
+    """Place every node and edge; an empty layout for an empty graph."""
+    if not graph.nodes:
+        return Layout()
+    back = _back_edges(graph)
+    forward = [edge for edge in graph.edges if edge not in back]
+    canvas = _Canvas(_layers(graph, forward))
+    for edge in forward:
+        canvas.thread(edge)
+    canvas.order()
+    canvas.place()
+    return _finish(graph, canvas, sorted(back, key=graph.edges.index))
+
+
+def _back_edges(graph: Graph) -> set[Edge]:
+    """The edges that close a cycle, found by a depth-first walk without recursion."""
+    followers = defaultdict(list)
+    for edge in graph.edges:
+        followers[edge.source].append(edge)
+    back: set[Edge] = set()
+    open_, done = set(), set()
+    for root in graph.nodes:
+        todo = [(root.id, False)]
+        while todo:
+            name, leaving = todo.pop()
+            if leaving:
+                open_.discard(name)
+                done.add(name)
+            elif name not in done and name not in open_:
+                open_.add(name)
+                todo.append((name, True))
+                for edge in followers[name]:
+                    if edge.target in open_:
+                        back.add(edge)
+                    elif edge.target not in done:
+                        todo.append((edge.target, False))
+    return back
+
+
+def _topological(graph: Graph, edges: Sequence[Edge]) -> dict[str, int]:
+    """Each node's layer, one below its lowest predecessor; nodes in cycles are left out."""
+    waiting: dict[str, int] = dict.fromkeys((node.id for node in graph.nodes), 0)
+    followers = defaultdict(list)
+    for edge in edges:
+        waiting[edge.target] += 1
+        followers[edge.source].append(edge.target)
+    ready = [name for name, count in waiting.items() if count == 0]
+    layer = dict.fromkeys(ready, 0)
+    for name in ready:
+        for target in followers[name]:
+            layer[target] = max(layer.get(target, 0), layer[name] + 1)
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                ready.append(target)
+    return {name: layer[name] for name in ready}
+
+
+def _layers(graph: Graph, forward: Sequence[Edge]) -> dict[str, int]:
+    layers = _topological(graph, forward)
+    if END in layers:
+        layers[END] = max(layers.values(), default=0)
+        if any(name != END and layer == layers[END] for name, layer in layers.items()):
+            layers[END] += 1
+    return layers
+
+
+@dataclass
+class _Canvas:
+    """The layers while they are filled, ordered and placed. Items are nodes and waypoints."""
+
+    layer_of: dict[str, int]
+    rows: list[list[str]] = field(init=False)
+    above: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    below: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    threads: dict[Edge, list[str]] = field(default_factory=dict)
+    centre: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rows = [[] for _ in range(max(self.layer_of.values(), default=0) + 1)]
+        for name, layer in self.layer_of.items():
+            self.rows[layer].append(name)
+
+    def thread(self, edge: Edge) -> None:
+        """Lead an edge through a waypoint in each layer that it passes."""
+        chain = [edge.source]
+        for layer in range(self.layer_of[edge.source] + 1, self.layer_of[edge.target]):
+            waypoint = f"\0{len(self.threads)}:{layer}"
+            self.rows[layer].append(waypoint)
+            chain.append(waypoint)
+        chain.append(edge.target)
+        for upper, lower in zip(chain, chain[1:], strict=False):
+            self.below[upper].append(lower)
+            self.above[lower].append(upper)
+        self.threads[edge] = chain
+
+    def order(self) -> None:
+        """Order each layer by where its neighbours are, down and up in turn."""
+        for _ in range(SWEEPS):
+            for upper, row in zip(self.rows, self.rows[1:], strict=False):
+                _sort_by_neighbours(row, self.above, upper)
+            for lower, row in zip(self.rows[:0:-1], self.rows[-2::-1], strict=False):
+                _sort_by_neighbours(row, self.below, lower)
+
+    def place(self) -> None:
+        """Give every item a horizontal centre near its neighbours', without overlap."""
+        for row in self.rows:
+            self._spread(row, [0.0] * len(row))
+        for _ in range(SWEEPS):
+            for row in self.rows[1:]:
+                self._spread(row, [self._wanted(item, self.above) for item in row])
+            for row in self.rows[-2::-1]:
+                self._spread(row, [self._wanted(item, self.below) for item in row])
+
+    def _wanted(self, item: str, neighbours: Mapping[str, list[str]]) -> float:
+        found = neighbours.get(item)
+        if not found:
+            return self.centre[item]
+        return sum(self.centre[name] for name in found) / len(found)
+
+    def _spread(self, row: list[str], wanted: list[float]) -> None:
+        centres: list[float] = []
+        for item, wish in zip(row, wanted, strict=True):
+            if centres:
+                gap = (_width(row[len(centres) - 1]) + _width(item)) / 2 + NODE_GAP
+                wish = max(wish, centres[-1] + gap)
+            centres.append(wish)
+        if centres:
+            drift = sum(c - w for c, w in zip(centres, wanted, strict=True)) / len(centres)
+            self.centre.update(zip(row, (c - drift for c in centres), strict=True))
+
+
+def _width(item: str) -> float:
+    is_waypoint = item.startswith("\0") and item != END
+    return WAYPOINT_WIDTH if is_waypoint else NODE_WIDTH
+
+
+def _sort_by_neighbours(
+    row: list[str], neighbours: Mapping[str, list[str]], beside: Sequence[str]
+) -> None:
+    place = {name: index for index, name in enumerate(beside)}
+    own = {name: index for index, name in enumerate(row)}
+
+    def barycentre(name: str) -> float:
+        found = neighbours.get(name)
+        return sum(place[n] for n in found) / len(found) if found else own[name]
+
+    row.sort(key=barycentre)
+
+
+def _finish(graph: Graph, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
+    left = min(canvas.centre[item] - _width(item) / 2 for item in canvas.centre) - MARGIN
+    right = max(canvas.centre[item] + _width(item) / 2 for item in canvas.centre) - left
+    centre = {item: x - left for item, x in canvas.centre.items()}
+    top = {n: MARGIN + layer * (NODE_HEIGHT + LAYER_GAP) for n, layer in canvas.layer_of.items()}
+    nodes = tuple(
+        PlacedNode(node, centre[node.id] - NODE_WIDTH / 2, top[node.id]) for node in graph.nodes
+    )
+    edges = [
+        PlacedEdge(edge, _points(chain, centre, top)) for edge, chain in canvas.threads.items()
+    ]
+    for lane, edge in enumerate(back, start=1):
+        points = _detour(edge, centre, top, right + lane * LANE_WIDTH)
+        edges.append(PlacedEdge(edge, points, is_back=True))
+    width = right + MARGIN + len(back) * LANE_WIDTH
+    height = max(top.values()) + NODE_HEIGHT + MARGIN
+    return Layout(width, height, nodes, tuple(edges))
+
+
+def _points(
+    chain: Sequence[str], centre: Mapping[str, float], top: Mapping[str, float]
+) -> tuple[tuple[float, float], ...]:
+    """From below the first node, through the waypoints, to the top of the last."""
+    start = top[chain[0]]
+    points = [(centre[chain[0]], start + NODE_HEIGHT)]
+    for index, waypoint in enumerate(chain[1:-1], start=1):
+        y = start + index * (NODE_HEIGHT + LAYER_GAP)
+        points += [(centre[waypoint], y), (centre[waypoint], y + NODE_HEIGHT)]
+    points.append((centre[chain[-1]], top[chain[-1]]))
+    return tuple(points)
+
+
+def _detour(
+    edge: Edge, centre: Mapping[str, float], top: Mapping[str, float], lane: float
+) -> tuple[tuple[float, float], ...]:
+    """From the right side of the source, along a lane beside everything, to that of the target."""
+    half = NODE_WIDTH / 2
+    from_y = top[edge.source] + NODE_HEIGHT * 0.7
+    to_y = top[edge.target] + NODE_HEIGHT * 0.3
+    return (
+        (centre[edge.source] + half, from_y),
+        (lane, from_y),
+        (lane, to_y),
+        (centre[edge.target] + half, to_y),
+    )

@@ -1,0 +1,88 @@
+"""When each attempt at each step ran, as bars on one time line (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from registry.admin.display import in_words, status_word, tone_of
+from workflows.models import StepStatus, WorkflowStep
+
+NARROWEST_PERCENT = 0.6
+SHORTEST_SECONDS = 0.001
+MARKS = 4
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One attempt: where it begins and how long it is, in percent of the line."""
+
+    left: float
+    width: float
+    tone: str
+    words: str
+    title: str
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """One step with its attempts."""
+
+    name: str
+    path: str
+    bars: list[Bar] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment on the line."""
+
+    left: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All rows and the marks below them."""
+
+    rows: list[TimelineRow]
+    marks: list[Mark]
+
+
+def timeline_of(
+    steps: Iterable[WorkflowStep], *, start: datetime | None, end: datetime
+) -> Timeline:
+    """Put attempts that began on a line from `start` to `end`, a row per step in order of time."""
+    begun = [step for step in steps if step.started_at is not None]
+    if not begun:
+        return Timeline([], [])
+    first = min([step.started_at for step in begun] + ([start] if start else []))
+    last = max([step.completed_at or step.started_at for step in begun] + [end])
+    seconds = max((last - first).total_seconds(), SHORTEST_SECONDS)
+    rows: dict[str, TimelineRow] = {}
+    for step in begun:
+        row = rows.setdefault(step.path, TimelineRow(step.name or step.step_id, step.path))
+        row.bars.append(_bar(step, first=first, last=last, seconds=seconds))
+    marks = [
+        Mark(100 * index / MARKS, in_words(seconds * index / MARKS)) for index in range(MARKS + 1)
+    ]
+    return Timeline(list(rows.values()), marks)
+
+
+def _bar(step: WorkflowStep, *, first: datetime, last: datetime, seconds: float) -> Bar:
+    # A step that waits for its next try began once and has no end yet.
+    end = step.completed_at or (last if step.status == StepStatus.RUNNING else step.started_at)
+    length = max(end - step.started_at, timedelta())
+    left = 100 * (step.started_at - first).total_seconds() / seconds
+    width = max(100 * length.total_seconds() / seconds, NARROWEST_PERCENT)
+    left = min(left, 100 - NARROWEST_PERCENT)
+    words = in_words(length.total_seconds())
+    return Bar(
+        left=round(left, 3),
+        width=round(min(width, 100 - left), 3),
+        tone=tone_of(step.status),
+        words=words,
+        title=f"{step.name or step.step_id}, attempt {step.attempt}: "
+        f"{status_word(step.status)}, {words}",
+    )

@@ -1,0 +1,172 @@
+"""Workflows: what they say, as a picture and as text, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from registry.admin.base import HubAdmin, actor_of, run_on_each
+from registry.admin.dialogs import back_to
+from registry.admin.display import json_block, moment, status_badge
+from registry.exceptions import IntegrationError
+from workflows import services
+from workflows.admin.drawing import draw_workflow
+from workflows.admin.forms import RunForm, WorkflowForm
+from workflows.models import Workflow
+
+MAX_VERSIONS = 20
+MAX_EXECUTIONS = 10
+FIELDS = ("name", "type", "status", "description", "metadata")
+
+
+@admin.register(Workflow)
+class WorkflowAdmin(HubAdmin):
+    """Definitions; a change of the text makes a new version."""
+
+    form = WorkflowForm
+    list_display = ("name", "status_label", "type", "version_label", "owner", "changed")
+    list_filter = ("status", "type")
+    search_fields = ("name", "description", "owner")
+    search_help_text = "Name, description or owner"
+    ordering = ("name",)
+    list_select_related = ("current_version",)
+    readonly_fields = ("owner", "created_at", "updated_at")
+    change_form_outer_before_template = "console/workflow_summary.html"
+    actions_detail = ("run",)
+    fieldsets = (
+        (None, {"fields": ("name", "type", "status", "description")}),
+        ("Definition", {"fields": ("definition", "base_version")}),
+        ("More", {"fields": ("metadata", "owner", "created_at", "updated_at")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("name", "type", "status", "description")}),
+        ("Definition", {"fields": ("definition", "base_version", "metadata")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
+        return super().get_queryset(request).select_related("current_version")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            text = ("Definition", {"fields": ("definition_block",)})
+            return (self.fieldsets[0], text, self.fieldsets[2])
+        return super().get_fieldsets(request, obj)
+
+    @display(description="Text")
+    def definition_block(self, workflow: Workflow) -> str:
+        version = workflow.current_version
+        return json_block(version.document if version else None)
+
+    @display(description="Status", ordering="status")
+    def status_label(self, workflow: Workflow) -> str:
+        return status_badge(workflow.status)
+
+    @display(description="Version")
+    def version_label(self, workflow: Workflow) -> str:
+        return str(workflow.current_version.number) if workflow.current_version else "–"
+
+    @display(description="Changed", ordering="updated_at")
+    def changed(self, workflow: Workflow) -> str:
+        return moment(workflow.updated_at)
+
+    # The page of one
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _refuse_politely(request, super().changeform_view, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _refuse_politely(request, super().delete_view, *args, **kwargs)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        workflow = context.get("original")
+        return super().render_change_form(
+            request, {**context, **_summary(workflow)}, *args, **kwargs
+        )
+
+    def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
+        fields = {name: form.cleaned_data[name] for name in FIELDS}
+        document, actor = form.cleaned_data["definition"], actor_of(request)
+        if change:
+            saved = services.update_workflow(obj, fields, document, actor=actor)
+        else:
+            saved = services.create_workflow({"id": obj.pk, **fields}, document, actor=actor)
+            obj._state.adding = False
+        obj.current_version = saved.current_version
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Versions go with their workflow; executions stay, so none of them is read."""
+        names = [str(workflow) for workflow in objs]
+        return names, {"workflows": len(names)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Workflow) -> None:
+        services.delete_workflow(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> None:
+        run_on_each(request, queryset, services.delete_workflow, done="deleted")
+
+    # Running
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may start executions."""
+        return request.user.has_perm("workflows.add_workflowexecution")
+
+    @action(
+        description="Run",
+        icon="play_arrow",
+        variant=ActionVariant.PRIMARY,
+        permissions=["run"],
+        dialog={
+            "title": "Run this workflow",
+            "description": "Starts an execution of the current version with this input.",
+            "form_class": RunForm,
+            "form_submit_text": "Run",
+        },
+    )
+    def run(self, request: HttpRequest, form: RunForm, object_id: str) -> HttpResponse:
+        workflow = get_object_or_404(
+            Workflow.objects.select_related("current_version"), pk=object_id
+        )
+        start = services.Start(
+            input=form.cleaned_data["input"], context={}, actor=actor_of(request)
+        )
+        try:
+            started = services.start_execution(workflow, start)
+        except IntegrationError as error:
+            messages.error(request, error.message)
+            return back_to(reverse("admin:workflows_workflow_change", args=(object_id,)))
+        return back_to(
+            reverse("admin:workflows_workflowexecution_change", args=(started.execution.pk,))
+        )
+
+
+def _summary(workflow: Workflow | None) -> dict[str, Any]:
+    if workflow is None:
+        return {}
+    version = workflow.current_version
+    executions = workflow.executions.defer("input", "context", "output").order_by("-created_at")
+    return {
+        "graph": draw_workflow(version.document) if version else "",
+        "versions": list(workflow.versions.defer("steps", "options")[:MAX_VERSIONS]),
+        "executions": list(executions[:MAX_EXECUTIONS]),
+    }
+
+
+def _refuse_politely(
+    request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **kwargs: Any
+) -> HttpResponse:
+    """Say why something was refused, on the page it was asked on."""
+    try:
+        return view(request, *args, **kwargs)
+    except IntegrationError as error:
+        messages.error(request, error.message)
+        return redirect(request.path)

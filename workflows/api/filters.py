@@ -1,0 +1,52 @@
+"""What lists of workflows and executions may be filtered by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+
+from registry.api.filters import VocabularyFilter
+from registry.models.service import reference_filter
+from workflows.models import (
+    ExecutionStatus,
+    Workflow,
+    WorkflowExecution,
+    WorkflowStatus,
+    WorkflowType,
+)
+
+
+class WorkflowFilter(django_filters.FilterSet):
+    """Filters of the workflow list."""
+
+    status = VocabularyFilter(WorkflowStatus)
+    type = VocabularyFilter(WorkflowType)
+    name = django_filters.CharFilter(lookup_expr="iexact")
+    search = django_filters.CharFilter(method="containing")
+
+    class Meta:
+        model = Workflow
+        fields = ()
+
+    def containing(self, queryset: QuerySet[Workflow], _: str, value: str) -> QuerySet[Workflow]:
+        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
+
+
+class ExecutionFilter(django_filters.FilterSet):
+    """Filters of the execution lists."""
+
+    status = VocabularyFilter(ExecutionStatus)
+    type = VocabularyFilter(WorkflowType)
+    workflow = django_filters.CharFilter(method="of_workflow")
+    correlation_id = django_filters.CharFilter()
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = WorkflowExecution
+        fields = ()
+
+    def of_workflow(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(workflow__in=Workflow.objects.filter(reference_filter(value)))

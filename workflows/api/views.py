@@ -1,0 +1,197 @@
+"""Workflows: their definitions, and starting them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry.api.base import ResourceViewSet, etag_of
+from registry.mediator import mediator
+from workflows import services
+from workflows.api.answers import answer_start, list_executions, start_of
+from workflows.api.filters import ExecutionFilter, WorkflowFilter
+from workflows.api.serializers import (
+    ExecuteInput,
+    ExecuteRequestInput,
+    ExecutionDetailSerializer,
+    ExecutionSerializer,
+    ValidateInput,
+    ValidationAnswer,
+    VersionSerializer,
+    WorkflowInput,
+    WorkflowSerializer,
+)
+from workflows.models import Workflow, WorkflowStatus, WorkflowType
+
+# How long the endpoints wait that existing callers expect to answer the result.
+REQUEST_WAIT_SECONDS = 30.0
+
+
+class WorkflowViewSet(ResourceViewSet):
+    """`/workflows`."""
+
+    queryset = Workflow.objects.all()
+    serializer_class = WorkflowSerializer
+    filterset_class = WorkflowFilter
+    ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    scopes = {
+        "list": "workflows:read",
+        "retrieve": "workflows:read",
+        "versions": "workflows:read",
+        "executions": "workflows:read",
+        "create": "workflows:write",
+        "update": "workflows:write",
+        "partial_update": "workflows:write",
+        "destroy": "workflows:write",
+        "validate": "workflows:read",
+        "activate": "workflows:write",
+        "execute": "workflows:execute",
+        "execute_request": "workflows:execute",
+        "project_planning": "workflows:execute",
+        "project_creation": "workflows:execute",
+        "agent_task_execution": "workflows:execute",
+        "human_interaction": "workflows:execute",
+    }
+
+    def get_queryset(self) -> Any:
+        return Workflow.objects.select_related("current_version").order_by("name")
+
+    def answer(self, workflow: Workflow, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(workflow)}
+        return Response(WorkflowSerializer(workflow).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """List workflows."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(WorkflowSerializer(page, many=True).data)
+
+    @extend_schema(request=WorkflowInput, responses={201: WorkflowSerializer})
+    def create(self, request: Any) -> Response:
+        """Store a definition; it is ACTIVE unless `status` says DRAFT."""
+        data = self.read(WorkflowInput)
+        document = WorkflowInput.document_of(data) or {}
+        made = services.create_workflow(WorkflowInput.fields_of(data), document, actor=self.actor)
+        return self.answer(made, 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One workflow, by id or name."""
+        return self.answer(services.get_workflow(pk))
+
+    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer)
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given; other steps make a new version."""
+        workflow = services.get_workflow(pk)
+        self.check_precondition(workflow)
+        data = self.read(WorkflowInput, partial=True)
+        document = WorkflowInput.document_of(data)
+        if document is not None and "steps" not in document and workflow.current_version:
+            document = {**workflow.current_version.document, **document}
+        changed = services.update_workflow(
+            workflow, WorkflowInput.fields_of(data), document, actor=self.actor
+        )
+        return self.answer(services.get_workflow(str(changed.pk)))
+
+    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer)
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given; other steps make a new version."""
+        return self.update(request, pk)
+
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Delete a workflow; executions that ended keep their record."""
+        workflow = services.get_workflow(pk)
+        self.check_precondition(workflow)
+        services.delete_workflow(workflow)
+        return Response(status=204)
+
+    @extend_schema(request=ValidateInput, responses=ValidationAnswer)
+    @action(detail=False, methods=["post"])
+    def validate(self, request: Any) -> Response:
+        """Check a definition and store nothing."""
+        data = self.read(ValidateInput)
+        draft = data.get("status") == WorkflowStatus.DRAFT
+        found = services.validate_document(WorkflowInput.document_of(data) or {}, draft=draft)
+        body = {"valid": found.valid, "errors": found.errors, "warnings": list(found.warnings)}
+        return Response(body)
+
+    @extend_schema(responses=VersionSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"])
+    def versions(self, request: Any, pk: str) -> Response:
+        """The versions of a workflow, newest first."""
+        workflow = services.get_workflow(pk)
+        page = self.paginate_queryset(workflow.versions.order_by("-number"))
+        context = {"current_version_id": workflow.current_version_id}
+        shown = VersionSerializer(page, many=True, context=context)
+        return self.get_paginated_response(shown.data)
+
+    @extend_schema(request=None, responses=WorkflowSerializer)
+    @action(detail=True, methods=["post"], url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
+    def activate(self, request: Any, pk: str, number: str) -> Response:
+        """Make a version the one that new executions use."""
+        workflow = services.activate_version(services.get_workflow(pk), int(number))
+        return self.answer(services.get_workflow(str(workflow.pk)))
+
+    @extend_schema(
+        request=ExecuteInput,
+        responses={200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer},
+    )
+    @action(detail=True, methods=["post"])
+    def execute(self, request: Any, pk: str) -> Response:
+        """Start an execution: 202, or 200 once it ended within `wait` seconds."""
+        workflow = services.get_workflow(pk)
+        data = self.read(ExecuteInput)
+        started = services.start_execution(workflow, start_of(request, data))
+        return answer_start(request, started, wait=data["wait"])
+
+    @extend_schema(responses=ExecutionSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=ExecutionFilter)
+    def executions(self, request: Any, pk: str) -> Response:
+        """The executions of a workflow, newest first."""
+        return list_executions(self, services.get_workflow(pk).executions.all())
+
+    @extend_schema(
+        request=ExecuteRequestInput,
+        responses={200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer},
+    )
+    @action(detail=False, methods=["post"], url_path="execute")
+    def execute_request(self, request: Any) -> Response:
+        """Start what a type of workflow, or a name, stands for, and wait up to 30 s for its end."""
+        data = self.read(ExecuteRequestInput)
+        options = data["options"]
+        start = start_of(request, {**data, "priority": options.get("priority", 0)})
+        if "workflow" in data:
+            started = services.start_execution(services.get_workflow(data["workflow"]), start)
+        else:
+            started = mediator.send(data["workflow_type"], start=start)
+        return answer_start(request, started, wait=options.get("wait", REQUEST_WAIT_SECONDS))
+
+    def _of_type(self, request: Any, workflow_type: str) -> Response:
+        start = start_of(request, {"input_data": request.data, "context": {}})
+        started = mediator.send(workflow_type, start=start)
+        return answer_start(request, started, wait=REQUEST_WAIT_SECONDS)
+
+    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
+    @action(detail=False, methods=["post"], url_path="project-planning")
+    def project_planning(self, request: Any) -> Response:
+        """Plan a project; the body is the input."""
+        return self._of_type(request, WorkflowType.PROJECT_PLANNING)
+
+    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
+    @action(detail=False, methods=["post"], url_path="project-creation")
+    def project_creation(self, request: Any) -> Response:
+        """Create a project; the body is the input."""
+        return self._of_type(request, WorkflowType.PROJECT_CREATION)
+
+    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
+    @action(detail=False, methods=["post"], url_path="agent-task-execution")
+    def agent_task_execution(self, request: Any) -> Response:
+        """Execute an agent's task; the body is the input."""
+        return self._of_type(request, WorkflowType.AGENT_TASK_EXECUTION)
+
+    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
+    @action(detail=False, methods=["post"], url_path="human-interaction")
+    def human_interaction(self, request: Any) -> Response:
+        """Ask a person; the body is the input."""
+        return self._of_type(request, WorkflowType.HUMAN_INTERACTION)

@@ -1,0 +1,338 @@
+"""The engine of one worker process: claim, call, commit, go on.
+
+Two threads: the database thread gathers whatever is ready (claims to make, outcomes to record,
+leases to renew) and writes it in one transaction, then gathers again; the event loop makes the
+calls. So a thousand steps that wait for slow services cost a thousand coroutines, and commits are
+shared by whoever happens to be ready. The database holds everything needed to go on elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from registry.calls.client import ServiceClient
+from registry.calls.headers import header_text
+from registry.calls.loop import LoopThread
+from registry.calls.resolve import Target
+from registry.exceptions import IntegrationError, WorkflowError
+from registry.mediator import mediator
+from workflows import decide
+from workflows.decide import Failure, Finish, Success, Transition
+from workflows.recovery import release
+from workflows.store import Batch, Broken, Claim, Committed, Settled, Store
+
+logger = structlog.get_logger(__name__)
+
+LARGEST_BATCH = 200
+LONGEST_BACKOFF = 5.0
+# How often a worker shows itself and sets its clock by the database's.
+SHOW_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """What the database thread finds when it looks up."""
+
+    settled: list[Settled] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+    look: bool = False
+    stop: bool = False
+
+
+class Engine:
+    """Runs steps until stopped. `client_factory` makes the client, used on the event loop only."""
+
+    def __init__(
+        self,
+        *,
+        max_in_flight: int | None = None,
+        lease_seconds: float | None = None,
+        client_factory: Callable[[], Any] = ServiceClient,
+    ) -> None:
+        self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._room = max_in_flight or settings.ENGINE_MAX_IN_FLIGHT
+        self._lease = lease_seconds or settings.ENGINE_LEASE_SECONDS
+        self._client = client_factory()
+        self._loop = LoopThread("engine-calls")
+        self._events = ThreadPoolExecutor(1, "engine-events")
+        self._condition = threading.Condition()
+        self._inbox = _Inbox()
+        # Held claims belong to the database thread, their tasks to the event loop.
+        self._flights: dict[str, Claim] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+        self._shown_at = -SHOW_SECONDS
+        self._store = Store(owner=self.owner, lease_seconds=self._lease)
+        self._thread = threading.Thread(target=self._run, name="engine-database", daemon=True)
+
+    # From outside
+
+    def start(self) -> None:
+        """Begin to claim and to call."""
+        self._thread.start()
+        self.look()
+
+    def look(self, ids: Iterable[str] = ()) -> None:
+        """Claim these rows if they are due, or whatever is due."""
+        wanted = list(ids)
+        with self._condition:
+            self._inbox.wanted.extend(wanted)
+            self._inbox.look = self._inbox.look or not wanted
+            self._condition.notify_all()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Claim nothing more, give calls their grace, and free the rest at once."""
+        self._stopping = True
+        with self._condition:
+            self._condition.wait_for(lambda: not self._flights, grace_seconds)
+            self._inbox.stop = True
+            self._condition.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._events.shutdown()
+        self._loop.run(self._client.close())
+        self._loop.stop()
+
+    # The database thread
+
+    def _run(self) -> None:
+        batch, backoff = Batch(), 0.0
+        while not self._gather(batch):
+            try:
+                self._show(always=backoff > 0)
+                committed = self._commit(batch)
+            except Exception as error:
+                # The thread must not end: what it holds would wait for its leases. The batch is
+                # tried again whole; what was recorded after all has a stale fence by now.
+                backoff = min(LONGEST_BACKOFF, backoff * 2 or 0.1)
+                logger.warning("commit_failed", error=str(error)[:500], retry_in=backoff)
+                connection.close()
+                self._pause(backoff)
+                continue
+            backoff = 0.0
+            self._deliver(batch, committed)
+            batch = Batch(look=committed.filled)
+        self._wind_up(batch)
+
+    def _show(self, *, always: bool) -> None:
+        """Tell that this worker is alive, and set its clock, every ten seconds."""
+        if always or time.monotonic() - self._shown_at >= SHOW_SECONDS:
+            self._store.measure_clock()
+            self._store.show_worker(in_flight=len(self._flights))
+            self._shown_at = time.monotonic()
+
+    def _pause(self, seconds: float) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._inbox.stop, seconds)
+
+    def _gather(self, batch: Batch) -> bool:
+        """Move what is ready into `batch`, waiting until something is; True when it is time to end."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._has_work(batch), self._renewal_seconds())
+            inbox, self._inbox = self._inbox, _Inbox(stop=self._inbox.stop)
+        batch.settled += inbox.settled
+        batch.wanted += inbox.wanted
+        batch.look = batch.look or inbox.look or len(batch.wanted) > LARGEST_BATCH
+        del batch.wanted[LARGEST_BATCH:]
+        batch.take = not self._stopping
+        free = self._room - len(self._flights) + len(batch.settled)
+        batch.room = min(max(free, 0), LARGEST_BATCH) if batch.take else 0
+        batch.renew = self._due_renewals(batch)
+        return inbox.stop
+
+    def _has_work(self, batch: Batch) -> bool:
+        inbox = self._inbox
+        if inbox.stop or inbox.settled or batch.settled:
+            return True
+        wants = inbox.look or inbox.wanted or batch.look or batch.wanted
+        return bool(wants) and not self._stopping and len(self._flights) < self._room
+
+    def _renewal_seconds(self) -> float:
+        return min(self._lease / 4, SHOW_SECONDS) if self._flights else SHOW_SECONDS
+
+    def _due_renewals(self, batch: Batch) -> list[Claim]:
+        """Claims that are older than a quarter of the lease: three more chances before it ends."""
+        due = self._store.now() - timedelta(seconds=self._lease / 4)
+        settled = {item.claim.row.id for item in batch.settled}
+        return [c for k, c in self._flights.items() if c.claimed_at <= due and k not in settled]
+
+    def _commit(self, batch: Batch) -> Committed:
+        try:
+            return self._store.commit(batch)
+        except (OperationalError, InterfaceError):
+            raise
+        except (DatabaseError, ValueError, TypeError, RecursionError) as error:
+            if not batch.settled:
+                raise
+            logger.warning("batch_refused", error=str(error)[:500], outcomes=len(batch.settled))
+            return self._commit_one_by_one(batch)
+
+    def _commit_one_by_one(self, batch: Batch) -> Committed:
+        """Record outcomes singly: a value that the database refuses must not hold up the others."""
+        done = Committed(filled=True)
+        for item in batch.settled:
+            try:
+                part = self._store.commit(Batch(settled=[item], take=batch.take))
+            except (OperationalError, InterfaceError):
+                raise
+            except (DatabaseError, ValueError, TypeError, RecursionError) as error:
+                refused = _unrecordable(item.claim, error, now=self._store.now())
+                part = self._store.commit(Batch(settled=[refused], take=batch.take))
+            done.claims += part.claims
+            done.lost += part.lost
+            done.ended += part.ended
+        return done
+
+    def _deliver(self, batch: Batch, committed: Committed) -> None:
+        """Let go of what was settled or lost, and hand new claims to the event loop."""
+        for item in batch.settled:
+            self._flights.pop(item.claim.row.id, None)
+        for claim in committed.lost:
+            self._flights.pop(claim.row.id, None)
+            self._loop.loop.call_soon_threadsafe(self._cancel, claim.row.id)
+        self._flights.update({claim.row.id: claim for claim in committed.claims})
+        if committed.claims:
+            self._loop.loop.call_soon_threadsafe(self._launch, committed.claims)
+        for broken in committed.broken:
+            self._flights[broken.claim.row.id] = broken.claim
+            self._post(_unreadable(broken, now=self._store.now()))
+        for execution, finish in committed.ended:
+            self._events.submit(_announce_end, execution, finish)
+        if self._stopping:
+            with self._condition:
+                self._condition.notify_all()
+
+    def _wind_up(self, batch: Batch) -> None:
+        """Record what has come in, then give back what is still held."""
+        try:
+            if batch.settled:
+                self._deliver(batch, self._commit(batch))
+            if self._flights:
+                self._loop.run(self._cancel_all())
+                release([(c.row.id, c.fence) for c in self._flights.values()])
+        except DatabaseError as error:
+            # Their leases run out, and the sweep finds them.
+            logger.warning("release_failed", error=str(error)[:500], steps=len(self._flights))
+        finally:
+            self._store.forget_worker()
+            connection.close()
+
+    # The event loop
+
+    def _launch(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            task = self._loop.loop.create_task(self._carry(claim))
+            self._tasks[claim.row.id] = task
+            task.add_done_callback(lambda _, key=claim.row.id: self._tasks.pop(key, None))
+
+    def _cancel(self, key: str) -> None:
+        if task := self._tasks.get(key):
+            task.cancel()
+
+    async def _cancel_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry(self, claim: Claim) -> None:
+        """Make one claimed step ready, call, decide, and hand the transition back."""
+        try:
+            transition = decide.resume(claim.run, claim.row, now=self._store.now())
+            if transition is None:
+                outcome = await self._call(claim)
+                transition = decide.settle(
+                    claim.run,
+                    claim.row,
+                    outcome,
+                    now=self._store.now(),
+                    fraction=random.random(),  # noqa: S311
+                )
+        except Exception as error:
+            # A fault of ours fails the step, visibly, instead of leaving it to its lease for ever.
+            logger.exception("step_failed", execution=claim.run.id, step=claim.row.step_id)
+            fault = WorkflowError(f"Internal error: {type(error).__name__}.", code="internal_error")
+            transition = _ended(claim, fault, now=self._store.now())
+        self._post(Settled(claim, transition))
+
+    def _post(self, item: Settled) -> None:
+        with self._condition:
+            self._inbox.settled.append(item)
+            self._condition.notify_all()
+
+    async def _call(self, claim: Claim) -> Success | Failure:
+        step = claim.run.definition.steps[claim.row.step_id]
+        assert step.target is not None
+        try:
+            result = await self._client.call(
+                Target(step.target.kind, step.target.name),
+                step.action or "",
+                claim.row.input,
+                headers=headers_of(claim),
+                timeout_seconds=step.timeout,
+                trim=step.input is None,
+            )
+        except IntegrationError as error:
+            claim.row.service = error.details.get("service") or claim.row.service
+            claim.row.instance = error.details.get("instance") or ""
+            return Failure(error)
+        return Success(result.output, result.sent, result.service, result.instance)
+
+
+def headers_of(claim: Claim) -> dict[str, str]:
+    """What every call of a step carries.
+
+    `Idempotency-Key` is the same on every attempt at the same place of the same execution;
+    `traceparent` is that of W3C Trace Context, with the execution as the trace.
+    """
+    run, row = claim.run, claim.row
+    correlation = claim.correlation_id or run.id
+    return {
+        "Idempotency-Key": hashlib.sha256(f"{run.id}:{row.path}".encode()).hexdigest()[:32],
+        "X-Correlation-ID": header_text(correlation),
+        "X-Request-ID": header_text(run.context.get("request_id") or correlation),
+        "traceparent": f"00-{run.id.replace('-', '')}-{row.id.replace('-', '')[-16:]}-01",
+    }
+
+
+def _ended(claim: Claim, error: IntegrationError, *, now: datetime) -> Transition:
+    """The end of an execution that cannot go on, at the row that was claimed."""
+    described = decide.describe(error)
+    row = replace(claim.row, status="FAILED", output=None, error=described, completed_at=now)
+    row.started_at = row.started_at or now
+    entry = {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
+    return Transition(settled=row, finish=Finish("FAILED", errors=(entry,)))
+
+
+def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
+    sentence = f"The outcome cannot be recorded: {str(error).splitlines()[0][:300]}"
+    failed = WorkflowError(sentence, code="unrecordable")
+    return Settled(claim, _ended(claim, failed, now=now))
+
+
+def _unreadable(broken: Broken, *, now: datetime) -> Settled:
+    return Settled(broken.claim, _ended(broken.claim, broken.error, now=now))
+
+
+def _announce_end(execution: str, finish: Finish) -> None:
+    mediator.publish(
+        "execution_completed" if finish.status == "COMPLETED" else "execution_failed",
+        execution_id=execution,
+        errors=list(finish.errors),
+    )

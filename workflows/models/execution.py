@@ -1,0 +1,210 @@
+"""What ran: executions, their steps and the events in between."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from registry.models.base import AppendedModel, EnumField, Vocabulary, enum_check, object_field
+from workflows.models.workflow import Workflow, WorkflowType, WorkflowVersion
+
+
+class ExecutionStatus(Vocabulary):
+    """Where an execution stands."""
+
+    PENDING = "PENDING", "Pending"
+    RUNNING = "RUNNING", "Running"
+    WAITING = "WAITING", "Waiting"
+    PAUSED = "PAUSED", "Paused"
+    COMPENSATING = "COMPENSATING", "Compensating"
+    COMPLETED = "COMPLETED", "Completed"
+    FAILED = "FAILED", "Failed"
+    CANCELLED = "CANCELLED", "Cancelled"
+    NEEDS_REVIEW = "NEEDS_REVIEW", "Needs review"
+
+
+class StepStatus(Vocabulary):
+    """Where one attempt at a step stands."""
+
+    PENDING = "PENDING", "Pending"
+    RUNNING = "RUNNING", "Running"
+    WAITING = "WAITING", "Waiting"
+    COMPLETED = "COMPLETED", "Completed"
+    FAILED = "FAILED", "Failed"
+    SKIPPED = "SKIPPED", "Skipped"
+    CANCELLED = "CANCELLED", "Cancelled"
+    COMPENSATED = "COMPENSATED", "Compensated"
+    NEEDS_REVIEW = "NEEDS_REVIEW", "Needs review"
+
+
+TERMINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+ENDED = (*TERMINAL, ExecutionStatus.NEEDS_REVIEW)
+OPEN_STEP = (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
+
+
+class WorkflowExecution(AppendedModel):
+    """One run of a workflow version."""
+
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.SET_NULL, null=True, related_name="executions"
+    )
+    version = models.ForeignKey(
+        WorkflowVersion, on_delete=models.SET_NULL, null=True, related_name="executions"
+    )
+    workflow_name = models.CharField(max_length=100)
+    type = EnumField(vocabulary=WorkflowType, default=WorkflowType.CUSTOM)
+    status = EnumField(vocabulary=ExecutionStatus, max_length=20, default=ExecutionStatus.PENDING)
+    input = object_field()
+    context = object_field()
+    output = models.JSONField(null=True, blank=True)
+    errors = models.JSONField(default=list, blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    parent_step = models.ForeignKey(
+        "WorkflowStep", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
+    correlation_id = models.CharField(max_length=100, blank=True, default="")
+    started_by = models.CharField(max_length=100, blank=True, default="")
+    priority = models.SmallIntegerField(default=0)
+    last_sequence = models.PositiveIntegerField(default=0, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "workflow_execution"
+        ordering = ("-created_at", "-id")
+        verbose_name = "execution"
+        constraints = (
+            enum_check("workflow_execution", "type", WorkflowType),
+            enum_check("workflow_execution", "status", ExecutionStatus),
+            models.UniqueConstraint(
+                fields=("workflow", "idempotency_key"),
+                name="workflow_execution_idempotency_key",
+                condition=Q(idempotency_key__isnull=False),
+            ),
+        )
+        indexes = (
+            models.Index(fields=("status", "created_at"), name="execution_status_created_idx"),
+            models.Index(fields=("workflow", "created_at"), name="execution_workflow_created_idx"),
+            models.Index(fields=("type", "created_at"), name="execution_type_created_idx"),
+            models.Index(fields=("created_at",), name="execution_created_idx"),
+            models.Index(
+                fields=("correlation_id",),
+                name="execution_correlation_idx",
+                condition=~Q(correlation_id=""),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workflow_name} {str(self.id)[:13]}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def execution_time(self) -> float | None:
+        """Seconds from the start to the end; None before the end."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return round((self.completed_at - self.started_at).total_seconds(), 6)
+
+
+class WorkflowStep(AppendedModel):
+    """One attempt at one step: the unit of work, and all that is needed to go on with it.
+
+    `path` is the step's place inside branches and iterations, and equals `step_id` outside them.
+    `wake_at` says from when on a PENDING or WAITING row may be claimed; `fence` grows with every
+    claim, so that a holder whose lease was taken away writes nothing.
+    """
+
+    execution = models.ForeignKey(WorkflowExecution, on_delete=models.CASCADE, related_name="steps")
+    step_id = models.CharField(max_length=100)
+    path = models.CharField(max_length=500)
+    attempt = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=200, blank=True, default="")
+    status = EnumField(vocabulary=StepStatus, max_length=20, default=StepStatus.PENDING)
+    service = models.CharField(max_length=100, blank=True, default="")
+    instance = models.CharField(max_length=500, blank=True, default="")
+    action = models.CharField(max_length=100, blank=True, default="")
+    input = models.JSONField(null=True, blank=True)
+    output = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=100, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fence = models.BigIntegerField(default=0)
+    deaths = models.PositiveSmallIntegerField(default=0)
+    # The attempts before the present budget of the retry policy, and when that budget began.
+    retry_base = models.PositiveIntegerField(default=0)
+    retry_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "workflow_step"
+        ordering = ("id",)
+        verbose_name = "step"
+        constraints = (
+            enum_check("workflow_step", "status", StepStatus),
+            models.UniqueConstraint(
+                fields=("execution", "path", "attempt"),
+                name="workflow_step_execution_path_attempt_key",
+            ),
+        )
+        indexes = (
+            # The sweeps read what is due, not what is done.
+            models.Index(
+                F("wake_at"),
+                name="step_due_idx",
+                condition=Q(status__in=("PENDING", "WAITING"), wake_at__isnull=False),
+            ),
+            models.Index(F("lease_until"), name="step_lease_idx", condition=Q(status="RUNNING")),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.status.lower()})"
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the claim to the outcome."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return round((self.completed_at - self.started_at).total_seconds(), 6)
+
+
+class EventKind(Vocabulary):
+    """What happened to an execution."""
+
+    STARTED = "STARTED", "Started"
+    COMPLETED = "COMPLETED", "Completed"
+    FAILED = "FAILED", "Failed"
+    CANCELLED = "CANCELLED", "Cancelled"
+    RETRIED = "RETRIED", "Retried"
+    NEEDS_REVIEW = "NEEDS_REVIEW", "Needs review"
+
+
+class WorkflowEvent(AppendedModel):
+    """One entry of an execution's history: append-only, numbered without gaps."""
+
+    execution = models.ForeignKey(
+        WorkflowExecution, on_delete=models.CASCADE, related_name="events"
+    )
+    sequence = models.PositiveIntegerField()
+    kind = EnumField(vocabulary=EventKind)
+    actor = models.CharField(max_length=100, blank=True, default="")
+    payload = object_field()
+
+    class Meta:
+        db_table = "workflow_event"
+        ordering = ("execution", "sequence")
+        verbose_name = "event"
+        constraints = (
+            enum_check("workflow_event", "kind", EventKind),
+            models.UniqueConstraint(
+                fields=("execution", "sequence"), name="workflow_event_execution_sequence_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind}"

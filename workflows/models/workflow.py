@@ -1,0 +1,118 @@
+"""Definitions of what runs across services, and their immutable versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Lower
+
+from registry.models.base import (
+    EnumField,
+    TimestampedModel,
+    Vocabulary,
+    enum_check,
+    object_field,
+    validate_list,
+)
+from registry.models.service import reference_filter, validate_name
+
+
+class WorkflowType(Vocabulary):
+    """What a workflow is for; the mediator routes requests by it."""
+
+    PROJECT_CREATION = "PROJECT_CREATION", "Project creation"
+    PROJECT_PLANNING = "PROJECT_PLANNING", "Project planning"
+    AGENT_TASK_EXECUTION = "AGENT_TASK_EXECUTION", "Agent task execution"
+    HUMAN_INTERACTION = "HUMAN_INTERACTION", "Human interaction"
+    TOOL_INTEGRATION = "TOOL_INTEGRATION", "Tool integration"
+    MODEL_EVALUATION = "MODEL_EVALUATION", "Model evaluation"
+    DATA_PROCESSING = "DATA_PROCESSING", "Data processing"
+    CUSTOM = "CUSTOM", "Custom"
+
+
+class WorkflowStatus(Vocabulary):
+    """Whether a workflow may be started."""
+
+    DRAFT = "DRAFT", "Draft"
+    ACTIVE = "ACTIVE", "Active"
+    INACTIVE = "INACTIVE", "Inactive"
+    ARCHIVED = "ARCHIVED", "Archived"
+
+
+class WorkflowQuerySet(models.QuerySet["Workflow"]):
+    """Selections of workflows."""
+
+    def find(self, reference: str) -> Workflow | None:
+        """The workflow of that id or, in any case, that name."""
+        return self.filter(reference_filter(reference)).first()
+
+
+class Workflow(TimestampedModel):
+    """A named definition; what it says is in its current version."""
+
+    name = models.CharField(max_length=100, validators=[validate_name])
+    type = EnumField(vocabulary=WorkflowType, default=WorkflowType.CUSTOM)
+    description = models.TextField(blank=True, default="", max_length=5000)
+    status = EnumField(vocabulary=WorkflowStatus, max_length=20, default=WorkflowStatus.ACTIVE)
+    current_version = models.ForeignKey(
+        "WorkflowVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    metadata = object_field()
+    owner = models.CharField(max_length=100, blank=True, default="")
+
+    objects = WorkflowQuerySet.as_manager()
+
+    class Meta:
+        db_table = "workflow"
+        ordering = ("name",)
+        constraints = (
+            enum_check("workflow", "type", WorkflowType),
+            enum_check("workflow", "status", WorkflowStatus),
+            models.UniqueConstraint(
+                Lower("name"),
+                name="workflow_name_key",
+                violation_error_message="A workflow with this name exists (names ignore case).",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("status", "name"), name="workflow_status_name_idx"),
+            models.Index(fields=("type", "status"), name="workflow_type_status_idx"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(TimestampedModel):
+    """What a workflow said at one time; executions keep the version that they started with."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    steps = models.JSONField(default=list, validators=[validate_list])
+    options = object_field(help_text="Output, retry and timeout defaults of the definition.")
+    checksum = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        db_table = "workflow_version"
+        ordering = ("workflow", "-number")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("workflow", "number"), name="workflow_version_workflow_number_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"version {self.number}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The definition as its author wrote it."""
+        return {**self.options, "steps": self.steps}
+
+
+def checksum_of(document: dict[str, Any]) -> str:
+    """A digest that is equal for definitions that say the same, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
