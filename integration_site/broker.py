@@ -27,24 +27,30 @@ class Channel(filesystem.Channel):
     def get_table(self, exchange: str) -> list[Any]:
         """The queues that are bound to an exchange."""
         try:
-            table = loads(self._exchange_file(exchange).read_text())
+            table = loads(self._table_file(exchange).read_text())
         except FileNotFoundError:
             return []
         return [filesystem.exchange_queue_t(*entry) for entry in table]
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _table_file(self, exchange: str) -> Path:
+        file: Path = self._exchange_file(exchange)  # type: ignore[attr-defined]
+        return file
+
+    def _queue_bind(
+        self, exchange: str, routing_key: str | None, pattern: str | None, queue: str
+    ) -> None:
         entry = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         table = self.get_table(exchange)
         if entry not in table:
-            file = self._exchange_file(exchange)
+            file = self._table_file(exchange)
             file.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(file, dumps([entry, *table]))
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         name = f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
-        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
+        _write_whole(Path(self.data_folder_out) / name, dumps(message))
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         folder = Path(self.data_folder_in)
         for name in sorted(os.listdir(folder)):
             if name.partition(".")[2] != f"{queue}.msg":

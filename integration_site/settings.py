@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import environ
@@ -117,6 +118,8 @@ def _database() -> dict[str, object]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_DIR / "hub.sqlite3",
+            # A file, as in production: the tests' threads and processes share it.
+            "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 10,
@@ -308,7 +311,7 @@ _before_rendering = [
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-_renderer = (
+_renderer: list[Any] = (
     [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     if LOG_FORMAT == "json"
     else [
@@ -353,4 +356,13 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "integration_site.console.dashboard.dashboard_callback",
     "STYLES": [lambda request: static("console/console.css")],
+    "SCRIPTS": [lambda request: static("console/console.js")],
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("console/favicon.svg"),
+        }
+    ],
+    "SIDEBAR": {"navigation": "integration_site.console.navigation.sidebar"},
 }

@@ -107,9 +107,13 @@ class ServiceUnavailableError(CallError):
 
 
 class ServiceConnectionError(ServiceUnavailableError):
-    """No connection could be made, or it broke before an answer came."""
+    """The connection broke before an answer came."""
 
     kind = "CONNECTION"
+
+
+class ServiceNotReachedError(ServiceConnectionError):
+    """No connection could be made: nothing was sent."""
 
 
 class ServiceTimeoutError(CallError):

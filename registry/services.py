@@ -163,7 +163,11 @@ def _replace_actions(service: Service, actions: Sequence[Mapping[str, Any]]) -> 
                 errors={f"{prefix}name": ["Each action may be listed once."]},
             )
         seen.add(name)
-        row = known.get(name) or ServiceAction(service=service, name=name)
+        row = ServiceAction(service=service, name=name)
+        if name in known:
+            # The same row, but nothing of what an earlier registration said of it.
+            row.pk, row.created_at = known[name].pk, known[name].created_at
+            row._state.adding = False
         _assign(row, fields)
         _save_checked(row, prefix=prefix)
     service.actions.exclude(name__in=seen).delete()
@@ -208,6 +212,7 @@ def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bo
         locked = _lock(service)
         created = _register_instance(locked, url=url, fields=fields)
         refresh_status(locked)
+        locked.save(update_fields=("updated_at",))
         record_change(locked, RegistryChangeKind.UPDATED)
     return created
 
@@ -224,20 +229,24 @@ def remove_instance(service: Service, instance_id: str) -> None:
         if instance is None:
             raise NotFound(f"The service '{service.name}' has no instance '{instance_id}'.")
         get_discovery().deregister(instance)
-        refresh_status(locked)
+        if not refresh_status(locked) and not locked.instances.exists():
+            locked.status = ServiceStatus.OFFLINE  # nobody is left to call
+        locked.save(update_fields=("status", "updated_at"))
         record_change(locked, RegistryChangeKind.UPDATED)
 
 
-def update_service(service: Service, registration: Registration, *, actor: str = "") -> Service:
+def update_service(
+    service: Service, registration: Registration, *, actor: str = "", only_as_read: bool = False
+) -> Service:
     """Change what is given. A new URL moves the only instance; beside others it adds one.
 
     Raises:
         ValidationFailed: a field breaks a rule.
-        Conflict: the new name is taken.
+        Conflict: the new name is taken; or, with `only_as_read`, the row was changed since.
     """
     try:
         with transaction.atomic():
-            locked = _lock(service)
+            locked = _lock(service, only_as_read=only_as_read)
             locked.name = registration.name
             _assign(locked, registration.fields)
             _save_checked(locked)
@@ -266,10 +275,14 @@ def _update_instance(service: Service, registration: Registration) -> None:
     _register_instance(service, url=registration.url, fields=registration.instance_fields)
 
 
-def unregister_service(service: Service, *, actor: str = "") -> None:
-    """Forget a service with its instances and actions. What ran with it stays on record."""
+def unregister_service(service: Service, *, actor: str = "", only_as_read: bool = False) -> None:
+    """Forget a service with its instances and actions. What ran with it stays on record.
+
+    Raises:
+        Conflict: with `only_as_read`, the row was changed since.
+    """
     with transaction.atomic():
-        locked = _lock(service)
+        locked = _lock(service, only_as_read=only_as_read)
         locked.status = ServiceStatus.OFFLINE
         record_change(locked, RegistryChangeKind.UNREGISTERED)
         name, pk = locked.name, locked.pk
@@ -300,15 +313,24 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
     """
     instance = _beating_instance(service, beat)
     status = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
-    before = instance.status
-    if beat.metadata is not None:
-        instance.metadata = dict(beat.metadata)
-    get_discovery().renew(instance, at=timezone.now(), status=status)
-    if instance.status != before:
-        with transaction.atomic():
-            refresh_status(_lock(service), note=True)
-        return _reload(service)
-    return service
+    metadata = None if beat.metadata is None else dict(beat.metadata)
+    at = timezone.now()
+    as_before = status == instance.status or instance.status == ServiceStatus.MAINTENANCE
+    if as_before and get_discovery().renew(instance, at=at, status=status, metadata=metadata):
+        return service
+    with transaction.atomic():
+        locked = _lock(service)
+        instance = _lock_instance(instance)
+        get_discovery().renew(instance, at=at, status=status, metadata=metadata)
+        refresh_status(locked, note=True)
+    return _reload(service)
+
+
+def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
+    locked = ServiceInstance.objects.select_for_update().filter(pk=instance.pk).first()
+    if locked is None:
+        raise NotFound(f"The instance '{instance.url}' was removed meanwhile. Register it first.")
+    return locked
 
 
 def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
@@ -410,10 +432,12 @@ def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
     return dropped
 
 
-def _lock(service: Service) -> Service:
+def _lock(service: Service, *, only_as_read: bool = False) -> Service:
     locked = Service.objects.select_for_update().filter(pk=service.pk).first()
     if locked is None:
         raise NotFound(f"The service '{service.name}' was removed meanwhile.")
+    if only_as_read and locked.updated_at != service.updated_at:
+        raise Conflict(f"The service '{service.name}' was changed meanwhile. Read it again first.")
     return locked
 
 

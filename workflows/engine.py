@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -239,7 +240,11 @@ class Engine:
         for claim in claims:
             task = self._loop.loop.create_task(self._carry(claim))
             self._tasks[claim.row.id] = task
-            task.add_done_callback(lambda _, key=claim.row.id: self._tasks.pop(key, None))
+            task.add_done_callback(partial(self._forget_task, claim.row.id))
+
+    def _forget_task(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
 
     def _cancel(self, key: str) -> None:
         if task := self._tasks.get(key):

@@ -111,7 +111,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Committed:
-    """What it did: new claims, claims that were lost, executions that ended."""
+    """What it did: new claims, claims that were lost, executions that ended.
+
+    `filled` says that there may be more to claim than there was room for.
+    """
 
     claims: list[Claim] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
@@ -170,9 +173,8 @@ class Store:
                 self._record(cursor, batch, done, now)
             if batch.renew:
                 self._renew(cursor, batch.renew, done, now)
-            room = batch.room - len(done.claims)
-            if (batch.wanted or batch.look) and room > 0:
-                self._claim(cursor, batch, done, now, room)
+            if batch.wanted or batch.look:
+                self._claim(cursor, batch, done, now, room=batch.room - len(done.claims))
         return done
 
     def _record(self, cursor: Any, batch: Batch, done: Committed, now: datetime) -> None:
@@ -304,7 +306,7 @@ class Store:
 
     def _claim(self, cursor: Any, batch: Batch, done: Committed, now: datetime, room: int) -> None:
         rows: list[Any] = []
-        if batch.wanted:
+        if batch.wanted and room > 0:
             rows += self._claim_rows(cursor, now, room, only=batch.wanted)
         if batch.look and len(rows) < room:
             rows += self._claim_rows(cursor, now, room - len(rows))
@@ -446,7 +448,8 @@ class Store:
         self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
     ) -> tuple[str, list[Any]]:
         """A table expression `v` with these rows, and its one parameter."""
-        text = json.dumps([{c: self._plain(c, r.get(c)) for c in columns} for r in rows])
+        plain = [{c: self._plain(c, r.get(c)) for c in columns} for r in rows]
+        text = json.dumps(plain, allow_nan=False)
         if self.is_postgres:
             types = ", ".join(f"{c} {_COLUMNS[c]}" for c in columns)
             return f"jsonb_to_recordset(%s::jsonb) AS v({types})", [text]

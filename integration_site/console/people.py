@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -51,5 +53,5 @@ class HubGroupAdmin(GroupAdmin, HubAdmin):
         return super().get_queryset(request).annotate(found_users=Count("user"))
 
     @display(description="Members", ordering="found_users")
-    def members(self, group: Group) -> int:
+    def members(self, group: Any) -> int:
         return group.found_users

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from registry.admin.base import HubAdmin, run_on_each
+from registry.admin.base import HubAdmin, find_or_404, is_id, run_on_each
 from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, moment
 from registry.admin.forms import ApiKeyForm
@@ -84,6 +84,8 @@ class ApiKeyAdmin(HubAdmin):
     # Revoking
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        if not is_id(object_id):
+            return []
         usable = ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
         return super().get_actions_detail(request, object_id) if usable else []
 
@@ -103,7 +105,9 @@ class ApiKeyAdmin(HubAdmin):
         },
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        run_on_each(request, ApiKey.objects.filter(pk=object_id), _revoke, done="revoked")
+        run_on_each(
+            request, [find_or_404(ApiKey.objects.all(), object_id)], _revoke, done="revoked"
+        )
         return back_to(reverse("admin:registry_apikey_change", args=(object_id,)))
 
 

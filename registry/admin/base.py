@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from registry.exceptions import IntegrationError
 
+Row = TypeVar("Row", bound=models.Model)
+
 MAX_BULK = 200
 MAX_REASONS = 5
+MAX_ACTOR = 100
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")
 
 
 class BoundedPaginator(Paginator):
@@ -27,7 +33,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[: self.MAX_COUNTED].count()
+        rows = cast(QuerySet, self.object_list)
+        return rows.order_by()[: self.MAX_COUNTED].count()
 
     @property
     def is_capped(self) -> bool:
@@ -80,7 +87,24 @@ class ReadOnlyMixin:
 
 def actor_of(request: HttpRequest) -> str:
     """The name under which what a person does is recorded."""
-    return request.user.get_username()
+    return request.user.get_username()[:MAX_ACTOR]
+
+
+def is_id(text: object) -> bool:
+    """Whether a text from an address or a search can be the id of a row."""
+    return _UUID.match(str(text)) is not None
+
+
+def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:
+    """The row with this id.
+
+    Raises:
+        Http404: there is none, or the text is no id.
+    """
+    found = rows.filter(pk=object_id).first() if is_id(object_id) else None
+    if found is None:
+        raise Http404(f"There is no {rows.model._meta.verbose_name} with this id.")
+    return found
 
 
 def run_on_each(

@@ -19,7 +19,7 @@ from registry.access import SCOPES
 from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
 
 
-class WordsField(forms.CharField):
+class WordsField(forms.Field):
     """A list of words, written with commas or on lines."""
 
     widget = UnfoldAdminTextInputWidget
@@ -28,7 +28,9 @@ class WordsField(forms.CharField):
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:
-        words = (word.strip() for word in re.split(r"[,\n]", super().to_python(value)))
+        if "\x00" in str(value):
+            raise ValidationError("Null characters are not allowed.")
+        words = (word.strip() for word in re.split(r"[,\n]", str(value or "")))
         return list(dict.fromkeys(word for word in words if word))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -47,7 +49,10 @@ class StrictJSONField(forms.CharField):
         super().__init__(strip=False, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+        if isinstance(value, str):
+            return value
+        shown = self.expected() if value is None else value
+        return json.dumps(shown, indent=2, ensure_ascii=False)
 
     def to_python(self, value: Any) -> Any:
         text = value if isinstance(value, str) and value.strip() else None

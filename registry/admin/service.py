@@ -8,12 +8,11 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from unfold.decorators import action, display
 
 from registry import services
-from registry.admin.base import HubAdmin, actor_of, run_on_each
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
 from registry.admin.dialogs import back_to
 from registry.admin.display import moment, status_badge
 from registry.admin.forms import ServiceForm
@@ -102,8 +101,10 @@ class ServiceAdmin(HubAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer the one of the two that makes sense now."""
-        status = Service.objects.filter(pk=object_id).values_list("status", flat=True).first()
-        unwanted = "_start_maintenance" if status == MAINTENANCE else "_lift_maintenance"
+        is_off = (
+            is_id(object_id) and Service.objects.filter(pk=object_id, status=MAINTENANCE).exists()
+        )
+        unwanted = "_start_maintenance" if is_off else "_lift_maintenance"
         found = super().get_actions_detail(request, object_id)
         return [item for item in found if not item.action_name.endswith(unwanted)]
 
@@ -157,7 +158,7 @@ class ServiceAdmin(HubAdmin):
     def _set_one(
         self, request: HttpRequest, object_id: str, status: str, done: str
     ) -> HttpResponse:
-        service = get_object_or_404(Service, pk=object_id)
+        service = find_or_404(Service.objects.all(), object_id)
         self._set_each(request, Service.objects.filter(pk=service.pk), status, done)
         return back_to(reverse("admin:registry_service_change", args=(object_id,)))
 

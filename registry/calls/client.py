@@ -28,6 +28,7 @@ from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
 from registry.exceptions import (
     CallError,
     ServiceConnectionError,
+    ServiceNotReachedError,
     ServiceResponseError,
     ServiceTimeoutError,
     ServiceUnavailableError,
@@ -35,6 +36,9 @@ from registry.exceptions import (
 
 CACHE_SECONDS = 2.0
 CONNECT_SECONDS = 5.0
+# How long an instance that could not be reached is asked last, and how many a call tries.
+SUSPECT_SECONDS = 10.0
+MOST_INSTANCES = 3
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 
 
@@ -72,6 +76,7 @@ class ServiceClient:
         self._clock = clock
         self._resolver = resolver
         self._cache: dict[tuple[Target, str], Resolved] = {}
+        self._suspects: dict[str, float] = {}
         self._session: aiohttp.ClientSession | None = None
         self._threads = concurrent.futures.ThreadPoolExecutor(4, "resolve")
 
@@ -97,17 +102,31 @@ class ServiceClient:
         found = await self.resolve(target, action)
         sent = trim_to_schema(found, document) if trim else dict(document)
         check_input(found, sent)
-        candidate = found.choose()
-        request = prepare(found, url=candidate.url, document=sent)
-        deadline = timeout_seconds or found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
-        try:
-            status, output = await self._send(found, candidate, request, headers or {}, deadline)
-        except ServiceConnectionError:
-            # The next attempt looks anew: the instance may have moved.
-            self._cache.pop((target, action), None)
-            raise
-        self._check_output(found, candidate, output)
-        return CallResult(output, sent, found.service, candidate.url, status)
+        seconds = timeout_seconds or found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        return await self._call_one_of(found, sent, headers or {}, self._clock() + seconds)
+
+    async def _call_one_of(
+        self,
+        found: ResolvedAction,
+        sent: Mapping[str, Any],
+        headers: Mapping[str, str],
+        deadline: float,
+    ) -> CallResult:
+        """Call an instance; where none listens, nothing was sent, and the next may be asked."""
+        suspected = {url for url, until in self._suspects.items() if until > self._clock()}
+        candidates = found.in_order(suspected)
+        for candidate in candidates[:MOST_INSTANCES]:
+            request = prepare(found, url=candidate.url, document=sent)
+            try:
+                status, output = await self._send(found, candidate, request, headers, deadline)
+            except ServiceNotReachedError as error:
+                self._suspects[candidate.url] = self._clock() + SUSPECT_SECONDS
+                refusal = error
+                continue
+            self._suspects.pop(candidate.url, None)
+            self._check_output(found, candidate, output)
+            return CallResult(output, sent, found.service, candidate.url, status)
+        raise refusal
 
     async def resolve(self, target: Target, action: str) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
@@ -145,17 +164,19 @@ class ServiceClient:
     ) -> tuple[int, Any]:
         about = {"service": found.service, "instance": candidate.url, "action": found.action}
         where = f"'{found.service}' at {candidate.url}"
+        seconds = max(deadline - self._clock(), 0.0)
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(seconds):
                 return await self._exchange(request, headers, about)
         except TimeoutError:
-            raise ServiceTimeoutError(
-                f"No answer from {where} within {deadline:g} s.", **about
-            ) from None
+            sentence = f"No answer from {where} within {seconds:.3g} s."
+            raise ServiceTimeoutError(sentence, **about) from None
+        except aiohttp.ClientConnectorError as error:
+            sentence = f"No connection to {where}: {error.os_error.strerror or error.os_error}."
+            raise ServiceNotReachedError(sentence, **about) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
-            reason = getattr(error, "os_error", None) or error
-            text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-            raise ServiceConnectionError(f"No connection to {where}: {text}.", **about) from None
+            text = str(error)[:300] or type(error).__name__
+            raise ServiceConnectionError(f"The connection to {where} broke: {text}.", **about) from None
         except (aiohttp.ClientError, ValueError) as error:
             sentence = f"The call to {where} failed: {str(error)[:300] or type(error).__name__}."
             raise ServiceResponseError(sentence, **about) from None

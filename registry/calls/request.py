@@ -14,6 +14,7 @@ from registry.exceptions import SchemaViolation
 
 MAX_REQUEST_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
+_AS_WRITTEN = "/%:@!$&'()*+,;=~"
 _BODILESS = ("GET", "DELETE")
 
 
@@ -59,10 +60,13 @@ def prepare(action: ResolvedAction, *, url: str, document: Mapping[str, Any]) ->
         SchemaViolation: a placeholder has no value, or the request is over 1 MiB.
     """
     rest = dict(document)
-    path = _PLACEHOLDER.sub(lambda match: _fill(action, rest, match.group(1)), action.path)
-    for name in _PLACEHOLDER.findall(action.path):
+    # What the pattern splits off: text, name, text, name, ..., text.
+    texts = _PLACEHOLDER.split(action.path)
+    for position, name in list(enumerate(texts))[1::2]:
+        texts[position] = _fill(action, document, name)
         rest.pop(name, None)
-    target = url.rstrip("/") + path
+    texts[::2] = [quote(text, safe=_AS_WRITTEN) for text in texts[::2]]
+    target = url.rstrip("/") + "".join(texts)
     if action.method in _BODILESS:
         query = urlencode([(k, _query_text(v)) for k, v in rest.items() if v is not None])
         return PreparedRequest(action.method, f"{target}?{query}" if query else target, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from registry.discovery.base import Criteria, get_discovery
@@ -10,8 +12,8 @@ from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import HttpMethod, Service, ServiceAction, ServiceStatus, ServiceType
 from registry.schemas import Schema
 
-# Used while it lasts, then the next best: an unprobed instance is better than none.
-_USABLE = (ServiceStatus.ONLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN)
+# An instance that nothing is known of is better than none.
+_RANK: dict[str, int] = {ServiceStatus.ONLINE: 0, ServiceStatus.DEGRADED: 1, ServiceStatus.UNKNOWN: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,31 @@ class ResolvedAction:
     idempotent: bool
     candidates: tuple[Candidate, ...]
 
-    def choose(self) -> Candidate:
-        """One instance among the healthiest, by weight.
+    def in_order(self, suspected: Collection[str] = ()) -> list[Candidate]:
+        """The instances that may be called, best first: by health, at random by weight within.
+
+        Those whose URL is `suspected` come last, so that they are used if there is no other.
 
         Raises:
             ServiceUnavailableError: every instance is offline or in maintenance.
         """
-        for status in _USABLE:
-            group = [c for c in self.candidates if c.status == status]
-            if group:
-                weights = [c.weight for c in group]
-                return random.choices(group, weights if any(weights) else None)[0]  # noqa: S311
+        usable = [c for c in self.candidates if c.status in _RANK]
+        if usable:
+            return sorted(usable, key=lambda c: (c.url in suspected, _RANK[c.status], _draw(c)))
         if not self.candidates:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
             states = ", ".join(sorted({c.status for c in self.candidates}))
             sentence = f"No instance of '{self.service}' can be called: {states}."
         raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
+
+
+def _draw(candidate: Candidate) -> float:
+    """A key whose smallest is each candidate with a chance proportional to its weight.
+
+    Exponential variates with the weight as rate (Efraimidis and Spirakis, 2006).
+    """
+    return random.expovariate(candidate.weight) if candidate.weight else math.inf
 
 
 def resolve(target: Target, action: str) -> ResolvedAction:

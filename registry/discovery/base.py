@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from registry.models import RegistryChange, Service, ServiceInstance
@@ -30,6 +31,8 @@ class Criteria:
     tags_any: tuple[str, ...] = ()
     tags_none: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # As a query string has it: "3" is both the text and the number.
+    metadata_texts: Mapping[str, str] = field(default_factory=dict)
     include_offline: bool = False
 
 
@@ -54,16 +57,34 @@ class ServiceDiscoveryStrategy(ABC):
         """Forget an instance."""
 
     @abstractmethod
-    def renew(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
-        """Take a sign of life, with the status that the instance says it has."""
+    def renew(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> bool:
+        """Take a sign of life, with the status and metadata that the instance says it has.
+
+        False, and nothing taken, when its status is no longer the one that the caller read.
+        """
 
     @abstractmethod
+    def select(self, criteria: Criteria) -> QuerySet[Service]:
+        """Services that meet the criteria, by name; their instances and actions come along."""
+
     def find(self, criteria: Criteria) -> list[Service]:
-        """Services that meet the criteria, by name, with their instances and actions loaded."""
+        """The same, all of them."""
+        return list(self.select(criteria))
 
     @abstractmethod
     def expire(self, *, now: datetime, limit: int) -> list[ServiceInstance]:
         """Mark at most `limit` instances whose time ran out as OFFLINE and return them."""
+
+    @abstractmethod
+    def latest_index(self) -> int:
+        """The index of the newest change; 0 before the first."""
 
     @abstractmethod
     def changes_after(self, index: int) -> Changes:

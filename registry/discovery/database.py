@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Exists, Max, Min, OuterRef, Q
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from registry.discovery.base import Changes, Criteria, ServiceDiscoveryStrategy
 from registry.models import (
@@ -30,24 +32,37 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
     def deregister(self, instance: ServiceInstance) -> None:
         instance.delete()
 
-    def renew(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
+    def renew(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> bool:
+        seen = instance.status
         instance.record_heartbeat(at=at, status=status)
-        # Only what a beat says: a concurrent change of the address or weight stays.
-        ServiceInstance.objects.filter(pk=instance.pk).update(
-            status=instance.status,
-            last_heartbeat_at=instance.last_heartbeat_at,
-            expires_at=instance.expires_at,
-            expired_at=None,
-            metadata=instance.metadata,
-        )
+        # Only what a beat says: a concurrent change of the address or weight stays, and one of the
+        # status (an operator's MAINTENANCE, the sweep's OFFLINE) is not overwritten unseen.
+        said: dict[str, Any] = {
+            "status": instance.status,
+            "last_heartbeat_at": instance.last_heartbeat_at,
+            "expires_at": instance.expires_at,
+            "expired_at": None,
+        }
+        if metadata is not None:
+            instance.metadata = said["metadata"] = metadata
+        return ServiceInstance.objects.filter(pk=instance.pk, status=seen).update(**said) == 1
 
-    def find(self, criteria: Criteria) -> list[Service]:
-        found = Service.objects.filter(_condition(criteria)).with_parts().order_by("name")
-        services = list(found)
+    def select(self, criteria: Criteria) -> QuerySet[Service]:
+        found = Service.objects.filter(_condition(criteria))
         if criteria.minimum_version:
             least = version_key(criteria.minimum_version)
-            services = [s for s in services if version_key(s.version) >= least]
-        return services
+            versions = found.values_list("pk", "version")
+            found = Service.objects.filter(
+                pk__in=[pk for pk, version in versions if version_key(version) >= least]
+            )
+        return found.with_parts().order_by("name")
 
     def expire(self, *, now: datetime, limit: int) -> list[ServiceInstance]:
         due = ServiceInstance.objects.filter(
@@ -62,6 +77,10 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
             pk=instance.pk, status=instance.status, expires_at__lt=now
         ).update(status=ServiceStatus.OFFLINE, expired_at=now)
         return changed == 1
+
+    def latest_index(self) -> int:
+        newest = RegistryChange.objects.aggregate(newest=Max("index"))["newest"]
+        return newest or 0
 
     def changes_after(self, index: int) -> Changes:
         entries = tuple(RegistryChange.objects.filter(index__gt=index)[:MAX_CHANGES])
@@ -107,7 +126,20 @@ def _parts_condition(criteria: Criteria) -> Q:
         condition &= ~Q(has_item("tags", tag))
     for key, value in criteria.metadata.items():
         condition &= Q(has_entry("metadata", key, value))
+    for key, text in criteria.metadata_texts.items():
+        condition &= _has_text(key, text)
     return condition
+
+
+def _has_text(key: str, text: str) -> Q:
+    """Metadata has this text, or the number, boolean or null that is written so."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    condition = Q(has_entry("metadata", key, text))
+    plain = value is None or isinstance(value, bool | int | float)
+    return condition | Q(has_entry("metadata", key, value)) if plain else condition
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -51,6 +51,8 @@ def _sqlite_value(value: Any) -> str:
 def _sqlite_param(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return float(value)  # as SQLite itself reads an integer of that size in JSON
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 

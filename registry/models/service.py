@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -29,14 +30,18 @@ def validate_service_url(value: str) -> None:
 
     Host names without a dot are allowed: that is how containers find each other.
     """
-    if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", value):
+    if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", value) or not value.isprintable():
         raise ValidationError(
             "Must be an http or https URL such as http://my-service:8000/api,"
             " without user name, query or fragment."
         )
-    port = re.search(r":(\d*)$", value.split("/")[2])
-    if port and not 0 < int(port.group(1) or 0) < 65536:
-        raise ValidationError("The port of the URL must be between 1 and 65535.")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValidationError("The host or the port of the URL cannot be read.") from None
+    if not parts.hostname or port == 0 or parts.netloc.endswith(":"):
+        raise ValidationError("The URL needs a host, and a port between 1 and 65535 if it has one.")
 
 
 validate_name = RegexValidator(
@@ -108,7 +113,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
 def reference_filter(reference: str) -> Q:
     """A condition for "the id or the name", as every `{id}` of the API is read."""
-    text = str(reference).strip()
+    text = str(reference).strip().replace("\x00", "\ufffd")  # no name has it, no column takes it
     by_name = Q(name__iexact=text)
     if re.fullmatch(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", text):
         return Q(id=text) | by_name
@@ -216,7 +221,7 @@ class ServiceInstance(TimestampedModel):
             self.status = status or ServiceStatus.ONLINE
 
 
-PREFERENCE = {
+PREFERENCE: dict[str, int] = {
     ServiceStatus.ONLINE: 0,
     ServiceStatus.DEGRADED: 1,
     ServiceStatus.UNKNOWN: 2,

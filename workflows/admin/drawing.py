@@ -41,7 +41,8 @@ def draw(layout: Layout, *, statuses: Mapping[str, str]) -> SafeString:
     names = ", ".join(placed.node.name for placed in layout.nodes)
     return format_html(
         '<svg class="hub-graph{6}" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
-        ' style="--graph-width: {0}px" aria-label="Steps: {2}"><defs><marker id="hub-arrow" viewBox="0 0 8 8" refX="7" refY="4"'
+        ' style="--graph-width: {0}px" aria-label="Steps: {2}">'
+        '<defs><marker id="hub-arrow" viewBox="0 0 8 8" refX="7" refY="4"'
         ' markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
         '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>{3}{4}{5}</svg>',
         f"{right:.0f}",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,7 +16,15 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
 
-from registry.admin.base import MAX_BULK, GrowingAdmin, ReadOnlyMixin, actor_of, run_on_each
+from registry.admin.base import (
+    MAX_BULK,
+    GrowingAdmin,
+    ReadOnlyMixin,
+    actor_of,
+    find_or_404,
+    is_id,
+    run_on_each,
+)
 from registry.admin.display import duration, moment, status_badge
 from registry.exceptions import IntegrationError
 from workflows import services
@@ -29,7 +36,6 @@ from workflows.models import ExecutionStatus, Workflow, WorkflowExecution, Workf
 CONTROL = "workflows.change_workflowexecution"
 # htmx stops polling at this status.
 STOP_POLLING = 286
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")
 SHORTCUTS = (
     ("All", ""),
     ("Running", ExecutionStatus.RUNNING),
@@ -65,7 +71,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             return queryset, False
         found = Q(correlation_id=term)
         found |= Q(workflow__in=Workflow.objects.filter(name__icontains=term).values("pk"))
-        if _UUID.match(term):
+        if is_id(term):
             found |= Q(pk=term)
         return queryset.filter(found), False
 
@@ -156,7 +162,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        execution = self._find(object_id)
+        execution = find_or_404(executions_with_parts(), object_id)
         if not self.has_view_permission(request, execution):
             raise PermissionDenied
         context = {
@@ -211,14 +217,6 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         except IntegrationError as error:
             messages.error(request, error.message)
         return redirect(reverse("admin:workflows_workflowexecution_change", args=(pk,)))
-
-    def _find(self, object_id: str) -> WorkflowExecution:
-        execution = None
-        if _UUID.match(object_id):
-            execution = executions_with_parts().filter(pk=object_id).first()
-        if execution is None:
-            raise Http404("There is no execution with this id.")
-        return execution
 
     def _page(self, request: HttpRequest, execution: WorkflowExecution) -> dict[str, Any]:
         return {**page_of(execution), "may_control": self.has_control_permission(request)}

@@ -24,7 +24,7 @@ MAX_EVENTS = 100
 MAX_STATUSES = 5_000
 RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW, ExecutionStatus.CANCELLED)
 TROUBLED = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW)
-LIVE_SECONDS = {ExecutionStatus.WAITING: 10, ExecutionStatus.PAUSED: 10}
+LIVE_SECONDS: dict[str, int] = {ExecutionStatus.WAITING: 10, ExecutionStatus.PAUSED: 10}
 
 
 def executions_with_parts() -> QuerySet[WorkflowExecution]:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from registry.admin.base import is_id
 from workflows.models import Workflow
 
 MAX_OFFERED = 50
@@ -31,9 +32,8 @@ class CreatedFilter(admin.SimpleListFilter):
         return [(key, words) for key, (words, _age) in AGES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
-        if self.value() not in AGES:
-            return None
-        return queryset.filter(created_at__gte=timezone.now() - AGES[self.value()][1])
+        age = AGES.get(self.value() or "")
+        return queryset.filter(created_at__gte=timezone.now() - age[1]) if age else None
 
 
 class WorkflowFilter(admin.SimpleListFilter):
@@ -51,4 +51,6 @@ class WorkflowFilter(admin.SimpleListFilter):
         return list(offered.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
-        return queryset.filter(workflow_id=self.value()) if self.value() else None
+        if not self.value():
+            return None
+        return queryset.filter(workflow_id=self.value()) if is_id(self.value()) else queryset.none()

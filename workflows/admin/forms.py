@@ -8,11 +8,14 @@ from django import forms
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from registry.admin.base import is_id
 from registry.admin.forms import StrictJSONField
 from workflows import services
 from workflows.models import Workflow, WorkflowStatus
 
-SMALLEST = {"steps": [{"id": "first", "service": "", "action": "", "input": {}, "next": None}]}
+SMALLEST: dict[str, Any] = {
+    "steps": [{"id": "first", "service": "", "action": "", "input": {}, "next": None}]
+}
 MAX_SUGGESTED = 10_000
 
 
@@ -38,7 +41,7 @@ class WorkflowForm(forms.ModelForm):
             self.initial["base_version"] = version.number if version else None
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        cleaned = super().clean() or {}
         self._check_base(cleaned)
         if "definition" in cleaned:
             draft = cleaned.get("status") == WorkflowStatus.DRAFT
@@ -72,7 +75,7 @@ class RunForm(BaseDialogForm):
 
 def _latest_input(workflow_id: Any) -> str:
     field = RunForm.base_fields["input"]
-    workflow = Workflow.objects.filter(pk=workflow_id).first()
+    workflow = Workflow.objects.filter(pk=workflow_id).first() if is_id(workflow_id) else None
     latest = workflow.executions.order_by("-created_at").first() if workflow else None
     text = field.prepare_value(latest.input if latest else {})
     return text if len(text) <= MAX_SUGGESTED else "{}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from workflows.definition import Definition, Step
 
@@ -215,7 +216,7 @@ class _Canvas:
             self.rows[layer].append(waypoint)
             chain.append(waypoint)
         chain.append(edge.target)
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in pairwise(chain):
             self.below[upper].append(lower)
             self.above[lower].append(upper)
         self.threads[edge] = chain

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from registry.admin.base import GrowingAdmin, ReadOnlyMixin
+from registry.admin.base import GrowingAdmin, ReadOnlyMixin, is_id
 from registry.admin.display import duration, json_block, moment, status_badge
 from workflows.admin.filters import CreatedFilter
 from workflows.models import WorkflowExecution, WorkflowStep
@@ -64,7 +64,7 @@ class WorkflowStepAdmin(ReadOnlyMixin, GrowingAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if len(term.replace("-", "")) == 32:
+        if is_id(term):
             return queryset.filter(Q(execution_id=term) | Q(pk=term)), False
         return queryset.filter(Q(step_id=term) | Q(service__iexact=term)), False
 

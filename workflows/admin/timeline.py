@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from registry.admin.display import in_words, status_word, tone_of
 from workflows.models import StepStatus, WorkflowStep
@@ -54,30 +54,30 @@ def timeline_of(
     steps: Iterable[WorkflowStep], *, start: datetime | None, end: datetime
 ) -> Timeline:
     """Put attempts that began on a line from `start` to `end`, a row per step in order of time."""
-    begun = [step for step in steps if step.started_at is not None]
+    begun = [(step, step.started_at) for step in steps if step.started_at is not None]
     if not begun:
         return Timeline([], [])
-    first = min([step.started_at for step in begun] + ([start] if start else []))
-    last = max([step.completed_at or step.started_at for step in begun] + [end])
+    first = min([at for _step, at in begun] + ([start] if start else []))
+    last = max([step.completed_at or at for step, at in begun] + [end])
     seconds = max((last - first).total_seconds(), SHORTEST_SECONDS)
     rows: dict[str, TimelineRow] = {}
-    for step in begun:
+    for step, at in begun:
         row = rows.setdefault(step.path, TimelineRow(step.name or step.step_id, step.path))
-        row.bars.append(_bar(step, first=first, last=last, seconds=seconds))
+        offset = (at - first).total_seconds()
+        # A step that waits for its next try began once and has no end yet.
+        until = last if step.status == StepStatus.RUNNING else at
+        length = max(((step.completed_at or until) - at).total_seconds(), 0)
+        row.bars.append(_bar(step, offset=offset, length=length, seconds=seconds))
     marks = [
         Mark(100 * index / MARKS, in_words(seconds * index / MARKS)) for index in range(MARKS + 1)
     ]
     return Timeline(list(rows.values()), marks)
 
 
-def _bar(step: WorkflowStep, *, first: datetime, last: datetime, seconds: float) -> Bar:
-    # A step that waits for its next try began once and has no end yet.
-    end = step.completed_at or (last if step.status == StepStatus.RUNNING else step.started_at)
-    length = max(end - step.started_at, timedelta())
-    left = 100 * (step.started_at - first).total_seconds() / seconds
-    width = max(100 * length.total_seconds() / seconds, NARROWEST_PERCENT)
-    left = min(left, 100 - NARROWEST_PERCENT)
-    words = in_words(length.total_seconds())
+def _bar(step: WorkflowStep, *, offset: float, length: float, seconds: float) -> Bar:
+    left = min(100 * offset / seconds, 100 - NARROWEST_PERCENT)
+    width = max(100 * length / seconds, NARROWEST_PERCENT)
+    words = in_words(length)
     return Bar(
         left=round(left, 3),
         width=round(min(width, 100 - left), 3),

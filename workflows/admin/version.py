@@ -7,12 +7,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from registry.admin.base import HubAdmin, ReadOnlyMixin
+from registry.admin.base import HubAdmin, ReadOnlyMixin, find_or_404, is_id
 from registry.admin.dialogs import back_to
 from registry.admin.display import json_block, moment
 from registry.exceptions import IntegrationError
@@ -72,6 +71,8 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         return request.user.has_perm("workflows.change_workflow")
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        if not is_id(object_id):
+            return []
         found = WorkflowVersion.objects.filter(pk=object_id)
         is_current = found.filter(workflow__current_version=F("pk")).exists()
         return [] if is_current else super().get_actions_detail(request, object_id)
@@ -88,9 +89,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         },
     )
     def activate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        version = get_object_or_404(
-            WorkflowVersion.objects.select_related("workflow"), pk=object_id
-        )
+        version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
         try:
             services.activate_version(version.workflow, version.number)
             messages.success(request, f"Version {version.number} is the current one.")

@@ -8,12 +8,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.admin.base import HubAdmin, actor_of, run_on_each
+from registry.admin.base import HubAdmin, actor_of, find_or_404, run_on_each
 from registry.admin.dialogs import back_to
 from registry.admin.display import json_block, moment, status_badge
 from registry.exceptions import IntegrationError
@@ -117,8 +117,9 @@ class WorkflowAdmin(HubAdmin):
     # Running
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may start executions."""
-        return request.user.has_perm("workflows.add_workflowexecution")
+        """Whether this person may start executions: who may say what a workflow does may run it."""
+        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
+        return any(request.user.has_perm(name) for name in names)
 
     @action(
         description="Run",
@@ -133,9 +134,7 @@ class WorkflowAdmin(HubAdmin):
         },
     )
     def run(self, request: HttpRequest, form: RunForm, object_id: str) -> HttpResponse:
-        workflow = get_object_or_404(
-            Workflow.objects.select_related("current_version"), pk=object_id
-        )
+        workflow = find_or_404(Workflow.objects.select_related("current_version"), object_id)
         start = services.Start(
             input=form.cleaned_data["input"], context={}, actor=actor_of(request)
         )

@@ -1,0 +1,52 @@
+"""Hubs and reference services in processes of their own."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.e2e.hub import Hub, running_hub, until
+
+SERVICES = 9
+
+
+def surroundings_of(name: str) -> dict[str, str]:
+    """The servers that a hub of this name uses: none with SQLite, else databases of its own."""
+    if "POSTGRES_HOST" not in os.environ:
+        return {}
+    found = {k: v for k, v in os.environ.items() if k.startswith("POSTGRES_")}
+    address = f"host={found['POSTGRES_HOST']} port={found['POSTGRES_PORT']} user=postgres"
+    with psycopg.connect(f"{address} dbname=postgres", autocommit=True) as connection:
+        identifier = sql.Identifier(name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(identifier))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+    server, _, _ = os.environ["REDIS_URL"].rpartition("/")
+    return {**found, "POSTGRES_DB": name, "REDIS_URL": f"{server}/15", "SERVICE_NAME": name}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Hub]:
+    """A hub without services."""
+    name = Path(str(request.path)).stem.replace("-", "_")
+    with running_hub(tmp_path_factory.mktemp(name), surroundings_of(name)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(hub: Hub) -> Hub:
+    """The hub with the nine reference services."""
+    data = hub.directory / "services"
+    hub.run(
+        f"{Path(sys.executable).name} -m reference_services all --data-dir {data} --hub {hub.url}/api"
+        f" --api-key {hub.key}"
+    )
+    until(
+        lambda: hub.get("/discovery/services")["total"] == SERVICES,
+        "the services register",
+        tail=hub.tail,
+    )
+    return hub

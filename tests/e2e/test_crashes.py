@@ -1,0 +1,137 @@
+"""Workers are killed and messages are lost; accepted executions are not."""
+
+import http.server
+import threading
+from collections import Counter
+
+import pytest
+import redis
+
+from tests.e2e.hub import Hub, until
+
+pytestmark = pytest.mark.e2e
+
+EXECUTIONS = 50
+STEPS = ["one", "two", "three", "four", "five"]
+
+
+class SlowService(http.server.ThreadingHTTPServer):
+    """Answers every call after a while, and remembers its idempotency key."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), SlowHandler)
+        self.keys: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class SlowHandler(http.server.BaseHTTPRequestHandler):
+    """One call."""
+
+    protocol_version = "HTTP/1.1"
+    server: SlowService
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        threading.Event().wait(0.2)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing to say."""
+
+
+@pytest.fixture(scope="module")
+def slow(hub):
+    service = SlowService()
+    action = {"name": "echo", "path": "/echo"}
+    hub.post("/services", {"name": "slow", "url": service.url, "actions": [action]})
+    yield service
+    service.shutdown()
+    service.server_close()
+
+
+def define_chain(hub: Hub, name: str) -> None:
+    """Five calls, one after the other."""
+    following = [*STEPS[1:], None]
+    steps = [
+        {"id": step, "service": "slow", "action": "echo", "input": {"step": step}, "next": after}
+        for step, after in zip(STEPS, following, strict=True)
+    ]
+    hub.post("/workflows", {"name": name, "steps": steps})
+
+
+def start_many(hub: Hub, name: str) -> list[str]:
+    return [
+        hub.post(f"/workflows/{name}/execute", {"input_data": {"n": n}})["id"]
+        for n in range(EXECUTIONS)
+    ]
+
+
+def assert_each_step_is_recorded_once(hub: Hub, executions: list[str]) -> None:
+    for execution in executions:
+        found = hub.ended(execution)
+        assert found["status"] == "COMPLETED", found
+        completed = Counter(s["path"] for s in found["steps"] if s["status"] == "COMPLETED")
+        assert completed == Counter(STEPS)
+        events = hub.get(f"/executions/{execution}/events", per_page=50)["items"]
+        assert [e["sequence"] for e in events] == list(range(1, len(events) + 1))
+
+
+def test_worker_killed_in_the_middle_loses_nothing_and_records_nothing_twice(hub, slow):
+    define_chain(hub, "killed")
+    executions = start_many(hub, "killed")
+    for _ in range(2):
+        running = hub.get("/executions", workflow="killed", status="pending,running")["total"]
+        assert running, "the worker was faster than the test"
+        hub.kill_worker()
+        hub.worker = hub.start_worker()
+        until(lambda: hub.get("/health/system")["workers"], "a worker shows itself")
+    assert_each_step_is_recorded_once(hub, executions)
+    # Delivered at least once, and known by one key: a receiver can tell.
+    assert len(set(slow.keys)) == EXECUTIONS * len(STEPS)
+
+
+def test_executions_end_though_every_message_is_lost(hub, slow):
+    define_chain(hub, "unheard")
+    hub.worker.terminate()
+    hub.worker.wait(20)
+    executions = start_many(hub, "unheard")
+    lose_messages(hub)
+    hub.worker = hub.start_worker()
+    assert_each_step_is_recorded_once(hub, executions)
+
+
+def lose_messages(hub: Hub) -> None:
+    if "REDIS_URL" in hub.environment:
+        redis.Redis.from_url(hub.environment["REDIS_URL"]).flushdb()
+        return
+    for file in (hub.directory / "broker" / "messages").iterdir():
+        file.unlink(missing_ok=True)
+
+
+def test_hub_starts_again_after_all_of_it_was_killed(hub):
+    for process in (hub.web, hub.worker, hub.beat):
+        process.kill()
+        process.wait()
+    hub.web = hub.run("gunicorn integration_site.wsgi")
+    hub.worker = hub.start_worker()
+    hub.beat = hub.run("celery --quiet -A integration_site beat --scheduler celery.beat.Scheduler")
+    until(hub.is_ready, "the hub is ready", tail=hub.tail)
+    assert hub.get("/workflows/killed")["status"] == "ACTIVE"
+
+
+def test_silent_service_goes_offline_and_comes_back_with_its_next_beat(hub):
+    hub.post("/services", {"name": "silent", "url": "http://127.0.0.1:9", "ttl_seconds": 3})
+    until(lambda: hub.get("/services/silent")["status"] == "OFFLINE", "it goes offline")
+    assert hub.post("/services/silent/heartbeat")["status"] == "ONLINE"
+
+

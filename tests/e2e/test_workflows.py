@@ -1,0 +1,141 @@
+"""What the specification's guides promise, over real processes."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+import service_integration_client
+from tests.e2e.hub import until
+
+pytestmark = pytest.mark.e2e
+
+# The complete example of the client guide; its imports and hosts are filled in, nothing else.
+GUIDE = Path(__file__).parent / "client_guide_example.py"
+
+
+def test_complete_example_of_the_client_guide_runs(fleet, capsys, monkeypatch):
+    monkeypatch.setenv("SERVICE_INTEGRATION_API_KEY", fleet.key)
+    endpoints = {s["name"]: s["url"] for s in fleet.get("/registry/services", per_page=50)["items"]}
+    source = GUIDE.read_text()
+    source = source.replace("http://localhost:8005", fleet.url)
+    for name in ("text-extraction", "sentiment-analysis"):
+        source = source.replace(f"http://{name}-service:8000/api", endpoints[name])
+    scope: dict[str, object] = {}
+    exec(compile(source, GUIDE.name, "exec"), scope)  # noqa: S102
+    result = asyncio.run(scope["create_and_execute_document_workflow"]())
+    said = capsys.readouterr().out
+    assert "Workflow execution result:" in said
+    assert result["sentiment"] in ("positive", "negative", "neutral")
+    assert -1 <= result["score"] <= 1
+    assert re.search(r"Created workflow with ID: [0-9a-f-]{36}", said)
+
+
+def test_call_goes_to_another_instance_when_one_cannot_be_reached(fleet):
+    name = "sentiment-analysis"
+    gone = "http://127.0.0.1:9"
+    fleet.post(f"/registry/services/{name}/instances", {"url": gone})
+    for _ in range(6):
+        answer = fleet.post(
+            f"/registry/services/{name}/actions/analyze/execute",
+            {"input_data": {"text": "A wonderful, excellent day."}},
+        )
+        assert answer["sentiment"] == "positive"
+
+
+@pytest.fixture(scope="module")
+def project(fleet):
+    """A project, created by the workflow."""
+    execution = fleet.post(
+        "/workflows/project-creation",
+        {
+            "name": "Booking portal",
+            "description": "Design the database. Build the web pages, and test the payment.",
+        },
+    )
+    assert execution["status"] == "COMPLETED", execution["errors"]
+    return execution
+
+
+def find_key(document, key):
+    """The first value under a key, wherever it is."""
+    if isinstance(document, dict):
+        if key in document:
+            return document[key]
+        document = list(document.values())
+    if isinstance(document, list):
+        found = (find_key(item, key) for item in document)
+        return next((value for value in found if value is not None), None)
+    return None
+
+
+def test_project_creation_plans_and_assigns(project):
+    assert find_key(project["output"], "project_id")
+    statuses = {step["step_id"]: step["status"] for step in project["steps"]}
+    assert set(statuses.values()) == {"COMPLETED"}
+
+
+def test_project_planning_runs_across_the_services(fleet, project):
+    execution = fleet.post(
+        "/workflows/project-planning", {"project_id": find_key(project["output"], "project_id")}
+    )
+    assert execution["status"] == "COMPLETED", execution["errors"]
+    called = {step["service"] for step in execution["steps"]}
+    assert {"project-coordinator", "planning-system", "agent-orchestrator"} <= called
+
+
+def test_agent_task_execution_updates_the_task(fleet, project):
+    task_id = find_key(project["steps"], "task_id")
+    execution = fleet.post("/workflows/agent-task-execution", {"task_id": task_id})
+    assert execution["status"] == "COMPLETED", execution["errors"]
+    task = fleet.post(
+        "/registry/services/agent-orchestrator/actions/get_task/execute",
+        {"input_data": {"task_id": task_id}},
+    )
+    assert task["status"].upper() == "COMPLETED"
+
+
+def test_human_interaction_is_answered(fleet):
+    execution = fleet.post("/workflows/human-interaction", {"question": "May we go live?"})
+    assert execution["status"] == "COMPLETED", execution["errors"]
+
+
+def test_request_id_travels_from_the_caller_into_the_execution(fleet):
+    answer = fleet.api.post(
+        "/workflows/human-interaction",
+        json={"question": "May we go live?"},
+        headers={"X-Request-ID": "req-123"},
+    )
+    assert answer.headers["X-Request-ID"] == "req-123"
+    assert answer.json()["context"]["request_id"] == "req-123"
+
+
+def plan(fleet, project_id):
+    return fleet.post("/workflows/project-planning", {"project_id": project_id})
+
+
+def test_planning_without_a_planning_system_says_so_and_creation_falls_back(fleet, project):
+    fleet.api.put("/registry/services/planning-system/status", json={"status": "maintenance"})
+    try:
+        project_id = find_key(project["output"], "project_id")
+        # Workers remember for two seconds where a service is.
+        until(lambda: plan(fleet, project_id)["status"] == "FAILED", "planning fails")
+        planning = plan(fleet, project_id)
+        creation = fleet.post("/workflows/project-creation", {"name": "Fallback", "description": "."})
+    finally:
+        fleet.api.put("/registry/services/planning-system/status", json={"status": "online"})
+    assert planning["status"] == "FAILED"
+    sentence = "Service not found: No service of type PLANNING_SYSTEM found"
+    assert planning["errors"][0]["message"] == sentence
+    assert creation["status"] == "COMPLETED", creation["errors"]
+
+
+def test_client_of_a_service_registers_beats_and_leaves(hub):
+    options = {"base_url": f"{hub.url}/api", "api_key": hub.key}
+    registration = service_integration_client.ServiceRegistration(
+        "short-lived", "http://127.0.0.1:9", ttl_seconds=30, **options
+    )
+    with registration:
+        assert hub.get("/registry/services/short-lived")["status"] == "ONLINE"
+    assert hub.get("/registry/services/short-lived")["status"] == "OFFLINE"

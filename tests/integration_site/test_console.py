@@ -1,0 +1,193 @@
+"""The start page, the navigation and the people of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from integration_site.console.charts import draw_hours, hours_of, legend
+from registry.models import Service, ServiceInstance
+from workflows.models import Workflow, WorkflowExecution, WorkflowStep
+
+NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _static_files_without_manifest(settings: Any) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def admin(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def person(client: Client, db: None) -> Callable[..., Client]:
+    """Log in somebody who has just these permissions."""
+
+    def log_in(*codenames: str) -> Client:
+        user = User.objects.create_user("person", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def make_execution(status: str = "COMPLETED", **fields: Any) -> WorkflowExecution:
+    workflow, _ = Workflow.objects.get_or_create(name="reading")
+    execution = WorkflowExecution.objects.create(
+        workflow=workflow, workflow_name="reading", status=status, **fields
+    )
+    step_status = status if status in ("COMPLETED", "FAILED", "RUNNING") else "PENDING"
+    WorkflowStep.objects.create(
+        execution=execution, step_id="a", path="a", name="The step", status=step_status
+    )
+    return execution
+
+
+def fill(count: int) -> None:
+    for index in range(count):
+        for status in ("ONLINE", "OFFLINE"):
+            name = f"{status.lower()}-{Service.objects.count()}"
+            service = Service.objects.create(name=name, status=status)
+            ServiceInstance.objects.create(service=service, url=f"http://a:{9000 + index}")
+        for status in ("COMPLETED", "FAILED", "RUNNING"):
+            errors = [{"step": "a", "message": "It broke."}] if status == "FAILED" else []
+            make_execution(status, errors=errors)
+
+
+def start_page(client: Client) -> str:
+    answer = client.get(reverse("admin:index"))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def count_queries(client: Client) -> int:
+    start_page(client)
+    with CaptureQueriesContext(connection) as queries:
+        start_page(client)
+    return len(queries)
+
+
+def test_the_start_page_costs_the_same_with_little_and_with_much(admin: Client) -> None:
+    fill(2)
+    few = count_queries(admin)
+    fill(30)
+    assert count_queries(admin) == few
+
+
+def test_an_empty_hub_tells_how_to_register_the_first_service(admin: Client) -> None:
+    page = start_page(admin)
+    assert "No service is registered yet." in page
+    assert "curl -X POST http://testserver/registry/services" in page
+    assert "Nothing has run yet" in page
+
+
+def test_the_start_page_names_what_is_down_and_what_failed(admin: Client) -> None:
+    fill(1)
+    page = start_page(admin)
+    assert "offline-1" in page
+    assert "It broke." in page
+    assert "at The step" in page
+
+
+def test_services_in_trouble_come_worst_first(admin: Client) -> None:
+    for status in ("UNKNOWN", "DEGRADED", "OFFLINE", "ONLINE"):
+        Service.objects.create(name=f"is-{status.lower()}", status=status)
+    shown = admin.get(reverse("admin:index")).context["troubled"]
+    assert [service.status for service in shown] == ["OFFLINE", "DEGRADED", "UNKNOWN"]
+
+
+def test_a_trouble_list_is_cut_and_says_so(admin: Client) -> None:
+    for index in range(20):
+        Service.objects.create(name=f"down-{index:02d}", status="OFFLINE")
+    answer = admin.get(reverse("admin:index"))
+    assert len(answer.context["troubled"]) == 8
+    assert "20 in trouble in all" in answer.content.decode()
+
+
+def test_steps_that_nobody_takes_up_are_reported(admin: Client) -> None:
+    execution = make_execution("PENDING")
+    assert "No worker seems to run" not in start_page(admin)
+    execution.steps.update(wake_at=timezone.now() - timedelta(minutes=5))
+    assert "No worker seems to run" in start_page(admin)
+
+
+def test_each_person_sees_what_the_permissions_allow(person: Callable[..., Client]) -> None:
+    fill(1)
+    client = person("view_service")
+    page = start_page(client)
+    assert "offline-1" in page
+    assert "It broke." not in page
+    assert reverse("admin:workflows_workflow_changelist") not in page
+    assert reverse("admin:registry_service_changelist") in page
+
+
+def test_a_person_without_permissions_is_told_what_to_do(person: Callable[..., Client]) -> None:
+    assert "Ask an administrator" in start_page(person())
+
+
+@pytest.mark.parametrize("model", ["user", "group"])
+def test_people_can_be_listed_added_and_changed(admin: Client, model: str) -> None:
+    Group.objects.create(name="operator")
+    row = User.objects.get() if model == "user" else Group.objects.get()
+    urls = (
+        reverse(f"admin:auth_{model}_changelist"),
+        reverse(f"admin:auth_{model}_add"),
+        reverse(f"admin:auth_{model}_change", args=(row.pk,)),
+    )
+    assert [admin.get(url).status_code for url in urls] == [200, 200, 200]
+
+
+def test_pages_have_no_inline_scripts(admin: Client) -> None:
+    fill(1)
+    execution = WorkflowExecution.objects.filter(status="FAILED").get()
+    url = reverse("admin:workflows_workflowexecution_change", args=(execution.pk,))
+    for page in (start_page(admin), admin.get(url).content.decode()):
+        scripts = [part.split(">", 1) for part in page.split("<script")[1:]]
+        assert all("src=" in tag for tag, _rest in scripts)
+        assert "onclick=" not in page
+
+
+# --- The chart (pure) ---
+
+
+def test_the_last_hour_is_the_current_one() -> None:
+    hours = hours_of({}, now=NOW)
+    assert len(hours) == 24
+    assert hours[-1].start == NOW.replace(minute=0)
+    assert all(hour.total == 0 for hour in hours)
+
+
+def test_outcomes_are_counted_by_hour() -> None:
+    hour = NOW.replace(minute=0)
+    counts = {
+        (hour, "COMPLETED"): 5,
+        (hour, "FAILED"): 2,
+        (hour, "NEEDS_REVIEW"): 1,
+        (hour - timedelta(hours=30), "COMPLETED"): 9,
+    }
+    hours = hours_of(counts, now=NOW)
+    assert hours[-1].counts == (5, 3, 0, 0)
+    assert legend(hours)[:2] == [("Completed", "good", 5), ("Failed", "bad", 3)]
+
+
+def test_the_chart_says_in_words_what_its_bars_show() -> None:
+    hours = hours_of({(NOW.replace(minute=0), "FAILED"): 2}, now=NOW)
+    picture = draw_hours(hours)
+    assert "12:00 UTC: 2 failed" in picture
+    assert "at most 2 in one" in picture
+    assert picture.count("<title>") == 24
