@@ -12,7 +12,7 @@ workers = 1
 worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "32"))
 
-graceful_timeout = 10
+graceful_timeout = 5
 loglevel = os.environ.get("LOG_LEVEL", "info")
 accesslog = None  # Django logs each request, with its id
 

@@ -6,6 +6,7 @@ through the system's temporary folder. Here files are renamed into place, and ta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -23,6 +24,19 @@ FORGET_SECONDS = 3600
 
 class Channel(filesystem.Channel):
     """One file per message, in one folder."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for folder in (self.data_folder_in, self.data_folder_out, self.control_folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        self._forget_leftovers()
+
+    def _forget_leftovers(self) -> None:
+        oldest = time.time() - FORGET_SECONDS
+        for file in Path(self.data_folder_in).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if file.suffix in (".taken", ".new") and file.stat().st_mtime < oldest:
+                    file.unlink()
 
     def get_table(self, exchange: str) -> list[Any]:
         """The queues that are bound to an exchange."""
@@ -70,16 +84,6 @@ class Transport(filesystem.Transport):
     """The transport that the broker URL `files://` stands for."""
 
     Channel = Channel
-
-
-def prepare_folders(root: Path) -> None:
-    """Make the broker's folders, and clear out what killed processes left."""
-    for folder in ("messages", "control"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    oldest = time.time() - FORGET_SECONDS
-    for file in (root / "messages").iterdir():
-        if file.suffix in (".taken", ".new") and file.stat().st_mtime < oldest:
-            file.unlink(missing_ok=True)
 
 
 def _write_whole(file: Path, text: str | bytes) -> None:

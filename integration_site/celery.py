@@ -4,10 +4,7 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging
-from django.conf import settings
 from kombu.transport import TRANSPORT_ALIASES
-
-from integration_site.broker import prepare_folders
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_site.settings")
 
@@ -16,8 +13,6 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 TRANSPORT_ALIASES["files"] = "integration_site.broker:Transport"
-if not settings.REDIS_URL:
-    prepare_folders(settings.BROKER_DIR)
 
 
 @setup_logging.connect

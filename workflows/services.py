@@ -15,6 +15,7 @@ from django.db.models import F, Max, Q
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.mediator import mediator
+from registry.models import ServiceType
 from registry.services import as_validation_failed
 from workflows import validation
 from workflows.definition import DefinitionError, parse
@@ -63,6 +64,11 @@ class RegistryDirectory:
     def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
         if target.kind not in ("service", "service_type"):
             return LookupError(f"Targets of the kind '{target.kind}' are not available.")
+        if target.kind == "service_type":
+            try:
+                ServiceType.parse(target.name)
+            except ValueError as error:
+                return validation.UnknownTypeError(str(error))
         try:
             found = resolve(Target(target.kind, target.name), action)
         except CallError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import shared_task
@@ -13,8 +13,10 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import connections
 
-from workflows.engine import Engine
 from workflows.recovery import note_sweep, recover_expired
+
+if TYPE_CHECKING:
+    from workflows.engine import Engine
 
 logger = structlog.get_logger(__name__)
 
@@ -47,6 +49,9 @@ def sweep() -> None:
 @worker_ready.connect
 def start_engine(**_: Any) -> None:
     """The worker runs one engine beside its Celery threads."""
+    # Imported here: beat and the web load this module too, and need no engine.
+    from workflows.engine import Engine
+
     global _engine
     if _engine is None:
         _engine = Engine()

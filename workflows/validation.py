@@ -51,14 +51,18 @@ class ActionNotFoundError(LookupError):
     """The service exists and has no such action: the error belongs to the `action` key."""
 
 
+class UnknownTypeError(LookupError):
+    """The type is none of the vocabulary: no service can ever have it."""
+
+
 class Directory(Protocol):
     """Knows services and their actions."""
 
     def find_action(self, target: Target, action: str) -> ActionInfo:
         """Describe an action of a target.
 
-        Raises LookupError(sentence) when the service does not exist, and, or else the same,
-        ActionNotFoundError(sentence) when it has no such action.
+        Raises LookupError(sentence) when there is no such service, or none of that type now, and
+        ActionNotFoundError(sentence) when there is one and it has no such action.
         """
 
 
@@ -79,7 +83,7 @@ def validate(document: Any, *, directory: Directory | None, draft: bool = False)
     """Check a definition's document. Never raises, whatever JSON it is given.
 
     Without a directory, services and actions are not looked up; for a draft, missing ones and
-    inputs that do not fit are warnings.
+    inputs that do not fit are warnings. That no service of a type is there now is always a warning.
     """
     reading = read(document)
     findings = _Findings(reading.errors, reading.warnings)
@@ -338,13 +342,25 @@ def _look_up(
         path = f"steps[{positions[step.id]}]"
         try:
             known[step.id] = directory.find_action(step.target, step.action or "")
+        except ActionNotFoundError as error:
+            report(f"{path}.action", _sentence(error))
+            continue
+        except UnknownTypeError as error:
+            findings.refuse(f"{path}.service_type", _sentence(error))
+            continue
         except LookupError as error:
-            key = "action" if isinstance(error, ActionNotFoundError) else step.target.kind
-            report(f"{path}.{key}", str(error.args[0]) if error.args else "It does not exist.")
+            # Discovery picks among what is up when the step runs: services of a type come and go.
+            by_type = step.target.kind == "service_type"
+            missing = findings.doubt if by_type else report
+            missing(f"{path}.{step.target.kind}", _sentence(error))
             continue
         for place, sentence in _input_problems(step, known[step.id].input_schema):
             report(extend_path(f"{path}.input", place), sentence)
     return known
+
+
+def _sentence(error: LookupError) -> str:
+    return str(error.args[0]) if error.args else "It does not exist."
 
 
 def _input_problems(step: Step, schema: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

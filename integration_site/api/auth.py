@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from rest_framework.permissions import BasePermission
 
 from registry.access import SCOPES, Role, scopes_of_groups, scopes_of_role
 from registry.models import ApiKey
-from registry.models.access import digest_of, split_key
+from registry.models.access import digest_of, is_in_networks, split_key
 
 LAST_USED_PRECISION = timedelta(minutes=1)
 
@@ -105,9 +104,8 @@ class AnonymousRoleAuthentication(BaseAuthentication):
     def authenticate(self, request: Any) -> tuple[Caller, None] | None:
         if not settings.ANONYMOUS_API_ROLE or not settings.ANONYMOUS_API_NETWORKS:
             return None
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104
-        networks = (ipaddress.ip_network(n, strict=False) for n in settings.ANONYMOUS_API_NETWORKS)
-        if not any(address in network for network in networks):
+        address = request.META.get("REMOTE_ADDR", "")
+        if not is_in_networks(address, settings.ANONYMOUS_API_NETWORKS):
             return None
         role = Role.parse(settings.ANONYMOUS_API_ROLE)
         return Caller("anonymous", scopes_of_role(role)), None
@@ -117,9 +115,8 @@ class HasScope(BasePermission):
     """Asks for the scope that the view names for its action, or for the method."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        scope = view.scopes.get(getattr(view, "action", None) or "") or view.scopes.get(
-            request.method
-        )
+        method = "GET" if request.method == "HEAD" else request.method
+        scope = view.scopes.get(getattr(view, "action", None) or "") or view.scopes.get(method)
         if scope is None:
             # A method that the view does not have is answered 405, not 403.
             return request.method not in view.allowed_methods or request.method == "OPTIONS"

@@ -107,10 +107,8 @@ def _of_integration_error(error: IntegrationError, headers: dict[str, str]) -> d
 
 
 def _of_api_exception(error: exceptions.APIException, headers: dict[str, str]) -> dict[str, Any]:
-    if getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = error.auth_header
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        headers["Retry-After"] = str(math.ceil(error.wait))
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
     if isinstance(error, exceptions.ValidationError):
         errors = flatten(error.detail)
         return problem(400, summarise(errors), errors=errors)

@@ -41,18 +41,3 @@ class StrictFilterBackend(DjangoFilterBackend):
             sentence = f"Order by one of: {', '.join(allowed)}; a dash before it turns it round."
             raise ValidationError({"ordering": [sentence]})
         return queryset.order_by(*names, "pk")
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        found = super().get_schema_operation_parameters(view)
-        if getattr(view, "ordering_fields", None):
-            text = f"One of {', '.join(view.ordering_fields)}; a dash before it turns it round."
-            found.append(
-                {
-                    "name": "ordering",
-                    "in": "query",
-                    "required": False,
-                    "description": text,
-                    "schema": {"type": "string"},
-                }
-            )
-        return found

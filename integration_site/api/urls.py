@@ -1,7 +1,7 @@
 """Every route of the API, written once and without trailing slashes."""
 
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from integration_site.api import health
 
@@ -12,5 +12,5 @@ urlpatterns = [
     path("health/ready", health.ReadyView.as_view()),
     path("health/system", health.SystemView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -5,14 +5,24 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from registry.models.base import Vocabulary, validate_object
 from registry.services import check_owner
 
 ANY_REFERENCE = r"[^/]+"
+
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of what was read: 412 if changed.",
+)
 
 
 class PreconditionFailed(APIException):
@@ -39,6 +49,7 @@ class VocabularyField(serializers.ChoiceField):
         return str(value)
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class ObjectField(serializers.JSONField):
     """A JSON object of at most 1 MiB."""
 
@@ -50,6 +61,21 @@ class ObjectField(serializers.JSONField):
         if not isinstance(data, dict):
             raise serializers.ValidationError("Must be a JSON object.")
         return data
+
+
+@extend_schema_field({})
+class AnyField(serializers.Field[Any, Any, Any, Any]):
+    """Whatever JSON."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class AnswerSerializer(serializers.ModelSerializer[Any]):
+    """A row in an answer: every field is there, but those that say `required=False`."""
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -93,15 +119,22 @@ class ResourceViewSet(GenericViewSet[Any]):
 
     lookup_value_regex = ANY_REFERENCE
     scopes: dict[str, str] = {}
+    # The methods that the OpenAPI document shows of a route; all unless the route says so.
+    described_methods: tuple[str, ...] = ()
 
     @property
     def actor(self) -> str:
         """Who is calling, for the record."""
-        return str(self.request.user.name)
+        return str(self.caller.name)
+
+    @property
+    def caller(self) -> Any:
+        """Who asks: what the authentication made of the request, not a user of Django's."""
+        return self.request.user
 
     def only_own(self, scope: str) -> bool:
         """Whether the caller may change only what it owns: it lacks the wider scope."""
-        return not self.request.user.may(scope)
+        return not self.caller.may(scope)
 
     def check_owner(self, service: Any, scope: str = "registry:write") -> None:
         """Refuse a caller who may change only its own services."""
@@ -115,15 +148,26 @@ class ResourceViewSet(GenericViewSet[Any]):
         reader.is_valid(raise_exception=True)
         return reader.validated_data
 
-    def check_precondition(self, row: Any) -> None:
-        """Hold `If-Match` against the row.
+    def answer_page(
+        self, rows: Any, serializer: type[serializers.Serializer[Any]], **context: Any
+    ) -> Response:
+        """The page of a list that the query asks for, filtered and ordered as it says."""
+        page = self.paginate_queryset(self.filter_queryset(rows))
+        shown = serializer(page, many=True, context={**self.get_serializer_context(), **context})
+        return self.get_paginated_response(shown.data)
+
+    def check_precondition(self, row: Any) -> bool:
+        """Hold `If-Match` against the row; True when the caller insists on what it read.
 
         Raises:
             PreconditionFailed: somebody changed it since the caller read it.
         """
         wanted = self.request.headers.get("If-Match", "")
-        if wanted and wanted != "*" and etag_of(row) not in [w.strip() for w in wanted.split(",")]:
+        if not wanted or wanted.strip() == "*":
+            return False
+        if etag_of(row) not in [tag.strip() for tag in wanted.split(",")]:
             raise PreconditionFailed("It was changed since you read it. Read it again first.")
+        return True
 
 
 def etag_of(row: Any) -> str:

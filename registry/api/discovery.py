@@ -10,26 +10,43 @@ from django.db import connection
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from registry import services
-from registry.api.health import describe_health
+from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.pagination import BodyPagination
 from registry.api.serializers import ChangeSerializer, SearchInput, ServiceSerializer
 from registry.calls.resolve import services_of_type
-from registry.discovery.base import Criteria, get_discovery
+from registry.discovery.base import Changes, Criteria, get_discovery
 from registry.exceptions import ValidationFailed
 from registry.models import ServiceStatus, ServiceType
 from registry.models.base import Vocabulary
 
 WATCH_POLL_SECONDS = 0.5
 LONGEST_WATCH = 60
+LONGEST_UNASKED = 30
+LONGEST_TEXT = 200
 _QUERY = (
     "type", "service_type", "status", "name", "tag", "action", "zone", "search",
     "minimum_version", "include_offline", "page", "per_page",
 )  # fmt: skip
-_PARAMETERS = [OpenApiParameter(name, str) for name in _QUERY]
+_PARAMETERS = [
+    *(OpenApiParameter(name, str) for name in _QUERY[:9]),
+    OpenApiParameter("include_offline", bool),
+    OpenApiParameter("metadata.<key>", str, description="What the metadata has under that key."),
+]
+
+
+class WatchAnswer(serializers.Serializer[Any]):
+    """What happened since an index."""
+
+    index = serializers.IntegerField()
+    changed = serializers.BooleanField()
+    complete = serializers.BooleanField()
+    changes = ChangeSerializer(many=True)
 
 
 class DiscoveryView(GenericAPIView[Any]):
@@ -45,7 +62,7 @@ class DiscoveryView(GenericAPIView[Any]):
         return response.render() if hasattr(response, "render") else response
 
     def answer_page(self, criteria: Criteria) -> Response:
-        page = self.paginate_queryset(get_discovery().find(criteria))  # type: ignore[arg-type]
+        page = self.paginate_queryset(get_discovery().select(criteria))
         return self.get_paginated_response(ServiceSerializer(page, many=True).data)
 
 
@@ -66,15 +83,8 @@ class SearchView(DiscoveryView):
         """The same with more criteria."""
         reader = SearchInput(data=request.data)
         reader.is_valid(raise_exception=True)
-        data = dict(reader.validated_data)
-        query = request._request.GET.copy()
-        query.update({k: str(data.pop(k)) for k in ("page", "per_page") if k in data})
-        request._request.GET = query
-        tags = data.pop("tags")
-        lists = {f"tags_{k}": tuple(tags.get(k, ())) for k in ("all", "any", "none")}
-        for name in ("types", "statuses"):
-            data[name] = tuple(data[name])
-        return self.answer_page(Criteria(**data, **lists))
+        self._paginator = BodyPagination(reader.validated_data)
+        return self.answer_page(SearchInput.criteria_of(reader.validated_data))
 
 
 class ServiceOfTypeView(DiscoveryView):
@@ -90,7 +100,7 @@ class ServiceOfTypeView(DiscoveryView):
 class ServiceHealthView(DiscoveryView):
     """`/discovery/health/{id}`."""
 
-    @extend_schema(parameters=[OpenApiParameter("probe", bool)], responses={200: dict})
+    @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
     def get(self, request: Any, pk: str) -> Response:
         """What is known of the health of a service; `?probe=true` asks it now."""
         return Response(describe_health(services.get_service(pk), request.query_params))
@@ -100,8 +110,11 @@ class WatchView(DiscoveryView):
     """`/discovery/watch`."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("index", int), OpenApiParameter("wait", int)],
-        responses={200: dict},
+        parameters=[
+            OpenApiParameter("index", int, description="Of the answer before."),
+            OpenApiParameter("wait", int, description=f"Seconds, at most {LONGEST_WATCH}."),
+        ],
+        responses=WatchAnswer,
     )
     def get(self, request: Any) -> Response:
         """Wait until something changed after `index`, at most `wait` seconds (30 unless told).
@@ -111,20 +124,29 @@ class WatchView(DiscoveryView):
         """
         index = _number(request.query_params, "index", least=0, most=2**63 - 1)
         wait = _number(request.query_params, "wait", least=0, most=LONGEST_WATCH)
-        changes = get_discovery().changes_after(index or 0)
-        deadline = time.monotonic() + (30 if wait is None else wait)
-        while index is not None and changes.index == index and time.monotonic() < deadline:
-            connection.close()
-            time.sleep(WATCH_POLL_SECONDS)
-            changes = get_discovery().changes_after(index)
-        entries = ChangeSerializer(changes.entries, many=True).data if index is not None else []
+        if index is None:
+            changes = Changes(get_discovery().latest_index(), (), complete=True)
+        else:
+            changes = wait_for_change(index, seconds=LONGEST_UNASKED if wait is None else wait)
         body = {
             "index": changes.index,
             "changed": changes.index != index,
-            "complete": changes.complete if index is not None else True,
-            "changes": entries,
+            "complete": changes.complete,
+            "changes": ChangeSerializer(changes.entries, many=True).data,
         }
         return Response(body)
+
+
+def wait_for_change(index: int, *, seconds: float) -> Changes:
+    """What happened after that index, as soon as there is something, or when the time is up."""
+    deadline = time.monotonic() + seconds
+    changes = get_discovery().changes_after(index)
+    while changes.index == index and time.monotonic() < deadline:
+        if not connection.in_atomic_block:
+            connection.close()  # waiting callers must not use up the pool
+        time.sleep(min(WATCH_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+        changes = get_discovery().changes_after(index)
+    return changes
 
 
 def read_query(query: Any) -> Criteria:
@@ -137,6 +159,9 @@ def read_query(query: Any) -> Criteria:
     if unknown:
         sentence = f"There is no such filter. Use: {', '.join((*_QUERY, 'metadata.<key>'))}."
         raise ValidationFailed(sentence, errors={name: [sentence] for name in unknown})
+    errors = {name: problem for name, text in query.items() if (problem := _text_problem(text))}
+    if errors:
+        raise ValidationError(errors)
     types = (*query.getlist("type"), *query.getlist("service_type"))
     return Criteria(
         types=_parse_all(ServiceType, "type", types),
@@ -147,11 +172,17 @@ def read_query(query: Any) -> Criteria:
         search=query.get("search", ""),
         minimum_version=query.get("minimum_version", ""),
         tags_all=tuple(query.getlist("tag")),
-        metadata={
+        metadata_texts={
             k.removeprefix("metadata."): v for k, v in query.items() if k.startswith("metadata.")
         },
         include_offline=_flag(query, "include_offline"),
     )
+
+
+def _text_problem(text: str) -> str:
+    if "\x00" in text:
+        return "Null characters are not allowed."
+    return f"At most {LONGEST_TEXT} characters." if len(text) > LONGEST_TEXT else ""
 
 
 def _parse_all(vocabulary: type[Vocabulary], name: str, texts: Iterable[str]) -> tuple[str, ...]:
@@ -177,6 +208,7 @@ def _number(query: Any, name: str, *, least: int, most: int) -> int | None:
     text = query.get(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not least <= number <= most:
         raise ValidationError({name: [f"Use a whole number from {least} to {most}."]})
-    return int(text)
+    return number

@@ -7,10 +7,13 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from drf_spectacular.utils import extend_schema_field
 
 from registry.models import Service, ServiceAction, ServiceInstance, ServiceStatus, ServiceType
 from registry.models.base import Vocabulary
 from registry.models.lookups import has_item
+
+LONGEST_TEXT = 200
 
 
 class VocabularyFilter(django_filters.Filter):
@@ -21,6 +24,8 @@ class VocabularyFilter(django_filters.Filter):
     def __init__(self, vocabulary: type[Vocabulary], **kwargs: Any) -> None:
         self.vocabulary = vocabulary
         super().__init__(lookup_expr="in", validators=[self._check], **kwargs)
+        words = f"One of {', '.join(vocabulary.values)}, in any case; or several, by commas."
+        extend_schema_field({"type": "string", "description": words})(self)
 
     def _check(self, text: str) -> None:
         for word in text.split(","):
@@ -40,11 +45,11 @@ class ServiceFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(ServiceStatus)
     type = VocabularyFilter(ServiceType)
-    name = django_filters.CharFilter(lookup_expr="iexact")
-    tag = django_filters.CharFilter(method="with_tag")
-    action = django_filters.CharFilter(method="with_action")
-    zone = django_filters.CharFilter(method="in_zone")
-    search = django_filters.CharFilter(method="containing")
+    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
+    tag = django_filters.CharFilter(method="with_tag", max_length=LONGEST_TEXT)
+    action = django_filters.CharFilter(method="with_action", max_length=LONGEST_TEXT)
+    zone = django_filters.CharFilter(method="in_zone", max_length=LONGEST_TEXT)
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
 
     class Meta:
         model = Service

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from registry.api.base import VocabularyField
 from registry.api.serializers import InstanceSerializer, ServiceSerializer
 from registry.calls.client import probe_urls
-from registry.models import Service, ServiceInstance
+from registry.models import Service, ServiceInstance, ServiceStatus
 
+
+class ProbeAnswer(serializers.Serializer[Any]):
+    """What the health URL of an instance answered."""
+
+    instance_id = serializers.UUIDField()
+    url = serializers.CharField()
+    healthy = serializers.BooleanField()
+    status_code = serializers.IntegerField(allow_null=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+
+
+class ServiceHealthAnswer(serializers.Serializer[Any]):
+    """The health of one service."""
+
+    service_id = serializers.UUIDField()
+    service_name = serializers.CharField()
+    status = VocabularyField(ServiceStatus)
+    healthy = serializers.BooleanField()
+    last_heartbeat = serializers.DateTimeField(allow_null=True)
+    instances = InstanceSerializer(many=True)
+    last_probe = ProbeAnswer(many=True, allow_null=True)
+    response_time_ms = serializers.FloatField(allow_null=True)
+
+
+PROBE_PARAMETER = OpenApiParameter("probe", bool, description="Ask the service now.")
 _YES, _NO = ("true", "1", "yes"), ("", "false", "0", "no")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry.api.base import ObjectField, StrictSerializer, VocabularyField
+from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.discovery.base import Criteria
 from registry.models import (
     Criticality,
     HttpMethod,
@@ -21,11 +22,15 @@ from registry.models import (
 )
 from registry.services import Heartbeat, Registration
 
+MAX_ACTIONS = 500
 INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
 
 
-class ActionSerializer(serializers.ModelSerializer[ServiceAction]):
+class ActionSerializer(AnswerSerializer):
     """An action in an answer."""
+
+    input_schema = ObjectField()
+    output_schema = ObjectField()
 
     class Meta:
         model = ServiceAction
@@ -35,10 +40,11 @@ class ActionSerializer(serializers.ModelSerializer[ServiceAction]):
         )  # fmt: skip
 
 
-class InstanceSerializer(serializers.ModelSerializer[ServiceInstance]):
+class InstanceSerializer(AnswerSerializer):
     """An instance in an answer."""
 
     last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
+    metadata = ObjectField()
 
     class Meta:
         model = ServiceInstance
@@ -48,7 +54,7 @@ class InstanceSerializer(serializers.ModelSerializer[ServiceInstance]):
         )  # fmt: skip
 
 
-class ServiceSerializer(serializers.ModelSerializer[Service]):
+class ServiceSerializer(AnswerSerializer):
     """A service in an answer; its url is that of its preferred instance."""
 
     actions = ActionSerializer(many=True)
@@ -58,6 +64,8 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
     health_url = serializers.SerializerMethodField()
     last_heartbeat = serializers.SerializerMethodField()
     registered_at = serializers.DateTimeField(source="created_at")
+    tags = serializers.ListField(child=serializers.CharField())
+    metadata = ObjectField()
 
     class Meta:
         model = Service
@@ -119,7 +127,7 @@ class ServiceInput(StrictSerializer):
         max_length=500, required=False, allow_blank=True, allow_null=True
     )
     version = serializers.CharField(max_length=50, required=False, allow_blank=True)
-    actions = ActionInput(many=True, required=False)
+    actions = ActionInput(many=True, required=False, max_length=MAX_ACTIONS)
     metadata = ObjectField(required=False, allow_null=True)
     tags = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=100
@@ -221,7 +229,7 @@ class SearchInput(StrictSerializer):
     minimum_version = serializers.CharField(max_length=50, default="", allow_blank=True)
     include_offline = serializers.BooleanField(default=False)
     page = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
-    per_page = serializers.IntegerField(min_value=1, required=False)
+    per_page = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
     other_names = {
         "type": "types",
         "service_type": "types",
@@ -230,6 +238,35 @@ class SearchInput(StrictSerializer):
         "min_version": "minimum_version",
         "query": "search",
     }
+
+    @staticmethod
+    def criteria_of(data: dict[str, Any]) -> Criteria:
+        """What the checked body looks for."""
+        tags = data["tags"]
+        return Criteria(
+            types=tuple(data["types"]),
+            statuses=tuple(data["statuses"]),
+            name=data["name"],
+            action=data["action"],
+            zone=data["zone"],
+            search=data["search"],
+            minimum_version=data["minimum_version"],
+            tags_all=tuple(tags.get("all", ())),
+            tags_any=tuple(tags.get("any", ())),
+            tags_none=tuple(tags.get("none", ())),
+            metadata=data["metadata"],
+            include_offline=data["include_offline"],
+        )
+
+    def validate_metadata(self, value: dict[str, Any]) -> dict[str, Any]:
+        nested = {
+            k: ["Must be a text, a number, true, false or null."]
+            for k in value
+            if isinstance(value[k], dict | list)
+        }
+        if nested:
+            raise serializers.ValidationError(nested)
+        return value
 
     def to_internal_value(self, data: Any) -> Any:
         """A single type or status stands for a list of one."""
@@ -244,7 +281,7 @@ class SearchInput(StrictSerializer):
         return self.other_names.get(key, key) in ("types", "statuses")
 
 
-class ChangeSerializer(serializers.ModelSerializer[RegistryChange]):
+class ChangeSerializer(AnswerSerializer):
     """One entry of the log that watchers follow."""
 
     kind = VocabularyField(RegistryChangeKind)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry import services
-from registry.api.base import ResourceViewSet, etag_of
+from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
 from registry.api.filters import ServiceFilter
-from registry.api.health import describe_health
+from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.serializers import (
     ExecuteActionInput,
     HeartbeatInput,
@@ -69,9 +69,8 @@ class ServiceViewSet(ResourceViewSet):
         return Response(ServiceSerializer(service).data, status=status, headers=headers)
 
     def list(self, request: Any) -> Response:
-        """List services."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(ServiceSerializer(page, many=True).data)
+        """The registered services, by name unless ordered otherwise."""
+        return self.answer_page(self.get_queryset(), ServiceSerializer)
 
     @extend_schema(request=ServiceInput, responses={200: ServiceSerializer, 201: ServiceSerializer})
     def create(self, request: Any) -> Response:
@@ -87,27 +86,31 @@ class ServiceViewSet(ResourceViewSet):
         """One service, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=ServiceInput, responses=ServiceSerializer)
+    @extend_schema(request=ServiceInput, responses=ServiceSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest."""
         service = self.find_own()
-        self.check_precondition(service)
+        insists = self.check_precondition(service)
         data = self.read(ServiceInput, partial=True)
         changed = services.update_service(
-            service, registration_of(data, name=service.name), actor=self.actor
+            service,
+            registration_of(data, name=service.name),
+            actor=self.actor,
+            only_as_read=insists,
         )
         return self.answer(changed)
 
-    @extend_schema(request=ServiceInput, responses=ServiceSerializer)
+    @extend_schema(request=ServiceInput, responses=ServiceSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest."""
         return self.update(request, pk)
 
+    @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Any, pk: str) -> Response:
         """Unregister a service with all its instances."""
         service = self.find_own()
-        self.check_precondition(service)
-        services.unregister_service(service, actor=self.actor)
+        insists = self.check_precondition(service)
+        services.unregister_service(service, actor=self.actor, only_as_read=insists)
         return Response(status=204)
 
     @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)
@@ -127,24 +130,23 @@ class ServiceViewSet(ResourceViewSet):
     def set_status(self, request: Any, pk: str) -> Response:
         """Set the status. MAINTENANCE stays; any other yields to the next heartbeat."""
         service = self.find_own()
-        given = request.data or {"status": request.query_params.get("status")}
-        reader = StatusInput(data={k: v for k, v in given.items() if v is not None})
+        given = request.data or request.query_params.dict()
+        reader = StatusInput(data=given)
         reader.is_valid(raise_exception=True)
         status = reader.validated_data["status"]
         return self.answer(services.set_service_status(service, status, actor=self.actor))
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
     @action(detail=True, methods=["get"])
     def health(self, request: Any, pk: str) -> Response:
         """What is known of the health of a service; `?probe=true` asks it now."""
         return Response(describe_health(self.find(), request.query_params))
 
-    @extend_schema(responses=InstanceSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"])
+    @extend_schema(responses=InstanceSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
     def instances(self, request: Any, pk: str) -> Response:
-        """The instances of a service."""
-        page = self.paginate_queryset(list(self.find().instances.all()))
-        return self.get_paginated_response(InstanceSerializer(page, many=True).data)
+        """The instances of a service, by URL."""
+        return self.answer_page(self.find().instances.order_by("url"), InstanceSerializer)
 
     @extend_schema(
         request=InstanceInput, responses={201: ServiceSerializer, 200: ServiceSerializer}
@@ -163,7 +165,10 @@ class ServiceViewSet(ResourceViewSet):
         services.remove_instance(self.find_own(), instance_id)
         return Response(status=204)
 
-    @extend_schema(request=ExecuteActionInput, responses={200: dict})
+    @extend_schema(
+        request=ExecuteActionInput,
+        responses={200: OpenApiResponse({}, description="The output of the action.")},
+    )
     @action(detail=True, methods=["post"], url_path=r"actions/(?P<name>[^/]+)/execute")
     def execute_action(self, request: Any, pk: str, name: str) -> Response:
         """Call an action now and answer its output."""

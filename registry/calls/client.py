@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import connections
 from yarl import URL
 
 from registry import strict_json
@@ -36,6 +38,8 @@ from registry.exceptions import (
 
 CACHE_SECONDS = 2.0
 CONNECT_SECONDS = 5.0
+RESOLVE_SECONDS = 10.0
+MOST_CACHED = 5000
 # How long an instance that could not be reached is asked last, and how many a call tries.
 SUSPECT_SECONDS = 10.0
 MOST_INSTANCES = 3
@@ -93,7 +97,7 @@ class ServiceClient:
         """Call one action and return its checked answer.
 
         `trim` cuts the document down to what a closed input schema names. The deadline covers
-        everything from here on: connecting, sending, and the last byte of the answer.
+        connecting, sending, and everything up to the last byte of the answer.
 
         Raises:
             SchemaViolation: the document does not fit the action; nothing was sent.
@@ -135,20 +139,29 @@ class ServiceClient:
 
         Raises:
             ServiceNotFoundError: it is not registered.
+            ServiceTimeoutError: the registry does not answer.
         """
         key = (target, action)
         known = self._cache.get(key)
         if known is None or known.until < self._clock() or _failed(known.answer):
+            if len(self._cache) >= MOST_CACHED:
+                self._cache.clear()
             known = Resolved(self._clock() + CACHE_SECONDS, self._look_up(target, action))
             self._cache[key] = known
-        return await asyncio.shield(known.answer)
+        try:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                return await asyncio.shield(known.answer)
+        except TimeoutError:
+            sentence = (
+                f"The registry did not say within {RESOLVE_SECONDS:g} s where {target.name} is."
+            )
+            raise ServiceTimeoutError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._threads, self._resolve_in_thread, target, action)
 
     def _resolve_in_thread(self, target: Target, action: str) -> ResolvedAction:
-        close_old_connections()
         try:
             return self._resolver(target, action)
         finally:
@@ -168,6 +181,9 @@ class ServiceClient:
         try:
             async with asyncio.timeout(seconds):
                 return await self._exchange(request, headers, about)
+        except aiohttp.ConnectionTimeoutError:
+            sentence = f"No connection to {where} within {CONNECT_SECONDS:g} s."
+            raise ServiceNotReachedError(sentence, **about) from None
         except TimeoutError:
             sentence = f"No answer from {where} within {seconds:.3g} s."
             raise ServiceTimeoutError(sentence, **about) from None
@@ -176,7 +192,9 @@ class ServiceClient:
             raise ServiceNotReachedError(sentence, **about) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             text = str(error)[:300] or type(error).__name__
-            raise ServiceConnectionError(f"The connection to {where} broke: {text}.", **about) from None
+            raise ServiceConnectionError(
+                f"The connection to {where} broke: {text}.", **about
+            ) from None
         except (aiohttp.ClientError, ValueError) as error:
             sentence = f"The call to {where} failed: {str(error)[:300] or type(error).__name__}."
             raise ServiceResponseError(sentence, **about) from None
@@ -281,15 +299,18 @@ def _refusal(
 
 
 _loop = LoopThread("service-calls")
-_client: ServiceClient | None = None
+_making = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _make_client() -> ServiceClient:
+    return ServiceClient()
 
 
 def _shared_client() -> ServiceClient:
     """One client per process for code that is not asynchronous."""
-    global _client
-    if _client is None:
-        _client = ServiceClient()
-    return _client
+    with _making:
+        return _make_client()
 
 
 def call_service(

@@ -13,7 +13,11 @@ from registry.models import HttpMethod, Service, ServiceAction, ServiceStatus, S
 from registry.schemas import Schema
 
 # An instance that nothing is known of is better than none.
-_RANK: dict[str, int] = {ServiceStatus.ONLINE: 0, ServiceStatus.DEGRADED: 1, ServiceStatus.UNKNOWN: 2}
+_RANK: dict[str, int] = {
+    ServiceStatus.ONLINE: 0,
+    ServiceStatus.DEGRADED: 1,
+    ServiceStatus.UNKNOWN: 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,11 @@ def services_of_type(name: str) -> list[Service]:
     Raises:
         ServiceNotFoundError: there is none.
     """
-    services = get_discovery().find(Criteria(types=(ServiceType.parse(name).value,)))
+    try:
+        wanted = ServiceType.parse(name).value
+    except ValueError as error:
+        raise ServiceNotFoundError(f"No service of type {name} found: {error}") from None
+    services = get_discovery().find(Criteria(types=(wanted,)))
     if not services:
         raise ServiceNotFoundError(f"No service of type {name} found")
     random.shuffle(services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,13 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from registry.access import SCOPES, Role, scopes_of_role
-from registry.models.base import EnumField, TimestampedModel, enum_check, validate_strings
+from registry.models.base import (
+    CheckedJSONField,
+    EnumField,
+    TimestampedModel,
+    enum_check,
+    validate_strings,
+)
 
 PREFIX_LENGTH = 8
 
@@ -42,13 +49,13 @@ class ApiKey(TimestampedModel):
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     role = EnumField(vocabulary=Role, default=Role.VIEWER)
-    scopes = models.JSONField(
+    scopes = CheckedJSONField(
         default=list,
         blank=True,
         validators=[validate_scopes],
         help_text="Instead of the role's scopes. Empty: what the role may do.",
     )
-    networks = models.JSONField(
+    networks = CheckedJSONField(
         default=list,
         blank=True,
         validators=[validate_networks],
@@ -81,13 +88,17 @@ class ApiKey(TimestampedModel):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     def allows_address(self, address: str) -> bool:
-        if not self.networks:
-            return True
-        try:
-            caller = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(caller in ipaddress.ip_network(n, strict=False) for n in self.networks)
+        return not self.networks or is_in_networks(address, self.networks)
+
+
+def is_in_networks(address: str, networks: Iterable[str]) -> bool:
+    """Whether an address is in one of the networks; an IPv4 address may be written as IPv6."""
+    try:
+        caller = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    caller = getattr(caller, "ipv4_mapped", None) or caller
+    return any(caller in ipaddress.ip_network(text, strict=False) for text in networks)
 
 
 def digest_of(secret: str) -> str:

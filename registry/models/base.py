@@ -125,14 +125,25 @@ def validate_strings(value: Any) -> None:
         raise ValidationError("Must be a list of strings of 1 to 100 characters.")
 
 
-def object_field(**kwargs: Any) -> models.JSONField:
+class CheckedJSONField(models.JSONField):
+    """A JSON column whose validators also see empty values: `[]` is no object, `""` no list."""
+
+    empty_values = (None,)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        """For the database it is any JSON column."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+
+def object_field(**kwargs: Any) -> CheckedJSONField:
     """A column for a JSON object, empty by default."""
-    return models.JSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
+    return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
 
 
-def strings_field(**kwargs: Any) -> models.JSONField:
+def strings_field(**kwargs: Any) -> CheckedJSONField:
     """A column for a list of short strings, empty by default."""
-    return models.JSONField(default=list, blank=True, validators=[validate_strings], **kwargs)
+    return CheckedJSONField(default=list, blank=True, validators=[validate_strings], **kwargs)
 
 
 def enum_check(table: str, column: str, vocabulary: type[Vocabulary]) -> models.CheckConstraint:

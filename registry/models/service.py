@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from registry.models.base import (
+    CheckedJSONField,
     EnumField,
     TimestampedModel,
     Vocabulary,
@@ -53,7 +54,7 @@ validate_action_name = RegexValidator(
     "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
 )
 validate_path = RegexValidator(
-    r"\A/[^\s?#\\]*\Z",
+    r"\A/[^\s\x00-\x1f\x7f?#\\]*\Z",
     "Must begin with / and have no blanks, query or fragment, such as /projects/{project_id}.",
 )
 
@@ -256,8 +257,8 @@ class ServiceAction(TimestampedModel):
     description = models.TextField(blank=True, default="", max_length=5000)
     method = EnumField(vocabulary=HttpMethod, max_length=20, default=HttpMethod.POST)
     path = models.CharField(max_length=500, blank=True, default="", validators=[validate_path])
-    input_schema = models.JSONField(default=dict, blank=True, validators=[validate_schema])
-    output_schema = models.JSONField(default=dict, blank=True, validators=[validate_schema])
+    input_schema = CheckedJSONField(default=dict, blank=True, validators=[validate_schema])
+    output_schema = CheckedJSONField(default=dict, blank=True, validators=[validate_schema])
     timeout_seconds = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.1), MaxValueValidator(3600)]
     )

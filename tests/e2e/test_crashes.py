@@ -133,5 +133,3 @@ def test_silent_service_goes_offline_and_comes_back_with_its_next_beat(hub):
     hub.post("/services", {"name": "silent", "url": "http://127.0.0.1:9", "ttl_seconds": 3})
     until(lambda: hub.get("/services/silent")["status"] == "OFFLINE", "it goes offline")
     assert hub.post("/services/silent/heartbeat")["status"] == "ONLINE"
-
-

@@ -12,7 +12,7 @@ from tests.e2e.hub import until
 pytestmark = pytest.mark.e2e
 
 # The complete example of the client guide; its imports and hosts are filled in, nothing else.
-GUIDE = Path(__file__).parent / "client_guide_example.py"
+GUIDE = Path(__file__).parent / "client_guide_example.txt"
 
 
 def test_complete_example_of_the_client_guide_runs(fleet, capsys, monkeypatch):
@@ -122,7 +122,9 @@ def test_planning_without_a_planning_system_says_so_and_creation_falls_back(flee
         # Workers remember for two seconds where a service is.
         until(lambda: plan(fleet, project_id)["status"] == "FAILED", "planning fails")
         planning = plan(fleet, project_id)
-        creation = fleet.post("/workflows/project-creation", {"name": "Fallback", "description": "."})
+        creation = fleet.post(
+            "/workflows/project-creation", {"name": "Fallback", "description": "."}
+        )
     finally:
         fleet.api.put("/registry/services/planning-system/status", json={"status": "online"})
     assert planning["status"] == "FAILED"

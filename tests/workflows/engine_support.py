@@ -61,8 +61,12 @@ def make_workflow(steps: list[dict[str, Any]], name: str = "w", **options: Any) 
     return workflow
 
 
-def start(workflow: Workflow, input: dict[str, Any] | None = None, **more: Any) -> WorkflowExecution:
-    return services.start_execution(workflow, Start(input=input or {}, context={}, **more)).execution
+def start(
+    workflow: Workflow, input: dict[str, Any] | None = None, **more: Any
+) -> WorkflowExecution:
+    return services.start_execution(
+        workflow, Start(input=input or {}, context={}, **more)
+    ).execution
 
 
 def ended(execution: WorkflowExecution) -> WorkflowExecution:

@@ -16,7 +16,7 @@ from workflows.definition import DOCUMENT_KEYS, parse
 from workflows.expressions import Recorded, build_scope
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
 
-CATALOG = Path(definition.__file__).parent / "catalog"
+CATALOG = Path(definition.__file__).parents[1] / "catalog"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BY_TYPE = {service.type: service for service in SERVICES.values() if service.type != "CUSTOM"}
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflows import expressions
 from workflows.expressions import (
     ExpressionError,
     Recorded,
     StepOutcomes,
+    bounds,
     build_scope,
     compile_expression,
     compile_template,
@@ -262,13 +262,13 @@ def test_work_is_bounded(text, part):
 
 def test_deadline_uses_the_clock(monkeypatch):
     ticks = iter(range(1000))
-    monkeypatch.setattr(expressions, "_clock", lambda: float(next(ticks)))
+    monkeypatch.setattr(bounds, "_clock", lambda: float(next(ticks)))
     assert "100 ms" in refusal("length(input.items)")
 
 
 def test_number_of_visits_is_bounded(monkeypatch):
-    monkeypatch.setattr(expressions, "_clock", lambda: 0.0)
-    monkeypatch.setattr(expressions, "MAX_VISITS", 1000)
+    monkeypatch.setattr(bounds, "_clock", lambda: 0.0)
+    monkeypatch.setattr(bounds, "MAX_VISITS", 1000)
     assert "100 ms" in refusal("input.many[?@ > `1`]", input={"many": [0] * 1000})
 
 
@@ -281,7 +281,7 @@ def test_template_bounds_its_whole_result():
 
 def test_template_bounds_its_whole_time(monkeypatch):
     ticks = iter(range(1000))
-    monkeypatch.setattr(expressions, "_clock", lambda: next(ticks) * 0.02)
+    monkeypatch.setattr(bounds, "_clock", lambda: next(ticks) * 0.02)
     with pytest.raises(ExpressionError, match="more than a second"):
         compile_template(["$.length(input.items)"] * 100).render(make_scope(), RECORDED)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workflows import validation
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
 
 EXTRACT = {
@@ -40,6 +41,13 @@ class FakeDirectory:
         if action != "extract":
             raise ActionNotFoundError("text-extraction has no such action; it has extract.")
         return ActionInfo(self.input_schema, self.output_schema)
+
+
+class TypeDirectory:
+    """Knows a service of every type, none of which has an action."""
+
+    def find_action(self, target, action):
+        raise ActionNotFoundError(f"No service of type {target.name} has '{action}'.")
 
 
 def action(step_id, following=None, **keys):
@@ -260,15 +268,29 @@ def test_a_fallback_step_may_read_the_error():
 def test_missing_services_and_actions_are_errors_at_their_keys():
     steps = [
         extract(id="a", service="text-extractor", next="b"),
-        extract(id="b", action="extracts", next="c"),
-        {"id": "c", "service_type": "custom", "action": "x"},
+        extract(id="b", action="extracts"),
     ]
     errors = errors_of(steps, directory=FakeDirectory())
     assert errors == {
         "steps[0].service": ["There is no service 'text-extractor'; did you mean text-extraction?"],
         "steps[1].action": ["text-extraction has no such action; it has extract."],
-        "steps[2].service_type": ["There is no service 'CUSTOM'; did you mean text-extraction?"],
     }
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_a_type_that_no_service_has_now_is_a_warning(draft):
+    steps = [{"id": "a", "service_type": "custom", "action": "x", "next": None}]
+    assert warnings_of(steps, directory=FakeDirectory(), draft=draft) == [
+        "steps[0].service_type: There is no service 'CUSTOM'; did you mean text-extraction?"
+    ]
+
+
+def test_an_action_that_services_of_the_type_lack_is_an_error():
+    steps = [extract(service=None, service_type="text-extraction", action="extracts")]
+    path = "steps[0].action"
+    assert list(errors_of(steps, directory=TypeDirectory())) == [path]
+    (warning,) = warnings_of(steps, directory=TypeDirectory(), draft=True)
+    assert warning.startswith(f"{path}: ")
 
 
 def test_an_integration_is_looked_up_without_an_action():
@@ -427,3 +449,16 @@ def test_deep_nesting_does_not_make_it_raise():
         value = [value]
     for document in (value, {"steps": value}, [{"id": value}], [extract({"x": value})]):
         assert not validate(document, directory=FakeDirectory()).valid
+
+
+class DirectoryOfKnownTypes:
+    """Knows no such type."""
+
+    def find_action(self, target, action):
+        raise validation.UnknownTypeError("'PLANING_SYSTEM' is not allowed. Use one of: ...")
+
+
+def test_misspelt_type_is_an_error_even_in_a_draft():
+    steps = [{"id": "a", "service_type": "PLANING_SYSTEM", "action": "plan"}]
+    found = validation.validate(steps, directory=DirectoryOfKnownTypes(), draft=True)
+    assert list(found.errors) == ["steps[0].service_type"]

@@ -32,8 +32,11 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
     if len(key) > LONGEST_KEY:
         sentence = f"The Idempotency-Key may have at most {LONGEST_KEY} characters."
         raise ValidationFailed(sentence, errors={"Idempotency-Key": [sentence]})
+    if not key.isprintable():
+        sentence = "The Idempotency-Key may have printable characters only."
+        raise ValidationFailed(sentence, errors={"Idempotency-Key": [sentence]})
     context = dict(data["context"])
-    context.setdefault("request_id", request.headers.get("X-Request-ID") or _request_id())
+    context.setdefault("request_id", _request_id())
     return Start(
         input=data["input_data"],
         context=context,
@@ -76,5 +79,4 @@ def list_executions(view: Any, queryset: QuerySet[WorkflowExecution]) -> Respons
     found = queryset.select_related("version").prefetch_related(
         Prefetch("steps", queryset=open_steps.order_by("id"), to_attr="open_steps")
     )
-    page = view.paginate_queryset(view.filter_queryset(found.order_by("-created_at", "-id")))
-    return view.get_paginated_response(ExecutionSerializer(page, many=True).data)
+    return view.answer_page(found.order_by("-created_at", "-id"), ExecutionSerializer)

@@ -11,9 +11,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from registry.api.base import ResourceViewSet
+from registry.api.pagination import GrowingListPagination
 from workflows import services
 from workflows.api.answers import list_executions, show
-from workflows.api.filters import ExecutionFilter
+from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
 from workflows.api.serializers import (
     LONGEST_WAIT,
     CancelInput,
@@ -31,7 +32,9 @@ class ExecutionViewSet(ResourceViewSet):
     queryset = WorkflowExecution.objects.all()
     serializer_class = ExecutionSerializer
     filterset_class = ExecutionFilter
-    ordering_fields = ("created_at", "started_at", "completed_at")
+    ordering_fields = EXECUTION_ORDERING
+    pagination_class = GrowingListPagination
+    cursor_order = "-id"
     scopes = {
         "list": "workflows:read",
         "retrieve": "workflows:read",
@@ -57,19 +60,26 @@ class ExecutionViewSet(ResourceViewSet):
             execution = services.wait_for_end(execution, seconds=seconds)
         return Response(show(execution))
 
-    @extend_schema(responses=StepSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
+    @extend_schema(responses=StepSerializer(many=True))
+    @action(
+        detail=True, methods=["get"], filterset_class=None, ordering_fields=(), cursor_order="id"
+    )
     def steps(self, request: Any, pk: str) -> Response:
         """The steps of an execution, each attempt, in the order in which they began."""
-        page = self.paginate_queryset(services.get_execution(pk).steps.order_by("id"))
-        return self.get_paginated_response(StepSerializer(page, many=True).data)
+        return self.answer_page(services.get_execution(pk).steps.order_by("id"), StepSerializer)
 
-    @extend_schema(responses=EventSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
+    @extend_schema(responses=EventSerializer(many=True))
+    @action(
+        detail=True,
+        methods=["get"],
+        filterset_class=None,
+        ordering_fields=(),
+        cursor_order="sequence",
+    )
     def events(self, request: Any, pk: str) -> Response:
         """What happened to an execution, in order."""
-        page = self.paginate_queryset(services.get_execution(pk).events.order_by("sequence"))
-        return self.get_paginated_response(EventSerializer(page, many=True).data)
+        events = services.get_execution(pk).events.order_by("sequence")
+        return self.answer_page(events, EventSerializer)
 
     @extend_schema(request=CancelInput, responses=ExecutionDetailSerializer)
     @action(detail=True, methods=["post"])

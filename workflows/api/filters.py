@@ -7,7 +7,7 @@ from typing import Any
 import django_filters
 from django.db.models import Q, QuerySet
 
-from registry.api.filters import VocabularyFilter
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.models.service import reference_filter
 from workflows.models import (
     ExecutionStatus,
@@ -23,8 +23,8 @@ class WorkflowFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(WorkflowStatus)
     type = VocabularyFilter(WorkflowType)
-    name = django_filters.CharFilter(lookup_expr="iexact")
-    search = django_filters.CharFilter(method="containing")
+    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
 
     class Meta:
         model = Workflow
@@ -34,13 +34,16 @@ class WorkflowFilter(django_filters.FilterSet):
         return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
 
 
+EXECUTION_ORDERING = ("created_at", "started_at", "completed_at")
+
+
 class ExecutionFilter(django_filters.FilterSet):
     """Filters of the execution lists."""
 
     status = VocabularyFilter(ExecutionStatus)
     type = VocabularyFilter(WorkflowType)
-    workflow = django_filters.CharFilter(method="of_workflow")
-    correlation_id = django_filters.CharFilter()
+    workflow = django_filters.CharFilter(method="of_workflow", max_length=LONGEST_TEXT)
+    correlation_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
 

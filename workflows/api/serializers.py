@@ -7,7 +7,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry.api.base import ObjectField, StrictSerializer, VocabularyField
+from registry.api.base import (
+    AnswerSerializer,
+    AnyField,
+    ObjectField,
+    StrictSerializer,
+    VocabularyField,
+)
 from workflows.models import (
     OPEN_STEP,
     EventKind,
@@ -26,28 +32,34 @@ LONGEST_WAIT = 60
 SHOWN_STEPS = 500
 
 
-class WorkflowSerializer(serializers.ModelSerializer[Workflow]):
+class WorkflowSerializer(AnswerSerializer):
     """A workflow in an answer, with what its current version says."""
 
-    version = serializers.IntegerField(source="current_version.number", default=None)
-    steps = serializers.JSONField(source="current_version.steps", default=list)
+    version = serializers.IntegerField(
+        source="current_version.number", default=None, allow_null=True
+    )
+    steps = serializers.SerializerMethodField()
+    output = AnyField(source="current_version.options.output", required=False)
+    retry = AnyField(source="current_version.options.retry", required=False)
+    timeout = AnyField(source="current_version.options.timeout", required=False)
+    metadata = ObjectField()
 
     class Meta:
         model = Workflow
         fields = (
-            "id", "name", "description", "type", "status", "version", "steps", "metadata", "owner",
-            "created_at", "updated_at",
+            "id", "name", "description", "type", "status", "version", "steps", "output", "retry",
+            "timeout", "metadata", "owner", "created_at", "updated_at",
         )  # fmt: skip
 
-    def to_representation(self, workflow: Workflow) -> dict[str, Any]:
-        shown = super().to_representation(workflow)
-        options = workflow.current_version.options if workflow.current_version else {}
-        return {**shown, **options}
+    def get_steps(self, workflow: Workflow) -> list[dict[str, Any]]:
+        return workflow.current_version.steps if workflow.current_version else []
 
 
-class VersionSerializer(serializers.ModelSerializer[WorkflowVersion]):
+class VersionSerializer(AnswerSerializer):
     """One version of a definition."""
 
+    steps = serializers.ListField(child=ObjectField())
+    options = ObjectField()
     is_current = serializers.SerializerMethodField()
 
     class Meta:
@@ -58,18 +70,11 @@ class VersionSerializer(serializers.ModelSerializer[WorkflowVersion]):
         return bool(version.pk == self.context.get("current_version_id"))
 
 
-class AnyField(serializers.Field[Any, Any, Any, Any]):
-    """Whatever JSON: the definition's own checks say what is wrong with it."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        return data
-
-    def to_representation(self, value: Any) -> Any:
-        return value
+RESERVED_NAMES = ("execute", "validate")
 
 
 class WorkflowInput(StrictSerializer):
-    """A workflow as its author writes it."""
+    """A workflow as its author writes it. The definition's own checks say what is wrong with it."""
 
     name = serializers.CharField(max_length=100)
     description = serializers.CharField(
@@ -83,6 +88,13 @@ class WorkflowInput(StrictSerializer):
     retry = AnyField(required=False)
     timeout = AnyField(required=False)
     other_names = {"workflow_type": "type"}
+
+    def validate_name(self, value: str) -> str:
+        if value.lower() in RESERVED_NAMES:
+            raise serializers.ValidationError(
+                f"'{value}' is part of the paths of this API. Choose another name."
+            )
+        return value
 
     @staticmethod
     def fields_of(data: dict[str, Any]) -> dict[str, Any]:
@@ -111,10 +123,13 @@ class ValidationAnswer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
-class StepSerializer(serializers.ModelSerializer[WorkflowStep]):
+class StepSerializer(AnswerSerializer):
     """One attempt at a step."""
 
-    duration = serializers.FloatField(read_only=True)
+    duration = serializers.FloatField(read_only=True, allow_null=True)
+    input = AnyField()
+    output = AnyField()
+    error = AnyField()
 
     class Meta:
         model = WorkflowStep
@@ -124,25 +139,31 @@ class StepSerializer(serializers.ModelSerializer[WorkflowStep]):
         )  # fmt: skip
 
 
-class EventSerializer(serializers.ModelSerializer[WorkflowEvent]):
+class EventSerializer(AnswerSerializer):
     """One entry of an execution's history."""
 
     kind = VocabularyField(EventKind)
+    payload = ObjectField()
 
     class Meta:
         model = WorkflowEvent
         fields = ("sequence", "kind", "actor", "payload", "created_at")
 
 
-class ExecutionSerializer(serializers.ModelSerializer[WorkflowExecution]):
+class ExecutionSerializer(AnswerSerializer):
     """An execution in a list."""
 
     execution_id = serializers.UUIDField(source="id")
-    workflow_type = serializers.CharField(source="type")
-    version = serializers.IntegerField(source="version.number", default=None)
-    result = serializers.JSONField(source="output")
+    workflow_id = serializers.UUIDField(allow_null=True)
+    workflow_type = VocabularyField(WorkflowType, source="type")
+    version = serializers.IntegerField(source="version.number", default=None, allow_null=True)
+    input = ObjectField()
+    context = ObjectField()
+    output = AnyField()
+    result = AnyField(source="output")
+    errors = serializers.ListField(child=ObjectField())
     current_step = serializers.SerializerMethodField()
-    execution_time = serializers.FloatField(read_only=True)
+    execution_time = serializers.FloatField(read_only=True, allow_null=True)
 
     class Meta:
         model = WorkflowExecution

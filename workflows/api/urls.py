@@ -1,5 +1,6 @@
 """Routes of workflows and executions; written without trailing slashes."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from workflows.api.executions import ExecutionViewSet
@@ -9,4 +10,23 @@ router = SimpleRouter(trailing_slash=False)
 router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("executions", ExecutionViewSet, basename="execution")
 
-urlpatterns = router.urls
+# A POST runs what stands for the type; all else is for the workflow that has this name.
+_ON_WORKFLOW = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+_RUN = {
+    "project-planning": "project_planning",
+    "project-creation": "project_creation",
+    "agent-task-execution": "agent_task_execution",
+    "human-interaction": "human_interaction",
+}
+
+urlpatterns = [
+    *(
+        path(
+            f"workflows/{name}",
+            WorkflowViewSet.as_view({**_ON_WORKFLOW, "post": run}, described_methods=("POST",)),
+            kwargs={"pk": name},
+        )
+        for name, run in _RUN.items()
+    ),
+    *router.urls,
+]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import ResourceViewSet, etag_of
+from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
+from registry.api.pagination import GrowingListPagination
 from registry.mediator import mediator
 from workflows import services
 from workflows.api.answers import answer_start, list_executions, start_of
-from workflows.api.filters import ExecutionFilter, WorkflowFilter
+from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter, WorkflowFilter
 from workflows.api.serializers import (
     ExecuteInput,
     ExecuteRequestInput,
@@ -24,16 +25,24 @@ from workflows.api.serializers import (
     WorkflowInput,
     WorkflowSerializer,
 )
-from workflows.models import Workflow, WorkflowStatus, WorkflowType
+from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
 
 # How long the endpoints wait that existing callers expect to answer the result.
 REQUEST_WAIT_SECONDS = 30.0
+STARTED = {200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Answers the execution that the same key started before.",
+)
+FREE_INPUT = {"application/json": {"type": "object", "additionalProperties": {}}}
 
 
 class WorkflowViewSet(ResourceViewSet):
     """`/workflows`."""
 
-    queryset = Workflow.objects.all()
+    queryset = Workflow.objects.select_related("current_version").order_by("name")
     serializer_class = WorkflowSerializer
     filterset_class = WorkflowFilter
     ordering_fields = ("name", "type", "status", "created_at", "updated_at")
@@ -56,17 +65,13 @@ class WorkflowViewSet(ResourceViewSet):
         "human_interaction": "workflows:execute",
     }
 
-    def get_queryset(self) -> Any:
-        return Workflow.objects.select_related("current_version").order_by("name")
-
     def answer(self, workflow: Workflow, status: int = 200) -> Response:
         headers = {"ETag": etag_of(workflow)}
         return Response(WorkflowSerializer(workflow).data, status=status, headers=headers)
 
     def list(self, request: Any) -> Response:
-        """List workflows."""
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(WorkflowSerializer(page, many=True).data)
+        """The workflows, by name unless ordered otherwise."""
+        return self.answer_page(self.get_queryset(), WorkflowSerializer)
 
     @extend_schema(request=WorkflowInput, responses={201: WorkflowSerializer})
     def create(self, request: Any) -> Response:
@@ -80,7 +85,7 @@ class WorkflowViewSet(ResourceViewSet):
         """One workflow, by id or name."""
         return self.answer(services.get_workflow(pk))
 
-    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer)
+    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given; other steps make a new version."""
         workflow = services.get_workflow(pk)
@@ -94,11 +99,12 @@ class WorkflowViewSet(ResourceViewSet):
         )
         return self.answer(services.get_workflow(str(changed.pk)))
 
-    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer)
+    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
         """Change what is given; other steps make a new version."""
         return self.update(request, pk)
 
+    @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a workflow; executions that ended keep their record."""
         workflow = services.get_workflow(pk)
@@ -116,15 +122,16 @@ class WorkflowViewSet(ResourceViewSet):
         body = {"valid": found.valid, "errors": found.errors, "warnings": list(found.warnings)}
         return Response(body)
 
-    @extend_schema(responses=VersionSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"])
+    @extend_schema(responses=VersionSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
     def versions(self, request: Any, pk: str) -> Response:
         """The versions of a workflow, newest first."""
         workflow = services.get_workflow(pk)
-        page = self.paginate_queryset(workflow.versions.order_by("-number"))
-        context = {"current_version_id": workflow.current_version_id}
-        shown = VersionSerializer(page, many=True, context=context)
-        return self.get_paginated_response(shown.data)
+        return self.answer_page(
+            workflow.versions.order_by("-number"),
+            VersionSerializer,
+            current_version_id=workflow.current_version_id,
+        )
 
     @extend_schema(request=None, responses=WorkflowSerializer)
     @action(detail=True, methods=["post"], url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
@@ -133,10 +140,7 @@ class WorkflowViewSet(ResourceViewSet):
         workflow = services.activate_version(services.get_workflow(pk), int(number))
         return self.answer(services.get_workflow(str(workflow.pk)))
 
-    @extend_schema(
-        request=ExecuteInput,
-        responses={200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer},
-    )
+    @extend_schema(request=ExecuteInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     @action(detail=True, methods=["post"])
     def execute(self, request: Any, pk: str) -> Response:
         """Start an execution: 202, or 200 once it ended within `wait` seconds."""
@@ -146,15 +150,19 @@ class WorkflowViewSet(ResourceViewSet):
         return answer_start(request, started, wait=data["wait"])
 
     @extend_schema(responses=ExecutionSerializer(many=True))
-    @action(detail=True, methods=["get"], filterset_class=ExecutionFilter)
+    @action(
+        detail=True,
+        methods=["get"],
+        queryset=WorkflowExecution.objects.all(),
+        filterset_class=ExecutionFilter,
+        ordering_fields=EXECUTION_ORDERING,
+        pagination_class=GrowingListPagination,
+    )
     def executions(self, request: Any, pk: str) -> Response:
         """The executions of a workflow, newest first."""
         return list_executions(self, services.get_workflow(pk).executions.all())
 
-    @extend_schema(
-        request=ExecuteRequestInput,
-        responses={200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer},
-    )
+    @extend_schema(request=ExecuteRequestInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     @action(detail=False, methods=["post"], url_path="execute")
     def execute_request(self, request: Any) -> Response:
         """Start what a type of workflow, or a name, stands for, and wait up to 30 s for its end."""
@@ -172,26 +180,22 @@ class WorkflowViewSet(ResourceViewSet):
         started = mediator.send(workflow_type, start=start)
         return answer_start(request, started, wait=REQUEST_WAIT_SECONDS)
 
-    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
-    @action(detail=False, methods=["post"], url_path="project-planning")
-    def project_planning(self, request: Any) -> Response:
+    @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
+    def project_planning(self, request: Any, pk: str) -> Response:
         """Plan a project; the body is the input."""
         return self._of_type(request, WorkflowType.PROJECT_PLANNING)
 
-    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
-    @action(detail=False, methods=["post"], url_path="project-creation")
-    def project_creation(self, request: Any) -> Response:
+    @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
+    def project_creation(self, request: Any, pk: str) -> Response:
         """Create a project; the body is the input."""
         return self._of_type(request, WorkflowType.PROJECT_CREATION)
 
-    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
-    @action(detail=False, methods=["post"], url_path="agent-task-execution")
-    def agent_task_execution(self, request: Any) -> Response:
+    @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
+    def agent_task_execution(self, request: Any, pk: str) -> Response:
         """Execute an agent's task; the body is the input."""
         return self._of_type(request, WorkflowType.AGENT_TASK_EXECUTION)
 
-    @extend_schema(request=dict, responses={200: ExecutionDetailSerializer})
-    @action(detail=False, methods=["post"], url_path="human-interaction")
-    def human_interaction(self, request: Any) -> Response:
+    @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
+    def human_interaction(self, request: Any, pk: str) -> Response:
         """Ask a person; the body is the input."""
         return self._of_type(request, WorkflowType.HUMAN_INTERACTION)

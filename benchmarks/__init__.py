@@ -1,0 +1,1 @@
+"""Measurements: `./dev bench NAME` runs `benchmarks/NAME.py`."""

@@ -1,0 +1,94 @@
+"""What a measured stretch cost: CPU seconds by part, write transactions, database round trips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.bed.servers import OBSERVER, STATEMENTS, Durable
+
+TICKS = os.sysconf("SC_CLK_TCK")
+# Every statement is one exchange with the server, BEGIN and COMMIT included.
+ROUND_TRIPS = (
+    f"SELECT coalesce(sum(calls), 0)::bigint FROM {STATEMENTS} s"  # noqa: S608
+    " JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname <> %s"
+)
+# Transactions that wrote have a number; reading the next one does not use it up.
+NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The counters at one moment, or their growth between two. None where nothing counts."""
+
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    transactions: int | None = None
+    round_trips: int | None = None
+
+    def since(self, earlier: Reading) -> Reading:
+        return Reading(
+            {name: total - earlier.cpu_seconds[name] for name, total in self.cpu_seconds.items()},
+            _grown(self.transactions, earlier.transactions),
+            _grown(self.round_trips, earlier.round_trips),
+        )
+
+
+def _grown(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
+
+
+class Counters:
+    """Reads processes by the names given to them, and the server where there is one."""
+
+    def __init__(self, processes: Mapping[str, Collection[int]], durable: Durable | None) -> None:
+        self._processes = processes
+        self._counts_statements = durable is not None and durable.counts_statements
+        self._server = (
+            psycopg.connect(durable.observer_dsn, autocommit=True) if durable is not None else None
+        )
+
+    def read(self) -> Reading:
+        stat = read_processes()
+        cpu = {
+            name: sum(cpu_of_tree(pid, stat) for pid in pids)
+            for name, pids in self._processes.items()
+        }
+        if self._server is None:
+            return Reading(cpu)
+        written = self._server.execute(NEXT_TRANSACTION).fetchone()
+        asked = (
+            self._server.execute(ROUND_TRIPS, [OBSERVER]).fetchone()
+            if self._counts_statements
+            else None
+        )
+        return Reading(cpu, written[0] if written else None, int(asked[0]) if asked else None)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+
+def read_processes() -> dict[int, tuple[int, float]]:
+    """Parent and CPU seconds of every process, with what its ended children used."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in parentheses, may hold blanks.
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        used = sum(int(ticks) for ticks in fields[11:15]) / TICKS
+        found[int(entry.parent.name)] = int(fields[1]), used
+    return found
+
+
+def cpu_of_tree(pid: int, stat: Mapping[int, tuple[int, float]]) -> float:
+    """CPU seconds of a process and of everything below it; 0 where there is no /proc."""
+    if pid not in stat:
+        return 0.0
+    children = [child for child, (parent, _) in stat.items() if parent == pid]
+    return stat[pid][1] + sum(cpu_of_tree(child, stat) for child in children)

@@ -1,0 +1,95 @@
+"""Throw-away PostgreSQL with durable commits, and Redis, as the tests start them."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from tests import services
+
+DATABASE = "bench"
+# The measuring process has a role of its own, so that its statements can be told from the hub's.
+OBSERVER = "observer"
+STATEMENTS = "pg_stat_statements"
+OPTIONS = {
+    **services.POSTGRES_OPTIONS,
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "256MB",
+}
+TOLD = ("server_version", "fsync", "synchronous_commit", "wal_sync_method", "shared_buffers")
+
+
+@dataclass(frozen=True)
+class Durable:
+    """A running PostgreSQL whose commits survive a power cut, and a Redis."""
+
+    server: services.Postgres
+    redis: services.Redis
+    pid: int
+    counts_statements: bool
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which the hub uses them."""
+        return {**self.server.environment(DATABASE), **self.redis.environment()}
+
+    @property
+    def observer_dsn(self) -> str:
+        return (
+            f"host={self.server.host} port={self.server.port} user={OBSERVER} dbname={DATABASE}"
+        )
+
+    def settings(self) -> str:
+        """What the server itself says of its durability."""
+        with psycopg.connect(self.observer_dsn) as connection:
+            rows = [(n, connection.execute(f"SHOW {n}").fetchone()) for n in TOLD]  # type: ignore[call-overload]
+        return ", ".join(f"{name}={row[0]}" for name, row in rows if row)
+
+
+@contextlib.contextmanager
+def start_durable() -> Iterator[Durable]:
+    """Both servers until the block ends. Raises ServerStartError."""
+    counts = _can_count_statements()
+    with services.start_redis() as redis, _start_postgres(counts) as (server, pid):
+        server.create_database(DATABASE)
+        with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {OBSERVER} SUPERUSER LOGIN")
+            if counts:
+                connection.execute(f"CREATE EXTENSION {STATEMENTS}")
+        yield Durable(server, redis, pid, counts)
+
+
+@contextlib.contextmanager
+def _start_postgres(counts_statements: bool) -> Iterator[tuple[services.Postgres, int]]:
+    initdb, postgres = services.find_binary("initdb"), services.find_binary("postgres")
+    if initdb is None or postgres is None:
+        raise services.ServerStartError(services.missing_servers())
+    with services.temporary_directory(owner=services.unprivileged_user()) as directory:
+        data = directory / "data"
+        services.run_to_end([initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                             "--locale=C"])  # fmt: skip
+        server = services.Postgres(port=services.free_port())
+        preload = {"shared_preload_libraries": STATEMENTS} if counts_statements else {}
+        command = [postgres, "-D", str(data), "-p", str(server.port)]
+        for name, value in {**OPTIONS, **preload}.items():
+            command += ["-c", f"{name}={value}"]
+        with services.running(
+            command, log=directory / "log", stop_signal=signal.SIGINT
+        ) as process:
+            services.wait_until_answers(process, lambda: psycopg.connect(server.dsn()).close())
+            yield server, process.pid
+
+
+def _can_count_statements() -> bool:
+    """Whether the contributed module that counts statements is installed beside the server."""
+    initdb = services.find_binary("initdb")
+    if initdb is None:
+        return False
+    root = Path(initdb).resolve().parent.parent
+    return any(root.glob(f"lib*/**/{STATEMENTS}.so"))

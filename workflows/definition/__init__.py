@@ -1,0 +1,77 @@
+"""What a workflow definition says: its JSON document, read into frozen values.
+
+`parse` checks the form of a document: keys, types, ranges, expressions, and that every step that is
+named exists. What needs the whole graph or the registry is checked by `workflows.validation`.
+"""
+
+from __future__ import annotations
+
+from workflows.definition.document import (
+    DOCUMENT_KEYS,
+    MAX_BYTES,
+    MAX_NESTING,
+    MAX_STEPS,
+    DefinitionError,
+    Reading,
+    is_too_deep,
+    parse,
+    read,
+)
+from workflows.definition.fields import extend_path
+from workflows.definition.kinds import (
+    ENDING_KINDS,
+    KINDS,
+    LATER_KEYS,
+    LATER_KINDS,
+    TARGET_KINDS,
+    Kind,
+)
+from workflows.definition.retry import (
+    BACKOFFS,
+    MAX_ELAPSED_SECONDS,
+    MAX_TIMEOUT_SECONDS,
+    RETRY_KINDS,
+)
+from workflows.definition.routes import MAX_ROUTES
+from workflows.definition.values import (
+    MAX_RETRY_AFTER_SECONDS,
+    NO_RETRY,
+    Definition,
+    Fallback,
+    RetryPolicy,
+    Route,
+    Step,
+    Target,
+)
+
+__all__ = [
+    "BACKOFFS",
+    "DOCUMENT_KEYS",
+    "ENDING_KINDS",
+    "KINDS",
+    "LATER_KEYS",
+    "LATER_KINDS",
+    "MAX_BYTES",
+    "MAX_ELAPSED_SECONDS",
+    "MAX_NESTING",
+    "MAX_RETRY_AFTER_SECONDS",
+    "MAX_ROUTES",
+    "MAX_STEPS",
+    "MAX_TIMEOUT_SECONDS",
+    "NO_RETRY",
+    "RETRY_KINDS",
+    "TARGET_KINDS",
+    "Definition",
+    "DefinitionError",
+    "Fallback",
+    "Kind",
+    "Reading",
+    "RetryPolicy",
+    "Route",
+    "Step",
+    "Target",
+    "extend_path",
+    "is_too_deep",
+    "parse",
+    "read",
+]

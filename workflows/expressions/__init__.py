@@ -1,0 +1,50 @@
+"""The expression language of workflow definitions: bounded JMESPath, and templates of it.
+
+An expression reads a scope (see `build_scope`) and gives a JSON value. It cannot loop, call out,
+or cost more than its limits allow, whoever wrote it. Results share structure with the scope
+and with the definition: treat them as read-only.
+"""
+
+from __future__ import annotations
+
+from workflows.expressions.arguments import MAX_COMPARED_CHARACTERS
+from workflows.expressions.bounds import MAX_SECONDS, MAX_VISITS, Recorded
+from workflows.expressions.checks import MAX_DEPTH
+from workflows.expressions.compile import MAX_TEXT, Expression, compile_expression
+from workflows.expressions.errors import ExpressionError, did_you_mean
+from workflows.expressions.scope import ABSENT, ROOT_NAMES, StepOutcomes, build_scope
+from workflows.expressions.template import (
+    MAX_TEMPLATE_DEPTH,
+    MAX_TEMPLATE_SECONDS,
+    Path,
+    Template,
+    compile_template,
+    join_path,
+)
+from workflows.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size
+
+__all__ = [
+    "ABSENT",
+    "MAX_COMPARED_CHARACTERS",
+    "MAX_DEPTH",
+    "MAX_ELEMENTS",
+    "MAX_RESULT_BYTES",
+    "MAX_SECONDS",
+    "MAX_TEMPLATE_DEPTH",
+    "MAX_TEMPLATE_SECONDS",
+    "MAX_TEXT",
+    "MAX_VISITS",
+    "ROOT_NAMES",
+    "Expression",
+    "ExpressionError",
+    "Path",
+    "Recorded",
+    "StepOutcomes",
+    "Template",
+    "build_scope",
+    "compile_expression",
+    "compile_template",
+    "did_you_mean",
+    "join_path",
+    "json_size",
+]
