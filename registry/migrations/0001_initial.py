@@ -240,7 +240,7 @@ class Migration(migrations.Migration):
                         max_length=500,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "\\A/[^\\s?#\\\\]*\\Z",
+                                "\\A/[^\\s\\x00-\\x1f\\x7f?#\\\\]*\\Z",
                                 "Must begin with / and have no blanks, query or fragment, such as /projects/{project_id}.",
                             )
                         ],

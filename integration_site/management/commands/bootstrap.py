@@ -88,7 +88,6 @@ def check_database() -> None:
     """
     config = connection.settings_dict
     if connection.vendor == "postgresql":
-        where = f"{config['HOST'] or 'local socket'}:{config['PORT'] or 5432}"
         try:
             psycopg.connect(
                 host=config["HOST"] or None,
@@ -99,8 +98,7 @@ def check_database() -> None:
                 connect_timeout=5,
             ).close()
         except psycopg.OperationalError as error:
-            sentence = str(error).strip().splitlines()[-1]
-            raise CommandError(f"PostgreSQL at {where} cannot be used: {sentence}") from None
+            raise CommandError(_postgres_sentence(config, str(error))) from None
         return
     if sqlite3.sqlite_version_info < (3, 35):
         raise CommandError(f"SQLite 3.35 or newer is needed; this is {sqlite3.sqlite_version}.")
@@ -108,6 +106,18 @@ def check_database() -> None:
         connection.ensure_connection()
     except DatabaseError as error:
         raise CommandError(f"The database {config['NAME']} cannot be used: {error}") from None
+
+
+def _postgres_sentence(config: dict[str, Any], error: str) -> str:
+    host, port, name = config["HOST"] or "local socket", config["PORT"] or 5432, config["NAME"]
+    if f'database "{name}" does not exist' in error:
+        return (
+            f"PostgreSQL at {host}:{port} has no database '{name}'."
+            f" Create it: createdb -h {host} -p {port} -U {config['USER'] or 'postgres'} {name}"
+        )
+    reasons = [line for line in error.splitlines() if "failed:" in line] or error.splitlines()
+    reason = reasons[0].rpartition("failed:")[2].strip() or error.strip()
+    return f"PostgreSQL at {host}:{port} cannot be used: {reason}"
 
 
 def _pending_migrations() -> bool:
@@ -123,10 +133,8 @@ def _static_digest() -> str:
         f"{name} {importlib.metadata.version(name)}"
         for name in ("django", "django-unfold", "drf-spectacular-sidecar")
     ]
-    for folder in settings.STATICFILES_DIRS:
-        for file in sorted(Path(folder).rglob("*")):
-            if file.is_file():
-                parts.append(f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}")
+    files = (f for d in settings.STATICFILES_DIRS for f in sorted(Path(d).rglob("*")) if f.is_file())
+    parts += [f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
