@@ -41,10 +41,11 @@ if not SECRET_KEY:
     if IN_PRODUCTION:
         raise ImproperlyConfigured("SECRET_KEY is not set. Give it 50 random characters or more.")
     SECRET_KEY = "development-only-" + "0" * 40
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS",
-    default=[] if IN_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", SERVICE_HOST],
-)
+# This machine may always be asked by its local names: so do probes, whatever the public name is.
+LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = [*LOCAL_HOSTS, *env.list("ALLOWED_HOSTS", default=[])]
+if not IN_PRODUCTION:
+    ALLOWED_HOSTS.append(SERVICE_HOST)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -67,6 +68,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "integration_site.api.middleware.RequestIdMiddleware",
+    "integration_site.api.middleware.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "integration_site.api.middleware.ContentSecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -208,9 +210,6 @@ ENGINE_MAX_IN_FLIGHT = env.int("ENGINE_MAX_IN_FLIGHT", default=500)
 ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
 ENGINE_GRACE_SECONDS = env.float("ENGINE_GRACE_SECONDS", default=5.0)
 CALL_TIMEOUT_SECONDS = env.float("CALL_TIMEOUT_SECONDS", default=30.0)
-ALLOWED_NETWORKS = env.list(
-    "ALLOWED_NETWORKS", default=[] if IN_PRODUCTION else ["127.0.0.0/8", "::1/128"]
-)
 SERVICE_DISCOVERY_BACKEND = env.str("SERVICE_DISCOVERY_BACKEND", default="database")
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
 

@@ -5,6 +5,7 @@ import importlib.machinery
 import importlib.util
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "client" / "README.md", *sorted(ROOT.glo
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 WORKFLOWS = ROOT / "docs" / "workflows.md"
 
-# Programs that read the environment, and those of their variables that are not settings of the hub.
+# What reads the environment: Python programs, and files in which a shell or compose puts values.
 READERS = (
     "integration_site/settings.py",
     "integration_site/management/commands/bootstrap.py",
@@ -31,9 +32,8 @@ READERS = (
     "reference_services/__main__.py",
     "client/src/service_integration_client/configuration.py",
 )
+TEMPLATES = ("Procfile", "compose.yaml")
 OF_THE_SYSTEM = {"PATH"}
-# The code names these by a constant.
-NAMED_ELSEWHERE = {"SERVICE_INTEGRATION_URL", "SERVICE_INTEGRATION_API_KEY", "SI_BACKEND"}
 
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -49,9 +49,17 @@ def variables_read(path: Path) -> set[str]:
         else:
             continue
         is_environment = owner in ("env", "os.environ", "environ", "environment")
-        if is_environment and isinstance(key, ast.Constant) and re.fullmatch("[A-Z_]+", key.value):
-            found.add(key.value)
+        name = key.value if isinstance(key, ast.Constant) else None
+        if is_environment and isinstance(name, str) and re.fullmatch("[A-Z_]+", name):
+            found.add(name)
     return found
+
+
+def all_variables_read() -> set[str]:
+    found = set().union(*(variables_read(ROOT / name) for name in READERS))
+    for name in TEMPLATES:
+        found |= set(re.findall(r"\$\{([A-Z_]+)", (ROOT / name).read_text()))
+    return found - OF_THE_SYSTEM
 
 
 def variables_documented() -> set[str]:
@@ -92,19 +100,12 @@ def test_every_variable_that_settings_read_is_documented():
     assert sorted(read - variables_documented()) == []
 
 
-def test_every_variable_that_another_program_reads_is_documented():
-    read = set().union(*(variables_read(ROOT / name) for name in READERS))
-    assert sorted(read - variables_documented() - OF_THE_SYSTEM) == []
+def test_every_variable_that_anything_reads_is_documented():
+    assert sorted(all_variables_read() - variables_documented()) == []
 
 
 def test_every_documented_variable_is_read_somewhere():
-    read = set().union(*(variables_read(ROOT / name) for name in READERS))
-    assert sorted(variables_documented() - read - NAMED_ELSEWHERE) == []
-
-
-def test_variables_that_are_named_by_constants_exist():
-    text = "".join((ROOT / name).read_text() for name in READERS)
-    assert [name for name in NAMED_ELSEWHERE if f'"{name}"' not in text] == []
+    assert sorted(variables_documented() - all_variables_read()) == []
 
 
 @named
@@ -135,6 +136,16 @@ def test_every_management_command_that_is_named_exists(document: Path):
 def test_readme_and_ci_name_the_same_test_command():
     assert "./dev test" in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec ./dev test")
+
+
+def test_every_direct_dependency_is_explained():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    tables = (ROOT / "docs" / "dependencies.md").read_text()
+    names = {re.split(r"[\[<>=]", line)[0] for line in wanted}
+    assert [
+        name for name in sorted(names) if not re.search(rf"^\|.*\b{name}\b", tables, re.M)
+    ] == []
 
 
 def test_roles_are_listed_with_their_scopes():

@@ -37,20 +37,6 @@ CODES = {
 }
 
 
-class MalformedJSON(exceptions.APIException):
-    """A body that is no JSON, or JSON that is not taken."""
-
-    status_code = 400
-    default_code = "malformed_json"
-
-
-class PayloadTooLarge(exceptions.APIException):
-    """A body over the limit."""
-
-    status_code = 413
-    default_code = "payload_too_large"
-
-
 def problem(
     status: int,
     detail: str,
@@ -112,8 +98,8 @@ def _of_api_exception(error: exceptions.APIException, headers: dict[str, str]) -
     if isinstance(error, exceptions.ValidationError):
         errors = flatten(error.detail)
         return problem(400, summarise(errors), errors=errors)
-    known = isinstance(error, MalformedJSON | PayloadTooLarge)
-    return problem(error.status_code, str(error.detail), code=error.default_code if known else "")
+    code = str(getattr(error, "problem_code", ""))
+    return problem(error.status_code, str(error.detail), code=code)
 
 
 def _of_unexpected(error: Exception) -> dict[str, Any]:

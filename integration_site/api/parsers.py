@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rest_framework.exceptions import APIException
 from rest_framework.parsers import BaseParser
 
-from integration_site.api.errors import MalformedJSON, PayloadTooLarge
 from registry import strict_json
 
 MAX_BODY_BYTES = 1024 * 1024
+
+
+class MalformedJSON(APIException):
+    """A body that is no JSON, or JSON that is not taken."""
+
+    status_code = 400
+    problem_code = "malformed_json"
+
+
+class PayloadTooLarge(APIException):
+    """A body over the limit."""
+
+    status_code = 413
 
 
 class StrictJSONParser(BaseParser):

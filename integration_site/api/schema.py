@@ -116,7 +116,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
     message = serializers.CharField(help_text="Repeats `detail`.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         help_text="From a field's path, such as steps[2].next, to sentences.",
     )

@@ -95,7 +95,7 @@ def test_reads_build_path_and_query():
         "GET /api/discovery/services/type/PLANNING_SYSTEM",
         "GET /api/health/system",
         "GET /api/registry/services/s%201/health",
-        "GET /api/executions/e1/steps",
+        "GET /api/executions/e1/steps?page=1&per_page=50",
     ]
     assert all("idempotency-key" not in request.headers for request in hub.requests)
 

@@ -165,23 +165,26 @@ async def get_workflow_executions(
     return answer
 
 
-async def get_execution_steps(hub: Hub, execution_id: str) -> Any:
-    """The steps of an execution, as the hub lists them. Raises: ResourceNotFoundError."""
-    return await hub.call(read(_path(execution_id, "steps"), about=("execution", execution_id)))
+async def get_execution_steps(
+    hub: Hub, execution_id: str, *, page: int = 1, per_page: int = 50
+) -> Any:
+    """A page of the attempts at steps of an execution. Raises: ResourceNotFoundError."""
+    path, about = _path(execution_id, "steps"), ("execution", execution_id)
+    return await hub.call(read(path, about=about, page=page, per_page=per_page))
 
 
 async def cancel_execution(hub: Hub, execution_id: str, *, reason: str | None = None) -> JsonObject:
     """Cancel an execution. Raises: ConflictError when it already ended."""
-    return await _control(hub, execution_id, "cancel", reason=reason)
+    return await _control(hub, execution_id, "cancel", body={"reason": reason})
 
 
-async def retry_execution(hub: Hub, execution_id: str, *, reason: str | None = None) -> JsonObject:
+async def retry_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let a failed execution go on from the step that failed. Raises: ConflictError."""
-    return await _control(hub, execution_id, "retry", reason=reason)
+    return await _control(hub, execution_id, "retry", body={})
 
 
-async def _control(hub: Hub, execution_id: str, control: str, *, reason: str | None) -> JsonObject:
+async def _control(hub: Hub, execution_id: str, control: str, *, body: JsonObject) -> JsonObject:
     about = ("execution", execution_id)
-    request = create(_path(execution_id, control), body={"reason": reason}, about=about)
+    request = create(_path(execution_id, control), body=body, about=about)
     answer: JsonObject = await hub.call(request)
     return answer

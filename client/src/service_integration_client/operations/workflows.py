@@ -30,12 +30,16 @@ async def create_workflow(
     *,
     type: str | None = None,
     status: str | None = None,
+    definition: JsonObject | None = None,
 ) -> JsonObject:
     """Create a workflow; ACTIVE unless `status` says DRAFT. Answers the workflow.
+
+    `definition` holds what the definition says besides its steps: `output`, `retry`, `timeout`.
 
     Raises: ValidationError (`validation_errors` has the path of each fault), ConflictError.
     """
     body = {
+        **(definition or {}),
         "name": name,
         "description": description,
         "steps": steps,
@@ -57,12 +61,16 @@ async def update_workflow(
     metadata: JsonObject | None = None,
     *,
     type: str | None = None,
+    definition: JsonObject | None = None,
 ) -> JsonObject:
     """Change what is given of a workflow; other steps make a new version. Answers the workflow.
+
+    `definition` holds what the definition says besides its steps: `output`, `retry`, `timeout`.
 
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
     body = {
+        **(definition or {}),
         "name": name,
         "description": description,
         "steps": steps,
