@@ -34,9 +34,10 @@ from registry.calls.resolve import Target
 from registry.exceptions import IntegrationError, WorkflowError
 from registry.mediator import mediator
 from workflows import decide
-from workflows.decide import Failure, Finish, Success, Transition
+from workflows.decide import Failure, Finish, Success
 from workflows.recovery import release
-from workflows.store import Batch, Broken, Claim, Committed, Settled, Store
+from workflows.services.control import fail_execution
+from workflows.store import Batch, Claim, Committed, Settled, Store
 
 logger = structlog.get_logger(__name__)
 
@@ -211,8 +212,7 @@ class Engine:
         if committed.claims:
             self._loop.loop.call_soon_threadsafe(self._launch, committed.claims)
         for broken in committed.broken:
-            self._flights[broken.claim.row.id] = broken.claim
-            self._post(_unreadable(broken, now=self._store.now()))
+            fail_execution(broken.claim.run.id, broken.error)
         for execution, finish in committed.ended:
             self._events.submit(_announce_end, execution, finish)
         if self._stopping:
@@ -273,7 +273,7 @@ class Engine:
             # A fault of ours fails the step, visibly, instead of leaving it to its lease for ever.
             logger.exception("step_failed", execution=claim.run.id, step=claim.row.step_id)
             fault = WorkflowError(f"Internal error: {type(error).__name__}.", code="internal_error")
-            transition = _ended(claim, fault, now=self._store.now())
+            transition = decide.give_up(claim.run, claim.row, fault, now=self._store.now())
         self._post(Settled(claim, transition))
 
     def _post(self, item: Settled) -> None:
@@ -316,23 +316,11 @@ def headers_of(claim: Claim) -> dict[str, str]:
     }
 
 
-def _ended(claim: Claim, error: IntegrationError, *, now: datetime) -> Transition:
-    """The end of an execution that cannot go on, at the row that was claimed."""
-    described = decide.describe(error)
-    row = replace(claim.row, status="FAILED", output=None, error=described, completed_at=now)
-    row.started_at = row.started_at or now
-    entry = {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
-    return Transition(settled=row, finish=Finish("FAILED", errors=(entry,)))
-
-
 def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
     sentence = f"The outcome cannot be recorded: {str(error).splitlines()[0][:300]}"
     failed = WorkflowError(sentence, code="unrecordable")
-    return Settled(claim, _ended(claim, failed, now=now))
-
-
-def _unreadable(broken: Broken, *, now: datetime) -> Settled:
-    return Settled(broken.claim, _ended(broken.claim, broken.error, now=now))
+    row = replace(claim.row, status="RUNNING", input=None, error=None, output=None)
+    return Settled(claim, decide.give_up(claim.run, row, failed, now=now))
 
 
 def _announce_end(execution: str, finish: Finish) -> None:

@@ -16,6 +16,7 @@ from registry.exceptions import CallError
 from workflows.definition import DefinitionError, parse
 from workflows.events import append_event
 from workflows.models import (
+    UNENDED,
     EventKind,
     ExecutionStatus,
     StepStatus,
@@ -53,6 +54,14 @@ def recover_expired(*, limit: int = 500) -> list[str]:
         if _give_back(step_id, fence, execution_id, now=now, died=True):
             freed.append(str(step_id))
     return freed
+
+
+def overdue_executions(*, limit: int = 100) -> list[str]:
+    """Executions that are still open past their deadline."""
+    late = WorkflowExecution.objects.filter(
+        deadline_at__lt=database_now(), status__in=UNENDED
+    ).order_by("deadline_at")
+    return [str(pk) for pk in late.values_list("pk", flat=True)[:limit]]
 
 
 def release(held: Sequence[tuple[str, int]]) -> None:

@@ -13,7 +13,9 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import connections
 
-from workflows.recovery import note_sweep, recover_expired
+from registry.exceptions import WorkflowError
+from workflows.recovery import note_sweep, overdue_executions, recover_expired
+from workflows.services.control import fail_execution
 
 if TYPE_CHECKING:
     from workflows.engine import Engine
@@ -39,6 +41,10 @@ def sweep() -> None:
     """Give back what dead workers held, and claim whatever is due. Any number may run at once."""
     try:
         recover_expired()
+        for execution in overdue_executions():
+            fail_execution(
+                execution, WorkflowError("It took longer than its timeout.", code="deadline")
+            )
         note_sweep(_engine.owner if _engine is not None else "")
     finally:
         connections.close_all()

@@ -103,6 +103,28 @@ class Step:
     output: Template | None = None
     error: Template | None = None
     max_visits: int | None = None
+    container: str | None = None
+    branch: int | None = None
+    branches: tuple = ()
+    join: str | int = "ALL"
+    body: object = None
+    over: Template | None = None
+    max_concurrency: int | None = None
+    tolerate_failures: int = 0
+    seconds: Template | None = None
+    until: Template | None = None
+    event: Template | None = None
+    match: Expression | None = None
+    assignees: tuple = ()
+    form: dict | None = None
+    due: Template | None = None
+    escalate_to: tuple = ()
+    on_timeout: str = "FAIL"
+    minimum: int = 1
+    workflow: str | None = None
+    version: int | None = None
+    on_error: tuple = ()
+    compensate: object = None
 
     @property
     def followers(self) -> tuple[str, ...]:
@@ -121,3 +143,5 @@ class Definition:
     first: str
     output: Template | None
     document: dict[str, Any] = field(repr=False)
+    timeout: float | None = None
+    concurrency: int | None = None

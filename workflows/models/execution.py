@@ -38,6 +38,12 @@ class StepStatus(Vocabulary):
 
 
 TERMINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+UNENDED = (
+    ExecutionStatus.PENDING,
+    ExecutionStatus.RUNNING,
+    ExecutionStatus.WAITING,
+    ExecutionStatus.PAUSED,
+)
 ENDED = (*TERMINAL, ExecutionStatus.NEEDS_REVIEW)
 OPEN_STEP = (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
 
@@ -60,7 +66,12 @@ class WorkflowExecution(AppendedModel):
     errors = models.JSONField(default=list, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     parent_step = models.ForeignKey(
-        "WorkflowStep", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+        "WorkflowStep",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,
     )
     correlation_id = models.CharField(max_length=100, blank=True, default="")
     started_by = models.CharField(max_length=100, blank=True, default="")
@@ -89,6 +100,19 @@ class WorkflowExecution(AppendedModel):
             models.Index(fields=("type", "created_at"), name="execution_type_created_idx"),
             models.Index(fields=("created_at",), name="execution_created_idx"),
             models.Index(
+                fields=("deadline_at",),
+                name="execution_deadline_idx",
+                condition=Q(
+                    deadline_at__isnull=False,
+                    status__in=("PENDING", "RUNNING", "WAITING", "PAUSED"),
+                ),
+            ),
+            models.Index(
+                fields=("parent_step",),
+                name="execution_parent_idx",
+                condition=Q(parent_step__isnull=False),
+            ),
+            models.Index(
                 fields=("correlation_id",),
                 name="execution_correlation_idx",
                 condition=~Q(correlation_id=""),
@@ -113,14 +137,19 @@ class WorkflowExecution(AppendedModel):
 class WorkflowStep(AppendedModel):
     """One attempt at one step: the unit of work, and all that is needed to go on with it.
 
-    `path` is the step's place inside branches and iterations, and equals `step_id` outside them.
+    `path` is the step's place inside branches and iterations, and equals `step_id` outside them;
+    `scope` is the branch or element, such as `each/17`, and empty at the top.
     `wake_at` says from when on a PENDING or WAITING row may be claimed; `fence` grows with every
     claim, so that a holder whose lease was taken away writes nothing.
     """
 
-    execution = models.ForeignKey(WorkflowExecution, on_delete=models.CASCADE, related_name="steps")
+    # The index of (execution, scope) serves the key as well.
+    execution = models.ForeignKey(
+        WorkflowExecution, on_delete=models.CASCADE, related_name="steps", db_index=False
+    )
     step_id = models.CharField(max_length=100)
     path = models.CharField(max_length=500)
+    scope = models.CharField(max_length=500, blank=True, default="")
     attempt = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=200, blank=True, default="")
     status = EnumField(vocabulary=StepStatus, max_length=20, default=StepStatus.PENDING)
@@ -140,6 +169,16 @@ class WorkflowStep(AppendedModel):
     # The attempts before the present budget of the retry policy, and when that budget began.
     retry_base = models.PositiveIntegerField(default=0)
     retry_since = models.DateTimeField(null=True, blank=True)
+    # Of a PARALLEL or MAP: its branches, and how many have begun, are done, have failed, must be
+    # done, and may fail.
+    total = models.PositiveIntegerField(default=0)
+    begun = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    needed = models.PositiveIntegerField(default=0)
+    tolerated = models.PositiveIntegerField(default=0)
+    # While the execution is paused: when it would have been looked at.
+    held_wake_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "workflow_step"
@@ -160,6 +199,7 @@ class WorkflowStep(AppendedModel):
                 condition=Q(status__in=("PENDING", "WAITING"), wake_at__isnull=False),
             ),
             models.Index(F("lease_until"), name="step_lease_idx", condition=Q(status="RUNNING")),
+            models.Index(fields=("execution", "scope"), name="step_execution_scope_idx"),
         )
 
     def __str__(self) -> str:
@@ -180,7 +220,14 @@ class EventKind(Vocabulary):
     COMPLETED = "COMPLETED", "Completed"
     FAILED = "FAILED", "Failed"
     CANCELLED = "CANCELLED", "Cancelled"
+    PAUSED = "PAUSED", "Paused"
+    RESUMED = "RESUMED", "Resumed"
     RETRIED = "RETRIED", "Retried"
+    SIGNAL = "SIGNAL", "Signal"
+    APPROVED = "APPROVED", "Approved"
+    REJECTED = "REJECTED", "Rejected"
+    STEP_COMPLETED = "STEP_COMPLETED", "Step completed by a person"
+    STEP_FAILED = "STEP_FAILED", "Step failed by a person"
     NEEDS_REVIEW = "NEEDS_REVIEW", "Needs review"
 
 

@@ -1,0 +1,43 @@
+"""What runs next (pure): from what is known of an execution and one outcome to what to record.
+
+The engine, the validator and the tests share these functions. They read no clock, draw no random
+numbers and touch no database: `now` and `fraction` come in, a `Transition` comes out.
+"""
+
+from workflows.decide.kinds import DEFAULT_CONCURRENCY, first_of_branch, has_ended
+from workflows.decide.outcomes import describe
+from workflows.decide.values import (
+    BranchResult,
+    Child,
+    ChildStart,
+    Facts,
+    Failure,
+    Finish,
+    Row,
+    Run,
+    Signal,
+    Success,
+    Transition,
+)
+from workflows.decide.walk import give_up, resume, settle
+
+__all__ = [
+    "DEFAULT_CONCURRENCY",
+    "BranchResult",
+    "Child",
+    "ChildStart",
+    "Facts",
+    "Failure",
+    "Finish",
+    "Row",
+    "Run",
+    "Signal",
+    "Success",
+    "Transition",
+    "describe",
+    "first_of_branch",
+    "give_up",
+    "has_ended",
+    "resume",
+    "settle",
+]

@@ -1,0 +1,283 @@
+"""Control over executions: cancelled, paused, resumed, retried, and told what people decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max, Q
+from django.db.models.functions import Coalesce
+
+from registry.exceptions import Conflict, IntegrationError, NotFound
+from registry.mediator import mediator
+from workflows.decide import describe
+from workflows.definition import Definition, DefinitionError, parse
+from workflows.events import append_event
+from workflows.models import (
+    OPEN_STEP,
+    TERMINAL,
+    EventKind,
+    ExecutionStatus,
+    StepStatus,
+    WorkflowExecution,
+    WorkflowStep,
+)
+from workflows.recovery import database_now
+
+_RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.NEEDS_REVIEW)
+_PAUSABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
+_CONTAINERS = ("PARALLEL", "MAP")
+
+
+def lock_execution(execution_id: Any) -> WorkflowExecution:
+    """The execution, locked until the caller's transaction ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = WorkflowExecution.objects.select_for_update().filter(pk=execution_id).first()
+    if found is None:
+        raise NotFound(f"No execution with the id '{execution_id}'.")
+    return found
+
+
+def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") -> WorkflowExecution:
+    """End an execution and its children now. What a call under way answers is not recorded.
+
+    Raises:
+        Conflict: it has ended already.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status in TERMINAL:
+            raise Conflict(f"The execution is {execution.status} already; it cannot be cancelled.")
+        now = database_now()
+        stop_steps(execution, now=now)
+        execution.status = ExecutionStatus.CANCELLED
+        execution.completed_at = now
+        payload = {"reason": reason} if reason else {}
+        append_event(execution, EventKind.CANCELLED, actor=actor, payload=payload)
+        execution.save()
+        mediator.publish_on_commit("execution_cancelled", execution_id=str(execution.pk))
+    cancel_children(execution, actor=actor)
+    wake_parent(execution)
+    return execution
+
+
+def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
+    """End an execution that cannot go on, whatever its steps do; False when it has ended already."""
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status in TERMINAL:
+            return False
+        now = database_now()
+        stop_steps(execution, now=now)
+        execution.status = ExecutionStatus.FAILED
+        execution.completed_at = now
+        execution.errors = [{"step": None, **describe(error)}]
+        append_event(
+            execution, EventKind.FAILED, actor="engine", payload={"errors": execution.errors}
+        )
+        execution.save()
+        mediator.publish_on_commit(
+            "execution_failed", execution_id=str(execution.pk), errors=execution.errors
+        )
+    cancel_children(execution, actor="engine")
+    wake_parent(execution)
+    return True
+
+
+def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
+    """Cancel every open step; whoever holds one writes nothing any more."""
+    execution.steps.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).update(
+        status=StepStatus.CANCELLED,
+        wake_at=None,
+        held_wake_at=None,
+        lease_until=None,
+        lease_owner="",
+        fence=F("fence") + 1,
+        completed_at=now,
+        updated_at=now,
+    )
+
+
+def cancel_children(execution: WorkflowExecution, *, actor: str) -> None:
+    """Cancel what the execution started and waits for no longer."""
+    children = WorkflowExecution.objects.filter(parent_step__execution=execution)
+    for child in children.exclude(status__in=TERMINAL):
+        try:
+            cancel_execution(child.pk, actor=actor, reason="Its parent was cancelled.")
+        except Conflict:
+            continue  # it ended meanwhile
+
+
+def wake_parent(execution: WorkflowExecution) -> None:
+    """Let the step look that waits for this execution; it would by itself, later."""
+    if execution.parent_step_id is None:
+        return
+    woken = WorkflowStep.objects.filter(pk=execution.parent_step_id, status=StepStatus.WAITING)
+    if woken.update(status=StepStatus.PENDING, wake_at=database_now()):
+        mediator.publish("steps_ready", step_ids=[str(execution.parent_step_id)])
+
+
+def pause_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
+    """Begin nothing more of an execution; calls under way finish and are recorded.
+
+    Raises:
+        Conflict: it is not running.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status not in _PAUSABLE:
+            raise Conflict(
+                f"The execution is {execution.status}; only a running one can be paused."
+            )
+        waiting = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
+        waiting.update(held_wake_at=F("wake_at"), wake_at=None)
+        execution.status = ExecutionStatus.PAUSED
+        append_event(execution, EventKind.PAUSED, actor=actor)
+        execution.save()
+    return execution
+
+
+def resume_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
+    """Go on with a paused execution.
+
+    Raises:
+        Conflict: it is not paused.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status != ExecutionStatus.PAUSED:
+            raise Conflict(f"The execution is {execution.status}; only a PAUSED one can go on.")
+        held = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
+        ready = [
+            str(pk) for pk in held.filter(held_wake_at__isnull=False).values_list("pk", flat=True)
+        ]
+        held.update(wake_at=Coalesce("wake_at", "held_wake_at"), held_wake_at=None)
+        execution.status = ExecutionStatus.RUNNING
+        append_event(execution, EventKind.RESUMED, actor=actor)
+        execution.save()
+        mediator.publish_on_commit("steps_ready", step_ids=ready)
+    return execution
+
+
+def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
+    """Go on from where it stopped, with a fresh budget of attempts. Completed steps are kept.
+
+    Raises:
+        Conflict: the execution did not fail, or its definition is gone.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status not in _RETRYABLE:
+            raise Conflict(
+                f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"
+                " NEEDS_REVIEW can be retried."
+            )
+        stopped = stopped_steps(execution)
+        definition = _definition_of(execution)
+        now = database_now()
+        rows = [
+            _next_row(step, definition, now=now)
+            for step in stopped
+            if not _is_open_container(step, definition)
+        ]
+        if not rows:
+            raise Conflict("The execution has no failed step to go on from. Start a new one.")
+        _reopen([s for s in stopped if _is_open_container(s, definition)], rows)
+        WorkflowStep.objects.bulk_create(rows)
+        execution.status = ExecutionStatus.RUNNING
+        execution.errors, execution.output, execution.completed_at = [], None, None
+        payload = {"steps": [row.path for row in rows]}
+        append_event(execution, EventKind.RETRIED, actor=actor, payload=payload)
+        execution.save()
+        mediator.publish_on_commit("steps_ready", step_ids=[str(row.id) for row in rows])
+    return execution
+
+
+def _definition_of(execution: WorkflowExecution) -> Definition:
+    if execution.version is None:
+        raise Conflict("The definition of this execution was deleted, so it cannot go on.")
+    try:
+        return parse(execution.version.document)
+    except DefinitionError as error:
+        raise Conflict(f"The definition cannot be read any more: {error.message}") from None
+
+
+def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
+    """The latest attempt at each place where the execution stopped.
+
+    A branch whose container went on without it is not one of them.
+    """
+    stopped = execution.steps.filter(
+        Q(status__in=(StepStatus.CANCELLED, StepStatus.NEEDS_REVIEW))
+        | Q(status=StepStatus.FAILED, error__handled__isnull=True)
+    )
+    latest: dict[str, WorkflowStep] = {}
+    for step in stopped.order_by("attempt"):
+        latest[step.path] = step
+    newest = dict(execution.steps.values_list("path").annotate(newest=Max("attempt")))
+    found = {path: step for path, step in latest.items() if step.attempt == newest[path]}
+    return [step for step in found.values() if _containers_of(step.scope) <= found.keys()]
+
+
+def _containers_of(scope: str) -> set[str]:
+    parts = scope.split("/") if scope else []
+    return {"/".join(parts[:end]) for end in range(1, len(parts), 2)}
+
+
+def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:
+    """Whether a container had begun its branches: then they go on, not it."""
+    known = definition.steps.get(step.step_id)
+    return known is not None and known.kind in _CONTAINERS and step.total > 0
+
+
+def _next_row(step: WorkflowStep, definition: Definition, *, now: datetime) -> WorkflowStep:
+    """The next attempt. Only a call keeps its input; what waited begins to wait anew."""
+    known = definition.steps.get(step.step_id)
+    is_call = known is not None and known.kind == "ACTION"
+    return WorkflowStep(
+        execution_id=step.execution_id,
+        step_id=step.step_id,
+        path=step.path,
+        scope=step.scope,
+        attempt=step.attempt + 1,
+        name=step.name,
+        service=step.service,
+        action=step.action,
+        input=step.input if is_call else None,
+        wake_at=now,
+        retry_base=step.attempt,
+    )
+
+
+def _reopen(containers: Iterable[WorkflowStep], rows: Iterable[WorkflowStep]) -> None:
+    """Let containers wait again for the branches that go on."""
+    places = [row.scope for row in rows]
+    reopened = list(containers)
+    places += [c.scope for c in reopened]
+    for container in reopened:
+        again = {s for s in places if s.rpartition("/")[0] == container.path}
+        failed = _failed_branches(container, again)
+        WorkflowStep.objects.filter(pk=container.pk).update(
+            status=StepStatus.WAITING,
+            completed_at=None,
+            output=None,
+            error=None,
+            wake_at=None,
+            failed=max(container.failed - failed, 0),
+        )
+
+
+def _failed_branches(container: WorkflowStep, scopes: set[str]) -> int:
+    """How many of these branches were counted as failed; a cancelled one never was."""
+    counted = WorkflowStep.objects.filter(
+        execution_id=container.execution_id,
+        scope__in=scopes,
+        status=StepStatus.FAILED,
+        error__handled__isnull=True,
+    )
+    return counted.values("scope").distinct().count()

@@ -1,0 +1,229 @@
+"""Workflows: found, checked, saved, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from registry.calls.resolve import Target, resolve
+from registry.exceptions import CallError, Conflict, NotFound
+from registry.models import ServiceType
+from registry.services import as_validation_failed
+from workflows import validation
+from workflows.definition import DefinitionError
+from workflows.definition import Target as StepTarget
+from workflows.models import (
+    TERMINAL,
+    Workflow,
+    WorkflowStatus,
+    WorkflowVersion,
+    checksum_of,
+)
+
+OPTION_KEYS = ("output", "retry", "timeout")
+
+
+class RegistryDirectory:
+    """What the validator may ask the registry, each thing once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[StepTarget, str], validation.ActionInfo | LookupError] = {}
+
+    def find_action(self, target: StepTarget, action: str) -> validation.ActionInfo:
+        """The schemas of an action.
+
+        Raises:
+            LookupError: the service or its action does not exist.
+        """
+        key = (target, action)
+        if key not in self._known:
+            self._known[key] = self._find(target, action)
+        found = self._known[key]
+        if isinstance(found, LookupError):
+            raise found
+        return found
+
+    @staticmethod
+    def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
+        if target.kind not in ("service", "service_type"):
+            return LookupError(f"Targets of the kind '{target.kind}' are not available.")
+        if target.kind == "service_type":
+            try:
+                ServiceType.parse(target.name)
+            except ValueError as error:
+                return validation.UnknownTypeError(str(error))
+        try:
+            found = resolve(Target(target.kind, target.name), action)
+        except CallError as error:
+            kind = validation.ActionNotFoundError if "action" in error.details else LookupError
+            return kind(error.message)
+        return validation.ActionInfo(found.input_schema.document, found.output_schema.document)
+
+
+def get_workflow(reference: str) -> Workflow:
+    """The workflow of that id or name, with its current version.
+
+    Raises:
+        NotFound: there is none.
+    """
+    workflow = Workflow.objects.select_related("current_version").find(reference)
+    if workflow is None:
+        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
+    return workflow
+
+
+def workflow_of_type(workflow_type: str) -> Workflow:
+    """The workflow that requests of this type run: the ACTIVE one of the catalog, else the oldest.
+
+    Raises:
+        NotFound: none is active.
+    """
+    found = Workflow.objects.filter(type=workflow_type, status=WorkflowStatus.ACTIVE)
+    by_catalog = found.filter(name=workflow_type.lower().replace("_", "-")).first()
+    workflow = by_catalog or found.order_by("created_at").first()
+    if workflow is None:
+        raise NotFound(f"No active workflow of the type {workflow_type}.")
+    return workflow
+
+
+def validate_document(document: Any, *, draft: bool = False) -> validation.Validation:
+    """All that is wrong with a definition, held against what is registered now."""
+    return validation.validate(document, directory=RegistryDirectory(), draft=draft)
+
+
+def create_workflow(
+    fields: Mapping[str, Any], document: Any, *, actor: str = "", lenient: bool = False
+) -> Workflow:
+    """Store a new workflow with its first version.
+
+    With `lenient`, and for a DRAFT, its services need not be registered yet.
+
+    Raises:
+        DefinitionError: the definition is not valid.
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+    """
+    workflow = Workflow(owner=actor, **fields)
+    _check_fields(workflow)
+    draft = lenient or workflow.status == WorkflowStatus.DRAFT
+    checked = _check_document(document, draft=draft)
+    try:
+        with transaction.atomic():
+            workflow.save()
+            _add_version(workflow, checked)
+    except IntegrityError:
+        raise Conflict(f"A workflow named '{workflow.name}' exists already.") from None
+    return workflow
+
+
+def update_workflow(
+    workflow: Workflow,
+    fields: Mapping[str, Any],
+    document: Any = None,
+    *,
+    actor: str = "",
+    lenient: bool = False,
+) -> Workflow:
+    """Change what is given; a document that says something else makes a new version.
+
+    Raises:
+        DefinitionError: the definition is not valid.
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+    """
+    try:
+        with transaction.atomic():
+            locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
+            if locked is None:
+                raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+            was = locked.status
+            for name, value in fields.items():
+                setattr(locked, name, value)
+            _check_fields(locked)
+            draft = lenient or locked.status == WorkflowStatus.DRAFT
+            current = locked.current_version.document if locked.current_version else None
+            if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
+                _add_version(locked, _check_document(document, draft=draft))
+            elif was == WorkflowStatus.DRAFT and not draft:
+                _check_document(current, draft=False)
+            locked.save()
+    except IntegrityError:
+        raise Conflict(f"A workflow named '{fields.get('name')}' exists already.") from None
+    return locked
+
+
+def save_definition(workflow: Workflow, document: Any, *, actor: str = "") -> Workflow:
+    """Give a workflow a new definition."""
+    return update_workflow(workflow, {}, document, actor=actor)
+
+
+def delete_workflow(workflow: Workflow) -> None:
+    """Delete a workflow and its versions. Executions that ended keep their record.
+
+    Raises:
+        Conflict: executions of it are still open.
+    """
+    with transaction.atomic():
+        locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
+        if locked is None:
+            raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+        still_open = locked.executions.exclude(status__in=TERMINAL).count()
+        if still_open:
+            raise Conflict(
+                f"{still_open} executions of '{locked.name}' have not ended. Cancel them first."
+            )
+        locked.delete()
+
+
+def activate_version(workflow: Workflow, number: int) -> Workflow:
+    """Make an earlier version the one that new executions use.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    with transaction.atomic():
+        locked = Workflow.objects.select_for_update().get(pk=workflow.pk)
+        version = locked.versions.filter(number=number).first()
+        if version is None:
+            raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
+        locked.current_version = version
+        locked.save(update_fields=("current_version", "updated_at"))
+    return locked
+
+
+def _check_fields(workflow: Workflow) -> None:
+    try:
+        workflow.full_clean(
+            exclude=("current_version",), validate_unique=False, validate_constraints=False
+        )
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+
+
+def _check_document(document: Any, *, draft: bool) -> dict[str, Any]:
+    found = validate_document(document, draft=draft)
+    if not found.valid:
+        path, sentences = next(iter(found.errors.items()))
+        more = len(found.errors) - 1
+        raise DefinitionError(
+            f"The definition is not valid: {path}: {sentences[0]}"
+            + (f" (and {more} more)" if more else ""),
+            errors=found.errors,
+        )
+    return {"steps": document} if isinstance(document, list) else dict(document)
+
+
+def _add_version(workflow: Workflow, document: dict[str, Any]) -> None:
+    last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
+    workflow.current_version = WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=last + 1,
+        steps=document["steps"],
+        options={k: document[k] for k in OPTION_KEYS if k in document},
+        checksum=checksum_of(document),
+    )
+    workflow.save()

@@ -1,0 +1,166 @@
+"""What people and programs tell a waiting execution: signals, decisions, outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import F
+
+from registry.exceptions import Conflict, NotFound, SchemaViolation
+from registry.mediator import mediator
+from registry.schemas import Schema
+from workflows.definition import Step, parse
+from workflows.events import append_event
+from workflows.models import (
+    TERMINAL,
+    EventKind,
+    ExecutionStatus,
+    StepStatus,
+    WorkflowExecution,
+    WorkflowStep,
+)
+from workflows.recovery import database_now
+from workflows.services.control import lock_execution
+
+
+def signal_execution(
+    execution_id: Any, *, name: str, payload: Any = None, actor: str = ""
+) -> WorkflowExecution:
+    """Give an execution a signal; one that nothing waits for yet is kept for who will.
+
+    Raises:
+        Conflict: the execution has ended.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        if execution.status in TERMINAL:
+            raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
+        append_event(
+            execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}
+        )
+        execution.save(update_fields=("last_sequence", "updated_at"))
+        waiting = execution.steps.filter(status=StepStatus.WAITING, input__event=name)
+        _wake(execution, [step.pk for step in waiting])
+    return execution
+
+
+def _wake(execution: WorkflowExecution, steps: list[Any]) -> None:
+    """Let waiting rows be looked at; those of a paused execution once it goes on."""
+    now = database_now()
+    paused = execution.status == ExecutionStatus.PAUSED
+    when = {"held_wake_at": now} if paused else {"wake_at": now}
+    WorkflowStep.objects.filter(pk__in=steps, status=StepStatus.WAITING).update(
+        status=StepStatus.PENDING, updated_at=now, **when
+    )
+    mediator.publish_on_commit("steps_ready", step_ids=[str(pk) for pk in steps])
+
+
+def decide_approval(
+    execution_id: Any,
+    step_path: str,
+    *,
+    approve: bool,
+    actor: str,
+    comment: str = "",
+    form: Any = None,
+) -> WorkflowExecution:
+    """Record what a person decided. One rejection, or enough approvals, lets the execution go on.
+
+    Raises:
+        Conflict: the step does not wait for a decision, this person may not decide it or has done
+            so already.
+        SchemaViolation: the form does not fit.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        row, step = _row_and_step(execution, step_path)
+        if step.kind != "APPROVAL" or row.status != StepStatus.WAITING:
+            raise Conflict(f"The step '{step_path}' does not wait for a decision.")
+        _check_may_decide(step, row, actor)
+        if approve:
+            _check_form(step, form)
+        decision = {
+            "decision": "APPROVED" if approve else "REJECTED",
+            "by": actor,
+            "at": database_now().isoformat(),
+            "comment": comment,
+            "form": form,
+        }
+        row.input["decisions"].append(decision)
+        row.save(update_fields=("input", "updated_at"))
+        kind = EventKind.APPROVED if approve else EventKind.REJECTED
+        append_event(execution, kind, actor=actor, payload={"step": row.path, "comment": comment})
+        execution.save(update_fields=("last_sequence", "updated_at"))
+        if not approve or len(row.input["decisions"]) >= step.minimum:
+            _wake(execution, [row.pk])
+    return execution
+
+
+def _row_and_step(execution: WorkflowExecution, path: str) -> tuple[WorkflowStep, Step]:
+    row = execution.steps.filter(path=path).order_by("-attempt").first()
+    if row is None:
+        raise NotFound(f"The execution has no step '{path}'.")
+    if execution.version is None:
+        raise Conflict("The definition of this execution was deleted.")
+    return row, parse(execution.version.document).steps[row.step_id]
+
+
+def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:
+    if any(d["by"] == actor for d in row.input["decisions"]):
+        raise Conflict(f"{actor} has decided '{row.path}' already.")
+    named = {*step.assignees, *step.escalate_to}
+    if not named or actor in named:
+        return
+    person = get_user_model().objects.filter(username=actor).first()
+    if person is None or not (person.is_superuser or person.groups.filter(name__in=named).exists()):
+        who = ", ".join(sorted(named))
+        raise Conflict(f"'{row.path}' is to be decided by {who}; {actor} is not one of them.")
+
+
+def _check_form(step: Step, form: Any) -> None:
+    if step.form is None:
+        return
+    problems = Schema(step.form).problems(form)
+    if problems:
+        path, sentences = next(iter(problems.items()))
+        raise SchemaViolation(
+            f"The form does not fit: {path}: {sentences[0]}",
+            errors={f"form.{p}" if p != "$" else "form": s for p, s in problems.items()},
+        )
+
+
+def settle_reviewed(
+    execution_id: Any, step_path: str, *, output: Any = None, error: str = "", actor: str
+) -> WorkflowExecution:
+    """Say what became of a step that was set aside: it completed with an output, or failed.
+
+    Raises:
+        Conflict: the step is not set aside.
+    """
+    with transaction.atomic():
+        execution = lock_execution(execution_id)
+        row, step = _row_and_step(execution, step_path)
+        if row.status != StepStatus.NEEDS_REVIEW or step.kind != "ACTION":
+            raise Conflict(
+                f"The step '{step_path}' is {row.status}; only NEEDS_REVIEW can be settled."
+            )
+        now = database_now()
+        told = {"error": error} if error else {"output": output if output is not None else {}}
+        # Claimed like any other row: the engine takes what was told for the call's outcome.
+        WorkflowStep.objects.filter(pk=row.pk).update(
+            status=StepStatus.PENDING,
+            wake_at=now,
+            error={"told": told, "by": actor},
+            fence=F("fence") + 1,
+            deaths=0,
+            updated_at=now,
+        )
+        execution.status = ExecutionStatus.RUNNING
+        execution.errors = []
+        kind = EventKind.STEP_FAILED if error else EventKind.STEP_COMPLETED
+        append_event(execution, kind, actor=actor, payload={"step": row.path, **told})
+        execution.save()
+        mediator.publish_on_commit("steps_ready", step_ids=[str(row.pk)])
+    return execution

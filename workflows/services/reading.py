@@ -1,0 +1,53 @@
+"""Finding executions and waiting for them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from django.db import connection
+
+from registry.exceptions import NotFound
+from workflows.models import WorkflowExecution
+
+POLL_SECONDS = (0.01, 0.25)
+
+
+def get_execution(reference: str) -> WorkflowExecution:
+    """The execution of that id, with workflow and version.
+
+    Raises:
+        NotFound: there is none.
+    """
+    try:
+        key = uuid.UUID(str(reference))
+    except ValueError:
+        key = None
+    found = (
+        WorkflowExecution.objects.select_related("workflow", "version").filter(pk=key).first()
+        if key
+        else None
+    )
+    if found is None:
+        raise NotFound(f"No execution with the id '{str(reference)[:100]}'.")
+    return found
+
+
+def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:
+    """Return the execution once it has ended, or as it is when the time is up.
+
+    Holds no connection between looks, so that waiting callers do not use up the pool.
+    """
+    deadline = time.monotonic() + seconds
+    pause, longest = POLL_SECONDS
+    while not execution.has_ended and time.monotonic() < deadline:
+        _let_go_of_connection()
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(pause * 1.5, longest)
+        execution = get_execution(str(execution.pk))
+    return execution
+
+
+def _let_go_of_connection() -> None:
+    if not connection.in_atomic_block:
+        connection.close()

@@ -1,0 +1,102 @@
+"""The engine's SQL: one transaction per batch of outcomes, claims and renewals.
+
+A claim is a conditional update that raises the row's fence; a write that names an older fence
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+
+from workflows.models import Worker
+from workflows.store.claims import Claimer, Memory
+from workflows.store.dialect import Dialect
+from workflows.store.record import Recorder
+from workflows.store.values import Batch, Broken, Claim, Committed, Settled
+
+__all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
+
+
+class Store:
+    """Reads and writes for one worker, from one thread."""
+
+    def __init__(self, *, owner: str, lease_seconds: float) -> None:
+        self.owner = owner
+        self.lease = timedelta(seconds=lease_seconds)
+        self._dialect = Dialect()
+        self._memory = Memory()
+        self._offset = timedelta(0)
+
+    # Time: the database's, by a measured offset to this machine's clock
+
+    def measure_clock(self) -> None:
+        """Learn how far this machine's clock is from the database's."""
+        if not self._dialect.is_postgres:
+            return
+        before = datetime.now(UTC)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            reading = cursor.fetchone()[0]
+        self._offset = reading - (before + (datetime.now(UTC) - before) / 2)
+
+    def now(self) -> datetime:
+        """The database's time."""
+        return datetime.now(UTC) + self._offset
+
+    # The worker itself
+
+    def show_worker(self, *, in_flight: int) -> None:
+        """Tell that this worker is alive."""
+        Worker.objects.update_or_create(
+            name=self.owner, defaults={"in_flight": in_flight, "seen_at": self.now()}
+        )
+
+    def forget_worker(self) -> None:
+        """Tell that it left, if the database still answers."""
+        with contextlib.suppress(DatabaseError):
+            Worker.objects.filter(name=self.owner).delete()
+
+    # The transaction
+
+    def commit(self, batch: Batch) -> Committed:
+        """Do a whole batch, or nothing of it."""
+        done = Committed()
+        now = self.now()
+        with transaction.atomic(), connection.cursor() as cursor:
+            if batch.settled:
+                recorder = Recorder(
+                    self._dialect, cursor, owner=self.owner, lease=self.lease, now=now
+                )
+                recorder.record(batch, done)
+            if batch.renew:
+                self._renew(cursor, batch.renew, done, now)
+            if batch.wanted or batch.look or done.ready:
+                claimer = Claimer(
+                    self._dialect,
+                    cursor,
+                    self._memory,
+                    owner=self.owner,
+                    lease=self.lease,
+                    now=now,
+                )
+                claimer.claim(batch, done)
+        return done
+
+    def _renew(self, cursor: Any, claims: Sequence[Claim], done: Committed, now: datetime) -> None:
+        rows = [{"id": c.row.id, "fence": c.fence} for c in claims]
+        source, params = self._dialect.source(("id", "fence"), rows)
+        cursor.execute(
+            f"UPDATE workflow_step SET lease_until = %s FROM {source} WHERE workflow_step.id = v.id"
+            " AND workflow_step.fence = v.fence AND workflow_step.status = 'RUNNING'"
+            " RETURNING workflow_step.id",
+            [self._dialect.time(now + self.lease), *params],
+        )
+        held = {found for (found,) in cursor.fetchall()}
+        done.lost.extend(c for c in claims if self._dialect.id(c.row.id) not in held)
+        for claim in claims:
+            claim.claimed_at = now
