@@ -144,7 +144,7 @@ class Engine:
             self._condition.wait_for(lambda: self._inbox.stop, seconds)
 
     def _gather(self, batch: Batch) -> bool:
-        """Move what is ready into `batch`, waiting until something is; True when it is time to end."""
+        """Move what is ready into `batch`, waiting for something; True when it is time to end."""
         with self._condition:
             self._condition.wait_for(lambda: self._has_work(batch), self._renewal_seconds())
             inbox, self._inbox = self._inbox, _Inbox(stop=self._inbox.stop)

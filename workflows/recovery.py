@@ -41,7 +41,7 @@ def database_now() -> datetime:
 
 
 def recover_expired(*, limit: int = 500) -> list[str]:
-    """Give back the steps whose lease ran out; return the ids of the rows that may be claimed again.
+    """Give back the steps whose lease ran out; return the ids of those that may be claimed again.
 
     A row whose worker died three times under it, and one whose action must not be sent twice,
     becomes NEEDS_REVIEW with its execution.
@@ -65,7 +65,7 @@ def overdue_executions(*, limit: int = 100) -> list[str]:
 
 
 def release(held: Sequence[tuple[str, int]]) -> None:
-    """Give back rows that this worker holds and will not finish; nobody died, so no death counts."""
+    """Give back rows that this worker holds and will not finish; that counts as no death."""
     now = database_now()
     executions = dict(
         WorkflowStep.objects.filter(id__in=[step_id for step_id, _ in held]).values_list(

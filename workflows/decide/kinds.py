@@ -275,7 +275,7 @@ def begin_parallel(
 
 
 def begin_map(run: Run, step: Step, row: Row, transition: Transition, recorded: Recorded) -> object:
-    """Begin as many elements as may run at once; claimed again, all have ended, or too many failed."""
+    """Begin as many elements as may run at once; claimed again, their outcome is known."""
     if row.total:
         return _join(run, step, row, transition, recorded)
     assert step.over is not None

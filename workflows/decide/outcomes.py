@@ -43,7 +43,7 @@ def complete(
 def route(
     run: Run, step: Step, row: Row, output: Any, transition: Transition, *, now: datetime
 ) -> object:
-    """The step after this one. Where no condition holds, the row fails: a silent end would hide it."""
+    """The step after this one. Where no condition holds, the row fails: silence would hide it."""
     if not step.next:
         return None
     recorded = Recorded(now, f"{run.id}:{row.path}:next")

@@ -79,7 +79,7 @@ class Child:
 
 @dataclass(slots=True)
 class Facts:
-    """What only some kinds of steps ask for: branches that ended, signals not yet taken, a child."""
+    """What only some kinds of steps ask for: ended branches, signals not yet taken, a child."""
 
     results: list[BranchResult] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
@@ -90,8 +90,8 @@ class Facts:
 class Run:
     """What is known of an execution at one place in it.
 
-    Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope` says
-    which, and `steps` holds what can be seen from there.
+    Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope`
+    says which, and `steps` holds what can be seen from there.
     """
 
     id: str

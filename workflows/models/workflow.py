@@ -114,5 +114,5 @@ class WorkflowVersion(TimestampedModel):
 
 
 def checksum_of(document: dict[str, Any]) -> str:
-    """A digest that is equal for definitions that say the same, whatever the order of their keys."""
+    """A digest that is equal for definitions that say the same, in whatever order of keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

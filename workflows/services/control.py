@@ -67,7 +67,7 @@ def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") ->
 
 
 def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
-    """End an execution that cannot go on, whatever its steps do; False when it has ended already."""
+    """End an execution that cannot go on, whatever its steps do; False when it has ended."""
     with transaction.atomic():
         execution = lock_execution(execution_id)
         if execution.status in TERMINAL:

@@ -121,7 +121,7 @@ def _known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | No
 def insert_execution(
     workflow: Workflow, version: WorkflowVersion, start: Start
 ) -> tuple[WorkflowExecution, str]:
-    """Insert an execution with its first step, inside the caller's transaction; give that step's id."""
+    """Insert an execution with its first step in the caller's transaction; give that step's id."""
     now = database_now()
     definition = parse(version.document)
     limit = timedelta(seconds=definition.timeout) if definition.timeout else None

@@ -108,7 +108,7 @@ class Claimer:
             self._load(rows, done)
 
     def _claim_rows(self, limit: int, only: Sequence[str] = ()) -> list[Any]:
-        # Both rows are locked without waiting: a cancel that holds the execution makes this skip it.
+        # Both rows are locked without waiting: this skips what a cancel holds.
         lock = self._dialect.lock("FOR NO KEY UPDATE OF s, e SKIP LOCKED")
         where, params = self._dialect.among("s.id", only) if only else ("TRUE", [])
         returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
@@ -170,7 +170,7 @@ class Claimer:
     def _load_outcomes(
         self, records: Iterable[Mapping[str, Any]]
     ) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
-        """What the steps came to that can be seen from the claimed rows, in the order of their end."""
+        """What the steps came to that the claimed rows can see, in the order of their end."""
         wanted = {(r["execution_id"], s) for r in records for s in visible_scopes(r["scope"])}
         rows = [{"execution_id": execution, "scope": scope} for execution, scope in wanted]
         source, params = self._dialect.source(("execution_id", "scope"), rows)

@@ -1,4 +1,4 @@
-"""Recording outcomes: the settled rows, what follows, branches that ended, executions that ended."""
+"""Recording outcomes: settled rows, what follows, branches and executions that ended."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Recorder:
             )
 
     def _leave_branches(self, settled: Sequence[Settled], done: Committed) -> None:
-        """Count ended branches at their containers; begin the next elements, or wake the container."""
+        """Count ended branches at their containers; begin the next elements, or wake them."""
         if not settled:
             return
         counts: dict[tuple[str, str], dict[str, Any]] = {}

@@ -40,8 +40,8 @@ class Broken:
 class Batch:
     """What one transaction is to do.
 
-    `look` claims whatever is due, `wanted` names rows, `room` bounds both. Without `take`, followers
-    are left for another worker.
+    `look` claims whatever is due, `wanted` names rows, `room` bounds both. Without `take`,
+    followers are left for another worker.
     """
 
     settled: list[Settled] = field(default_factory=list)
