@@ -43,7 +43,8 @@ def sweep() -> None:
         recover_expired()
         for execution in overdue_executions():
             fail_execution(
-                execution, WorkflowError("It took longer than its timeout.", code="deadline")
+                execution,
+                WorkflowError("It took longer than its timeout.", code="deadline_exceeded"),
             )
         note_sweep(_engine.owner if _engine is not None else "")
     finally:

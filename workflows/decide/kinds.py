@@ -247,7 +247,7 @@ def begin_workflow(
     if child.status == "COMPLETED":
         return complete(run, step, row, child.output, transition, now=now)
     if child.status in ("FAILED", "CANCELLED"):
-        first = next(iter(child.errors), {})
+        first: dict[str, Any] = next(iter(child.errors), {})
         sentence = f"The child execution {child.id} {child.status.lower()}"
         detail = f": {first['message']}" if first.get("message") else "."
         error = WorkflowError(sentence + detail, code=f"child_{child.status.lower()}")

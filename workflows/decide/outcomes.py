@@ -55,8 +55,7 @@ def route(
     except ExpressionError as error:
         return end_failed(run, row, error, transition, now=now)
     sentence = f"No condition of `next` of the step '{step.id}' holds, and none is the default."
-    error = WorkflowError(sentence, code="no_route")
-    return end_failed(run, row, error, transition, now=now)
+    return end_failed(run, row, WorkflowError(sentence, code="no_route"), transition, now=now)
 
 
 def fail(

@@ -18,7 +18,7 @@ class Row:
 
     `scope` is the branch or element that the row belongs to, empty at the top. The counters are
     those of a PARALLEL or MAP: how many branches there are, have begun, are done, have failed, must
-    be done, and may fail.
+    be done, and may fail. One that follows `unclaimed` is begun by whoever claims it.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Row:
     failed: int = 0
     needed: int = 0
     tolerated: int = 0
+    unclaimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from workflows.expressions import ExpressionError, Recorded
 
 # Steps without a call run inside one decision; this many in a row must be a loop.
 MAX_INLINE_STEPS = 1000
+# What these do depends on what a claim loads: signals, or the child.
+FACTUAL_KINDS = frozenset({"EVENT", "WORKFLOW"})
 
 
 def resume(run: Run, row: Row, *, now: datetime) -> Transition | None:
@@ -106,6 +108,9 @@ def _enter(run: Run, step: Step, transition: Transition, *, now: datetime) -> ob
         error = WorkflowError(sentence, code="endless_loop")
         return end_failed(run, row, error, transition, now=now)
     run.visits[step.id] = visit
+    if step.kind in FACTUAL_KINDS:
+        row.unclaimed = True
+        return STOP
     return _begin(run, step, row, transition, now=now)
 
 

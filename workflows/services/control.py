@@ -255,29 +255,28 @@ def _next_row(step: WorkflowStep, definition: Definition, *, now: datetime) -> W
 
 
 def _reopen(containers: Iterable[WorkflowStep], rows: Iterable[WorkflowStep]) -> None:
-    """Let containers wait again for the branches that go on."""
-    places = [row.scope for row in rows]
+    """Let containers wait again for the branches that go on.
+
+    What is done is counted anew: a branch may have ended while its container was failing.
+    """
     reopened = list(containers)
-    places += [c.scope for c in reopened]
+    places = {row.scope for row in rows} | {container.scope for container in reopened}
     for container in reopened:
-        again = {s for s in places if s.rpartition("/")[0] == container.path}
-        failed = _failed_branches(container, again)
+        again = {place for place in places if place.rpartition("/")[0] == container.path}
         WorkflowStep.objects.filter(pk=container.pk).update(
             status=StepStatus.WAITING,
             completed_at=None,
             output=None,
             error=None,
             wake_at=None,
-            failed=max(container.failed - failed, 0),
+            done=len(_begun_branches(container) - again),
+            failed=0,
         )
 
 
-def _failed_branches(container: WorkflowStep, scopes: set[str]) -> int:
-    """How many of these branches were counted as failed; a cancelled one never was."""
-    counted = WorkflowStep.objects.filter(
-        execution_id=container.execution_id,
-        scope__in=scopes,
-        status=StepStatus.FAILED,
-        error__handled__isnull=True,
+def _begun_branches(container: WorkflowStep) -> set[str]:
+    below = WorkflowStep.objects.filter(
+        execution_id=container.execution_id, scope__startswith=f"{container.path}/"
     )
-    return counted.values("scope").distinct().count()
+    scopes = below.values_list("scope", flat=True).distinct()
+    return {scope for scope in scopes if scope.rpartition("/")[0] == container.path}

@@ -88,12 +88,13 @@ def decide_approval(
             "comment": comment,
             "form": form,
         }
-        row.input["decisions"].append(decision)
+        decisions = [*_decisions_of(row), decision]
+        row.input = {**(row.input or {}), "decisions": decisions}
         row.save(update_fields=("input", "updated_at"))
         kind = EventKind.APPROVED if approve else EventKind.REJECTED
         append_event(execution, kind, actor=actor, payload={"step": row.path, "comment": comment})
         execution.save(update_fields=("last_sequence", "updated_at"))
-        if not approve or len(row.input["decisions"]) >= step.minimum:
+        if not approve or len(decisions) >= step.minimum:
             _wake(execution, [row.pk])
     return execution
 
@@ -107,8 +108,12 @@ def _row_and_step(execution: WorkflowExecution, path: str) -> tuple[WorkflowStep
     return row, parse(execution.version.document).steps[row.step_id]
 
 
+def _decisions_of(row: WorkflowStep) -> list[dict[str, Any]]:
+    return list((row.input or {}).get("decisions", ()))
+
+
 def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:
-    if any(d["by"] == actor for d in row.input["decisions"]):
+    if any(d["by"] == actor for d in _decisions_of(row)):
         raise Conflict(f"{actor} has decided '{row.path}' already.")
     named = {*step.assignees, *step.escalate_to}
     if not named or actor in named:

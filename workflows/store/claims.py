@@ -110,21 +110,26 @@ class Claimer:
     def _claim_rows(self, limit: int, only: Sequence[str] = ()) -> list[Any]:
         # Both rows are locked without waiting: this skips what a cancel holds.
         lock = self._dialect.lock("FOR NO KEY UPDATE OF s, e SKIP LOCKED")
-        where, params = self._dialect.among("s.id", only) if only else ("TRUE", [])
-        returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
         stamp = self._dialect.time(self._now)
+        # A PENDING row is due; only a look at everything finds it by its time.
+        where, params = "s.wake_at <= %s", [stamp]
+        if only:
+            where, params = self._dialect.among("s.id", only)
+            where += " AND (s.wake_at <= %s OR s.status = 'PENDING' AND s.wake_at IS NOT NULL)"
+            params = [*params, stamp]
+        returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
         until = self._dialect.time(self._now + self._lease)
         self._cursor.execute(
             "WITH due AS (SELECT s.id FROM workflow_step s"
             " JOIN workflow_execution e ON e.id = s.execution_id"
-            f" WHERE {where} AND s.status IN ('PENDING', 'WAITING') AND s.wake_at <= %s"
+            f" WHERE {where} AND s.status IN ('PENDING', 'WAITING')"
             " AND e.status IN ('PENDING', 'RUNNING')"
             f" ORDER BY s.wake_at LIMIT %s {lock})"
             " UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
             " lease_until = %s, fence = fence + 1, started_at = COALESCE(started_at, %s),"
             " updated_at = %s FROM due WHERE workflow_step.id = due.id"
             f" RETURNING {returned}",
-            [*params, stamp, limit, self._owner, until, stamp, stamp],
+            [*params, limit, self._owner, until, stamp, stamp],
         )
         return list(self._cursor.fetchall())
 

@@ -110,7 +110,8 @@ class Recorder:
     ) -> None:
         """Followers that are due are inserted as ours: the settled row leaves its place to them.
 
-        First rows of branches are left to be claimed, since they see another part of the execution.
+        First rows of branches are left to be claimed, since they see another part of the execution;
+        so are those that need facts.
         """
         claim = item.claim
         paused = self._standings[claim.run.id].status == "PAUSED"
@@ -119,7 +120,7 @@ class Recorder:
             is_open = row.status in ("PENDING", "WAITING")
             if paused and is_open:
                 values.update(wake_at=None, held_wake_at=row.wake_at)
-            elif row.status == "PENDING" and row.scope != claim.run.scope:
+            elif row.status == "PENDING" and (row.unclaimed or row.scope != claim.run.scope):
                 done.ready.append(row.id)
             elif row.status == "PENDING" and take:
                 row.started_at = self._now

@@ -1,0 +1,406 @@
+"""Branches, elements, waits, signals, approvals and children, against a real database."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from registry.exceptions import Conflict, ServiceUnavailableError
+from tests.workflows.engine_support import (
+    ScriptedClient,
+    call,
+    ended,
+    make_workflow,
+    running_engine,
+    start,
+    until,
+)
+from workflows import services
+from workflows.models import WorkflowExecution, WorkflowStep
+from workflows.services import Start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FORK = {
+    "id": "fork",
+    "type": "PARALLEL",
+    "branches": [
+        [call("a", next="a2"), call("a2", "a")],
+        [call("b")],
+    ],
+    "next": "after",
+}
+AFTER = {"id": "after", "type": "TRANSFORM", "output": {"seen": "$.steps.fork.output"}}
+EACH = {
+    "id": "each",
+    "type": "MAP",
+    "over": "$.input.items",
+    "steps": [call("double", input={"n": "$.item", "i": "$.index"})],
+}
+
+
+def client(**answers):
+    base = {
+        "a": lambda d: {"a": d.get("x")},
+        "b": lambda d: {"b": d.get("x")},
+        "double": lambda d: {"twice": d["n"] * 2},
+    }
+    return ScriptedClient(**{**base, **answers})
+
+
+def down(_):
+    raise ServiceUnavailableError("down")
+
+
+def run(steps, input=None, using=None, **document):
+    execution = start(make_workflow(steps, **document), input)
+    with running_engine(using or client()):
+        return ended(execution)
+
+
+def statuses(execution):
+    return {s.path: s.status for s in execution.steps.order_by("attempt")}
+
+
+# --- PARALLEL ---
+
+
+def test_branches_run_and_their_outputs_are_joined():
+    found = run([FORK, AFTER], {"x": 1})
+    assert (found.status, found.errors) == ("COMPLETED", [])
+    assert found.output == {"seen": {"a2": {"a": 1}, "b": {"b": 1}}}
+    assert statuses(found)["fork/0/a2"] == "COMPLETED"
+
+
+def test_failed_branch_fails_all_and_stops_the_others():
+    using = client(b=down)
+    using.held.add("a")
+    execution = start(make_workflow([FORK, AFTER]), {"x": 1})
+    with running_engine(using):
+        found = ended(execution)
+        using.gate.set()
+    assert found.status == "FAILED"
+    assert found.errors[0]["code"] == "branch_failed"
+    assert "down" in found.errors[0]["message"]
+    assert statuses(found)["fork/0/a"] == "CANCELLED"
+    assert WorkflowStep.objects.filter(status__in=("RUNNING", "PENDING", "WAITING")).count() == 0
+
+
+def test_any_goes_on_with_the_first_branch_that_completes():
+    using = client()
+    using.held.add("a")
+    execution = start(make_workflow([{**FORK, "join": "ANY"}, AFTER]), {"x": 1})
+    with running_engine(using):
+        found = ended(execution)
+        using.gate.set()
+    assert found.output == {"seen": {"b": {"b": 1}}}
+    assert statuses(found)["fork/0/a"] == "CANCELLED"
+
+
+def test_failed_fork_may_be_optional():
+    found = run([{**FORK, "optional": True}, AFTER], {"x": 1}, client(b=down))
+    assert (found.status, found.output) == ("COMPLETED", {"seen": None})
+
+
+def test_retry_goes_on_in_the_failed_branch_only():
+    using = client(b=down)
+    execution = start(make_workflow([FORK, AFTER]), {"x": 1})
+    with running_engine(using) as engine:
+        assert ended(execution).status == "FAILED"
+        using.answers["b"] = lambda _: {"b": 2}
+        services.retry_execution(execution.pk, actor="me")
+        engine.look()
+        found = ended(services.get_execution(str(execution.pk)))
+    assert found.status == "COMPLETED", found.errors
+    assert found.output["seen"]["b"] == {"b": 2}
+
+
+def test_forks_nest():
+    inner = {"id": "inner", "type": "PARALLEL", "branches": [[call("a")], [call("b")]]}
+    outer = {"id": "outer", "type": "PARALLEL", "branches": [[inner], [call("c", "b")]]}
+    found = run([outer], {"x": 1})
+    assert found.output == {"inner": {"a": {"a": 1}, "b": {"b": 1}}, "c": {"b": 1}}
+
+
+# --- MAP ---
+
+
+def test_elements_are_mapped_in_order():
+    found = run([EACH], {"items": [3, 1, 2]})
+    assert found.output == [{"twice": 6}, {"twice": 2}, {"twice": 4}]
+
+
+def test_no_elements_give_an_empty_list():
+    assert run([EACH], {"items": []}).output == []
+
+
+def test_element_sees_its_item_and_index():
+    using = client()
+    run([EACH], {"items": [5, 6]}, using)
+    assert sorted((d["n"], d["i"]) for _, d, _ in using.calls) == [(5, 0), (6, 1)]
+
+
+def test_no_more_elements_run_at_once_than_allowed():
+    using = client()
+    using.held.add("double")
+    execution = start(make_workflow([{**EACH, "max_concurrency": 2}]), {"items": list(range(6))})
+    with running_engine(using) as engine:
+        until(lambda: len(using.calls) == 2)
+        engine.look()
+        assert execution.steps.filter(path__startswith="each/").count() == 2
+        using.gate.set()
+        assert ended(execution).output == [{"twice": n * 2} for n in range(6)]
+
+
+def test_tolerated_failures_leave_gaps():
+    def picky(d):
+        return down(d) if d["n"] == 1 else {"twice": d["n"] * 2}
+
+    found = run([{**EACH, "tolerate_failures": 1}], {"items": [0, 1, 2]}, client(double=picky))
+    assert found.output == [{"twice": 0}, None, {"twice": 4}]
+
+
+def test_too_many_failures_fail_the_map():
+    found = run([EACH], {"items": [0, 1]}, client(double=down))
+    assert (found.status, found.errors[0]["code"]) == ("FAILED", "branch_failed")
+
+
+def test_what_is_no_list_fails_the_map():
+    found = run([EACH], {"items": 7})
+    assert found.errors[0]["code"] == "expression_error"
+
+
+def test_later_steps_of_an_element_see_its_own_earlier_ones():
+    steps = [
+        call("double", input={"n": "$.item"}, next="sum"),
+        {
+            "id": "sum",
+            "type": "TRANSFORM",
+            "output": {"s": "$.add(item, steps.double.output.twice)"},
+        },
+    ]
+    found = run([{**EACH, "steps": steps}], {"items": [1, 2]})
+    assert found.output == [{"s": 3}, {"s": 6}]
+
+
+def test_a_thousand_elements_end():
+    found = run([{**EACH, "max_concurrency": 100}], {"items": list(range(1000))})
+    assert found.status == "COMPLETED"
+    assert found.output[999] == {"twice": 1998}
+
+
+# --- WAIT, EVENT ---
+
+
+def test_wait_holds_nothing_and_goes_on_when_its_time_has_come():
+    execution = start(
+        make_workflow([{"id": "w", "type": "WAIT", "seconds": 3600, "next": "a"}, call("a")])
+    )
+    with running_engine(client()) as engine:
+        until(lambda: execution.steps.filter(status="WAITING").exists())
+        row = execution.steps.get()
+        assert row.lease_until is None
+        past = (timezone.now() - timedelta(seconds=1)).isoformat()
+        WorkflowStep.objects.filter(pk=row.pk).update(
+            wake_at=timezone.now() - timedelta(seconds=1), input={"until": past}
+        )
+        engine.look()
+        assert ended(execution).status == "COMPLETED"
+
+
+WAITING_FOR = [{"id": "e", "type": "EVENT", "event": "paid", "match": "event.amount > `5`"}]
+
+
+def test_signal_lets_a_waiting_execution_go_on():
+    execution = start(make_workflow(WAITING_FOR))
+    with running_engine(client()) as engine:
+        until(lambda: execution.steps.filter(status="WAITING").exists())
+        services.signal_execution(execution.pk, name="paid", payload={"amount": 1}, actor="me")
+        engine.look()
+        until(lambda: execution.steps.filter(status="WAITING").exists())
+        services.signal_execution(execution.pk, name="paid", payload={"amount": 9}, actor="me")
+        engine.look()
+        assert ended(execution).output == {"amount": 9}
+
+
+def test_signal_that_came_early_is_kept():
+    execution = start(make_workflow(WAITING_FOR))
+    services.signal_execution(execution.pk, name="paid", payload={"amount": 9}, actor="me")
+    with running_engine(client()):
+        assert ended(execution).output == {"amount": 9}
+
+
+def test_each_signal_is_taken_once():
+    steps = [
+        {**WAITING_FOR[0], "next": "second"},
+        {**WAITING_FOR[0], "id": "second", "timeout": 0.1},
+    ]
+    execution = start(make_workflow(steps))
+    services.signal_execution(execution.pk, name="paid", payload={"amount": 9}, actor="me")
+    with running_engine(client()) as engine:
+        until(lambda: execution.steps.filter(path="second", status="WAITING").exists())
+        until(lambda: engine.look() or services.get_execution(str(execution.pk)).has_ended)
+    assert ended(execution).errors[0]["code"] == "event_timeout"
+
+
+def test_ended_execution_takes_no_signal():
+    execution = run([call("a")])
+    with pytest.raises(Conflict):
+        services.signal_execution(execution.pk, name="paid", actor="me")
+
+
+# --- APPROVAL ---
+
+ASK = {"id": "ask", "type": "APPROVAL", "assignees": ["ann", "bob"], "minimum": 2, "next": "a"}
+
+
+def waiting_approval(engine, execution, path="ask"):
+    engine.look()
+    until(lambda: execution.steps.filter(path=path, status="WAITING").exists())
+
+
+def test_enough_approvals_let_it_go_on():
+    execution = start(make_workflow([ASK, call("a")]), {"x": 1})
+    with running_engine(client()) as engine:
+        waiting_approval(engine, execution)
+        services.decide_approval(execution.pk, "ask", approve=True, actor="ann")
+        assert execution.steps.get(path="ask").status == "WAITING"
+        services.decide_approval(execution.pk, "ask", approve=True, actor="bob", comment="fine")
+        engine.look()
+        assert ended(execution).status == "COMPLETED"
+    output = execution.steps.get(path="ask").output
+    assert [d["by"] for d in output["decisions"]] == ["ann", "bob"]
+
+
+def test_one_rejection_fails_it_with_its_reason():
+    execution = start(make_workflow([ASK, call("a")]))
+    with running_engine(client()) as engine:
+        waiting_approval(engine, execution)
+        services.decide_approval(
+            execution.pk, "ask", approve=False, actor="bob", comment="too dear"
+        )
+        engine.look()
+        found = ended(execution)
+    assert (found.errors[0]["code"], found.errors[0]["message"]) == (
+        "rejected",
+        "bob rejected 'ask': too dear",
+    )
+
+
+def test_strangers_and_repeated_decisions_are_refused():
+    execution = start(make_workflow([ASK, call("a")]))
+    with running_engine(client()) as engine:
+        waiting_approval(engine, execution)
+        with pytest.raises(Conflict, match="not one of them"):
+            services.decide_approval(execution.pk, "ask", approve=True, actor="eve")
+        services.decide_approval(execution.pk, "ask", approve=True, actor="ann")
+        with pytest.raises(Conflict, match="already"):
+            services.decide_approval(execution.pk, "ask", approve=True, actor="ann")
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"), [("APPROVE", "COMPLETED"), ("REJECT", "FAILED"), ("FAIL", "FAILED")]
+)
+def test_timeout_follows_its_policy(policy, status):
+    step = {"id": "ask", "type": "APPROVAL", "timeout": 0.1, "on_timeout": policy}
+    execution = start(make_workflow([step]))
+    with running_engine(client()) as engine:
+        until(lambda: engine.look() or services.get_execution(str(execution.pk)).has_ended)
+    assert ended(execution).status == status
+
+
+# --- WORKFLOW, on_error, pause, deadline ---
+
+
+def test_child_runs_and_gives_its_output():
+    make_workflow([call("a")], name="child")
+    parent = {"id": "p", "type": "WORKFLOW", "workflow": "child", "input": {"x": "$.input.y"}}
+    found = run([parent], {"y": 4})
+    assert found.output == {"a": 4}
+    child = WorkflowExecution.objects.get(workflow_name="child")
+    assert child.parent_step.execution_id == found.pk
+
+
+def test_failed_child_fails_its_step():
+    make_workflow([call("b")], name="child")
+    found = run([{"id": "p", "type": "WORKFLOW", "workflow": "child"}], {}, client(b=down))
+    assert (found.status, found.errors[0]["code"]) == ("FAILED", "child_failed")
+
+
+def test_missing_child_fails_its_step():
+    found = run([{"id": "p", "type": "WORKFLOW", "workflow": "nowhere"}])
+    assert (found.status, found.errors[0]["code"]) == ("FAILED", "not_found")
+
+
+def test_cancel_reaches_the_child():
+    using = client()
+    using.held.add("a")
+    make_workflow([call("a")], name="child")
+    execution = start(make_workflow([{"id": "p", "type": "WORKFLOW", "workflow": "child"}]))
+    with running_engine(using):
+        until(lambda: using.calls)
+        services.cancel_execution(execution.pk, actor="me")
+        using.gate.set()
+    assert WorkflowExecution.objects.get(workflow_name="child").status == "CANCELLED"
+
+
+def test_error_is_routed_by_its_code():
+    steps = [
+        call("b", on_error=[{"match": ["service_unavailable"], "step": "a"}], next="c"),
+        call("c", "b"),
+        call("a"),
+    ]
+    found = run(steps, {"x": 1}, client(b=down))
+    assert (found.status, found.output) == ("COMPLETED", {"a": 1})
+
+
+def test_paused_execution_begins_nothing_until_it_is_resumed():
+    using = client()
+    using.held.add("a")
+    execution = start(make_workflow([call("a", next="b"), call("b")]), {"x": 1})
+    with running_engine(using) as engine:
+        until(lambda: using.calls)
+        services.pause_execution(execution.pk, actor="me")
+        using.gate.set()
+        until(lambda: execution.steps.filter(path="b").exists())
+        engine.look()
+        assert execution.steps.get(path="b").status == "PENDING"
+        services.resume_execution(execution.pk, actor="me")
+        engine.look()
+        assert ended(services.get_execution(str(execution.pk))).status == "COMPLETED"
+
+
+def test_execution_past_its_deadline_fails():
+    from workflows.tasks import sweep
+
+    execution = start(
+        make_workflow([{"id": "e", "type": "EVENT", "event": "never"}], timeout=60, defaults={})
+    )
+    assert execution.deadline_at is not None
+    WorkflowExecution.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    sweep()
+    found = services.get_execution(str(execution.pk))
+    assert (found.status, found.errors[0]["code"]) == ("FAILED", "deadline_exceeded")
+
+
+def test_reviewed_step_goes_on_with_what_a_person_said():
+    execution = start(make_workflow([call("a", next="b"), call("b")]), {"x": 1})
+    WorkflowStep.objects.filter(execution=execution).update(
+        status="NEEDS_REVIEW", input={"x": 1}, wake_at=None
+    )
+    WorkflowExecution.objects.update(status="NEEDS_REVIEW")
+    services.settle_reviewed(execution.pk, "a", output={"x": 7}, actor="me")
+    using = client()
+    with running_engine(using):
+        found = ended(services.get_execution(str(execution.pk)))
+    assert (found.status, found.output) == ("COMPLETED", {"b": 7})
+    assert using.called("a") == 0
+
+
+def test_start_of_a_child_keeps_the_correlation():
+    make_workflow([call("a")], name="child")
+    workflow = make_workflow([{"id": "p", "type": "WORKFLOW", "workflow": "child"}])
+    begun = services.start_execution(workflow, Start(input={}, context={"request_id": "r1"}))
+    with running_engine(client()):
+        ended(begun.execution)
+    assert WorkflowExecution.objects.get(workflow_name="child").correlation_id == "r1"
