@@ -87,7 +87,7 @@ def graph_of(definition: Definition | None) -> Graph:
     """The graph of a definition, also of one that could be read only in part."""
     if definition is None:
         return Graph()
-    edges = [edge for step in definition.steps.values() for edge in _edges_of(step)]
+    edges = [edge for step in definition.steps.values() for edge in _edges_of(definition, step)]
     known = {*definition.steps, END}
     edges = [edge for edge in edges if edge.target in known]
     nodes = [_node_of(step) for step in definition.steps.values()]
@@ -109,7 +109,23 @@ def _target_in_words(step: Step) -> str:
     return step.target.name
 
 
-def _edges_of(step: Step) -> list[Edge]:
+def _edges_of(definition: Definition, step: Step) -> list[Edge]:
+    """The ways out of a step: into the branches of a container, or on, and where failures lead."""
+    edges = _edges_into(step) if step.blocks else _edges_onward(definition, step)
+    if step.fallback is not None and step.fallback.step is not None:
+        edges.append(Edge(step.id, step.fallback.step, "FAILURE", "on failure"))
+    for way in step.on_error:
+        edges.append(Edge(step.id, way.step or END, "FAILURE", f"on {', '.join(way.match)}"))
+    return edges
+
+
+def _edges_into(step: Step) -> list[Edge]:
+    label = "for each" if step.kind == "MAP" else ""
+    return [Edge(step.id, block.first, "NEXT", label) for block in step.blocks]
+
+
+def _edges_onward(definition: Definition, step: Step) -> list[Edge]:
+    """Where a step's `next` leads; from the end of a branch, where its container's leads."""
     edges = []
     is_choice = len(step.next) > 1 or any(route.when is not None for route in step.next)
     for route in step.next:
@@ -118,9 +134,13 @@ def _edges_of(step: Step) -> list[Edge]:
         kind = "CONDITION" if is_choice else "NEXT"
         label = "" if not is_choice else route.when.text if route.when else "otherwise"
         edges.append(Edge(step.id, route.step or END, kind, label))
-    if step.fallback is not None and step.fallback.step is not None:
-        edges.append(Edge(step.id, step.fallback.step, "FAILURE", "on failure"))
-    return edges
+    if edges or step.container is None or step.kind in ("FAIL", "SUCCEED"):
+        return edges
+    container = definition.steps.get(step.container)
+    if container is None:
+        return edges
+    onward = _edges_onward(definition, container)
+    return [Edge(step.id, edge.target, edge.kind, edge.label) for edge in onward]
 
 
 # --- Where it is in the picture --------------------------------------------------------------

@@ -42,7 +42,6 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
         context=context,
         idempotency_key=key or None,
         actor=request.user.name,
-        priority=data.get("priority", 0),
     )
 
 

@@ -18,12 +18,20 @@ from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
 from workflows.api.serializers import (
     LONGEST_WAIT,
     CancelInput,
+    CompleteInput,
+    DecisionInput,
     EventSerializer,
     ExecutionDetailSerializer,
     ExecutionSerializer,
+    FailInput,
+    SignalInput,
     StepSerializer,
 )
 from workflows.models import WorkflowExecution
+
+_OWN_OR_ANY = "workflows:execute|executions:control"
+# A path has slashes inside branches and elements: each/17/check.
+_STEP = r"steps/(?P<step>.+)"
 
 
 class ExecutionViewSet(ResourceViewSet):
@@ -40,8 +48,15 @@ class ExecutionViewSet(ResourceViewSet):
         "retrieve": "workflows:read",
         "steps": "workflows:read",
         "events": "workflows:read",
-        "cancel": "workflows:execute|executions:control",
-        "retry": "workflows:execute|executions:control",
+        "cancel": _OWN_OR_ANY,
+        "pause": _OWN_OR_ANY,
+        "resume": _OWN_OR_ANY,
+        "retry": _OWN_OR_ANY,
+        "signal": _OWN_OR_ANY,
+        "approve": _OWN_OR_ANY,
+        "reject": _OWN_OR_ANY,
+        "complete_step": "executions:control",
+        "fail_step": "executions:control",
     }
 
     def list(self, request: Any) -> Response:
@@ -96,6 +111,75 @@ class ExecutionViewSet(ResourceViewSet):
         """Go on from the step that failed; what completed is kept."""
         execution = self._controlled(pk)
         services.retry_execution(execution.pk, actor=self.actor)
+        return Response(show(services.get_execution(pk)))
+
+    @extend_schema(request=None, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Any, pk: str) -> Response:
+        """Begin nothing more; calls under way finish and are recorded."""
+        services.pause_execution(self._controlled(pk).pk, actor=self.actor)
+        return self._shown(pk)
+
+    @extend_schema(request=None, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Any, pk: str) -> Response:
+        """Go on with a paused execution."""
+        services.resume_execution(self._controlled(pk).pk, actor=self.actor)
+        return self._shown(pk)
+
+    @extend_schema(request=SignalInput, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def signal(self, request: Any, pk: str) -> Response:
+        """Give an execution a signal; one that nothing waits for yet is kept."""
+        data = self.read(SignalInput)
+        services.signal_execution(
+            self._controlled(pk).pk, name=data["name"], payload=data["payload"], actor=self.actor
+        )
+        return self._shown(pk)
+
+    @extend_schema(request=DecisionInput, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"], url_path=f"{_STEP}/approve")
+    def approve(self, request: Any, pk: str, step: str) -> Response:
+        """Approve what an APPROVAL step asks."""
+        return self._decide(pk, step, approve=True)
+
+    @extend_schema(request=DecisionInput, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"], url_path=f"{_STEP}/reject")
+    def reject(self, request: Any, pk: str, step: str) -> Response:
+        """Reject what an APPROVAL step asks."""
+        return self._decide(pk, step, approve=False)
+
+    def _decide(self, pk: str, step: str, *, approve: bool) -> Response:
+        data = self.read(DecisionInput)
+        services.decide_approval(
+            services.get_execution(pk).pk,
+            step,
+            approve=approve,
+            actor=self.actor,
+            comment=data["comment"],
+            form=data["form"],
+        )
+        return self._shown(pk)
+
+    @extend_schema(request=CompleteInput, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"], url_path=f"{_STEP}/complete")
+    def complete_step(self, request: Any, pk: str, step: str) -> Response:
+        """Say that a step which NEEDS_REVIEW did complete, and with what output."""
+        output = self.read(CompleteInput)["output"]
+        execution = services.get_execution(pk)
+        services.settle_reviewed(execution.pk, step, output=output, actor=self.actor)
+        return self._shown(pk)
+
+    @extend_schema(request=FailInput, responses=ExecutionDetailSerializer)
+    @action(detail=True, methods=["post"], url_path=f"{_STEP}/fail")
+    def fail_step(self, request: Any, pk: str, step: str) -> Response:
+        """Say that a step which NEEDS_REVIEW failed, and why."""
+        reason = self.read(FailInput)["reason"]
+        execution = services.get_execution(pk)
+        services.settle_reviewed(execution.pk, step, error=reason, actor=self.actor)
+        return self._shown(pk)
+
+    def _shown(self, pk: str) -> Response:
         return Response(show(services.get_execution(pk)))
 
     def _controlled(self, pk: str) -> WorkflowExecution:

@@ -42,13 +42,14 @@ class WorkflowSerializer(AnswerSerializer):
     output = AnyField(source="current_version.options.output", required=False)
     retry = AnyField(source="current_version.options.retry", required=False)
     timeout = AnyField(source="current_version.options.timeout", required=False)
+    defaults = AnyField(source="current_version.options.defaults", required=False)
     metadata = ObjectField()
 
     class Meta:
         model = Workflow
         fields = (
             "id", "name", "description", "type", "status", "version", "steps", "output", "retry",
-            "timeout", "metadata", "owner", "created_at", "updated_at",
+            "timeout", "defaults", "metadata", "owner", "created_at", "updated_at",
         )  # fmt: skip
 
     def get_steps(self, workflow: Workflow) -> list[dict[str, Any]]:
@@ -87,6 +88,7 @@ class WorkflowInput(StrictSerializer):
     output = AnyField(required=False)
     retry = AnyField(required=False)
     timeout = AnyField(required=False)
+    defaults = AnyField(required=False)
     other_names = {"workflow_type": "type"}
 
     def validate_name(self, value: str) -> str:
@@ -119,7 +121,9 @@ class ValidationAnswer(serializers.Serializer[Any]):
     """What is wrong with a definition."""
 
     valid = serializers.BooleanField()
-    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+    errors = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField())
+    )
     warnings = serializers.ListField(child=serializers.CharField())
 
 
@@ -158,10 +162,10 @@ class ExecutionSerializer(AnswerSerializer):
     workflow_type = VocabularyField(WorkflowType, source="type")
     version = serializers.IntegerField(source="version.number", default=None, allow_null=True)
     input = ObjectField()
-    context = ObjectField()
+    context = ObjectField()  # type: ignore[assignment]
     output = AnyField()
     result = AnyField(source="output")
-    errors = serializers.ListField(child=ObjectField())
+    errors = serializers.ListField(child=ObjectField())  # type: ignore[assignment]
     current_step = serializers.SerializerMethodField()
     execution_time = serializers.FloatField(read_only=True, allow_null=True)
 
@@ -170,7 +174,7 @@ class ExecutionSerializer(AnswerSerializer):
         fields = (
             "id", "execution_id", "workflow_id", "workflow_name", "workflow_type", "version",
             "status", "input", "output", "result", "errors", "context", "correlation_id",
-            "current_step", "execution_time", "started_by", "priority", "started_at",
+            "current_step", "execution_time", "started_by", "started_at",
             "completed_at", "created_at",
         )  # fmt: skip
 
@@ -188,16 +192,15 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     steps = StepSerializer(many=True, source="shown_steps")
 
     class Meta(ExecutionSerializer.Meta):
-        fields = (*ExecutionSerializer.Meta.fields, "steps")
+        fields = (*ExecutionSerializer.Meta.fields, "steps")  # type: ignore[assignment]
 
 
 class ExecuteInput(StrictSerializer):
     """What an execution is started with. `wait` is in seconds."""
 
     input_data = ObjectField(default=dict)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
-    priority = serializers.IntegerField(min_value=-100, max_value=100, default=0)
     other_names = {"input": "input_data", "data": "input_data"}
 
 
@@ -205,7 +208,6 @@ class RequestOptions(StrictSerializer):
     """How a request of a type is run."""
 
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False)
-    priority = serializers.IntegerField(min_value=-100, max_value=100, default=0)
     other_names = {"timeout": "wait"}
 
 
@@ -215,7 +217,7 @@ class ExecuteRequestInput(StrictSerializer):
     workflow_type = VocabularyField(WorkflowType, required=False)
     workflow = serializers.CharField(max_length=100, required=False)
     input_data = ObjectField(default=dict)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
     options = RequestOptions(default=dict)
     other_names = {
         "type": "workflow_type",
@@ -237,3 +239,29 @@ class CancelInput(StrictSerializer):
     """Why an execution is cancelled."""
 
     reason = serializers.CharField(max_length=500, allow_blank=True, default="")
+
+
+class SignalInput(StrictSerializer):
+    """A signal: its name, and any JSON that it carries."""
+
+    name = serializers.CharField(max_length=200)
+    payload = AnyField(default=None)
+
+
+class DecisionInput(StrictSerializer):
+    """A decision: a comment, and the filled-in form where the step asks for one."""
+
+    comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    form = AnyField(default=None)
+
+
+class CompleteInput(StrictSerializer):
+    """What a step came to."""
+
+    output = ObjectField(default=dict)
+
+
+class FailInput(StrictSerializer):
+    """Why a step failed."""
+
+    reason = serializers.CharField(max_length=2000)

@@ -168,7 +168,7 @@ class WorkflowViewSet(ResourceViewSet):
         """Start what a type of workflow, or a name, stands for, and wait up to 30 s for its end."""
         data = self.read(ExecuteRequestInput)
         options = data["options"]
-        start = start_of(request, {**data, "priority": options.get("priority", 0)})
+        start = start_of(request, data)
         if "workflow" in data:
             started = services.start_execution(services.get_workflow(data["workflow"]), start)
         else:

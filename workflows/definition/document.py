@@ -129,10 +129,10 @@ def _defaults(reader: FieldReader, document: dict[str, Any]) -> Defaults:
     """Read what holds for steps that say nothing of retry and timeout."""
     said = reader.get(document, "defaults")
     if said is not None and not isinstance(said, dict):
-        reader.refuse("defaults", 'The defaults are an object such as {"timeout": 30}.')
+        reader.refuse("defaults", "'defaults' must be an object such as {\"timeout\": 30}.")
         said = None
     said = said or {}
-    reader.keys(said, "defaults", ("retry", "timeout"), "The defaults")
+    reader.keys(said, "defaults", ("retry", "timeout"), "'defaults'")
     retry, retry_path = said.get("retry"), "defaults.retry"
     if retry is not None and document.get("retry") is not None:
         reader.refuse("retry", "'defaults' already says 'retry'; keep one of them.")

@@ -47,6 +47,15 @@ class RegistryDirectory:
             raise found
         return found
 
+    def find_workflow(self, name: str) -> None:
+        """Check that a workflow exists.
+
+        Raises:
+            LookupError: there is none of that name or id.
+        """
+        if Workflow.objects.find(name) is None:
+            raise LookupError(f"There is no workflow '{name}'.")
+
     @staticmethod
     def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
         if target.kind not in ("service", "service_type"):
@@ -90,9 +99,14 @@ def workflow_of_type(workflow_type: str) -> Workflow:
     return workflow
 
 
-def validate_document(document: Any, *, draft: bool = False) -> validation.Validation:
-    """All that is wrong with a definition, held against what is registered now."""
-    return validation.validate(document, directory=RegistryDirectory(), draft=draft)
+def validate_document(
+    document: Any, *, draft: bool = False, name: str | None = None
+) -> validation.Validation:
+    """All that is wrong with a definition, held against what is registered now.
+
+    `name` is the workflow's own, which may run itself.
+    """
+    return validation.validate(document, directory=RegistryDirectory(), draft=draft, name=name)
 
 
 def create_workflow(
@@ -110,7 +124,7 @@ def create_workflow(
     workflow = Workflow(owner=actor, **fields)
     _check_fields(workflow)
     draft = lenient or workflow.status == WorkflowStatus.DRAFT
-    checked = _check_document(document, draft=draft)
+    checked = _check_document(document, draft=draft, name=workflow.name)
     try:
         with transaction.atomic():
             workflow.save()
@@ -147,9 +161,9 @@ def update_workflow(
             draft = lenient or locked.status == WorkflowStatus.DRAFT
             current = locked.current_version.document if locked.current_version else None
             if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
-                _add_version(locked, _check_document(document, draft=draft))
+                _add_version(locked, _check_document(document, draft=draft, name=workflow.name))
             elif was == WorkflowStatus.DRAFT and not draft:
-                _check_document(current, draft=False)
+                _check_document(current, draft=False, name=locked.name)
             locked.save()
     except IntegrityError:
         raise Conflict(f"A workflow named '{fields.get('name')}' exists already.") from None
@@ -186,7 +200,9 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         NotFound: there is no such version.
     """
     with transaction.atomic():
-        locked = Workflow.objects.select_for_update().get(pk=workflow.pk)
+        locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
+        if locked is None:
+            raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
         version = locked.versions.filter(number=number).first()
         if version is None:
             raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
@@ -204,8 +220,8 @@ def _check_fields(workflow: Workflow) -> None:
         raise as_validation_failed(error) from None
 
 
-def _check_document(document: Any, *, draft: bool) -> dict[str, Any]:
-    found = validate_document(document, draft=draft)
+def _check_document(document: Any, *, draft: bool, name: str) -> dict[str, Any]:
+    found = validate_document(document, draft=draft, name=name)
     if not found.valid:
         path, sentences = next(iter(found.errors.items()))
         more = len(found.errors) - 1

@@ -32,7 +32,6 @@ class Start:
     context: Mapping[str, Any]
     idempotency_key: str | None = None
     actor: str = ""
-    priority: int = 0
     correlation_id: str = ""
     parent_step_id: str | None = None
 
@@ -135,7 +134,6 @@ def insert_execution(
         idempotency_key=start.idempotency_key,
         correlation_id=start.correlation(),
         started_by=start.actor[:100],
-        priority=start.priority,
         parent_step_id=start.parent_step_id,
         deadline_at=now + limit if limit else None,
         last_sequence=1,
