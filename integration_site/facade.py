@@ -11,7 +11,13 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
-from monitoring.health import Check, check_readiness, describe_services, overall_status
+from monitoring.health import (
+    Check,
+    check_readiness,
+    describe_circuits,
+    describe_services,
+    overall_status,
+)
 from registry import services as registry_services
 from registry.calls.client import CallResult, call_service
 from registry.calls.headers import call_headers
@@ -83,7 +89,7 @@ class SystemIntegrationFacade:
         return {
             "status": overall_status(services["service_counts"], has_worker=bool(workers)),
             **services,
-            "circuit_breaker_statuses": {},
+            "circuit_breaker_statuses": describe_circuits(),
             "executions": _count_executions(),
             "workers": workers,
             "timestamp": timezone.now().isoformat(),

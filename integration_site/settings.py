@@ -227,7 +227,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["integration_site.api.auth.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["integration_site.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "integration_site.api.pagination.PageNumberPagination",
+    "DEFAULT_PAGINATION_CLASS": "registry.api.pagination.PageNumberPagination",
     "DEFAULT_FILTER_BACKENDS": ["integration_site.api.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "integration_site.api.schema.HubSchema",
     "EXCEPTION_HANDLER": "integration_site.api.errors.problem_response",
@@ -249,7 +249,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "SORT_OPERATIONS": False,
+    "SORT_OPERATIONS": True,
     "ENUM_NAME_OVERRIDES": {
         "ServiceTypeEnum": "registry.models.ServiceType",
         "ServiceStatusEnum": "registry.models.ServiceStatus",

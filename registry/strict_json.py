@@ -1,4 +1,4 @@
-"""JSON as the hub takes it, from callers and from services: nothing that it could not store or echo."""
+"""JSON as the hub takes it, from callers and services: nothing that it could not store or echo."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     """Parse UTF-8 JSON text.
 
     Raises:
-        JSONRefused: not UTF-8, not JSON, nested beyond `max_depth`, a key twice in one object, NaN or
-            an infinite number, or text with NUL or half of a surrogate pair.
+        JSONRefused: not UTF-8, not JSON, nested beyond `max_depth`, a key twice in one object, NaN
+            or an infinite number, or text with NUL or half of a surrogate pair.
     """
     _check_depth(body, max_depth)
     try:

@@ -77,7 +77,8 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
         headers["Retry-After"] = "5"
         body = problem(503, "The database does not answer. Try again in a few seconds.")
     else:
-        logger.exception("unexpected_error", view=type(context.get("view")).__name__)
+        view = type(context.get("view")).__name__
+        logger.error("unexpected_error", view=view, exc_info=error)
         body = _of_unexpected(error)
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 

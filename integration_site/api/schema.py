@@ -42,7 +42,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
 
 
 class AnonymousScheme(OpenApiAuthenticationExtension):
-    """Callers from networks that need no key are not in the document: it cannot say who they are."""
+    """Callers who need no key are not in the document: it cannot say which networks they are in."""
 
     target_class = "integration_site.api.auth.AnonymousRoleAuthentication"
     name: list[str] = []

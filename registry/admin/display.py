@@ -12,10 +12,18 @@ from django.utils.safestring import SafeString
 
 # Every status of every vocabulary has one tone, so that a colour means the same on every page.
 TONES = {
-    "good": ("ONLINE", "COMPLETED", "ACTIVE", "CONNECTED"),
-    "warning": ("DEGRADED", "WAITING", "NEEDS_REVIEW", "PENDING", "PAUSED", "COMPENSATING"),
-    "bad": ("OFFLINE", "FAILED", "ERROR"),
-    "info": ("RUNNING", "MAINTENANCE"),
+    "good": ("ONLINE", "COMPLETED", "ACTIVE", "CONNECTED", "CLOSED"),
+    "warning": (
+        "DEGRADED",
+        "WAITING",
+        "NEEDS_REVIEW",
+        "PENDING",
+        "PAUSED",
+        "COMPENSATING",
+        "HALF_OPEN",
+    ),
+    "bad": ("OFFLINE", "FAILED", "ERROR", "OPEN", "FORCED_OPEN"),
+    "info": ("RUNNING", "MAINTENANCE", "DISABLED"),
 }
 _TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
 

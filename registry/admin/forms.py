@@ -82,6 +82,12 @@ class ServiceForm(forms.ModelForm):
     )
     tags = WordsField(required=False, help_text="Words, separated by commas.")
     metadata = StrictJSONField(required=False, help_text="A JSON object.")
+    breaker = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="What its circuit breakers do otherwise than its criticality says, such as"
+        ' {"failure_threshold": 10, "recovery_seconds": 15}.',
+    )
 
     class Meta:
         model = Service

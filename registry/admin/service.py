@@ -22,7 +22,9 @@ from registry.models import (
     ServiceStatus,
 )
 
-FORM_FIELDS = ("name", "type", "criticality", "description", "version", "owner", "tags", "metadata")
+FORM_FIELDS = (
+    "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "metadata",
+)  # fmt: skip
 MAINTENANCE = ServiceStatus.MAINTENANCE
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
@@ -43,7 +45,20 @@ class ServiceAdmin(HubAdmin):
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("name", "type", "criticality", "description")}),
-        ("More", {"fields": ("version", "owner", "tags", "metadata", "created_at", "updated_at")}),
+        (
+            "More",
+            {
+                "fields": (
+                    "version",
+                    "owner",
+                    "tags",
+                    "breaker",
+                    "metadata",
+                    "created_at",
+                    "updated_at",
+                )
+            },
+        ),
     )
     actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
     actions_detail = ("start_maintenance", "lift_maintenance")
@@ -168,6 +183,8 @@ def _summary(service: Service | None) -> dict[str, Any]:
     if service is None:
         return {}
     return {
-        "instances": list(service.instances.order_by("url")[:MAX_INSTANCES]),
+        "instances": list(
+            service.instances.select_related("circuit").order_by("url")[:MAX_INSTANCES]
+        ),
         "service_actions": list(service.actions.order_by("name")[:MAX_ACTIONS]),
     }

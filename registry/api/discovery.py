@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection
-from django.utils.decorators import method_decorator
-from django.views.decorators.http import conditional_page
+from django.utils.cache import get_conditional_response, set_response_etag
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -56,10 +55,14 @@ class DiscoveryView(GenericAPIView[Any]):
     serializer_class = ServiceSerializer
     filter_backends = ()
 
-    @method_decorator(conditional_page)
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        response = super().dispatch(request, *args, **kwargs)
-        return response.render() if hasattr(response, "render") else response
+        """Answer 304 instead of what the caller has already."""
+        response: Any = super().dispatch(request, *args, **kwargs)
+        response.render()
+        if request.method not in ("GET", "HEAD") or response.status_code != 200:
+            return response
+        set_response_etag(response)
+        return get_conditional_response(request, etag=response["ETag"], response=response)
 
     def answer_page(self, criteria: Criteria) -> Response:
         page = self.paginate_queryset(get_discovery().select(criteria))

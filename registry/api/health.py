@@ -9,9 +9,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from registry.api.base import VocabularyField
+from registry.api.circuits import InstanceCircuitSerializer
 from registry.api.serializers import InstanceSerializer, ServiceSerializer
 from registry.calls.client import probe_urls
-from registry.models import Service, ServiceInstance, ServiceStatus
+from registry.models import CircuitBreakerState, Service, ServiceInstance, ServiceStatus
 
 
 class ProbeAnswer(serializers.Serializer[Any]):
@@ -25,6 +26,16 @@ class ProbeAnswer(serializers.Serializer[Any]):
     error = serializers.CharField(allow_null=True)
 
 
+class InstanceHealthSerializer(InstanceSerializer):
+    """An instance with its circuit."""
+
+    circuit = InstanceCircuitSerializer()
+
+    class Meta:
+        model = ServiceInstance
+        fields = (*InstanceSerializer.Meta.fields, "circuit")
+
+
 class ServiceHealthAnswer(serializers.Serializer[Any]):
     """The health of one service."""
 
@@ -33,7 +44,7 @@ class ServiceHealthAnswer(serializers.Serializer[Any]):
     status = VocabularyField(ServiceStatus)
     healthy = serializers.BooleanField()
     last_heartbeat = serializers.DateTimeField(allow_null=True)
-    instances = InstanceSerializer(many=True)
+    instances = InstanceHealthSerializer(many=True)
     last_probe = ProbeAnswer(many=True, allow_null=True)
     response_time_ms = serializers.FloatField(allow_null=True)
 
@@ -54,11 +65,22 @@ def describe_health(service: Service, query: Any) -> dict[str, Any]:
         "status": service.status,
         "healthy": service.status in ("ONLINE", "DEGRADED"),
         "last_heartbeat": last_beat,
-        "instances": InstanceSerializer(service.instances.all(), many=True).data,
+        "instances": InstanceHealthSerializer(_with_circuits(service), many=True).data,
         "last_probe": None,
         "response_time_ms": None,
     }
     return body | (_probe(service) if wanted in _YES else {})
+
+
+def _with_circuits(service: Service) -> list[ServiceInstance]:
+    """The instances; one that was never called has the circuit that it would begin with."""
+    instances = list(service.instances.all())
+    circuits = CircuitBreakerState.objects.filter(instance__in=instances).in_bulk(
+        field_name="instance_id"
+    )
+    for instance in instances:
+        instance.circuit = circuits.get(instance.pk) or CircuitBreakerState(instance=instance)
+    return instances
 
 
 def _probe(service: Service) -> dict[str, Any]:

@@ -65,13 +65,14 @@ class ServiceSerializer(AnswerSerializer):
     last_heartbeat = serializers.SerializerMethodField()
     registered_at = serializers.DateTimeField(source="created_at")
     tags = serializers.ListField(child=serializers.CharField())
+    breaker = ObjectField()
     metadata = ObjectField()
 
     class Meta:
         model = Service
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
-            "status", "criticality", "tags", "metadata", "owner", "actions", "instances",
+            "status", "criticality", "breaker", "tags", "metadata", "owner", "actions", "instances",
             "last_heartbeat", "registered_at", "created_at", "updated_at",
         )  # fmt: skip
 
@@ -127,12 +128,13 @@ class ServiceInput(StrictSerializer):
         max_length=500, required=False, allow_blank=True, allow_null=True
     )
     version = serializers.CharField(max_length=50, required=False, allow_blank=True)
-    actions = ActionInput(many=True, required=False, max_length=MAX_ACTIONS)
+    actions = serializers.ListField(child=ActionInput(), required=False, max_length=MAX_ACTIONS)
     metadata = ObjectField(required=False, allow_null=True)
     tags = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=100
     )
     criticality = VocabularyField(Criticality, required=False)
+    breaker = ObjectField(required=False)
     status = VocabularyField(ServiceStatus, required=False)
     ttl_seconds = serializers.IntegerField(min_value=3, max_value=86400, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=1000, required=False)
@@ -164,7 +166,7 @@ def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
     """What the checked body of a registration or a change says."""
     metadata = data.get("metadata")
     version = data.get("version") or str((metadata or {}).get("version") or "")[:50] or None
-    fields = {k: data.get(k) for k in ("type", "description", "tags", "criticality")}
+    fields = {k: data.get(k) for k in ("type", "description", "tags", "criticality", "breaker")}
     return Registration(
         name=data.get("name") or name,
         url=data.get("url"),
@@ -199,7 +201,7 @@ class ExecuteActionInput(StrictSerializer):
     """What an action is called with."""
 
     input_data = ObjectField(default=dict)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
     timeout = serializers.FloatField(min_value=0.1, max_value=60, required=False)
     other_names = {"input": "input_data", "data": "input_data"}
 

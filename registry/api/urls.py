@@ -4,10 +4,12 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from registry.api import discovery
+from registry.api.circuits import CircuitViewSet
 from registry.api.views import ServiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("registry/services", ServiceViewSet, basename="registry-service")
+router.register("health/circuit-breakers", CircuitViewSet, basename="circuit-breaker")
 
 short = SimpleRouter(trailing_slash=False)
 short.register("services", ServiceViewSet, basename="service")

@@ -27,6 +27,8 @@ from registry.calls.headers import call_headers
 from registry.calls.resolve import Target
 from registry.models import Service
 
+ACTION_OUTPUT = {"type": ["object", "array"]}
+
 
 class ServiceViewSet(ResourceViewSet):
     """`/registry/services`."""
@@ -167,7 +169,7 @@ class ServiceViewSet(ResourceViewSet):
 
     @extend_schema(
         request=ExecuteActionInput,
-        responses={200: OpenApiResponse({}, description="The output of the action.")},
+        responses={200: OpenApiResponse(ACTION_OUTPUT, description="The output of the action.")},
     )
     @action(detail=True, methods=["post"], url_path=r"actions/(?P<name>[^/]+)/execute")
     def execute_action(self, request: Any, pk: str, name: str) -> Response:

@@ -44,7 +44,7 @@ def retry_after_seconds(value: str | None, *, now: float) -> float | None:
     if not value:
         return None
     text = value.strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return min(float(text[:9]), LONGEST_WAIT)
     try:
         return min(max(parsedate_to_datetime(text).timestamp() - now, 0.0), LONGEST_WAIT)

@@ -1,14 +1,12 @@
 """The one way out: every call to a service goes through `ServiceClient`.
 
-A call is: resolve, policy, breaker, credential, send, classify, record. Resolving and sending are
-here; the address policy belongs between `choose` and `_send`, the breaker around `_send`, and the
-credential into the headers.
+A call is: resolve, policy, breaker, credential, send, classify, record. The breaker is around
+`_send`; the address policy belongs before it, and the credential into the headers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,34 +14,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import aiohttp
 from django.conf import settings
-from django.db import connections
-from yarl import URL
 
-from registry import strict_json
-from registry.calls.classify import describe_answer, retry_after_seconds
+from registry.calls.breaker import Refused
+from registry.calls.circuits import Circuits
 from registry.calls.loop import LoopThread
-from registry.calls.probe import Probe, probe
+from registry.calls.probe import Probe
 from registry.calls.request import PreparedRequest, check_input, prepare, trim_to_schema
 from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
+from registry.calls.threads import DatabaseThreads
+from registry.calls.transport import Transport
 from registry.exceptions import (
-    CallError,
-    ServiceConnectionError,
+    CircuitOpenError,
     ServiceNotReachedError,
     ServiceResponseError,
     ServiceTimeoutError,
-    ServiceUnavailableError,
 )
 
 CACHE_SECONDS = 2.0
-CONNECT_SECONDS = 5.0
 RESOLVE_SECONDS = 10.0
 MOST_CACHED = 5000
 # How long an instance that could not be reached is asked last, and how many a call tries.
 SUSPECT_SECONDS = 10.0
 MOST_INSTANCES = 3
-MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,14 @@ class CallResult:
     service: str
     instance: str
     status_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a call has to end, on the client's clock, and the seconds that it was given, if any."""
+
+    deadline: float
+    given_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,9 @@ class ServiceClient:
         self._resolver = resolver
         self._cache: dict[tuple[Target, str], Resolved] = {}
         self._suspects: dict[str, float] = {}
-        self._session: aiohttp.ClientSession | None = None
-        self._threads = concurrent.futures.ThreadPoolExecutor(4, "resolve")
+        self._transport = Transport()
+        self._threads = DatabaseThreads()
+        self._circuits = Circuits(self._threads, clock=clock)
 
     async def call(
         self,
@@ -106,31 +108,75 @@ class ServiceClient:
         found = await self.resolve(target, action)
         sent = trim_to_schema(found, document) if trim else dict(document)
         check_input(found, sent)
-        seconds = timeout_seconds or found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
-        return await self._call_one_of(found, sent, headers or {}, self._clock() + seconds)
+        given = timeout_seconds or found.timeout_seconds
+        # The profile's timeout says when a call is slow and does not end it: what takes longer by
+        # nature would be cut off, tried again and done twice.
+        deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
+        return await self._call_one_of(found, sent, headers or {}, Limits(deadline, given))
 
     async def _call_one_of(
         self,
         found: ResolvedAction,
         sent: Mapping[str, Any],
         headers: Mapping[str, str],
-        deadline: float,
+        limits: Limits,
     ) -> CallResult:
-        """Call an instance; where none listens, nothing was sent, and the next may be asked."""
+        """Call an instance; where nothing was sent, the next may be asked."""
         suspected = {url for url, until in self._suspects.items() if until > self._clock()}
-        candidates = found.in_order(suspected)
-        for candidate in candidates[:MOST_INSTANCES]:
+        refused: list[Refused] = []
+        unreached: list[ServiceNotReachedError] = []
+        for candidate in found.in_order(suspected):
             request = prepare(found, url=candidate.url, document=sent)
             try:
-                status, output = await self._send(found, candidate, request, headers, deadline)
+                status, output = await self._guarded(found, candidate, request, headers, limits)
+            except Refused as error:
+                refused.append(error)
+                continue
             except ServiceNotReachedError as error:
                 self._suspects[candidate.url] = self._clock() + SUSPECT_SECONDS
-                refusal = error
+                unreached.append(error)
+                if len(unreached) == MOST_INSTANCES:
+                    break
                 continue
             self._suspects.pop(candidate.url, None)
             self._check_output(found, candidate, output)
             return CallResult(output, sent, found.service, candidate.url, status)
-        raise refusal
+        raise unreached[-1] if unreached else _all_open(found, refused)
+
+    async def _guarded(
+        self,
+        found: ResolvedAction,
+        candidate: Candidate,
+        request: PreparedRequest,
+        headers: Mapping[str, str],
+        limits: Limits,
+    ) -> tuple[int, Any]:
+        """Send if the circuit of the instance lets it through. Raises: Refused, CallError."""
+        profile = candidate.profile
+        if profile is None:
+            return await self._send(found, candidate, request, headers, limits)
+        breaker = self._circuits.breaker(candidate.id, profile)
+        return await breaker.call_async(
+            self._send,
+            found,
+            candidate,
+            request,
+            headers,
+            limits,
+            deadline_seconds=max(limits.deadline - self._clock(), 0.0),
+            slow_seconds=max(profile.timeout_seconds, limits.given_seconds or 0.0),
+        )
+
+    async def _send(
+        self,
+        found: ResolvedAction,
+        candidate: Candidate,
+        request: PreparedRequest,
+        headers: Mapping[str, str],
+        limits: Limits,
+    ) -> tuple[int, Any]:
+        seconds = max(limits.deadline - self._clock(), 0.0)
+        return await self._transport.send(found, candidate, request, headers, seconds)
 
     async def resolve(self, target: Target, action: str) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
@@ -158,73 +204,7 @@ class ServiceClient:
             raise ServiceTimeoutError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads, self._resolve_in_thread, target, action)
-
-    def _resolve_in_thread(self, target: Target, action: str) -> ResolvedAction:
-        try:
-            return self._resolver(target, action)
-        finally:
-            connections.close_all()
-
-    async def _send(
-        self,
-        found: ResolvedAction,
-        candidate: Candidate,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
-        deadline: float,
-    ) -> tuple[int, Any]:
-        about = {"service": found.service, "instance": candidate.url, "action": found.action}
-        where = f"'{found.service}' at {candidate.url}"
-        seconds = max(deadline - self._clock(), 0.0)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._exchange(request, headers, about)
-        except aiohttp.ConnectionTimeoutError:
-            sentence = f"No connection to {where} within {CONNECT_SECONDS:g} s."
-            raise ServiceNotReachedError(sentence, **about) from None
-        except TimeoutError:
-            sentence = f"No answer from {where} within {seconds:.3g} s."
-            raise ServiceTimeoutError(sentence, **about) from None
-        except aiohttp.ClientConnectorError as error:
-            sentence = f"No connection to {where}: {error.os_error.strerror or error.os_error}."
-            raise ServiceNotReachedError(sentence, **about) from None
-        except (aiohttp.ClientConnectionError, ConnectionError) as error:
-            text = str(error)[:300] or type(error).__name__
-            raise ServiceConnectionError(
-                f"The connection to {where} broke: {text}.", **about
-            ) from None
-        except (aiohttp.ClientError, ValueError) as error:
-            sentence = f"The call to {where} failed: {str(error)[:300] or type(error).__name__}."
-            raise ServiceResponseError(sentence, **about) from None
-
-    async def _exchange(
-        self, request: PreparedRequest, headers: Mapping[str, str], about: Mapping[str, str]
-    ) -> tuple[int, Any]:
-        sent_headers = {"Accept": "application/json", **headers}
-        if request.body is not None:
-            sent_headers["Content-Type"] = "application/json"
-        session = self._open_session()
-        async with session.request(
-            request.method,
-            URL(request.url, encoded=True),
-            data=request.body,
-            headers=sent_headers,
-            allow_redirects=False,
-        ) as response:
-            body = await _read(response, about)
-            return response.status, _classify(response, body, about)
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=10),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "service-integration"},
-            )
-        return self._session
+        return self._threads.run(self._resolver, target, action)
 
     @staticmethod
     def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
@@ -242,60 +222,33 @@ class ServiceClient:
 
     async def probe(self, urls: Sequence[str]) -> list[Probe]:
         """Ask health URLs at once, in their order."""
-        session = self._open_session()
-        return list(await asyncio.gather(*(probe(session, url) for url in urls)))
+        return await self._transport.probe(urls)
 
     async def close(self) -> None:
-        """Close the pooled connections."""
-        if self._session is not None:
-            await self._session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Record what is still to be recorded, and close the pooled connections."""
+        await self._circuits.close()
+        await self._transport.close()
+        self._threads.close()
+
+
+def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:
+    seconds = min(error.retry_after for error in refused)
+    many = (
+        f"the circuits of all {len(refused)} instances are"
+        if len(refused) > 1
+        else "its circuit is"
+    )
+    return CircuitOpenError(
+        f"'{found.service}' is not called: {many} open. {refused[0]}",
+        retry_after=seconds,
+        service=found.service,
+        instance=found.candidates[0].url if len(found.candidates) == 1 else "",
+        action=found.action,
+    )
 
 
 def _failed(answer: asyncio.Future[ResolvedAction]) -> bool:
     return answer.done() and (answer.cancelled() or answer.exception() is not None)
-
-
-async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> bytes:
-    parts, size = [], 0
-    async for chunk in response.content.iter_chunked(65536):
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            raise ServiceResponseError(
-                f"The answer of '{about['service']}' is larger than 10 MiB.", **about
-            )
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _classify(response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str]) -> Any:
-    """The parsed answer of a 2xx; anything else becomes the error that it is."""
-    status = response.status
-    if not 200 <= status < 300:
-        raise _refusal(status, body, about, response.headers.get("Retry-After"))
-    if not body.strip():
-        return {}
-    try:
-        output = strict_json.parse(body)
-    except strict_json.JSONRefused as error:
-        sentence = f"The answer of '{about['service']}' is not usable JSON: {error}"
-        raise ServiceResponseError(sentence, upstream_status=status, **about) from None
-    if not isinstance(output, dict | list):
-        sentence = f"The answer of '{about['service']}' is not a JSON object or list."
-        raise ServiceResponseError(sentence, upstream_status=status, **about)
-    return output
-
-
-def _refusal(
-    status: int, body: bytes, about: Mapping[str, str], retry_after: str | None
-) -> CallError:
-    kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
-    return kind(
-        f"'{about['service']}' answered {status} to '{about['action']}'{describe_answer(body)}",
-        upstream_status=status,
-        retry_after=retry_after_seconds(retry_after, now=time.time()),
-        **about,
-    )
 
 
 _loop = LoopThread("service-calls")

@@ -87,7 +87,8 @@ def _fill(action: ResolvedAction, document: Mapping[str, Any], name: str) -> str
     if text in ("", ".", ".."):
         sentence = f"'{name}' is needed for the path {action.path} and must be a text or a number."
         raise SchemaViolation(
-            f"The input does not fit the action '{action.action}' of '{action.service}': {sentence}",
+            f"The input does not fit the action '{action.action}' of '{action.service}':"
+            f" {sentence}",
             errors={name: [sentence]},
             service=action.service,
             action=action.action,

@@ -7,6 +7,7 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from registry.circuits.profile import Profile, profile_of
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import HttpMethod, Service, ServiceAction, ServiceStatus, ServiceType
@@ -30,12 +31,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An instance that may be called."""
+    """An instance that may be called; without a profile no breaker guards it."""
 
     id: str
     url: str
     status: str
     weight: int
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:
 
 
 def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
+    profile = profile_of(service.criticality, service.breaker)
     return ResolvedAction(
         service=service.name,
         action=action.name,
@@ -139,6 +142,7 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         timeout_seconds=action.timeout_seconds,
         idempotent=action.idempotent,
         candidates=tuple(
-            Candidate(str(i.pk), i.url, i.status, i.weight) for i in service.instances.all()
+            Candidate(str(i.pk), i.url, i.status, i.weight, profile)
+            for i in service.instances.all()
         ),
     )

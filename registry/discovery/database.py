@@ -86,8 +86,8 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         entries = tuple(RegistryChange.objects.filter(index__gt=index)[:MAX_CHANGES])
         bounds = RegistryChange.objects.aggregate(oldest=Min("index"), newest=Max("index"))
         newest = entries[-1].index if entries else bounds["newest"] or 0
-        # A caller from before the oldest entry missed some; one from after the newest is from before
-        # the database was made anew.
+        # A caller from before the oldest entry missed some; one from after the newest is from
+        # before the database was made anew.
         complete = (bounds["oldest"] or 1) - 1 <= index <= newest
         return Changes(newest, entries, complete)
 

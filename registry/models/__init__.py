@@ -1,6 +1,7 @@
 """What exists and how to reach it."""
 
 from registry.models.access import ApiKey
+from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.service import (
     Criticality,
     HttpMethod,
@@ -15,6 +16,8 @@ from registry.models.service import (
 
 __all__ = [
     "ApiKey",
+    "CircuitBreakerState",
+    "CircuitState",
     "Criticality",
     "HttpMethod",
     "RegistryChange",

@@ -43,7 +43,7 @@ class Vocabulary(models.TextChoices):
 
 
 class EnumField(models.CharField):
-    """A varchar column that holds a Vocabulary: any case in, upper case stored, the rest refused."""
+    """A varchar column of a Vocabulary: any case in, upper case stored, the rest refused."""
 
     def __init__(
         self, *args: Any, vocabulary: type[Vocabulary] | None = None, **kwargs: Any
@@ -55,7 +55,7 @@ class EnumField(models.CharField):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
-        """Migrations know this column as a plain CharField; the check constraint holds the values."""
+        """Migrations know it as a plain CharField; the check constraint holds the values."""
         name, _path, args, kwargs = super().deconstruct()
         kwargs.pop("choices", None)
         return name, "django.db.models.CharField", args, kwargs

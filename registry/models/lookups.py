@@ -14,7 +14,11 @@ class _JSONContains(Func):
     output_field = BooleanField()
     arity = 2
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+    def __init__(self, *expressions: Any, wanted: Any = None, **extra: Any) -> None:
+        super().__init__(*expressions, **extra)
+        self.wanted = wanted
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         return super().as_sql(
             compiler, connection, template="%(expressions)s::jsonb", arg_joiner=" @> "
         )
@@ -23,19 +27,18 @@ class _JSONContains(Func):
 class _HasItem(_JSONContains):
     """Whether a JSON list has a string."""
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         column, params = compiler.compile(self.source_expressions[0])
-        item = json.loads(self.source_expressions[1].value)[0]
         sql = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)"  # noqa: S608
-        return sql, (*params, item)
+        return sql, (*params, self.wanted)
 
 
 class _HasEntry(_JSONContains):
     """Whether a JSON object has a key with a value."""
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         column, params = compiler.compile(self.source_expressions[0])
-        ((key, value),) = json.loads(self.source_expressions[1].value).items()
+        key, value = self.wanted
         sql = (
             f"EXISTS (SELECT 1 FROM json_each({column}) WHERE key = %s AND {_sqlite_value(value)})"  # noqa: S608
         )
@@ -58,9 +61,9 @@ def _sqlite_param(value: Any) -> Any:
 
 def has_item(column: str, item: str) -> Func:
     """A condition: the JSON list in `column` has this string."""
-    return _HasItem(F(column), Value(json.dumps([item])))
+    return _HasItem(F(column), Value(json.dumps([item])), wanted=item)
 
 
 def has_entry(column: str, key: str, value: Any) -> Func:
     """A condition: the JSON object in `column` has this key with this value."""
-    return _HasEntry(F(column), Value(json.dumps({key: value})))
+    return _HasEntry(F(column), Value(json.dumps({key: value})), wanted=(key, value))

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 
+from registry.circuits.profile import validate_breaker
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
@@ -133,6 +134,14 @@ class Service(TimestampedModel):
     owner = models.CharField(max_length=100, blank=True, default="")
     status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.UNKNOWN)
     criticality = EnumField(vocabulary=Criticality, max_length=20, default=Criticality.NON_CRITICAL)
+    # One object and not a column for each setting: most services have none, and what is not there
+    # follows the criticality when that changes.
+    breaker = CheckedJSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_breaker],
+        help_text='What its circuit breakers do otherwise: {"failure_threshold": 10}.',
+    )
 
     objects = ServiceQuerySet.as_manager()
 
@@ -158,7 +167,7 @@ class Service(TimestampedModel):
         return self.name
 
     def preferred_instance(self) -> ServiceInstance | None:
-        """The instance whose address stands for the service: the healthiest, then the latest beat."""
+        """The instance whose address is the service's: the healthiest, then the latest beat."""
         return min(self.instances.all(), key=ServiceInstance.preference, default=None)
 
 
@@ -291,7 +300,7 @@ class RegistryChangeKind(Vocabulary):
 
 
 class RegistryChange(models.Model):
-    """One entry of the log that discovery watchers follow; `index` only grows, without late arrivals."""
+    """One entry of the log that watchers follow; `index` only grows, without late arrivals."""
 
     index = models.BigAutoField(primary_key=True)
     service_id = models.UUIDField()

@@ -150,12 +150,11 @@ def test_defaults_of_the_definition_go_to_steps_that_say_nothing():
                 {"id": "c", "type": "TRANSFORM", "output": [1]},
             ],
             "retry": {"base_delay": 2},
-            "timeout": 20,
             "output": {"x": "$.steps.b.output"},
         }
     )
     a, b, c = definition.steps.values()
-    assert (a.retry, a.timeout) == (RetryPolicy(base_delay=2), 20)
+    assert (a.retry, a.timeout) == (RetryPolicy(base_delay=2), None)
     assert (b.retry, b.timeout) == (RetryPolicy(max_attempts=2, base_delay=2), 5)
     assert (c.retry, c.timeout) == (NO_RETRY, None)
     assert c.output.source == [1]
@@ -240,10 +239,6 @@ def test_all_errors_come_at_once_each_at_its_path():
         ({"name": 5}, "name", "must be a text"),
         ({"name": "n" * 201}, "name", "longer than 200"),
         ({"type": 5}, "type", "5 is not a type"),
-        ({"type": "MAP"}, "type", "MAP steps are not supported yet; use ACTION, TRANSFORM"),
-        ({"type": "approval"}, "type", "not supported yet"),
-        ({"on_error": []}, "on_error", "not supported yet"),
-        ({"compensate": {}}, "compensate", "not supported yet"),
         ({"output": 1}, "output", "has no 'output'"),
         ({"service": None}, "service", "who is called"),
         ({"service": 5}, "service", "must be a text"),
@@ -256,6 +251,7 @@ def test_all_errors_come_at_once_each_at_its_path():
         ({"when": "a +"}, "when", "cannot be read at character 3"),
         ({"retry": 3}, "retry", "is an object"),
         ({"retry": {"max_attempts": True}}, "retry.max_attempts", "whole number from 1 to 1000"),
+        ({"retry": {"max_attempts": 0}}, "retry.max_attempts", "or null for no limit"),
         ({"retry": {"max_attempts": 10**400}}, "retry.max_attempts", "whole number"),
         ({"retry": {"max_attempts": 1.0}}, "retry.max_attempts", "whole number"),
         ({"retry": {"base_delay": "1"}}, "retry.base_delay", "number of seconds"),
@@ -263,9 +259,13 @@ def test_all_errors_come_at_once_each_at_its_path():
         ({"retry": {"max_delay": 1e6}}, "retry.max_delay", "from 0 to 86400"),
         ({"retry": {"base_delay": 9, "max_delay": 1}}, "retry.max_delay", "below 'base_delay'"),
         ({"retry": {"max_elapsed": -1}}, "retry.max_elapsed", "number of seconds"),
-        ({"retry": {"backoff": "CUBIC"}}, "retry.backoff", "use EXPONENTIAL, LINEAR, FIXED"),
+        ({"retry": {"backoff": "CUBIC"}}, "retry.backoff", "none of EXPONENTIAL, LINEAR, FIXED"),
         ({"retry": {"jitter": 1}}, "retry.jitter", "true or false"),
         ({"retry": {"on": "429"}}, "retry.on", "must be a list"),
+        ({"retry": {"on": [10**5000]}}, "retry.on[0]", "not a reason to retry"),
+        ({"retry": {"except": ["a b"]}}, "retry.except[0]", "not a reason to retry"),
+        ({"retry": {"except": 5}}, "retry.except", "'except' must be a list"),
+        ({"retry": {"never": []}}, "retry.never", "has no 'never'"),
         ({"retry": {"on": ["9XX"]}}, "retry.on[0]", "not a reason to retry"),
         ({"timeout": 0}, "timeout", "from 0.001 to 3600"),
         ({"timeout": True}, "timeout", "number of seconds"),
@@ -298,16 +298,16 @@ def test_refuses_in_a_step(step, path, part):
         ({"type": "TRANSFORM"}, "output", "needs 'output'"),
         ({"type": "TRANSFORM", "output": {}, "service": "s"}, "service", "has no 'service'"),
         ({"type": "TRANSFORM", "output": "text"}, "output", "an object, a list, or an expression"),
-        ({"type": "TRANSFORM", "output": None}, "output", "not null"),
+        ({"type": "TRANSFORM", "output": None}, "output", "needs 'output'"),
         ({"type": "CHOICE"}, "next", "needs 'next'"),
         ({"type": "CHOICE", "next": "a"}, "next", "needs a list"),
-        ({"type": "CHOICE", "next": None}, "next", "needs a list"),
+        ({"type": "CHOICE", "next": None}, "next", "needs 'next'"),
         ({"type": "FAIL"}, "error", "needs 'error'"),
         ({"type": "FAIL", "error": 5}, "error", "must be a text"),
         ({"type": "FAIL", "error": {"code": "x"}}, "error.message", "needs a 'message'"),
         ({"type": "FAIL", "error": {"message": 5}}, "error.message", "must be a text"),
-        ({"type": "FAIL", "error": "x", "next": "a"}, "next", "ends the workflow"),
-        ({"type": "SUCCEED", "next": [{"step": "a"}]}, "next", "ends the workflow"),
+        ({"type": "FAIL", "error": "x", "next": "a"}, "next", "is an end"),
+        ({"type": "SUCCEED", "next": [{"step": "a"}]}, "next", "is an end"),
         ({"type": "SUCCEED", "output": ["$.x("]}, "output[0]", "incomplete"),
     ],
 )
@@ -361,7 +361,7 @@ def test_message_names_the_first_error_and_how_many_more():
 def test_what_could_be_read_is_there_beside_the_errors():
     reading = reading_of([action("a", timeout=-1, next="b"), 5, action("b")])
     assert list(reading.definition.steps) == ["a", "b"]
-    assert reading.positions == {"a": 0, "b": 2}
+    assert reading.paths == {"a": "steps[0]", "b": "steps[2]"}
     assert set(reading.errors) == {"steps[0].timeout", "steps[1]"}
 
 
@@ -437,3 +437,29 @@ def test_retries_end_with_the_attempts_or_the_time():
     assert not policy.allows(3, elapsed=0, **failure)
     assert not policy.allows(1, elapsed=60, **failure)
     assert not NO_RETRY.allows(1, elapsed=0, **failure)
+
+
+def test_attempts_may_be_unlimited():
+    policy = parsed([action(retry={"max_attempts": None})]).steps["a"].retry
+    assert policy == RetryPolicy(max_attempts=None)
+    failure: dict = {"kind": "TIMEOUT", "status_code": None, "code": "service_timeout"}
+    assert policy.allows(10**6, elapsed=1e6, **failure)
+    assert policy.delay(10**6, retry_after=None, fraction=0.5) <= 30
+    bounded = RetryPolicy(max_attempts=None, max_elapsed=60)
+    assert not bounded.allows(1, elapsed=60, **failure)
+
+
+@pytest.mark.parametrize(
+    ("never", "status_code", "code", "allowed"),
+    [
+        (["409"], 503, "service_error", True),
+        ([503], 503, "service_error", False),
+        (["5xx"], 503, "service_error", False),
+        (["quota_exceeded"], 503, "quota_exceeded", False),
+        (["RESPONSE"], 503, "service_error", False),
+    ],
+)
+def test_some_errors_are_never_retried(never, status_code, code, allowed):
+    policy = parsed([action(retry={"on": ["RESPONSE"], "except": never})]).steps["a"].retry
+    found = policy.allows(1, kind="RESPONSE", status_code=status_code, code=code, elapsed=0)
+    assert found is allowed

@@ -119,7 +119,9 @@ class ValidationAnswer(serializers.Serializer[Any]):
     """What is wrong with a definition."""
 
     valid = serializers.BooleanField()
-    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+    errors = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField())
+    )
     warnings = serializers.ListField(child=serializers.CharField())
 
 
@@ -158,10 +160,10 @@ class ExecutionSerializer(AnswerSerializer):
     workflow_type = VocabularyField(WorkflowType, source="type")
     version = serializers.IntegerField(source="version.number", default=None, allow_null=True)
     input = ObjectField()
-    context = ObjectField()
+    context = ObjectField()  # type: ignore[assignment]
     output = AnyField()
     result = AnyField(source="output")
-    errors = serializers.ListField(child=ObjectField())
+    errors = serializers.ListField(child=ObjectField())  # type: ignore[assignment]
     current_step = serializers.SerializerMethodField()
     execution_time = serializers.FloatField(read_only=True, allow_null=True)
 
@@ -188,14 +190,14 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     steps = StepSerializer(many=True, source="shown_steps")
 
     class Meta(ExecutionSerializer.Meta):
-        fields = (*ExecutionSerializer.Meta.fields, "steps")
+        fields = (*ExecutionSerializer.Meta.fields, "steps")  # type: ignore[assignment]
 
 
 class ExecuteInput(StrictSerializer):
     """What an execution is started with. `wait` is in seconds."""
 
     input_data = ObjectField(default=dict)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
     priority = serializers.IntegerField(min_value=-100, max_value=100, default=0)
     other_names = {"input": "input_data", "data": "input_data"}
@@ -215,7 +217,7 @@ class ExecuteRequestInput(StrictSerializer):
     workflow_type = VocabularyField(WorkflowType, required=False)
     workflow = serializers.CharField(max_length=100, required=False)
     input_data = ObjectField(default=dict)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
     options = RequestOptions(default=dict)
     other_names = {
         "type": "workflow_type",

@@ -6,9 +6,11 @@ named exists. What needs the whole graph or the registry is checked by `workflow
 
 from __future__ import annotations
 
+from workflows.definition.blocks import MAX_CONTAINERS
 from workflows.definition.document import (
     DOCUMENT_KEYS,
     MAX_BYTES,
+    MAX_EXECUTIONS,
     MAX_NESTING,
     MAX_STEPS,
     DefinitionError,
@@ -18,25 +20,36 @@ from workflows.definition.document import (
     read,
 )
 from workflows.definition.fields import extend_path
+from workflows.definition.findings import Findings
 from workflows.definition.kinds import (
+    ALL_KINDS,
     ENDING_KINDS,
+    EVERYTHING,
     KINDS,
-    LATER_KEYS,
-    LATER_KINDS,
+    PAUSING_KINDS,
+    STAGED_KEYS,
+    SUPPORTED,
+    SUPPORTED_KEYS,
+    SUPPORTED_KINDS,
     TARGET_KINDS,
     Kind,
 )
 from workflows.definition.retry import (
     BACKOFFS,
+    MAX_ATTEMPTS,
     MAX_ELAPSED_SECONDS,
     MAX_TIMEOUT_SECONDS,
+    MAX_WAIT_SECONDS,
     RETRY_KINDS,
 )
-from workflows.definition.routes import MAX_ROUTES
+from workflows.definition.routes import ANY_CODE, MAX_ROUTES
 from workflows.definition.values import (
     MAX_RETRY_AFTER_SECONDS,
     NO_RETRY,
+    Block,
+    Compensation,
     Definition,
+    ErrorRoute,
     Fallback,
     RetryPolicy,
     Route,
@@ -45,25 +58,39 @@ from workflows.definition.values import (
 )
 
 __all__ = [
+    "ALL_KINDS",
+    "ANY_CODE",
     "BACKOFFS",
     "DOCUMENT_KEYS",
     "ENDING_KINDS",
+    "EVERYTHING",
     "KINDS",
-    "LATER_KEYS",
-    "LATER_KINDS",
+    "MAX_ATTEMPTS",
     "MAX_BYTES",
+    "MAX_CONTAINERS",
     "MAX_ELAPSED_SECONDS",
+    "MAX_EXECUTIONS",
     "MAX_NESTING",
     "MAX_RETRY_AFTER_SECONDS",
     "MAX_ROUTES",
     "MAX_STEPS",
     "MAX_TIMEOUT_SECONDS",
+    "MAX_WAIT_SECONDS",
     "NO_RETRY",
+    "PAUSING_KINDS",
     "RETRY_KINDS",
+    "STAGED_KEYS",
+    "SUPPORTED",
+    "SUPPORTED_KEYS",
+    "SUPPORTED_KINDS",
     "TARGET_KINDS",
+    "Block",
+    "Compensation",
     "Definition",
     "DefinitionError",
+    "ErrorRoute",
     "Fallback",
+    "Findings",
     "Kind",
     "Reading",
     "RetryPolicy",

@@ -1,49 +1,62 @@
-"""Reading what only an ACTION says: whom it calls, and with what."""
+"""Reading calls: what an ACTION says, and the compensation of a step."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from workflows.definition.fields import FieldReader
-from workflows.definition.kinds import TARGET_KINDS
-from workflows.definition.retry import read_retry, read_timeout
-from workflows.definition.routes import read_fallback
-from workflows.definition.values import NO_RETRY, RetryPolicy, Step, Target
+from workflows.definition.fields import FieldReader, is_expression
+from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
+from workflows.definition.retry import Defaults, read_retry, read_timeout
+from workflows.definition.values import NO_RETRY, Compensation, RetryPolicy, Step, Target
 from workflows.expressions import Template
 
 
 def complete_action(
-    reader: FieldReader,
-    step: Step,
-    document: dict[str, Any],
-    path: str,
-    *,
-    retry: RetryPolicy,
-    timeout: float | None,
+    reader: FieldReader, step: Step, document: dict[str, Any], path: str, defaults: Defaults
 ) -> Step:
-    """Add what an ACTION says; `retry` and `timeout` hold where it says nothing."""
+    """Add whom an ACTION calls, and how."""
+    return replace(step, **_call(reader, document, path, defaults, what="A step"))
+
+
+def read_compensation(
+    reader: FieldReader, value: Any, path: str, defaults: Defaults
+) -> Compensation | None:
+    """Read the call that undoes a step."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.refuse(path, 'A compensation is a call such as {"service": "s", "action": "undo"}.')
+        return None
+    reader.keys(value, path, CALL_KEYS, "A compensation")
+    call = _call(reader, value, path, defaults, what="A compensation")
+    return None if call["target"] is None else Compensation(**call)
+
+
+def _call(
+    reader: FieldReader, document: dict[str, Any], path: str, defaults: Defaults, *, what: str
+) -> dict[str, Any]:
+    retry, timeout = defaults.retry, defaults.timeout
     if document.get("retry") is not None:
         base = RetryPolicy() if retry is NO_RETRY else retry
         retry = read_retry(reader, document["retry"], f"{path}.retry", base)
     if document.get("timeout") is not None:
         timeout = read_timeout(reader, document["timeout"], f"{path}.timeout")
-    return replace(
-        step,
-        target=_target(reader, document, path),
-        action=_action(reader, document, path),
-        input=_input(reader, document, path),
-        retry=retry,
-        timeout=timeout,
-        optional=reader.flag(document, "optional", path),
-        fallback=read_fallback(reader, document.get("fallback"), f"{path}.fallback"),
-    )
+    return {
+        "target": _target(reader, document, path, what),
+        "action": _action(reader, document, path, what),
+        "input": read_input(reader, document, path),
+        "retry": retry,
+        "timeout": timeout,
+    }
 
 
-def _target(reader: FieldReader, document: dict[str, Any], path: str) -> Target | None:
+def _target(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> Target | None:
     named = [kind for kind in TARGET_KINDS if document.get(kind) is not None]
     if not named:
-        reader.refuse(f"{path}.service", "A step needs 'service' or 'service_type': who is called.")
+        reader.refuse(
+            f"{path}.service", f"{what} needs 'service' or 'service_type': who is called."
+        )
         return None
     for extra in named[1:]:
         reader.refuse(
@@ -55,18 +68,19 @@ def _target(reader: FieldReader, document: dict[str, Any], path: str) -> Target 
     return Target(named[0], name.upper() if named[0] == "service_type" else name)
 
 
-def _action(reader: FieldReader, document: dict[str, Any], path: str) -> str | None:
+def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> str | None:
     if document.get("action") is None and document.get("integration") is None:
-        reader.refuse(f"{path}.action", "A step needs 'action': what is called there.")
+        reader.refuse(f"{path}.action", f"{what} needs 'action': what is called there.")
         return None
     return reader.text(document, "action", path, longest=255)
 
 
-def _input(reader: FieldReader, document: dict[str, Any], path: str) -> Template | None:
+def read_input(reader: FieldReader, document: dict[str, Any], path: str) -> Template | None:
+    """Read what is given: an object, or an expression that gives one."""
     value = document.get("input")
     if value is None:
         return None
-    if not isinstance(value, dict) and not (isinstance(value, str) and value.startswith("$.")):
+    if not isinstance(value, dict) and not is_expression(value):
         reader.refuse(
             f"{path}.input", "'input' must be an object, or an expression such as $.input."
         )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from registry.exceptions import ValidationFailed
+from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
 from workflows.definition.fields import FieldReader
-from workflows.definition.kinds import ENDING_KINDS
-from workflows.definition.retry import read_retry, read_timeout
-from workflows.definition.steps import read_step
-from workflows.definition.values import NO_RETRY, Definition, RetryPolicy, Step
-from workflows.expressions import MAX_TEMPLATE_DEPTH, did_you_mean, json_size
+from workflows.definition.kinds import SUPPORTED
+from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
+from workflows.definition.values import NO_RETRY, Definition, RetryPolicy
+from workflows.expressions import MAX_TEMPLATE_DEPTH, json_size
 
 MAX_STEPS = 500
 MAX_BYTES = 256 * 1024
-MAX_NESTING = MAX_TEMPLATE_DEPTH + 16
+# A step in a branch is three levels below the step that holds the branch.
+MAX_NESTING = MAX_TEMPLATE_DEPTH + 16 + 3 * MAX_CONTAINERS
+MAX_EXECUTIONS = 10_000
 
-DOCUMENT_KEYS = ("steps", "output", "retry", "timeout")
+DOCUMENT_KEYS = ("steps", "output", "defaults", "retry", "timeout", "concurrency")
 
 
 class DefinitionError(ValidationFailed):
@@ -30,22 +31,22 @@ class Reading:
     """What could be read of a document, and what is wrong with it.
 
     `definition` holds every step that has a usable id, also where something else in it is wrong;
-    `positions` maps such an id to its place in the list.
+    `paths` maps such an id to its place in the document, such as `steps[2].branches[0][1]`.
     """
 
     definition: Definition | None
     errors: dict[str, list[str]]
     warnings: list[str]
-    positions: dict[str, int]
+    paths: dict[str, str]
 
 
-def parse(document: Any) -> Definition:
-    """Read a list of steps, or an object with `steps`, `output`, `retry` and `timeout`.
+def parse(document: Any, *, supported: frozenset[str] = SUPPORTED) -> Definition:
+    """Read a list of steps, or an object with `steps` and what holds for all of them.
 
-    `retry` and `timeout` there are the defaults of the steps that say nothing.
-    Raises DefinitionError with everything that is wrong.
+    `supported` names the kinds and keys that may be used. Raises DefinitionError with everything
+    that is wrong.
     """
-    reading = read(document)
+    reading = read(document, supported=supported)
     if reading.errors or reading.definition is None:
         path, sentences = next(iter(reading.errors.items()))
         more = f" (and {len(reading.errors) - 1} more)" if len(reading.errors) > 1 else ""
@@ -55,11 +56,11 @@ def parse(document: Any) -> Definition:
     return reading.definition
 
 
-def read(document: Any) -> Reading:
+def read(document: Any, *, supported: frozenset[str] = SUPPORTED) -> Reading:
     """Read as much of a document as makes sense. Never raises, whatever JSON it is given."""
-    reader = FieldReader()
-    definition, positions = _definition(reader, document)
-    return Reading(definition, reader.errors, reader.warnings, positions)
+    reader = FieldReader(supported)
+    definition, paths = _definition(reader, document)
+    return Reading(definition, reader.errors, reader.warnings, paths)
 
 
 def is_too_deep(value: Any, limit: int) -> bool:
@@ -77,18 +78,21 @@ def is_too_deep(value: Any, limit: int) -> bool:
     return True
 
 
-def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, dict[str, int]]:
-    """Read the document; gives the definition and the positions of its steps."""
+def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, dict[str, str]]:
+    """Read the document; gives the definition and the paths of its steps."""
     document = {"steps": document} if isinstance(document, list) else document
     if not _has_usable_form(reader, document):
         return None, {}
     reader.keys(document, "", DOCUMENT_KEYS, "A definition")
-    steps, positions = _steps(reader, document)
+    blocks = BlockReader(reader, _defaults(reader, document))
+    block = blocks.read(document["steps"], "steps", Place())
+    blocks.check_followers()
     output = reader.output(document, "") if document.get("output") is not None else None
-    _check_followers(reader, document["steps"], steps, positions)
-    if not steps:
+    timeout, concurrency = _limits(reader, document)
+    if block is None:
         return None, {}
-    return Definition(steps, next(iter(steps)), output, document), positions
+    definition = Definition(blocks.steps, block.first, output, document, timeout, concurrency)
+    return definition, blocks.paths
 
 
 def _has_usable_form(reader: FieldReader, document: Any) -> bool:
@@ -98,12 +102,10 @@ def _has_usable_form(reader: FieldReader, document: Any) -> bool:
         reader.refuse("steps", "'steps' must be a list of steps.")
     elif not document["steps"]:
         reader.refuse("steps", "A definition needs at least one step.")
-    elif len(document["steps"]) > MAX_STEPS:
-        reader.refuse(
-            "steps", f"There are {len(document['steps'])} steps; {MAX_STEPS} is the most."
-        )
     elif is_too_deep(document, MAX_NESTING):
         reader.refuse("steps", f"The definition nests deeper than {MAX_NESTING} levels.")
+    elif (count := _count_steps(document["steps"])) > MAX_STEPS:
+        reader.refuse("steps", f"There are {count} steps; {MAX_STEPS} is the most.")
     elif json_size(document, MAX_BYTES) > MAX_BYTES:
         reader.refuse("steps", f"The definition is larger than {MAX_BYTES // 1024} KiB.")
     else:
@@ -111,73 +113,47 @@ def _has_usable_form(reader: FieldReader, document: Any) -> bool:
     return False
 
 
-def _steps(reader: FieldReader, document: dict[str, Any]) -> tuple[dict[str, Step], dict[str, int]]:
-    retry, timeout = _defaults(reader, document)
-    documents = document["steps"]
-    steps: dict[str, Step] = {}
-    positions: dict[str, int] = {}
-    # Expressions may write dashes as underscores, so ids must differ in more than that.
-    spelled: dict[str, str] = {}
-    for position, part in enumerate(documents):
-        path = f"steps[{position}]"
-        step = read_step(reader, part, path, retry=retry, timeout=timeout)
-        if step is None:
-            continue
-        known = spelled.setdefault(step.id.replace("-", "_"), step.id)
-        if step.id in steps:
-            first = positions[step.id]
-            reader.refuse(f"{path}.id", f"The id '{step.id}' is already that of steps[{first}].")
-            continue
-        if known != step.id:
-            reader.refuse(
-                f"{path}.id",
-                f"The ids '{step.id}' and '{known}' differ only in dashes and underscores.",
-            )
-        steps[step.id] = step
-        positions[step.id] = position
-        if position < len(documents) - 1:
-            _warn_of_silent_end(reader, part, step, path)
-    return steps, positions
+def _count_steps(documents: Any) -> int:
+    """Count steps, those inside of others included; recursion is bounded by MAX_NESTING."""
+    count = 0
+    for document in documents if isinstance(documents, list) else ():
+        count += 1
+        if isinstance(document, dict):
+            branches = document.get("branches")
+            blocks = branches if isinstance(branches, list) else []
+            count += sum(_count_steps(block) for block in (*blocks, document.get("steps")))
+    return count
 
 
-def _defaults(reader: FieldReader, document: dict[str, Any]) -> tuple[RetryPolicy, float | None]:
+def _defaults(reader: FieldReader, document: dict[str, Any]) -> Defaults:
     """Read what holds for steps that say nothing of retry and timeout."""
-    retry, timeout = NO_RETRY, None
-    if document.get("retry") is not None:
-        retry = read_retry(reader, document["retry"], "retry", RetryPolicy())
-    if document.get("timeout") is not None:
-        timeout = read_timeout(reader, document["timeout"], "timeout")
-    return retry, timeout
+    said = reader.get(document, "defaults")
+    if said is not None and not isinstance(said, dict):
+        reader.refuse("defaults", "'defaults' must be an object such as {\"timeout\": 30}.")
+        said = None
+    said = said or {}
+    reader.keys(said, "defaults", ("retry", "timeout"), "'defaults'")
+    retry, retry_path = said.get("retry"), "defaults.retry"
+    if retry is not None and document.get("retry") is not None:
+        reader.refuse("retry", "'defaults' already says 'retry'; keep one of them.")
+    elif retry is None:
+        retry, retry_path = document.get("retry"), "retry"
+    timeout, timeout_path = said.get("timeout"), "defaults.timeout"
+    if not reader.supports("defaults"):
+        timeout, timeout_path = document.get("timeout"), "timeout"
+    return Defaults(
+        NO_RETRY if retry is None else read_retry(reader, retry, retry_path, RetryPolicy()),
+        read_timeout(reader, timeout, timeout_path),
+    )
 
 
-def _warn_of_silent_end(
-    reader: FieldReader, document: dict[str, Any], step: Step, path: str
-) -> None:
-    if "next" not in document and step.kind not in ENDING_KINDS:
-        reader.warnings.append(
-            f"{path}: '{step.id}' has no 'next', so the workflow ends after it; "
-            'write "next": null if that is meant.'
-        )
-
-
-def _check_followers(
-    reader: FieldReader,
-    documents: list[Any],
-    steps: Mapping[str, Step],
-    positions: Mapping[str, int],
-) -> None:
-    for step in steps.values():
-        path = f"steps[{positions[step.id]}]"
-        written = documents[positions[step.id]].get("next")
-        for index, route in enumerate(step.next):
-            place = f".next[{index}].step" if isinstance(written, list) else ".next"
-            _check_follower(reader, route.step, f"{path}{place}", steps)
-        if step.fallback is not None:
-            _check_follower(reader, step.fallback.step, f"{path}.fallback.step", steps)
-
-
-def _check_follower(
-    reader: FieldReader, name: str | None, path: str, steps: Collection[str]
-) -> None:
-    if name is not None and name not in steps:
-        reader.refuse(path, f"There is no step '{name[:100]}'{did_you_mean(name, steps)}")
+def _limits(reader: FieldReader, document: dict[str, Any]) -> tuple[float | None, int | None]:
+    """Read how long an execution may take, and how many may run at once."""
+    timeout = document.get("timeout") if reader.supports("defaults") else None
+    concurrency = reader.get(document, "concurrency")
+    return (
+        read_timeout(reader, timeout, "timeout", most=MAX_WAIT_SECONDS),
+        None
+        if concurrency is None
+        else reader.whole_number(concurrency, "concurrency", least=1, most=MAX_EXECUTIONS),
+    )

@@ -4,40 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.definition.kinds import LATER_KEYS
+from workflows.definition.findings import Findings
+from workflows.definition.kinds import STAGED_KEYS, SUPPORTED
 from workflows.expressions import (
     Expression,
     ExpressionError,
     Template,
     compile_expression,
     compile_template,
-    did_you_mean,
     join_path,
 )
 
 
-class FieldReader:
-    """Reads fields, and holds every error and warning of the document they are in."""
+class FieldReader(Findings):
+    """Reads fields; `supported` says which kinds and keys of the language may be used."""
 
-    def __init__(self) -> None:
-        self.errors: dict[str, list[str]] = {}
-        self.warnings: list[str] = []
+    def __init__(self, supported: frozenset[str] = SUPPORTED) -> None:
+        super().__init__()
+        self.supported = supported
 
-    def refuse(self, path: str, sentence: str) -> None:
-        self.errors.setdefault(path, []).append(sentence)
+    def supports(self, key: str) -> bool:
+        return key not in STAGED_KEYS or key in self.supported
+
+    def get(self, document: dict[str, Any], key: str) -> Any:
+        """Give what a document says; None also for a key that is not supported."""
+        return document.get(key) if self.supports(key) else None
 
     def keys(
         self, document: dict[str, Any], path: str, allowed: tuple[str, ...], what: str
     ) -> None:
         """Refuse every key but the allowed ones; `what` begins the sentence."""
+        usable = [key for key in allowed if self.supports(key)]
         for key in document:
-            if key in allowed:
+            if key in usable:
                 continue
-            if key in LATER_KEYS:
+            if key in allowed:
                 sentence = f"'{key}' is not supported yet; {what[:1].lower()}{what[1:]} takes "
-                sentence += f"{', '.join(allowed)}."
+                sentence += f"{', '.join(usable)}."
             else:
-                sentence = f"{what} has no '{str(key)[:100]}'{did_you_mean(key, allowed)}"
+                sentence = f"{what} has no '{str(key)[:100]}'{self.suggest(key, usable)}"
             self.refuse(join_path(path, key), sentence)
 
     def text(
@@ -75,7 +80,14 @@ class FieldReader:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and least <= value <= most:
             return float(value)
-        self.refuse(path, f"This must be a number of seconds from {least:g} to {most:g}.")
+        self.refuse(path, f"This must be a number of seconds from {least:g} to {most:.12g}.")
+        return None
+
+    def word(self, value: Any, path: str, allowed: tuple[str, ...]) -> str | None:
+        """Read one of the allowed words, in any case."""
+        if isinstance(value, str) and value.strip().upper() in allowed:
+            return value.strip().upper()
+        self.refuse(path, f"{show(value)} is none of {', '.join(allowed)}.")
         return None
 
     def expression(self, value: Any, path: str) -> Expression | None:
@@ -95,7 +107,7 @@ class FieldReader:
     def output(self, document: dict[str, Any], path: str) -> Template | None:
         """Read what becomes an output: an object, a list, or an expression that gives one."""
         value = document["output"]
-        if isinstance(value, (dict, list)) or (isinstance(value, str) and value.startswith("$.")):
+        if isinstance(value, (dict, list)) or is_expression(value):
             return self.template(document, "output", path)
         self.refuse(
             join_path(path, "output"),
@@ -112,6 +124,11 @@ class FieldReader:
             for inner, sentence in error.details["errors"].items():
                 self.refuse(extend_path(place, inner), sentence)
             return None
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a template's value is a single expression."""
+    return isinstance(value, str) and value.startswith("$.")
 
 
 def extend_path(path: str, inner: str) -> str:

@@ -17,18 +17,42 @@ class Kind:
 
 
 COMMON_KEYS = ("id", "name", "type", "when", "next", "max_visits")
+CALL_KEYS = (*TARGET_KINDS, "action", "input", "retry", "timeout")
+FAILURE_KEYS = ("optional", "fallback", "on_error")
+APPROVAL_KEYS = (
+    "input", "assignees", "form", "due", "escalate_to", "on_timeout", "minimum", "timeout",
+)  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {
-    "ACTION": Kind(
-        keys=(*TARGET_KINDS, "action", "input", "retry", "timeout", "optional", "fallback")
-    ),
-    "TRANSFORM": Kind(keys=("output",), required=("output",)),
+    "ACTION": Kind((*CALL_KEYS, *FAILURE_KEYS, "compensate")),
+    "TRANSFORM": Kind(("output",), required=("output",)),
     "CHOICE": Kind(required=("next",)),
-    "FAIL": Kind(keys=("error",), required=("error",)),
-    "SUCCEED": Kind(keys=("output",)),
+    "PARALLEL": Kind(("branches", "join", *FAILURE_KEYS), required=("branches",)),
+    "MAP": Kind(
+        ("over", "steps", "max_concurrency", "tolerate_failures", *FAILURE_KEYS),
+        required=("over", "steps"),
+    ),
+    "WAIT": Kind(("seconds", "until", *FAILURE_KEYS)),
+    "EVENT": Kind(("event", "match", "timeout", *FAILURE_KEYS), required=("event",)),
+    "APPROVAL": Kind((*APPROVAL_KEYS, *FAILURE_KEYS)),
+    "WORKFLOW": Kind(
+        ("workflow", "version", "input", "timeout", *FAILURE_KEYS, "compensate"),
+        required=("workflow",),
+    ),
+    "FAIL": Kind(("error",), required=("error",)),
+    "SUCCEED": Kind(("output",)),
 }
+ALL_KINDS = frozenset(KINDS)
 ENDING_KINDS = frozenset({"FAIL", "SUCCEED"})
+# Time passes in these, or somebody has to act: a cycle through one does not spin.
+PAUSING_KINDS = frozenset({"WAIT", "EVENT", "APPROVAL"})
 
-# Of the language, and refused until the engine runs them.
-LATER_KINDS = frozenset({"PARALLEL", "MAP", "WAIT", "EVENT", "APPROVAL", "WORKFLOW"})
-LATER_KEYS = frozenset({"on_error", "compensate", "concurrency"})
+# Of the language, and refused until the engine runs them. The `timeout` of a definition is the
+# limit of the whole execution once `defaults` is supported; until then it is its steps' default.
+STAGED_KEYS = frozenset({"on_error", "compensate", "concurrency", "defaults"})
+
+SUPPORTED_KINDS = frozenset({"ACTION", "TRANSFORM", "CHOICE", "FAIL", "SUCCEED"})
+SUPPORTED_KEYS: frozenset[str] = frozenset()
+# What is read unless something else is said, and the whole language.
+SUPPORTED = SUPPORTED_KINDS | SUPPORTED_KEYS
+EVERYTHING = ALL_KINDS | STAGED_KEYS

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workflows.definition.fields import FieldReader, show
-from workflows.definition.values import MAX_RETRY_AFTER_SECONDS, RetryPolicy
+from workflows.definition.values import MAX_RETRY_AFTER_SECONDS, NO_RETRY, RetryPolicy
 
 MAX_TIMEOUT_SECONDS = 3_600
 MAX_ELAPSED_SECONDS = 30 * 24 * 3_600
+MAX_ATTEMPTS = 1_000
+# What waits for an event, for people or for another execution, and executions themselves.
+MAX_WAIT_SECONDS = 366 * 24 * 3_600
 
 BACKOFFS = ("EXPONENTIAL", "LINEAR", "FIXED")
 RETRY_KINDS = ("TIMEOUT", "CONNECTION", "UNAVAILABLE", "RESPONSE", "OTHER")
@@ -19,9 +22,19 @@ RETRY_KINDS = ("TIMEOUT", "CONNECTION", "UNAVAILABLE", "RESPONSE", "OTHER")
 _RETRY_ENTRY = re.compile(r"([1-5]XX|[1-5][0-9][0-9]|[A-Z][A-Z0-9_.-]{0,99})\Z")
 
 
-def read_timeout(reader: FieldReader, value: Any, path: str) -> float | None:
-    """Read the seconds that one attempt may take."""
-    return reader.seconds(value, path, least=0.001, most=MAX_TIMEOUT_SECONDS)
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for calls that say nothing of it."""
+
+    retry: RetryPolicy = NO_RETRY
+    timeout: float | None = None
+
+
+def read_timeout(
+    reader: FieldReader, value: Any, path: str, *, most: float = MAX_TIMEOUT_SECONDS
+) -> float | None:
+    """Read how many seconds something may take."""
+    return None if value is None else reader.seconds(value, path, least=0.001, most=most)
 
 
 def read_retry(reader: FieldReader, value: Any, path: str, base: RetryPolicy) -> RetryPolicy:
@@ -29,12 +42,16 @@ def read_retry(reader: FieldReader, value: Any, path: str, base: RetryPolicy) ->
     if not isinstance(value, dict):
         reader.refuse(path, 'A retry is an object such as {"max_attempts": 3}.')
         return base
-    reader.keys(value, path, tuple(part.name for part in fields(RetryPolicy)), "A retry")
+    reader.keys(value, path, tuple(_PARTS), "A retry")
     said: dict[str, Any] = {}
     for key, given in value.items():
         if given is not None and key in _PARTS:
             said[key] = _PARTS[key](reader, given, f"{path}.{key}")
     said = {key: given for key, given in said.items() if given is not None}
+    if "max_attempts" in value and value["max_attempts"] is None:
+        said["max_attempts"] = None
+    if "except" in said:
+        said["never"] = said.pop("except")
     policy = replace(base, **said)
     if policy.base_delay > policy.max_delay:
         if "max_delay" in said:
@@ -44,7 +61,12 @@ def read_retry(reader: FieldReader, value: Any, path: str, base: RetryPolicy) ->
 
 
 def _max_attempts(reader: FieldReader, value: Any, path: str) -> int | None:
-    return reader.whole_number(value, path, least=1, most=1_000)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ATTEMPTS:
+        return value
+    reader.refuse(
+        path, f"This must be a whole number from 1 to {MAX_ATTEMPTS}, or null for no limit."
+    )
+    return None
 
 
 def _delay(reader: FieldReader, value: Any, path: str) -> float | None:
@@ -56,19 +78,17 @@ def _max_elapsed(reader: FieldReader, value: Any, path: str) -> float | None:
 
 
 def _backoff(reader: FieldReader, value: Any, path: str) -> str | None:
-    if isinstance(value, str) and value.strip().upper() in BACKOFFS:
-        return value.strip().upper()
-    reader.refuse(path, f"{show(value)} is not a backoff; use {', '.join(BACKOFFS)}.")
-    return None
+    return reader.word(value, path, BACKOFFS)
 
 
-def _on(reader: FieldReader, value: Any, path: str) -> tuple[str, ...] | None:
+def _reasons(reader: FieldReader, value: Any, path: str) -> tuple[str, ...] | None:
+    """Read what errors are told by: kinds, statuses, classes of statuses and codes."""
     if not isinstance(value, list) or len(value) > 50:
-        reader.refuse(path, "'on' must be a list of at most 50 entries.")
+        reader.refuse(path, f"'{path.rpartition('.')[2]}' must be a list of at most 50 entries.")
         return None
     names = []
     for index, entry in enumerate(value):
-        name = str(entry).strip().upper() if type(entry) in (str, int) else ""
+        name = str(entry).strip().upper() if _is_short(entry) else ""
         if _RETRY_ENTRY.match(name):
             names.append(name)
         else:
@@ -80,12 +100,18 @@ def _on(reader: FieldReader, value: Any, path: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
+def _is_short(entry: Any) -> bool:
+    # Writing out an integer of thousands of digits is an error.
+    return type(entry) is str or (type(entry) is int and entry.bit_length() < 64)
+
+
 _PARTS: Mapping[str, Callable[[FieldReader, Any, str], Any]] = {
     "max_attempts": _max_attempts,
     "base_delay": _delay,
     "max_delay": _delay,
-    "max_elapsed": _max_elapsed,
     "backoff": _backoff,
     "jitter": FieldReader.boolean,
-    "on": _on,
+    "on": _reasons,
+    "except": _reasons,
+    "max_elapsed": _max_elapsed,
 }

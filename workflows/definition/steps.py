@@ -7,20 +7,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from workflows.definition.actions import complete_action
+from workflows.definition.actions import complete_action, read_compensation
+from workflows.definition.containers import complete_map, complete_parallel
 from workflows.definition.fields import FieldReader, show
-from workflows.definition.kinds import COMMON_KEYS, KINDS, LATER_KINDS
-from workflows.definition.routes import read_next
-from workflows.definition.values import RetryPolicy, Step
+from workflows.definition.kinds import ALL_KINDS, COMMON_KEYS, KINDS
+from workflows.definition.pauses import (
+    complete_approval,
+    complete_event,
+    complete_wait,
+    complete_workflow,
+)
+from workflows.definition.retry import Defaults
+from workflows.definition.routes import read_fallback, read_next, read_on_error
+from workflows.definition.values import Step
 from workflows.expressions import join_path
 
 _STEP_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 
 
-def read_step(
-    reader: FieldReader, document: Any, path: str, *, retry: RetryPolicy, timeout: float | None
-) -> Step | None:
-    """Read a step; None without a usable id. `retry` and `timeout` hold where it says nothing."""
+def read_step(reader: FieldReader, document: Any, path: str, defaults: Defaults) -> Step | None:
+    """Read a step without those inside of it; None without a usable id."""
     if not isinstance(document, dict):
         reader.refuse(path, "A step must be an object with an 'id'.")
         return None
@@ -30,8 +36,9 @@ def read_step(
     step = _common(reader, document, path, kind or "ACTION")
     if step is None or kind is None:
         return step
+    step = _failure(reader, step, document, path, defaults)
     if kind == "ACTION":
-        return complete_action(reader, step, document, path, retry=retry, timeout=timeout)
+        return complete_action(reader, step, document, path, defaults)
     return _COMPLETE[kind](reader, step, document, path)
 
 
@@ -50,16 +57,36 @@ def _common(reader: FieldReader, document: dict[str, Any], path: str, kind: str)
     )
 
 
+def _failure(
+    reader: FieldReader, step: Step, document: dict[str, Any], path: str, defaults: Defaults
+) -> Step:
+    """Add what becomes of the step's failures, and how it is undone."""
+    known = KINDS[step.kind].keys
+    if "compensate" in known:
+        value = reader.get(document, "compensate")
+        undo = read_compensation(reader, value, f"{path}.compensate", defaults)
+        step = replace(step, compensate=undo)
+    if "fallback" not in known:
+        return step
+    return replace(
+        step,
+        optional=reader.flag(document, "optional", path),
+        fallback=read_fallback(reader, document.get("fallback"), f"{path}.fallback"),
+        on_error=read_on_error(reader, reader.get(document, "on_error"), f"{path}.on_error"),
+    )
+
+
 def _kind(reader: FieldReader, document: dict[str, Any], path: str) -> str | None:
     written = document.get("type")
-    kind = "ACTION" if written is None else written
-    supported = ", ".join(KINDS)
-    if isinstance(kind, str) and kind.strip().upper() in KINDS:
-        return kind.strip().upper()
-    if isinstance(kind, str) and kind.strip().upper() in LATER_KINDS:
-        sentence = f"{kind.strip().upper()} steps are not supported yet; use {supported}."
+    value = "ACTION" if written is None else written
+    kind = value.strip().upper() if isinstance(value, str) else ""
+    if kind in reader.supported and kind in ALL_KINDS:
+        return kind
+    usable = ", ".join(name for name in KINDS if name in reader.supported)
+    if kind in ALL_KINDS:
+        sentence = f"{kind} steps are not supported yet; use {usable}."
     else:
-        sentence = f"{show(kind)} is not a type of step; use {supported}."
+        sentence = f"{show(value)} is not a type of step; use {usable}."
     reader.refuse(f"{path}.type", sentence)
     return None
 
@@ -68,7 +95,7 @@ def _check_keys(reader: FieldReader, document: dict[str, Any], path: str, kind: 
     allowed = (*COMMON_KEYS, *KINDS[kind].keys)
     reader.keys(document, path, allowed, f"A step of type {kind}")
     for key in KINDS[kind].required:
-        if key not in document:
+        if document.get(key) is None:
             reader.refuse(join_path(path, key), f"A step of type {kind} needs '{key}'.")
 
 
@@ -97,13 +124,13 @@ def _max_visits(reader: FieldReader, document: dict[str, Any], path: str) -> int
 def _complete_transform(
     reader: FieldReader, step: Step, document: dict[str, Any], path: str
 ) -> Step:
-    if "output" not in document:
+    if document.get("output") is None:
         return step
     return replace(step, output=reader.output(document, path))
 
 
 def _complete_choice(reader: FieldReader, step: Step, document: dict[str, Any], path: str) -> Step:
-    if "next" in document and not isinstance(document["next"], list):
+    if not isinstance(document.get("next"), list | None):
         reader.refuse(
             f"{path}.next",
             'A CHOICE needs a list such as [{"when": "input.urgent", "step": "call"}, '
@@ -124,7 +151,7 @@ def _complete_fail(reader: FieldReader, step: Step, document: dict[str, Any], pa
             if key in error and not isinstance(error[key], str):
                 reader.refuse(f"{place}.{key}", f"'{key}' must be a text.")
     elif not isinstance(error, str):
-        if "error" in document:
+        if error is not None:
             reader.refuse(place, "'error' must be a text, or an object with 'code' and 'message'.")
         return step
     return replace(step, error=reader.template(document, "error", path))
@@ -141,13 +168,19 @@ def _check_ending(reader: FieldReader, step: Step, path: str) -> None:
     if step.when is None and any(route.step is not None for route in step.next):
         reader.refuse(
             f"{path}.next",
-            f"A {step.kind} step ends the workflow; without a 'when' nothing follows it.",
+            f"A {step.kind} step is an end; without a 'when' nothing follows it.",
         )
 
 
 _COMPLETE: Mapping[str, Callable[[FieldReader, Step, dict[str, Any], str], Step]] = {
     "TRANSFORM": _complete_transform,
     "CHOICE": _complete_choice,
+    "PARALLEL": complete_parallel,
+    "MAP": complete_map,
+    "WAIT": complete_wait,
+    "EVENT": complete_event,
+    "APPROVAL": complete_approval,
+    "WORKFLOW": complete_workflow,
     "FAIL": _complete_fail,
     "SUCCEED": _complete_succeed,
 }

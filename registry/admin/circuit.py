@@ -1,0 +1,193 @@
+"""Circuit breakers: which are open and why, and doing something about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.validators import MaxLengthValidator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
+
+from registry.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, moment, status_badge
+from registry.circuits.control import MAX_REASON, Control, Order, control_circuit
+from registry.exceptions import IntegrationError
+from registry.models import CircuitBreakerState
+from registry.models.circuit import TROUBLED_FIRST
+
+CONTROL = "registry.change_circuitbreakerstate"
+MOST_MINUTES = 365 * 24 * 60
+
+
+class ReasonForm(BaseDialogForm):
+    """Why somebody does something."""
+
+    reason = forms.CharField(
+        validators=[MaxLengthValidator(MAX_REASON)],
+        widget=UnfoldAdminTextInputWidget(attrs={"maxlength": MAX_REASON}),
+        help_text="Kept in the log, for those who ask later.",
+    )
+
+
+class HoldForm(ReasonForm):
+    """Why, and for how long."""
+
+    minutes = forms.DecimalField(
+        required=False,
+        min_value=0.1,
+        max_value=MOST_MINUTES,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Ends by itself after so many minutes. Empty: when somebody ends it.",
+    )
+
+
+@admin.register(CircuitBreakerState)
+class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
+    """One breaker for each instance that was called; those that refuse calls come first."""
+
+    list_display = ("instance_label", "state_label", "failures", "opened", "retried", "why")
+    list_filter = ("state",)
+    search_fields = ("instance__service__name", "instance__url")
+    search_help_text = "Service or URL"
+    ordering = TROUBLED_FIRST
+    actions_detail = ("close", "open", "disable", "reset")
+    fieldsets = (
+        (None, {"fields": ("instance_link", "state_label", "why", "opened", "retried")}),
+        ("Counted", {"fields": ("failures", "success_count", "open_count", "last_failure")}),
+        ("Held by a person", {"fields": ("forced_by", "reason", "held_until")}),
+    )
+    readonly_fields = (
+        "instance_link", "state_label", "why", "opened", "retried", "failures", "success_count",
+        "open_count", "last_failure", "forced_by", "reason", "held_until",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CircuitBreakerState]:
+        return CircuitBreakerState.objects.with_places()
+
+    @display(description="Instance")
+    def instance_label(self, circuit: CircuitBreakerState) -> str:
+        return str(circuit)
+
+    @display(description="Instance")
+    def instance_link(self, circuit: CircuitBreakerState) -> str:
+        url = reverse("admin:registry_serviceinstance_change", args=(circuit.instance_id,))
+        return format_html('<a class="hub-link" href="{}">{}</a>', url, circuit)
+
+    @display(description="State", ordering="state")
+    def state_label(self, circuit: CircuitBreakerState) -> str:
+        return status_badge(circuit.state)
+
+    @display(description="Failures in a row", ordering="failure_count")
+    def failures(self, circuit: CircuitBreakerState) -> int:
+        return circuit.failure_count
+
+    @display(description="Last opened", ordering="opened_at")
+    def opened(self, circuit: CircuitBreakerState) -> str:
+        return moment(circuit.opened_at)
+
+    @display(description="Tried again")
+    def retried(self, circuit: CircuitBreakerState) -> str:
+        return moment(circuit.next_try_at)
+
+    @display(description="Last failure")
+    def last_failure(self, circuit: CircuitBreakerState) -> str:
+        return moment(circuit.last_failure_at)
+
+    @display(description="Held until")
+    def held_until(self, circuit: CircuitBreakerState) -> str:
+        return moment(circuit.until)
+
+    @display(description="Why")
+    def why(self, circuit: CircuitBreakerState) -> str:
+        return circuit.explanation or NOTHING
+
+    # Control
+
+    def has_control_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may open and close circuits."""
+        return request.user.has_perm(CONTROL)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        return super().get_actions_detail(request, object_id) if is_id(object_id) else []
+
+    @action(
+        description="Close",
+        icon="check_circle",
+        permissions=["control"],
+        dialog={
+            "title": "Let calls through?",
+            "description": "Ends what holds it open or disabled, and counts failures from zero.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Close the circuit",
+        },
+    )
+    def close(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        return self._control(request, form, object_id, Control.CLOSE)
+
+    @action(
+        description="Force open",
+        icon="block",
+        permissions=["control"],
+        dialog={
+            "title": "Refuse every call to this instance?",
+            "description": "Other instances of the service are called instead, if there are any.",
+            "form_class": HoldForm,
+            "form_submit_text": "Force open",
+        },
+    )
+    def open(self, request: HttpRequest, form: HoldForm, object_id: str) -> HttpResponse:
+        return self._control(request, form, object_id, Control.OPEN)
+
+    @action(
+        description="Disable",
+        icon="toggle_off",
+        permissions=["control"],
+        dialog={
+            "title": "Let every call through, whatever happens?",
+            "description": "Nothing is counted meanwhile: the circuit cannot open by itself.",
+            "form_class": HoldForm,
+            "form_submit_text": "Disable",
+        },
+    )
+    def disable(self, request: HttpRequest, form: HoldForm, object_id: str) -> HttpResponse:
+        return self._control(request, form, object_id, Control.DISABLE)
+
+    @action(
+        description="Reset",
+        icon="restart_alt",
+        permissions=["control"],
+        dialog={
+            "title": "Forget everything about this circuit?",
+            "description": "It is closed, as if the instance had never been called.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Reset",
+        },
+    )
+    def reset(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        return self._control(request, form, object_id, Control.RESET)
+
+    def _control(
+        self, request: HttpRequest, form: ReasonForm, object_id: str, control: Control
+    ) -> HttpResponse:
+        circuit = find_or_404(CircuitBreakerState.objects.all(), object_id)
+        minutes = form.cleaned_data.get("minutes")
+        order = Order(
+            control=control,
+            actor=actor_of(request),
+            reason=form.cleaned_data["reason"],
+            seconds=float(minutes) * 60 if minutes else None,
+        )
+        try:
+            changed = control_circuit(str(circuit.pk), order)
+            messages.success(request, f"{changed}: {changed.get_state_display().lower()}.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return back_to(reverse("admin:registry_circuitbreakerstate_change", args=(object_id,)))

@@ -1,0 +1,1 @@
+"""Circuits: whether an instance may be called, decided by how its last calls went."""

@@ -1,0 +1,222 @@
+"""The rows of circuits: read, changed under their lock or by a conditional update, and told about.
+
+Every time here is the database's. Functions return a `Reading`, what the row holds and what time it
+was there, or None when the row, or the instance it guards, is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import DateTimeField as Moment
+from django.db.models import ExpressionWrapper, F, Q
+from django.db.models.functions import Now
+
+from registry.circuits.decide import Circuit, Outcome, after_lapse, has_lapsed, record
+from registry.circuits.profile import Profile
+from registry.mediator import mediator
+from registry.models import CircuitBreakerState, CircuitState, ServiceInstance
+from registry.models.circuit import CircuitQuerySet
+
+logger = structlog.get_logger(__name__)
+
+# A change is visible at most this long after the time it carries.
+LONGEST_CHANGE = timedelta(seconds=5)
+_COLUMNS = tuple(field.name for field in fields(Circuit))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A row as it was at `read_at`."""
+
+    instance_id: str
+    circuit: Circuit
+    read_at: datetime
+    updated_at: datetime
+
+
+def load(instance_ids: Collection[str]) -> list[Reading]:
+    """The circuits of these instances; those that are missing are made."""
+    found = _read(_rows(*instance_ids))
+    missing = set(instance_ids) - {reading.instance_id for reading in found}
+    if not missing:
+        return found
+    made = [
+        CircuitBreakerState(instance_id=pk)
+        for pk in ServiceInstance.objects.filter(pk__in=[UUID(pk) for pk in missing]).values_list(
+            "pk", flat=True
+        )
+    ]
+    try:
+        with transaction.atomic():
+            CircuitBreakerState.objects.bulk_create(made, ignore_conflicts=True)
+    except IntegrityError:
+        # An instance was removed in between. The others are made when they are asked for again.
+        logger.info("circuits_not_made", instances=len(made))
+    return found + _read(_rows(*missing))
+
+
+def changed_since(moment: datetime) -> list[Reading]:
+    """The circuits that changed since then, and some that changed shortly before."""
+    return _read(CircuitBreakerState.objects.filter(updated_at__gte=moment - LONGEST_CHANGE))
+
+
+def record_outcomes(
+    instance_id: str, outcomes: Sequence[Outcome], profile: Profile
+) -> Reading | None:
+    """Count outcomes, and open or close the circuit where they say so: all at once, or nothing."""
+    with transaction.atomic():
+        before = _lock(instance_id)
+        if before is None:
+            return None
+        after = record(before.circuit, outcomes, profile, now=before.read_at)
+        return _write(before, after)
+
+
+def claim_probe(instance_id: str, *, owner: str, lease_seconds: float) -> Reading | None:
+    """Become the one who may call: None when it is not time, or when another worker is.
+
+    `owner` has to be a new word for each claim. The generation rises with it, so a probe that
+    outlived its lease decides nothing.
+    """
+    lease = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=Moment())
+    is_free = Q(probe_until=None) | Q(probe_until__lte=Now())
+    due = _rows(instance_id).filter(is_free, retry_at__lte=Now())
+    # The state that was left is known by which update found the row; one of them does at most.
+    for was in (CircuitState.OPEN, CircuitState.HALF_OPEN):
+        claimed = due.filter(state=was).update(
+            state=CircuitState.HALF_OPEN,
+            generation=F("generation") + 1,
+            probe_owner=owner,
+            probe_until=lease,
+            updated_at=Now(),
+        )
+        if claimed:
+            return _claimed(instance_id, owner, was)
+    return None
+
+
+def _claimed(instance_id: str, owner: str, was: str) -> Reading | None:
+    reading = _first(_rows(instance_id).filter(probe_owner=owner))
+    if reading is not None and was != reading.circuit.state:
+        announce(reading, was=was)
+    return reading
+
+
+def release_probe(instance_id: str, *, owner: str) -> None:
+    """Give a probe up that told nothing: the next call may probe at once."""
+    held = _rows(instance_id).filter(probe_owner=owner)
+    held.update(probe_owner="", probe_until=None, updated_at=Now())
+
+
+def change(
+    instance_id: str,
+    decide: Callable[[Circuit, datetime], Circuit],
+    *,
+    actor: str = "",
+    reason: str = "",
+) -> Reading | None:
+    """Put `decide(circuit, now)` in place of a circuit, as `actor` wants it."""
+    with transaction.atomic():
+        before = _lock(instance_id)
+        if before is None:
+            return None
+        after = decide(before.circuit, before.read_at)
+        return _write(before, after, actor=actor, reason=reason)
+
+
+def end_lapsed_controls(*, limit: int = 200) -> int:
+    """Close the circuits that operators had opened or disabled until a time that is now past."""
+    due = CircuitBreakerState.objects.filter(until__lte=Now()).order_by("until")[:limit]
+    ended = 0
+    for instance_id in list(due.values_list("instance_id", flat=True)):
+        with transaction.atomic():
+            before = _lock(str(instance_id))
+            if before is not None and has_lapsed(before.circuit, now=before.read_at):
+                _write(before, after_lapse(before.circuit, now=before.read_at))
+                ended += 1
+    return ended
+
+
+# --- Rows ---
+
+
+def _rows(*instance_ids: str) -> CircuitQuerySet:
+    return CircuitBreakerState.objects.filter(instance_id__in=[UUID(pk) for pk in instance_ids])
+
+
+def _read(rows: Any) -> list[Reading]:
+    wanted = ("instance_id", "updated_at", "read_at", *_COLUMNS)
+    found = rows.order_by().with_database_time().values(*wanted)
+    return [_reading(values) for values in found]
+
+
+def _first(rows: Any) -> Reading | None:
+    return next(iter(_read(rows)), None)
+
+
+def _reading(values: dict[str, Any]) -> Reading:
+    known = {name: values[name] for name in _COLUMNS if name != "window"}
+    window = tuple(tuple(bucket) for bucket in values["window"])
+    return Reading(
+        instance_id=str(values["instance_id"]),
+        circuit=Circuit(**known, window=window),
+        read_at=values["read_at"],
+        updated_at=values["updated_at"],
+    )
+
+
+def _lock(instance_id: str) -> Reading | None:
+    """The row, held until the transaction ends; SQLite has one writer at a time anyway."""
+    return _first(_rows(instance_id).select_for_update())
+
+
+def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = "") -> Reading:
+    """Store what differs, and tell about a change of the state once it is durable."""
+    old = before.circuit
+    changed = {n: getattr(after, n) for n in _COLUMNS if getattr(after, n) != getattr(old, n)}
+    if not changed:
+        return before
+    if "window" in changed:
+        changed["window"] = [list(bucket) for bucket in after.window]
+    _rows(before.instance_id).update(**changed, updated_at=Now())
+    reading = Reading(before.instance_id, after, before.read_at, before.read_at)
+    if after.generation != old.generation:
+        transaction.on_commit(
+            lambda: announce(reading, was=old.state, actor=actor, reason=reason), robust=True
+        )
+    return reading
+
+
+# --- Events ---
+
+
+def announce(reading: Reading, *, was: str, actor: str = "", reason: str = "") -> None:
+    """Log a change of the state and publish it as `circuit_changed`."""
+    circuit = reading.circuit
+    instance = ServiceInstance.objects.select_related("service").filter(pk=reading.instance_id)
+    place = instance.only("url", "service__name").first()
+    about = {
+        "service": place.service.name if place else "",
+        "url": place.url if place else "",
+        "old_state": str(was),
+        "new_state": str(circuit.state),
+        "cause": circuit.cause,
+        "actor": actor,
+        "reason": reason,
+    }
+    log = logger.warning if circuit.state in ("OPEN", "FORCED_OPEN") else logger.info
+    log("circuit_changed", **{name: value for name, value in about.items() if value})
+    mediator.publish(
+        "circuit_changed",
+        instance_id=reading.instance_id,
+        service_id=str(place.service_id) if place else "",
+        generation=circuit.generation,
+        **about,
+    )

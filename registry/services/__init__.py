@@ -1,0 +1,47 @@
+"""What happens to services: they register, beat, change status and leave."""
+
+from registry.services.liveness import (
+    Heartbeat,
+    expire_instances,
+    forget_old,
+    record_heartbeat,
+)
+from registry.services.registration import (
+    Registered,
+    Registration,
+    add_instance,
+    as_validation_failed,
+    check_owner,
+    register_service,
+    remove_instance,
+    unregister_service,
+    update_service,
+)
+from registry.services.state import (
+    get_service,
+    instance_status,
+    record_change,
+    refresh_status,
+    set_service_status,
+)
+
+__all__ = [
+    "Heartbeat",
+    "Registered",
+    "Registration",
+    "add_instance",
+    "as_validation_failed",
+    "check_owner",
+    "expire_instances",
+    "forget_old",
+    "get_service",
+    "instance_status",
+    "record_change",
+    "record_heartbeat",
+    "refresh_status",
+    "register_service",
+    "remove_instance",
+    "set_service_status",
+    "unregister_service",
+    "update_service",
+]

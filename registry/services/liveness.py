@@ -1,0 +1,115 @@
+"""Instances beat, fall silent, and are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.discovery.base import get_discovery
+from registry.exceptions import NotFound, ValidationFailed
+from registry.mediator import mediator
+from registry.models import RegistryChange, Service, ServiceInstance, ServiceStatus
+from registry.services.registration import remove_instance
+from registry.services.state import (
+    instance_status,
+    lock_service,
+    refresh_status,
+    reload_service,
+)
+
+KEPT_CHANGES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """A sign of life; which instance it is from may be left out when there is only one."""
+
+    instance_id: str = ""
+    url: str = ""
+    status: str = ""
+    metadata: Mapping[str, Any] | None = None
+
+
+def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
+    """Take a sign of life of an instance.
+
+    MAINTENANCE stays; any other status yields to what the instance says (ONLINE when silent).
+
+    Raises:
+        NotFound: no instance has that id or URL, or the service has none.
+        ValidationFailed: it has several and the beat does not say which, or a wrong status.
+    """
+    instance = _beating_instance(service, beat)
+    status = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
+    metadata = None if beat.metadata is None else dict(beat.metadata)
+    at = timezone.now()
+    as_before = status == instance.status or instance.status == ServiceStatus.MAINTENANCE
+    if as_before and get_discovery().renew(instance, at=at, status=status, metadata=metadata):
+        return service
+    with transaction.atomic():
+        locked = lock_service(service)
+        instance = _lock_instance(instance)
+        get_discovery().renew(instance, at=at, status=status, metadata=metadata)
+        refresh_status(locked, note=True)
+    return reload_service(service)
+
+
+def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
+    locked = ServiceInstance.objects.select_for_update().filter(pk=instance.pk).first()
+    if locked is None:
+        raise NotFound(f"The instance '{instance.url}' was removed meanwhile. Register it first.")
+    return locked
+
+
+def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
+    instances = list(service.instances.all())
+    if not instances:
+        raise NotFound(
+            f"The service '{service.name}' has no instance. Register it with its url first."
+        )
+    if not beat.instance_id and not beat.url:
+        if len(instances) == 1:
+            return instances[0]
+        sentence = f"The service has {len(instances)} instances: say which one beats."
+        raise ValidationFailed(
+            sentence, errors={"url": [f"{sentence} Give its url or instance_id."]}
+        )
+    for instance in instances:
+        if str(instance.pk) == beat.instance_id or (beat.url and instance.url == beat.url):
+            return instance
+    raise NotFound(
+        f"The service '{service.name}' has no instance"
+        f" '{beat.instance_id or beat.url}'. Register it first."
+    )
+
+
+def expire_instances(*, now: datetime | None = None, limit: int = 500) -> list[ServiceInstance]:
+    """Mark instances whose heartbeats stopped as OFFLINE, and their services accordingly."""
+    expired = get_discovery().expire(now=now or timezone.now(), limit=limit)
+    for service in {instance.service.pk: instance.service for instance in expired}.values():
+        with transaction.atomic():
+            locked = Service.objects.select_for_update().filter(pk=service.pk).first()
+            if locked is not None:
+                refresh_status(locked, note=True)
+        mediator.publish("instance_expired", service_id=service.pk, name=service.name)
+    return expired
+
+
+def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
+    """Drop instances that are gone for longer than `age`, and old entries of the change log."""
+    gone = ServiceInstance.objects.filter(
+        status=ServiceStatus.OFFLINE, last_heartbeat_at__lt=now - age
+    )
+    dropped = 0
+    for instance in gone.select_related("service")[:limit]:
+        remove_instance(instance.service, str(instance.pk))
+        dropped += 1
+    last = RegistryChange.objects.order_by("-index").values_list("index", flat=True).first()
+    if last:
+        RegistryChange.objects.filter(index__lte=last - KEPT_CHANGES).delete()
+    return dropped

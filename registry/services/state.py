@@ -1,0 +1,103 @@
+"""One service as it stands: found, locked, its status derived, its changes noted."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.mediator import mediator
+from registry.models import (
+    RegistryChange,
+    RegistryChangeKind,
+    Service,
+    ServiceInstance,
+    ServiceStatus,
+)
+from registry.status import derive_status
+
+
+def get_service(reference: str) -> Service:
+    """The service of that id or name, with its instances and actions.
+
+    Raises:
+        NotFound: there is none.
+    """
+    service = Service.objects.with_parts().find(reference)
+    if service is None:
+        raise NotFound(f"No service with the id or name '{str(reference)[:100]}'.")
+    return service
+
+
+def lock_service(service: Service, *, only_as_read: bool = False) -> Service:
+    locked = Service.objects.select_for_update().filter(pk=service.pk).first()
+    if locked is None:
+        raise NotFound(f"The service '{service.name}' was removed meanwhile.")
+    if only_as_read and locked.updated_at != service.updated_at:
+        raise Conflict(f"The service '{service.name}' was changed meanwhile. Read it again first.")
+    return locked
+
+
+def reload_service(service: Service) -> Service:
+    return Service.objects.with_parts().get(pk=service.pk)
+
+
+def instance_status(value: str) -> str:
+    """The stored word for a status that a caller gave.
+
+    Raises:
+        ValidationFailed: it is not a status.
+    """
+    try:
+        return ServiceStatus.parse(value).value
+    except ValueError as error:
+        raise ValidationFailed(f"status: {error}", errors={"status": [str(error)]}) from None
+
+
+def set_service_status(service: Service, status: str, *, actor: str = "") -> Service:
+    """Set the status of a service and all its instances.
+
+    MAINTENANCE stays until another status is set; every other status holds until a heartbeat says
+    otherwise.
+
+    Raises:
+        ValidationFailed: it is not a status.
+    """
+    value = instance_status(status)
+    with transaction.atomic():
+        locked = lock_service(service)
+        locked.instances.update(status=value, expired_at=None)
+        if not locked.instances.exists() and locked.status != value:
+            locked.status = value
+            locked.save(update_fields=("status", "updated_at"))
+            record_change(locked, RegistryChangeKind.STATUS_CHANGED)
+        refresh_status(locked, note=True)
+        mediator.publish_on_commit(
+            "service_status_set", service_id=locked.pk, status=value, actor=actor
+        )
+    return reload_service(locked)
+
+
+def refresh_status(service: Service, *, note: bool = False) -> bool:
+    """Derive the status from the instances; with `note`, tell the watchers when it changed."""
+    status = derive_status(ServiceInstance.objects.filter(service=service))
+    if status is None or status == service.status:
+        return False
+    service.status = status
+    service.save(update_fields=("status", "updated_at"))
+    if note:
+        record_change(service, RegistryChangeKind.STATUS_CHANGED)
+    return True
+
+
+def record_change(service: Service, kind: str) -> None:
+    """Append to the log that watchers follow; call it inside the transaction of the change.
+
+    Writers take turns, so that no index becomes visible after a higher one was read.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('registry_change'))")
+    RegistryChange.objects.create(
+        service_id=service.pk, service_name=service.name, kind=kind, status=service.status
+    )
+    mediator.publish_on_commit("registry_changed", service_id=service.pk, kind=str(kind))

@@ -1,0 +1,84 @@
+"""Whether a workflow definition can work: all errors at once, each at its path, and warnings.
+
+Besides the form of the document (`workflows.definition`) this looks at the graph of its steps, at
+what its expressions refer to, and at the actions and workflows that a directory knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.definition import SUPPORTED, Findings, read
+from workflows.validation.directory import (
+    ActionInfo,
+    ActionNotFoundError,
+    Directory,
+    UnknownTypeError,
+    look_up_actions,
+    look_up_workflows,
+)
+from workflows.validation.graph import Graph, check_graph
+from workflows.validation.inputs import MAX_INPUT_ERRORS
+from workflows.validation.outputs import warn_of_unknown_outputs
+from workflows.validation.references import (
+    EXECUTION_FIELDS,
+    STEP_FIELDS,
+    check_references,
+    uses_of,
+)
+
+__all__ = [
+    "EXECUTION_FIELDS",
+    "MAX_INPUT_ERRORS",
+    "STEP_FIELDS",
+    "ActionInfo",
+    "ActionNotFoundError",
+    "Directory",
+    "UnknownTypeError",
+    "Validation",
+    "validate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is wrong with a definition, by path, and what may be meant otherwise."""
+
+    errors: dict[str, list[str]]
+    warnings: list[str]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the definition can be used."""
+        return not self.errors
+
+
+def validate(
+    document: Any,
+    *,
+    directory: Directory | None,
+    draft: bool = False,
+    name: str | None = None,
+    supported: frozenset[str] = SUPPORTED,
+) -> Validation:
+    """Check a definition's document. Never raises, whatever JSON it is given.
+
+    Without a directory, services, actions and workflows are not looked up; for a draft, missing
+    ones and inputs that do not fit are warnings. That no service of a type is there now is always a
+    warning. `name` is the workflow's own, which its steps may run though it is not stored yet.
+    """
+    reading = read(document, supported=supported)
+    findings = Findings(reading.errors, reading.warnings)
+    if reading.definition is not None:
+        graph = Graph(reading.definition)
+        check_graph(graph, reading.paths, findings)
+        uses = list(uses_of(reading.definition, reading.paths))
+        check_references(uses, graph, findings)
+        report = findings.doubt if draft else findings.refuse
+        actions: dict[str, ActionInfo] = {}
+        if directory is not None:
+            actions = look_up_actions(reading, directory, findings, report)
+            look_up_workflows(reading, directory, report, own_name=name)
+        warn_of_unknown_outputs(uses, graph, actions, findings)
+    return Validation(findings.errors, findings.warnings)
