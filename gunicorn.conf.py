@@ -13,6 +13,8 @@ worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "32"))
 
 graceful_timeout = 5
+# Longer than clients keep idle connections: one that the server drops first fails their next call.
+keepalive = 75
 loglevel = os.environ.get("LOG_LEVEL", "info")
 accesslog = None  # Django logs each request, with its id
 

@@ -32,7 +32,12 @@ ROWS = (
     "database CPU ms per step", "service CPU ms per step", "loop CPU ms per step",
     "busiest worker's share", "write transactions per step", "round trips per step",
 )  # fmt: skip
-SEEN, ANSWERED = "hub, end seen", "hub, POST waits"
+ACCEPTED, SEEN, ANSWERED = "hub, accepted", "hub, end seen", "hub, POST waits"
+TIMINGS = {
+    ACCEPTED: bed.time_until_accepted,
+    SEEN: bed.time_until_seen,
+    ANSWERED: bed.time_until_answered,
+}
 LATENCIES = ("latency p50 ms", "latency p99 ms")
 NO_OP, HTTP, SENTIMENT = "no-op", "HTTP", "sentiment"
 
@@ -89,7 +94,10 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=16, help="of each of the loop's processes")
     parser.add_argument("--clients", type=int, default=8, help="threads that POST")
     options = parser.parse_args(arguments)
-    if min(vars(options)[n] for n in ("rounds", "executions", "latencies", "threads", "clients")) < 1:
+    if (
+        min(vars(options)[n] for n in ("rounds", "executions", "latencies", "threads", "clients"))
+        < 1
+    ):
         parser.error("use numbers from 1")
     return options
 
@@ -143,13 +151,14 @@ def run_round(bench: Bench) -> None:
         for client, column in loops_of(kind).items():
             bench.figures.add(kind, column, measure_loop(bench, kind, client))
         bench.figures.add(kind, POSTED, measure_posts(bench, kind))
-        for column, timing in ((SEEN, bed.time_until_seen), (ANSWERED, bed.time_until_answered)):
-            with bed.fresh_client(bench.hub) as client:
-                seconds = [timing(client, kind) for _ in range(bench.options.latencies)]
+        for column, timing in TIMINGS.items():
+            with bed.fresh_client(bench.hub) as api:
+                seconds = [timing(api, kind) for _ in range(bench.options.latencies)]
             bench.figures.add(kind, column, latency_rows(seconds))
         for client, column in loops_of(kind).items():
-            job = bench.job(kind, client, chains=bench.options.latencies * 2, threads=1)
-            bench.figures.add(kind, column, latency_rows(bench.plain.run(job).chain_seconds))
+            job = bench.job(kind, client, chains=bench.options.latencies, threads=1)
+            alone = bench.plain.run(job, processes=1)
+            bench.figures.add(kind, column, latency_rows(alone.chain_seconds))
 
 
 def loops_of(kind: str) -> Mapping[str, str]:
@@ -233,12 +242,13 @@ What is measured
              and commits each step by itself. So this compares recording, not equal durability
              points: a loop that dies loses at most one step, the hub repeats up to five no-ops.
   HTTP       five calls, one after the other, to one echo server (aiohttp, one process). The hub
-             checks, records input and output, leases and recovers; the loop calls, inserts, commits.
+             checks, records input and output, leases, recovers; the loop calls, inserts, commits.
   backlog    executions that appear in one commit, workers up and idle, until the last completed_at.
   over POST  the same started over the REST API by a client on this machine, which costs CPU too.
-  end seen   from before the POST until the end can be read in the database, on an idle hub.
-  POST waits how long a POST takes that asks for the end (it looks every 10 ms and more, growing).
-  loop       {bed.WORKERS} processes of threads with a blocking client; its latency is one thread, one chain.
+  accepted   how long a POST takes that only starts an execution, on an idle hub.
+  end seen   from before the POST until the end can be read in the database.
+  POST waits how long a POST takes that asks for the end (the hub looks every 10 ms, then less).
+  loop       {bed.WORKERS} processes of threads with a blocking client; latency: one thread.
 All processes, the client and the servers share this machine's cores.
 """
 
@@ -263,7 +273,7 @@ def print_figures(bench: Bench) -> None:
         say("\n".join(table(bench.figures, kind, rows=ROWS, columns=(BACKLOG, POSTED, *loops))))
         say("")
         say(f"{kind} steps: latency of one execution of {bed.STEPS} on an idle hub")
-        columns = (SEEN, ANSWERED, *loops)
+        columns = (*TIMINGS, *loops)
         say("\n".join(table(bench.figures, kind, rows=LATENCIES, columns=columns)))
         say("")
         for line in ratio_lines(bench.figures, kind, loops):

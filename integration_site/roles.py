@@ -17,13 +17,14 @@ _SERVICES = Q(
     content_type__app_label="registry",
     content_type__model__in=("service", "serviceinstance", "serviceaction"),
 )
+_CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _AUDIT = Q(codename__in=("view_apikey", "view_logentry", "view_user", "view_group"))
 
 _PERMISSIONS: dict[Role, Q] = {
     Role.VIEWER: _VIEW,
     Role.SERVICE: _VIEW,
     Role.WORKFLOW_EDITOR: _VIEW | _WORKFLOWS,
-    Role.OPERATOR: _VIEW | _WORKFLOWS | _EXECUTIONS | _SERVICES,
+    Role.OPERATOR: _VIEW | _WORKFLOWS | _EXECUTIONS | _SERVICES | _CIRCUITS,
     Role.SECRET_ADMIN: _VIEW,
     Role.AUDITOR: _VIEW | _AUDIT,
 }

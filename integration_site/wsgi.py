@@ -5,4 +5,7 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_site.settings")
-application = get_wsgi_application()
+
+from integration_site.api.chunked import read_chunked_bodies  # noqa: E402
+
+application = read_chunked_bodies(get_wsgi_application())

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count
 
-from registry.models import Service, ServiceStatus
+from registry.models import CircuitBreakerState, Service, ServiceStatus
 
 # Names are answered up to here; beyond, only the counts.
 SHOWN_SERVICES = 500
@@ -95,6 +95,13 @@ def describe_services() -> dict[str, Any]:
         "service_statuses": dict(shown),
         "service_counts": {status: counts.get(status, 0) for status in ServiceStatus.values},
     }
+
+
+def describe_circuits() -> dict[str, str]:
+    """The state of each circuit breaker by its service and URL, those that refuse calls first."""
+    rows = CircuitBreakerState.objects.troubled_first()
+    shown = rows.values_list("instance__service__name", "instance__url", "state")
+    return {f"{name} at {url}": state for name, url, state in shown[:SHOWN_SERVICES]}
 
 
 def overall_status(counts: Mapping[str, int], *, has_worker: bool) -> str:

@@ -9,15 +9,20 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from registry.circuits.store import end_lapsed_controls
 from registry.services import expire_instances, forget_old
 
 
 @shared_task(name="monitoring.tasks.sweep_heartbeats")
 def sweep_heartbeats() -> None:
-    """Mark instances whose heartbeats stopped as OFFLINE, and forget those long gone."""
+    """Mark instances whose heartbeats stopped as OFFLINE, and forget those long gone.
+
+    Circuits that an operator holds until a time that is past are closed on the way.
+    """
     try:
         now = timezone.now()
         expire_instances(now=now)
         forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
+        end_lapsed_controls()
     finally:
         connections.close_all()

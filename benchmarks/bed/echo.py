@@ -1,4 +1,4 @@
-"""A fast local service: answers every POST with what it got. `python -m benchmarks.bed.echo PORT`."""
+"""A fast local service that answers what it got: `python -m benchmarks.bed.echo PORT`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def answer(request: web.BaseRequest) -> web.Response:
 
 
 async def serve(port: int) -> None:
-    runner = web.ServerRunner(web.Server(answer, access_log=None))  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(answer, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     await asyncio.Event().wait()

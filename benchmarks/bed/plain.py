@@ -68,13 +68,14 @@ class Plain:
         context = get_context("spawn")
         self._processes = [ProcessPoolExecutor(1, context) for _ in range(processes)]
 
-    def run(self, job: Job) -> Done:
-        """Do `job.chains` chains in all, spread over the processes."""
-        count = len(self._processes)
+    def run(self, job: Job, *, processes: int | None = None) -> Done:
+        """Do `job.chains` chains in all, spread over the processes or the first few of them."""
+        used = self._processes[:processes]
+        count = len(used)
         shares = [job.chains // count + (n < job.chains % count) for n in range(count)]
         started = [
             pool.submit(run_share, Job(**{**job.__dict__, "chains": share}))
-            for pool, share in zip(self._processes, shares, strict=True)
+            for pool, share in zip(used, shares, strict=True)
             if share
         ]
         parts = [future.result() for future in started]
@@ -96,7 +97,7 @@ def create_table(database: str) -> None:
             connection.execute(CREATE)
         return
     with psycopg.connect(database) as connection:
-        connection.execute(CREATE)  # type: ignore[arg-type]
+        connection.execute(CREATE)
 
 
 def run_share(job: Job) -> Done:
@@ -157,7 +158,7 @@ def open_database(database: str) -> Record:
     """A function that inserts one row and commits it."""
     if "=" in database:
         server = psycopg.connect(database, autocommit=True)
-        return lambda row: server.execute(INSERT.replace("?", "%s"), row)  # type: ignore[arg-type]
+        return lambda row: server.execute(INSERT.replace("?", "%s"), row)
     file = sqlite3.connect(database, timeout=10, isolation_level=None, check_same_thread=False)
     file.execute("PRAGMA synchronous=NORMAL")
     return lambda row: file.execute(INSERT, row)

@@ -34,9 +34,7 @@ class Figures:
         return median(a / b for a, b in zip(above, below, strict=True))
 
 
-def table(
-    figures: Figures, kind: str, *, rows: Iterable[str], columns: Sequence[str]
-) -> list[str]:
+def table(figures: Figures, kind: str, *, rows: Iterable[str], columns: Sequence[str]) -> list[str]:
     """A table of medians; empty columns are left out."""
     rows = list(rows)
     shown = [c for c in columns if any(figures.median(kind, r, c) is not None for r in rows)]

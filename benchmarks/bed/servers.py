@@ -41,14 +41,12 @@ class Durable:
 
     @property
     def observer_dsn(self) -> str:
-        return (
-            f"host={self.server.host} port={self.server.port} user={OBSERVER} dbname={DATABASE}"
-        )
+        return f"host={self.server.host} port={self.server.port} user={OBSERVER} dbname={DATABASE}"
 
     def settings(self) -> str:
         """What the server itself says of its durability."""
         with psycopg.connect(self.observer_dsn) as connection:
-            rows = [(n, connection.execute(f"SHOW {n}").fetchone()) for n in TOLD]  # type: ignore[call-overload]
+            rows = [(n, connection.execute(f"SHOW {n}").fetchone()) for n in TOLD]
         return ", ".join(f"{name}={row[0]}" for name, row in rows if row)
 
 
@@ -79,9 +77,7 @@ def _start_postgres(counts_statements: bool) -> Iterator[tuple[services.Postgres
         command = [postgres, "-D", str(data), "-p", str(server.port)]
         for name, value in {**OPTIONS, **preload}.items():
             command += ["-c", f"{name}={value}"]
-        with services.running(
-            command, log=directory / "log", stop_signal=signal.SIGINT
-        ) as process:
+        with services.running(command, log=directory / "log", stop_signal=signal.SIGINT) as process:
             services.wait_until_answers(process, lambda: psycopg.connect(server.dsn()).close())
             yield server, process.pid
 

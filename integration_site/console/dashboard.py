@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from integration_site.console.charts import HOURS, draw_hours, hours_of, legend, most_of
-from registry.models import Service, ServiceStatus
+from registry.models import CircuitBreakerState, Service, ServiceStatus
 from workflows.admin.explain import Explanation, explain
 from workflows.models import (
     OPEN_STEP,
@@ -60,6 +60,7 @@ def services_context() -> dict[str, Any]:
     """How many services are in each status, and those in trouble by name."""
     counts = dict(Service.objects.order_by().values_list("status").annotate(Count("pk")))
     troubled = Service.objects.filter(status__in=TROUBLED).prefetch_related("instances")
+    refusing = CircuitBreakerState.objects.blocking()
     return {
         "may_see_services": True,
         "service_total": sum(counts.values()),
@@ -69,6 +70,8 @@ def services_context() -> dict[str, Any]:
         ],
         "troubled_total": sum(counts.get(status, 0) for status in TROUBLED),
         "troubled": sorted(troubled.order_by("name")[:SHOWN], key=_worst_first),
+        "circuits": list(refusing.with_places().order_by("-updated_at")[:SHOWN]),
+        "circuits_total": refusing.order_by()[:MAX_COUNTED].count(),
     }
 
 

@@ -45,7 +45,8 @@ class CircuitSerializer(AnswerSerializer):
 class InstanceCircuitSerializer(CircuitSerializer):
     """The circuit in the health of an instance."""
 
-    class Meta(CircuitSerializer.Meta):
+    class Meta:
+        model = CircuitBreakerState
         fields = (
             "state", "failure_count", "opened_at", "retry_at", "cause", "forced_by", "reason",
             "until",

@@ -31,7 +31,8 @@ class InstanceHealthSerializer(InstanceSerializer):
 
     circuit = InstanceCircuitSerializer()
 
-    class Meta(InstanceSerializer.Meta):
+    class Meta:
+        model = ServiceInstance
         fields = (*InstanceSerializer.Meta.fields, "circuit")
 
 

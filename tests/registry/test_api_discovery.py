@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
-from registry.api import discovery
 from registry.models import RegistryChange, Service
 from tests import factories
 
@@ -183,7 +183,7 @@ def test_what_did_not_change_is_not_sent_again(api: APIClient, fleet: None, path
     Service.objects.filter(name="planner").update(status="DEGRADED")
     factories.make_instance(Service.objects.get(name="planner"), "http://new")
     RegistryChange.objects.create(
-        service_id=Service.objects.first().pk, service_name="x", kind="UPDATED", status="ONLINE"
+        service_id=uuid.uuid4(), service_name="x", kind="UPDATED", status="ONLINE"
     )
     changed = api.get(path, HTTP_IF_NONE_MATCH=first["ETag"])
     assert (changed.status_code, changed["ETag"] != first["ETag"]) == (200, True)
@@ -224,7 +224,7 @@ def test_watching_waits_until_something_changes(
         if len(waits) == 3:
             note_change("late")
 
-    monkeypatch.setattr(discovery.time, "sleep", wait)
+    monkeypatch.setattr("registry.api.discovery.time.sleep", wait)
     body = api.get(f"/discovery/watch?index={here.index}&wait=60").json()
     assert [change["service_name"] for change in body["changes"]] == ["late"]
     assert len(waits) == 3

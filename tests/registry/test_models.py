@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
@@ -54,10 +53,10 @@ def _plain_value(field: Any) -> Any:
         value: Any = words_of(field).values[0]
     elif isinstance(field, models.DateTimeField):
         value = timezone.now()
-    elif field.null:
-        value = None
     elif field.is_relation or isinstance(field, models.UUIDField):
         value = uuid.uuid4()
+    elif field.null:
+        value = None
     elif isinstance(field, models.JSONField | models.BooleanField | models.FloatField):
         value = field.get_default()
     elif isinstance(field, models.IntegerField):
@@ -88,7 +87,7 @@ def test_every_enum_column_has_its_check_constraint(model: Any, field: Any) -> N
     assert isinstance(found, models.CheckConstraint)
     assert found.condition == models.Q(**{f"{field.name}__in": words_of(field).values})
     assert all(value == value.upper() for value in words_of(field).values)
-    assert field.max_length == (30 if max(map(len, words_of(field).values)) > 20 else field.max_length)
+    assert max(len(value) for value in words_of(field).values) <= field.max_length
 
 
 @pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
@@ -143,7 +142,7 @@ def test_forms_take_any_case_and_refuse_with_the_allowed_values(model: Any, fiel
     assert isinstance(form_field, forms.ChoiceField)
     value = words_of(field).values[-1]
     assert form_field.clean(f" {value.lower()} ") == value
-    with pytest.raises(ValidationError, match=re.escape(f"Use one of: {words_of(field).values[0]}")):
+    with pytest.raises(ValidationError, match=f"Use one of: {words_of(field).values[0]}"):
         form_field.clean("nonsense")
 
 
@@ -199,7 +198,8 @@ def test_service_urls_that_cannot_be_called_are_refused(url: str) -> None:
 
 
 def test_actions_refuse_what_is_no_json_schema() -> None:
-    for schema in ({"type": "nonsense"}, {"$ref": "http://example.org/x"}, {"pattern": "("}, []):
+    wrong: tuple[Any, ...] = ({"type": "x"}, {"$ref": "http://a.b/c"}, {"pattern": "("}, [], "")
+    for schema in wrong:
         with pytest.raises(ValidationError):
             ServiceAction._meta.get_field("input_schema").clean(schema, None)
 

@@ -13,8 +13,10 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers(-(10**200), 10**200)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00")),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab\\\"[{", max_size=4), inner),
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text('ab\\"[{', max_size=4), inner)
+    ),
     max_leaves=15,
 )
 
@@ -63,12 +65,9 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     ],
 )
 def test_refusals_say_what_and_where(body: bytes, words: str) -> None:
-    with pytest.raises(JSONRefused, match="."):
+    with pytest.raises(JSONRefused) as caught:
         parse(body)
-    try:
-        parse(body)
-    except JSONRefused as error:
-        assert words in str(error)
+    assert words in str(caught.value)
 
 
 def test_pairs_of_surrogates_and_32_levels_are_taken() -> None:

@@ -133,7 +133,9 @@ def _static_digest() -> str:
         f"{name} {importlib.metadata.version(name)}"
         for name in ("django", "django-unfold", "drf-spectacular-sidecar")
     ]
-    files = (f for d in settings.STATICFILES_DIRS for f in sorted(Path(d).rglob("*")) if f.is_file())
+    files = (
+        f for d in settings.STATICFILES_DIRS for f in sorted(Path(d).rglob("*")) if f.is_file()
+    )
     parts += [f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
