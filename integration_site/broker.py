@@ -1,7 +1,7 @@
 """The embedded broker: kombu's file transport, with every file appearing whole.
 
-The original creates a file and then fills it, so that a reader may find it empty, and takes messages
-through the system's temporary folder. Here files are renamed into place, and taken by renaming.
+The original creates a file and then fills it, so that a reader may find it empty, and takes
+messages through the system's temporary folder. Here files are renamed into place, and taken by renaming.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class SchemaViolation(IntegrationError):
 class CallError(IntegrationError):
     """A call to a service did not give a usable answer.
 
-    Details may carry `service`, `instance`, `action`, `upstream_status` and `retry_after` (seconds).
+    Details may carry `service`, `instance`, `action`, `upstream_status` and `retry_after` in
+    seconds.
     """
 
     kind = "OTHER"

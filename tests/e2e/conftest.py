@@ -41,8 +41,8 @@ def fleet(hub: Hub) -> Hub:
     """The hub with the nine reference services."""
     data = hub.directory / "services"
     hub.run(
-        f"{Path(sys.executable).name} -m reference_services all --data-dir {data} --hub {hub.url}/api"
-        f" --api-key {hub.key}"
+        f"{Path(sys.executable).name} -m reference_services all --data-dir {data}"
+        f" --hub {hub.url}/api --api-key {hub.key}"
     )
     until(
         lambda: hub.get("/discovery/services")["total"] == SERVICES,

@@ -226,7 +226,7 @@ def test_lists_refuse_what_they_do_not_know(api: APIClient, query: str, path: st
 
 def test_an_execution_is_accepted(api: APIClient) -> None:
     workflow = make(api)
-    body = {"input_data": {"text": "hi"}, "context": {"correlation_id": "c-1"}, "priority": 5}
+    body = {"input_data": {"text": "hi"}, "context": {"correlation_id": "c-1"}}
     answer = api.post("/workflows/shout/execute", body, HTTP_X_REQUEST_ID="r-1")
     assert answer.status_code == 202
     found = answer.json()
@@ -234,12 +234,12 @@ def test_an_execution_is_accepted(api: APIClient) -> None:
     assert set(found) == {
         "id", "execution_id", "workflow_id", "workflow_name", "workflow_type", "version", "status",
         "input", "output", "result", "errors", "context", "correlation_id", "current_step",
-        "execution_time", "started_by", "priority", "started_at", "completed_at", "created_at",
+        "execution_time", "started_by", "started_at", "completed_at", "created_at",
         "steps",
     }  # fmt: skip
     assert found["id"] == found["execution_id"]
     assert (found["workflow_id"], found["workflow_type"]) == (workflow["id"], "CUSTOM")
-    assert (found["status"], found["current_step"], found["priority"]) == ("PENDING", "shout", 5)
+    assert (found["status"], found["current_step"]) == ("PENDING", "shout")
     assert found["context"] == {"correlation_id": "c-1", "request_id": "r-1"}
     assert found["correlation_id"] == "c-1"
     assert [step["step_id"] for step in found["steps"]] == ["shout"]
