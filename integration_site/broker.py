@@ -1,7 +1,8 @@
 """The embedded broker: kombu's file transport, with every file appearing whole.
 
 The original creates a file and then fills it, so that a reader may find it empty, and takes
-messages through the system's temporary folder. Here files are renamed into place, and taken by renaming.
+messages through the system's temporary folder. Here files are renamed into place, and taken by
+renaming.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class Channel(filesystem.Channel):
             file.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(file, dumps([entry, *table]))
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
-        _write_whole(Path(self.data_folder_out) / name, dumps(message))
+        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         folder = Path(self.data_folder_in)

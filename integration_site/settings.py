@@ -306,14 +306,14 @@ STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 LOG_FORMAT = env.str("LOG_FORMAT", default="json" if IN_PRODUCTION else "console").lower()
-_before_rendering = [
+_before_rendering: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-_renderer: list[Any] = (
+_renderer: Any = (
     [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     if LOG_FORMAT == "json"
     else [

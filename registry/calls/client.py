@@ -135,7 +135,8 @@ class ServiceClient:
             except ServiceNotReachedError as error:
                 self._suspects[candidate.url] = self._clock() + SUSPECT_SECONDS
                 unreached.append(error)
-                if len(unreached) == MOST_INSTANCES:
+                # Without time left, the next would be blamed for an answer that it cannot give.
+                if len(unreached) == MOST_INSTANCES or self._clock() >= limits.deadline:
                     break
                 continue
             self._suspects.pop(candidate.url, None)

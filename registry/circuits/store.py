@@ -47,12 +47,8 @@ def load(instance_ids: Collection[str]) -> list[Reading]:
     missing = set(instance_ids) - {reading.instance_id for reading in found}
     if not missing:
         return found
-    made = [
-        CircuitBreakerState(instance_id=pk)
-        for pk in ServiceInstance.objects.filter(pk__in=[UUID(pk) for pk in missing]).values_list(
-            "pk", flat=True
-        )
-    ]
+    there = ServiceInstance.objects.filter(pk__in=[UUID(pk) for pk in missing])
+    made = [CircuitBreakerState(instance_id=pk) for pk in there.values_list("pk", flat=True)]
     try:
         with transaction.atomic():
             CircuitBreakerState.objects.bulk_create(made, ignore_conflicts=True)

@@ -68,9 +68,12 @@ class Hub:
         lines = (self.directory / "access.env").read_text().splitlines()
         self.access = dict(line.split("=", 1) for line in lines)
         self.key = self.access["SERVICE_INTEGRATION_API_KEY"]
-        self.api = httpx2.Client(
-            base_url=f"{self.url}/api", headers={"Authorization": f"Bearer {self.key}"}, timeout=70
-        )
+        self.connect()
+
+    def connect(self) -> None:
+        """Forget open connections: those to a killed server are of no use."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        self.api = httpx2.Client(base_url=f"{self.url}/api", headers=headers, timeout=70)
 
     def start_worker(self) -> "subprocess.Popen[bytes]":
         return self.run(WORKER)

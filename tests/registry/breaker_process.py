@@ -45,7 +45,7 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
         try:
             await breaker.call_async(fail, deadline_seconds=5.0)
         except Refused:
-            await asyncio.sleep(0.015)
+            await asyncio.sleep(0.05)
         except ServiceUnavailableError:
             await asyncio.sleep(0)
     await found.close()

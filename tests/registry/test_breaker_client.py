@@ -8,7 +8,12 @@ from aiohttp.test_utils import TestServer
 
 from registry.calls.client import ServiceClient
 from registry.calls.resolve import Target
-from registry.exceptions import CallError, CircuitOpenError, ServiceResponseError
+from registry.exceptions import (
+    CallError,
+    CircuitOpenError,
+    ServiceNotReachedError,
+    ServiceResponseError,
+)
 from registry.models import CircuitBreakerState
 from tests import factories
 from tests.registry.breaker_support import in_database
@@ -129,6 +134,23 @@ async def test_an_instance_that_nobody_reaches_opens_too(client):
     await register("http://127.0.0.1:9")
     errors = [await outcome(client) for _ in range(4)]
     assert [error.code for error in errors] == ["service_unavailable"] * 3 + ["circuit_open"]
+
+
+async def test_an_instance_that_no_time_was_left_for_is_not_asked(servers, monkeypatch):
+    now = [0.0]
+    client = ServiceClient(clock=lambda: now[0])
+    asked = []
+
+    async def unreachable(found, candidate, *_):
+        asked.append(candidate.url)
+        now[0] += 60
+        raise ServiceNotReachedError("No connection.", service=found.service)
+
+    monkeypatch.setattr(client._transport, "send", unreachable)
+    await register("http://127.0.0.1:9", servers[0]["url"])
+    assert isinstance(await outcome(client), ServiceNotReachedError)
+    assert len(asked) == 1
+    await client.close()
 
 
 async def test_criticality_and_the_service_itself_say_when_it_opens(client, servers):
