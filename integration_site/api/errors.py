@@ -99,6 +99,8 @@ def _of_api_exception(error: exceptions.APIException, headers: dict[str, str]) -
     if isinstance(error, exceptions.ValidationError):
         errors = flatten(error.detail)
         return problem(400, summarise(errors), errors=errors)
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return problem(415, "Send JSON, and say so: Content-Type: application/json.")
     code = str(getattr(error, "problem_code", ""))
     return problem(error.status_code, str(error.detail), code=code)
 

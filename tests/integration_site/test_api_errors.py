@@ -86,7 +86,9 @@ def test_an_empty_body_is_an_empty_object(api: APIClient, body: bytes) -> None:
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "/"],
 )
 def test_other_content_types_are_refused(api: APIClient, content_type: str) -> None:
-    assert_problem(send(api, b'{"name": "a"}', content_type), 415, "unsupported_media_type")
+    answer = send(api, b'{"name": "a"}', content_type)
+    assert_problem(answer, 415, "unsupported_media_type")
+    assert "Content-Type: application/json" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
