@@ -21,6 +21,8 @@ from kombu.utils.json import dumps, loads
 # A message that its taker left behind when it was killed is removed after this long: messages are
 # hints, and nobody waits for it.
 FORGET_SECONDS = 3600
+# While no worker runs, messages pile up; each says no more than "look", so the rest is dropped.
+MOST_WAITING = 500
 
 
 class Channel(filesystem.Channel):
@@ -62,6 +64,8 @@ class Channel(filesystem.Channel):
             _write_whole(file, dumps([entry, *table]))
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        if len(os.listdir(self.data_folder_out)) >= MOST_WAITING:
+            return
         name = f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
         _write_whole(Path(self.data_folder_out) / name, dumps(payload))
 

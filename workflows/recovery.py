@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError
-from workflows.definition import DefinitionError, parse
+from workflows.definition import DefinitionError
 from workflows.events import append_event
 from workflows.models import (
     UNENDED,
@@ -24,6 +24,7 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
+from workflows.versions import definition_of
 
 logger = structlog.get_logger(__name__)
 
@@ -122,7 +123,7 @@ def _reason_for_review(step: WorkflowStep, execution: WorkflowExecution) -> dict
 def _may_be_sent_again(step: WorkflowStep, execution: WorkflowExecution) -> bool:
     try:
         assert execution.version is not None
-        target = parse(execution.version.document).steps[step.step_id].target
+        target = definition_of(execution.version).steps[step.step_id].target
         if target is None:
             return True
         return resolve(Target(target.kind, target.name), step.action).idempotent

@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry import services
-from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
+from registry.api.base import IF_MATCH, ResourceViewSet, etag_of, represent
 from registry.api.filters import ServiceFilter
 from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.serializers import (
@@ -68,7 +68,7 @@ class ServiceViewSet(ResourceViewSet):
 
     def answer(self, service: Service, status: int = 200) -> Response:
         headers = {"ETag": etag_of(service)}
-        return Response(ServiceSerializer(service).data, status=status, headers=headers)
+        return Response(represent(ServiceSerializer, service), status=status, headers=headers)
 
     def list(self, request: Any) -> Response:
         """The registered services, by name unless ordered otherwise."""

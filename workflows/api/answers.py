@@ -9,6 +9,7 @@ import structlog
 from django.db.models import Prefetch, QuerySet
 from rest_framework.response import Response
 
+from registry.api.base import represent
 from registry.exceptions import ValidationFailed
 from workflows import services
 from workflows.api.serializers import (
@@ -67,7 +68,7 @@ def show(execution: WorkflowExecution) -> Any:
     """An execution with its latest steps, as the API answers it."""
     latest = list(execution.steps.order_by("-id")[:SHOWN_STEPS])
     execution.shown_steps = latest[::-1]  # type: ignore[attr-defined]
-    return ExecutionDetailSerializer(execution).data
+    return represent(ExecutionDetailSerializer, execution)
 
 
 def list_executions(view: Any, queryset: QuerySet[WorkflowExecution]) -> Response:

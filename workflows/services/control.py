@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.mediator import mediator
 from workflows.decide import describe
-from workflows.definition import Definition, DefinitionError, parse
+from workflows.definition import Definition, DefinitionError
 from workflows.events import append_event
 from workflows.models import (
     OPEN_STEP,
@@ -25,6 +25,7 @@ from workflows.models import (
     WorkflowStep,
 )
 from workflows.recovery import database_now
+from workflows.versions import definition_of
 
 _RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.NEEDS_REVIEW)
 _PAUSABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
@@ -202,7 +203,7 @@ def _definition_of(execution: WorkflowExecution) -> Definition:
     if execution.version is None:
         raise Conflict("The definition of this execution was deleted, so it cannot go on.")
     try:
-        return parse(execution.version.document)
+        return definition_of(execution.version)
     except DefinitionError as error:
         raise Conflict(f"The definition cannot be read any more: {error.message}") from None
 

@@ -11,7 +11,7 @@ from django.db.models import F
 from registry.exceptions import Conflict, NotFound, SchemaViolation
 from registry.mediator import mediator
 from registry.schemas import Schema
-from workflows.definition import Step, parse
+from workflows.definition import Step
 from workflows.events import append_event
 from workflows.models import (
     TERMINAL,
@@ -23,6 +23,7 @@ from workflows.models import (
 )
 from workflows.recovery import database_now
 from workflows.services.control import lock_execution
+from workflows.versions import definition_of
 
 
 def signal_execution(
@@ -105,7 +106,7 @@ def _row_and_step(execution: WorkflowExecution, path: str) -> tuple[WorkflowStep
         raise NotFound(f"The execution has no step '{path}'.")
     if execution.version is None:
         raise Conflict("The definition of this execution was deleted.")
-    return row, parse(execution.version.document).steps[row.step_id]
+    return row, definition_of(execution.version).steps[row.step_id]
 
 
 def _decisions_of(row: WorkflowStep) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from django.db import IntegrityError, transaction
 
 from registry.exceptions import Conflict, NotFound
 from registry.mediator import mediator
-from workflows.definition import parse
 from workflows.events import append_event
 from workflows.models import (
     EventKind,
@@ -22,6 +21,7 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.recovery import database_now
+from workflows.versions import definition_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def insert_execution(
 ) -> tuple[WorkflowExecution, str]:
     """Insert an execution with its first step in the caller's transaction; give that step's id."""
     now = database_now()
-    definition = parse(version.document)
+    definition = definition_of(version)
     limit = timedelta(seconds=definition.timeout) if definition.timeout else None
     execution = WorkflowExecution(
         workflow=workflow,
