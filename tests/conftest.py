@@ -43,6 +43,7 @@ def _start_servers() -> None:
 def _prepare_environment() -> None:
     directory = tempfile.TemporaryDirectory(prefix="si-tests-", ignore_cleanup_errors=True)
     os.environ["DATA_DIR"] = _ending.enter_context(directory)
+    Path(os.environ["DATA_DIR"], "static").mkdir()  # where whitenoise looks
     os.environ["SECRET_KEY"] = "only-for-tests-" + "0" * 40
     os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
     if not WORKER:
