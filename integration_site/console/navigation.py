@@ -26,6 +26,7 @@ _GROUPS = (
             ("Versions", "layers", "workflows.workflowversion"),
             ("Steps", "format_list_numbered", "workflows.workflowstep"),
             ("Events", "event_note", "workflows.workflowevent"),
+            ("Workers", "engineering", "workflows.worker"),
         ),
     ),
     (

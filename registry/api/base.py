@@ -177,7 +177,7 @@ def etag_of(row: Any) -> str:
 
 
 @lru_cache(maxsize=100)
-def _prepared(serializer: type[serializers.BaseSerializer[Any]]) -> Any:
+def _prepared(serializer: Any) -> Any:
     return serializer()
 
 

@@ -1,5 +1,5 @@
 """Workflows and executions in the admin."""
 
-from workflows.admin import event, execution, step, version, workflow
+from workflows.admin import event, execution, step, version, worker, workflow
 
-__all__ = ["event", "execution", "step", "version", "workflow"]
+__all__ = ["event", "execution", "step", "version", "worker", "workflow"]
