@@ -54,7 +54,8 @@ INSTALLED_APPS = [
     "workflows",
     "monitoring",
     "unfold",
-    "django.contrib.admin",
+    # The web process loads the admin with its routes; worker and beat do without.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

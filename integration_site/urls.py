@@ -11,6 +11,8 @@ def go_to_console(request: HttpRequest) -> HttpResponse:
     return redirect("admin:index")
 
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", go_to_console),
     path("admin", go_to_console),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -177,7 +178,7 @@ def etag_of(row: Any) -> str:
 
 
 @lru_cache(maxsize=100)
-def _prepared(serializer: Any) -> Any:
+def _prepared(serializer: Hashable) -> Any:
     return serializer()
 
 
