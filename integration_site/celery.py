@@ -7,6 +7,8 @@ from celery.signals import setup_logging
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_site.settings")
+# Django's checks load every route and with them the whole admin, which worker and beat never use.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 app = Celery("integration_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable
-from functools import lru_cache
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
@@ -177,9 +175,7 @@ def etag_of(row: Any) -> str:
     return f'"{row.pk.hex}-{int(row.updated_at.timestamp() * 1_000_000):x}"'
 
 
-@lru_cache(maxsize=100)
-def _prepared(serializer: Hashable) -> Any:
-    return serializer()
+_prepared: dict[Any, Any] = {}
 
 
 def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> Any:
@@ -187,4 +183,5 @@ def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> An
 
     Only for serializers that need no context.
     """
-    return _prepared(serializer).to_representation(row)
+    made = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
+    return made.to_representation(row)
