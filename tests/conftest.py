@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import django
+import hypothesis
 import pytest
 
 from tests import services
@@ -57,6 +58,9 @@ def _prepare_environment() -> None:
 
 _prepare_environment()
 django.setup()
+# The same examples every time, and no clock: a busy machine must not fail a property.
+hypothesis.settings.register_profile("hub", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("hub")
 
 
 def pytest_report_header() -> str:
