@@ -294,6 +294,176 @@ def test_bulk_actions_are_offered_only_with_permission(person: Callable[..., Cli
     assert row.status == "RUNNING"
 
 
+# --- Branches, waiting and deciding ---
+
+FORM = {
+    "type": "object",
+    "required": ["budget"],
+    "properties": {
+        "budget": {"type": "string", "title": "Budget line"},
+        "sum": {"type": "integer"},
+        "urgent": {"type": "boolean"},
+        "size": {"type": "string", "enum": ["small", "large"]},
+    },
+}
+MAPPED: list[dict[str, Any]] = [
+    {
+        "id": "each",
+        "type": "MAP",
+        "over": "$.input.items",
+        "steps": [{"id": "one", "service": "text", "action": "read"}],
+    }
+]
+
+
+def waiting_execution(step: dict[str, Any], given: Any = None, **fields: Any) -> WorkflowExecution:
+    execution = make_execution(make_workflow(steps=[step]), status="RUNNING", attempts=0)
+    add_step(execution, step["id"], status="WAITING", input=given, **fields)
+    return execution
+
+
+def add_step(execution: WorkflowExecution, step_id: str, **fields: Any) -> WorkflowStep:
+    fields = {"path": step_id, "started_at": NOW, **fields}
+    return WorkflowStep.objects.create(execution=execution, step_id=step_id, **fields)
+
+
+def asking(**more: Any) -> WorkflowExecution:
+    step = {"id": "ask", "type": "APPROVAL", **more}
+    given = {"document": {"price": 7531}, "until": None, "decisions": []}
+    return waiting_execution(step, given)
+
+
+def decide(client: Client, execution: WorkflowExecution, **posted: str) -> Any:
+    url = reverse("admin:execution_decide", args=(execution.pk,))
+    return client.post(url, {"step": "ask", "decision": "approve", **posted}, follow=True)
+
+
+def decisions_of(execution: WorkflowExecution) -> list[Any]:
+    return execution.steps.get().input["decisions"]
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "words"),
+    [
+        (
+            {"id": "s", "type": "EVENT", "event": "paid"},
+            {"given": {"event": "paid-7", "until": None}},
+            "waits for the signal ‘paid-7’",
+        ),
+        (
+            {"id": "s", "type": "APPROVAL", "minimum": 2, "assignees": ["ann"]},
+            {"given": {"decisions": [{"by": "eve"}]}},
+            "waits for 2 approvals, 1 so far; may be given by ann",
+        ),
+        ({"id": "s", "type": "WAIT", "seconds": 9}, {"wake_at": NOW}, "goes on <time"),
+        ({"id": "s", "type": "WORKFLOW", "workflow": "other"}, {}, "the execution of other"),
+        ({**MAPPED[0], "id": "s"}, {"total": 9, "done": 4, "failed": 1}, "4 of 9 elements done, 1"),
+        ({**STEPS[1], "id": "s"}, {"wake_at": NOW}, "tried again <time"),
+    ],
+)
+def test_a_waiting_step_says_what_it_waits_for(
+    admin: Client, step: dict[str, Any], fields: dict[str, Any], words: str
+) -> None:
+    page = admin.get(page_url(waiting_execution(step, **fields))).content.decode()
+    assert words in page
+    assert 'hx-trigger="every 10s' in page
+
+
+def test_a_step_leads_to_the_execution_that_it_started(admin: Client) -> None:
+    parent = waiting_execution({"id": "s", "type": "WORKFLOW", "workflow": "other"})
+    child = make_execution(make_workflow("other"), parent_step=parent.steps.get())
+    assert page_url(child) in admin.get(page_url(parent)).content.decode()
+
+
+def test_elements_of_a_map_are_folded_and_cost_the_same(admin: Client) -> None:
+    workflow = make_workflow(steps=MAPPED)
+    few, many = (make_execution(workflow, attempts=0) for _ in range(2))
+    for execution, count in ((few, 2), (many, 40)):
+        add_step(execution, "each", status="COMPLETED")
+        for n in range(count):
+            place = f"each/{n}"
+            add_step(execution, "one", status="COMPLETED", scope=place, path=f"{place}/one")
+    assert count_queries(admin, page_url(few)) == count_queries(admin, page_url(many))
+    page = admin.get(page_url(many)).content.decode()
+    assert page.count('class="hub-lane"') == 2
+    assert "40 completed" in page
+
+
+def test_pausing_and_resuming_need_post_and_permission(person: Callable[..., Client]) -> None:
+    execution = make_execution(make_workflow(), status="RUNNING")
+    pause, resume = (
+        reverse(f"admin:execution_{name}", args=(execution.pk,)) for name in ("pause", "resume")
+    )
+    client = person("view_workflowexecution")
+    assert (client.get(pause).status_code, client.post(pause).status_code) == (405, 403)
+    User.objects.get().user_permissions.add(
+        Permission.objects.get(codename="change_workflowexecution")
+    )
+    assert resume in client.post(pause, follow=True).content.decode()
+    assert pause in client.post(resume, follow=True).content.decode()
+
+
+def test_a_person_fills_in_the_form_and_approves(admin: Client) -> None:
+    execution = asking(form=FORM)
+    page = admin.get(page_url(execution)).content.decode()
+    assert all(word in page for word in ("Budget line *", "7531", "<option>small</option>"))
+    answers = {"form.budget": "B-7", "form.sum": "3", "form.size": "", "comment": "fine"}
+    assert "Approved." in decide(admin, execution, **answers).content.decode()
+    decision = decisions_of(execution)[0]
+    assert decision["form"] == {"budget": "B-7", "sum": 3, "urgent": False}
+    assert (decision["by"], decision["comment"]) == ("root", "fine")
+
+
+def test_a_form_that_is_not_plain_is_filled_in_as_json(admin: Client) -> None:
+    execution = asking(form={"type": "object", "properties": {"a": {"type": "array"}}})
+    assert "cannot be read" in decide(admin, execution, form="{").content.decode()
+    decide(admin, execution, form='{"a": [1]}')
+    assert decisions_of(execution)[0]["form"] == {"a": [1]}
+
+
+@pytest.mark.parametrize("answers", [{}, {"form.budget": "B", "form.sum": "many"}])
+def test_a_form_that_does_not_fit_is_refused_with_a_sentence(
+    admin: Client, answers: dict[str, str]
+) -> None:
+    execution = asking(form=FORM)
+    page = decide(admin, execution, **answers).content.decode()
+    assert "The form does not fit" in page or "cannot be read" in page
+    assert decisions_of(execution) == []
+
+
+def test_rejecting_needs_no_form(admin: Client) -> None:
+    execution = asking(form=FORM)
+    assert "Rejected." in decide(admin, execution, decision="reject").content.decode()
+    assert decisions_of(execution)[0]["decision"] == "REJECTED"
+
+
+def test_who_is_named_decides_and_nobody_else(person: Callable[..., Client]) -> None:
+    client = person("view_workflowexecution")
+    anybody = asking()
+    assert "Approve</button>" not in client.get(page_url(anybody)).content.decode()
+    assert decide(client, anybody).status_code == 403
+    Workflow.objects.update(name="before")
+    named = asking(assignees=["person"])
+    assert "Approve</button>" in client.get(page_url(named)).content.decode()
+    assert decide(client, named).status_code == 200
+    assert decisions_of(named)[0]["by"] == "person"
+    assert "Approve</button>" not in client.get(page_url(named)).content.decode()
+
+
+def test_deciding_needs_post_and_a_token(admin: Client) -> None:
+    execution = asking()
+    url = reverse("admin:execution_decide", args=(execution.pk,))
+    assert admin.get(url).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get())
+    assert strict.post(url, {"step": "ask", "decision": "approve"}).status_code == 403
+
+
+@pytest.mark.parametrize("place", ["", "other", "a\0b"])
+def test_deciding_what_nobody_asks_is_refused(admin: Client, place: str) -> None:
+    assert decide(admin, asking(), step=place).status_code == 403
+
+
 # --- Workflows ---
 
 
@@ -477,10 +647,8 @@ def test_the_picture_shows_statuses_and_escapes_names() -> None:
 def unsaved_step(name: str, start: float, seconds: float | None, **fields: Any) -> WorkflowStep:
     begun = NOW + timedelta(seconds=start)
     end = None if seconds is None else begun + timedelta(seconds=seconds)
-    fields = {"status": "COMPLETED", **fields}
-    return WorkflowStep(
-        step_id=name, path=name, name=name, started_at=begun, completed_at=end, **fields
-    )
+    fields = {"status": "COMPLETED", "path": name, **fields}
+    return WorkflowStep(step_id=name, name=name, started_at=begun, completed_at=end, **fields)
 
 
 def test_attempts_of_a_step_share_a_row() -> None:
@@ -490,6 +658,17 @@ def test_attempts_of_a_step_share_a_row() -> None:
     assert (line.rows[0].bars[0].left, line.rows[0].bars[0].width) == (0, 50)
     assert (line.rows[1].bars[1].left, line.rows[1].bars[1].width) == (80, 20)
     assert [mark.words for mark in line.marks][-1] == "10 s"
+
+
+def test_elements_share_a_row_and_a_waiting_step_reaches_to_now() -> None:
+    steps = [
+        unsaved_step("one", 0, 1, path="each/0/one", scope="each/0"),
+        unsaved_step("one", 1, 1, path="each/1/one", scope="each/1"),
+        unsaved_step("ask", 2, None, status="WAITING"),
+    ]
+    line = timeline_of(steps, start=NOW, end=NOW + timedelta(seconds=10))
+    assert [(row.name, len(row.bars)) for row in line.rows] == [("one", 2), ("ask", 1)]
+    assert line.rows[1].bars[0].width == 80
 
 
 def test_a_running_step_reaches_to_now() -> None:

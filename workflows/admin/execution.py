@@ -31,9 +31,12 @@ from workflows import services
 from workflows.admin.execution_page import executions_with_parts, page_of
 from workflows.admin.explain import last_error, sentence_of
 from workflows.admin.filters import CreatedFilter, WorkflowFilter
+from workflows.admin.questions import may_decide, read_answers
+from workflows.definition import read
 from workflows.models import ExecutionStatus, Workflow, WorkflowExecution, WorkflowStep
 
 CONTROL = "workflows.change_workflowexecution"
+MAX_COMMENT = 2000
 # htmx stops polling at this status.
 STOP_POLLING = 286
 SHORTCUTS = (
@@ -141,6 +144,9 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             ("live", require_GET(self.live_view)),
             ("cancel", require_POST(self.cancel_view)),
             ("retry", require_POST(self.retry_view)),
+            ("pause", require_POST(self.pause_view)),
+            ("resume", require_POST(self.resume_view)),
+            ("decide", require_POST(self.decide_view)),
         )
         own = [
             path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"execution_{name}")
@@ -206,11 +212,64 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             "Running again from the failed step.",
         )
 
+    def pause_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        actor = actor_of(request)
+        return self._control(
+            request, pk, lambda: services.pause_execution(pk, actor=actor), "Paused."
+        )
+
+    def resume_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        actor = actor_of(request)
+        return self._control(
+            request, pk, lambda: services.resume_execution(pk, actor=actor), "Going on."
+        )
+
+    def decide_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Approve or reject; the service says who may decide what is asked of certain people."""
+        # PostgreSQL stores no NUL.
+        posted = {name: str(text).replace("\0", "") for name, text in request.POST.items()}
+        place, approve = posted.get("step", ""), posted.get("decision") == "approve"
+        form = self._form_asked(request, pk, place)
+
+        def decide() -> None:
+            services.decide_approval(
+                pk,
+                place,
+                approve=approve,
+                actor=actor_of(request),
+                comment=posted.get("comment", "").strip()[:MAX_COMMENT],
+                form=read_answers(form, posted) if approve else None,
+            )
+
+        return self._carry_out(request, pk, decide, "Approved." if approve else "Rejected.")
+
+    def _form_asked(self, request: HttpRequest, pk: Any, place: str) -> Any:
+        """The form of the step, if it asks this person.
+
+        Raises:
+            PermissionDenied: it does not.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        execution = get_object_or_404(WorkflowExecution.objects.select_related("version"), pk=pk)
+        row = execution.steps.filter(path=place).order_by("-attempt").first()
+        known = read(execution.version.document).definition if execution.version else None
+        step = known.steps.get(row.step_id) if known and row else None
+        may_control = self.has_control_permission(request)
+        if step is None or not may_decide(step, person=request.user, may_control=may_control):
+            raise PermissionDenied
+        return step.form
+
     def _control(
         self, request: HttpRequest, pk: Any, act: Callable[[], object], done: str
     ) -> HttpResponse:
         if not self.has_control_permission(request):
             raise PermissionDenied
+        return self._carry_out(request, pk, act, done)
+
+    def _carry_out(
+        self, request: HttpRequest, pk: Any, act: Callable[[], object], done: str
+    ) -> HttpResponse:
         try:
             act()
             messages.success(request, done)
@@ -219,4 +278,6 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         return redirect(reverse("admin:workflows_workflowexecution_change", args=(pk,)))
 
     def _page(self, request: HttpRequest, execution: WorkflowExecution) -> dict[str, Any]:
-        return {**page_of(execution), "may_control": self.has_control_permission(request)}
+        may_control = self.has_control_permission(request)
+        page = page_of(execution, person=request.user, may_control=may_control)
+        return {**page, "may_control": may_control}

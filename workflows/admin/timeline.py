@@ -1,4 +1,8 @@
-"""When each attempt at each step ran, as bars on one time line (pure)."""
+"""When each attempt at each step ran, as bars on one time line (pure).
+
+All elements of a MAP and all visits of a step share its row: a line has no more rows than the
+workflow has steps.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from registry.admin.display import in_words, status_word, tone_of
-from workflows.models import StepStatus, WorkflowStep
+from workflows.models import OPEN_STEP, WorkflowStep
 
 NARROWEST_PERCENT = 0.6
 SHORTEST_SECONDS = 0.001
@@ -25,13 +29,14 @@ class Bar:
     title: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class TimelineRow:
-    """One step with its attempts."""
+    """One step with its attempts, and what to say of how long they took."""
 
     name: str
     path: str
     bars: list[Bar] = field(default_factory=list)
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,12 @@ def timeline_of(
     seconds = max((last - first).total_seconds(), SHORTEST_SECONDS)
     rows: dict[str, TimelineRow] = {}
     for step, at in begun:
-        row = rows.setdefault(step.path, TimelineRow(step.name or step.step_id, step.path))
+        row = rows.setdefault(step.step_id, TimelineRow(step.name or step.step_id, step.path))
         offset = (at - first).total_seconds()
-        # A step that waits for its next try began once and has no end yet.
-        until = last if step.status == StepStatus.RUNNING else at
+        until = last if step.status in OPEN_STEP else at
         length = max(((step.completed_at or until) - at).total_seconds(), 0)
         row.bars.append(_bar(step, offset=offset, length=length, seconds=seconds))
+        row.words = in_words(length)
     marks = [
         Mark(100 * index / MARKS, in_words(seconds * index / MARKS)) for index in range(MARKS + 1)
     ]

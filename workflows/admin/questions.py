@@ -1,0 +1,133 @@
+"""The form of an APPROVAL step: what a person is asked, and reading what they filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+
+from registry import strict_json
+from registry.exceptions import ValidationFailed
+from workflows.definition import Step
+from workflows.models import WorkflowStep
+
+# Kinds of properties that have a field of their own; anything else is one field of JSON.
+INPUTS = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}
+PREFIX = "form."
+WHOLE = "form"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing to fill in. `input` is text, number, checkbox, select or json."""
+
+    name: str
+    label: str
+    input: str
+    required: bool = False
+    help: str = ""
+    step: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked; `key` changes when somebody decided."""
+
+    key: str
+    path: str
+    name: str
+    document: Any
+    decisions: list[Mapping[str, Any]]
+    fields: tuple[Field, ...]
+
+
+def ask(
+    row: WorkflowStep, step: Step, *, person: User | AnonymousUser, may_control: bool
+) -> Question | None:
+    """The question of a waiting step; None for somebody who may not decide it, or has."""
+    given = row.input if isinstance(row.input, Mapping) else {}
+    decisions = list(given.get("decisions") or ())
+    if any(d.get("by") == person.get_username() for d in decisions):
+        return None
+    if not may_decide(step, person=person, may_control=may_control):
+        return None
+    return Question(
+        key=f"{row.pk}-{len(decisions)}",
+        path=row.path,
+        name=row.name or row.step_id,
+        document=given.get("document"),
+        decisions=decisions,
+        fields=fields_of(step.form),
+    )
+
+
+def may_decide(step: Step, *, person: User | AnonymousUser, may_control: bool) -> bool:
+    """Those who are named decide; where nobody is, those who control executions."""
+    named = {*step.assignees, *step.escalate_to}
+    if not named or person.is_superuser:
+        return may_control
+    return person.get_username() in named or person.groups.filter(name__in=sorted(named)).exists()
+
+
+def fields_of(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
+    """A field for each property of a plain schema, one for JSON where it is not plain."""
+    if schema is None:
+        return ()
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not all(map(_is_plain, properties.values())):
+        return (Field(WHOLE, "The form, as JSON", "json", required=True),)
+    required = schema.get("required") or ()
+    return tuple(
+        _field(name, about, required=name in required) for name, about in properties.items()
+    )
+
+
+def read_answers(schema: Mapping[str, Any] | None, posted: Mapping[str, str]) -> Any:
+    """What was filled in, in the types that the schema says. Empty fields are left out.
+
+    Raises:
+        ValidationFailed: a field holds what cannot be read.
+    """
+    answers: dict[str, Any] = {}
+    for field in fields_of(schema):
+        text = posted.get(field.name, "").strip()
+        if field.input == "json":
+            return _read_json(text, field.label)
+        name = field.name.removeprefix(PREFIX)
+        if field.input == "checkbox":
+            answers[name] = bool(text)
+        elif text:
+            answers[name] = _read_json(text, field.label) if field.input == "number" else text
+    return answers if schema is not None else None
+
+
+def _is_plain(about: Any) -> bool:
+    if not isinstance(about, Mapping):
+        return False
+    choices = about.get("enum")
+    if choices is not None:
+        return isinstance(choices, list) and all(isinstance(c, str) for c in choices)
+    return isinstance(about.get("type"), str) and about["type"] in INPUTS
+
+
+def _field(name: str, about: Mapping[str, Any], *, required: bool) -> Field:
+    choices = tuple(about.get("enum") or ())
+    return Field(
+        name=f"{PREFIX}{name}",
+        label=str(about.get("title") or name),
+        input="select" if choices else INPUTS[about["type"]],
+        required=required,
+        help=str(about.get("description") or ""),
+        step="1" if about.get("type") == "integer" else "any",
+        choices=choices,
+    )
+
+
+def _read_json(text: str, label: str) -> Any:
+    try:
+        return strict_json.parse(text.encode())
+    except strict_json.JSONRefused:
+        raise ValidationFailed(f"{label}: '{text[:100]}' cannot be read.") from None
