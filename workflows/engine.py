@@ -36,7 +36,7 @@ from registry.mediator import mediator
 from workflows import decide
 from workflows.decide import Failure, Finish, Success
 from workflows.recovery import release
-from workflows.services.control import fail_execution
+from workflows.services.control import cancel_execution, fail_execution
 from workflows.store import Batch, Claim, Committed, Settled, Store
 
 logger = structlog.get_logger(__name__)
@@ -213,6 +213,9 @@ class Engine:
             self._loop.loop.call_soon_threadsafe(self._launch, committed.claims)
         for broken in committed.broken:
             fail_execution(broken.claim.run.id, broken.error)
+        for item in batch.settled:
+            if item.transition.orphan and item.claim not in committed.lost:
+                self._events.submit(_cancel_orphan, item.transition.orphan)
         for execution, finish in committed.ended:
             self._events.submit(_announce_end, execution, finish)
         if self._stopping:
@@ -321,6 +324,15 @@ def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
     failed = WorkflowError(sentence, code="unrecordable")
     row = replace(claim.row, status="RUNNING", input=None, error=None, output=None)
     return Settled(claim, decide.give_up(claim.run, row, failed, now=now))
+
+
+def _cancel_orphan(execution: str) -> None:
+    try:
+        cancel_execution(execution, actor="engine", reason="Its parent waits for it no longer.")
+    except IntegrationError as error:
+        logger.info("orphan_kept", execution=execution, reason=error.message)
+    finally:
+        connection.close()
 
 
 def _announce_end(execution: str, finish: Finish) -> None:

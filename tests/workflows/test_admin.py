@@ -329,7 +329,7 @@ def add_step(execution: WorkflowExecution, step_id: str, **fields: Any) -> Workf
 
 def asking(**more: Any) -> WorkflowExecution:
     step = {"id": "ask", "type": "APPROVAL", **more}
-    given = {"document": {"price": 7531}, "until": None, "decisions": []}
+    given: dict[str, Any] = {"document": {"price": 7531}, "until": None, "decisions": []}
     return waiting_execution(step, given)
 
 
@@ -339,7 +339,8 @@ def decide(client: Client, execution: WorkflowExecution, **posted: str) -> Any:
 
 
 def decisions_of(execution: WorkflowExecution) -> list[Any]:
-    return execution.steps.get().input["decisions"]
+    found: list[Any] = (execution.steps.get().input or {})["decisions"]
+    return found
 
 
 @pytest.mark.parametrize(

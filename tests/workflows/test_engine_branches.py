@@ -18,6 +18,7 @@ from tests.workflows.engine_support import (
 from workflows import services
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start
+from workflows.tasks import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -371,8 +372,6 @@ def test_paused_execution_begins_nothing_until_it_is_resumed():
 
 
 def test_execution_past_its_deadline_fails():
-    from workflows.tasks import sweep
-
     execution = start(
         make_workflow([{"id": "e", "type": "EVENT", "event": "never"}], timeout=60, defaults={})
     )
@@ -404,3 +403,51 @@ def test_start_of_a_child_keeps_the_correlation():
     with running_engine(client()):
         ended(begun.execution)
     assert WorkflowExecution.objects.get(workflow_name="child").correlation_id == "r1"
+
+
+def test_child_that_takes_too_long_is_cancelled():
+    using = client()
+    using.held.add("a")
+    make_workflow([call("a")], name="child")
+    step = {"id": "p", "type": "WORKFLOW", "workflow": "child", "timeout": 0.2}
+    execution = start(make_workflow([step]))
+    with running_engine(using) as engine:
+        until(lambda: using.calls)
+        until(lambda: engine.look() or services.get_execution(str(execution.pk)).has_ended)
+        until(lambda: WorkflowExecution.objects.get(workflow_name="child").status == "CANCELLED")
+        using.gate.set()
+    assert ended(execution).errors[0]["code"] == "child_timeout"
+
+
+def test_workflow_that_starts_itself_ends():
+    make_workflow([{"id": "p", "type": "WORKFLOW", "workflow": "w"}])
+    execution = start(services.get_workflow("w"))
+    with running_engine(client()):
+        found = ended(execution)
+    assert found.status == "FAILED"
+    assert WorkflowExecution.objects.count() == 21
+
+
+def test_retry_gives_a_late_execution_its_time_anew():
+    execution = start(make_workflow([call("a")], timeout=60, defaults={}), {"x": 1})
+    WorkflowExecution.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    sweep()
+    retried = services.retry_execution(execution.pk, actor="me")
+    assert retried.deadline_at > timezone.now()
+    with running_engine(client()):
+        assert ended(services.get_execution(str(execution.pk))).status == "COMPLETED"
+
+
+def test_others_may_decide_once_an_approval_is_due():
+    step = {**ASK, "minimum": 1, "escalate_to": ["eve"], "due": 3600}
+    execution = start(make_workflow([step, call("a")]))
+    with running_engine(client()) as engine:
+        waiting_approval(engine, execution)
+        with pytest.raises(Conflict, match="not one of them"):
+            services.decide_approval(execution.pk, "ask", approve=True, actor="eve")
+        row = execution.steps.get(path="ask")
+        past = (timezone.now() - timedelta(seconds=1)).isoformat()
+        WorkflowStep.objects.filter(pk=row.pk).update(input={**row.input, "due": past})
+        services.decide_approval(execution.pk, "ask", approve=True, actor="eve")
+        engine.look()
+        assert ended(execution).status == "COMPLETED"

@@ -192,6 +192,7 @@ def begin_approval(
         row.input = {
             "document": input_of(run, step, recorded),
             "until": _limit(step, now),
+            "due": _due(run, step, recorded),
             "decisions": [],
         }
     decisions = row.input["decisions"]
@@ -204,6 +205,16 @@ def begin_approval(
         output = {"decision": "APPROVED", "decisions": decisions, **_form_of(decisions)}
         return complete(run, step, row, output, transition, now=now)
     return _refuse(run, step, row, rejected, transition, now=now)
+
+
+def _due(run: Run, step: Step, recorded: Recorded) -> str | None:
+    """From when on those of `escalate_to` may decide too: seconds from now, or a time."""
+    if step.due is None:
+        return None
+    value = step.due.render(run.visible(), recorded)
+    if isinstance(value, str):
+        return read_time(value, step).isoformat()
+    return seconds_from(value, step, recorded.now).isoformat()
 
 
 def _form_of(decisions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -236,14 +247,14 @@ def begin_workflow(
     now = recorded.now
     child = run.facts.child
     if row.input is None:
-        row.input = {"input": input_of(run, step, recorded)}
+        row.input = {"input": input_of(run, step, recorded), "until": _limit(step, now)}
     if problem := row.input.get("problem"):
         error = WorkflowError(problem["message"], code=problem["code"])
         return fail(run, step, row, error, transition, now=now)
     if child is None:
         assert step.workflow is not None
         transition.child = ChildStart(step.workflow, step.version, row.input["input"])
-        return park(row, now=now, until=now + timedelta(seconds=CHILD_LOOK_SECONDS))
+        return park(row, now=now, until=_next_look(row, now))
     if child.status == "COMPLETED":
         return complete(run, step, row, child.output, transition, now=now)
     if child.status in ("FAILED", "CANCELLED"):
@@ -252,7 +263,19 @@ def begin_workflow(
         detail = f": {first['message']}" if first.get("message") else "."
         error = WorkflowError(sentence + detail, code=f"child_{child.status.lower()}")
         return fail(run, step, row, error, transition, now=now)
-    return park(row, now=now, until=now + timedelta(seconds=CHILD_LOOK_SECONDS))
+    until = row.input.get("until")
+    if until and datetime.fromisoformat(until) <= now:
+        transition.orphan = child.id
+        sentence = f"The child execution {child.id} did not end within {step.timeout:g} s."
+        error = WorkflowError(sentence, code="child_timeout")
+        return fail(run, step, row, error, transition, now=now)
+    return park(row, now=now, until=_next_look(row, now))
+
+
+def _next_look(row: Row, now: datetime) -> datetime:
+    soon = now + timedelta(seconds=CHILD_LOOK_SECONDS)
+    until = row.input.get("until")
+    return min(soon, datetime.fromisoformat(until)) if until else soon
 
 
 # --- Branches ---

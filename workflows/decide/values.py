@@ -183,7 +183,8 @@ class Transition:
     The settled row, the rows that follow, perhaps the end of the execution or (`leaves`) of the
     branch that the row belongs to. `abandons` is a container whose branches are of no use any more.
     `parked` says that the settled row waits for signals, and that it must look again if one came in
-    meanwhile. `child` starts the child execution of the settled row.
+    meanwhile. `child` starts the child execution of the settled row; `orphan` is one that is
+    waited for no longer.
     """
 
     settled: Row | None = None
@@ -193,6 +194,7 @@ class Transition:
     abandons: str = ""
     parked: bool = False
     child: ChildStart | None = None
+    orphan: str = ""
 
 
 @dataclass(frozen=True, slots=True)

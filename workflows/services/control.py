@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -192,6 +192,8 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
         WorkflowStep.objects.bulk_create(rows)
         execution.status = ExecutionStatus.RUNNING
         execution.errors, execution.output, execution.completed_at = [], None, None
+        limit = definition.timeout
+        execution.deadline_at = now + timedelta(seconds=limit) if limit else None
         payload = {"steps": [row.path for row in rows]}
         append_event(execution, EventKind.RETRIED, actor=actor, payload=payload)
         execution.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -116,7 +117,9 @@ def _decisions_of(row: WorkflowStep) -> list[dict[str, Any]]:
 def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:
     if any(d["by"] == actor for d in _decisions_of(row)):
         raise Conflict(f"{actor} has decided '{row.path}' already.")
-    named = {*step.assignees, *step.escalate_to}
+    due = (row.input or {}).get("due")
+    is_overdue = due is not None and datetime.fromisoformat(due) <= database_now()
+    named = {*step.assignees, *(step.escalate_to if is_overdue else ())}
     if not named or actor in named:
         return
     person = get_user_model().objects.filter(username=actor).first()

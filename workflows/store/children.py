@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from registry.exceptions import IntegrationError
+from registry.exceptions import Conflict, IntegrationError
 from workflows.models import WorkflowStep
 from workflows.services.starting import Start, find_startable, insert_execution
 from workflows.store.dialect import Dialect, key_of
 from workflows.store.values import Committed, Settled
+
+# A workflow that starts itself, or a circle of them, ends here.
+MOST_DEPTH = 20
 
 
 def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
@@ -18,7 +21,12 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
     wanted, row = item.transition.child, item.transition.settled
     assert wanted is not None
     assert row is not None
-    context = {**item.claim.run.context, "parent_execution_id": item.claim.run.id}
+    depth = int(item.claim.run.context.get("depth") or 0) + 1
+    context = {
+        **item.claim.run.context,
+        "parent_execution_id": item.claim.run.id,
+        "depth": depth,
+    }
     start = Start(
         input=wanted.input,
         context=context,
@@ -27,6 +35,8 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
         correlation_id=item.claim.correlation_id,
     )
     try:
+        if depth > MOST_DEPTH:
+            raise Conflict(f"Workflows start each other more than {MOST_DEPTH} deep.")
         workflow, version = find_startable(wanted.workflow, wanted.version)
         _, first = insert_execution(workflow, version, start)
     except IntegrationError as error:
