@@ -183,6 +183,20 @@ def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path:
     assert dev.running_supervisor(note) is None
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    note = tmp_path / "supervisor.pid"
+    note.write_text(f"{process.pid} {dev.start_time(process.pid)}")
+    assert dev.running_supervisor(note) == process.pid
+    process.kill()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not dev.is_zombie(process.pid) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert dev.running_supervisor(note) is None
+    process.communicate()
+
+
 @pytest.mark.parametrize("content", ["", "no number", "999999999 5"])
 def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: str) -> None:
     note = tmp_path / "supervisor.pid"
