@@ -34,8 +34,6 @@ DOCUMENT_WORKFLOW: JsonObject = {
             "id": "generate-summary",
             "service": "text-summarization",
             "action": "summarize",
-            # One attempt less than opens the circuit: the failure on purpose stays the only one.
-            "retry": {"max_attempts": 2},
             "next": None,
         },
     ],
