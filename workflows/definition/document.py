@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from registry.exceptions import ValidationFailed
 from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
@@ -24,6 +25,14 @@ DOCUMENT_KEYS = ("steps", "output", "defaults", "retry", "timeout", "concurrency
 
 class DefinitionError(ValidationFailed):
     """A definition that cannot be used; `errors` maps each path to its sentences."""
+
+    @classmethod
+    def of(cls, errors: Mapping[str, list[str]]) -> Self:
+        """The error that all of these make: its message tells the first, and how many more."""
+        path, sentences = next(iter(errors.items()))
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        sentence = f"The definition is not valid: {path}: {sentences[0]}{more}"
+        return cls(sentence, errors=errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +57,7 @@ def parse(document: Any, *, supported: frozenset[str] = SUPPORTED) -> Definition
     """
     reading = read(document, supported=supported)
     if reading.errors or reading.definition is None:
-        path, sentences = next(iter(reading.errors.items()))
-        more = f" (and {len(reading.errors) - 1} more)" if len(reading.errors) > 1 else ""
-        raise DefinitionError(
-            f"The definition is not valid: {path}: {sentences[0]}{more}", errors=reading.errors
-        )
+        raise DefinitionError.of(reading.errors)
     return reading.definition
 
 

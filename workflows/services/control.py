@@ -25,6 +25,7 @@ from workflows.models import (
     WorkflowStep,
 )
 from workflows.recovery import database_now
+from workflows.scopes import containers_of
 from workflows.versions import definition_of
 
 _RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.NEEDS_REVIEW)
@@ -224,12 +225,7 @@ def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
         latest[step.path] = step
     newest = dict(execution.steps.values_list("path").annotate(newest=Max("attempt")))
     found = {path: step for path, step in latest.items() if step.attempt == newest[path]}
-    return [step for step in found.values() if _containers_of(step.scope) <= found.keys()]
-
-
-def _containers_of(scope: str) -> set[str]:
-    parts = scope.split("/") if scope else []
-    return {"/".join(parts[:end]) for end in range(1, len(parts), 2)}
+    return [step for step in found.values() if containers_of(step.scope) <= found.keys()]
 
 
 def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:

@@ -223,13 +223,7 @@ def _check_fields(workflow: Workflow) -> None:
 def _check_document(document: Any, *, draft: bool, name: str) -> dict[str, Any]:
     found = validate_document(document, draft=draft, name=name)
     if not found.valid:
-        path, sentences = next(iter(found.errors.items()))
-        more = len(found.errors) - 1
-        raise DefinitionError(
-            f"The definition is not valid: {path}: {sentences[0]}"
-            + (f" (and {more} more)" if more else ""),
-            errors=found.errors,
-        )
+        raise DefinitionError.of(found.errors)
     return {"steps": document} if isinstance(document, list) else dict(document)
 
 

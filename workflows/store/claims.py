@@ -8,14 +8,14 @@ from typing import Any
 
 from workflows.decide import Row, Run
 from workflows.definition import Definition, DefinitionError, parse
+from workflows.scopes import visible_scopes
 from workflows.store.dialect import Dialect, key_of, read_json, read_time
 from workflows.store.facts import load_facts
-from workflows.store.values import Batch, Broken, Claim, Committed
+from workflows.store.values import COUNTERS, Batch, Broken, Claim, Committed
 
-_COUNTERS = ("total", "begun", "done", "failed", "needed", "tolerated")
 _CLAIMED = (
     "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "service", "action",
-    "input", "error", "started_at", "fence", "retry_base", "retry_since", *_COUNTERS,
+    "input", "error", "started_at", "fence", "retry_base", "retry_since", *COUNTERS,
 )  # fmt: skip
 _EXECUTION = (
     "id", "workflow_name", "started_at", "input", "context", "version_id", "correlation_id",
@@ -238,19 +238,10 @@ class Claimer:
 def _row_of(record: Mapping[str, Any]) -> Row:
     same = ("id", "step_id", "path", "scope", "attempt", "name", "service", "action", "retry_base")
     return Row(
-        **{name: record[name] for name in (*same, *_COUNTERS)},
+        **{name: record[name] for name in (*same, *COUNTERS)},
         status="RUNNING",
         input=read_json(record["input"]),
         error=read_json(record["error"]),
         started_at=read_time(record["started_at"]),
         retry_since=read_time(record["retry_since"]),
     )
-
-
-def visible_scopes(scope: str) -> list[str]:
-    """The scopes that can be seen from one, outermost first: '' and each container's branch.
-
-    `each/3/both/0` lies in `each/3`, which lies at the top.
-    """
-    parts = scope.split("/") if scope else []
-    return ["", *("/".join(parts[: end + 2]) for end in range(0, len(parts), 2))]

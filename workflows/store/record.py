@@ -11,17 +11,16 @@ from registry.models.base import uuid7
 from workflows.decide import DEFAULT_CONCURRENCY, Finish, Row, first_of_branch, has_ended
 from workflows.store.children import start_child, wake_parents
 from workflows.store.dialect import Dialect, key_of
-from workflows.store.values import Batch, Claim, Committed, Settled
+from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
 
-_COUNTERS = ("total", "begun", "done", "failed", "needed", "tolerated")
 _SETTLED = (
     "id", "fence", "status", "service", "instance", "input", "output", "error", "started_at",
-    "completed_at", "wake_at", *_COUNTERS,
+    "completed_at", "wake_at", *COUNTERS,
 )  # fmt: skip
 _INSERTED = (
     "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "status", "service",
     "instance", "action", "input", "output", "error", "started_at", "completed_at", "wake_at",
-    "held_wake_at", "lease_owner", "lease_until", "fence", "retry_base", "retry_since", *_COUNTERS,
+    "held_wake_at", "lease_owner", "lease_until", "fence", "retry_base", "retry_since", *COUNTERS,
 )  # fmt: skip
 
 
@@ -192,7 +191,7 @@ class Recorder:
 
     def _count(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         source, params = self._dialect.source(("execution_id", "path", "done", "failed"), rows)
-        columns = ("id", "execution_id", "step_id", "path", "scope", *_COUNTERS)
+        columns = ("id", "execution_id", "step_id", "path", "scope", *COUNTERS)
         returned = ", ".join(f"workflow_step.{c}" for c in columns)
         self._cursor.execute(
             "UPDATE workflow_step SET done = workflow_step.done + v.done,"

@@ -8,6 +8,9 @@ from datetime import datetime
 from workflows.decide import Finish, Row, Run, Transition
 from workflows.definition import DefinitionError
 
+# Columns of a PARALLEL or MAP: see Row.
+COUNTERS = ("total", "begun", "done", "failed", "needed", "tolerated")
+
 
 @dataclass(slots=True)
 class Claim:
