@@ -68,7 +68,9 @@ class SystemIntegrationFacade:
             CallError: no usable answer came.
         """
         target = Target("service", service)
-        return call_service(target, action, document, headers=call_headers(context or {}))
+        return call_service(
+            target, action, document, headers=call_headers(context or {}), actor="facade"
+        )
 
     def execute_request(
         self, workflow_type: str, start: Start, *, wait_seconds: float = 0

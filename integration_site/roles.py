@@ -8,25 +8,48 @@ from django.db.models import Q
 from registry.access import Role
 
 _APPS = ("registry", "workflows", "monitoring")
+_NOT_FOR_ALL = ("view_apikey", "view_credential", "view_credentialtoken", "view_credentialevent")
 _VIEW = Q(content_type__app_label__in=_APPS, codename__startswith="view_") & ~Q(
-    codename="view_apikey"
+    codename__in=_NOT_FOR_ALL
 )
-_WORKFLOWS = Q(content_type__app_label="workflows", content_type__model="workflow")
+_WORKFLOWS = Q(
+    content_type__app_label="workflows", content_type__model__in=("workflow", "workflowschedule")
+)
 _EXECUTIONS = Q(content_type__app_label="workflows", codename="change_workflowexecution")
 _SERVICES = Q(
     content_type__app_label="registry",
     content_type__model__in=("service", "serviceinstance", "serviceaction"),
 )
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
-_AUDIT = Q(codename__in=("view_apikey", "view_logentry", "view_user", "view_group"))
+_INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
+_AUDIT = Q(
+    codename__in=("view_apikey", "view_logentry", "view_user", "view_group", "view_credentialevent")
+)
+_SEES_CREDENTIALS = Q(content_type__app_label="registry", codename="view_credential")
+_USES_CREDENTIALS = Q(content_type__app_label="registry", codename="use_credential")
+_SETS_CREDENTIALS = Q(
+    content_type__app_label="registry",
+    codename__in=(
+        "add_credential", "change_credential", "delete_credential", "view_credentialevent",
+    ),
+)  # fmt: skip
 
 _PERMISSIONS: dict[Role, Q] = {
     Role.VIEWER: _VIEW,
     Role.SERVICE: _VIEW,
     Role.WORKFLOW_EDITOR: _VIEW | _WORKFLOWS,
-    Role.OPERATOR: _VIEW | _WORKFLOWS | _EXECUTIONS | _SERVICES | _CIRCUITS,
-    Role.SECRET_ADMIN: _VIEW,
-    Role.AUDITOR: _VIEW | _AUDIT,
+    Role.OPERATOR: (
+        _VIEW
+        | _WORKFLOWS
+        | _EXECUTIONS
+        | _SERVICES
+        | _CIRCUITS
+        | _INCIDENTS
+        | _SEES_CREDENTIALS
+        | _USES_CREDENTIALS
+    ),
+    Role.SECRET_ADMIN: _VIEW | _SEES_CREDENTIALS | _SETS_CREDENTIALS,
+    Role.AUDITOR: _VIEW | _AUDIT | _SEES_CREDENTIALS,
 }
 
 

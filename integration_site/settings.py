@@ -6,6 +6,7 @@ The variables, their defaults and their effects are listed in docs/configuration
 from __future__ import annotations
 
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,8 +24,9 @@ env = environ.Env()
 
 # Where the embedded database, the embedded broker, keys and collected files live.
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-if (DATA_DIR / "keys.env").is_file():
-    env.read_env(str(DATA_DIR / "keys.env"))
+for _name in ("keys.env", "credential-keys.env"):
+    if (DATA_DIR / _name).is_file():
+        env.read_env(str(DATA_DIR / _name))
 
 ENVIRONMENT = env.str("ENVIRONMENT", default="development").lower()
 if ENVIRONMENT not in ("development", "production"):
@@ -198,8 +200,28 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(1.0),
         "options": {"expires": 5},
     },
+    "sweep-schedules": {
+        "task": "workflows.tasks.sweep_schedules",
+        "schedule": schedule(1.0),
+        "options": {"expires": 5},
+    },
+    "purge-executions": {
+        "task": "workflows.tasks.purge",
+        "schedule": schedule(60.0),
+        "options": {"expires": 60},
+    },
     "sweep-heartbeats": {
         "task": "monitoring.tasks.sweep_heartbeats",
+        "schedule": schedule(5.0),
+        "options": {"expires": 10},
+    },
+    "sweep-credentials": {
+        "task": "registry.tasks.sweep_credentials",
+        "schedule": schedule(600.0),
+        "options": {"expires": 300},
+    },
+    "probe-instances": {
+        "task": "monitoring.tasks.probe_instances",
         "schedule": schedule(5.0),
         "options": {"expires": 10},
     },
@@ -211,11 +233,47 @@ ENGINE_MAX_IN_FLIGHT = env.int("ENGINE_MAX_IN_FLIGHT", default=500)
 ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
 ENGINE_GRACE_SECONDS = env.float("ENGINE_GRACE_SECONDS", default=5.0)
 CALL_TIMEOUT_SECONDS = env.float("CALL_TIMEOUT_SECONDS", default=30.0)
-SERVICE_DISCOVERY_BACKEND = env.str("SERVICE_DISCOVERY_BACKEND", default="database")
+FAILPOINT = env.str("FAILPOINT", default="")
+if FAILPOINT and IN_PRODUCTION:
+    raise ImproperlyConfigured("FAILPOINT kills processes. Unset it in production.")
+SERVICE_DISCOVERY_BACKEND = env.str("SERVICE_DISCOVERY_BACKEND", default="database").lower()
+SERVICE_DISCOVERY_URL = env.str("SERVICE_DISCOVERY_URL", default="")
+SERVICE_DISCOVERY_TOKEN = env.str("SERVICE_DISCOVERY_TOKEN", default="")
+ZONE = env.str("ZONE", default="")
+# 100 believes every silence; what expires within two minutes is counted together.
+MASS_EXPIRY_PERCENT = env.int("MASS_EXPIRY_PERCENT", default=15)
+MASS_EXPIRY_MINIMUM = env.int("MASS_EXPIRY_MINIMUM", default=3)
+# 0 asks no health URL by itself.
+PROBE_INTERVAL_SECONDS = env.int("PROBE_INTERVAL_SECONDS", default=30)
+PROBE_FAILURE_THRESHOLD = env.int("PROBE_FAILURE_THRESHOLD", default=3)
+PROBE_SUCCESS_THRESHOLD = env.int("PROBE_SUCCESS_THRESHOLD", default=2)
+# In development the services run beside the hub; elsewhere an operator says where they are.
+ALLOWED_NETWORKS = env.list(
+    "ALLOWED_NETWORKS", default=[] if IN_PRODUCTION else ["127.0.0.0/8", "::1/128"]
+)
+try:
+    [ip_network(network.strip(), strict=False) for network in ALLOWED_NETWORKS]
+except ValueError as error:
+    raise ImproperlyConfigured(
+        f"ALLOWED_NETWORKS: {error}. Use networks such as 10.0.0.0/8, separated by commas."
+    ) from None
+RETENTION_DAYS = {"SHORT": 7, "STANDARD": 30, "LONG": 365}
+RETENTION_DAYS |= env.dict("RETENTION_DAYS", cast={"value": int}, default={})
+RETENTION_DEFAULT = env.str("RETENTION_DEFAULT", default="FOREVER").upper()
+RETENTION_FAILED_DAYS = env.int("RETENTION_FAILED_DAYS", default=30)
+if set(RETENTION_DAYS) != {"SHORT", "STANDARD", "LONG"} or min(RETENTION_DAYS.values()) < 1:
+    raise ImproperlyConfigured(
+        "RETENTION_DAYS gives days from 1 on, as SHORT=7,STANDARD=30,LONG=365."
+    )
+if RETENTION_DEFAULT not in (*RETENTION_DAYS, "FOREVER"):
+    raise ImproperlyConfigured("RETENTION_DEFAULT is SHORT, STANDARD, LONG or FOREVER.")
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
 
 # --- REST API ---
 
+# Callers that wait for something hold a thread each; the rest of the threads is for the others.
+WATCH_SEATS = env.int("WATCH_SEATS", default=max(WEB_THREADS // 4, 1))
+WAIT_SEATS = env.int("WAIT_SEATS", default=max(WEB_THREADS // 2, 1))
 ANONYMOUS_API_ROLE = env.str("ANONYMOUS_API_ROLE", default="")
 ANONYMOUS_API_NETWORKS = env.list("ANONYMOUS_API_NETWORKS", default=[])
 
@@ -254,6 +312,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceTypeEnum": "registry.models.ServiceType",
         "ServiceStatusEnum": "registry.models.ServiceStatus",
+        "CredentialTypeEnum": "registry.models.CredentialType",
+        "CredentialStateEnum": "registry.credentials.state.CredentialState",
+        "CircuitStateEnum": "registry.models.CircuitState",
         "WorkflowTypeEnum": "workflows.models.WorkflowType",
         "WorkflowStatusEnum": "workflows.models.WorkflowStatus",
         "ExecutionStatusEnum": "workflows.models.ExecutionStatus",
@@ -288,6 +349,9 @@ if IN_PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     if env.bool("TRUST_FORWARDED_PROTO", default=False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# What secrets are wrapped with: key_id:base64 of 32 bytes, by commas, the current key first.
+CREDENTIAL_KEYS = env.str("CREDENTIAL_KEYS", default="")
+DEFAULT_EXCEPTION_REPORTER_FILTER = "integration_site.debugging.SecretKeepingFilter"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Language, time, files ---
@@ -314,15 +378,21 @@ _before_rendering: list[Any] = [
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-_renderer: Any = (
-    [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    if LOG_FORMAT == "json"
-    else [
+LOG_RENDERERS: dict[str, list[Any]] = {
+    # Without the local variables of each frame, where secrets and personal data would be.
+    "json": [
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
+        structlog.processors.JSONRenderer(),
+    ],
+    "console": [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    ]
-)
+    ],
+}
+_renderer = LOG_RENDERERS["json" if LOG_FORMAT == "json" else "console"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -338,6 +408,7 @@ LOGGING = {
     "loggers": {
         "celery": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},
+        "httpx2": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
     },
 }

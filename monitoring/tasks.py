@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from monitoring.services import watch_fleet
 from registry.circuits.store import end_lapsed_controls
-from registry.services import expire_instances, forget_old
+from registry.services import expire_instances, forget_answers, forget_old
+from registry.services.probes import probe_due
 
 
 @shared_task(name="monitoring.tasks.sweep_heartbeats")
@@ -22,7 +24,18 @@ def sweep_heartbeats() -> None:
     try:
         now = timezone.now()
         expire_instances(now=now)
+        watch_fleet(now=now)
         forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
         end_lapsed_controls()
+        forget_answers(now=now)
+    finally:
+        connections.close_all()
+
+
+@shared_task(name="monitoring.tasks.probe_instances")
+def probe_instances() -> None:
+    """Ask the health URLs whose turn it is."""
+    try:
+        probe_due(now=timezone.now())
     finally:
         connections.close_all()

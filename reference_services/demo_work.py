@@ -13,6 +13,8 @@ from service_integration_client import WorkflowResult
 JsonObject = dict[str, Any]
 
 REMEMBERED = 50
+ASKING_WORKFLOW = "human-interaction"
+OPEN_STATUSES = ("PENDING", "RUNNING", "WAITING", "PAUSED")
 
 DOCUMENT_WORKFLOW: JsonObject = {
     "name": "document-processing",

@@ -13,6 +13,8 @@ SCOPES = {
     "workflows:execute": "Start executions and control its own",
     "workflows:write": "Create and change workflows",
     "executions:control": "Cancel and retry any execution",
+    "credentials:read": "See credentials, never their secrets",
+    "credentials:use": "Let services use credentials",
     "credentials:write": "Set and rotate credentials",
     "audit:read": "See the audit trail and API keys",
 }
@@ -44,8 +46,8 @@ _ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.SERVICE: _READ | {"registry:register", "actions:execute", "workflows:execute"},
     Role.WORKFLOW_EDITOR: _READ | {"workflows:write", "workflows:execute", "actions:execute"},
     Role.OPERATOR: frozenset(SCOPES) - {"credentials:write", "audit:read"},
-    Role.SECRET_ADMIN: _READ | {"credentials:write"},
-    Role.AUDITOR: _READ | {"audit:read"},
+    Role.SECRET_ADMIN: _READ | {"credentials:read", "credentials:write"},
+    Role.AUDITOR: _READ | {"credentials:read", "audit:read"},
 }
 
 

@@ -1,5 +1,7 @@
 """Application configuration."""
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,16 @@ class RegistryConfig(AppConfig):
 
     name = "registry"
     verbose_name = "Services and how to reach them"
+
+    def ready(self) -> None:
+        from registry import checks  # noqa: F401 (registers them)
+        from registry.mediator import mediator
+
+        mediator.subscribe("registry_changed", _announce_change)
+
+
+def _announce_change(**_: Any) -> None:
+    # Imported late: models are ready only after the apps.
+    from registry.discovery.base import get_discovery
+
+    get_discovery().announce_change()

@@ -65,6 +65,13 @@ class Conflict(IntegrationError):
     permanent = True
 
 
+class DiscoveryUnavailable(IntegrationError):
+    """The backend that knows who is alive does not answer."""
+
+    code = "service_unavailable"
+    status_code = 503
+
+
 class SchemaViolation(IntegrationError):
     """An input that the action's schema refuses; nothing was sent."""
 
@@ -117,6 +124,14 @@ class ServiceNotReachedError(ServiceConnectionError):
     """No connection could be made: nothing was sent."""
 
 
+class AddressRefusedError(CallError):
+    """An address that the address policy rules out: nothing was sent."""
+
+    code = "address_refused"
+    status_code = 502
+    permanent = True
+
+
 class ServiceTimeoutError(CallError):
     """No complete answer within the deadline."""
 
@@ -144,6 +159,31 @@ class ServiceResponseError(CallError):
     def permanent(self) -> bool:  # type: ignore[override]
         status = self.upstream_status
         return status is None or (status < 500 and status not in (408, 429))
+
+
+class CredentialError(CallError):
+    """A credential cannot be used for this call; nothing was sent."""
+
+    code = "credential_error"
+    status_code = 502
+    permanent = True
+
+
+class TokenUnavailableError(CredentialError):
+    """The token that a credential stands for could not be fetched now; nothing was sent."""
+
+    code = "token_unavailable"
+    status_code = 503
+    permanent = False
+    kind = "UNAVAILABLE"
+
+
+class VaultError(IntegrationError):
+    """A secret cannot be stored or read: its key is missing, or it was damaged."""
+
+    code = "vault_error"
+    status_code = 503
+    permanent = True
 
 
 class WorkflowError(IntegrationError):

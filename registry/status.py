@@ -11,13 +11,13 @@ def derive_status(instances: Iterable[ServiceInstance]) -> str | None:
     """The status of a service with these instances; None when there are none.
 
     An instance that said goodbye (OFFLINE without having expired) does not count while others
-    remain; one that fell silent degrades the service.
+    remain; one that fell silent, or may have, degrades the service.
     """
     found = list(instances)
     if not found:
         return None
     statuses = {
-        i.status for i in found if i.status != ServiceStatus.OFFLINE or i.expired_at is not None
+        _counted(i) for i in found if i.status != ServiceStatus.OFFLINE or i.expired_at is not None
     } or {ServiceStatus.OFFLINE}
     if len(statuses) == 1:
         return str(statuses.pop())
@@ -27,3 +27,9 @@ def derive_status(instances: Iterable[ServiceInstance]) -> str | None:
         return str(next(s for s in worst_first if s in statuses))
     trouble = statuses & {ServiceStatus.DEGRADED, ServiceStatus.OFFLINE}
     return str(ServiceStatus.DEGRADED if trouble else ServiceStatus.ONLINE)
+
+
+def _counted(instance: ServiceInstance) -> str:
+    if instance.suspect and instance.status == ServiceStatus.ONLINE:
+        return ServiceStatus.DEGRADED
+    return instance.status

@@ -27,7 +27,9 @@ _ending = contextlib.ExitStack()
 def _clear_configuration() -> None:
     """Forget what the caller's shell configures, most of all a database that is in use."""
     for name in list(os.environ):
-        if name.startswith(("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_")):
+        if name.startswith(
+            ("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_", "RETENTION_")
+        ):
             del os.environ[name]
     for name in ("ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "LOG_LEVEL", "LOG_FORMAT"):
         os.environ.pop(name, None)
@@ -46,6 +48,7 @@ def _prepare_environment() -> None:
     os.environ["DATA_DIR"] = _ending.enter_context(directory)
     Path(os.environ["DATA_DIR"], "static").mkdir()  # where whitenoise looks
     os.environ["SECRET_KEY"] = "only-for-tests-" + "0" * 40
+    os.environ["CREDENTIAL_KEYS"] = "tests:" + "A" * 43 + "="
     os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
     if not WORKER:
         _clear_configuration()
@@ -60,6 +63,11 @@ _prepare_environment()
 django.setup()
 # The same examples every time, and no clock: a busy machine must not fail a property.
 hypothesis.settings.register_profile("hub", deadline=None, derandomize=True)
+# Fifty times as many, others each time: `pytest tests/workflows/reference
+# --hypothesis-profile=thorough`.
+hypothesis.settings.register_profile(
+    "thorough", deadline=None, derandomize=False, print_blob=True, max_examples=5000
+)
 hypothesis.settings.load_profile("hub")
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,22 @@ class Redis:
         return {"REDIS_URL": f"redis://{self.host}:{self.port}/{database}"}
 
 
+@dataclass(frozen=True)
+class Etcd:
+    """A running etcd."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask_health(self) -> None:
+        """Raises OSError while it does not answer."""
+        with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            answer.read()
+
+
 def missing_servers() -> str:
     """A sentence on what has to be installed to start the servers; empty if nothing has."""
     missing = []
@@ -130,6 +147,20 @@ def start_redis() -> Iterator[Redis]:
         command += ["--dir", str(directory), "--save", "", "--appendonly", "no"]
         with running(command, log=directory / "log", stop_signal=signal.SIGTERM) as process:
             wait_until_answers(process, redis.Redis(server.host, server.port).ping)
+            yield server
+
+
+@contextlib.contextmanager
+def start_etcd() -> Iterator[Etcd]:
+    """A fresh etcd until the block ends. Raises ServerStartError."""
+    with temporary_directory(owner=unprivileged_user()) as directory:
+        server, peer = Etcd(port=free_port()), f"http://127.0.0.1:{free_port()}"
+        command = [_require("etcd"), "--data-dir", str(directory / "data"), "--unsafe-no-fsync"]
+        command += ["--listen-client-urls", server.url, "--advertise-client-urls", server.url]
+        command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+        command += ["--initial-cluster", f"default={peer}"]
+        with running(command, log=directory / "log", stop_signal=signal.SIGTERM) as process:
+            wait_until_answers(process, server.ask_health)
             yield server
 
 
@@ -207,7 +238,7 @@ def wait_until_answers(process: "subprocess.Popen[bytes]", ask: Callable[[], obj
     while True:
         try:
             ask()
-        except (psycopg.OperationalError, redis.RedisError) as error:
+        except (psycopg.OperationalError, redis.RedisError, OSError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerStartError(f"process {process.pid} does not answer") from error
             time.sleep(0.05)

@@ -171,6 +171,6 @@ def definitions() -> Iterator[dict[str, Any]]:
 def test_definitions_in_the_documentation_are_valid():
     found = list(definitions())
     assert len(found) >= 5
-    names = ("steps", "output", "retry", "timeout", "defaults")
+    names = ("steps", "output", "retry", "timeout", "defaults", "concurrency")
     documents = [{k: v for k, v in each.items() if k in names} for each in found]
     assert [validate(each, directory=None).errors for each in documents] == [{}] * len(documents)

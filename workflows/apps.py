@@ -14,13 +14,25 @@ class WorkflowsConfig(AppConfig):
     verbose_name = "Workflows"
 
     def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
         from registry.mediator import mediator
+        from workflows.history import renew_guard
         from workflows.models import WorkflowType
         from workflows.requests import start_by_type
 
+        post_migrate.connect(renew_guard, sender=self)
         mediator.subscribe("steps_ready", _announce_steps)
+        mediator.subscribe("places_changed", _admit_executions)
+        mediator.subscribe("executions_ended", _tell_ended)
         for workflow_type in WorkflowType.values:
             mediator.register_handler(workflow_type, partial(start_by_type, workflow_type))
+
+
+def _admit_executions(workflow_id: str) -> None:
+    from workflows.services.admission import admit_executions
+
+    admit_executions(workflow_id)
 
 
 def _announce_steps(step_ids: list[str]) -> None:
@@ -28,3 +40,9 @@ def _announce_steps(step_ids: list[str]) -> None:
     from workflows.tasks import announce_steps
 
     announce_steps(step_ids)
+
+
+def _tell_ended(execution_ids: list[str]) -> None:
+    from workflows.wires import tell_ended
+
+    tell_ended(execution_ids)

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,19 +29,26 @@ from registry.calls.headers import header_text
 from registry.calls.loop import LoopThread
 from registry.calls.resolve import Target
 from registry.exceptions import IntegrationError, WorkflowError
+from registry.failpoints import failpoint
 from registry.mediator import mediator
 from workflows import decide
 from workflows.decide import Failure, Finish, Success
-from workflows.recovery import release
+from workflows.owners import own_name
+from workflows.recovery import release, set_aside_unreadable
+from workflows.services.admission import admit_after
 from workflows.services.control import cancel_execution, fail_execution
-from workflows.store import Batch, Claim, Committed, Settled, Store
+from workflows.store import Batch, Broken, Claim, Committed, Settled, Store
 
 logger = structlog.get_logger(__name__)
 
 LARGEST_BATCH = 200
+# Fewer are claimed at once, so that a burst is shared with the other workers.
+LARGEST_CLAIM = 100
 LONGEST_BACKOFF = 5.0
 # How often a worker shows itself and sets its clock by the database's.
 SHOW_SECONDS = 10.0
+# A step that kills its worker mostly does so at once.
+HARMLESS_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -58,16 +62,23 @@ class _Inbox:
 
 
 class Engine:
-    """Runs steps until stopped. `client_factory` makes the client, used on the event loop only."""
+    """Runs steps until stopped. `client_factory` makes the client, used on the event loop only.
+
+    One for `suspects` runs only rows whose worker died, and leaves to others what follows from
+    them; any other engine runs none of them. It takes the next one when the one before has ended or
+    has done no harm for a while, so that a death has one cause.
+    """
 
     def __init__(
         self,
         *,
         max_in_flight: int | None = None,
         lease_seconds: float | None = None,
+        suspects: bool = False,
         client_factory: Callable[[], Any] = ServiceClient,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.owner = own_name()
+        self._suspects = suspects
         self._room = max_in_flight or settings.ENGINE_MAX_IN_FLIGHT
         self._lease = lease_seconds or settings.ENGINE_LEASE_SECONDS
         self._client = client_factory()
@@ -80,10 +91,15 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._shown_at = -SHOW_SECONDS
-        self._store = Store(owner=self.owner, lease_seconds=self._lease)
+        self._store = Store(owner=self.owner, lease_seconds=self._lease, suspects=suspects)
         self._thread = threading.Thread(target=self._run, name="engine-database", daemon=True)
 
     # From outside
+
+    @property
+    def in_flight(self) -> int:
+        """How many steps this engine holds."""
+        return len(self._flights)
 
     def start(self) -> None:
         """Begin to claim and to call."""
@@ -128,6 +144,8 @@ class Engine:
                 self._pause(backoff)
                 continue
             backoff = 0.0
+            if batch.settled:
+                failpoint("C7")
             self._deliver(batch, committed)
             batch = Batch(look=committed.filled)
         self._wind_up(batch)
@@ -152,9 +170,9 @@ class Engine:
         batch.wanted += inbox.wanted
         batch.look = batch.look or inbox.look or len(batch.wanted) > LARGEST_BATCH
         del batch.wanted[LARGEST_BATCH:]
-        batch.take = not self._stopping
-        free = self._room - len(self._flights) + len(batch.settled)
-        batch.room = min(max(free, 0), LARGEST_BATCH) if batch.take else 0
+        batch.take = not self._stopping and not self._suspects
+        free = self._free() + len(batch.settled)
+        batch.room = min(max(free, 0), LARGEST_CLAIM) if not self._stopping else 0
         batch.renew = self._due_renewals(batch)
         return inbox.stop
 
@@ -163,7 +181,15 @@ class Engine:
         if inbox.stop or inbox.settled or batch.settled:
             return True
         wants = inbox.look or inbox.wanted or batch.look or batch.wanted
-        return bool(wants) and not self._stopping and len(self._flights) < self._room
+        return bool(wants) and not self._stopping and self._free() > 0
+
+    def _free(self) -> int:
+        """How many more steps may be held."""
+        free = self._room - len(self._flights)
+        if not self._suspects:
+            return free
+        lately = self._store.now() - timedelta(seconds=HARMLESS_SECONDS)
+        return min(free, 1 - sum(c.claimed_at > lately for c in self._flights.values()))
 
     def _renewal_seconds(self) -> float:
         return min(self._lease / 4, SHOW_SECONDS) if self._flights else SHOW_SECONDS
@@ -199,28 +225,44 @@ class Engine:
             done.claims += part.claims
             done.lost += part.lost
             done.ended += part.ended
+            done.freed += part.freed
+            done.orphans += part.orphans
         return done
 
     def _deliver(self, batch: Batch, committed: Committed) -> None:
         """Let go of what was settled or lost, and hand new claims to the event loop."""
         for item in batch.settled:
-            self._flights.pop(item.claim.row.id, None)
+            self._let_go(item.claim)
         for claim in committed.lost:
-            self._flights.pop(claim.row.id, None)
-            self._loop.loop.call_soon_threadsafe(self._cancel, claim.row.id)
+            if self._let_go(claim):
+                self._loop.loop.call_soon_threadsafe(self._cancel, claim.row.id)
         self._flights.update({claim.row.id: claim for claim in committed.claims})
         if committed.claims:
+            if batch.settled:
+                failpoint("C8")
             self._loop.loop.call_soon_threadsafe(self._launch, committed.claims)
-        for broken in committed.broken:
-            fail_execution(broken.claim.run.id, broken.error)
-        for item in batch.settled:
-            if item.transition.orphan and item.claim not in committed.lost:
-                self._events.submit(_cancel_orphan, item.transition.orphan)
-        for execution, finish in committed.ended:
-            self._events.submit(_announce_end, execution, finish)
+        self._follow_up(committed)
         if self._stopping:
             with self._condition:
                 self._condition.notify_all()
+
+    def _follow_up(self, committed: Committed) -> None:
+        """Do what follows from a commit and need not be in it."""
+        for broken in committed.broken:
+            self._events.submit(_stop_broken, broken)
+        for orphan in committed.orphans:
+            self._events.submit(_cancel_orphan, orphan)
+        if committed.ended:
+            self._events.submit(_announce_ends, committed.ended)
+        if committed.freed:
+            self._events.submit(_admit_after, committed.freed)
+
+    def _let_go(self, claim: Claim) -> bool:
+        """Hold a claim no longer; False when it is a newer one of its row that is held."""
+        if self._flights.get(claim.row.id) is not claim:
+            return False
+        del self._flights[claim.row.id]
+        return True
 
     def _wind_up(self, batch: Batch) -> None:
         """Record what has come in, then give back what is still held."""
@@ -285,21 +327,23 @@ class Engine:
             self._condition.notify_all()
 
     async def _call(self, claim: Claim) -> Success | Failure:
-        step = claim.run.definition.steps[claim.row.step_id]
-        assert step.target is not None
+        call = decide.call_at(claim.run.definition, claim.row.step_id, claim.row.path)
+        assert call.target is not None
+        failpoint("C4", claim.row.step_id)
         try:
             result = await self._client.call(
-                Target(step.target.kind, step.target.name),
-                step.action or "",
+                Target(call.target.kind, call.target.name),
+                call.action or "",
                 claim.row.input,
                 headers=headers_of(claim),
-                timeout_seconds=step.timeout,
-                trim=step.input is None,
+                timeout_seconds=call.timeout,
+                trim=call.input is None,
             )
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
             return Failure(error)
+        failpoint("C6", claim.row.step_id)
         return Success(result.output, result.sent, result.service, result.instance)
 
 
@@ -326,6 +370,18 @@ def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
     return Settled(claim, decide.give_up(claim.run, row, failed, now=now))
 
 
+def _stop_broken(broken: Broken) -> None:
+    """End an execution whose definition cannot be read; one that is being undone needs a person."""
+    try:
+        if not fail_execution(broken.claim.run.id, broken.error):
+            set_aside_unreadable(broken.claim.row.id, broken.claim.fence, broken.error)
+    except DatabaseError as error:
+        # Its lease runs out, and whoever claims it next comes here again.
+        logger.warning("broken_kept", execution=broken.claim.run.id, error=str(error)[:300])
+    finally:
+        connection.close()
+
+
 def _cancel_orphan(execution: str) -> None:
     try:
         cancel_execution(execution, actor="engine", reason="Its parent waits for it no longer.")
@@ -335,9 +391,18 @@ def _cancel_orphan(execution: str) -> None:
         connection.close()
 
 
-def _announce_end(execution: str, finish: Finish) -> None:
-    mediator.publish(
-        "execution_completed" if finish.status == "COMPLETED" else "execution_failed",
-        execution_id=execution,
-        errors=list(finish.errors),
-    )
+def _admit_after(executions: list[str]) -> None:
+    try:
+        admit_after(executions)
+    except DatabaseError as error:
+        logger.warning("admission_failed", error=str(error)[:500])  # the sweep does it
+    finally:
+        connection.close()
+
+
+def _announce_ends(ended: Sequence[tuple[str, Finish]]) -> None:
+    mediator.publish("executions_ended", execution_ids=[execution for execution, _ in ended])
+    for execution, finish in ended:
+        mediator.publish(
+            f"execution_{finish.status.lower()}", execution_id=execution, errors=list(finish.errors)
+        )

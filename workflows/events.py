@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workflows.database import insert_row
 from workflows.models import WorkflowEvent, WorkflowExecution
 
 
@@ -16,10 +17,12 @@ def append_event(
 ) -> WorkflowEvent:
     """Append one event. The caller holds the execution's row and saves its `last_sequence`."""
     execution.last_sequence += 1
-    return WorkflowEvent.objects.create(
+    event = WorkflowEvent(
         execution=execution,
         sequence=execution.last_sequence,
         kind=kind,
         actor=actor,
         payload=payload or {},
     )
+    insert_row(event)
+    return event

@@ -8,28 +8,38 @@ from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from registry.calls.resolve import Target, resolve
-from registry.exceptions import CallError
+from registry.exceptions import CallError, IntegrationError
+from registry.failpoints import failpoint
+from workflows.decide import call_at
 from workflows.definition import DefinitionError
-from workflows.events import append_event
 from workflows.models import (
-    UNENDED,
-    EventKind,
+    ACTIVE,
+    UNDER_DEADLINE,
     ExecutionStatus,
     StepStatus,
     Worker,
     WorkflowExecution,
     WorkflowStep,
 )
+from workflows.owners import is_gone
+from workflows.undoing import ask_for_review
 from workflows.versions import definition_of
 
 logger = structlog.get_logger(__name__)
 
 # A step that took this many workers with it is set aside for a person.
 MOST_DEATHS = 3
+MOST_WORKERS = 1000
+# The states stand in the text: SQLite uses a narrow index only for what it can read there.
+_OVERDUE = (
+    "SELECT id FROM workflow_execution WHERE deadline_at < %s AND status IN"  # noqa: S608
+    f" ({', '.join(repr(str(status)) for status in UNDER_DEADLINE)})"
+    " ORDER BY deadline_at LIMIT %s"
+)
 
 
 def database_now() -> datetime:
@@ -49,20 +59,47 @@ def recover_expired(*, limit: int = 500) -> list[str]:
     """
     now = database_now()
     expired = WorkflowStep.objects.filter(status=StepStatus.RUNNING, lease_until__lt=now)
-    rows = list(expired.order_by("lease_until").values_list("id", "fence", "execution_id")[:limit])
-    freed = []
-    for step_id, fence, execution_id in rows:
-        if _give_back(step_id, fence, execution_id, now=now, died=True):
-            freed.append(str(step_id))
+    return _recover(expired.order_by("lease_until")[:limit], Q(lease_until__lt=now), now=now)
+
+
+def recover_orphaned(*, limit: int = 500) -> list[str]:
+    """As `recover_expired`, for what processes of this machine held that are gone: at once."""
+    now = database_now()
+    freed: list[str] = []
+    for name in Worker.objects.values_list("name", flat=True)[:MOST_WORKERS]:
+        if not is_gone(name):
+            continue
+        held = WorkflowStep.objects.filter(status=StepStatus.RUNNING, lease_owner=name)
+        freed += _recover(held[:limit], Q(lease_owner=name), now=now)
+        if not held.exists():
+            Worker.objects.filter(name=name).delete()
     return freed
+
+
+def _recover(rows: QuerySet[WorkflowStep], still: Q, *, now: datetime) -> list[str]:
+    """Give back rows whose holder died, each if `still` holds of it by then."""
+    found = list(rows.values_list("id", "fence", "execution_id"))
+    return [
+        str(step_id)
+        for step_id, fence, execution_id in found
+        if _give_back(step_id, fence, execution_id, now=now, still=still, died=True)
+    ]
+
+
+def has_due_suspects() -> bool:
+    """Whether there are rows to run whose worker died under them."""
+    return WorkflowStep.objects.filter(
+        deaths__gt=0,
+        status__in=(StepStatus.PENDING, StepStatus.WAITING),
+        wake_at__lte=database_now(),
+        execution__status__in=(*ACTIVE, ExecutionStatus.COMPENSATING),
+    ).exists()
 
 
 def overdue_executions(*, limit: int = 100) -> list[str]:
     """Executions that are still open past their deadline."""
-    late = WorkflowExecution.objects.filter(
-        deadline_at__lt=database_now(), status__in=UNENDED
-    ).order_by("deadline_at")
-    return [str(pk) for pk in late.values_list("pk", flat=True)[:limit]]
+    now = connection.ops.adapt_datetimefield_value(database_now())
+    return [str(found.pk) for found in WorkflowExecution.objects.raw(_OVERDUE, [now, limit])]
 
 
 def release(held: Sequence[tuple[str, int]]) -> None:
@@ -75,18 +112,18 @@ def release(held: Sequence[tuple[str, int]]) -> None:
     )
     fences = {str(step_id): fence for step_id, fence in held}
     for step_id, execution_id in executions.items():
-        _give_back(step_id, fences[str(step_id)], execution_id, now=now, died=False)
+        fence = fences[str(step_id)]
+        _give_back(step_id, fence, execution_id, now=now, still=Q(), died=False)
 
 
-def _give_back(step_id: Any, fence: int, execution_id: Any, *, now: datetime, died: bool) -> bool:
+def _give_back(
+    step_id: Any, fence: int, execution_id: Any, *, now: datetime, still: Q, died: bool
+) -> bool:
     """Free one row if it is still held under this fence; True when it may be claimed again."""
     with transaction.atomic():
         execution = WorkflowExecution.objects.select_for_update().get(id=execution_id)
         step = WorkflowStep.objects.filter(
-            Q(lease_until__lt=now) if died else Q(),
-            id=step_id,
-            fence=fence,
-            status=StepStatus.RUNNING,
+            still, id=step_id, fence=fence, status=StepStatus.RUNNING
         ).first()
         if step is None:
             return False
@@ -95,16 +132,21 @@ def _give_back(step_id: Any, fence: int, execution_id: Any, *, now: datetime, di
         if reason:
             _set_aside(step, execution, reason=reason, now=now)
             return False
-        WorkflowStep.objects.filter(id=step_id, fence=fence).update(
-            status=StepStatus.PENDING,
-            wake_at=now,
-            lease_owner="",
-            lease_until=None,
-            fence=F("fence") + 1,
-            deaths=step.deaths,
-            updated_at=now,
-        )
+        _free(step, now=now)
+        failpoint("C9")
         return True
+
+
+def _free(step: WorkflowStep, *, now: datetime) -> None:
+    WorkflowStep.objects.filter(id=step.id, fence=step.fence).update(
+        status=StepStatus.PENDING,
+        wake_at=now,
+        lease_owner="",
+        lease_until=None,
+        fence=F("fence") + 1,
+        deaths=step.deaths,
+        updated_at=now,
+    )
 
 
 def _reason_for_review(step: WorkflowStep, execution: WorkflowExecution) -> dict[str, str] | None:
@@ -123,10 +165,10 @@ def _reason_for_review(step: WorkflowStep, execution: WorkflowExecution) -> dict
 def _may_be_sent_again(step: WorkflowStep, execution: WorkflowExecution) -> bool:
     try:
         assert execution.version is not None
-        target = definition_of(execution.version).steps[step.step_id].target
-        if target is None:
+        called = call_at(definition_of(execution.version), step.step_id, step.path)
+        if called.target is None:
             return True
-        return resolve(Target(target.kind, target.name), step.action).idempotent
+        return resolve(Target(called.target.kind, called.target.name), step.action).idempotent
     except (CallError, DefinitionError):
         # Not known any more: the next attempt will say so.
         return True
@@ -144,11 +186,22 @@ def _set_aside(
         deaths=step.deaths,
         updated_at=now,
     )
-    execution.status = ExecutionStatus.NEEDS_REVIEW
-    execution.errors = [{"step": step.step_id, "path": step.path, **reason}]
-    append_event(execution, EventKind.NEEDS_REVIEW, actor="engine", payload={"step": step.step_id})
+    ask_for_review(execution, {"step": step.step_id, "path": step.path, **reason})
     execution.save(update_fields=("status", "errors", "last_sequence", "updated_at"))
     logger.warning("step_needs_review", execution=str(execution.id), step=step.step_id, **reason)
+
+
+def set_aside_unreadable(step_id: str, fence: int, error: IntegrationError) -> None:
+    """Leave a held row to a person, because how to go on cannot be read any more."""
+    now = database_now()
+    with transaction.atomic():
+        execution = WorkflowExecution.objects.select_for_update().get(steps__id=step_id)
+        step = WorkflowStep.objects.filter(
+            id=step_id, fence=fence, status=StepStatus.RUNNING
+        ).first()
+        if step is not None:
+            reason = {"code": error.code, "message": error.message}
+            _set_aside(step, execution, reason=reason, now=now)
 
 
 def note_sweep(worker: str) -> None:

@@ -15,3 +15,27 @@ def visible_scopes(scope: str) -> list[str]:
 def containers_of(scope: str) -> set[str]:
     """The paths of the PARALLEL and MAP steps that a scope lies in."""
     return {place.rpartition("/")[0] for place in visible_scopes(scope)[1:]}
+
+
+# Before the path of the step that a row undoes; no id of a step begins so.
+_UNDOING = "~"
+
+
+def compensation_path(path: str) -> str:
+    """The path of the row that undoes the step at this one."""
+    return f"{_UNDOING}{path}"
+
+
+def is_compensation(path: str) -> bool:
+    """Whether the row at this path undoes another."""
+    return path.startswith(_UNDOING)
+
+
+def undone_path(path: str) -> str:
+    """The path of the step that the row at this one undoes."""
+    return path.removeprefix(_UNDOING)
+
+
+def scope_of(path: str) -> str:
+    """The branch or element that a step is in, or the step that the row at this path undoes."""
+    return undone_path(path).rpartition("/")[0]

@@ -14,8 +14,21 @@ from django.conf import settings
 from django.db import connections
 
 from registry.exceptions import WorkflowError
-from workflows.recovery import note_sweep, overdue_executions, recover_expired
+from registry.failpoints import failpoint
+from workflows.recovery import (
+    has_due_suspects,
+    note_sweep,
+    overdue_executions,
+    recover_expired,
+    recover_orphaned,
+)
+from workflows.services.admission import admit_everywhere
+from workflows.services.bulk import has_open_bulk, work_off_bulk
 from workflows.services.control import fail_execution
+from workflows.services.retention import purge_executions
+from workflows.services.schedule_runs import sweep_schedules
+from workflows.suspects import SuspectProcess
+from workflows.wires import ReadyListener, tell_ready
 
 if TYPE_CHECKING:
     from workflows.engine import Engine
@@ -27,11 +40,14 @@ PAUSE_SECONDS = 0.003
 LARGEST_HINT = 200
 
 _engine: Engine | None = None
+_suspects = SuspectProcess()
+_listener: ReadyListener | None = None
 
 
 @shared_task(name="workflows.tasks.look")
 def look(step_ids: list[str]) -> None:
     """Claim these steps, if nobody has yet."""
+    failpoint("C2")
     if _engine is not None:
         _engine.look(step_ids)
 
@@ -40,17 +56,58 @@ def look(step_ids: list[str]) -> None:
 def sweep() -> None:
     """Give back what dead workers held, and claim whatever is due. Any number may run at once."""
     try:
+        recover_orphaned()
         recover_expired()
         for execution in overdue_executions():
             fail_execution(
                 execution,
                 WorkflowError("It took longer than its timeout.", code="deadline_exceeded"),
             )
+        admit_everywhere()
+        if has_open_bulk():
+            _send(bulk)
+        if _engine is not None and has_due_suspects():
+            _suspects.start()
         note_sweep(_engine.owner if _engine is not None else "")
     finally:
         connections.close_all()
     if _engine is not None:
         _engine.look()
+
+
+@shared_task(name="workflows.tasks.sweep_schedules")
+def sweep_due_schedules() -> None:
+    """Start what schedules have due. Any number may run at once."""
+    try:
+        sweep_schedules()
+    finally:
+        connections.close_all()
+
+
+@shared_task(name="workflows.tasks.bulk")
+def bulk() -> None:
+    """Work on bulk operations for a few seconds. Any number may run at once."""
+    try:
+        work_off_bulk()
+    finally:
+        connections.close_all()
+
+
+@shared_task(name="workflows.tasks.purge")
+def purge() -> None:
+    """Delete what retention does not keep, for a few seconds. Any number may run at once."""
+    try:
+        purge_executions()
+    finally:
+        connections.close_all()
+
+
+def _send(task: Any) -> None:
+    """Have some worker run a task; a lost message is made up for by the next sweep."""
+    try:
+        task.apply_async(expires=5, retry=False)
+    except Exception as error:
+        logger.warning("task_not_sent", task=task.name, error=str(error)[:300])
 
 
 @worker_ready.connect
@@ -59,10 +116,13 @@ def start_engine(**_: Any) -> None:
     # Imported here: beat and the web load this module too, and need no engine.
     from workflows.engine import Engine
 
-    global _engine
+    global _engine, _listener
     if _engine is None:
         _engine = Engine()
         _engine.start()
+        if settings.REDIS_URL:
+            _listener = ReadyListener(_engine.look)
+            _listener.start()
         logger.info("engine_started", owner=_engine.owner)
 
 
@@ -70,6 +130,9 @@ def start_engine(**_: Any) -> None:
 def stop_engine(**_: Any) -> None:
     """Let calls finish within their grace and free the rest."""
     global _engine
+    _suspects.stop()
+    if _listener is not None:
+        _listener.stop()
     if _engine is not None:
         engine, _engine = _engine, None
         engine.stop(settings.ENGINE_GRACE_SECONDS)
@@ -106,7 +169,10 @@ class HintPublisher:
 
     def _send(self, step_ids: list[str]) -> None:
         try:
-            look.apply_async((step_ids,), retry=False)
+            if settings.REDIS_URL:
+                tell_ready(step_ids)
+            else:
+                look.apply_async((step_ids,), retry=False)
         except Exception as error:
             logger.warning("hint_dropped", error=str(error)[:300], steps=len(step_ids))
 
@@ -116,6 +182,7 @@ _hints = HintPublisher()
 
 def announce_steps(step_ids: list[str]) -> None:
     """Subscriber of `steps_ready`."""
+    failpoint("C1")
     if _engine is not None:
         _engine.look(step_ids)
     else:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from integration_site.api.middleware import current_request_id
-from registry.exceptions import CallError, IntegrationError, ServiceNotFoundError
+from registry.exceptions import IntegrationError, ServiceNotFoundError
 
 logger = structlog.get_logger(__name__)
 
@@ -88,8 +88,8 @@ def _of_integration_error(error: IntegrationError, headers: dict[str, str]) -> d
     details = {k: v for k, v in error.details.items() if v not in (None, "")}
     errors = details.pop("errors", None)
     details.pop("code", None)
-    if isinstance(error, CallError) and error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        headers["Retry-After"] = str(math.ceil(seconds))
     return problem(error.status_code, error.message, code=code, errors=errors, **details)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from integration_site.api.errors import CONTENT_TYPE
@@ -123,6 +124,14 @@ class ProblemSerializer(serializers.Serializer[Any]):
     request_id = serializers.CharField()
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key does it once, and is answered the same for a day.",
+)
+
+
 class HubSchema(AutoSchema):
     """Operations by the first word of their path, with the scope they need and their errors."""
 
@@ -146,6 +155,10 @@ class HubSchema(AutoSchema):
     def get_summary(self) -> str:
         """The first sentence of what the method says of itself."""
         return str(self.get_description()).split("\n\n")[0].replace("\n", " ").rstrip(".")
+
+    def get_override_parameters(self) -> list[Any]:
+        """Writes that are done once per key say so."""
+        return [IDEMPOTENCY_KEY] if getattr(self.view, "takes_key", False) else []
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **kwargs)

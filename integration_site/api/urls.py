@@ -8,6 +8,7 @@ from integration_site.api import health
 urlpatterns = [
     path("", include("registry.api.urls")),
     path("", include("workflows.api.urls")),
+    path("", include("monitoring.api.urls")),
     path("health/alive", health.AliveView.as_view()),
     path("health/ready", health.ReadyView.as_view()),
     path("health/system", health.SystemView.as_view()),

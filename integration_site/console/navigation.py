@@ -16,6 +16,7 @@ _GROUPS = (
             ("Actions", "bolt", "registry.serviceaction"),
             ("Circuit breakers", "power", "registry.circuitbreakerstate"),
             ("Changes", "history", "registry.registrychange"),
+            ("Incidents", "warning", "monitoring.incident"),
         ),
     ),
     (
@@ -23,15 +24,20 @@ _GROUPS = (
         (
             ("Executions", "play_circle", "workflows.workflowexecution"),
             ("Workflows", "account_tree", "workflows.workflow"),
+            ("Schedules", "schedule", "workflows.workflowschedule"),
             ("Versions", "layers", "workflows.workflowversion"),
             ("Steps", "format_list_numbered", "workflows.workflowstep"),
             ("Events", "event_note", "workflows.workflowevent"),
+            ("Bulk operations", "checklist", "workflows.bulkoperation"),
+            ("Retention", "auto_delete", "workflows.purgerun"),
             ("Workers", "engineering", "workflows.worker"),
         ),
     ),
     (
         "Access",
         (
+            ("Credentials", "lock", "registry.credential"),
+            ("Credential trail", "policy", "registry.credentialevent"),
             ("API keys", "key", "registry.apikey"),
             ("Users", "person", "auth.user"),
             ("Groups", "group", "auth.group"),
@@ -47,6 +53,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": title, "separator": True, "items": _items(request, entries)}
         for title, entries in _GROUPS
     ]
+    if _may_see(request, "workflows.workflowexecution"):
+        inbox = {"title": "Inbox", "icon": "inbox", "link": reverse("admin:inbox")}
+        return [{"items": [overview, inbox]}, *(group for group in groups if group["items"])]
     return [{"items": [overview]}, *(group for group in groups if group["items"])]
 
 

@@ -1,0 +1,5 @@
+"""The admin of monitoring, one module per resource."""
+
+from monitoring.admin import incident
+
+__all__ = ["incident"]

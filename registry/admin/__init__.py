@@ -1,5 +1,5 @@
 """The registry in the admin."""
 
-from registry.admin import access, action, change, circuit, instance, service
+from registry.admin import access, action, change, circuit, credential, instance, service
 
-__all__ = ["access", "action", "change", "circuit", "instance", "service"]
+__all__ = ["access", "action", "change", "circuit", "credential", "instance", "service"]

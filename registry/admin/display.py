@@ -12,18 +12,44 @@ from django.utils.safestring import SafeString
 
 # Every status of every vocabulary has one tone, so that a colour means the same on every page.
 TONES = {
-    "good": ("ONLINE", "COMPLETED", "ACTIVE", "CONNECTED", "CLOSED"),
+    "good": (
+        "ONLINE",
+        "COMPLETED",
+        "ACTIVE",
+        "CONNECTED",
+        "CLOSED",
+        "ADDED",
+        "USABLE",
+        "RESOLVED",
+    ),
     "warning": (
         "DEGRADED",
         "WAITING",
         "NEEDS_REVIEW",
         "PENDING",
+        "QUEUED",
         "PAUSED",
         "COMPENSATING",
         "HALF_OPEN",
+        "CHANGED",
+        "EXPIRING",
+        "NO_SECRET",
+        "WARNING",
+        "SUSPECT",
+        "ACKNOWLEDGED",
     ),
-    "bad": ("OFFLINE", "FAILED", "ERROR", "OPEN", "FORCED_OPEN"),
-    "info": ("RUNNING", "MAINTENANCE", "DISABLED"),
+    "bad": (
+        "OFFLINE",
+        "FAILED",
+        "ERROR",
+        "OPEN",
+        "FORCED_OPEN",
+        "REMOVED",
+        "EXPIRED",
+        "UNREADABLE",
+        "CRITICAL",
+    ),
+    "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED"),
 }
 _TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
 
@@ -115,3 +141,10 @@ def json_block(value: Any) -> SafeString | str:
     if value in (None, "", [], {}):
         return NOTHING
     return format_html('<pre class="hub-json">{}</pre>', json_text(value))
+
+
+def event_badge(event: Any) -> SafeString:
+    """What happened to a credential, in red where somebody was refused."""
+    tone = {"DENIED": "bad", "EXPIRING": "warning"}.get(str(event.kind), "neutral")
+    word = event.get_kind_display()
+    return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, word)

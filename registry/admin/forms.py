@@ -88,10 +88,18 @@ class ServiceForm(forms.ModelForm):
         help_text="What its circuit breakers do otherwise than its criticality says, such as"
         ' {"failure_threshold": 10, "recovery_seconds": 15}.',
     )
+    probing = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="How its health URLs are asked otherwise than the settings say, such as"
+        ' {"failure_threshold": 5, "interval_seconds": 10}.',
+    )
 
     class Meta:
         model = Service
-        fields = ("name", "type", "criticality", "description", "version", "owner", "tags")
+        fields = (
+            "name", "type", "criticality", "credential", "description", "version", "owner", "tags",
+        )  # fmt: skip
 
 
 class ApiKeyForm(forms.ModelForm):

@@ -12,9 +12,10 @@ from unfold.decorators import display
 
 from registry import services
 from registry.admin.base import HubAdmin
-from registry.admin.display import moment, status_badge
+from registry.admin.display import NOTHING, moment, status_badge
 from registry.admin.forms import InstanceForm
 from registry.models import RegistryChangeKind, ServiceInstance
+from registry.services.probes import describe_probing
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
 
@@ -36,24 +37,54 @@ class ServiceInstanceAdmin(HubAdmin):
         "heartbeat",
         "expires_at",
         "expired_at",
+        "suspected_at",
+        "probe_label",
         "registered_at",
         "created_at",
         "updated_at",
     )
     fieldsets = (
-        (None, {"fields": ("service", "url", "health_url", "status_label", "heartbeat")}),
+        (
+            None,
+            {
+                "fields": (
+                    "service",
+                    "url",
+                    "health_url",
+                    "status_label",
+                    "heartbeat",
+                    "probe_label",
+                )
+            },
+        ),
         ("Choosing", {"fields": ("version", "zone", "weight", "ttl_seconds", "metadata")}),
-        ("Times", {"fields": ("registered_at", "expires_at", "expired_at", "updated_at")}),
+        (
+            "Times",
+            {
+                "fields": (
+                    "registered_at",
+                    "expires_at",
+                    "suspected_at",
+                    "expired_at",
+                    "updated_at",
+                )
+            },
+        ),
     )
     add_fieldsets = ((None, {"fields": ("service", "url", *WRITABLE)}),)
 
     @display(description="Status", ordering="status")
     def status_label(self, instance: ServiceInstance) -> str:
-        return status_badge(instance.status)
+        return status_badge("SUSPECT" if instance.suspect else instance.status)
 
     @display(description="Last heartbeat", ordering="last_heartbeat_at")
     def heartbeat(self, instance: ServiceInstance) -> str:
         return moment(instance.last_heartbeat_at)
+
+    @display(description="Health URL")
+    def probe_label(self, instance: ServiceInstance) -> str:
+        said = [describe_probing(instance, instance.service), instance.probe_error]
+        return " · ".join(word for word in said if word) or NOTHING
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceInstance]:
         return super().get_queryset(request).select_related("service")

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from unfold.decorators import action, display
 
 from registry import services
@@ -16,19 +17,25 @@ from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_e
 from registry.admin.dialogs import back_to
 from registry.admin.display import moment, status_badge
 from registry.admin.forms import ServiceForm
+from registry.credentials.linking import note_link
 from registry.models import (
+    Credential,
     RegistryChangeKind,
     Service,
     ServiceStatus,
 )
+from registry.services.probes import describe_probing
+from registry.uptime import measure_uptime
 
 FORM_FIELDS = (
-    "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "metadata",
+    "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "probing",
+    "metadata", "credential",
 )  # fmt: skip
 MAINTENANCE = ServiceStatus.MAINTENANCE
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
 LIFTED = ServiceStatus.UNKNOWN
+USE = "registry.use_credential"
 
 
 @admin.register(Service)
@@ -43,8 +50,9 @@ class ServiceAdmin(HubAdmin):
     ordering = ("name",)
     change_form_outer_before_template = "console/service_summary.html"
     readonly_fields = ("created_at", "updated_at")
+    autocomplete_fields = ("credential",)
     fieldsets = (
-        (None, {"fields": ("name", "type", "criticality", "description")}),
+        (None, {"fields": ("name", "type", "criticality", "credential", "description")}),
         (
             "More",
             {
@@ -53,6 +61,7 @@ class ServiceAdmin(HubAdmin):
                     "owner",
                     "tags",
                     "breaker",
+                    "probing",
                     "metadata",
                     "created_at",
                     "updated_at",
@@ -94,7 +103,20 @@ class ServiceAdmin(HubAdmin):
         shown = {**context, **_summary(context.get("original"))}
         return super().render_change_form(request, shown, *args, **kwargs)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Which credential it carries is for those to change who may use credentials."""
+        found = super().get_readonly_fields(request, obj)
+        return found if request.user.has_perm(USE) else (*found, "credential")
+
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
+        if "credential" in form.changed_data:
+            before = form.initial.get("credential")
+            note_link(
+                obj,
+                before=Credential.objects.filter(pk=before).first() if before else None,
+                after=obj.credential,
+                actor=actor_of(request),
+            )
         if change:
             # The status follows the heartbeats that arrive meanwhile, so it is not written back.
             obj.save(update_fields=(*FORM_FIELDS, "updated_at"))
@@ -182,9 +204,11 @@ def _summary(service: Service | None) -> dict[str, Any]:
     """Where it runs and what it can do, for the top of its page."""
     if service is None:
         return {}
+    instances = list(service.instances.select_related("circuit").order_by("url")[:MAX_INSTANCES])
+    for instance in instances:
+        instance.probe_streak = describe_probing(instance, service)  # type: ignore[attr-defined]
     return {
-        "instances": list(
-            service.instances.select_related("circuit").order_by("url")[:MAX_INSTANCES]
-        ),
+        "instances": instances,
+        "uptime": measure_uptime(service, now=timezone.now()),
         "service_actions": list(service.actions.order_by("name")[:MAX_ACTIONS]),
     }

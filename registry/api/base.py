@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
@@ -11,6 +12,8 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from registry.api.idempotency import do_once, read_key
+from registry.models import ApiKey
 from registry.models.base import Vocabulary, validate_object
 from registry.services import check_owner
 
@@ -115,12 +118,42 @@ class ResourceViewSet(GenericViewSet[Any]):
     """A resource whose `{id}` is its id or its name.
 
     `scopes` maps an action (or a method) to the scope it needs; several may be joined by `|`.
+
+    A write that carries an `Idempotency-Key` is done once. Actions in `calls_out` call a service
+    and may hold no transaction meanwhile; those in `own_keys` see to the key themselves, or do the
+    same however often they are done.
     """
 
     lookup_value_regex = ANY_REFERENCE
     scopes: dict[str, str] = {}
     # The methods that the OpenAPI document shows of a route; all unless the route says so.
     described_methods: tuple[str, ...] = ()
+
+    calls_out: frozenset[str] = frozenset()
+    own_keys: frozenset[str] = frozenset()
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        name = str(request.method).lower()
+        if self.takes_key and read_key(request):
+            handler = getattr(self, name)
+            setattr(self, name, functools.partial(self._do_once, handler))
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether what is asked for is a write that this class does once per key."""
+        is_write = self.request.method in ("POST", "PUT", "PATCH", "DELETE")
+        only_reads = self.scopes.get(self.action or "", "").endswith(":read")
+        return is_write and not only_reads and self.action not in self.own_keys
+
+    def _do_once(self, handler: Any, request: Any, *args: Any, **kwargs: Any) -> Response:
+        key = request.auth
+        return do_once(
+            request,
+            lambda: handler(request, *args, **kwargs),
+            caller=f"key:{key.pk}" if isinstance(key, ApiKey) else f"user:{self.actor}",
+            calls_out=self.action in self.calls_out,
+        )
 
     @property
     def actor(self) -> str:

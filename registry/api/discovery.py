@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils.cache import get_conditional_response, set_response_etag
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,16 +18,24 @@ from rest_framework.response import Response
 
 from registry import services
 from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
-from registry.api.pagination import BodyPagination
-from registry.api.serializers import ChangeSerializer, SearchInput, ServiceSerializer
-from registry.calls.resolve import services_of_type
+from registry.api.pagination import BodyPagination, PageNumberPagination
+from registry.api.seats import watch_seats
+from registry.api.serializers import (
+    ChangeSerializer,
+    InstanceSerializer,
+    SearchInput,
+    ServiceSerializer,
+)
+from registry.calls.resolve import Chosen, choices_of_type
 from registry.discovery.base import Changes, Criteria, get_discovery
 from registry.exceptions import ValidationFailed
-from registry.models import ServiceStatus, ServiceType
+from registry.models import Service, ServiceStatus, ServiceType
 from registry.models.base import Vocabulary
 
-WATCH_POLL_SECONDS = 0.5
+# Announcements are hints: without one, it is looked so often.
+LOOK_SECONDS = 2.0
 LONGEST_WATCH = 60
+FULL_RETRY_SECONDS = 5
 LONGEST_UNASKED = 30
 LONGEST_TEXT = 200
 _QUERY = (
@@ -39,7 +49,56 @@ _PARAMETERS = [
 ]
 
 
-class WatchAnswer(serializers.Serializer[Any]):
+class StaleFields(serializers.Serializer[Any]):
+    """Whether the discovery backend does not answer, so that this is from before `stale_since`."""
+
+    stale = serializers.BooleanField()
+    stale_since = serializers.DateTimeField(allow_null=True)
+
+
+class DiscoveryPagination(PageNumberPagination):
+    """Pages that say whether they are stale."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return stale_page_schema(super().get_paginated_response_schema(schema))
+
+
+class DiscoveryBodyPagination(BodyPagination):
+    """The same for a search."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return stale_page_schema(super().get_paginated_response_schema(schema))
+
+
+def stale_page_schema(page: dict[str, Any]) -> dict[str, Any]:
+    since = {"type": ["string", "null"], "format": "date-time"}
+    page["properties"] |= {"stale": {"type": "boolean"}, "stale_since": since}
+    page["required"] = [*page["required"], "stale", "stale_since"]
+    return page
+
+
+class DiscoveredService(ServiceSerializer):
+    """A service that was found; its own name keeps these pages apart from those of the registry."""
+
+
+class ChosenService(StaleFields, ServiceSerializer):
+    """A service whose `url` is that of the instance that was chosen."""
+
+    instance = InstanceSerializer(allow_null=True)
+    fail_open = serializers.BooleanField()
+
+    class Meta:
+        model = Service
+        fields = (
+            *ServiceSerializer.Meta.fields, "instance", "fail_open", "stale", "stale_since",
+        )  # fmt: skip
+
+
+class DiscoveredHealth(StaleFields, ServiceHealthAnswer):
+    """The health of one service."""
+
+
+class WatchAnswer(StaleFields):
     """What happened since an index."""
 
     index = serializers.IntegerField()
@@ -54,6 +113,17 @@ class DiscoveryView(GenericAPIView[Any]):
     scopes = {"GET": "registry:read", "POST": "registry:read"}
     serializer_class = ServiceSerializer
     filter_backends = ()
+    pagination_class = DiscoveryPagination
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say in every answer, and in its headers, whether it is stale."""
+        if response.status_code == 200 and isinstance(response.data, dict):
+            staleness = get_discovery().staleness()
+            since = _moment(staleness.since) if staleness else None
+            response.data = {**response.data, "stale": staleness is not None, "stale_since": since}
+            if since:
+                response["X-Discovery-Stale-Since"] = since
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer 304 instead of what the caller has already."""
@@ -72,7 +142,7 @@ class DiscoveryView(GenericAPIView[Any]):
 class DiscoveredServicesView(DiscoveryView):
     """`/discovery/services`."""
 
-    @extend_schema(parameters=_PARAMETERS, responses=ServiceSerializer(many=True))
+    @extend_schema(parameters=_PARAMETERS, responses=DiscoveredService(many=True))
     def get(self, request: Any) -> Response:
         """Healthy services that meet the criteria."""
         return self.answer_page(read_query(request.query_params))
@@ -81,29 +151,61 @@ class DiscoveredServicesView(DiscoveryView):
 class SearchView(DiscoveryView):
     """`/discovery/services/search`."""
 
-    @extend_schema(request=SearchInput, responses=ServiceSerializer(many=True))
+    @extend_schema(request=SearchInput, responses=DiscoveredService(many=True))
     def post(self, request: Any) -> Response:
         """The same with more criteria."""
         reader = SearchInput(data=request.data)
         reader.is_valid(raise_exception=True)
-        self._paginator = BodyPagination(reader.validated_data)
+        self._paginator = DiscoveryBodyPagination(reader.validated_data)
         return self.answer_page(SearchInput.criteria_of(reader.validated_data))
 
 
 class ServiceOfTypeView(DiscoveryView):
     """`/discovery/services/type/{type}`."""
 
-    @extend_schema(responses=ServiceSerializer)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("zone", str, description="Preferred; else that of the hub, if any."),
+        ],
+        responses=ChosenService,
+    )
     def get(self, request: Any, service_type: str) -> Response:
-        """One healthy service of a type, chosen by health and weight."""
+        """One healthy service of a type, chosen by health, zone, weight and calls in flight.
+
+        `fail_open` says that nobody is known to be well, and this one merely suspected to be gone.
+        """
         value = _parse(ServiceType, "service_type", service_type)
-        return Response(ServiceSerializer(services_of_type(value)[0]).data)
+        zone = request.query_params.get("zone", "")
+        if problem := _text_problem(zone):
+            raise ValidationError({"zone": [problem]})
+        chosen = choices_of_type(value, zone=zone or settings.ZONE)[0]
+        return Response(_describe_choice(chosen))
+
+
+def _moment(value: datetime) -> str:
+    return str(serializers.DateTimeField().to_representation(value))
+
+
+def _describe_choice(chosen: Chosen) -> dict[str, Any]:
+    body = {
+        **ServiceSerializer(chosen.service).data,
+        "instance": None,
+        "fail_open": chosen.fail_open,
+    }
+    if chosen.instance is None:
+        return body
+    return body | {
+        "instance": InstanceSerializer(chosen.instance).data,
+        "url": chosen.instance.url,
+        "endpoint": chosen.instance.url,
+        "health_url": chosen.instance.health_url or None,
+    }
 
 
 class ServiceHealthView(DiscoveryView):
     """`/discovery/health/{id}`."""
 
-    @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
+    @extend_schema(parameters=[PROBE_PARAMETER], responses=DiscoveredHealth)
     def get(self, request: Any, pk: str) -> Response:
         """What is known of the health of a service; `?probe=true` asks it now."""
         return Response(describe_health(services.get_service(pk), request.query_params))
@@ -127,28 +229,43 @@ class WatchView(DiscoveryView):
         """
         index = _number(request.query_params, "index", least=0, most=2**63 - 1)
         wait = _number(request.query_params, "wait", least=0, most=LONGEST_WATCH)
+        headers: dict[str, str] = {}
         if index is None:
             changes = Changes(get_discovery().latest_index(), (), complete=True)
         else:
-            changes = wait_for_change(index, seconds=LONGEST_UNASKED if wait is None else wait)
+            changes = get_discovery().changes_after(index)
+            if changes.index == index:
+                seconds = LONGEST_UNASKED if wait is None else wait
+                changes, headers = await_change(changes, seconds=seconds)
         body = {
             "index": changes.index,
             "changed": changes.index != index,
             "complete": changes.complete,
             "changes": ChangeSerializer(changes.entries, many=True).data,
         }
-        return Response(body)
+        return Response(body, headers=headers)
+
+
+def await_change(changes: Changes, *, seconds: float) -> tuple[Changes, dict[str, str]]:
+    """Wait for a change if a seat is free, else answer at once that there was none yet."""
+    if not seconds:
+        return changes, {}
+    with watch_seats.taken() as seated:
+        if not seated:
+            return changes, {"Retry-After": str(FULL_RETRY_SECONDS)}
+        return wait_for_change(changes.index, seconds=seconds), {}
 
 
 def wait_for_change(index: int, *, seconds: float) -> Changes:
     """What happened after that index, as soon as there is something, or when the time is up."""
     deadline = time.monotonic() + seconds
-    changes = get_discovery().changes_after(index)
-    while changes.index == index and time.monotonic() < deadline:
-        if not connection.in_atomic_block:
-            connection.close()  # waiting callers must not use up the pool
-        time.sleep(min(WATCH_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+    with get_discovery().listening() as listen:
         changes = get_discovery().changes_after(index)
+        while changes.index == index and time.monotonic() < deadline:
+            if not connection.in_atomic_block:
+                connection.close()  # waiting callers must not use up the pool
+            listen(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+            changes = get_discovery().changes_after(index)
     return changes
 
 

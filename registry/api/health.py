@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -13,6 +14,8 @@ from registry.api.circuits import InstanceCircuitSerializer
 from registry.api.serializers import InstanceSerializer, ServiceSerializer
 from registry.calls.client import probe_urls
 from registry.models import CircuitBreakerState, Service, ServiceInstance, ServiceStatus
+from registry.services.probes import describe_probing
+from registry.uptime import measure_uptime
 
 
 class ProbeAnswer(serializers.Serializer[Any]):
@@ -27,13 +30,24 @@ class ProbeAnswer(serializers.Serializer[Any]):
 
 
 class InstanceHealthSerializer(InstanceSerializer):
-    """An instance with its circuit."""
+    """An instance with its circuit, and what its health URL answered last."""
 
     circuit = InstanceCircuitSerializer()
+    probe_streak = serializers.CharField()
 
     class Meta:
         model = ServiceInstance
-        fields = (*InstanceSerializer.Meta.fields, "circuit")
+        fields = (
+            *InstanceSerializer.Meta.fields, "circuit", "probe_failures", "probe_successes",
+            "probe_streak", "probe_error", "unhealthy_since",
+        )  # fmt: skip
+
+
+class UptimeSerializer(serializers.Serializer[Any]):
+    """The share of the time since `since`, at most a day, in which it was ONLINE or DEGRADED."""
+
+    percent = serializers.FloatField()
+    since = serializers.DateTimeField()
 
 
 class ServiceHealthAnswer(serializers.Serializer[Any]):
@@ -47,6 +61,7 @@ class ServiceHealthAnswer(serializers.Serializer[Any]):
     instances = InstanceHealthSerializer(many=True)
     last_probe = ProbeAnswer(many=True, allow_null=True)
     response_time_ms = serializers.FloatField(allow_null=True)
+    uptime = UptimeSerializer()
 
 
 PROBE_PARAMETER = OpenApiParameter("probe", bool, description="Ask the service now.")
@@ -68,6 +83,7 @@ def describe_health(service: Service, query: Any) -> dict[str, Any]:
         "instances": InstanceHealthSerializer(_with_circuits(service), many=True).data,
         "last_probe": None,
         "response_time_ms": None,
+        "uptime": UptimeSerializer(measure_uptime(service, now=timezone.now())).data,
     }
     return body | (_probe(service) if wanted in _YES else {})
 
@@ -79,6 +95,7 @@ def _with_circuits(service: Service) -> list[ServiceInstance]:
         field_name="instance_id"
     )
     for instance in instances:
+        instance.probe_streak = describe_probing(instance, service)  # type: ignore[attr-defined]
         instance.circuit = circuits.get(instance.pk) or CircuitBreakerState(instance=instance)
     return instances
 

@@ -23,6 +23,7 @@ from registry.models import (
 from registry.services import Heartbeat, Registration
 
 MAX_ACTIONS = 500
+_SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "probing")
 INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
 
 
@@ -45,12 +46,13 @@ class InstanceSerializer(AnswerSerializer):
 
     last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
     metadata = ObjectField()
+    suspect = serializers.BooleanField()
 
     class Meta:
         model = ServiceInstance
         fields = (
             "id", "url", "health_url", "status", "version", "zone", "weight", "ttl_seconds",
-            "last_heartbeat", "expires_at", "registered_at", "metadata",
+            "last_heartbeat", "expires_at", "registered_at", "metadata", "suspect",
         )  # fmt: skip
 
 
@@ -65,15 +67,18 @@ class ServiceSerializer(AnswerSerializer):
     last_heartbeat = serializers.SerializerMethodField()
     registered_at = serializers.DateTimeField(source="created_at")
     tags = serializers.ListField(child=serializers.CharField())
+    credential = serializers.CharField(source="credential.name", default=None, allow_null=True)
     breaker = ObjectField()
+    probing = ObjectField()
     metadata = ObjectField()
 
     class Meta:
         model = Service
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
-            "status", "criticality", "breaker", "tags", "metadata", "owner", "actions", "instances",
-            "last_heartbeat", "registered_at", "created_at", "updated_at",
+            "status", "criticality", "credential", "breaker", "probing", "tags", "metadata",
+            "owner", "actions", "instances", "last_heartbeat", "registered_at", "created_at",
+            "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -135,6 +140,10 @@ class ServiceInput(StrictSerializer):
     )
     criticality = VocabularyField(Criticality, required=False)
     breaker = ObjectField(required=False)
+    credential = serializers.CharField(
+        max_length=100, required=False, allow_blank=True, allow_null=True
+    )
+    probing = ObjectField(required=False)
     status = VocabularyField(ServiceStatus, required=False)
     ttl_seconds = serializers.IntegerField(min_value=3, max_value=86400, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=1000, required=False)
@@ -166,12 +175,13 @@ def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
     """What the checked body of a registration or a change says."""
     metadata = data.get("metadata")
     version = data.get("version") or str((metadata or {}).get("version") or "")[:50] or None
-    fields = {k: data.get(k) for k in ("type", "description", "tags", "criticality", "breaker")}
+    fields = {k: data.get(k) for k in _SERVICE_FIELDS}
     return Registration(
         name=data.get("name") or name,
         url=data.get("url"),
         fields={**fields, "metadata": metadata, "version": version},
         status=data.get("status"),
+        credential=(data["credential"] or "") if "credential" in data else None,
         instance_fields={k: data[k] for k in INSTANCE_FIELDS if data.get(k) is not None},
         actions=data.get("actions"),
     )

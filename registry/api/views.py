@@ -52,6 +52,8 @@ class ServiceViewSet(ResourceViewSet):
         "remove_instance": "registry:register|registry:write",
         "execute_action": "actions:execute",
     }
+    calls_out = frozenset({"execute_action"})
+    own_keys = frozenset({"heartbeat"})
 
     def get_queryset(self) -> Any:
         return Service.objects.with_parts().order_by("name")
@@ -81,6 +83,7 @@ class ServiceViewSet(ResourceViewSet):
             registration_of(self.read(ServiceInput)),
             actor=self.actor,
             only_own=self.only_own("registry:write"),
+            may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(made.service, 201 if made.created else 200)
 
@@ -99,6 +102,7 @@ class ServiceViewSet(ResourceViewSet):
             registration_of(data, name=service.name),
             actor=self.actor,
             only_as_read=insists,
+            may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
 
@@ -119,9 +123,8 @@ class ServiceViewSet(ResourceViewSet):
     @action(detail=True, methods=["post"])
     def heartbeat(self, request: Any, pk: str) -> Response:
         """Take a sign of life of an instance."""
-        service = self.find_own()
         beat = HeartbeatInput.heartbeat(self.read(HeartbeatInput))
-        return self.answer(services.record_heartbeat(service, beat))
+        return self.answer(services.beat_service(pk, beat, allow=self.check_owner))
 
     @extend_schema(
         request=StatusInput,
@@ -182,5 +185,9 @@ class ServiceViewSet(ResourceViewSet):
             data["input_data"],
             headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
             timeout_seconds=data.get("timeout"),
+            actor=self.actor,
         )
-        return Response(result.output, headers={"X-Service-Instance": result.instance})
+        said = {"X-Service-Instance": result.instance}
+        if result.fail_open:
+            said["X-Fail-Open"] = "true"
+        return Response(result.output, headers=said)

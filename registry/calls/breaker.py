@@ -20,7 +20,7 @@ from registry.calls.ledger import Ledger
 from registry.circuits.decide import BUCKETS, Circuit, Outcome, Result
 from registry.circuits.profile import Profile
 from registry.circuits.store import Reading
-from registry.exceptions import CallError, ServiceResponseError
+from registry.exceptions import AddressRefusedError, CallError, ServiceResponseError
 from registry.models import CircuitState
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _NAMES: dict[str, str] = {
 
 def tells_nothing(error: BaseException) -> bool:
     """Whether an error says nothing of the instance: a refusal of what was sent, or our fault."""
-    if not isinstance(error, CallError):
+    if not isinstance(error, CallError) or isinstance(error, AddressRefusedError):
         return True
     if not isinstance(error, ServiceResponseError) or error.upstream_status is None:
         return False
@@ -243,7 +243,7 @@ class InstanceBreaker(pybreaker.CircuitBreaker):
     async def _settle_error(self, error: Exception, generation: int, probe: str) -> None:
         if self.is_system_error(error):
             await self._record(Result.FAILURE, generation, str(error))
-        elif probe and isinstance(error, CallError):
+        elif probe and isinstance(error, CallError) and not isinstance(error, AddressRefusedError):
             await self._record(Result.SUCCESS, generation)  # it answered, so it is there
         else:
             self._give_back(probe)

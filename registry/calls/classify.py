@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 LONGEST_SENTENCE = 500
+LONGEST_READ = 65536
 LONGEST_WAIT = 24 * 3600.0
 
 
-def describe_answer(body: bytes) -> str:
-    """The sentence in a refusing answer, as `: sentence`, or a full stop when it has none."""
+def describe_answer(body: bytes, mask: Callable[[str], str] = str) -> str:
+    """The sentence in a refusing answer, as `: sentence`, or a full stop when it has none.
+
+    `mask` takes out what must not be repeated; it sees the sentence before that is cut.
+    """
     try:
-        document = json.loads(body[:65536])
+        document = json.loads(body[:LONGEST_READ])
     except (ValueError, RecursionError):
-        document = body[:LONGEST_SENTENCE].decode("utf-8", "replace")
-    text = _clean(_sentence(document))
+        document = body[:LONGEST_READ].decode("utf-8", "replace")
+    text = _clean(mask(_sentence(document)))
     return f": {text}" if text else "."
 
 

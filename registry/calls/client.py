@@ -1,7 +1,8 @@
 """The one way out: every call to a service goes through `ServiceClient`.
 
-A call is: resolve, policy, breaker, credential, send, classify, record. The breaker is around
-`_send`; the address policy belongs before it, and the credential into the headers.
+A call is: resolve, policy, credential, breaker, send, classify, record. The breaker is around
+`_send`; the address policy belongs before it. The credential comes before the breaker, so that a
+slow or failing token server does not count against the service.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from django.conf import settings
 
 from registry.calls.breaker import Refused
 from registry.calls.circuits import Circuits
+from registry.calls.credentials import Credentials, Outgoing
+from registry.calls.load import calls_in_flight
+from registry.calls.loading import LoadedCredential
 from registry.calls.loop import LoopThread
 from registry.calls.probe import Probe
 from registry.calls.request import PreparedRequest, check_input, prepare, trim_to_schema
@@ -25,6 +29,7 @@ from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
 from registry.calls.threads import DatabaseThreads
 from registry.calls.transport import Transport
 from registry.exceptions import (
+    CallError,
     CircuitOpenError,
     ServiceNotReachedError,
     ServiceResponseError,
@@ -48,14 +53,17 @@ class CallResult:
     service: str
     instance: str
     status_code: int
+    # Nobody was known to be well: a suspect was asked, and answered.
+    fail_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a call has to end, on the client's clock, and the seconds that it was given, if any."""
+    """When a call has to end, on the client's clock, the seconds it was given, and who calls."""
 
     deadline: float
     given_seconds: float | None
+    actor: str = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class ServiceClient:
         self._transport = Transport()
         self._threads = DatabaseThreads()
         self._circuits = Circuits(self._threads, clock=clock)
+        self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
 
     async def call(
         self,
@@ -95,11 +104,13 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
         trim: bool = False,
+        actor: str = "engine",
     ) -> CallResult:
         """Call one action and return its checked answer.
 
         `trim` cuts the document down to what a closed input schema names. The deadline covers
-        connecting, sending, and everything up to the last byte of the answer.
+        connecting, sending, and everything up to the last byte of the answer. `actor` is who
+        calls, for the audit trail of the service's credential.
 
         Raises:
             SchemaViolation: the document does not fit the action; nothing was sent.
@@ -112,7 +123,7 @@ class ServiceClient:
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
-        return await self._call_one_of(found, sent, headers or {}, Limits(deadline, given))
+        return await self._call_one_of(found, sent, headers or {}, Limits(deadline, given, actor))
 
     async def _call_one_of(
         self,
@@ -125,10 +136,12 @@ class ServiceClient:
         suspected = {url for url, until in self._suspects.items() if until > self._clock()}
         refused: list[Refused] = []
         unreached: list[ServiceNotReachedError] = []
-        for candidate in found.in_order(suspected):
+        selection = found.selection(suspected)
+        for candidate in selection.order:
             request = prepare(found, url=candidate.url, document=sent)
             try:
-                status, output = await self._guarded(found, candidate, request, headers, limits)
+                with calls_in_flight.counted(candidate.id):
+                    status, output = await self._guarded(found, candidate, request, headers, limits)
             except Refused as error:
                 refused.append(error)
                 continue
@@ -141,7 +154,9 @@ class ServiceClient:
                 continue
             self._suspects.pop(candidate.url, None)
             self._check_output(found, candidate, output)
-            return CallResult(output, sent, found.service, candidate.url, status)
+            return CallResult(
+                output, sent, found.service, candidate.url, status, selection.fail_open
+            )
         raise unreached[-1] if unreached else _all_open(found, refused)
 
     async def _guarded(
@@ -152,32 +167,75 @@ class ServiceClient:
         headers: Mapping[str, str],
         limits: Limits,
     ) -> tuple[int, Any]:
+        """Send, with the credential of the service. Raises: Refused, CallError."""
+        if found.credential is None:
+            return await self._through(found, candidate, Outgoing(request, headers), limits)
+        outgoing = await self._dress(found, found.credential, request, headers, limits)
+        try:
+            return await self._through(found, candidate, outgoing, limits)
+        except ServiceResponseError as error:
+            # A token may be withdrawn before its time; the service did nothing, so it is asked once
+            # more with a new one.
+            if error.upstream_status != 401 or not await self._credentials.renew(
+                found.credential, outgoing
+            ):
+                raise
+        outgoing = await self._dress(found, found.credential, request, headers, limits)
+        return await self._through(found, candidate, outgoing, limits)
+
+    async def _dress(
+        self,
+        found: ResolvedAction,
+        credential: LoadedCredential,
+        request: PreparedRequest,
+        headers: Mapping[str, str],
+        limits: Limits,
+    ) -> Outgoing:
+        """The request with its credential; waiting for a token does not count as a slow call."""
+        return await self._credentials.dress(
+            credential,
+            request,
+            headers,
+            seconds=max(limits.deadline - self._clock(), 0.0),
+            actor=limits.actor,
+            subject=found.service,
+        )
+
+    async def _through(
+        self, found: ResolvedAction, candidate: Candidate, outgoing: Outgoing, limits: Limits
+    ) -> tuple[int, Any]:
         """Send if the circuit of the instance lets it through. Raises: Refused, CallError."""
         profile = candidate.profile
         if profile is None:
-            return await self._send(found, candidate, request, headers, limits)
+            return await self._send(found, candidate, outgoing, limits)
         breaker = self._circuits.breaker(candidate.id, profile)
         return await breaker.call_async(
             self._send,
             found,
             candidate,
-            request,
-            headers,
+            outgoing,
             limits,
             deadline_seconds=max(limits.deadline - self._clock(), 0.0),
             slow_seconds=max(profile.timeout_seconds, limits.given_seconds or 0.0),
         )
 
     async def _send(
-        self,
-        found: ResolvedAction,
-        candidate: Candidate,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
-        limits: Limits,
+        self, found: ResolvedAction, candidate: Candidate, outgoing: Outgoing, limits: Limits
     ) -> tuple[int, Any]:
         seconds = max(limits.deadline - self._clock(), 0.0)
-        return await self._transport.send(found, candidate, request, headers, seconds)
+        try:
+            status, output = await self._transport.send(
+                found,
+                candidate,
+                outgoing.request,
+                outgoing.headers,
+                seconds,
+                tls=outgoing.tls,
+                mask=outgoing.mask,
+            )
+        except CallError as error:
+            raise outgoing.masked(error) from None
+        return status, outgoing.mask.value(output)
 
     async def resolve(self, target: Target, action: str) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
@@ -228,6 +286,7 @@ class ServiceClient:
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
         await self._circuits.close()
+        await self._credentials.close()
         await self._transport.close()
         self._threads.close()
 

@@ -7,8 +7,11 @@ import time
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 from registry.calls.classify import describe_answer
+from registry.calls.dialling import refusal_of
+from registry.calls.policy import AddressPolicy
 
 PROBE_SECONDS = 5.0
 
@@ -24,12 +27,15 @@ class Probe:
     error: str
 
 
-async def probe(session: aiohttp.ClientSession, url: str) -> Probe:
+async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy) -> Probe:
     """GET a health URL: healthy is a 2xx within five seconds."""
     started = time.perf_counter()
     try:
+        target = URL(url)
+        if why := refusal_of(target, policy):
+            return Probe(url, False, None, None, f"not asked: {why}")
         async with asyncio.timeout(PROBE_SECONDS):
-            async with session.get(url, allow_redirects=False) as response:
+            async with session.get(target, allow_redirects=False) as response:
                 body = await response.content.read(65536)
                 latency = round((time.perf_counter() - started) * 1000, 1)
                 healthy = 200 <= response.status < 300

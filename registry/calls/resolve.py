@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.conf import settings
+
+from registry.calls.load import calls_in_flight
+from registry.calls.loading import LoadedCredential, load_credential
 from registry.circuits.profile import Profile, profile_of
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
-from registry.models import HttpMethod, Service, ServiceAction, ServiceStatus, ServiceType
+from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
 from registry.schemas import Schema
-
-# An instance that nothing is known of is better than none.
-_RANK: dict[str, int] = {
-    ServiceStatus.ONLINE: 0,
-    ServiceStatus.DEGRADED: 1,
-    ServiceStatus.UNKNOWN: 2,
-}
+from registry.selection import Selection, select_instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +34,8 @@ class Candidate:
     status: str
     weight: int
     profile: Profile | None = None
+    zone: str = ""
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +51,24 @@ class ResolvedAction:
     timeout_seconds: float | None
     idempotent: bool
     candidates: tuple[Candidate, ...]
+    credential: LoadedCredential | None = None
 
-    def in_order(self, suspected: Collection[str] = ()) -> list[Candidate]:
-        """The instances that may be called, best first: by health, at random by weight within.
+    def selection(self, suspected: Collection[str] = ()) -> Selection[Candidate]:
+        """The instances that may be called, best first.
 
         Those whose URL is `suspected` come last, so that they are used if there is no other.
 
         Raises:
             ServiceUnavailableError: every instance is offline or in maintenance.
         """
-        usable = [c for c in self.candidates if c.status in _RANK]
-        if usable:
-            return sorted(usable, key=lambda c: (c.url in suspected, _RANK[c.status], _draw(c)))
+        found = select_instances(
+            self.candidates,
+            zone=settings.ZONE,
+            suspected=suspected,
+            in_flight=calls_in_flight.__getitem__,
+        )
+        if found.order:
+            return found
         if not self.candidates:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
@@ -73,12 +77,13 @@ class ResolvedAction:
         raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
 
 
-def _draw(candidate: Candidate) -> float:
-    """A key whose smallest is each candidate with a chance proportional to its weight.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A service of a type, and the instance of it that was chosen, if it has one to call."""
 
-    Exponential variates with the weight as rate (Efraimidis and Spirakis, 2006).
-    """
-    return random.expovariate(candidate.weight) if candidate.weight else math.inf
+    service: Service
+    instance: ServiceInstance | None
+    fail_open: bool
 
 
 def resolve(target: Target, action: str) -> ResolvedAction:
@@ -97,7 +102,16 @@ def resolve(target: Target, action: str) -> ResolvedAction:
 
 
 def services_of_type(name: str) -> list[Service]:
-    """Healthy services of a type: the ONLINE ones first, otherwise in random order.
+    """Healthy services of a type, in the order of the instances that would be chosen of them.
+
+    Raises:
+        ServiceNotFoundError: there is none.
+    """
+    return [chosen.service for chosen in choices_of_type(name, zone=settings.ZONE)]
+
+
+def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
+    """Healthy services of a type, each with the best of its instances, the best choice first.
 
     Raises:
         ServiceNotFoundError: there is none.
@@ -109,8 +123,38 @@ def services_of_type(name: str) -> list[Service]:
     services = get_discovery().find(Criteria(types=(wanted,)))
     if not services:
         raise ServiceNotFoundError(f"No service of type {name} found")
-    random.shuffle(services)
-    return sorted(services, key=lambda s: s.status != ServiceStatus.ONLINE)
+    instances = [instance for service in services for instance in service.instances.all()]
+    selection = select_instances(
+        [_as_selectable(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
+    )
+    return _first_of_each(services, instances, selection)
+
+
+def _first_of_each(
+    services: list[Service], instances: list[ServiceInstance], selection: Selection[Candidate]
+) -> list[Chosen]:
+    rows = {str(instance.pk): instance for instance in instances}
+    owners = {service.pk: service for service in services}
+    chosen: dict[object, Chosen] = {}
+    for candidate in selection.order:
+        row = rows[candidate.id]
+        made = Chosen(owners[row.service_id], row, selection.fail_open)
+        chosen.setdefault(row.service_id, made)
+    # Said to be healthy by a person, and without an instance that could be called.
+    rest = [Chosen(s, None, fail_open=False) for s in services if s.pk not in chosen]
+    return [*chosen.values(), *rest]
+
+
+def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Candidate:
+    return Candidate(
+        id=str(instance.pk),
+        url=instance.url,
+        status=instance.status,
+        weight=instance.weight,
+        profile=profile,
+        zone=instance.zone,
+        suspect=instance.suspect,
+    )
 
 
 def _named(name: str) -> list[Service]:
@@ -141,8 +185,6 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         output_schema=Schema(action.output_schema),
         timeout_seconds=action.timeout_seconds,
         idempotent=action.idempotent,
-        candidates=tuple(
-            Candidate(str(i.pk), i.url, i.status, i.weight, profile)
-            for i in service.instances.all()
-        ),
+        candidates=tuple(_as_selectable(i, profile) for i in service.instances.all()),
+        credential=load_credential(service.credential) if service.credential else None,
     )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from registry import strict_json
 from registry.calls.classify import describe_answer, retry_after_seconds
+from registry.calls.dialling import get_policy, make_connector, refusal_in, refusal_of
+from registry.calls.masking import NO_MASK, Mask
+from registry.calls.policy import AddressPolicy
 from registry.calls.probe import Probe, probe
 from registry.calls.request import PreparedRequest
 from registry.calls.resolve import Candidate, ResolvedAction
 from registry.exceptions import (
+    AddressRefusedError,
     CallError,
     ServiceConnectionError,
     ServiceNotReachedError,
@@ -23,15 +29,20 @@ from registry.exceptions import (
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
+from registry.failpoints import failpoint
 
 CONNECT_SECONDS = 5.0
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 
 
 class Transport:
-    """Pooled connections of one event loop."""
+    """Pooled connections of one event loop, to where the address policy lets them go."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, policy: AddressPolicy | None = None, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._policy = policy or get_policy()
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def send(
@@ -41,8 +52,13 @@ class Transport:
         request: PreparedRequest,
         headers: Mapping[str, str],
         seconds: float,
+        *,
+        tls: ssl.SSLContext | None = None,
+        mask: Mask = NO_MASK,
     ) -> tuple[int, Any]:
         """The status and the parsed answer of a 2xx, within so many seconds.
+
+        `tls` is what the connection is made with, `mask` takes secrets out of what a refusal says.
 
         Raises:
             CallError: no usable answer came; the subclass says why.
@@ -51,7 +67,7 @@ class Transport:
         where = f"'{found.service}' at {candidate.url}"
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(request, headers, about)
+                return await self._exchange(request, headers, about, tls, mask)
         except aiohttp.ConnectionTimeoutError:
             sentence = f"No connection to {where} within {CONNECT_SECONDS:g} s."
             raise ServiceNotReachedError(sentence, **about) from None
@@ -59,6 +75,8 @@ class Transport:
             sentence = f"No answer from {where} within {seconds:.3g} s."
             raise ServiceTimeoutError(sentence, **about) from None
         except aiohttp.ClientConnectorError as error:
+            if refusal := refusal_in(error):
+                raise AddressRefusedError(f"No call to {where}: {refusal}", **about) from None
             sentence = f"No connection to {where}: {error.os_error.strerror or error.os_error}."
             raise ServiceNotReachedError(sentence, **about) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
@@ -71,26 +89,74 @@ class Transport:
             raise ServiceResponseError(sentence, **about) from None
 
     async def _exchange(
-        self, request: PreparedRequest, headers: Mapping[str, str], about: Mapping[str, str]
+        self,
+        request: PreparedRequest,
+        headers: Mapping[str, str],
+        about: Mapping[str, str],
+        tls: ssl.SSLContext | None,
+        mask: Mask,
     ) -> tuple[int, Any]:
+        url = self._checked_url(request.url, about)
         sent_headers = {"Accept": "application/json", **headers}
         if request.body is not None:
             sent_headers["Content-Type"] = "application/json"
         session = self._open_session()
         async with session.request(
             request.method,
-            URL(request.url, encoded=True),
+            url,
             data=request.body,
             headers=sent_headers,
             allow_redirects=False,
+            ssl=tls or True,
         ) as response:
+            failpoint("C5")
             body = await _read(response, about)
-            return response.status, _classify(response, body, about)
+            return response.status, _classify(response, body, about, mask)
+
+    async def post_form(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str], seconds: float
+    ) -> tuple[int, bytes]:
+        """POST a form and return status and body, whatever the status, within so many seconds.
+
+        Raises:
+            ServiceUnavailableError: no connection, or no answer in time.
+            ServiceResponseError: the answer is too large, or none of HTTP.
+        """
+        about = {"service": url}
+        try:
+            async with asyncio.timeout(seconds):
+                async with self._open_session().post(
+                    self._checked_url(url, about),
+                    data=dict(form),
+                    headers=headers,
+                    allow_redirects=False,
+                ) as response:
+                    return response.status, await _read(response, about)
+        except TimeoutError:
+            raise ServiceUnavailableError(f"no answer from {url} within {seconds:g} s.") from None
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            text = str(error)[:300] or type(error).__name__
+            raise ServiceUnavailableError(f"no connection to {url}: {text}.") from None
+        except (aiohttp.ClientError, ValueError) as error:
+            text = str(error)[:300] or type(error).__name__
+            raise ServiceResponseError(f"the call to {url} failed: {text}.") from None
+
+    def _checked_url(self, text: str, about: Mapping[str, str]) -> URL:
+        """A URL as it is dialled. Raises: AddressRefusedError, by the look of it."""
+        url = URL(text, encoded=True)
+        if not (url.raw_host or "").isascii():
+            # In the form of IDNA, in which a full-width digit is a digit.
+            url = url.with_host(str(url.host))
+        if why := refusal_of(url, self._policy):
+            raise AddressRefusedError(f"No call to '{about['service']}': {why}", **about)
+        return url
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=10),
+                connector=make_connector(
+                    self._policy, resolver=self._resolver, limit=0, keepalive_timeout=30
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "service-integration"},
@@ -100,7 +166,7 @@ class Transport:
     async def probe(self, urls: Sequence[str]) -> list[Probe]:
         """Ask health URLs at once, in their order."""
         session = self._open_session()
-        return list(await asyncio.gather(*(probe(session, url) for url in urls)))
+        return list(await asyncio.gather(*(probe(session, url, self._policy) for url in urls)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -120,11 +186,13 @@ async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> b
     return b"".join(parts)
 
 
-def _classify(response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str]) -> Any:
+def _classify(
+    response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str], mask: Mask
+) -> Any:
     """The parsed answer of a 2xx; anything else becomes the error that it is."""
     status = response.status
     if not 200 <= status < 300:
-        raise _refusal(status, body, about, response.headers.get("Retry-After"))
+        raise _refusal(response, body, about, mask)
     if not body.strip():
         return {}
     try:
@@ -139,11 +207,13 @@ def _classify(response: aiohttp.ClientResponse, body: bytes, about: Mapping[str,
 
 
 def _refusal(
-    status: int, body: bytes, about: Mapping[str, str], retry_after: str | None
+    response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str], mask: Mask
 ) -> CallError:
+    status, retry_after = response.status, response.headers.get("Retry-After")
     kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
+    said = describe_answer(body, mask.text)
     return kind(
-        f"'{about['service']}' answered {status} to '{about['action']}'{describe_answer(body)}",
+        f"'{about['service']}' answered {status} to '{about['action']}'{said}",
         upstream_status=status,
         retry_after=retry_after_seconds(retry_after, now=time.time()),
         **about,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,8 +46,26 @@ class Changes:
     complete: bool
 
 
+@dataclass(frozen=True)
+class Staleness:
+    """The backend does not answer: what is known is from before that time."""
+
+    since: datetime
+    why: str
+
+
+Listen = Callable[[float], None]
+
+
 class ServiceDiscoveryStrategy(ABC):
-    """Holds who is alive. The database stays the record of what a service is."""
+    """Holds who is alive. The database stays the record of what a service is.
+
+    `register`, `deregister` and `take_beat` are called inside the caller's transaction, under the
+    lock of the service; what a backend holds elsewhere follows once that is committed.
+    """
+
+    # Whether a sign of life may be taken without reading the service from the database.
+    holds_leases = False
 
     @abstractmethod
     def register(self, instance: ServiceInstance, *, at: datetime) -> None:
@@ -65,10 +84,41 @@ class ServiceDiscoveryStrategy(ABC):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> bool:
-        """Take a sign of life, with the status and metadata that the instance says it has.
+        """Take a sign of life that changes nothing but its time, and perhaps its metadata.
 
-        False, and nothing taken, when its status is no longer the one that the caller read.
+        False, and nothing taken, when it would bring another status, or lift a suspicion, or is
+        from somebody unknown: `take_beat` is for that. MAINTENANCE stays whatever is said.
         """
+
+    @abstractmethod
+    def take_beat(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Take a sign of life with all that it says of a locked instance."""
+
+    @abstractmethod
+    def release(self, instance_ids: Iterable[Any]) -> None:
+        """Let go of instances whose record changed, once that is committed.
+
+        Their next sign of life is held against the record again.
+        """
+
+    @abstractmethod
+    def follow(self, *, now: datetime) -> None:
+        """Bring the record of who lives until when up to date with the backend.
+
+        Raises:
+            DiscoveryUnavailable: the backend does not answer.
+        """
+
+    @abstractmethod
+    def staleness(self) -> Staleness | None:
+        """Since when the backend does not answer, and why; None while it does."""
 
     @abstractmethod
     def select(self, criteria: Criteria) -> QuerySet[Service]:
@@ -79,10 +129,6 @@ class ServiceDiscoveryStrategy(ABC):
         return list(self.select(criteria))
 
     @abstractmethod
-    def expire(self, *, now: datetime, limit: int) -> list[ServiceInstance]:
-        """Mark at most `limit` instances whose time ran out as OFFLINE and return them."""
-
-    @abstractmethod
     def latest_index(self) -> int:
         """The index of the newest change; 0 before the first."""
 
@@ -90,8 +136,21 @@ class ServiceDiscoveryStrategy(ABC):
     def changes_after(self, index: int) -> Changes:
         """What happened after that index."""
 
+    @abstractmethod
+    def announce_change(self) -> None:
+        """Wake those who listen, in every process."""
 
-STRATEGIES = {"database": "registry.discovery.database.DatabaseDiscovery"}
+    @abstractmethod
+    def listening(self) -> AbstractContextManager[Listen]:
+        """A function that returns when there may be a change, or after so many seconds."""
+
+
+STRATEGIES = {
+    "database": "registry.discovery.database.DatabaseDiscovery",
+    "redis": "registry.discovery.redis.RedisDiscovery",
+    "etcd": "registry.discovery.etcd.EtcdDiscovery",
+    "consul": "registry.discovery.consul.ConsulDiscovery",
+}
 
 
 class ServiceDiscoveryFactory:

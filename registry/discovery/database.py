@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
-from registry.discovery.base import Changes, Criteria, ServiceDiscoveryStrategy
+from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
 from registry.models import (
     RegistryChange,
     Service,
@@ -20,6 +23,7 @@ from registry.models import (
 from registry.models.lookups import has_entry, has_item
 
 MAX_CHANGES = 500
+WATCH_POLL_SECONDS = 0.5
 
 
 class DatabaseDiscovery(ServiceDiscoveryStrategy):
@@ -40,19 +44,40 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> bool:
-        seen = instance.status
+        # Conditional: a concurrent change of the status (an operator's MAINTENANCE, the sweep's
+        # OFFLINE) is not overwritten unseen.
+        unchanged = ServiceInstance.objects.filter(
+            pk=instance.pk,
+            status__in=(status, ServiceStatus.MAINTENANCE),
+            suspected_at__isnull=True,
+        )
+        said = said_by_beat(instance, at=at, metadata=metadata)
+        if unchanged.update(**said) != 1:
+            return False
+        show_on(instance, said)
+        return True
+
+    def take_beat(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         instance.record_heartbeat(at=at, status=status)
-        # Only what a beat says: a concurrent change of the address or weight stays, and one of the
-        # status (an operator's MAINTENANCE, the sweep's OFFLINE) is not overwritten unseen.
-        said: dict[str, Any] = {
-            "status": instance.status,
-            "last_heartbeat_at": instance.last_heartbeat_at,
-            "expires_at": instance.expires_at,
-            "expired_at": None,
-        }
-        if metadata is not None:
-            instance.metadata = said["metadata"] = metadata
-        return ServiceInstance.objects.filter(pk=instance.pk, status=seen).update(**said) == 1
+        said = said_by_beat(instance, at=at, metadata=metadata)
+        show_on(instance, said)
+        ServiceInstance.objects.filter(pk=instance.pk).update(status=instance.status, **said)
+
+    def release(self, instance_ids: Iterable[Any]) -> None:
+        """There is nothing beside the record."""
+
+    def follow(self, *, now: datetime) -> None:
+        """The record is where signs of life are taken."""
+
+    def staleness(self) -> Staleness | None:
+        return None
 
     def select(self, criteria: Criteria) -> QuerySet[Service]:
         found = Service.objects.filter(_condition(criteria))
@@ -63,20 +88,6 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
                 pk__in=[pk for pk, version in versions if version_key(version) >= least]
             )
         return found.with_parts().order_by("name")
-
-    def expire(self, *, now: datetime, limit: int) -> list[ServiceInstance]:
-        due = ServiceInstance.objects.filter(
-            status__in=(ServiceStatus.ONLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN),
-            expires_at__lt=now,
-        ).select_related("service")
-        return [i for i in due.order_by("expires_at")[:limit] if self._expire_one(i, now=now)]
-
-    def _expire_one(self, instance: ServiceInstance, *, now: datetime) -> bool:
-        """Conditional, so that a beat that came meanwhile wins."""
-        changed = ServiceInstance.objects.filter(
-            pk=instance.pk, status=instance.status, expires_at__lt=now
-        ).update(status=ServiceStatus.OFFLINE, expired_at=now)
-        return changed == 1
 
     def latest_index(self) -> int:
         newest = RegistryChange.objects.aggregate(newest=Max("index"))["newest"]
@@ -90,6 +101,36 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         # before the database was made anew.
         complete = (bounds["oldest"] or 1) - 1 <= index <= newest
         return Changes(newest, entries, complete)
+
+    def announce_change(self) -> None:
+        """Who listens looks by itself."""
+
+    @contextmanager
+    def listening(self) -> Iterator[Listen]:
+        yield look_again
+
+
+def look_again(seconds: float) -> None:
+    """Wait until it is time to look whether something changed."""
+    time.sleep(max(0.0, min(WATCH_POLL_SECONDS, seconds)))
+
+
+def said_by_beat(
+    instance: ServiceInstance, *, at: datetime, metadata: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What a beat writes, and no more: a concurrent change of the address or weight stays."""
+    said: dict[str, Any] = {
+        "last_heartbeat_at": at,
+        "expires_at": at + timedelta(seconds=instance.ttl_seconds),
+        "expired_at": None,
+        "suspected_at": None,
+    }
+    return said if metadata is None else {**said, "metadata": metadata}
+
+
+def show_on(instance: ServiceInstance, said: dict[str, Any]) -> None:
+    for name, value in said.items():
+        setattr(instance, name, value)
 
 
 def _condition(criteria: Criteria) -> Q:

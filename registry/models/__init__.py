@@ -2,7 +2,18 @@
 
 from registry.models.access import ApiKey
 from registry.models.circuit import CircuitBreakerState, CircuitState
+from registry.models.credential import (
+    Credential,
+    CredentialEvent,
+    CredentialEventKind,
+    CredentialToken,
+    CredentialType,
+)
+from registry.models.discovery import DiscoveryState
+from registry.models.idempotency import IdempotencyRecord
 from registry.models.service import (
+    ALIVE,
+    HEALTHY,
     Criticality,
     HttpMethod,
     RegistryChange,
@@ -15,11 +26,20 @@ from registry.models.service import (
 )
 
 __all__ = [
+    "ALIVE",
+    "HEALTHY",
     "ApiKey",
     "CircuitBreakerState",
     "CircuitState",
+    "Credential",
+    "CredentialEvent",
+    "CredentialEventKind",
+    "CredentialToken",
+    "CredentialType",
     "Criticality",
+    "DiscoveryState",
     "HttpMethod",
+    "IdempotencyRecord",
     "RegistryChange",
     "RegistryChangeKind",
     "Service",

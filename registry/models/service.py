@@ -24,6 +24,7 @@ from registry.models.base import (
     strings_field,
     validate_object,
 )
+from registry.probing import validate_probing
 from registry.schemas import check_schema
 
 
@@ -97,13 +98,15 @@ class Criticality(Vocabulary):
 
 
 HEALTHY = (ServiceStatus.ONLINE, ServiceStatus.DEGRADED)
+ALIVE = (*HEALTHY, ServiceStatus.UNKNOWN)
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
     """Selections of services."""
 
     def with_parts(self) -> Self:
-        return self.prefetch_related("actions", "instances")
+        named = self.select_related("credential").defer("credential__ciphertext")
+        return named.prefetch_related("actions", "instances")
 
     def healthy(self) -> Self:
         return self.filter(status__in=HEALTHY)
@@ -141,6 +144,21 @@ class Service(TimestampedModel):
         blank=True,
         validators=[validate_breaker],
         help_text='What its circuit breakers do otherwise: {"failure_threshold": 10}.',
+    )
+    probing = CheckedJSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_probing],
+        help_text='How its health URLs are asked otherwise: {"failure_threshold": 5}.',
+    )
+
+    credential = models.ForeignKey(
+        "registry.Credential",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="services",
+        help_text="What every call of its actions carries, to the origins of the credential only.",
     )
 
     objects = ServiceQuerySet.as_manager()
@@ -191,6 +209,14 @@ class ServiceInstance(TimestampedModel):
     last_heartbeat_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     expired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Its time ran out together with that of so many others that this may be no sign of its own end.
+    suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # What its health URL answered in a row, and since when too often not well.
+    probe_failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    probe_successes = models.PositiveSmallIntegerField(default=0, editable=False)
+    next_probe_at = models.DateTimeField(null=True, blank=True, editable=False)
+    unhealthy_since = models.DateTimeField(null=True, blank=True, editable=False)
+    probe_error = models.CharField(max_length=300, blank=True, default="", editable=False)
     registered_at = models.DateTimeField(auto_now_add=True)
     metadata = object_field()
 
@@ -213,31 +239,59 @@ class ServiceInstance(TimestampedModel):
                 name="instance_expiry_idx",
                 condition=Q(status__in=("ONLINE", "DEGRADED", "UNKNOWN")),
             ),
+            models.Index(
+                fields=("suspected_at",),
+                name="instance_suspected_idx",
+                condition=Q(suspected_at__isnull=False),
+            ),
+            models.Index(
+                fields=("expired_at",),
+                name="instance_expired_idx",
+                condition=Q(expired_at__isnull=False),
+            ),
+            models.Index(
+                fields=("next_probe_at",),
+                name="instance_next_probe_idx",
+                condition=~Q(health_url=""),
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.service.name} at {self.url}"
 
-    def preference(self) -> tuple[int, int, float]:
+    def preference(self) -> tuple[float, int, float]:
         beat = self.last_heartbeat_at.timestamp() if self.last_heartbeat_at else 0.0
-        return PREFERENCE[self.status], -self.weight, -beat
+        rank = SUSPECT_PREFERENCE if self.suspect else PREFERENCE[self.status]
+        return rank, -self.weight, -beat
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be gone: asked only if there is no other."""
+        return self.suspected_at is not None
+
+    def observed_status(self, reported: str) -> str:
+        """The status of an instance that reports this one: without health it is not ONLINE."""
+        failing = reported == ServiceStatus.ONLINE and self.unhealthy_since is not None
+        return str(ServiceStatus.DEGRADED if failing else reported)
 
     def record_heartbeat(self, *, at: datetime, status: str | None = None) -> None:
         """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported."""
         self.last_heartbeat_at = at
         self.expires_at = at + timedelta(seconds=self.ttl_seconds)
-        self.expired_at = None
+        self.expired_at = self.suspected_at = None
         if self.status != ServiceStatus.MAINTENANCE:
             self.status = status or ServiceStatus.ONLINE
 
 
-PREFERENCE: dict[str, int] = {
+PREFERENCE: dict[str, float] = {
     ServiceStatus.ONLINE: 0,
     ServiceStatus.DEGRADED: 1,
     ServiceStatus.UNKNOWN: 2,
     ServiceStatus.MAINTENANCE: 3,
     ServiceStatus.OFFLINE: 4,
 }
+# After everything that is known to live, before everything that is known not to.
+SUSPECT_PREFERENCE = 2.5
 
 
 class HttpMethod(Vocabulary):
@@ -312,6 +366,9 @@ class RegistryChange(models.Model):
     class Meta:
         db_table = "registry_change"
         ordering = ("index",)
+        indexes = (
+            models.Index(fields=("service_id", "index"), name="registry_change_service_idx"),
+        )
         constraints = (
             enum_check("registry_change", "kind", RegistryChangeKind),
             enum_check("registry_change", "status", ServiceStatus),

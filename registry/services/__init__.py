@@ -1,8 +1,17 @@
 """What happens to services: they register, beat, change status and leave."""
 
+from registry.services.beating import beat_service
+from registry.services.expiry import (
+    Suspicion,
+    expire_instances,
+    expire_suspects,
+    keep_suspects,
+    read_suspicion,
+    read_unreachable,
+)
 from registry.services.liveness import (
     Heartbeat,
-    expire_instances,
+    forget_answers,
     forget_old,
     record_heartbeat,
 )
@@ -29,13 +38,20 @@ __all__ = [
     "Heartbeat",
     "Registered",
     "Registration",
+    "Suspicion",
     "add_instance",
     "as_validation_failed",
+    "beat_service",
     "check_owner",
     "expire_instances",
+    "expire_suspects",
+    "forget_answers",
     "forget_old",
     "get_service",
     "instance_status",
+    "keep_suspects",
+    "read_suspicion",
+    "read_unreachable",
     "record_change",
     "record_heartbeat",
     "refresh_status",

@@ -12,8 +12,13 @@ from django.utils import timezone
 
 from registry.discovery.base import get_discovery
 from registry.exceptions import NotFound, ValidationFailed
-from registry.mediator import mediator
-from registry.models import RegistryChange, Service, ServiceInstance, ServiceStatus
+from registry.models import (
+    IdempotencyRecord,
+    RegistryChange,
+    Service,
+    ServiceInstance,
+    ServiceStatus,
+)
 from registry.services.registration import remove_instance
 from registry.services.state import (
     instance_status,
@@ -45,22 +50,24 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
         ValidationFailed: it has several and the beat does not say which, or a wrong status.
     """
     instance = _beating_instance(service, beat)
-    status = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
+    reported = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
     metadata = None if beat.metadata is None else dict(beat.metadata)
     at = timezone.now()
-    as_before = status == instance.status or instance.status == ServiceStatus.MAINTENANCE
-    if as_before and get_discovery().renew(instance, at=at, status=status, metadata=metadata):
+    status = instance.observed_status(reported)
+    if get_discovery().renew(instance, at=at, status=status, metadata=metadata):
         return service
     with transaction.atomic():
         locked = lock_service(service)
         instance = _lock_instance(instance)
-        get_discovery().renew(instance, at=at, status=status, metadata=metadata)
+        status = instance.observed_status(reported)
+        get_discovery().take_beat(instance, at=at, status=status, metadata=metadata)
         refresh_status(locked, note=True)
     return reload_service(service)
 
 
 def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
-    locked = ServiceInstance.objects.select_for_update().filter(pk=instance.pk).first()
+    rows = ServiceInstance.objects.select_for_update(of=("self",)).select_related("service")
+    locked = rows.filter(pk=instance.pk).first()
     if locked is None:
         raise NotFound(f"The instance '{instance.url}' was removed meanwhile. Register it first.")
     return locked
@@ -88,18 +95,6 @@ def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
     )
 
 
-def expire_instances(*, now: datetime | None = None, limit: int = 500) -> list[ServiceInstance]:
-    """Mark instances whose heartbeats stopped as OFFLINE, and their services accordingly."""
-    expired = get_discovery().expire(now=now or timezone.now(), limit=limit)
-    for service in {instance.service.pk: instance.service for instance in expired}.values():
-        with transaction.atomic():
-            locked = Service.objects.select_for_update().filter(pk=service.pk).first()
-            if locked is not None:
-                refresh_status(locked, note=True)
-        mediator.publish("instance_expired", service_id=service.pk, name=service.name)
-    return expired
-
-
 def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
     """Drop instances that are gone for longer than `age`, and old entries of the change log."""
     gone = ServiceInstance.objects.filter(
@@ -113,3 +108,10 @@ def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
     if last:
         RegistryChange.objects.filter(index__lte=last - KEPT_CHANGES).delete()
     return dropped
+
+
+def forget_answers(*, now: datetime, limit: int = 1000) -> int:
+    """Forget at most `limit` answers to repeated writes that are a day old; return how many."""
+    old = IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(days=1))
+    oldest = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
+    return IdempotencyRecord.objects.filter(pk__in=oldest).delete()[0] if oldest else 0

@@ -9,7 +9,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from yarl import URL
 
+from registry.calls.dialling import get_policy, refusal_of
+from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.mediator import mediator
@@ -42,6 +45,7 @@ class Registration:
     instance_fields: Mapping[str, Any] = field(default_factory=dict)
     actions: Sequence[Mapping[str, Any]] | None = None
     status: str | None = None
+    credential: str | None = None  # id or name of what its calls carry; empty for none
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,24 @@ class Registered:
 
 
 def register_service(
-    registration: Registration, *, actor: str = "", only_own: bool = False
+    registration: Registration,
+    *,
+    actor: str = "",
+    only_own: bool = False,
+    may_use_credentials: bool = True,
 ) -> Registered:
     """Take up a service, or a new instance of one, or refresh what is known of both.
 
     Raises:
         ValidationFailed: a field breaks a rule.
-        PermissionDenied: `only_own`, and the name belongs to another owner.
+        PermissionDenied: `only_own`, and the name belongs to another owner; or another credential
+            is wanted without `may_use_credentials`.
     """
+    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
     for attempt in (1, 2):
         try:
-            with transaction.atomic():
-                return _register(registration, actor=actor, only_own=only_own)
+            with noting_denials(), transaction.atomic():
+                return _register(registration, actor=actor, only_own=only_own, link=link)
         except IntegrityError:
             # Another registration of the same name won the race; now it is there to refresh.
             if attempt == 2:
@@ -75,7 +85,7 @@ def register_service(
     raise AssertionError("unreachable")
 
 
-def _register(registration: Registration, *, actor: str, only_own: bool) -> Registered:
+def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
     service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
     created = service is None
     if service is None:
@@ -83,6 +93,7 @@ def _register(registration: Registration, *, actor: str, only_own: bool) -> Regi
     else:
         check_owner(service, actor=actor, only_own=only_own)
     _assign(service, registration.fields)
+    link.apply(service)
     _save_checked(service)
     if registration.actions is not None:
         _replace_actions(service, registration.actions)
@@ -180,10 +191,21 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
         instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise as_validation_failed(error) from None
+    if created:
+        _check_addresses(instance)
     get_discovery().register(instance, at=timezone.now())
     if status := fields.get("status"):
         ServiceInstance.objects.filter(pk=instance.pk).update(status=instance_status(status))
+        get_discovery().release([instance.pk])
     return created
+
+
+def _check_addresses(instance: ServiceInstance) -> None:
+    """Say at once what no call would get past; a name is judged when it is called."""
+    for name in ("url", "health_url"):
+        value = getattr(instance, name)
+        if value and (why := refusal_of(URL(value), get_policy())):
+            raise ValidationFailed(f"{name}: {why}", errors={name: [why]})
 
 
 def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
@@ -216,19 +238,27 @@ def remove_instance(service: Service, instance_id: str) -> None:
 
 
 def update_service(
-    service: Service, registration: Registration, *, actor: str = "", only_as_read: bool = False
+    service: Service,
+    registration: Registration,
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
+    may_use_credentials: bool = True,
 ) -> Service:
     """Change what is given. A new URL moves the only instance; beside others it adds one.
 
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the new name is taken; or, with `only_as_read`, the row was changed since.
+        PermissionDenied: another credential is wanted without `may_use_credentials`.
     """
+    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
     try:
-        with transaction.atomic():
+        with noting_denials(), transaction.atomic():
             locked = lock_service(service, only_as_read=only_as_read)
             locked.name = registration.name
             _assign(locked, registration.fields)
+            link.apply(locked)
             _save_checked(locked)
             if registration.actions is not None:
                 _replace_actions(locked, registration.actions)
@@ -252,6 +282,7 @@ def _update_instance(service: Service, registration: Registration) -> None:
     only = instances[0] if len(instances) == 1 else None
     if only is not None and only.url != registration.url:
         ServiceInstance.objects.filter(pk=only.pk).update(url=registration.url)
+        get_discovery().release([only.pk])
     _register_instance(service, url=registration.url, fields=registration.instance_fields)
 
 
@@ -266,6 +297,7 @@ def unregister_service(service: Service, *, actor: str = "", only_as_read: bool 
         locked.status = ServiceStatus.OFFLINE
         record_change(locked, RegistryChangeKind.UNREGISTERED)
         name, pk = locked.name, locked.pk
+        note_link(locked, before=locked.credential, actor=actor)
         for instance in locked.instances.all():
             get_discovery().deregister(instance)
         locked.delete()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
+from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.mediator import mediator
 from registry.models import (
@@ -65,7 +66,8 @@ def set_service_status(service: Service, status: str, *, actor: str = "") -> Ser
     value = instance_status(status)
     with transaction.atomic():
         locked = lock_service(service)
-        locked.instances.update(status=value, expired_at=None)
+        locked.instances.update(status=value, expired_at=None, suspected_at=None)
+        get_discovery().release(locked.instances.values_list("pk", flat=True))
         if not locked.instances.exists() and locked.status != value:
             locked.status = value
             locked.save(update_fields=("status", "updated_at"))

@@ -45,12 +45,12 @@ class Hub:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = (directory / "hub.log").open("ab")
 
-    def run(self, command: str, **more: str) -> "subprocess.Popen[bytes]":
+    def run(self, command: str, *, root: Path = ROOT, **more: str) -> "subprocess.Popen[bytes]":
         """Start one process of the hub; it ends with the tests."""
         program, *arguments = command.split()
         process = subprocess.Popen(
             [str(Path(sys.executable).parent / program), *arguments],
-            cwd=ROOT,
+            cwd=root,
             env=self.environment | more,
             stdout=self.log,
             stderr=self.log,
@@ -75,8 +75,8 @@ class Hub:
         headers = {"Authorization": f"Bearer {self.key}"}
         self.api = httpx2.Client(base_url=f"{self.url}/api", headers=headers, timeout=70)
 
-    def start_worker(self) -> "subprocess.Popen[bytes]":
-        return self.run(WORKER)
+    def start_worker(self, *, failpoint: str = "") -> "subprocess.Popen[bytes]":
+        return self.run(WORKER, FAILPOINT=failpoint)
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):

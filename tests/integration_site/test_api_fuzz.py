@@ -13,7 +13,10 @@ from rest_framework.test import APIClient
 from schemathesis.config import SchemathesisConfig
 
 from integration_site.wsgi import application
+from registry.access import SCOPES
 from tests import factories
+from tests.registry.credential_support import make_credential
+from workflows.services import create_schedule
 
 pytestmark = pytest.mark.django_db
 # Answers that say that another system does not answer; nothing else may be above 499.
@@ -48,9 +51,11 @@ def world() -> dict[str, str]:
     service = factories.make_service(
         "known", urls=("http://127.0.0.1:9",), metadata={"a": 1}, tags=["a"]
     )
+    make_credential("API_KEY", name="known")
     workflow = factories.make_workflow("known")
     execution = factories.make_execution(workflow)
-    _, key = factories.make_key()
+    create_schedule({"name": "known", "workflow": workflow, "cron": "0 9 * * *"})
+    _, key = factories.make_key(scopes=sorted(SCOPES))
     return {
         "key": key,
         "service": str(service.pk),
@@ -139,6 +144,18 @@ SERVICE = bodies(
     | st.tuples(st.fixed_dictionaries({"name": st.just("a"), "input_schema": JSON_SCHEMA}))
     | ANY_JSON,
 )  # fmt: skip
+INSTANTS = st.datetimes().map(lambda value: value.isoformat() + "Z")
+CRONS = st.text("0123456789*/,-# LWMONJA", max_size=30) | st.just("0 9 * * *") | ANY_JSON
+TIMES = {
+    "cron": CRONS, "timezone": st.sampled_from(["UTC", "Asia/Tokyo", "../x"]) | ANY_JSON,
+    "starts_at": INSTANTS | ANY_JSON, "ends_at": INSTANTS | ANY_JSON,
+}  # fmt: skip
+SCHEDULE_TIMES = bodies(**TIMES)
+SCHEDULE = bodies(
+    "description", "version", "overlap_policy", "catch_up_policy", "catch_up_limit", "input",
+    "context", "priority", "enabled", **TIMES,
+    name=st.just("fuzzed") | ANY_JSON, workflow=st.just("known") | ANY_JSON,
+)  # fmt: skip
 START = bodies("input_data", "context", "wait", "priority", "data", "input")
 POSTS = [
     ("POST", "/registry/services", SERVICE),
@@ -162,8 +179,19 @@ POSTS = [
     ("POST", "/workflows/execute",
      bodies("workflow_type", "data", "context", "options", workflow=WORDS | ANY_JSON)),
     ("POST", "/workflows/project-planning", bodies("a")),
+    ("POST", "/schedules", SCHEDULE),
+    ("PATCH", "/schedules/known", SCHEDULE),
+    ("POST", "/schedules/preview", SCHEDULE_TIMES),
+    ("POST", "/schedules/known/backfill",
+     st.fixed_dictionaries({"from": INSTANTS | ANY_JSON, "to": INSTANTS}) | ANY_JSON),
     ("POST", "/executions/{execution}/cancel", bodies("reason")),
     ("POST", "/executions/{execution}/retry", bodies("reason")),
+    ("POST", "/executions/{execution}/rerun",
+     bodies("from_step", "input_data", "step_input", "version", "wait")),
+    ("POST", "/executions/{execution}/evaluate", bodies("expression", "template", "step")),
+    ("POST", "/workflows/dry-run",
+     bodies("input_data", "context", "mocks", "version", workflow=WORDS | ANY_JSON)),
+    ("POST", "/workflows/dry-run", DEFINITION),
 ]  # fmt: skip
 
 

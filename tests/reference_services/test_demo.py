@@ -25,14 +25,14 @@ OUTPUTS = {
     },
     "PROJECT_PLANNING": {"project": {"name": "Shop"}, "tasks": [{"task_id": "t1"}], "agents": []},
     "AGENT_TASK_EXECUTION": {"summary": "Went through 3 steps."},
-    "HUMAN_INTERACTION": {"answer": "Yes, go ahead."},
 }
 
 
 class PlayingHub:
     """Knows the services; the document workflow calls the real summarizer, the rest is played."""
 
-    def __init__(self, summarizer_url):
+    def __init__(self, summarizer_url, *, open_questions=0):
+        self.open_questions = open_questions
         self.summarizer_url = summarizer_url
         self.workflows = {}
         self.executed = []
@@ -40,6 +40,7 @@ class PlayingHub:
         app = web.Application()
         app.router.add_get("/api/discovery/services", self._discover)
         app.router.add_get("/api/registry/services/{name}", self._service)
+        app.router.add_get("/api/workflows/{name}/executions", self._executions)
         app.router.add_get("/api/workflows/{name}", self._workflow)
         app.router.add_post("/api/workflows", self._create)
         app.router.add_post("/api/workflows/execute", self._execute_type)
@@ -65,8 +66,15 @@ class PlayingHub:
         body = await request.json()
         return self._ended(body["workflow_type"], body["data"], OUTPUTS[body["workflow_type"]])
 
+    async def _executions(self, request):
+        assert request.query["status"] == "PENDING,RUNNING,WAITING,PAUSED"
+        return web.json_response({"items": [], "total": self.open_questions})
+
     async def _execute(self, request):
         body = await request.json()
+        if request.match_info["name"] == "human-interaction":
+            self.executed.append(("HUMAN_INTERACTION", body["input_data"]))
+            return web.json_response({"id": "q1", "status": "PENDING"}, status=202)
         url = f"{self.summarizer_url}/summarize"
         async with (
             aiohttp.ClientSession() as session,
@@ -126,12 +134,25 @@ async def test_demo_runs_every_kind_of_work_and_one_failure(start_service, tmp_p
         "PROJECT_CREATION",  # the only task is taken: the next needs a project and a plan first
         "PROJECT_PLANNING",
         "AGENT_TASK_EXECUTION",
-        "HUMAN_INTERACTION",
+        "HUMAN_INTERACTION:",
     ]
-    assert {line.split()[0] for line in lines[3:]} == {"COMPLETED"}
+    assert {line.split()[0] for line in lines[3:-1]} == {"COMPLETED"}
+    assert lines[-1].startswith("ASKED")
+    assert lines[-1].endswith("Open execution q1 in the admin and answer.")
     assert ("PROJECT_PLANNING", {"project_id": "p1"}) in hub.executed
     assert ("AGENT_TASK_EXECUTION", {"task_id": "t1"}) in hub.executed
     assert (await (await summarizer.get("/_fault")).json())["fail_rate"] == 0
+
+
+async def test_demo_asks_nothing_while_questions_wait(start_service, tmp_path):
+    summarizer = await start_service("text-summarization")
+    hub = PlayingHub(str(summarizer.make_url("/")).rstrip("/"), open_questions=3)
+    async with hub.server:
+        url = str(hub.server.make_url("/api"))
+        async with demo(url, tmp_path, "--once") as process, asyncio.timeout(PATIENCE):
+            await process.communicate()
+    assert process.returncode == 0
+    assert "HUMAN_INTERACTION" not in {kind for kind, _ in hub.executed}
 
 
 async def test_demo_waits_for_its_hub_and_stops_when_told(tmp_path):

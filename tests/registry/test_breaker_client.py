@@ -141,7 +141,7 @@ async def test_an_instance_that_no_time_was_left_for_is_not_asked(servers, monke
     client = ServiceClient(clock=lambda: now[0])
     asked = []
 
-    async def unreachable(found, candidate, *_):
+    async def unreachable(found, candidate, *_, **__):
         asked.append(candidate.url)
         now[0] += 60
         raise ServiceNotReachedError("No connection.", service=found.service)

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
+from registry.models import ApiKey, DiscoveryState, Service, ServiceAction, ServiceInstance
 from registry.models.base import EnumField, Vocabulary, uuid7
 from registry.models.service import validate_service_url
 from tests import factories
@@ -23,8 +23,11 @@ ENUM_COLUMNS = [
     pytest.param(model, field, id=f"{model._meta.db_table}.{field.column}")
     for model in MODELS
     for field in model._meta.local_fields
-    if isinstance(field, EnumField)
+    # One that may be empty has a narrower check of its own.
+    if isinstance(field, EnumField) and not field.null
 ]
+# The database refuses to change what happened, whatever the value.
+CHANGED_COLUMNS = [p for p in ENUM_COLUMNS if p.id != "workflow_event.kind"]
 
 
 def words_of(field: Any) -> type[Vocabulary]:
@@ -50,7 +53,7 @@ def insert_raw(model: Any, **values: Any) -> None:
 
 def _plain_value(field: Any) -> Any:
     if isinstance(field, EnumField):
-        value: Any = words_of(field).values[0]
+        value: Any = None if field.null else words_of(field).values[0]
     elif isinstance(field, models.DateTimeField):
         value = timezone.now()
     elif field.is_relation or isinstance(field, models.UUIDField):
@@ -100,7 +103,7 @@ def test_raw_insert_of_a_wrong_value_fails(
         insert_raw(model, **{field.column: value})
 
 
-@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+@pytest.mark.parametrize(("model", "field"), CHANGED_COLUMNS)
 def test_raw_update_to_a_wrong_value_fails(no_foreign_keys: None, model: Any, field: Any) -> None:
     insert_raw(model)
     table = model._meta.db_table
@@ -114,7 +117,7 @@ def test_raw_update_to_a_wrong_value_fails(no_foreign_keys: None, model: Any, fi
         model.objects.update(**{field.name: "NONSENSE"})
 
 
-@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+@pytest.mark.parametrize(("model", "field"), CHANGED_COLUMNS)
 def test_every_allowed_value_can_be_stored(no_foreign_keys: None, model: Any, field: Any) -> None:
     insert_raw(model)
     for value in words_of(field).values:
@@ -146,7 +149,7 @@ def test_forms_take_any_case_and_refuse_with_the_allowed_values(model: Any, fiel
         form_field.clean("nonsense")
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [m for m in MODELS if m is not DiscoveryState])  # one row only
 def test_tables_are_singular_and_have_uuid_keys_and_times(model: Any) -> None:
     assert not model._meta.db_table.endswith("s")
     names = {field.name for field in model._meta.fields}

@@ -11,6 +11,7 @@ from reference_services.schemas import input_check
 from reference_services.service import Call
 from reference_services.services import SERVICES
 from reference_services.store import Store
+from registry.access import Role
 from workflows import definition
 from workflows.definition import DOCUMENT_KEYS, parse
 from workflows.expressions import Recorded, build_scope
@@ -34,14 +35,10 @@ DEPENDENCIES = {
     "HUMAN_INTERACTION": ({"AGENT_ORCHESTRATOR", "WEB_DASHBOARD"}, {"PROJECT_COORDINATOR"}),
 }
 
-# The workflow guide's sequence diagrams.
+# The workflow guide's sequence diagrams; creation leaves the planning to its child.
 CALLS = {
     "PROJECT_CREATION": [
         ("PROJECT_COORDINATOR", "create_project"),
-        ("PLANNING_SYSTEM", "generate_strategic_plan"),
-        ("PLANNING_SYSTEM", "generate_tactical_plan"),
-        ("AGENT_ORCHESTRATOR", "create_agents"),
-        ("AGENT_ORCHESTRATOR", "assign_tasks"),
         ("PROJECT_COORDINATOR", "update_project"),
     ],
     "PROJECT_PLANNING": [
@@ -62,7 +59,7 @@ CALLS = {
     ],
     "HUMAN_INTERACTION": [
         ("AGENT_ORCHESTRATOR", "request_interaction"),
-        ("WEB_DASHBOARD", "request_approval"),
+        ("WEB_DASHBOARD", "notify"),
         ("AGENT_ORCHESTRATOR", "answer_interaction"),
         ("PROJECT_COORDINATOR", "update_project"),
     ],
@@ -75,6 +72,18 @@ def load(workflow_type):
 
 def steps_of(workflow_type):
     return parse(document_of(workflow_type)).steps.values()
+
+
+def calls_of(workflow_type):
+    return [step for step in steps_of(workflow_type) if step.kind == "ACTION"]
+
+
+def children_of(workflow_type):
+    return [step for step in steps_of(workflow_type) if step.kind == "WORKFLOW"]
+
+
+def type_of(name):
+    return name.upper().replace("-", "_")
 
 
 def document_of(workflow_type):
@@ -91,6 +100,10 @@ class ReferenceDirectory:
                 return ActionInfo(known.input_schema, known.output_schema)
         raise ActionNotFoundError(f"{service.name} has no action {action}")
 
+    def find_workflow(self, name):
+        if type_of(name) not in DEPENDENCIES:
+            raise LookupError(name)
+
 
 class StepFailedError(Exception):
     """A step without fallback that is not optional failed."""
@@ -102,6 +115,7 @@ class Bench:
     def __init__(self, folder):
         self.missing = set()
         self.calls = []
+        self.decision = ("APPROVED", "Yes, go ahead.")
         self.stores = {type: Store(folder / f"{type}.db") for type in BY_TYPE}
 
     def call(self, step, given):
@@ -119,9 +133,15 @@ class Bench:
         recorded = Recorded(NOW, step.id)
         if step.when is not None and not step.when.truth(scope, recorded):
             return {"status": "SKIPPED", "output": None, "error": None}
+        if step.kind == "APPROVAL":
+            return self.decided(step)
         try:
-            output = self.call(step, step.input.render(scope, recorded))
-        except LookupError as error:
+            given = step.input.render(scope, recorded)
+            if step.kind == "WORKFLOW":
+                output, _ = self.run(type_of(step.workflow), given)
+            else:
+                output = self.call(step, given)
+        except (LookupError, StepFailedError) as error:
             if step.fallback is not None:
                 return {
                     "status": "COMPLETED",
@@ -132,6 +152,15 @@ class Bench:
                 raise StepFailedError(step.id) from error
             return {"status": "SKIPPED", "output": None, "error": {"message": str(error)}}
         return {"status": "COMPLETED", "output": output, "error": None}
+
+    def decided(self, step):
+        """What the engine makes of a decision."""
+        word, answer = self.decision
+        if word == "APPROVED":
+            output = {"decision": word, "decisions": [{"by": "ines"}], "form": {"answer": answer}}
+            assert input_check(step.form)(output["form"]) == {}
+            return {"status": "COMPLETED", "output": output, "error": None}
+        return {"status": "FAILED", "output": None, "error": {"code": word, "message": answer}}
 
     def run(self, workflow_type, given):
         plan: Any = parse(document_of(workflow_type))
@@ -144,7 +173,8 @@ class Bench:
         while step_id is not None:
             step = plan.steps[step_id]
             outcomes[step_id] = self.outcome(step, scope())
-            step_id = step.next[0].step if step.next else None
+            ways = [r for r in step.on_error if outcomes[step_id]["status"] == "FAILED"]
+            step_id = next((way.step for way in (*ways, *step.next)), None)
         statuses = {name: outcome["status"] for name, outcome in outcomes.items()}
         return plan.output.render(scope(), Recorded(NOW, "output")), statuses
 
@@ -190,24 +220,33 @@ def test_required_and_optional_services_are_those_of_the_guide(workflow_type):
     required, optional = DEPENDENCIES[workflow_type]
     assert set(metadata["services"]["required"]) == required
     assert set(metadata["services"]["optional"]) == optional
-    steps = steps_of(workflow_type)
+    steps = calls_of(workflow_type)
     needed = {s.target.name for s in steps if not s.optional and s.fallback is None}
     assert needed == required - {metadata.get("called_by")}
-    assert {s.target.name for s in steps} - needed == optional
+    called = {s.target.name for s in steps}
+    for child in children_of(workflow_type):
+        assert child.fallback is not None
+        called |= DEPENDENCIES[type_of(child.workflow)][0]
+    assert called - needed == optional
 
 
 @pytest.mark.parametrize("workflow_type", DEPENDENCIES)
 def test_steps_follow_the_sequence_diagrams(workflow_type):
-    steps = steps_of(workflow_type)
+    steps = calls_of(workflow_type)
     assert [(s.target.name, s.action) for s in steps] == CALLS[workflow_type]
     assert all(s.target.kind == "service_type" for s in steps)
     assert all(s.timeout and s.retry.max_attempts > 1 for s in steps)
 
 
-def test_a_project_is_created_and_planned(bench):
+def test_a_project_is_created_and_planned_by_a_child(bench):
     given = {"name": "Shop", "description": "Sell tea online.", "status": "PLANNING"}
     output, statuses = bench.run("PROJECT_CREATION", given)
-    assert set(statuses.values()) == {"COMPLETED"}
+    assert statuses == {
+        "create-project": "COMPLETED",
+        "plan-project": "COMPLETED",
+        "keep-simple-plan": "SKIPPED",
+    }
+    assert bench.calls == [CALLS["PROJECT_CREATION"][0], *CALLS["PROJECT_PLANNING"]]
     assert output["project"]["status"] == "PLANNED"
     assert output["project"]["name"] == "Shop"
     assert output["planned_by"] == "planning-system"
@@ -215,17 +254,12 @@ def test_a_project_is_created_and_planned(bench):
     assert len(output["assignments"]) == len(output["tasks"])
 
 
-def test_a_project_without_planning_system_gets_the_simple_plan(bench):
-    bench.missing = {"PLANNING_SYSTEM"}
+@pytest.mark.parametrize("missing", ["PLANNING_SYSTEM", "AGENT_ORCHESTRATOR"])
+def test_a_project_that_cannot_be_planned_gets_the_simple_plan(bench, missing):
+    bench.missing = {missing}
     output, statuses = bench.run("PROJECT_CREATION", {"name": "Shop"})
-    assert statuses == {
-        "create-project": "COMPLETED",
-        "strategic-plan": "COMPLETED",
-        "tactical-plan": "SKIPPED",
-        "create-agents": "SKIPPED",
-        "assign-tasks": "SKIPPED",
-        "update-project": "COMPLETED",
-    }
+    assert set(statuses.values()) == {"COMPLETED"}
+    assert bench.calls[-1] == ("PROJECT_COORDINATOR", "update_project")
     assert output["planned_by"] == "fallback"
     assert output["project"]["status"] == "PLANNING"
     assert output["strategic_plan"]["objectives"] == ["Deliver Shop"]
@@ -235,14 +269,6 @@ def test_a_project_without_planning_system_gets_the_simple_plan(bench):
         "Handover",
     ]
     assert (output["tasks"], output["agents"], output["assignments"]) == ([], [], [])
-
-
-def test_a_project_without_agents_keeps_its_tasks(bench):
-    bench.missing = {"AGENT_ORCHESTRATOR"}
-    output, statuses = bench.run("PROJECT_CREATION", {"name": "Shop"})
-    assert statuses["create-agents"] == statuses["assign-tasks"] == "SKIPPED"
-    assert output["tasks"]
-    assert (output["agents"], output["assignments"]) == ([], [])
 
 
 def test_a_project_needs_its_coordinator(bench):
@@ -307,7 +333,7 @@ def test_a_person_answers_an_agent(bench):
     output, statuses = bench.run("HUMAN_INTERACTION", {"question": "May the release go out?"})
     assert statuses["update-project"] == "SKIPPED"
     assert (output["status"], output["decision"]) == ("ANSWERED", "APPROVED")
-    assert output["answer"]
+    assert (output["answer"], output["decided_by"]) == ("Yes, go ahead.", "ines")
     assert output["project_status"] is None
 
 
@@ -318,11 +344,21 @@ def test_an_approved_project_goes_on(bench, project_id):
     assert output["project_status"] == "IN_PROGRESS"
 
 
-def test_a_refused_project_stays_as_it_is(bench, project_id):
+@pytest.mark.parametrize(
+    ("code", "decision"), [("rejected", "REJECTED"), ("approval_timeout", "UNANSWERED")]
+)
+def test_the_agent_learns_why_and_the_project_stays_as_it_is(bench, project_id, code, decision):
+    bench.decision = (code, "ines rejected 'ask-a-person': Not before Monday.")
     given = {"question": "May I delete the database?", "project_id": project_id}
     output, statuses = bench.run("HUMAN_INTERACTION", given)
-    assert output["decision"] == "REJECTED"
+    assert (output["status"], output["decision"]) == ("ANSWERED", decision)
+    assert output["answer"] == bench.decision[1]
     assert statuses["update-project"] == "SKIPPED"
+
+
+def test_operators_are_asked():
+    (asked,) = (s for s in steps_of("HUMAN_INTERACTION") if s.kind == "APPROVAL")
+    assert asked.assignees == (Role.OPERATOR.group_name,)
 
 
 def test_an_interaction_goes_on_without_the_coordinator(bench):

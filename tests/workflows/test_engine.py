@@ -211,12 +211,26 @@ def test_stale_fence_writes_nothing():
     stale = claim_one(late)
     expire(execution)
     assert len(recover_expired()) == 1
-    fresh = claim_one(Store(owner="fresh", lease_seconds=30))
+    fresh = claim_one(Store(owner="fresh", lease_seconds=30, suspects=True))
     assert fresh.fence == stale.fence + 2
     done = late.commit(Batch(settled=[settle_with(stale, {"n": 7})], room=5))
     assert done.lost == [stale]
     assert done.claims == []
     assert step_rows(execution) == [("a", 1, "RUNNING")]
+
+
+def test_stale_outcome_beside_the_fresh_one_leads_nowhere():
+    ways = [{"when": "output.n == `7`", "step": "b"}, {"step": "c"}]
+    execution = start(make_workflow([call("a", next=ways), call("b"), call("c")]), {"n": 1})
+    store = Store(owner="one", lease_seconds=30)
+    stale = claim_one(store)
+    expire(execution)
+    recover_expired()
+    fresh = claim_one(Store(owner="one", lease_seconds=30, suspects=True))
+    settled = [settle_with(stale, {"n": 7}), settle_with(fresh, {"n": 8})]
+    done = store.commit(Batch(settled=settled))
+    assert done.lost == [stale]
+    assert step_rows(execution) == [("a", 1, "COMPLETED"), ("c", 1, "RUNNING")]
 
 
 def test_outcome_committed_twice_is_recorded_once():
@@ -252,13 +266,12 @@ def expire(execution):
 
 def test_step_that_took_three_workers_with_it_is_set_aside():
     execution = start(make_workflow(CHAIN), {"n": 1})
-    store = Store(owner="one", lease_seconds=30)
     for deaths in (1, 2):
-        claim_one(store)
+        claim_one(Store(owner="one", lease_seconds=30, suspects=deaths > 1))
         expire(execution)
         assert len(recover_expired()) == 1
         assert execution.steps.get().deaths == deaths
-    claim_one(store)
+    claim_one(Store(owner="one", lease_seconds=30, suspects=True))
     expire(execution)
     assert recover_expired() == []
     found = WorkflowExecution.objects.get()
@@ -292,12 +305,12 @@ def test_same_idempotency_key_answers_the_first_execution():
 
 def test_same_idempotency_key_from_many_threads_makes_one_execution():
     workflow = make_workflow(CHAIN)
-    found, lock = set(), threading.Lock()
+    found, lock = [], threading.Lock()
 
     def work():
         made = start(workflow, {"n": 1}, idempotency_key="k")
         with lock:
-            found.add(made.pk)
+            found.append(made.pk)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -305,5 +318,6 @@ def test_same_idempotency_key_from_many_threads_makes_one_execution():
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(found) == 1
+    assert len(found) == len(threads)
+    assert len(set(found)) == 1
     assert WorkflowExecution.objects.count() == 1

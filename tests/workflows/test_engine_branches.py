@@ -98,6 +98,22 @@ def test_any_goes_on_with_the_first_branch_that_completes():
     assert statuses(found)["fork/0/a"] == "CANCELLED"
 
 
+def test_branch_that_still_goes_on_is_no_part_of_what_a_join_gives():
+    slow = [call("a", next="late"), call("late")]
+    quick = [{"id": "go", "type": "EVENT", "event": "go", "next": "b"}, call("b")]
+    fork = {"id": "fork", "type": "PARALLEL", "branches": [slow, quick], "join": "ANY"}
+    using = client(late=lambda _: {"late": 1})
+    using.held.add("late")
+    execution = start(make_workflow([fork]), {"x": 1})
+    with running_engine(using) as engine:
+        until(lambda: using.called("late"))
+        services.signal_execution(execution.pk, name="go", actor="me")
+        engine.look()
+        found = ended(execution)
+        using.gate.set()
+    assert found.output == {"b": {"b": 1}}
+
+
 def test_failed_fork_may_be_optional():
     found = run([{**FORK, "optional": True}, AFTER], {"x": 1}, client(b=down))
     assert (found.status, found.output) == ("COMPLETED", {"seen": None})
@@ -184,6 +200,19 @@ def test_later_steps_of_an_element_see_its_own_earlier_ones():
     assert found.output == [{"s": 3}, {"s": 6}]
 
 
+def test_element_overlays_what_was_before_it_and_nothing_later():
+    steps = [
+        call("double", input={"n": "$.item.n"}, next="pause"),
+        {"id": "pause", "type": "WAIT", "seconds": 0.001, "next": "a"},
+        call("a"),
+    ]
+    using = client(double=lambda d: {"x": d["n"] * 2}, a=lambda d: {"a": d["x"]})
+    execution = start(make_workflow([{**EACH, "steps": steps}]), {"items": [{"n": 4, "x": 0}]})
+    with running_engine(using) as engine:
+        until(lambda: engine.look() or services.get_execution(str(execution.pk)).has_ended)
+    assert ended(execution).output == [{"a": 8}]
+
+
 def test_a_thousand_elements_end():
     found = run([{**EACH, "max_concurrency": 100}], {"items": list(range(1000))})
     assert found.status == "COMPLETED"
@@ -242,6 +271,17 @@ def test_each_signal_is_taken_once():
         until(lambda: execution.steps.filter(path="second", status="WAITING").exists())
         until(lambda: engine.look() or services.get_execution(str(execution.pk)).has_ended)
     assert ended(execution).errors[0]["code"] == "event_timeout"
+
+
+def test_branches_do_not_take_the_same_signal():
+    wait = {"type": "EVENT", "event": "paid"}
+    branches = [[{"id": f"e{n}", **wait}] for n in range(3)]
+    execution = start(make_workflow([{"id": "all", "type": "PARALLEL", "branches": branches}]))
+    for amount in (1, 2, 3):
+        services.signal_execution(execution.pk, name="paid", payload={"amount": amount})
+    with running_engine(client()):
+        found = ended(execution)
+    assert sorted(output["amount"] for output in found.output.values()) == [1, 2, 3]
 
 
 def test_ended_execution_takes_no_signal():
@@ -403,6 +443,22 @@ def test_start_of_a_child_keeps_the_correlation():
     with running_engine(client()):
         ended(begun.execution)
     assert WorkflowExecution.objects.get(workflow_name="child").correlation_id == "r1"
+
+
+def test_child_of_a_branch_that_is_not_waited_for_is_cancelled():
+    make_workflow([{"id": "e", "type": "EVENT", "event": "never"}], name="endless")
+    first = [{"id": "child", "type": "WORKFLOW", "workflow": "endless"}]
+    second = [{"id": "go", "type": "EVENT", "event": "go"}]
+    execution = start(
+        make_workflow([{**FORK, "branches": [first, second], "join": "ANY"}, AFTER], name="parent")
+    )
+    children = WorkflowExecution.objects.filter(workflow_name="endless")
+    with running_engine(client()) as engine:
+        until(lambda: children.filter(steps__status="WAITING").exists())
+        services.signal_execution(execution.pk, name="go", actor="me")
+        engine.look()
+        assert ended(execution).status == "COMPLETED"
+        until(lambda: children.filter(status="CANCELLED").exists())
 
 
 def test_child_that_takes_too_long_is_cancelled():

@@ -1,5 +1,25 @@
 """Workflows and executions in the admin."""
 
-from workflows.admin import event, execution, step, version, worker, workflow
+from workflows.admin import (
+    bulk,
+    event,
+    execution,
+    purge,
+    schedule,
+    step,
+    version,
+    worker,
+    workflow,
+)
 
-__all__ = ["event", "execution", "step", "version", "worker", "workflow"]
+__all__ = [
+    "bulk",
+    "event",
+    "execution",
+    "purge",
+    "schedule",
+    "step",
+    "version",
+    "worker",
+    "workflow",
+]

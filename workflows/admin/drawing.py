@@ -25,7 +25,16 @@ MAX_LABEL = 30
 LABEL_WIDTH = 6.2
 # Wider pictures take the whole width of a page instead of one of two columns.
 WIDE = 520
-TICKS = {"COMPLETED": "✓", "FAILED": "✕", "SKIPPED": "–", "RUNNING": "●", "WAITING": "…"}
+TICKS = {
+    "COMPLETED": "✓",
+    "COMPENSATED": "↶",
+    "COMPENSATING": "↶",
+    "NEEDS_REVIEW": "!",
+    "FAILED": "✕",
+    "SKIPPED": "–",
+    "RUNNING": "●",
+    "WAITING": "…",
+}
 
 
 def draw_workflow(document: object, *, statuses: Mapping[str, str] | None = None) -> SafeString:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -22,18 +23,24 @@ from registry.admin.base import (
     ReadOnlyMixin,
     actor_of,
     find_or_404,
-    is_id,
     run_on_each,
 )
 from registry.admin.display import duration, moment, status_badge
 from registry.exceptions import IntegrationError
 from workflows import services
+from workflows.admin.bulk import bulk_query
 from workflows.admin.execution_page import executions_with_parts, page_of
 from workflows.admin.explain import last_error, sentence_of
 from workflows.admin.filters import CreatedFilter, WorkflowFilter
+from workflows.admin.inbox import inbox_view
 from workflows.admin.questions import may_decide, read_answers
+from workflows.admin.rerunning import rerun_view
+from workflows.admin.review import settle
+from workflows.admin.trying import evaluate_view
 from workflows.definition import read
-from workflows.models import ExecutionStatus, Workflow, WorkflowExecution, WorkflowStep
+from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowStep
+from workflows.scopes import is_compensation
+from workflows.selection import search_executions
 
 CONTROL = "workflows.change_workflowexecution"
 MAX_COMMENT = 2000
@@ -42,6 +49,7 @@ STOP_POLLING = 286
 SHORTCUTS = (
     ("All", ""),
     ("Running", ExecutionStatus.RUNNING),
+    ("Waiting", ExecutionStatus.WAITING),
     ("Failed", ExecutionStatus.FAILED),
     ("Needs review", ExecutionStatus.NEEDS_REVIEW),
     ("Completed", ExecutionStatus.COMPLETED),
@@ -72,18 +80,19 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = Q(correlation_id=term)
-        found |= Q(workflow__in=Workflow.objects.filter(name__icontains=term).values("pk"))
-        if is_id(term):
-            found |= Q(pk=term)
-        return queryset.filter(found), False
+        return search_executions(queryset, term), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         current = request.GET.get("status__exact", "")
         shortcuts = [(word, status, status == current) for word, status in SHORTCUTS]
-        return super().changelist_view(request, {**(extra_context or {}), "shortcuts": shortcuts})
+        more = {
+            "shortcuts": shortcuts,
+            "may_control": self.has_control_permission(request),
+            "bulk_query": bulk_query(request),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **more})
 
     @display(description="Execution")
     def label(self, execution: WorkflowExecution) -> str:
@@ -95,7 +104,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
 
     @display(description="Status")
     def status_label(self, execution: WorkflowExecution) -> str:
-        return status_badge(execution.status)
+        return status_badge("QUEUED" if execution.is_queued else execution.status)
 
     @display(description="Started", ordering="created_at")
     def started(self, execution: WorkflowExecution) -> str:
@@ -147,6 +156,10 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             ("pause", require_POST(self.pause_view)),
             ("resume", require_POST(self.resume_view)),
             ("decide", require_POST(self.decide_view)),
+            ("undone", require_POST(self.undone_view)),
+            ("settle", require_POST(self.settle_view)),
+            ("rerun", partial(rerun_view, self)),
+            ("evaluate", partial(evaluate_view, self)),
         )
         own = [
             path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"execution_{name}")
@@ -159,7 +172,8 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             self.admin_site.admin_view(require_GET(self.step_values_view)),
             name="execution_step_values",
         )
-        return [*own, values, *super().get_urls()]
+        inbox = path("inbox/", self.admin_site.admin_view(partial(inbox_view, self)), name="inbox")
+        return [*own, values, inbox, *super().get_urls()]
 
     def change_view(
         self,
@@ -209,7 +223,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             request,
             pk,
             lambda: services.retry_execution(pk, actor=actor_of(request)),
-            "Running again from the failed step.",
+            "Running again from where it stopped.",
         )
 
     def pause_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -222,6 +236,18 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         actor = actor_of(request)
         return self._control(
             request, pk, lambda: services.resume_execution(pk, actor=actor), "Going on."
+        )
+
+    def undone_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Take a person's word that a step which could not be undone is undone."""
+        place = request.POST.get("step", "").replace("\0", "")
+        if not is_compensation(place):
+            raise Http404
+        return self._control(
+            request,
+            pk,
+            lambda: services.settle_reviewed(pk, place, actor=actor_of(request)),
+            "Recorded as undone. Going on with the rest.",
         )
 
     def decide_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -242,6 +268,13 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             )
 
         return self._carry_out(request, pk, decide, "Approved." if approve else "Rejected.")
+
+    def settle_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Complete or fail a step that needs a person."""
+        posted = {name: str(text).replace("\0", "") for name, text in request.POST.items()}
+        return self._control(
+            request, pk, lambda: settle(pk, posted, actor=actor_of(request)), "Recorded."
+        )
 
     def _form_asked(self, request: HttpRequest, pk: Any, place: str) -> Any:
         """The form of the step, if it asks this person.

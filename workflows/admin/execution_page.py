@@ -12,31 +12,36 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from workflows import services
 from workflows.admin.drawing import draw_workflow
 from workflows.admin.explain import Explanation, explain
+from workflows.admin.many import MAX_STEPS, Found, find_steps, totals_of
+from workflows.admin.review import reviews_of
 from workflows.admin.timeline import timeline_of
 from workflows.admin.waiting import Child, children_of, describe, questions_of, waiting_of
 from workflows.definition import Definition, read
 from workflows.models import (
+    ACTIVE,
+    OPEN_STEP,
     TERMINAL,
     ExecutionStatus,
     StepStatus,
     WorkflowExecution,
     WorkflowStep,
 )
+from workflows.scopes import is_compensation, scope_of
 
-MAX_STEPS = 200
 MAX_EVENTS = 100
-MAX_STATUSES = 5_000
+MAX_RERUNS = 10
 RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW, ExecutionStatus.CANCELLED)
 TROUBLED = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW)
-PAUSABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 BUSY = (StepStatus.PENDING, StepStatus.RUNNING)
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
 # Of the steps in several branches or elements, the picture shows the first of these.
 WORST_FIRST = (
     StepStatus.NEEDS_REVIEW,
     StepStatus.FAILED,
+    ExecutionStatus.COMPENSATING,
     StepStatus.RUNNING,
     StepStatus.PENDING,
     StepStatus.WAITING,
@@ -45,18 +50,36 @@ WORST_FIRST = (
 
 @dataclass
 class ShownStep:
-    """A row of the list of steps: an attempt, or what is inside of a MAP (then `step` is None)."""
+    """A row of a list of steps: an attempt, or what is inside of a MAP (then `step` is None).
+
+    `place` is that MAP, or the branch of the step that this one undoes.
+    """
 
     step: WorkflowStep | None
     place: str = ""
     words: str = ""
     child: Child | None = None
     inside: list[ShownStep] = field(default_factory=list)
+    # How many have which status, where not all of those inside are shown.
+    totals: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def counts(self) -> list[tuple[str, int]]:
         """How many of those inside have which status."""
+        if self.totals:
+            return self.totals
         return sorted(Counter(str(row.step.status) for row in self.inside if row.step).items())
+
+    @property
+    def shares(self) -> list[tuple[str, float, float]]:
+        """Of a bar of all inside: each status, where it begins and how wide it is in percent."""
+        shares, left = [], 0.0
+        whole = sum(count for _, count in self.counts) or 1
+        for status, count in self.counts:
+            width = 100 * count / whole
+            shares.append((status, round(left, 3), round(width, 3)))
+            left += width
+        return shares
 
     @property
     def key(self) -> str:
@@ -67,17 +90,23 @@ class ShownStep:
 
 def executions_with_parts() -> QuerySet[WorkflowExecution]:
     return WorkflowExecution.objects.select_related(
-        "workflow", "version", "parent_step__execution"
-    ).defer("workflow__metadata", "parent_step__input", "parent_step__output")
+        "workflow", "version", "parent_step__execution", "rerun_of"
+    ).defer(
+        "workflow__metadata",
+        "parent_step__input",
+        "parent_step__output",
+        "rerun_of__input",
+        "rerun_of__context",
+        "rerun_of__output",
+    )
 
 
 def page_of(
     execution: WorkflowExecution, *, person: User | AnonymousUser, may_control: bool
 ) -> dict[str, Any]:
     """Everything that the live part of the page shows this person."""
-    steps = list(execution.steps.defer("input", "output").order_by("-id")[: MAX_STEPS + 1])
-    has_more = len(steps) > MAX_STEPS
-    steps = steps[:MAX_STEPS][::-1]
+    found = find_steps(execution)
+    steps = found.steps
     definition = read(execution.version.document).definition if execution.version else None
     children = children_of(execution, steps, definition)
     waiting = [] if execution.has_ended else waiting_of(steps, definition)
@@ -85,20 +114,29 @@ def page_of(
     names = {step.step_id: step.name for step in steps if step.name}
     return {
         "execution": execution,
-        "steps": _shown(steps, definition, children, {w.path: w.words for w in words}),
-        "has_more_steps": has_more,
-        "max_steps": MAX_STEPS,
+        "steps": _shown(found, definition, children, {w.path: w.words for w in words}),
+        "undone": [ShownStep(s, place=scope_of(s.path)) for s in steps if s.is_compensation],
+        "has_more_steps": found.has_more or len(steps) >= MAX_STEPS,
+        "shown_steps": len(steps),
         "events": list(execution.events.order_by("-sequence")[:MAX_EVENTS]),
         "timeline": timeline_of(
-            steps, start=execution.started_at, end=execution.completed_at or timezone.now()
+            [s for s in steps if not s.reused and not (found.groups and s.scope)],
+            start=execution.started_at,
+            end=execution.completed_at or timezone.now(),
+            spans=found.spans(),
+            names=names,
         ),
-        "graph": _graph(execution, steps, has_more=has_more),
+        "graph": _graph(execution, found),
         "waiting": words,
+        "reviews": reviews_of(steps, definition) if may_control else [],
+        "reruns": list(execution.reruns.order_by("-created_at").only("status")[:MAX_RERUNS]),
+        "may_rerun": execution.has_ended,
         "questions": questions_of(waiting, definition, person=person, may_control=may_control),
         "trouble": _trouble(execution, steps, names),
-        "may_retry": execution.status in RETRYABLE,
-        "may_cancel": execution.status not in TERMINAL,
-        "may_pause": execution.status in PAUSABLE,
+        "queue": services.queue_of(execution),
+        "may_retry": execution.status in RETRYABLE and not execution.was_undone,
+        "may_cancel": execution.status not in TERMINAL and not execution.is_being_undone,
+        "may_pause": execution.status in ACTIVE,
         "may_resume": execution.status == ExecutionStatus.PAUSED,
         "refresh_seconds": None if execution.has_ended else _refresh_seconds(execution, steps),
     }
@@ -107,11 +145,12 @@ def page_of(
 def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:
     """Often while something runs, seldom while all there is waits."""
     is_busy = not steps or any(step.status in BUSY for step in steps)
-    return LIVE_SECONDS if is_busy and execution.status in PAUSABLE else IDLE_SECONDS
+    goes_on = execution.status in (*ACTIVE, ExecutionStatus.COMPENSATING)
+    return LIVE_SECONDS if is_busy and goes_on else IDLE_SECONDS
 
 
 def _shown(
-    steps: list[WorkflowStep],
+    found: Found,
     definition: Definition | None,
     children: dict[Any, Child],
     words: dict[str, str],
@@ -120,7 +159,9 @@ def _shown(
     maps = {s.id for s in definition.steps.values() if s.kind == "MAP"} if definition else set()
     shown: list[ShownStep] = []
     folded: dict[str, ShownStep] = {}
-    for step in steps:
+    for step in found.steps:
+        if step.is_compensation:
+            continue
         row = ShownStep(step, child=children.get(step.pk), words=_words_of(step, words))
         element_of = _map_around(step.scope, maps)
         if element_of is None:
@@ -130,6 +171,9 @@ def _shown(
             folded[element_of] = ShownStep(step=None, place=element_of)
             shown.append(folded[element_of])
         folded[element_of].inside.append(row)
+    totals = totals_of(found.groups, definition)
+    for place, row in folded.items():
+        row.totals = totals.get(place.rpartition("/")[2].partition("#")[0], [])
     return shown
 
 
@@ -146,26 +190,39 @@ def _map_around(scope: str, maps: set[str]) -> str | None:
     return None
 
 
-def _graph(
-    execution: WorkflowExecution, steps: list[WorkflowStep], *, has_more: bool
-) -> SafeString:
+def _graph(execution: WorkflowExecution, found: Found) -> SafeString:
     if execution.version is None:
         return SafeString("")
-    found = [(step.step_id, step.scope, step.status) for step in steps]
-    if has_more:
-        latest = execution.steps.order_by("-id").values_list("step_id", "scope", "status")
-        found = list(latest[:MAX_STATUSES])[::-1]
-    return draw_workflow(execution.version.document, statuses=_statuses(found))
+    top = [s for s in found.steps if not (found.groups and s.scope)]
+    statuses = latest_statuses((step.step_id, step.path, step.status) for step in top)
+    for group in found.groups:
+        known = statuses.get(group.step_id, group.status)
+        statuses[group.step_id] = min(known, group.status, key=_rank)
+    return draw_workflow(execution.version.document, statuses=statuses)
 
 
-def _statuses(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """The status of each step: the latest in its branch, the worst of several."""
-    latest = {(step_id, scope): status for step_id, scope, status in found}
+def latest_statuses(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """The status of each step: the latest in its branch, the worst of several.
+
+    Rows are given as step id, path and status. Once it is being undone, how far that is.
+    """
+    latest = {
+        (step_id, scope_of(path)): _status_at(path, status) for step_id, path, status in found
+    }
     statuses: dict[str, str] = {}
     for (step_id, _scope), status in latest.items():
         known = statuses.get(step_id)
         statuses[step_id] = status if known is None else min(known, status, key=_rank)
     return statuses
+
+
+def _status_at(path: str, status: str) -> str:
+    if not is_compensation(path):
+        return status
+    if status == StepStatus.COMPLETED:
+        return StepStatus.COMPENSATED
+    is_open = status in OPEN_STEP
+    return ExecutionStatus.COMPENSATING if is_open else StepStatus.NEEDS_REVIEW
 
 
 def _rank(status: str) -> int:
@@ -178,7 +235,7 @@ def _trouble(
     if execution.status not in TROUBLED:
         return None
     if execution.errors:
-        return explain(execution.errors, names=names)
+        return explain(execution.errors, names=names, was_undone=execution.was_undone)
     bad = [s for s in steps if s.status in (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)]
     if not bad:
         return None

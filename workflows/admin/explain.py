@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.scopes import is_compensation
+
 _RETRY = "then retry from the failed step"
+_ANEW = "then start a new execution"
 _ADVICE = {
     "service_not_found": f"Start or register {{service}}, {_RETRY}.",
     "service_unavailable": f"Bring {{service}} back up, {_RETRY}.",
     "service_timeout": f"See why {{service}} answers slowly, or give the step a longer timeout;"
     f" {_RETRY}.",
     "circuit_open": f"Recent calls to {{service}} failed. Bring it back up, {_RETRY}.",
+    "outcome_unknown": "Find out from {service} whether it happened. Then complete or fail the step"
+    " below, or retry to send it again.",
+    "worker_died": "See in the workers' logs why they died. Then complete or fail the step below,"
+    " or retry.",
     "schema_violation": "What the step sent does not fit the action's schema. Correct the step's"
     " input in the workflow or start again with other input: the same input is refused again.",
 }
@@ -22,6 +29,10 @@ _REFUSED = (
 )
 _BROKEN = f"{{service}} failed on its side. Look at its logs, {_RETRY}."
 _OTHER = f"Read the failed step below; correct the workflow or the service, {_RETRY}."
+_UNDO = (
+    "Put right what kept it from being undone, then go on undoing. Or undo it by hand, and say so"
+    " below: the rest is undone after that."
+)
 
 
 @dataclass(frozen=True)
@@ -33,20 +44,29 @@ class Explanation:
     sentence: str
     code: str
     advice: str
+    undoing: str = ""
+    """The path of the row that was to undo the step."""
 
 
-def explain(errors: Any, *, names: Mapping[str, str] | None = None) -> Explanation | None:
-    """Explain the last error of an execution; `names` maps ids to names. None without."""
+def explain(
+    errors: Any, *, names: Mapping[str, str] | None = None, was_undone: bool = False
+) -> Explanation | None:
+    """Explain the last error of an execution; `names` maps ids to names. None without.
+
+    One that `was_undone` cannot be retried.
+    """
     entry = last_error(errors)
     if entry is None:
         return None
     step = str(entry.get("step") or "")
+    name = (names or {}).get(step, step)
     return Explanation(
-        step=(names or {}).get(step, step),
+        step=f"Undoing {name}" if _undoes(entry) else name,
         attempt=entry.get("attempt"),
         sentence=sentence_of(entry),
         code=str(entry.get("code") or ""),
-        advice=_advice(entry),
+        advice=_advice(entry).replace(_RETRY, _ANEW) if was_undone else _advice(entry),
+        undoing=str(entry["path"]) if _undoes(entry) else "",
     )
 
 
@@ -64,7 +84,13 @@ def sentence_of(entry: Mapping[str, Any]) -> str:
     return str(entry.get("message") or entry.get("detail") or "No reason was recorded.")
 
 
+def _undoes(entry: Mapping[str, Any]) -> bool:
+    return is_compensation(str(entry.get("path") or ""))
+
+
 def _advice(entry: Mapping[str, Any]) -> str:
+    if _undoes(entry):
+        return _UNDO
     code = str(entry.get("code") or "")
     status = entry.get("upstream_status")
     if code == "service_error" and isinstance(status, int):

@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
 
 from registry.admin.base import is_id
 from registry.admin.forms import StrictJSONField
 from workflows import services
-from workflows.models import Workflow, WorkflowStatus
+from workflows.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, Workflow, WorkflowStatus
 
 SMALLEST: dict[str, Any] = {
     "steps": [{"id": "first", "service": "", "action": "", "input": {}, "next": None}]
 }
 MAX_SUGGESTED = 10_000
+MAX_VERSIONS = 50
 
 
 class WorkflowForm(forms.ModelForm):
@@ -31,11 +37,14 @@ class WorkflowForm(forms.ModelForm):
 
     class Meta:
         model = Workflow
-        fields = ("name", "type", "status", "description")
+        fields = ("name", "type", "status", "description", "retention")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         version = self.instance.current_version if self.instance.pk else None
+        if "retention" in self.fields:
+            # What says nothing of it changes nothing.
+            self.fields["retention"].required = False
         if "definition" in self.fields:
             self.initial["definition"] = version.document if version else SMALLEST
             self.initial["base_version"] = version.number if version else None
@@ -62,20 +71,65 @@ class WorkflowForm(forms.ModelForm):
             )
 
 
+def may_run(request: HttpRequest) -> bool:
+    """Whether this person may start executions: who may say what a workflow does may run it."""
+    names = ("workflows.add_workflowexecution", "workflows.change_workflow")
+    return any(request.user.has_perm(name) for name in names)
+
+
 class RunForm(BaseDialogForm):
-    """What an execution is started with; the latest input is suggested."""
+    """What an execution is started with; the latest input and current version are suggested."""
+
+    version = forms.TypedChoiceField(
+        required=False, coerce=int, empty_value=None, widget=UnfoldAdminSelectWidget
+    )
+    input = StrictJSONField(required=False, rows=12, help_text="A JSON object.")
+    priority = forms.IntegerField(
+        required=False,
+        min_value=LOWEST_PRIORITY,
+        max_value=HIGHEST_PRIORITY,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="From -100 to 100; higher comes first. Empty: 0.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = Workflow.objects.select_related("current_version")
+        workflow = known.filter(pk=self.object_id).first() if is_id(self.object_id) else None
+        self.fields["version"].choices = _versions_of(workflow)
+        if not self.is_bound:
+            self.initial["input"] = _latest_input(workflow)
+            self.initial["version"] = _current_of(workflow)
+
+
+class RunVersionForm(BaseDialogForm):
+    """What an execution of a version is started with; the latest input is suggested."""
 
     input = StrictJSONField(required=False, rows=12, help_text="A JSON object.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.is_bound:
-            self.initial["input"] = _latest_input(self.object_id)
+        if not self.is_bound and is_id(self.object_id):
+            workflow = Workflow.objects.filter(versions=self.object_id).first()
+            self.initial["input"] = _latest_input(workflow)
 
 
-def _latest_input(workflow_id: Any) -> str:
+def _current_of(workflow: Workflow | None) -> int:
+    return workflow.current_version.number if workflow and workflow.current_version else 0
+
+
+def _versions_of(workflow: Workflow | None) -> list[tuple[int, str]]:
+    """The versions that may be chosen, the current one always among them."""
+    current = _current_of(workflow)
+    rows = (
+        workflow.versions.order_by("-number").values_list("number", flat=True) if workflow else ()
+    )
+    numbers = sorted({*rows[:MAX_VERSIONS], current} - {0}, reverse=True)
+    return [(n, f"{n}, the current one" if n == current else str(n)) for n in numbers]
+
+
+def _latest_input(workflow: Workflow | None) -> str:
     field = RunForm.base_fields["input"]
-    workflow = Workflow.objects.filter(pk=workflow_id).first() if is_id(workflow_id) else None
     latest = workflow.executions.order_by("-created_at").first() if workflow else None
     text = field.prepare_value(latest.input if latest else {})
     return text if len(text) <= MAX_SUGGESTED else "{}"

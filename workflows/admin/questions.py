@@ -48,12 +48,20 @@ def ask(
     row: WorkflowStep, step: Step, *, person: User | AnonymousUser, may_control: bool
 ) -> Question | None:
     """The question of a waiting step; None for somebody who may not decide it, or has."""
+    if has_decided(row, person) or not may_decide(step, person=person, may_control=may_control):
+        return None
+    return question_of(row, step)
+
+
+def has_decided(row: WorkflowStep, person: User | AnonymousUser) -> bool:
+    """Whether this person has decided it already."""
+    return any(d.get("by") == person.get_username() for d in _decisions_of(row))
+
+
+def question_of(row: WorkflowStep, step: Step) -> Question:
+    """What a waiting step asks."""
     given = row.input if isinstance(row.input, Mapping) else {}
-    decisions = list(given.get("decisions") or ())
-    if any(d.get("by") == person.get_username() for d in decisions):
-        return None
-    if not may_decide(step, person=person, may_control=may_control):
-        return None
+    decisions = _decisions_of(row)
     return Question(
         key=f"{row.pk}-{len(decisions)}",
         path=row.path,
@@ -62,6 +70,11 @@ def ask(
         decisions=decisions,
         fields=fields_of(step.form),
     )
+
+
+def _decisions_of(row: WorkflowStep) -> list[Mapping[str, Any]]:
+    given = row.input if isinstance(row.input, Mapping) else {}
+    return list(given.get("decisions") or ())
 
 
 def may_decide(step: Step, *, person: User | AnonymousUser, may_control: bool) -> bool:

@@ -42,7 +42,10 @@ class WorkflowStepAdmin(ReadOnlyMixin, GrowingAdmin):
     search_help_text = "Step id, service or execution id"
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("label", "status_label", "execution_label", "attempt", "path")}),
+        (
+            None,
+            {"fields": ("label", "status_label", "execution_label", "attempt", "path", "reused")},
+        ),
         ("Called", {"fields": ("service", "instance", "action")}),
         ("Values", {"fields": ("input_block", "output_block", "error_block")}),
         (
@@ -70,7 +73,7 @@ class WorkflowStepAdmin(ReadOnlyMixin, GrowingAdmin):
 
     @display(description="Step")
     def label(self, step: WorkflowStep) -> str:
-        return step.name or step.step_id
+        return step.title
 
     @display(description="Status")
     def status_label(self, step: WorkflowStep) -> str:

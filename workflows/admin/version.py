@@ -8,16 +8,19 @@ from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.decorators import action, display
 
-from registry.admin.base import HubAdmin, ReadOnlyMixin, find_or_404, is_id
+from registry.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
 from registry.admin.dialogs import back_to
 from registry.admin.display import json_block, moment
 from registry.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.drawing import draw_workflow
+from workflows.admin.forms import RunVersionForm, may_run
 from workflows.models import WorkflowVersion
+
+MAX_OTHERS = 5
 
 
 @admin.register(WorkflowVersion)
@@ -30,9 +33,9 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     search_help_text = "Workflow"
     ordering = ("workflow__name", "-number")
     sortable_by = ()
-    actions_detail = ("activate",)
+    actions_detail = ("run_version", "activate")
     fieldsets = (
-        (None, {"fields": ("workflow_label", "number", "current", "made")}),
+        (None, {"fields": ("workflow_label", "number", "current", "made", "compared")}),
         ("Picture", {"fields": ("picture",)}),
         ("Definition", {"fields": ("document_block", "checksum")}),
     )
@@ -56,6 +59,15 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     def made(self, version: WorkflowVersion) -> str:
         return moment(version.created_at)
 
+    @display(description="Compare")
+    def compared(self, version: WorkflowVersion) -> str:
+        numbers = version.workflow.versions.exclude(number=version.number)
+        others = list(numbers.order_by("-number").values_list("number", flat=True)[:MAX_OTHERS])
+        url = reverse("admin:workflow_compare", args=(version.workflow_id,))
+        links = ((url, *sorted((n, version.number)), f"with version {n}") for n in others)
+        link = '<a class="hub-link" href="{}?before={}&amp;after={}">{}</a>'
+        return format_html_join(", ", link, links) or "There is no other version."
+
     @display(description="Steps")
     def picture(self, version: WorkflowVersion) -> str:
         return format_html('<div class="hub-scroll">{}</div>', draw_workflow(version.document))
@@ -75,7 +87,40 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
             return []
         found = WorkflowVersion.objects.filter(pk=object_id)
         is_current = found.filter(workflow__current_version=F("pk")).exists()
-        return [] if is_current else super().get_actions_detail(request, object_id)
+        actions = super().get_actions_detail(request, object_id)
+        return [a for a in actions if not (is_current and a.action_name.endswith("activate"))]
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may start executions."""
+        return may_run(request)
+
+    @action(
+        description="Run this version",
+        icon="play_arrow",
+        permissions=["run"],
+        dialog={
+            "title": "Run this version",
+            "description": "Starts an execution of this version with this input.",
+            "form_class": RunVersionForm,
+            "form_submit_text": "Run",
+        },
+    )
+    def run_version(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
+        start = services.Start(
+            input=form.cleaned_data["input"],
+            context={},
+            actor=actor_of(request),
+            version=version.number,
+        )
+        try:
+            started = services.start_execution(version.workflow, start)
+        except IntegrationError as error:
+            messages.error(request, error.message)
+            return back_to(reverse("admin:workflows_workflowversion_change", args=(object_id,)))
+        return back_to(
+            reverse("admin:workflows_workflowexecution_change", args=(started.execution.pk,))
+        )
 
     @action(
         description="Make current",

@@ -57,8 +57,7 @@ def describe(
     """Say of each what it waits for."""
     known = definition.steps if definition else {}
     return [
-        Waiting(s.name or s.step_id, s.path, _words(s, known[s.step_id], children.get(s.pk)))
-        for s in steps
+        Waiting(s.title, s.path, _words(s, known[s.step_id], children.get(s.pk))) for s in steps
     ]
 
 
@@ -91,6 +90,9 @@ def children_of(
 
 def _words(row: WorkflowStep, step: Step, child: Child | None) -> SafeString:
     given = row.input if isinstance(row.input, Mapping) else {}
+    at = row.wake_at or row.held_wake_at
+    if row.is_compensation:
+        return format_html("tried again {}", moment(at))
     if step.kind == "EVENT":
         return format_html("waits for the signal ‘{}’{}", given.get("event", ""), _until(given))
     if step.kind == "APPROVAL":
@@ -103,7 +105,6 @@ def _words(row: WorkflowStep, step: Step, child: Child | None) -> SafeString:
         inside = "branches" if step.branches else "elements"
         return format_html("{} of {} {} done{}", row.done, row.total, inside, failed)
     word = "goes on" if step.kind == "WAIT" else "tried again"
-    at = row.wake_at or row.held_wake_at
     return format_html("{} {}", word, moment(at)) if at else SafeString("waits")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
@@ -18,13 +19,15 @@ from registry.admin.dialogs import back_to
 from registry.admin.display import json_block, moment, status_badge
 from registry.exceptions import IntegrationError
 from workflows import services
+from workflows.admin.comparing import compare_view
 from workflows.admin.drawing import draw_workflow
-from workflows.admin.forms import RunForm, WorkflowForm
+from workflows.admin.dry_run import dry_run_view
+from workflows.admin.forms import RunForm, WorkflowForm, may_run
 from workflows.models import Workflow
 
 MAX_VERSIONS = 20
 MAX_EXECUTIONS = 10
-FIELDS = ("name", "type", "status", "description", "metadata")
+FIELDS = ("name", "type", "status", "description", "retention", "metadata")
 
 
 @admin.register(Workflow)
@@ -44,11 +47,11 @@ class WorkflowAdmin(HubAdmin):
     fieldsets = (
         (None, {"fields": ("name", "type", "status", "description")}),
         ("Definition", {"fields": ("definition", "base_version")}),
-        ("More", {"fields": ("metadata", "owner", "created_at", "updated_at")}),
+        ("More", {"fields": ("retention", "metadata", "owner", "created_at", "updated_at")}),
     )
     add_fieldsets = (
         (None, {"fields": ("name", "type", "status", "description")}),
-        ("Definition", {"fields": ("definition", "base_version", "metadata")}),
+        ("Definition", {"fields": ("definition", "base_version", "retention", "metadata")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Workflow]:
@@ -95,6 +98,7 @@ class WorkflowAdmin(HubAdmin):
 
     def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in FIELDS}
+        fields["retention"] = fields["retention"] or obj.retention
         document, actor = form.cleaned_data["definition"], actor_of(request)
         if change:
             saved = services.update_workflow(obj, fields, document, actor=actor)
@@ -114,12 +118,25 @@ class WorkflowAdmin(HubAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> None:
         run_on_each(request, queryset, services.delete_workflow, done="deleted")
 
+    # Beside it: comparing versions, running dry
+
+    def get_urls(self) -> list[URLPattern]:
+        views = (("compare", compare_view), ("dry_run", dry_run_view))
+        own = [
+            path(
+                f"<uuid:object_id>/{name.replace('_', '-')}/",
+                self.admin_site.admin_view(partial(view, self)),
+                name=f"workflow_{name}",
+            )
+            for name, view in views
+        ]
+        return [*own, *super().get_urls()]
+
     # Running
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may start executions: who may say what a workflow does may run it."""
-        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
-        return any(request.user.has_perm(name) for name in names)
+        """Whether this person may start executions."""
+        return may_run(request)
 
     @action(
         description="Run",
@@ -128,7 +145,7 @@ class WorkflowAdmin(HubAdmin):
         permissions=["run"],
         dialog={
             "title": "Run this workflow",
-            "description": "Starts an execution of the current version with this input.",
+            "description": "Starts an execution with this input.",
             "form_class": RunForm,
             "form_submit_text": "Run",
         },
@@ -136,7 +153,11 @@ class WorkflowAdmin(HubAdmin):
     def run(self, request: HttpRequest, form: RunForm, object_id: str) -> HttpResponse:
         workflow = find_or_404(Workflow.objects.select_related("current_version"), object_id)
         start = services.Start(
-            input=form.cleaned_data["input"], context={}, actor=actor_of(request)
+            input=form.cleaned_data["input"],
+            context={},
+            actor=actor_of(request),
+            priority=form.cleaned_data["priority"] or 0,
+            version=form.cleaned_data["version"],
         )
         try:
             started = services.start_execution(workflow, start)

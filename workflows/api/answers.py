@@ -10,9 +10,11 @@ from django.db.models import Prefetch, QuerySet
 from rest_framework.response import Response
 
 from registry.api.base import represent
-from registry.exceptions import ValidationFailed
+from registry.api.idempotency import read_key
+from registry.api.seats import bounded_wait
 from workflows import services
 from workflows.api.serializers import (
+    SHOWN_RERUNS,
     SHOWN_STEPS,
     ExecutionDetailSerializer,
     ExecutionSerializer,
@@ -20,29 +22,23 @@ from workflows.api.serializers import (
 from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep
 from workflows.services import Start, Started
 
-LONGEST_KEY = 255
-
 
 def start_of(request: Any, data: Mapping[str, Any]) -> Start:
     """What a request asks an execution to be started with.
 
     Raises:
-        ValidationFailed: the Idempotency-Key is too long.
+        ValidationFailed: the Idempotency-Key is too long, or not printable.
     """
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if len(key) > LONGEST_KEY:
-        sentence = f"The Idempotency-Key may have at most {LONGEST_KEY} characters."
-        raise ValidationFailed(sentence, errors={"Idempotency-Key": [sentence]})
-    if not key.isprintable():
-        sentence = "The Idempotency-Key may have printable characters only."
-        raise ValidationFailed(sentence, errors={"Idempotency-Key": [sentence]})
-    context = dict(data["context"])
+    key = read_key(request)
+    context = dict(data.get("context") or {})
     context.setdefault("request_id", _request_id())
     return Start(
-        input=data["input_data"],
+        input=data.get("input_data") or {},
         context=context,
+        version=data.get("version"),
         idempotency_key=key or None,
         actor=request.user.name,
+        priority=data.get("priority", 0),
     )
 
 
@@ -54,29 +50,45 @@ def answer_start(request: Any, started: Started, *, wait: float) -> Response:
     """200 with the execution once it ended within `wait` seconds, else 202 with where to look."""
     execution = started.execution
     if wait > 0:
-        execution = services.wait_for_end(execution, seconds=wait)
+        with bounded_wait(wait) as seconds:
+            execution = services.wait_for_end(execution, seconds=seconds)
     location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
     status = 200 if execution.has_ended else 202
-    return Response(show(execution), status=status, headers={"Location": location})
+    steps = [started.first] if started.first is not None and wait <= 0 else None
+    return Response(show(execution, steps), status=status, headers={"Location": location})
 
 
 def _prefix(request: Any) -> str:
     return "/api" if request.path.startswith("/api/") else ""
 
 
-def show(execution: WorkflowExecution) -> Any:
-    """An execution with its latest steps, as the API answers it."""
-    latest = list(execution.steps.order_by("-id")[:SHOWN_STEPS])
-    execution.shown_steps = latest[::-1]  # type: ignore[attr-defined]
+def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) -> Any:
+    """An execution with its latest steps, as the API answers it; `steps` where they are known."""
+    if steps is None:
+        steps = list(execution.steps.order_by("-id")[:SHOWN_STEPS])[::-1]
+    execution.shown_steps = steps  # type: ignore[attr-defined]
+    execution.shown_reruns = _reruns_of(execution)  # type: ignore[attr-defined]
     return represent(ExecutionDetailSerializer, execution)
+
+
+def _reruns_of(execution: WorkflowExecution) -> list[Any]:
+    if not execution.has_ended:
+        return []  # only what has ended can be rerun
+    reruns = execution.reruns.order_by("-created_at").values_list("pk", flat=True)
+    return list(reruns[:SHOWN_RERUNS])
 
 
 def list_executions(view: Any, queryset: QuerySet[WorkflowExecution]) -> Response:
     """A page of executions, newest first, at a constant number of queries."""
+    found = with_open_steps(queryset)
+    return view.answer_page(found.order_by("-created_at", "-id"), ExecutionSerializer)
+
+
+def with_open_steps(queryset: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
+    """Executions with what their serializer asks for."""
     open_steps = WorkflowStep.objects.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).only(
         "execution_id", "step_id", "status"
     )
-    found = queryset.select_related("version").prefetch_related(
+    return queryset.select_related("version").prefetch_related(
         Prefetch("steps", queryset=open_steps.order_by("id"), to_attr="open_steps")
     )
-    return view.answer_page(found.order_by("-created_at", "-id"), ExecutionSerializer)

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 
 from registry.api.base import ResourceViewSet
 from registry.api.pagination import GrowingListPagination
+from registry.api.seats import bounded_wait
 from workflows import services
-from workflows.api.answers import list_executions, show
+from workflows.api.answers import answer_start, list_executions, show, start_of
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
 from workflows.api.serializers import (
     LONGEST_WAIT,
@@ -24,11 +25,21 @@ from workflows.api.serializers import (
     ExecutionDetailSerializer,
     ExecutionSerializer,
     FailInput,
+    RerunInput,
     SignalInput,
     StepSerializer,
 )
+from workflows.api.trials import EvaluateInput, EvaluationAnswer
+from workflows.expressions import json_type
 from workflows.models import WorkflowExecution
 
+STARTED = {200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Answers the execution that the same key started before.",
+)
 _OWN_OR_ANY = "workflows:execute|executions:control"
 # A path has slashes inside branches and elements: each/17/check.
 _STEP = r"steps/(?P<step>.+)"
@@ -48,10 +59,12 @@ class ExecutionViewSet(ResourceViewSet):
         "retrieve": "workflows:read",
         "steps": "workflows:read",
         "events": "workflows:read",
+        "evaluate": "workflows:read",
         "cancel": _OWN_OR_ANY,
         "pause": _OWN_OR_ANY,
         "resume": _OWN_OR_ANY,
         "retry": _OWN_OR_ANY,
+        "rerun": _OWN_OR_ANY,
         "signal": _OWN_OR_ANY,
         "approve": _OWN_OR_ANY,
         "reject": _OWN_OR_ANY,
@@ -72,7 +85,8 @@ class ExecutionViewSet(ResourceViewSet):
         execution = services.get_execution(pk)
         seconds = _read_wait(request)
         if seconds:
-            execution = services.wait_for_end(execution, seconds=seconds)
+            with bounded_wait(seconds) as bounded:
+                execution = services.wait_for_end(execution, seconds=bounded)
         return Response(show(execution))
 
     @extend_schema(responses=StepSerializer(many=True))
@@ -96,6 +110,18 @@ class ExecutionViewSet(ResourceViewSet):
         events = services.get_execution(pk).events.order_by("sequence")
         return self.answer_page(events, EventSerializer)
 
+    @extend_schema(request=EvaluateInput, responses=EvaluationAnswer)
+    @action(detail=True, methods=["post"])
+    def evaluate(self, request: Any, pk: str) -> Response:
+        """Try an expression or a template on what the execution knew after one of its steps."""
+        data = self.read(EvaluateInput)
+        execution = services.get_execution(pk)
+        if "expression" in data:
+            value = services.evaluate_expression(execution, data["expression"], step=data["step"])
+        else:
+            value = services.evaluate_template(execution, data["template"], step=data["step"])
+        return Response({"value": value, "type": json_type(value)})
+
     @extend_schema(request=CancelInput, responses=ExecutionDetailSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Any, pk: str) -> Response:
@@ -112,6 +138,22 @@ class ExecutionViewSet(ResourceViewSet):
         execution = self._controlled(pk)
         services.retry_execution(execution.pk, actor=self.actor)
         return Response(show(services.get_execution(pk)))
+
+    @extend_schema(request=RerunInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
+    @action(detail=True, methods=["post"])
+    def rerun(self, request: Any, pk: str) -> Response:
+        """Start a new execution from one of the steps; what came before is kept, and not called."""
+        data = self.read(RerunInput)
+        execution = self._controlled(pk)
+        rerun = services.Rerun(
+            from_step=data["from_step"],
+            input=data["input_data"],
+            step_input=data["step_input"],
+            version=data["version"],
+        )
+        start = start_of(request, {})
+        started = services.rerun_execution(execution.pk, rerun, start)
+        return answer_start(request, started, wait=data["wait"])
 
     @extend_schema(request=None, responses=ExecutionDetailSerializer)
     @action(detail=True, methods=["post"])

@@ -13,11 +13,16 @@ from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.models.service import reference_filter
 from workflows.models import (
     ExecutionStatus,
+    RunKind,
+    RunOutcome,
     Workflow,
     WorkflowExecution,
+    WorkflowSchedule,
+    WorkflowScheduleRun,
     WorkflowStatus,
     WorkflowType,
 )
+from workflows.selection import search_executions
 
 
 def validate_instant(value: datetime) -> None:
@@ -60,10 +65,43 @@ class ExecutionFilter(django_filters.FilterSet):
     created_before = django_filters.IsoDateTimeFilter(
         field_name="created_at", lookup_expr="lt", validators=[validate_instant]
     )
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
 
     class Meta:
         model = WorkflowExecution
         fields = ()
 
+    def containing(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return search_executions(queryset, value)
+
     def of_workflow(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         return queryset.filter(workflow__in=Workflow.objects.filter(reference_filter(value)))
+
+
+class ScheduleFilter(django_filters.FilterSet):
+    """Filters of the schedule list."""
+
+    workflow = django_filters.CharFilter(method="of_workflow", max_length=LONGEST_TEXT)
+    enabled = django_filters.BooleanFilter()
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
+
+    class Meta:
+        model = WorkflowSchedule
+        fields = ()
+
+    def of_workflow(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(workflow__in=Workflow.objects.filter(reference_filter(value)))
+
+    def containing(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
+
+
+class RunFilter(django_filters.FilterSet):
+    """Filters of the runs of a schedule."""
+
+    outcome = VocabularyFilter(RunOutcome)
+    kind = VocabularyFilter(RunKind)
+
+    class Meta:
+        model = WorkflowScheduleRun
+        fields = ()

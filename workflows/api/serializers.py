@@ -14,9 +14,13 @@ from registry.api.base import (
     StrictSerializer,
     VocabularyField,
 )
+from workflows import services
 from workflows.models import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
     OPEN_STEP,
     EventKind,
+    RetentionClass,
     StepStatus,
     Workflow,
     WorkflowEvent,
@@ -26,10 +30,12 @@ from workflows.models import (
     WorkflowType,
     WorkflowVersion,
 )
-from workflows.services import OPTION_KEYS
+from workflows.services import NEWEST, OPTION_KEYS
 
 LONGEST_WAIT = 60
 SHOWN_STEPS = 500
+SHOWN_RERUNS = 20
+MOST_VERSIONS = 999_999_999
 
 
 class WorkflowSerializer(AnswerSerializer):
@@ -43,13 +49,15 @@ class WorkflowSerializer(AnswerSerializer):
     retry = AnyField(source="current_version.options.retry", required=False)
     timeout = AnyField(source="current_version.options.timeout", required=False)
     defaults = AnyField(source="current_version.options.defaults", required=False)
+    concurrency = AnyField(source="current_version.options.concurrency", required=False)
     metadata = ObjectField()
 
     class Meta:
         model = Workflow
         fields = (
             "id", "name", "description", "type", "status", "version", "steps", "output", "retry",
-            "timeout", "defaults", "metadata", "owner", "created_at", "updated_at",
+            "timeout", "defaults", "concurrency", "retention", "metadata", "owner", "created_at",
+            "updated_at",
         )  # fmt: skip
 
     def get_steps(self, workflow: Workflow) -> list[dict[str, Any]]:
@@ -71,7 +79,7 @@ class VersionSerializer(AnswerSerializer):
         return bool(version.pk == self.context.get("current_version_id"))
 
 
-RESERVED_NAMES = ("execute", "validate")
+RESERVED_NAMES = ("execute", "validate", "dry-run")
 
 
 class WorkflowInput(StrictSerializer):
@@ -83,12 +91,14 @@ class WorkflowInput(StrictSerializer):
     )
     type = VocabularyField(WorkflowType, required=False)
     status = VocabularyField(WorkflowStatus, required=False)
+    retention = VocabularyField(RetentionClass, required=False)
     metadata = ObjectField(required=False, allow_null=True)
     steps = AnyField()
     output = AnyField(required=False)
     retry = AnyField(required=False)
     timeout = AnyField(required=False)
     defaults = AnyField(required=False)
+    concurrency = AnyField(required=False)
     other_names = {"workflow_type": "type"}
 
     def validate_name(self, value: str) -> str:
@@ -101,7 +111,7 @@ class WorkflowInput(StrictSerializer):
     @staticmethod
     def fields_of(data: dict[str, Any]) -> dict[str, Any]:
         """What is about the workflow itself; null leaves a field as it is."""
-        names = ("name", "description", "type", "status", "metadata")
+        names = ("name", "description", "type", "status", "retention", "metadata")
         return {name: data[name] for name in names if data.get(name) is not None}
 
     @staticmethod
@@ -140,6 +150,7 @@ class StepSerializer(AnswerSerializer):
         fields = (
             "id", "step_id", "path", "attempt", "name", "status", "service", "instance", "action",
             "input", "output", "error", "started_at", "completed_at", "wake_at", "duration",
+            "reused",
         )  # fmt: skip
 
 
@@ -166,15 +177,18 @@ class ExecutionSerializer(AnswerSerializer):
     output = AnyField()
     result = AnyField(source="output")
     errors = serializers.ListField(child=ObjectField())  # type: ignore[assignment]
+    queued = serializers.BooleanField(source="is_queued", read_only=True)
     current_step = serializers.SerializerMethodField()
     execution_time = serializers.FloatField(read_only=True, allow_null=True)
+    rerun_of = serializers.UUIDField(source="rerun_of_id", allow_null=True)
 
     class Meta:
         model = WorkflowExecution
         fields = (
             "id", "execution_id", "workflow_id", "workflow_name", "workflow_type", "version",
-            "status", "input", "output", "result", "errors", "context", "correlation_id",
-            "current_step", "execution_time", "started_by", "started_at",
+            "status", "priority", "queued", "input", "output", "result", "errors", "context",
+            "correlation_id", "current_step", "execution_time", "started_by", "rerun_of",
+            "started_at",
             "completed_at", "created_at",
         )  # fmt: skip
 
@@ -187,20 +201,40 @@ class ExecutionSerializer(AnswerSerializer):
 
 
 class ExecutionDetailSerializer(ExecutionSerializer):
-    """An execution with its steps."""
+    """An execution with its steps, and those that rerun it."""
 
     steps = StepSerializer(many=True, source="shown_steps")
+    reruns = serializers.ListField(child=serializers.UUIDField(), source="shown_reruns")
+    queue_position = serializers.SerializerMethodField()
 
     class Meta(ExecutionSerializer.Meta):
-        fields = (*ExecutionSerializer.Meta.fields, "steps")  # type: ignore[assignment]
+        fields = (  # type: ignore[assignment]
+            *ExecutionSerializer.Meta.fields, "queue_position", "reruns", "steps",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_queue_position(self, execution: WorkflowExecution) -> int | None:
+        queue = services.queue_of(execution)
+        return queue.position if queue else None
+
+
+def priority_field() -> serializers.IntegerField:
+    """How urgent an execution is: higher comes first."""
+    return serializers.IntegerField(
+        min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False
+    )
 
 
 class ExecuteInput(StrictSerializer):
-    """What an execution is started with. `wait` is in seconds."""
+    """What an execution is started with. `wait` is in seconds; no `version` is the current one."""
 
     input_data = ObjectField(default=dict)
     context = ObjectField(default=dict)  # type: ignore[assignment]
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
+    priority = priority_field()
+    version = serializers.IntegerField(
+        min_value=1, max_value=MOST_VERSIONS, allow_null=True, default=None
+    )
     other_names = {"input": "input_data", "data": "input_data"}
 
 
@@ -208,6 +242,7 @@ class RequestOptions(StrictSerializer):
     """How a request of a type is run."""
 
     wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False)
+    priority = priority_field()
     other_names = {"timeout": "wait"}
 
 
@@ -218,6 +253,7 @@ class ExecuteRequestInput(StrictSerializer):
     workflow = serializers.CharField(max_length=100, required=False)
     input_data = ObjectField(default=dict)
     context = ObjectField(default=dict)  # type: ignore[assignment]
+    priority = priority_field()
     options = RequestOptions(default=dict)
     other_names = {
         "type": "workflow_type",
@@ -232,7 +268,37 @@ class ExecuteRequestInput(StrictSerializer):
             raise serializers.ValidationError(
                 {"workflow_type": [f"Give either workflow_type ({types}) or workflow."]}
             )
+        inner = attrs["options"].get("priority")
+        if inner is not None and attrs.setdefault("priority", inner) != inner:
+            raise serializers.ValidationError(
+                {"priority": ["'options' says another priority; keep one of them."]}
+            )
         return attrs
+
+
+@extend_schema_field({"oneOf": [{"type": "integer", "minimum": 1}, {"enum": [NEWEST]}]})
+class VersionField(serializers.Field[Any, Any, Any, Any]):
+    """The number of a version, or "newest"."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        is_number = isinstance(data, int) and not isinstance(data, bool)
+        if data != NEWEST and not (is_number and 1 <= data <= MOST_VERSIONS):
+            raise serializers.ValidationError(f'Use the number of a version, or "{NEWEST}".')
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class RerunInput(StrictSerializer):
+    """Where a rerun begins and what is changed; what is not given is as the first time."""
+
+    from_step = serializers.CharField(max_length=500, allow_null=True, default=None)
+    input_data = ObjectField(allow_null=True, default=None)
+    step_input = ObjectField(allow_null=True, default=None)
+    version = VersionField(allow_null=True, default=None)
+    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
+    other_names = {"input": "input_data", "data": "input_data"}
 
 
 class CancelInput(StrictSerializer):

@@ -3,12 +3,17 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from workflows.api.bulk import BulkOperationViewSet
 from workflows.api.executions import ExecutionViewSet
+from workflows.api.schedules import ScheduleViewSet
 from workflows.api.views import WorkflowViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("workflows", WorkflowViewSet, basename="workflow")
+# Before the executions, of which none has this id.
+router.register("executions/bulk", BulkOperationViewSet, basename="bulk")
 router.register("executions", ExecutionViewSet, basename="execution")
+router.register("schedules", ScheduleViewSet, basename="schedule")
 
 # A POST runs what stands for the type; all else is for the workflow that has this name.
 _ON_WORKFLOW = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -13,11 +13,12 @@ from registry.api.pagination import GrowingListPagination
 from registry.mediator import mediator
 from workflows import services
 from workflows.api.answers import answer_start, list_executions, start_of
+from workflows.api.comparisons import ComparisonAnswer, show_comparison
+from workflows.api.executions import IDEMPOTENCY_KEY, STARTED
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter, WorkflowFilter
 from workflows.api.serializers import (
     ExecuteInput,
     ExecuteRequestInput,
-    ExecutionDetailSerializer,
     ExecutionSerializer,
     ValidateInput,
     ValidationAnswer,
@@ -25,17 +26,11 @@ from workflows.api.serializers import (
     WorkflowInput,
     WorkflowSerializer,
 )
+from workflows.api.trials import DryRunAnswer, DryRunInput, run_dry
 from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
 
 # How long the endpoints wait that existing callers expect to answer the result.
 REQUEST_WAIT_SECONDS = 30.0
-STARTED = {200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer}
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="Answers the execution that the same key started before.",
-)
 FREE_INPUT = {"application/json": {"type": "object", "additionalProperties": {}}}
 
 
@@ -56,6 +51,8 @@ class WorkflowViewSet(ResourceViewSet):
         "partial_update": "workflows:write",
         "destroy": "workflows:write",
         "validate": "workflows:read",
+        "dry_run": "workflows:read",
+        "compare": "workflows:read",
         "activate": "workflows:write",
         "execute": "workflows:execute",
         "execute_request": "workflows:execute",
@@ -64,6 +61,17 @@ class WorkflowViewSet(ResourceViewSet):
         "agent_task_execution": "workflows:execute",
         "human_interaction": "workflows:execute",
     }
+    # The executions carry their keys themselves, for as long as they are kept.
+    own_keys = frozenset(
+        {
+            "execute",
+            "execute_request",
+            "project_planning",
+            "project_creation",
+            "agent_task_execution",
+            "human_interaction",
+        }
+    )
 
     def answer(self, workflow: Workflow, status: int = 200) -> Response:
         headers = {"ETag": etag_of(workflow)}
@@ -122,6 +130,12 @@ class WorkflowViewSet(ResourceViewSet):
         body = {"valid": found.valid, "errors": found.errors, "warnings": list(found.warnings)}
         return Response(body)
 
+    @extend_schema(request=DryRunInput, responses=DryRunAnswer)
+    @action(detail=False, methods=["post"], url_path="dry-run")
+    def dry_run(self, request: Any) -> Response:
+        """Run a definition in memory, with mocks for calls and people; nothing is stored."""
+        return Response(DryRunAnswer(run_dry(self.read(DryRunInput))).data)
+
     @extend_schema(responses=VersionSerializer(many=True))
     @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
     def versions(self, request: Any, pk: str) -> Response:
@@ -139,6 +153,18 @@ class WorkflowViewSet(ResourceViewSet):
         """Make a version the one that new executions use."""
         workflow = services.activate_version(services.get_workflow(pk), int(number))
         return self.answer(services.get_workflow(str(workflow.pk)))
+
+    @extend_schema(responses=ComparisonAnswer, filters=False)
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path=r"versions/(?P<first>[0-9]{1,9})/compare/(?P<second>[0-9]{1,9})",
+    )
+    def compare(self, request: Any, pk: str, first: str, second: str) -> Response:
+        """How the second version differs from the first: steps, keys and options."""
+        workflow = services.get_workflow(pk)
+        found = services.compare_versions(workflow, int(first), int(second))
+        return Response(show_comparison(found))
 
     @extend_schema(request=ExecuteInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     @action(detail=True, methods=["post"])

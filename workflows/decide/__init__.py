@@ -6,6 +6,8 @@ numbers and touch no database: `now` and `fraction` come in, a `Transition` come
 
 from workflows.decide.kinds import DEFAULT_CONCURRENCY, first_of_branch, has_ended
 from workflows.decide.outcomes import describe
+from workflows.decide.recall import Outcome, recall
+from workflows.decide.undoing import call_at, error_of_undoing, first_attempt, undoable_steps
 from workflows.decide.values import (
     BranchResult,
     Child,
@@ -29,15 +31,21 @@ __all__ = [
     "Facts",
     "Failure",
     "Finish",
+    "Outcome",
     "Row",
     "Run",
     "Signal",
     "Success",
     "Transition",
+    "call_at",
     "describe",
+    "error_of_undoing",
+    "first_attempt",
     "first_of_branch",
     "give_up",
     "has_ended",
+    "recall",
     "resume",
     "settle",
+    "undoable_steps",
 ]

@@ -147,6 +147,7 @@ def begin_event(
     taken = _matching(run, step, row.input["event"], recorded)
     if taken is not None:
         row.input = {**row.input, "taken": taken.sequence}
+        transition.takes = taken.sequence
         output = (
             taken.payload if isinstance(taken.payload, dict | list) else {"value": taken.payload}
         )

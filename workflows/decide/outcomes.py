@@ -9,7 +9,7 @@ from typing import Any
 from registry.exceptions import CallError, IntegrationError, ServiceNotFoundError, WorkflowError
 from registry.models.base import uuid7
 from workflows.decide.values import Finish, Row, Run, Transition
-from workflows.definition import Step
+from workflows.definition import RetryPolicy, Step
 from workflows.expressions import ExpressionError, Recorded
 
 # What a step leads to: the id of the next one, None at the end, or one of these.
@@ -69,9 +69,10 @@ def fail(
     fraction: float = 0.0,
 ) -> object:
     """Retry, then the route of the error, then the fallback, then optional, else the end."""
-    if _may_retry(step, row, error, now=now):
+    if may_retry(step.retry, row, error, now=now):
         record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
-        transition.followers.append(_next_attempt(step, row, error, now=now, fraction=fraction))
+        again = next_attempt(step.retry, row, error, now=now, fraction=fraction)
+        transition.followers.append(again)
         return STOP
     described = describe(error)
     way = next((r for r in step.on_error if "*" in r.match or described["code"] in r.match), None)
@@ -93,9 +94,10 @@ def _record_handled(
     run.learn(row.step_id, status=status, output=None, error=described)
 
 
-def _may_retry(step: Step, row: Row, error: IntegrationError, *, now: datetime) -> bool:
+def may_retry(policy: RetryPolicy, row: Row, error: IntegrationError, *, now: datetime) -> bool:
+    """Whether another attempt may follow this one, which failed thus."""
     since = row.retry_since or row.started_at or now
-    return isinstance(error, CallError) and step.retry.allows(
+    return isinstance(error, CallError) and policy.allows(
         row.attempt - row.retry_base,
         kind=error.kind,
         status_code=error.upstream_status,
@@ -104,10 +106,11 @@ def _may_retry(step: Step, row: Row, error: IntegrationError, *, now: datetime) 
     )
 
 
-def _next_attempt(
-    step: Step, row: Row, error: IntegrationError, *, now: datetime, fraction: float
+def next_attempt(
+    policy: RetryPolicy, row: Row, error: IntegrationError, *, now: datetime, fraction: float
 ) -> Row:
-    delay = step.retry.delay(
+    """The row of the attempt after this one, which waits for its time."""
+    delay = policy.delay(
         row.attempt - row.retry_base,
         retry_after=getattr(error, "retry_after", None),
         fraction=fraction,
@@ -157,7 +160,9 @@ def end_failed(
 ) -> object:
     """Record a failure that nothing handles: the execution, or this branch of it, ends with it."""
     described = describe(error)
-    record(row, "FAILED", now=now, output=row.output, error=described)
+    # The output of a call that was made stays, to be undone with; that of a fallback does not.
+    output = row.output if row.error is None else None
+    record(row, "FAILED", now=now, output=output, error=described)
     entry = {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
     end(run, transition, Finish("FAILED", errors=(entry,)))
     return STOP

@@ -92,7 +92,8 @@ class Run:
     """What is known of an execution at one place in it.
 
     Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope`
-    says which, and `steps` holds what can be seen from there.
+    says which, and `steps` holds what can be seen from there. Rows that follow
+    have its `priority`.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Run:
     item: Any = None
     index: int | None = None
     sequence: int = 0
+    priority: int = 0
     facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:
@@ -171,7 +173,7 @@ class Failure:
 class Finish:
     """How an execution, or a branch of it, ends."""
 
-    status: Literal["COMPLETED", "FAILED"]
+    status: Literal["COMPLETED", "FAILED", "CANCELLED"]
     output: Any = None
     errors: tuple[dict[str, Any], ...] = ()
 
@@ -183,8 +185,10 @@ class Transition:
     The settled row, the rows that follow, perhaps the end of the execution or (`leaves`) of the
     branch that the row belongs to. `abandons` is a container whose branches are of no use any more.
     `parked` says that the settled row waits for signals, and that it must look again if one came in
-    meanwhile. `child` starts the child execution of the settled row; `orphan` is one that is
-    waited for no longer.
+    meanwhile. `takes` is the place of the signal that the settled row took, which nobody else may
+    have taken. `child` starts the child execution of the settled row; `orphan` is one that is
+    waited for no longer. `undone` says that the settled row undid its step; `review` is the error
+    for which it could not, and which a person has to look at.
     """
 
     settled: Row | None = None
@@ -193,8 +197,11 @@ class Transition:
     leaves: Finish | None = None
     abandons: str = ""
     parked: bool = False
+    takes: int | None = None
     child: ChildStart | None = None
     orphan: str = ""
+    undone: bool = False
+    review: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from registry.exceptions import IntegrationError, WorkflowError
 from registry.models.base import uuid7
 from workflows.decide.kinds import BEGIN
 from workflows.decide.outcomes import CALL, STOP, complete, end, end_failed, fail, finish, skip
+from workflows.decide.undoing import give_up_undoing, resume_undoing, settle_undoing
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Step
 from workflows.expressions import ExpressionError, Recorded
+from workflows.scopes import is_compensation
 
 # Steps without a call run inside one decision; this many in a row must be a loop.
 MAX_INLINE_STEPS = 1000
@@ -26,6 +28,8 @@ def resume(run: Run, row: Row, *, now: datetime) -> Transition | None:
     A row that was inserted before its input could be known gets it now; a step without a call is
     done at once, or goes on waiting.
     """
+    if is_compensation(row.path):
+        return resume_undoing(run, row, now=now)
     step = run.definition.steps[row.step_id]
     run.visits.setdefault(row.step_id, 1)
     if step.kind == "ACTION" and row.input is not None:
@@ -41,6 +45,8 @@ def resume(run: Run, row: Row, *, now: datetime) -> Transition | None:
 
 def give_up(run: Run, row: Row, error: IntegrationError, *, now: datetime) -> Transition:
     """Fail a row for a reason that its step has no say in."""
+    if is_compensation(row.path):
+        return give_up_undoing(row, error, now=now)
     transition = Transition(settled=row)
     row.output = None
     end_failed(run, row, error, transition, now=now)
@@ -65,6 +71,8 @@ def settle(
     run: Run, row: Row, outcome: Success | Failure, *, now: datetime, fraction: float
 ) -> Transition:
     """Decide what an outcome of a call means. `fraction` in [0, 1) is the draw for jitter."""
+    if is_compensation(row.path):
+        return settle_undoing(run, row, outcome, now=now, fraction=fraction)
     step = run.definition.steps[row.step_id]
     transition = Transition(settled=row)
     if isinstance(outcome, Success):

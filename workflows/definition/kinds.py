@@ -52,7 +52,7 @@ PAUSING_KINDS = frozenset({"WAIT", "EVENT", "APPROVAL"})
 STAGED_KEYS = frozenset({"on_error", "compensate", "concurrency", "defaults"})
 
 SUPPORTED_KINDS = ALL_KINDS
-SUPPORTED_KEYS: frozenset[str] = STAGED_KEYS - {"compensate", "concurrency"}
+SUPPORTED_KEYS: frozenset[str] = STAGED_KEYS
 # What is read unless something else is said, and the whole language.
 SUPPORTED = SUPPORTED_KINDS | SUPPORTED_KEYS
 EVERYTHING = ALL_KINDS | STAGED_KEYS

@@ -21,7 +21,7 @@ from workflows.expressions.template import (
     compile_template,
     join_path,
 )
-from workflows.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size
+from workflows.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size, json_type
 
 __all__ = [
     "ABSENT",
@@ -47,4 +47,5 @@ __all__ = [
     "did_you_mean",
     "join_path",
     "json_size",
+    "json_type",
 ]

@@ -1,9 +1,15 @@
 """What runs across services, and what ran."""
 
+from workflows.models.bulk import SUITED, BulkAction, BulkOperation, BulkStatus
 from workflows.models.execution import (
+    ACTIVE,
     ENDED,
+    HIGHEST_PRIORITY,
+    HOLDING,
+    LOWEST_PRIORITY,
     OPEN_STEP,
     TERMINAL,
+    UNDER_DEADLINE,
     UNENDED,
     EventKind,
     ExecutionStatus,
@@ -12,8 +18,21 @@ from workflows.models.execution import (
     WorkflowExecution,
     WorkflowStep,
 )
+from workflows.models.purge import PurgeRun
+from workflows.models.schedule import (
+    BACKLOG,
+    LARGEST_CATCH_UP,
+    OPEN_RUN,
+    CatchUpPolicy,
+    OverlapPolicy,
+    RunKind,
+    RunOutcome,
+    WorkflowSchedule,
+    WorkflowScheduleRun,
+)
 from workflows.models.worker import Worker
 from workflows.models.workflow import (
+    RetentionClass,
     Workflow,
     WorkflowStatus,
     WorkflowType,
@@ -22,17 +41,37 @@ from workflows.models.workflow import (
 )
 
 __all__ = [
+    "ACTIVE",
+    "BACKLOG",
     "ENDED",
+    "HIGHEST_PRIORITY",
+    "HOLDING",
+    "LARGEST_CATCH_UP",
+    "LOWEST_PRIORITY",
+    "OPEN_RUN",
     "OPEN_STEP",
+    "SUITED",
     "TERMINAL",
+    "UNDER_DEADLINE",
     "UNENDED",
+    "BulkAction",
+    "BulkOperation",
+    "BulkStatus",
+    "CatchUpPolicy",
     "EventKind",
     "ExecutionStatus",
+    "OverlapPolicy",
+    "PurgeRun",
+    "RetentionClass",
+    "RunKind",
+    "RunOutcome",
     "StepStatus",
     "Worker",
     "Workflow",
     "WorkflowEvent",
     "WorkflowExecution",
+    "WorkflowSchedule",
+    "WorkflowScheduleRun",
     "WorkflowStatus",
     "WorkflowStep",
     "WorkflowType",

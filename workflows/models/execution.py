@@ -7,6 +7,7 @@ from django.db.models import F, Q
 
 from registry.models.base import AppendedModel, EnumField, Vocabulary, enum_check, object_field
 from workflows.models.workflow import Workflow, WorkflowType, WorkflowVersion
+from workflows.scopes import is_compensation
 
 
 class ExecutionStatus(Vocabulary):
@@ -38,13 +39,15 @@ class StepStatus(Vocabulary):
 
 
 TERMINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
-UNENDED = (
-    ExecutionStatus.PENDING,
-    ExecutionStatus.RUNNING,
-    ExecutionStatus.WAITING,
-    ExecutionStatus.PAUSED,
-)
+# Going on by itself.
+ACTIVE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+# What a deadline can still end: what is being undone is undone, however long that takes.
+UNDER_DEADLINE = (*ACTIVE, ExecutionStatus.PAUSED)
+UNENDED = (*UNDER_DEADLINE, ExecutionStatus.COMPENSATING)
 ENDED = (*TERMINAL, ExecutionStatus.NEEDS_REVIEW)
+# Executions in these hold one of the places that the `concurrency` of their workflow allows.
+HOLDING = UNENDED
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 OPEN_STEP = (StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING)
 
 
@@ -64,6 +67,8 @@ class WorkflowExecution(AppendedModel):
     context = object_field()
     output = models.JSONField(null=True, blank=True)
     errors = models.JSONField(default=list, blank=True)
+    # Once its completed steps are undone, and ever after: the status that this ends with.
+    ends_as = EnumField(vocabulary=ExecutionStatus, max_length=20, null=True, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     parent_step = models.ForeignKey(
         "WorkflowStep",
@@ -73,9 +78,20 @@ class WorkflowExecution(AppendedModel):
         related_name="children",
         db_index=False,
     )
+    rerun_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="reruns",
+        db_index=False,
+    )
     correlation_id = models.CharField(max_length=100, blank=True, default="")
     started_by = models.CharField(max_length=100, blank=True, default="")
+    # Higher comes first.
     priority = models.SmallIntegerField(default=0)
+    # Since when it waits for one of its workflow's places; empty when it has one, or needs none.
+    queued_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_sequence = models.PositiveIntegerField(default=0, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -88,6 +104,10 @@ class WorkflowExecution(AppendedModel):
         constraints = (
             enum_check("workflow_execution", "type", WorkflowType),
             enum_check("workflow_execution", "status", ExecutionStatus),
+            models.CheckConstraint(
+                name="workflow_execution_ends_as_check",
+                condition=Q(ends_as__isnull=True) | Q(ends_as__in=("FAILED", "CANCELLED")),
+            ),
             models.UniqueConstraint(
                 fields=("workflow", "idempotency_key"),
                 name="workflow_execution_idempotency_key",
@@ -107,10 +127,39 @@ class WorkflowExecution(AppendedModel):
                     status__in=("PENDING", "RUNNING", "WAITING", "PAUSED"),
                 ),
             ),
+            # Who holds a place of a workflow, and who waits for one, in order.
+            models.Index(
+                fields=("workflow",),
+                name="execution_holding_idx",
+                condition=Q(
+                    queued_at__isnull=True,
+                    status__in=("PENDING", "RUNNING", "WAITING", "PAUSED", "COMPENSATING"),
+                ),
+            ),
+            models.Index(
+                F("workflow"),
+                F("priority").desc(),
+                F("created_at"),
+                name="execution_queue_idx",
+                condition=Q(queued_at__isnull=False, status="PENDING"),
+            ),
             models.Index(
                 fields=("parent_step",),
                 name="execution_parent_idx",
                 condition=Q(parent_step__isnull=False),
+            ),
+            # What retention reads: the ended ones of a workflow, those that ended first.
+            models.Index(
+                fields=("workflow", "completed_at"),
+                name="execution_retention_idx",
+                condition=Q(
+                    parent_step__isnull=True, status__in=("COMPLETED", "FAILED", "CANCELLED")
+                ),
+            ),
+            models.Index(
+                fields=("rerun_of",),
+                name="execution_rerun_of_idx",
+                condition=Q(rerun_of__isnull=False),
             ),
             models.Index(
                 fields=("correlation_id",),
@@ -123,8 +172,33 @@ class WorkflowExecution(AppendedModel):
         return f"{self.workflow_name} {str(self.id)[:13]}"
 
     @property
+    def short_id(self) -> str:
+        """The end of the id, by which lists show it."""
+        return str(self.id)[-8:]
+
+    @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def is_being_undone(self) -> bool:
+        """Whether what it did is being undone, or was to be when that failed."""
+        return self.ends_as is not None and self.status not in TERMINAL
+
+    @property
+    def was_undone(self) -> bool:
+        """Whether what it did was undone, so that there is nothing left to go on from."""
+        return self.ends_as is not None and self.status in TERMINAL
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for a place."""
+        return self.queued_at is not None and self.status == ExecutionStatus.PENDING
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its steps are kept from being claimed: paused, or without a place."""
+        return self.status == ExecutionStatus.PAUSED or self.queued_at is not None
 
     @property
     def execution_time(self) -> float | None:
@@ -138,7 +212,8 @@ class WorkflowStep(AppendedModel):
     """One attempt at one step: the unit of work, and all that is needed to go on with it.
 
     `path` is the step's place inside branches and iterations, and equals `step_id` outside them;
-    `scope` is the branch or element, such as `each/17`, and empty at the top.
+    `scope` is the branch or element, such as `each/17`, and empty at the top. A path that begins
+    with `~` is that of the row which undoes the step at the rest of it.
     `wake_at` says from when on a PENDING or WAITING row may be claimed; `fence` grows with every
     claim, so that a holder whose lease was taken away writes nothing.
     """
@@ -165,6 +240,8 @@ class WorkflowStep(AppendedModel):
     lease_owner = models.CharField(max_length=100, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.BigIntegerField(default=0)
+    # Of the execution: claims are ordered by it, highest first.
+    priority = models.SmallIntegerField(default=0)
     deaths = models.PositiveSmallIntegerField(default=0)
     # The attempts before the present budget of the retry policy, and when that budget began.
     retry_base = models.PositiveIntegerField(default=0)
@@ -177,7 +254,10 @@ class WorkflowStep(AppendedModel):
     failed = models.PositiveIntegerField(default=0)
     needed = models.PositiveIntegerField(default=0)
     tolerated = models.PositiveIntegerField(default=0)
-    # While the execution is paused: when it would have been looked at.
+    # Taken over from the execution that this one reruns: it was not called again. The engine's own
+    # inserts do not name the column, so the database knows what it is.
+    reused = models.BooleanField(default=False, db_default=False)
+    # While the execution is paused or queued: when it would have been looked at.
     held_wake_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -192,18 +272,43 @@ class WorkflowStep(AppendedModel):
             ),
         )
         indexes = (
-            # The sweeps read what is due, not what is done.
+            # The sweeps read what is due, not what is done: PENDING rows are, and WAITING rows in
+            # the order of their time within each priority.
             models.Index(
+                F("status"),
+                F("priority").desc(),
                 F("wake_at"),
-                name="step_due_idx",
+                name="step_claim_idx",
                 condition=Q(status__in=("PENDING", "WAITING"), wake_at__isnull=False),
             ),
+            # The inbox reads what waits for people.
+            models.Index(
+                F("id"),
+                name="step_waiting_idx",
+                condition=Q(status__in=("WAITING", "NEEDS_REVIEW")),
+            ),
             models.Index(F("lease_until"), name="step_lease_idx", condition=Q(status="RUNNING")),
+            models.Index(
+                fields=("deaths", "wake_at"),
+                name="step_suspect_idx",
+                condition=Q(deaths__gt=0, status__in=("PENDING", "WAITING")),
+            ),
             models.Index(fields=("execution", "scope"), name="step_execution_scope_idx"),
         )
 
     def __str__(self) -> str:
         return f"{self.path} ({self.status.lower()})"
+
+    @property
+    def title(self) -> str:
+        """What to call it on a page."""
+        name = self.name or self.step_id
+        return f"Undo {name}" if self.is_compensation else name
+
+    @property
+    def is_compensation(self) -> bool:
+        """Whether it undoes another step."""
+        return is_compensation(self.path)
 
     @property
     def duration(self) -> float | None:
@@ -229,6 +334,7 @@ class EventKind(Vocabulary):
     STEP_COMPLETED = "STEP_COMPLETED", "Step completed by a person"
     STEP_FAILED = "STEP_FAILED", "Step failed by a person"
     NEEDS_REVIEW = "NEEDS_REVIEW", "Needs review"
+    COMPENSATING = "COMPENSATING", "Compensating"
 
 
 class WorkflowEvent(AppendedModel):

@@ -42,6 +42,16 @@ class WorkflowStatus(Vocabulary):
     ARCHIVED = "ARCHIVED", "Archived"
 
 
+class RetentionClass(Vocabulary):
+    """How long the executions of a workflow are kept after their end."""
+
+    DEFAULT = "DEFAULT", "As the hub says"
+    SHORT = "SHORT", "Short"
+    STANDARD = "STANDARD", "Standard"
+    LONG = "LONG", "Long"
+    FOREVER = "FOREVER", "For ever"
+
+
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
     """Selections of workflows."""
 
@@ -60,6 +70,12 @@ class Workflow(TimestampedModel):
     current_version = models.ForeignKey(
         "WorkflowVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    retention = EnumField(
+        vocabulary=RetentionClass,
+        max_length=20,
+        default=RetentionClass.DEFAULT,
+        help_text="How long its executions are kept after their end.",
+    )
     metadata = object_field()
     owner = models.CharField(max_length=100, blank=True, default="")
 
@@ -71,6 +87,7 @@ class Workflow(TimestampedModel):
         constraints = (
             enum_check("workflow", "type", WorkflowType),
             enum_check("workflow", "status", WorkflowStatus),
+            enum_check("workflow", "retention", RetentionClass),
             models.UniqueConstraint(
                 Lower("name"),
                 name="workflow_name_key",

@@ -1,5 +1,23 @@
 """What happens to workflows and executions."""
 
+from workflows.services.admission import Queue, limit_of, queue_of
+from workflows.services.backfill import (
+    LARGEST_BACKFILL,
+    Backfill,
+    cancel_backlog,
+    plan_backfill,
+    start_backfill,
+)
+from workflows.services.bulk import (
+    BulkOrder,
+    cancel_bulk,
+    count_bulk,
+    covered_executions,
+    get_bulk,
+    resolve_workflow,
+    start_bulk,
+)
+from workflows.services.comparing import ComparedVersions, compare_versions
 from workflows.services.control import (
     cancel_execution,
     pause_execution,
@@ -18,29 +36,76 @@ from workflows.services.definitions import (
     validate_document,
     workflow_of_type,
 )
+from workflows.services.evaluating import evaluate_expression, evaluate_template
 from workflows.services.people import decide_approval, settle_reviewed, signal_execution
 from workflows.services.reading import get_execution, wait_for_end
+from workflows.services.rerunning import NEWEST, Rerun, rerun_execution
+from workflows.services.schedule_runs import run_now, sweep_schedules
+from workflows.services.schedules import (
+    create_schedule,
+    delete_schedule,
+    get_schedule,
+    next_ticks,
+    preview,
+    set_enabled,
+    update_schedule,
+)
+from workflows.services.simulating import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.starting import Start, Started, start_execution
 
 __all__ = [
+    "LARGEST_BACKFILL",
+    "NEWEST",
     "OPTION_KEYS",
+    "Backfill",
+    "BulkOrder",
+    "ComparedVersions",
+    "DryRun",
+    "Queue",
     "RegistryDirectory",
+    "Rerun",
     "Start",
     "Started",
     "activate_version",
+    "cancel_backlog",
+    "cancel_bulk",
     "cancel_execution",
+    "compare_versions",
+    "count_bulk",
+    "covered_executions",
+    "create_schedule",
     "create_workflow",
     "decide_approval",
+    "delete_schedule",
     "delete_workflow",
+    "dry_run_document",
+    "dry_run_workflow",
+    "evaluate_expression",
+    "evaluate_template",
+    "get_bulk",
     "get_execution",
+    "get_schedule",
     "get_workflow",
+    "limit_of",
+    "next_ticks",
     "pause_execution",
+    "plan_backfill",
+    "preview",
+    "queue_of",
+    "rerun_execution",
+    "resolve_workflow",
     "resume_execution",
     "retry_execution",
+    "run_now",
     "save_definition",
+    "set_enabled",
     "settle_reviewed",
     "signal_execution",
+    "start_backfill",
+    "start_bulk",
     "start_execution",
+    "sweep_schedules",
+    "update_schedule",
     "update_workflow",
     "validate_document",
     "wait_for_end",

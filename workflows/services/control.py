@@ -16,7 +16,7 @@ from workflows.decide import describe
 from workflows.definition import Definition, DefinitionError
 from workflows.events import append_event
 from workflows.models import (
-    OPEN_STEP,
+    ACTIVE,
     TERMINAL,
     EventKind,
     ExecutionStatus,
@@ -26,10 +26,12 @@ from workflows.models import (
 )
 from workflows.recovery import database_now
 from workflows.scopes import containers_of
+from workflows.services.admission import enqueue, request_admission
+from workflows.services.stopping import stop_execution
+from workflows.undoing import retry_undoing
 from workflows.versions import definition_of
 
 _RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.NEEDS_REVIEW)
-_PAUSABLE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
 _CONTAINERS = ("PARALLEL", "MAP")
 
 
@@ -48,61 +50,44 @@ def lock_execution(execution_id: Any) -> WorkflowExecution:
 def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") -> WorkflowExecution:
     """End an execution and its children now. What a call under way answers is not recorded.
 
+    What completed is undone first, where the definition says how.
+
     Raises:
-        Conflict: it has ended already.
+        Conflict: it has ended already, or is being undone.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status in TERMINAL:
-            raise Conflict(f"The execution is {execution.status} already; it cannot be cancelled.")
-        now = database_now()
-        stop_steps(execution, now=now)
-        execution.status = ExecutionStatus.CANCELLED
-        execution.completed_at = now
-        payload = {"reason": reason} if reason else {}
-        append_event(execution, EventKind.CANCELLED, actor=actor, payload=payload)
-        execution.save()
-        mediator.publish_on_commit("execution_cancelled", execution_id=str(execution.pk))
+        _check_may_cancel(execution)
+        stop_execution(execution, as_=ExecutionStatus.CANCELLED, actor=actor, reason=reason)
     cancel_children(execution, actor=actor)
     wake_parent(execution)
     return execution
 
 
+def _check_may_cancel(execution: WorkflowExecution) -> None:
+    if execution.status in TERMINAL:
+        raise Conflict(f"The execution is {execution.status} already; it cannot be cancelled.")
+    if execution.is_being_undone:
+        raise Conflict(
+            f"The execution is {execution.status}: it is being undone already, and ends"
+            f" {execution.ends_as} after that."
+        )
+
+
 def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
-    """End an execution that cannot go on, whatever its steps do; False when it has ended."""
+    """End an execution that cannot go on, whatever its steps do.
+
+    What completed is undone first. False when it has ended or is being undone.
+    """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status in TERMINAL:
+        if execution.status in TERMINAL or execution.is_being_undone:
             return False
-        now = database_now()
-        stop_steps(execution, now=now)
-        execution.status = ExecutionStatus.FAILED
-        execution.completed_at = now
         execution.errors = [{"step": None, **describe(error)}]
-        append_event(
-            execution, EventKind.FAILED, actor="engine", payload={"errors": execution.errors}
-        )
-        execution.save()
-        mediator.publish_on_commit(
-            "execution_failed", execution_id=str(execution.pk), errors=execution.errors
-        )
+        stop_execution(execution, as_=ExecutionStatus.FAILED, actor="engine")
     cancel_children(execution, actor="engine")
     wake_parent(execution)
     return True
-
-
-def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
-    """Cancel every open step; whoever holds one writes nothing any more."""
-    execution.steps.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).update(
-        status=StepStatus.CANCELLED,
-        wake_at=None,
-        held_wake_at=None,
-        lease_until=None,
-        lease_owner="",
-        fence=F("fence") + 1,
-        completed_at=now,
-        updated_at=now,
-    )
 
 
 def cancel_children(execution: WorkflowExecution, *, actor: str) -> None:
@@ -132,12 +117,14 @@ def pause_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status not in _PAUSABLE:
+        if execution.is_being_undone:
+            raise Conflict("The execution is being undone; that cannot be paused.")
+        if execution.status not in ACTIVE:
             raise Conflict(
                 f"The execution is {execution.status}; only a running one can be paused."
             )
         waiting = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
-        waiting.update(held_wake_at=F("wake_at"), wake_at=None)
+        waiting.filter(wake_at__isnull=False).update(held_wake_at=F("wake_at"), wake_at=None)
         execution.status = ExecutionStatus.PAUSED
         append_event(execution, EventKind.PAUSED, actor=actor)
         execution.save()
@@ -154,36 +141,47 @@ def resume_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution
         execution = lock_execution(execution_id)
         if execution.status != ExecutionStatus.PAUSED:
             raise Conflict(f"The execution is {execution.status}; only a PAUSED one can go on.")
+        append_event(execution, EventKind.RESUMED, actor=actor)
+        if execution.queued_at is not None:
+            execution.status = ExecutionStatus.PENDING
+            execution.save()
+            request_admission(execution.workflow_id)
+            return execution
         held = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
         ready = [
             str(pk) for pk in held.filter(held_wake_at__isnull=False).values_list("pk", flat=True)
         ]
         held.update(wake_at=Coalesce("wake_at", "held_wake_at"), held_wake_at=None)
-        execution.status = ExecutionStatus.RUNNING
-        append_event(execution, EventKind.RESUMED, actor=actor)
+        execution.status = _status_by_steps(execution)
         execution.save()
         mediator.publish_on_commit("steps_ready", step_ids=ready)
     return execution
 
 
+def _status_by_steps(execution: WorkflowExecution) -> ExecutionStatus:
+    busy = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.RUNNING))
+    return ExecutionStatus.RUNNING if busy.exists() else ExecutionStatus.WAITING
+
+
 def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
     """Go on from where it stopped, with a fresh budget of attempts. Completed steps are kept.
 
+    One that stopped while it was being undone goes on with that.
+
     Raises:
-        Conflict: the execution did not fail, or its definition is gone.
+        Conflict: the execution did not fail, was undone, or its definition is gone.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status not in _RETRYABLE:
-            raise Conflict(
-                f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"
-                " NEEDS_REVIEW can be retried."
-            )
+        _check_may_retry(execution)
+        now = database_now()
+        if execution.is_being_undone:
+            _finish_retry(execution, [retry_undoing(execution, now=now)], actor=actor, now=now)
+            return execution
         stopped = stopped_steps(execution)
         definition = _definition_of(execution)
-        now = database_now()
         rows = [
-            _next_row(step, definition, now=now)
+            _next_row(step, definition, now=now, priority=execution.priority)
             for step in stopped
             if not _is_open_container(step, definition)
         ]
@@ -195,11 +193,31 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
         execution.errors, execution.output, execution.completed_at = [], None, None
         limit = definition.timeout
         execution.deadline_at = now + timedelta(seconds=limit) if limit else None
-        payload = {"steps": [row.path for row in rows]}
-        append_event(execution, EventKind.RETRIED, actor=actor, payload=payload)
-        execution.save()
-        mediator.publish_on_commit("steps_ready", step_ids=[str(row.id) for row in rows])
+        _finish_retry(execution, rows, actor=actor, now=now)
     return execution
+
+
+def _check_may_retry(execution: WorkflowExecution) -> None:
+    if execution.status not in _RETRYABLE:
+        raise Conflict(
+            f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"
+            " NEEDS_REVIEW can be retried."
+        )
+    if execution.was_undone:
+        raise Conflict(
+            f"The execution is {execution.status} and its effects were undone, so there is nothing"
+            " to go on from. Start a new one."
+        )
+
+
+def _finish_retry(
+    execution: WorkflowExecution, rows: list[WorkflowStep], *, actor: str, now: datetime
+) -> None:
+    payload = {"steps": [row.path for row in rows]}
+    append_event(execution, EventKind.RETRIED, actor=actor, payload=payload)
+    enqueue(execution, now=now)
+    execution.save()
+    mediator.publish_on_commit("steps_ready", step_ids=[str(row.id) for row in rows])
 
 
 def _definition_of(execution: WorkflowExecution) -> Definition:
@@ -234,7 +252,9 @@ def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:
     return known is not None and known.kind in _CONTAINERS and step.total > 0
 
 
-def _next_row(step: WorkflowStep, definition: Definition, *, now: datetime) -> WorkflowStep:
+def _next_row(
+    step: WorkflowStep, definition: Definition, *, now: datetime, priority: int
+) -> WorkflowStep:
     """The next attempt. Only a call keeps its input; what waited begins to wait anew."""
     known = definition.steps.get(step.step_id)
     is_call = known is not None and known.kind == "ACTION"
@@ -250,6 +270,7 @@ def _next_row(step: WorkflowStep, definition: Definition, *, now: datetime) -> W
         input=step.input if is_call else None,
         wake_at=now,
         retry_base=step.attempt,
+        priority=priority,
     )
 
 

@@ -24,7 +24,7 @@ from workflows.models import (
     checksum_of,
 )
 
-OPTION_KEYS = ("output", "retry", "timeout", "defaults")
+OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
 
 
 class RegistryDirectory:

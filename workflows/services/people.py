@@ -9,8 +9,10 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 
+from registry.access import Role
 from registry.exceptions import Conflict, NotFound, SchemaViolation
 from registry.mediator import mediator
+from registry.models import ApiKey
 from registry.schemas import Schema
 from workflows.definition import Step
 from workflows.events import append_event
@@ -23,7 +25,10 @@ from workflows.models import (
     WorkflowStep,
 )
 from workflows.recovery import database_now
+from workflows.scopes import is_compensation
+from workflows.services.admission import enqueue
 from workflows.services.control import lock_execution
+from workflows.undoing import errors_before_undoing, keep_in_review
 from workflows.versions import definition_of
 
 
@@ -33,11 +38,11 @@ def signal_execution(
     """Give an execution a signal; one that nothing waits for yet is kept for who will.
 
     Raises:
-        Conflict: the execution has ended.
+        Conflict: the execution has ended, or is being undone.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status in TERMINAL:
+        if execution.status in TERMINAL or execution.is_being_undone:
             raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
         append_event(
             execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}
@@ -49,10 +54,9 @@ def signal_execution(
 
 
 def _wake(execution: WorkflowExecution, steps: list[Any]) -> None:
-    """Let waiting rows be looked at; those of a paused execution once it goes on."""
+    """Let waiting rows be looked at; those of one that is held once it goes on."""
     now = database_now()
-    paused = execution.status == ExecutionStatus.PAUSED
-    when = {"held_wake_at": now} if paused else {"wake_at": now}
+    when = {"held_wake_at": now} if execution.is_held else {"wake_at": now}
     WorkflowStep.objects.filter(pk__in=steps, status=StepStatus.WAITING).update(
         status=StepStatus.PENDING, updated_at=now, **when
     )
@@ -122,10 +126,20 @@ def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:
     named = {*step.assignees, *(step.escalate_to if is_overdue else ())}
     if not named or actor in named:
         return
+    if _role_group_of_key(actor) in named:
+        return
     person = get_user_model().objects.filter(username=actor).first()
     if person is None or not (person.is_superuser or person.groups.filter(name__in=named).exists()):
         who = ", ".join(sorted(named))
         raise Conflict(f"'{row.path}' is to be decided by {who}; {actor} is not one of them.")
+
+
+def _role_group_of_key(actor: str) -> str:
+    """The group of the role of the API key with this name; one with scopes of its own has none."""
+    key = ApiKey.objects.filter(name=actor).first()
+    if key is None or key.scopes or key.role not in Role.values:
+        return ""
+    return Role(key.role).group_name
 
 
 def _check_form(step: Step, form: Any) -> None:
@@ -145,31 +159,58 @@ def settle_reviewed(
 ) -> WorkflowExecution:
     """Say what became of a step that was set aside: it completed with an output, or failed.
 
+    So also of a step that could not be undone: told that it is, the execution goes on undoing; told
+    that it is not, it stays to be reviewed.
+
     Raises:
         Conflict: the step is not set aside.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
         row, step = _row_and_step(execution, step_path)
-        if row.status != StepStatus.NEEDS_REVIEW or step.kind != "ACTION":
-            raise Conflict(
-                f"The step '{step_path}' is {row.status}; only NEEDS_REVIEW can be settled."
-            )
-        now = database_now()
+        _check_is_set_aside(execution, row, step)
         told = {"error": error} if error else {"output": output if output is not None else {}}
-        # Claimed like any other row: the engine takes what was told for the call's outcome.
-        WorkflowStep.objects.filter(pk=row.pk).update(
-            status=StepStatus.PENDING,
-            wake_at=now,
-            error={"told": told, "by": actor},
-            fence=F("fence") + 1,
-            deaths=0,
-            updated_at=now,
-        )
-        execution.status = ExecutionStatus.RUNNING
-        execution.errors = []
+        now = database_now()
+        if error and execution.is_being_undone:
+            keep_in_review(execution, row, error=error, actor=actor, now=now)
+        else:
+            _tell_engine(execution, row, told=told, actor=actor, now=now)
         kind = EventKind.STEP_FAILED if error else EventKind.STEP_COMPLETED
         append_event(execution, kind, actor=actor, payload={"step": row.path, **told})
+        enqueue(execution, now=now)
         execution.save()
-        mediator.publish_on_commit("steps_ready", step_ids=[str(row.pk)])
     return execution
+
+
+def _check_is_set_aside(execution: WorkflowExecution, row: WorkflowStep, step: Step) -> None:
+    if is_compensation(row.path):
+        stopped = row.status in (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
+        is_set_aside = stopped and execution.status == ExecutionStatus.NEEDS_REVIEW
+    else:
+        is_set_aside = row.status == StepStatus.NEEDS_REVIEW and step.kind == "ACTION"
+    if not is_set_aside:
+        raise Conflict(f"The step '{row.path}' is {row.status}; only NEEDS_REVIEW can be settled.")
+
+
+def _tell_engine(
+    execution: WorkflowExecution,
+    row: WorkflowStep,
+    *,
+    told: dict[str, Any],
+    actor: str,
+    now: datetime,
+) -> None:
+    """Let the row be claimed like any other: what was told is taken for the call's outcome."""
+    WorkflowStep.objects.filter(pk=row.pk).update(
+        status=StepStatus.PENDING,
+        wake_at=now,
+        error={"told": told, "by": actor},
+        completed_at=None,
+        fence=F("fence") + 1,
+        deaths=0,
+        updated_at=now,
+    )
+    undoing = execution.is_being_undone
+    execution.status = ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING
+    execution.errors = errors_before_undoing(execution) if undoing else []
+    mediator.publish_on_commit("steps_ready", step_ids=[str(row.pk)])

@@ -9,6 +9,7 @@ from django.db import connection
 
 from registry.exceptions import NotFound
 from workflows.models import WorkflowExecution
+from workflows.wires import endings
 
 POLL_SECONDS = (0.01, 0.25)
 
@@ -36,15 +37,19 @@ def get_execution(reference: str) -> WorkflowExecution:
 def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:
     """Return the execution once it has ended, or as it is when the time is up.
 
-    Holds no connection between looks, so that waiting callers do not use up the pool.
+    Holds no connection between looks, so that waiting callers do not use up the pool. Looks at
+    once when the end is told, and now and then in case it is not.
     """
     deadline = time.monotonic() + seconds
     pause, longest = POLL_SECONDS
-    while not execution.has_ended and time.monotonic() < deadline:
-        _let_go_of_connection()
-        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(pause * 1.5, longest)
-        execution = get_execution(str(execution.pk))
+    with endings.watch(str(execution.pk)) as ended:
+        while not execution.has_ended and time.monotonic() < deadline:
+            _let_go_of_connection()
+            told_in_time = longest if endings.hears else pause
+            ended.wait(min(told_in_time, max(0.0, deadline - time.monotonic())))
+            ended.clear()
+            pause = min(pause * 1.5, longest)
+            execution = get_execution(str(execution.pk))
     return execution
 
 

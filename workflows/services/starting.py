@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
-from registry.exceptions import Conflict, NotFound
+from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.failpoints import failpoint
 from registry.mediator import mediator
+from workflows.database import insert_row, pipelined_transaction
+from workflows.definition import Definition, Step
 from workflows.events import append_event
 from workflows.models import (
     EventKind,
@@ -21,12 +24,29 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.recovery import database_now
+from workflows.services.admission import limit_of, request_admission
 from workflows.versions import definition_of
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The execution that a new one reruns, and where from.
+
+    `kept` are the rows that it takes over, not stored yet, in the order in which they ended;
+    without a `step` it is not known yet what they are.
+    """
+
+    execution: WorkflowExecution
+    path: str
+    version: WorkflowVersion
+    step: Step | None = None
+    step_input: Mapping[str, Any] | None = None
+    kept: tuple[WorkflowStep, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What an execution is started with."""
+    """What an execution is started with; without a `version`, the current one runs."""
 
     input: Mapping[str, Any]
     context: Mapping[str, Any]
@@ -34,6 +54,10 @@ class Start:
     actor: str = ""
     correlation_id: str = ""
     parent_step_id: str | None = None
+    # From -100 to 100: higher comes first.
+    priority: int = 0
+    version: int | None = None
+    origin: Origin | None = None
 
     def correlation(self) -> str:
         """What ties this execution to its cause."""
@@ -43,10 +67,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Started:
-    """The execution, and whether this call made it."""
+    """The execution, whether this call made it, and then its first step."""
 
     execution: WorkflowExecution
     created: bool
+    first: WorkflowStep | None = None
 
 
 def start_execution(workflow: Workflow, start: Start) -> Started:
@@ -55,23 +80,48 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
     The same idempotency key answers the execution that it made the first time.
 
     Raises:
-        Conflict: the workflow is not ACTIVE, or the key was used with another input.
+        Conflict: the workflow is not ACTIVE, or the key was used for something else.
+        ValidationFailed: it has no such version.
     """
-    if start.idempotency_key:
-        known = _known_execution(workflow, start)
-        if known is not None:
-            return Started(known, created=False)
-    version = check_startable(workflow)
+    known = known_execution(workflow, start)
+    if known is not None:
+        return Started(known, created=False)
+    version = _version_to_run(workflow, start)
     try:
-        with transaction.atomic():
+        with pipelined_transaction():
             execution, first = insert_execution(workflow, version, start)
-            mediator.publish_on_commit("steps_ready", step_ids=[first])
+            failpoint("C0")
+            if not execution.is_queued:
+                mediator.publish_on_commit("steps_ready", step_ids=[str(first.pk)])
     except IntegrityError:
-        known = _known_execution(workflow, start) if start.idempotency_key else None
+        known = known_execution(workflow, start)
         if known is None:
             raise Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.") from None
         return Started(known, created=False)
-    return Started(execution, created=True)
+    if execution.is_queued:  # perhaps there was a place for it
+        execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
+    # What a rerun took over is to be read.
+    return Started(execution, created=True, first=None if start.origin else first)
+
+
+def _version_to_run(workflow: Workflow, start: Start) -> WorkflowVersion:
+    current = check_startable(workflow)
+    if start.origin is not None:
+        return start.origin.version
+    return current if start.version is None else version_of(workflow, start.version)
+
+
+def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
+    """The version with that number.
+
+    Raises:
+        ValidationFailed: there is none.
+    """
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        sentence = f"The workflow '{workflow.name}' has no version {number}."
+        raise ValidationFailed(sentence, errors={"version": [sentence]})
+    return version
 
 
 def find_startable(name: str, number: int | None) -> tuple[Workflow, WorkflowVersion]:
@@ -108,21 +158,49 @@ def check_startable(workflow: Workflow) -> WorkflowVersion:
     return workflow.current_version
 
 
-def _known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | None:
-    known = workflow.executions.filter(idempotency_key=start.idempotency_key).first()
-    if known is not None and known.input != dict(start.input):
-        raise Conflict(
-            f"The Idempotency-Key '{start.idempotency_key}' was used with another input."
-        )
+def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | None:
+    """The execution that the same Idempotency-Key made before.
+
+    Raises:
+        Conflict: that was for something else.
+    """
+    if not start.idempotency_key:
+        return None
+    found = workflow.executions.filter(idempotency_key=start.idempotency_key)
+    known = found.select_related("version").first()
+    difference = _difference(known, start) if known is not None else ""
+    if difference:
+        raise Conflict(f"The Idempotency-Key '{start.idempotency_key}' was used with {difference}.")
     return known
+
+
+def _difference(known: WorkflowExecution, start: Start) -> str:
+    """In what an execution differs from what is to be started now."""
+    if known.input != dict(start.input):
+        return "another input"
+    origin = start.origin.execution.pk if start.origin else None
+    if known.rerun_of_id != origin:
+        return "another execution to rerun" if origin else "a rerun"
+    if start.origin and _began_at(known) != start.origin.path:
+        return "another step to rerun from"
+    number = start.origin.version.number if start.origin else start.version
+    if number is not None and known.version is not None and known.version.number != number:
+        return "another version"
+    return ""
+
+
+def _began_at(rerun: WorkflowExecution) -> str:
+    event = rerun.events.filter(sequence=1).first()
+    return str(event.payload.get("from_step")) if event else ""
 
 
 def insert_execution(
     workflow: Workflow, version: WorkflowVersion, start: Start
-) -> tuple[WorkflowExecution, str]:
-    """Insert an execution with its first step in the caller's transaction; give that step's id."""
+) -> tuple[WorkflowExecution, WorkflowStep]:
+    """Insert an execution with its first step in the caller's transaction."""
     now = database_now()
     definition = definition_of(version)
+    origin = start.origin
     limit = timedelta(seconds=definition.timeout) if definition.timeout else None
     execution = WorkflowExecution(
         workflow=workflow,
@@ -135,21 +213,52 @@ def insert_execution(
         correlation_id=start.correlation(),
         started_by=start.actor[:100],
         parent_step_id=start.parent_step_id,
+        priority=start.priority,
+        rerun_of=origin.execution if origin else None,
         deadline_at=now + limit if limit else None,
         last_sequence=1,
     )
-    step = definition.steps[definition.first]
-    row = WorkflowStep(
+    row = _first_row(execution, definition, origin, now=now)
+    if limit_of(workflow) is not None:
+        execution.queued_at, execution.deadline_at = now, None
+        row.wake_at, row.held_wake_at = None, now
+        request_admission(workflow.pk)
+    insert_row(execution)
+    payload = _take_over(execution, origin) if origin else {}
+    insert_row(row)
+    if execution.queued_at:
+        payload["queued"] = True
+    execution.last_sequence = 0
+    append_event(execution, EventKind.STARTED, actor=start.actor, payload=payload)
+    return execution, row
+
+
+def _first_row(
+    execution: WorkflowExecution, definition: Definition, origin: Origin | None, *, now: datetime
+) -> WorkflowStep:
+    """The step that runs first: that of the definition, or the one to rerun from."""
+    step = origin.step if origin and origin.step else definition.steps[definition.first]
+    edited = origin.step_input if origin else None
+    return WorkflowStep(
         execution=execution,
         step_id=step.id,
-        path=step.id,
+        path=origin.path if origin else step.id,
+        input=None if edited is None else dict(edited),
         name=step.name,
         service=step.target.name if step.target else "",
         action=step.action or "",
         wake_at=now,
+        priority=execution.priority,
     )
-    execution.save(force_insert=True)
-    row.save(force_insert=True)
-    execution.last_sequence = 0
-    append_event(execution, EventKind.STARTED, actor=start.actor)
-    return execution, str(row.id)
+
+
+def _take_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
+    """Store the rows that are kept; give what the history says of it."""
+    for row in origin.kept:
+        row.execution = execution
+    WorkflowStep.objects.bulk_create(origin.kept, batch_size=500)
+    return {
+        "rerun_of": str(origin.execution.pk),
+        "from_step": origin.path,
+        "reused": [row.path for row in origin.kept],
+    }

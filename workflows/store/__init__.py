@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 
+from workflows.database import pipelined_transaction
 from workflows.models import Worker
 from workflows.store.claims import Claimer, Memory
 from workflows.store.dialect import Dialect
@@ -25,8 +26,9 @@ __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
 class Store:
     """Reads and writes for one worker, from one thread."""
 
-    def __init__(self, *, owner: str, lease_seconds: float) -> None:
+    def __init__(self, *, owner: str, lease_seconds: float, suspects: bool = False) -> None:
         self.owner = owner
+        self._suspects = suspects
         self.lease = timedelta(seconds=lease_seconds)
         self._dialect = Dialect()
         self._memory = Memory()
@@ -67,7 +69,7 @@ class Store:
         """Do a whole batch, or nothing of it."""
         done = Committed()
         now = self.now()
-        with transaction.atomic(), connection.cursor() as cursor:
+        with pipelined_transaction(), connection.cursor() as cursor:
             if batch.settled:
                 recorder = Recorder(
                     self._dialect, cursor, owner=self.owner, lease=self.lease, now=now
@@ -83,6 +85,7 @@ class Store:
                     owner=self.owner,
                     lease=self.lease,
                     now=now,
+                    suspects=self._suspects,
                 )
                 claimer.claim(batch, done)
         return done
@@ -90,11 +93,12 @@ class Store:
     def _renew(self, cursor: Any, claims: Sequence[Claim], done: Committed, now: datetime) -> None:
         rows = [{"id": c.row.id, "fence": c.fence} for c in claims]
         source, params = self._dialect.source(("id", "fence"), rows)
+        where, ids = self._dialect.only("workflow_step.id", [c.row.id for c in claims])
         cursor.execute(
             f"UPDATE workflow_step SET lease_until = %s FROM {source} WHERE workflow_step.id = v.id"
             " AND workflow_step.fence = v.fence AND workflow_step.status = 'RUNNING'"
-            " RETURNING workflow_step.id",
-            [self._dialect.time(now + self.lease), *params],
+            f"{where} RETURNING workflow_step.id",
+            [self._dialect.time(now + self.lease), *params, *ids],
         )
         held = {found for (found,) in cursor.fetchall()}
         done.lost.extend(c for c in claims if self._dialect.id(c.row.id) not in held)

@@ -8,6 +8,7 @@ from typing import Any
 
 from registry.exceptions import Conflict, IntegrationError
 from workflows.models import WorkflowStep
+from workflows.services.admission import check_not_inside_itself
 from workflows.services.starting import Start, find_startable, insert_execution
 from workflows.store.dialect import Dialect, key_of
 from workflows.store.values import Committed, Settled
@@ -33,12 +34,14 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
         actor="engine",
         parent_step_id=row.id,
         correlation_id=item.claim.correlation_id,
+        priority=item.claim.run.priority,
     )
     try:
         if depth > MOST_DEPTH:
             raise Conflict(f"Workflows start each other more than {MOST_DEPTH} deep.")
         workflow, version = find_startable(wanted.workflow, wanted.version)
-        _, first = insert_execution(workflow, version, start)
+        check_not_inside_itself(workflow, row.id)
+        child, first = insert_execution(workflow, version, start)
     except IntegrationError as error:
         problem = {"code": error.code, "message": error.message}
         WorkflowStep.objects.filter(id=row.id).update(
@@ -46,7 +49,17 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
         )
         done.ready.append(row.id)
     else:
-        done.ready.append(first)
+        if not child.is_queued:
+            done.ready.append(str(first.pk))
+
+
+def find_children(dialect: Dialect, cursor: Any, steps: Sequence[str]) -> list[str]:
+    """The child executions of these steps that may still run."""
+    where, params = dialect.among("parent_step_id", steps)
+    cursor.execute(
+        f"SELECT id FROM workflow_execution WHERE {where} AND completed_at IS NULL", params
+    )
+    return [key_of(found) for (found,) in cursor.fetchall()]
 
 
 def wake_parents(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from workflows.decide import Row, Run
+from registry.failpoints import failpoint
+from workflows.decide import Outcome, Row, Run, recall
 from workflows.definition import Definition, DefinitionError, parse
-from workflows.scopes import visible_scopes
-from workflows.store.dialect import Dialect, key_of, read_json, read_time
+from workflows.scopes import is_compensation, scope_of, visible_scopes
+from workflows.store.dialect import Dialect, key_of, read_json, read_time, size_of
+from workflows.store.due import SOUND, SUSPECT, select_claimable, select_due, select_suspects
 from workflows.store.facts import load_facts
+from workflows.store.undoing import outcomes_before
 from workflows.store.values import COUNTERS, Batch, Broken, Claim, Committed
 
 _CLAIMED = (
@@ -19,18 +22,26 @@ _CLAIMED = (
 )  # fmt: skip
 _EXECUTION = (
     "id", "workflow_name", "started_at", "input", "context", "version_id", "correlation_id",
-    "last_sequence",
+    "last_sequence", "priority",
 )  # fmt: skip
 MOST_DEFINITIONS = 500
-MOST_LISTS = 20
+# Of JSON text; as Python objects it is several times as much.
+MOST_KEPT_BYTES = 16 * 1024 * 1024
 
 
 class Memory:
-    """What never changes and is worth keeping between claims: definitions, and lists gone over."""
+    """What never changes and is worth keeping between claims.
+
+    Definitions; and of executions with branches or elements what all of these see: the
+    execution's input and context, the list gone over, and the outcomes around a container, which
+    are settled before it begins. Without that, each of ten thousand elements would read them.
+    """
 
     def __init__(self) -> None:
         self._definitions: dict[str, Definition | DefinitionError] = {}
-        self._lists: dict[tuple[str, str], list[Any]] = {}
+        self._lists = Kept()
+        self.documents = Kept()
+        self.surroundings = Kept()
 
     def definition(self, dialect: Dialect, cursor: Any, version: Any) -> Any:
         """The parsed definition of a version, or the error that reading it gives."""
@@ -43,16 +54,37 @@ class Memory:
     def elements(self, dialect: Dialect, cursor: Any, execution: str, path: str) -> list[Any]:
         """The list that the MAP at this path goes over."""
         key = (execution, path)
-        if key not in self._lists:
-            _make_room(self._lists, MOST_LISTS)
+        found = self._lists.get(key)
+        if found is None:
             cursor.execute(
                 "SELECT input FROM workflow_step WHERE execution_id = %s AND path = %s"
                 " ORDER BY attempt DESC LIMIT 1",
                 [dialect.id(execution), path],
             )
-            found = cursor.fetchone()
-            self._lists[key] = (read_json(found[0]) or {}).get("over", []) if found else []
-        return self._lists[key]
+            row = cursor.fetchone()
+            found = (read_json(row[0]) or {}).get("over", []) if row else []
+            self._lists.keep(key, found, size=size_of(row[0]) if row else 0)
+        return found
+
+
+class Kept:
+    """Values by key, as many as fit into `MOST_KEPT_BYTES`; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._values: dict[Any, tuple[Any, int]] = {}
+        self._size = 0
+
+    def get(self, key: Any) -> Any:
+        found = self._values.get(key)
+        return found[0] if found else None
+
+    def keep(self, key: Any, value: Any, *, size: int) -> None:
+        if key in self._values:
+            return
+        self._values[key] = (value, size)
+        self._size += size
+        while self._size > MOST_KEPT_BYTES and len(self._values) > 1:
+            self._size -= self._values.pop(next(iter(self._values)))[1]
 
 
 def _make_room(kept: dict[Any, Any], most: int) -> None:
@@ -86,6 +118,7 @@ class Claimer:
         owner: str,
         lease: timedelta,
         now: datetime,
+        suspects: bool = False,
     ) -> None:
         self._dialect = dialect
         self._cursor = cursor
@@ -93,43 +126,60 @@ class Claimer:
         self._owner = owner
         self._lease = lease
         self._now = now
+        self._suspects = suspects
 
     def claim(self, batch: Batch, done: Committed) -> None:
-        """Claim the rows that are named, those that this batch made ready, and whatever is due."""
+        """Claim the rows that are named and those that this batch made ready, or whatever is due.
+
+        Named rows are all claimed, or else the most urgent of all: a burst of starts must not take
+        the last places from what comes before it.
+        """
         room = batch.room - len(done.claims)
         wanted = [*done.ready, *batch.wanted]
+        failpoint("C3")
         rows: list[Any] = []
-        if wanted and room > 0:
-            rows += self._claim_rows(room, only=wanted)
-        if batch.look and len(rows) < room:
-            rows += self._claim_rows(room - len(rows))
+        if room > 0 and (batch.look or len(wanted) > room):
+            rows = self._claim_due(room)
+        elif room > 0 and wanted:
+            rows = self._claim_wanted(wanted, room)
         done.filled = len(rows) >= room and bool(wanted or batch.look)
         if rows:
             self._load(rows, done)
 
-    def _claim_rows(self, limit: int, only: Sequence[str] = ()) -> list[Any]:
-        # Both rows are locked without waiting: this skips what a cancel holds.
-        lock = self._dialect.lock("FOR NO KEY UPDATE OF s, e SKIP LOCKED")
+    def _claim_wanted(self, wanted: Sequence[str], room: int) -> list[Any]:
+        where, params = self._dialect.among("s.id", wanted)
+        # A PENDING row is due; only a WAITING one has its time.
+        where += " AND (s.status = 'PENDING' AND s.wake_at IS NOT NULL OR s.wake_at <= %s)"
+        due, params = select_claimable(
+            self._dialect,
+            f"{where} AND {SUSPECT if self._suspects else SOUND}",
+            [*params, self._dialect.time(self._now)],
+            limit=room,
+        )
+        return self._take(f"WITH due AS ({due})", params)
+
+    def _claim_due(self, room: int) -> list[Any]:
+        select = select_suspects if self._suspects else select_due
+        due, params = select(self._dialect, self._dialect.time(self._now), room)
+        return self._take(due, params)
+
+    def _take(self, due: str, params: Sequence[Any]) -> list[Any]:
+        """Claim the rows of the table expression `due`."""
         stamp = self._dialect.time(self._now)
-        # A PENDING row is due; only a look at everything finds it by its time.
-        where, params = "s.wake_at <= %s", [stamp]
-        if only:
-            where, params = self._dialect.among("s.id", only)
-            where += " AND (s.wake_at <= %s OR s.status = 'PENDING' AND s.wake_at IS NOT NULL)"
-            params = [*params, stamp]
         returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
         until = self._dialect.time(self._now + self._lease)
+        # PostgreSQL guesses that `due` has a hundred rows, and would read a whole table to meet it.
+        among = (
+            "WHERE workflow_step.id = ANY(ARRAY(SELECT id FROM due))"
+            if self._dialect.is_postgres
+            else "FROM due WHERE workflow_step.id = due.id"
+        )
         self._cursor.execute(
-            "WITH due AS (SELECT s.id FROM workflow_step s"
-            " JOIN workflow_execution e ON e.id = s.execution_id"
-            f" WHERE {where} AND s.status IN ('PENDING', 'WAITING')"
-            " AND e.status IN ('PENDING', 'RUNNING')"
-            f" ORDER BY s.wake_at LIMIT %s {lock})"
-            " UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
+            f"{due} UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
             " lease_until = %s, fence = fence + 1, started_at = COALESCE(started_at, %s),"
-            " updated_at = %s FROM due WHERE workflow_step.id = due.id"
+            f" updated_at = %s {among}"
             f" RETURNING {returned}",
-            [*params, limit, self._owner, until, stamp, stamp],
+            [*params, self._owner, until, stamp, stamp],
         )
         return list(self._cursor.fetchall())
 
@@ -140,99 +190,172 @@ class Claimer:
                 key_of(record["id"]),
                 key_of(record["execution_id"]),
             )
-        executions = self._load_executions({r["execution_id"] for r in records})
-        outcomes = self._load_outcomes(records)
+        inside = {r["execution_id"] for r in records if r["scope"]}
+        executions = self._load_executions({r["execution_id"] for r in records}, inside)
+        onward = [r for r in records if not is_compensation(r["path"])]
+        outcomes = self._load_outcomes(onward) if onward else {}
         made: list[Claim] = []
         for record in records:
             execution = executions[record["execution_id"]]
-            claim = self._claim_of(record, execution, outcomes)
+            run = self._run_of(record, execution)
+            claim = Claim(
+                run, _row_of(record), record["fence"], self._now, execution["correlation_id"]
+            )
             definition = self._memory.definition(
                 self._dialect, self._cursor, execution["version_id"]
             )
             if isinstance(definition, DefinitionError):
                 done.broken.append(Broken(claim, definition))
                 continue
-            claim.run.definition = definition
-            self._enter_elements(claim)
+            run.definition = definition
+            self._look_around(claim, record, outcomes)
             made.append(claim)
         load_facts(self._dialect, self._cursor, made)
         done.claims.extend(made)
 
-    def _load_executions(self, ids: set[str]) -> dict[str, dict[str, Any]]:
+    def _load_executions(self, ids: set[str], inside: set[str]) -> dict[str, dict[str, Any]]:
+        """Read executions once each; what those with rows `inside` branches were given is kept."""
         where, params = self._dialect.among("id", ids)
         stamp = self._dialect.time(self._now)
         self._cursor.execute(
             "UPDATE workflow_execution SET status = 'RUNNING', updated_at = %s,"
-            f" started_at = COALESCE(started_at, %s) WHERE {where} AND status = 'PENDING'",
+            f" started_at = COALESCE(started_at, %s) WHERE {where}"
+            " AND status IN ('PENDING', 'WAITING')",
             [stamp, stamp, *params],
         )
+        known = {key: found for key in inside if (found := self._memory.documents.get(key))}
+        columns = list(_EXECUTION)
+        extra: list[Any] = []
+        if known:
+            of_known, extra = self._dialect.among("id", known)
+            for name in ("input", "context"):
+                columns[columns.index(name)] = f"CASE WHEN {of_known} THEN NULL ELSE {name} END"
         self._cursor.execute(
-            f"SELECT {', '.join(_EXECUTION)} FROM workflow_execution WHERE {where}", params
+            f"SELECT {', '.join(columns)} FROM workflow_execution WHERE {where}",
+            [*extra, *extra, *params],
         )
-        found = (dict(zip(_EXECUTION, row, strict=True)) for row in self._cursor.fetchall())
-        return {key_of(e["id"]): {**e, "id": key_of(e["id"])} for e in found}
+        found = {}
+        for row in self._cursor.fetchall():
+            execution = dict(zip(_EXECUTION, row, strict=True))
+            key = execution["id"] = key_of(execution["id"])
+            found[key] = {**execution, **self._documents_of(key, execution, known, inside)}
+        return found
+
+    def _documents_of(
+        self,
+        key: str,
+        execution: Mapping[str, Any],
+        known: Mapping[str, dict[str, Any]],
+        inside: set[str],
+    ) -> dict[str, Any]:
+        if key in known:
+            return known[key]
+        documents = {name: read_json(execution[name]) or {} for name in ("input", "context")}
+        if key in inside:
+            size = size_of(execution["input"]) + size_of(execution["context"])
+            self._memory.documents.keep(key, documents, size=size)
+        return documents
 
     def _load_outcomes(
         self, records: Iterable[Mapping[str, Any]]
-    ) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
-        """What the steps came to that the claimed rows can see, in the order of their end."""
-        wanted = {(r["execution_id"], s) for r in records for s in visible_scopes(r["scope"])}
-        rows = [{"execution_id": execution, "scope": scope} for execution, scope in wanted]
+    ) -> dict[tuple[str, str, str], list[Outcome]]:
+        """What the steps came to that the claimed rows can see, in the order of their end.
+
+        By execution, scope, and the container in that scope that the claimed row is in, or ''.
+        """
+        found: dict[tuple[str, str, str], list[Outcome]] = {}
+        for record in records:
+            for key in _views(record["execution_id"], record["scope"]):
+                kept = self._memory.surroundings.get(key) if key[2] else None
+                if kept is not None:
+                    found[key] = kept
+        wanted = {
+            key for r in records for key in _views(r["execution_id"], r["scope"])
+        } - found.keys()
+        if not wanted:
+            return found
+        read, sizes = self._read_outcomes({key[:2] for key in wanted})
+        for key in wanted:
+            found[key] = read.get(key[:2], [])
+            if key[2]:
+                self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
+        return found
+
+    def _read_outcomes(
+        self, places: set[tuple[str, str]]
+    ) -> tuple[dict[tuple[str, str], list[Outcome]], dict[tuple[str, str], int]]:
+        """The outcomes in each (execution, scope), and how large they are as text."""
+        rows = [{"execution_id": execution, "scope": scope} for execution, scope in places]
         source, params = self._dialect.source(("execution_id", "scope"), rows)
+        only, ids = self._dialect.only("s.execution_id", [execution for execution, _ in places])
         self._cursor.execute(
             "SELECT s.execution_id, s.scope, s.step_id, s.path, s.status, s.output, s.error"
             f" FROM workflow_step s JOIN {source}"
             " ON s.execution_id = v.execution_id AND s.scope = v.scope"
-            " WHERE s.status IN ('COMPLETED', 'SKIPPED', 'FAILED')"
+            f" WHERE s.status IN ('COMPLETED', 'SKIPPED', 'FAILED'){only}"
             " ORDER BY s.completed_at, s.id",
-            params,
+            [*params, *ids],
         )
-        found: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
-        for execution, scope, *rest in self._cursor.fetchall():
-            found.setdefault((key_of(execution), scope), []).append(tuple(rest))
-        return found
+        found: dict[tuple[str, str], list[Outcome]] = {}
+        sizes: dict[tuple[str, str], int] = {}
+        for execution, scope, step_id, path, status, output, error in self._cursor.fetchall():
+            place = (key_of(execution), scope)
+            outcome = Outcome(step_id, path, status, read_json(output), read_json(error))
+            found.setdefault(place, []).append(outcome)
+            sizes[place] = sizes.get(place, 0) + size_of(output) + size_of(error)
+        return found, sizes
 
-    def _claim_of(
-        self,
-        record: Mapping[str, Any],
-        execution: Mapping[str, Any],
-        outcomes: Mapping[tuple[str, str], Iterable[tuple[Any, ...]]],
-    ) -> Claim:
-        run = Run(
+    def _run_of(self, record: Mapping[str, Any], execution: Mapping[str, Any]) -> Run:
+        undoes = is_compensation(record["path"])
+        return Run(
             id=execution["id"],
             workflow=execution["workflow_name"],
             started_at=read_time(execution["started_at"]) or self._now,
-            input=read_json(execution["input"]) or {},
-            context=read_json(execution["context"]) or {},
+            input=execution["input"],
+            context=execution["context"],
             definition=None,  # type: ignore[arg-type]
-            scope=record["scope"],
+            # What undoes a step sees what the step saw.
+            scope=scope_of(record["path"]) if undoes else record["scope"],
             sequence=execution["last_sequence"],
+            priority=execution["priority"],
         )
-        paths: dict[str, set[str]] = {record["step_id"]: {record["path"]}}
-        for scope in visible_scopes(run.scope):
-            outside = scope != run.scope
-            for step_id, path, status, output, error in outcomes.get((run.id, scope), ()):
-                if not outside:
-                    paths.setdefault(step_id, set()).add(path)
-                run.learn(
-                    step_id,
-                    status=status,
-                    output=read_json(output),
-                    error=read_json(error),
-                    outside=outside,
-                )
-        run.visits = {step_id: len(found) for step_id, found in paths.items()}
-        return Claim(run, _row_of(record), record["fence"], self._now, execution["correlation_id"])
 
-    def _enter_elements(self, claim: Claim) -> None:
-        """Put the item at hand in view, for a row inside the elements of MAPs."""
+    def _look_around(
+        self,
+        claim: Claim,
+        record: Mapping[str, Any],
+        outcomes: Mapping[tuple[str, str, str], Iterable[Outcome]],
+    ) -> None:
+        """Put in view what the row can see."""
         run = claim.run
-        for scope in visible_scopes(run.scope)[1:]:
-            path, _, index = scope.rpartition("/")
-            step_id = path.rpartition("/")[2].partition("#")[0]
-            if run.definition.steps[step_id].kind == "MAP":
-                elements = self._memory.elements(self._dialect, self._cursor, run.id, path)
-                run.enter_element(item=elements[int(index)], index=int(index))
+        recall(
+            run,
+            _sight(record, outcomes),
+            lambda path: self._memory.elements(self._dialect, self._cursor, run.id, path),
+            step_id=claim.row.step_id,
+            path=claim.row.path,
+        )
+
+
+def _sight(
+    record: Mapping[str, Any], outcomes: Mapping[tuple[str, str, str], Iterable[Outcome]]
+) -> Callable[[str], Iterable[Outcome]]:
+    """The outcomes that a row can see, by scope."""
+    if is_compensation(record["path"]):
+        before = outcomes_before(record)
+        return lambda scope: before.get(scope, ())
+    views = {view[1]: view for view in _views(record["execution_id"], record["scope"])}
+    return lambda scope: outcomes.get(views[scope], ())
+
+
+def _views(execution: str, scope: str) -> list[tuple[str, str, str]]:
+    """The scopes that a row can see, outermost first, each with the container that it is in there.
+
+    Of a row in `each/3/both/0`: ('', 'each'), ('each/3', 'each/3/both'), ('each/3/both/0', '').
+    """
+    scopes = visible_scopes(scope)
+    containers = [inner.rpartition("/")[0] for inner in scopes[1:]]
+    return [(execution, *view) for view in zip(scopes, [*containers, ""], strict=True)]
 
 
 def _row_of(record: Mapping[str, Any]) -> Row:

@@ -37,6 +37,7 @@ COLUMNS = {
     "lease_until": "timestamptz",
     "lease_owner": "text",
     "retry_base": "integer",
+    "priority": "integer",
     "retry_since": "timestamptz",
     "sequence": "integer",
     "scope": "text",
@@ -99,6 +100,17 @@ class Dialect:
             return f"{column} = ANY(%s::uuid[])", [keys]
         return f"{column} IN (SELECT value FROM json_each(%s))", [json.dumps(keys)]
 
+    def only(self, column: str, ids: Iterable[str]) -> tuple[str, list[Any]]:
+        """The same for rows that a `source` names already, to go after a condition.
+
+        PostgreSQL guesses that a source has a hundred rows and reads a whole table for one; the
+        ids it can count.
+        """
+        if not self.is_postgres:
+            return "", []
+        where, params = self.among(column, ids)
+        return f" AND {where}", params
+
     def lock(self, text: str) -> str:
         """A locking clause, where the database locks rows."""
         return text if self.is_postgres else ""
@@ -131,6 +143,11 @@ def key_of(value: Any) -> str:
 def read_json(value: Any) -> Any:
     """A JSON column, which drivers hand out as text."""
     return json.loads(value) if isinstance(value, str | bytes) else value
+
+
+def size_of(value: Any) -> int:
+    """How many characters a JSON column has, as drivers hand it out."""
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def read_time(value: Any) -> datetime | None:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
+
+from registry.failpoints import failpoint
 from registry.models.base import uuid7
-from workflows.decide import DEFAULT_CONCURRENCY, Finish, Row, first_of_branch, has_ended
-from workflows.store.children import start_child, wake_parents
+from workflows.decide import (
+    DEFAULT_CONCURRENCY,
+    Finish,
+    Row,
+    Run,
+    Transition,
+    first_of_branch,
+    has_ended,
+)
+from workflows.store.children import find_children, start_child, wake_parents
 from workflows.store.dialect import Dialect, key_of
+from workflows.store.facts import taken_signals
+from workflows.store.resting import rest
+from workflows.store.undoing import go_on, start_undoing
 from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
 
 _SETTLED = (
@@ -20,7 +34,8 @@ _SETTLED = (
 _INSERTED = (
     "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "status", "service",
     "instance", "action", "input", "output", "error", "started_at", "completed_at", "wake_at",
-    "held_wake_at", "lease_owner", "lease_until", "fence", "retry_base", "retry_since", *COUNTERS,
+    "held_wake_at", "lease_owner", "lease_until", "fence", "priority", "retry_base", "retry_since",
+    *COUNTERS,
 )  # fmt: skip
 
 
@@ -30,6 +45,13 @@ class Standing:
 
     status: str
     sequence: int
+    queued: bool
+    has_parent: bool
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing more of it may be claimed: it is paused, or lost its place."""
+        return self.status == "PAUSED" or self.queued
 
 
 class Recorder:
@@ -44,41 +66,83 @@ class Recorder:
         self._lease = lease
         self._now = now
         self._standings: dict[str, Standing] = {}
+        # Executions of which a branch went on, or the step around it.
+        self._going: set[str] = set()
 
     def record(self, batch: Batch, done: Committed) -> None:
         """Write what became of claims whose fence still holds, and nothing of the others."""
-        settled = batch.settled
         # Executions first, in one order, as every other writer does: no deadlock, and a cancel
         # either sees the followers or makes these fences stale.
-        self._lock_executions({s.claim.run.id for s in settled})
-        held = self._settle_rows(settled)
-        kept = [s for s in settled if self._dialect.id(s.claim.row.id) in held]
-        done.lost.extend(s.claim for s in settled if self._dialect.id(s.claim.row.id) not in held)
+        locks = self._lock_executions({s.claim.run.id for s in batch.settled})
+        if any(s.transition.parked or s.transition.takes is not None for s in batch.settled):
+            self._read_standings(locks)
+        settled = self._send_back(batch.settled, done)
+        found = self._settle_rows(settled)
+        # Read after both are sent, so that they share a round trip where statements are pipelined.
+        self._read_standings(locks)
+        held = set(found.fetchall())
+        kept = [s for s in settled if self._key(s.claim) in held]
+        done.lost.extend(s.claim for s in settled if self._key(s.claim) not in held)
+        done.orphans.extend(s.transition.orphan for s in kept if s.transition.orphan)
         inserts: list[dict[str, Any]] = []
         for item in kept:
             self._add_followers(item, inserts, done, take=batch.take)
         self._insert_steps(inserts)
-        self._abandon([s for s in kept if s.transition.abandons])
-        self._leave_branches([s for s in kept if s.transition.leaves is not None], done)
         for item in kept:
             if item.transition.child is not None:
                 start_child(item, now=self._now, done=done)
+        done.ready += go_on(kept, self._dialect, self._cursor, now=self._now, done=done)
+        # After what this batch itself began below the containers, before branches are counted.
+        self._abandon([s for s in kept if s.transition.abandons], done)
+        self._leave_branches([s for s in kept if s.transition.leaves is not None], done)
         self._finish([s for s in kept if s.transition.finish is not None], done)
+        self._going.update(claim.run.id for claim in done.claims)
+        rest(self._dialect, self._cursor, kept, going=self._going, now=self._now)
 
-    def _lock_executions(self, ids: set[str]) -> None:
+    def _key(self, claim: Claim) -> tuple[Any, int]:
+        """A row and the fence it is held under: a batch may have outcomes of two claims of one."""
+        return self._dialect.id(claim.row.id), claim.fence
+
+    def _lock_executions(self, ids: set[str]) -> Any:
+        """Send for what the executions say, and lock them; the answer is to be read."""
         where, params = self._dialect.among("id", ids)
         lock = self._dialect.lock("FOR NO KEY UPDATE")
-        self._cursor.execute(
-            "SELECT id, status, last_sequence FROM workflow_execution"
-            f" WHERE {where} ORDER BY id {lock}",
+        return self._send(
+            "SELECT id, status, last_sequence, queued_at IS NOT NULL, parent_step_id IS NOT NULL"
+            f" FROM workflow_execution WHERE {where} ORDER BY id {lock}",
             params,
         )
-        self._standings = {
-            key_of(found): Standing(status, sequence)
-            for found, status, sequence in self._cursor.fetchall()
-        }
 
-    def _settle_rows(self, settled: Sequence[Settled]) -> set[Any]:
+    def _read_standings(self, locks: Any) -> None:
+        for found, status, sequence, queued, has_parent in locks.fetchall():
+            standing = Standing(status, sequence, bool(queued), bool(has_parent))
+            self._standings[key_of(found)] = standing
+
+    @staticmethod
+    def _send(sql: str, params: Sequence[Any]) -> Any:
+        """A cursor of its own, whose answer waits to be read."""
+        cursor = connection.cursor()
+        cursor.execute(sql, params)
+        return cursor
+
+    def _send_back(self, settled: Sequence[Settled], done: Committed) -> list[Settled]:
+        """Let an EVENT look again whose signal another one took since its row was read."""
+        taken: dict[str, set[Any]] = {}
+        kept = []
+        for item in settled:
+            place, execution = item.transition.takes, item.claim.run.id
+            if place is not None:
+                if execution not in taken:
+                    taken[execution] = taken_signals(self._dialect, self._cursor, item.claim)
+                if place in taken[execution]:
+                    item = _looking_again(item, self._now)
+                    done.ready.append(item.claim.row.id)
+                taken[execution].add(place)
+            kept.append(item)
+        return kept
+
+    def _settle_rows(self, settled: Sequence[Settled]) -> Any:
+        """Send the outcomes; the answer names the rows that were still held, and their fences."""
         rows = []
         for item in settled:
             row = item.transition.settled
@@ -89,15 +153,21 @@ class Recorder:
                 values.update(status="PENDING", wake_at=self._now)
             rows.append(values)
         source, params = self._dialect.source(_SETTLED, rows)
-        sets = ", ".join(f"{c} = v.{c}" for c in _SETTLED if c not in ("id", "fence"))
-        self._cursor.execute(
+        where, ids = self._dialect.only("workflow_step.id", [s.claim.row.id for s in settled])
+        # The fence is written too: the same number, unless a stale holder gets here, and then
+        # check_invariants sees it.
+        sets = ", ".join(f"{c} = v.{c}" for c in _SETTLED if c != "id")
+        return self._send(
             f"UPDATE workflow_step SET {sets}, lease_owner = '', lease_until = NULL,"
+            # One that waits now has outlived its worker: it is under no suspicion any more.
+            " deaths = CASE WHEN v.status IN ('PENDING', 'WAITING') THEN 0"
+            " ELSE workflow_step.deaths END,"
             f" updated_at = %s FROM {source}"
             " WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence"
-            " AND workflow_step.status = 'RUNNING' RETURNING workflow_step.id",
-            [self._dialect.time(self._now), *params],
+            f" AND workflow_step.status = 'RUNNING'{where}"
+            " RETURNING workflow_step.id, workflow_step.fence",
+            [self._dialect.time(self._now), *params, *ids],
         )
-        return {found for (found,) in self._cursor.fetchall()}
 
     def _has_news(self, item: Settled) -> bool:
         """Whether something happened to the execution since its row was read."""
@@ -113,11 +183,11 @@ class Recorder:
         so are those that need facts.
         """
         claim = item.claim
-        paused = self._standings[claim.run.id].status == "PAUSED"
+        held = self._standings[claim.run.id].held
         for row in item.transition.followers:
-            values = self._values_of(claim.run.id, row)
+            values = self._values_of(claim.run, row)
             is_open = row.status in ("PENDING", "WAITING")
-            if paused and is_open:
+            if held and is_open:
                 values.update(wake_at=None, held_wake_at=row.wake_at)
             elif row.status == "PENDING" and (row.unclaimed or row.scope != claim.run.scope):
                 done.ready.append(row.id)
@@ -135,9 +205,15 @@ class Recorder:
             inserts.append(values)
 
     @staticmethod
-    def _values_of(execution: str, row: Row) -> dict[str, Any]:
+    def _values_of(run: Run, row: Row) -> dict[str, Any]:
         values = {name: getattr(row, name, None) for name in _INSERTED}
-        values.update(execution_id=execution, lease_owner="", lease_until=None, fence=0)
+        values.update(
+            execution_id=run.id,
+            priority=run.priority,
+            lease_owner="",
+            lease_until=None,
+            fence=0,
+        )
         return values
 
     def _insert_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -148,8 +224,11 @@ class Recorder:
 
     # Branches
 
-    def _abandon(self, settled: Iterable[Settled]) -> None:
-        """Cancel what still goes on below containers whose outcome is known."""
+    def _abandon(self, settled: Iterable[Settled], done: Committed) -> None:
+        """Cancel what still goes on below containers whose outcome is known.
+
+        Children of the cancelled steps are only named: each is cancelled in its own transaction.
+        """
         for item in settled:
             prefix = f"{item.transition.abandons}/"
             stamp = self._dialect.time(self._now)
@@ -157,9 +236,12 @@ class Recorder:
                 "UPDATE workflow_step SET status = 'CANCELLED', wake_at = NULL, lease_until = NULL,"
                 " lease_owner = '', fence = fence + 1, completed_at = %s, updated_at = %s"
                 " WHERE execution_id = %s AND status IN ('PENDING', 'WAITING', 'RUNNING')"
-                " AND substr(scope, 1, %s) = %s",
+                " AND substr(scope, 1, %s) = %s RETURNING id",
                 [stamp, stamp, self._dialect.id(item.claim.run.id), len(prefix), prefix],
             )
+            cancelled = [key_of(found) for (found,) in self._cursor.fetchall()]
+            if cancelled:
+                done.orphans += find_children(self._dialect, self._cursor, cancelled)
 
     def _leave_branches(self, settled: Sequence[Settled], done: Committed) -> None:
         """Count ended branches at their containers; begin the next elements, or wake them."""
@@ -180,14 +262,13 @@ class Recorder:
             container = Row(**found)
             definition = runs[execution].definition
             if has_ended(container):
-                self._wake(container, done, paused=self._is_paused(execution))
+                self._going.add(execution)
+                self._wake(container, done, held=self._standings[execution].held)
             elif container.begun < container.total:
                 body = definition.steps[container.step_id].body
                 assert body is not None
-                self._begin_more(execution, runs[execution], container, body.first, done)
-
-    def _is_paused(self, execution: str) -> bool:
-        return self._standings[execution].status == "PAUSED"
+                self._going.add(execution)
+                self._begin_more(runs[execution], container, body.first, done)
 
     def _count(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         source, params = self._dialect.source(("execution_id", "path", "done", "failed"), rows)
@@ -206,17 +287,15 @@ class Recorder:
             values["execution_id"] = key_of(values["execution_id"])
         return found
 
-    def _wake(self, container: Row, done: Committed, *, paused: bool) -> None:
-        column = "held_wake_at" if paused else "wake_at"
+    def _wake(self, container: Row, done: Committed, *, held: bool) -> None:
+        column = "held_wake_at" if held else "wake_at"
         self._cursor.execute(
             f"UPDATE workflow_step SET status = 'PENDING', {column} = %s WHERE id = %s",
             [self._dialect.time(self._now), self._dialect.id(container.id)],
         )
         done.ready.append(container.id)
 
-    def _begin_more(
-        self, execution: str, run: Any, container: Row, first: str, done: Committed
-    ) -> None:
+    def _begin_more(self, run: Run, container: Row, first: str, done: Committed) -> None:
         """Keep as many elements running as ran before: one begins for each that ended."""
         going = container.begun - container.done - container.failed
         step = run.definition.steps[container.step_id]
@@ -224,8 +303,8 @@ class Recorder:
         last = min(container.begun + max(room, 0), container.total)
         indexes = range(container.begun, last)
         rows = [first_of_branch(run, container, first, i, self._now) for i in indexes]
-        values = [self._values_of(execution, row) for row in rows]
-        if self._is_paused(execution):
+        values = [self._values_of(run, row) for row in rows]
+        if self._standings[run.id].held:
             for value in values:
                 value.update(wake_at=None, held_wake_at=self._now)
         self._insert_steps(values)
@@ -238,6 +317,7 @@ class Recorder:
     # The end
 
     def _finish(self, settled: Sequence[Settled], done: Committed) -> None:
+        settled = [s for s in settled if not start_undoing(s, now=self._now, done=done)]
         if not settled:
             return
         rows, events = [], []
@@ -248,21 +328,41 @@ class Recorder:
             rows.append(_execution_values(execution, finish, sequence))
             events.append(_event_values(execution, finish, sequence))
             done.ended.append((execution, finish))
+            if item.claim.run.definition.concurrency:
+                done.freed.append(execution)
         columns = ("id", "status", "output", "errors", "sequence")
         source, params = self._dialect.source(columns, rows)
+        where, ids = self._dialect.only("workflow_execution.id", [row["id"] for row in rows])
         stamp = self._dialect.time(self._now)
         self._cursor.execute(
             "UPDATE workflow_execution SET status = v.status, output = v.output,"
             " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
-            f" FROM {source} WHERE workflow_execution.id = v.id",
-            [stamp, stamp, *params],
+            f" FROM {source} WHERE workflow_execution.id = v.id{where}",
+            [stamp, stamp, *params, *ids],
         )
+        failpoint("C10")
         columns = ("id", "execution_id", "sequence", "kind", "payload")
         fixed = {"created_at": stamp, "updated_at": stamp, "actor": "engine"}
         self._dialect.insert(self._cursor, "workflow_event", columns, events, fixed=fixed)
-        done.ready.extend(
-            wake_parents(self._dialect, self._cursor, [e for e, _ in done.ended], self._now)
-        )
+        children = [e for e, _ in done.ended if self._standings[e].has_parent]
+        if children:
+            done.ready.extend(wake_parents(self._dialect, self._cursor, children, self._now))
+
+
+def _looking_again(item: Settled, now: datetime) -> Settled:
+    row = item.transition.settled
+    assert row is not None
+    waited = {key: value for key, value in row.input.items() if key != "taken"}
+    row = replace(
+        row,
+        status="PENDING",
+        input=waited,
+        output=None,
+        error=None,
+        completed_at=None,
+        wake_at=now,
+    )
+    return Settled(item.claim, Transition(settled=row))
 
 
 def _execution_values(execution: str, finish: Finish, sequence: int) -> dict[str, Any]:

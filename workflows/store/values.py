@@ -59,6 +59,8 @@ class Batch:
 class Committed:
     """What it did: new claims, claims that were lost, executions that ended.
 
+    `freed` are those of the ended whose workflow has a limit: others may wait for their places.
+    `orphans` are child executions that no step waits for any more, and that are to be cancelled.
     `ready` are rows that may be claimed and were not; `filled` says that there may be more to claim
     than there was room for.
     """
@@ -67,5 +69,7 @@ class Committed:
     broken: list[Broken] = field(default_factory=list)
     lost: list[Claim] = field(default_factory=list)
     ended: list[tuple[str, Finish]] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     filled: bool = False

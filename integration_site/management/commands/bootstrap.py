@@ -20,6 +20,7 @@ from django.db import DatabaseError, connection
 from integration_site.roles import create_roles
 from registry.access import Role
 from registry.models import ApiKey
+from registry.vault import new_key
 from workflows.catalog import install_catalog
 
 FIRST_KEY_NAME = "first-operator"
@@ -34,6 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_database()
+        self._create_credential_key()
         self._migrate()
         self._collect_static()
         create_roles()
@@ -54,6 +56,21 @@ class Command(BaseCommand):
         self.stdout.write("  collecting static files")
         call_command("collectstatic", interactive=False, verbosity=0)
         stamp.write_text(wanted)
+
+    def _create_credential_key(self) -> None:
+        """A key for the secrets of credentials, in a file beside the database, for development."""
+        file = settings.DATA_DIR / "credential-keys.env"
+        if settings.CREDENTIAL_KEYS or settings.IN_PRODUCTION or file.exists():
+            return
+        draft = settings.DATA_DIR / f"credential-keys.{secrets.token_hex(4)}"
+        _write_private(draft, f"CREDENTIAL_KEYS={new_key('development')}\n")
+        try:
+            os.link(draft, file)  # of two starts at once, one wins
+            self.stdout.write(f"  made {file.name}: without it no stored secret can be read")
+        except FileExistsError:
+            self.stdout.write(f"  {file.name} was made by another start at the same moment")
+        finally:
+            draft.unlink()
 
     def _create_access(self) -> None:
         """The first login and key, when there are none yet; shown once and kept in access.env."""

@@ -1,0 +1,107 @@
+"""Incidents: what is wrong, what was, and deciding on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+from unfold.decorators import display
+
+from monitoring.models import Incident
+from monitoring.services import Verdict, acknowledge_incident, decide_suspects
+from registry.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from registry.admin.display import NOTHING, duration, moment, status_badge
+from registry.exceptions import IntegrationError
+
+DECIDE = "monitoring.change_incident"
+
+
+_ACTS: dict[str, Callable[..., Any]] = {
+    "acknowledge": acknowledge_incident,
+    "expire": lambda incident, actor: decide_suspects(incident, Verdict.EXPIRE, actor=actor),
+    "keep": lambda incident, actor: decide_suspects(incident, Verdict.KEEP, actor=actor),
+}
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
+    """The latest first; an unresolved one is also shown at the top of every page."""
+
+    list_display = ("subject_label", "status_label", "severity_label", "opened", "lasted", "how")
+    list_filter = ("status", "subject")
+    ordering = ("-id",)
+    fieldsets = (
+        (None, {"fields": ("subject_label", "status_label", "severity_label", "cause")}),
+        ("When", {"fields": ("opened", "acknowledged", "resolved", "lasted")}),
+        ("How it ended", {"fields": ("how",)}),
+    )
+    readonly_fields = (
+        "subject_label", "status_label", "severity_label", "cause", "opened", "acknowledged",
+        "resolved", "lasted", "how",
+    )  # fmt: skip
+
+    @display(description="What")
+    def subject_label(self, incident: Incident) -> str:
+        return str(incident)
+
+    @display(description="Status")
+    def status_label(self, incident: Incident) -> str:
+        return status_badge(incident.status)
+
+    @display(description="Severity")
+    def severity_label(self, incident: Incident) -> str:
+        return status_badge(incident.severity)
+
+    @display(description="Opened")
+    def opened(self, incident: Incident) -> str:
+        return moment(incident.opened_at)
+
+    @display(description="Acknowledged")
+    def acknowledged(self, incident: Incident) -> str:
+        if incident.acknowledged_at is None:
+            return NOTHING
+        return format_html("{} by {}", moment(incident.acknowledged_at), incident.acknowledged_by)
+
+    @display(description="Resolved")
+    def resolved(self, incident: Incident) -> str:
+        return moment(incident.resolved_at)
+
+    @display(description="Lasted")
+    def lasted(self, incident: Incident) -> str:
+        return duration(incident.opened_at, incident.resolved_at)
+
+    @display(description="How it ended")
+    def how(self, incident: Incident) -> str:
+        if not incident.is_resolved:
+            return NOTHING
+        by = f"{incident.resolved_by}: " if incident.resolved_by else ""
+        return f"{by}{incident.resolution}"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.decide))
+        own = path("<str:object_id>/<str:decision>", view, name="incident_decide")
+        return [own, *super().get_urls()]
+
+    def decide(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:
+        """Do what a button of the page or of the banner asks for."""
+        if not request.user.has_perm(DECIDE):
+            raise PermissionDenied("This needs the permission to change incidents.")
+        incident = find_or_404(Incident.objects.all(), object_id)
+        act = _ACTS.get(decision)
+        try:
+            if act is None:
+                messages.error(request, f"Use one of: {', '.join(_ACTS)}.")
+            else:
+                decided = act(incident, actor=actor_of(request))
+                messages.success(request, decided.resolution or "Acknowledged.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return HttpResponseRedirect(
+            reverse("admin:monitoring_incident_change", args=(incident.pk,))
+        )

@@ -1,0 +1,90 @@
+"""Incidents: what is wrong, what was, and deciding on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from monitoring.models import Incident, IncidentStatus, Severity, Subject
+from monitoring.services import Verdict, acknowledge_incident, decide_suspects, get_incident
+from registry.api.base import AnswerSerializer, ResourceViewSet, VocabularyField
+from registry.api.filters import VocabularyFilter
+from registry.api.pagination import GrowingListPagination
+
+
+class IncidentSerializer(AnswerSerializer):
+    """An incident in an answer."""
+
+    subject = VocabularyField(Subject)
+    severity = VocabularyField(Severity)
+    status = VocabularyField(IncidentStatus)
+
+    class Meta:
+        model = Incident
+        fields = (
+            "id", "subject", "severity", "status", "cause", "opened_at", "acknowledged_at",
+            "acknowledged_by", "resolved_at", "resolved_by", "resolution", "updated_at",
+        )  # fmt: skip
+
+
+class IncidentFilter(django_filters.FilterSet):
+    """Filters of the list of incidents."""
+
+    status = VocabularyFilter(IncidentStatus)
+    subject = VocabularyFilter(Subject)
+
+    class Meta:
+        model = Incident
+        fields = ()
+
+
+class IncidentViewSet(ResourceViewSet):
+    """`/health/incidents`."""
+
+    queryset = Incident.objects.all()
+    serializer_class = IncidentSerializer
+    filterset_class = IncidentFilter
+    pagination_class = GrowingListPagination
+    ordering_fields = ("opened_at",)
+    scopes = {
+        "list": "registry:read",
+        "retrieve": "registry:read",
+        "acknowledge": "registry:write",
+        "expire": "registry:write",
+        "keep": "registry:write",
+    }
+
+    def list(self, request: Any) -> Response:
+        """The incidents, the latest first."""
+        return self.answer_page(Incident.objects.order_by("-id"), IncidentSerializer)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One incident, by its id."""
+        return Response(IncidentSerializer(get_incident(pk)).data)
+
+    @extend_schema(request=None, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def acknowledge(self, request: Any, pk: str) -> Response:
+        """Say that you see to it; 409 when it is not open."""
+        found = acknowledge_incident(get_incident(pk), actor=self.actor)
+        return Response(IncidentSerializer(found).data)
+
+    @extend_schema(request=None, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def expire(self, request: Any, pk: str) -> Response:
+        """Take the suspects of a mass expiry offline now; 409 when it is not about any."""
+        return self._decide(pk, Verdict.EXPIRE)
+
+    @extend_schema(request=None, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def keep(self, request: Any, pk: str) -> Response:
+        """Take the suspects of a mass expiry to be alive for another hour, beats or not."""
+        return self._decide(pk, Verdict.KEEP)
+
+    def _decide(self, reference: str, verdict: Verdict) -> Response:
+        decided = decide_suspects(get_incident(reference), verdict, actor=self.actor)
+        return Response(IncidentSerializer(decided).data)

@@ -1,0 +1,204 @@
+"""Credentials: how each is, where it may be sent, and what was done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
+from unfold.decorators import action, display
+
+from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from registry.admin.credential_forms import SHOWN_WHEN, CredentialForm, RotateForm, fields_of
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, event_badge, json_block, moment, status_badge
+from registry.credentials import changes
+from registry.credentials.state import state_of, warnings_of
+from registry.exceptions import IntegrationError
+from registry.models import Credential, CredentialEvent, CredentialType
+
+MOST_EVENTS = 30
+MOST_SERVICES = 20
+SHOWN = (
+    "name", "type_label", "all_origins", "public_attributes", "expires_at", "description",
+)  # fmt: skip
+COMMON = ("name", "type", "allowed_origins")
+
+
+@admin.register(Credential)
+class CredentialAdmin(HubAdmin):
+    """Secrets go in and never come out: what is typed is sealed and never rendered."""
+
+    form = CredentialForm
+    conditional_fields = SHOWN_WHEN
+    list_display = ("name", "state_label", "type_label", "origins", "expires", "used")
+    list_filter = ("type",)
+    search_fields = ("name", "description")
+    search_help_text = "Name or description"
+    ordering = ("name",)
+    change_form_outer_before_template = "console/credential_summary.html"
+    actions_detail = ("rotate",)
+
+    # The list
+
+    @display(description="State")
+    def state_label(self, credential: Credential) -> str:
+        return status_badge(state_of(credential, now=timezone.now()))
+
+    @display(description="Type", ordering="type")
+    def type_label(self, credential: Credential) -> str:
+        return credential.get_type_display()
+
+    @display(description="Sent to")
+    def origins(self, credential: Credential) -> str:
+        found = credential.allowed_origins
+        more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+        return ", ".join(found[:2]) + more if found else "nowhere"
+
+    @display(description="Expires", ordering="expires_at")
+    def expires(self, credential: Credential) -> str:
+        return moment(credential.expires_at) if credential.expires_at else "never"
+
+    @display(description="Last used", ordering="last_used_at")
+    def used(self, credential: Credential) -> str:
+        return moment(credential.last_used_at)
+
+    # The page
+
+    def get_fieldsets(self, request: HttpRequest, obj: Credential | None = None) -> Any:
+        if obj and not self.has_change_permission(request, obj):
+            return ((None, {"fields": SHOWN}),)
+        types = [obj.type] if obj else CredentialType.values
+        names = [name for type in types for name in fields_of(type)]
+        public = [name for name in names if "__attributes__" in name]
+        secret = [name for name in names if "__secret__" in name]
+        keep = "Leave it empty to keep the one that is stored." if obj else ""
+        return (
+            (None, {"fields": (*COMMON, *public, "expires_at", "description")}),
+            ("Secret", {"fields": secret, "description": keep}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may only look is shown the public attributes as they are."""
+        only_looks = obj and not self.has_change_permission(request, obj)
+        return SHOWN if only_looks else super().get_readonly_fields(request, obj)
+
+    @display(description="Attributes")
+    def public_attributes(self, credential: Credential) -> str:
+        return json_block(credential.attributes)
+
+    @display(description="Sent to")
+    def all_origins(self, credential: Credential) -> str:
+        return ", ".join(credential.allowed_origins) or "nowhere"
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        # The parts of the types are no columns.
+        kwargs["fields"] = ("name", "type", "description", "expires_at")
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        shown = {**context, **_summary(context.get("original"), request)}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    @method_decorator(sensitive_post_parameters())
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The form; what changed between its check and its saving is told, not a crash."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrationError as error:
+            messages.error(request, error.message)
+            return HttpResponseRedirect(reverse("admin:registry_credential_changelist"))
+
+    def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:
+        actor = actor_of(request)
+        if change:
+            saved = changes.update_credential(obj, form.service_fields, actor=actor)
+        else:
+            fields = {**form.service_fields, "type": obj.type}
+            saved = changes.create_credential(fields, actor=actor)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Credential) -> None:
+        changes.delete_credential(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
+        for credential in queryset:
+            self.delete_model(request, credential)
+
+    @action(
+        description="Rotate secret",
+        icon="autorenew",
+        permissions=["change"],
+        dialog={
+            "title": "Replace the secret?",
+            "description": "Calls carry the new one within two seconds; the old one is gone.",
+            "form_class": RotateForm,
+            "form_submit_text": "Rotate",
+        },
+    )
+    def rotate(self, request: HttpRequest, form: RotateForm, object_id: str) -> HttpResponse:
+        credential = find_or_404(Credential.objects.all(), object_id)
+        try:
+            changes.rotate_credential(credential, form.service_fields, actor=actor_of(request))
+            messages.success(request, f"{credential}: the secret was replaced.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return back_to(reverse("admin:registry_credential_change", args=(object_id,)))
+
+
+def _summary(credential: Credential | None, request: HttpRequest) -> dict[str, Any]:
+    """How it is, who uses it and what was done with it, for the top of its page."""
+    if credential is None:
+        return {}
+    now = timezone.now()
+    sees_trail = request.user.has_perm("registry.view_credentialevent")
+    events = CredentialEvent.objects.of(credential)[:MOST_EVENTS] if sees_trail else []
+    return {
+        "state": state_of(credential, now=now),
+        "warnings": warnings_of(credential, now=now),
+        "services": list(credential.services.order_by("name")[:MOST_SERVICES]),
+        "sees_trail": sees_trail,
+        "events": list(events),
+        "trail_url": reverse("admin:registry_credentialevent_changelist") + f"?q={credential.pk}",
+    }
+
+
+@admin.register(CredentialEvent)
+class CredentialEventAdmin(ReadOnlyMixin, GrowingAdmin):
+    """The audit trail of all credentials, the latest entry first."""
+
+    list_display = ("what", "credential_name", "actor", "about", "counted", "when")
+    list_filter = ("kind",)
+    search_fields = ("credential_name__istartswith", "=credential_id", "actor__istartswith")
+    search_help_text = "The beginning of a credential's name or of who did it"
+    ordering = ("-id",)
+    fields = (
+        "what", "credential_name", "credential_id", "actor", "subject", "detail", "counted",
+        "request_id", "created_at", "updated_at",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    @display(description="What")
+    def what(self, event: CredentialEvent) -> str:
+        return event_badge(event)
+
+    @display(description="About")
+    def about(self, event: CredentialEvent) -> str:
+        return event.subject or event.detail or NOTHING
+
+    @display(description="Times")
+    def counted(self, event: CredentialEvent) -> int:
+        return event.count
+
+    @display(description="When")
+    def when(self, event: CredentialEvent) -> str:
+        return moment(event.updated_at)

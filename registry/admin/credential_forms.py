@@ -1,0 +1,264 @@
+"""Forms for credentials: secrets are typed in and never rendered back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.views.decorators.debug import sensitive_variables
+from unfold.forms import BaseDialogForm
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from registry.admin.forms import WordsField
+from registry.credentials.changes import check_fields
+from registry.credentials.kinds import KINDS, Part
+from registry.exceptions import IntegrationError, ValidationFailed
+from registry.models import Credential, CredentialType
+from registry.vault import Secret
+
+_SECRET_ATTRS = {"autocomplete": "new-password", "spellcheck": "false"}
+_LONG_ATTRS = {"rows": 6, "class": "hub-code", "spellcheck": "false"}
+HEADERS = "headers"
+
+
+class SecretFormField(forms.CharField):
+    """A secret that is typed in: cleaned into a Secret, and shown by no rendering of the form."""
+
+    def __init__(self, *, long: bool = False, **kwargs: Any) -> None:
+        widget = (
+            UnfoldAdminTextareaWidget(attrs={**_LONG_ATTRS, "autocomplete": "off"})
+            if long
+            else UnfoldAdminPasswordWidget(attrs=_SECRET_ATTRS)
+        )
+        super().__init__(required=False, strip=False, widget=widget, **kwargs)
+
+    def prepare_value(self, value: Any) -> str:
+        return ""
+
+    def clean(self, value: Any) -> Any:
+        return Secret(value) if isinstance(value, str) and value else None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(data)
+
+
+def field_name(type: str, section: str, part: str) -> str:
+    """The name of the form field of a part: `basic_auth__secret__password`."""
+    return f"{type.lower()}__{section}__{part}"
+
+
+def _attribute_field(part: Part) -> forms.Field:
+    if part.choices:
+        return forms.ChoiceField(
+            label=part.label,
+            required=False,
+            choices=[(word, word) for word in part.choices],
+            initial=part.default,
+            help_text=part.help,
+            widget=UnfoldAdminSelectWidget,
+        )
+    widget = (
+        UnfoldAdminTextareaWidget(attrs=_LONG_ATTRS) if part.long else UnfoldAdminTextInputWidget
+    )
+    return forms.CharField(
+        label=part.label,
+        required=False,
+        initial=part.default if isinstance(part.default, str) else None,
+        help_text=part.help,
+        widget=widget,
+    )
+
+
+def _secret_field(part: Part) -> forms.Field:
+    return SecretFormField(label=part.label, long=part.long, help_text=part.help)
+
+
+def fields_of(type: str) -> dict[str, forms.Field]:
+    """The form fields of a type: its attributes, then its secret parts."""
+    kind = KINDS[type]
+    found = {
+        field_name(type, "attributes", part.name): _attribute_field(part)
+        for part in kind.attributes
+    }
+    found |= {field_name(type, "secret", part.name): _secret_field(part) for part in kind.secrets}
+    if kind.headers:
+        found[field_name(type, "secret", HEADERS)] = SecretFormField(
+            label="Headers", long=True, help_text="One each line: X-Tenant-Token: value"
+        )
+    return found
+
+
+class _PartsForm(forms.Form):
+    """Reads the fields of one type into what the services take, and their errors back."""
+
+    def read_attributes(self, type: str) -> dict[str, Any]:
+        found = {}
+        for part in KINDS[type].attributes:
+            name = field_name(type, "attributes", part.name)
+            if name in self.fields:
+                found[part.name] = self.cleaned_data.get(name) or None
+        return found
+
+    @sensitive_variables()
+    def read_secret(self, type: str) -> dict[str, Secret]:
+        """The parts that were typed in; empty when none was."""
+        kind = KINDS[type]
+        if kind.headers:
+            return self._read_headers(field_name(type, "secret", HEADERS))
+        names = {part.name: field_name(type, "secret", part.name) for part in kind.secrets}
+        given = {part: self.cleaned_data.get(name) for part, name in names.items()}
+        return {part: value for part, value in given.items() if value}
+
+    @sensitive_variables()
+    def _read_headers(self, name: str) -> dict[str, Secret]:
+        text = self.cleaned_data.get(name)
+        lines = [line for line in text.reveal().splitlines() if line.strip()] if text else []
+        found: dict[str, Secret] = {}
+        for number, line in enumerate(lines, 1):
+            header, colon, value = line.partition(":")
+            if not colon or header.strip() in found:
+                self.add_error(name, f"Line {number} must be a header of its own: Name: value")
+                return {}
+            found[header.strip()] = Secret(value.strip())
+        return found
+
+    def check(self, credential: Credential, type: str, fields: Mapping[str, Any]) -> None:
+        """Hold what was read against the rules, and put each error to its field."""
+        try:
+            check_fields(credential, fields)
+        except ValidationFailed as error:
+            for path, sentences in error.errors.items():
+                self._add(type, path, list(sentences))
+        except IntegrationError as error:
+            self.add_error(self.first_secret(), error.message)
+
+    def first_secret(self) -> str | None:
+        """The field that errors of no field stand at: dialogs show none but at fields."""
+        return next((name for name in self.fields if "__secret__" in name), None)
+
+    def _add(self, type: str, path: str, sentences: list[str]) -> None:
+        section, _, part = path.partition(".")
+        name = field_name(type, section, part)
+        if section == "secret" and name not in self.fields:
+            known = [n for n in self.fields if n.startswith(field_name(type, "secret", ""))]
+            name = known[0] if known else ""
+            sentences = [f"{part}: {s}" if part else s for s in sentences]
+        if name not in self.fields:
+            name = re.sub(r"\[\d+\]$", "", path)
+        self.add_error(name if name in self.fields else self.first_secret(), sentences)
+
+
+class BaseCredentialForm(_PartsForm, forms.ModelForm):
+    """A credential as a person makes or changes it; `service_fields` is what the service takes."""
+
+    allowed_origins = WordsField(
+        required=False,
+        help_text="Where it may be sent, such as https://api.example.org, separated by commas."
+        " It is sent nowhere else.",
+    )
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+
+    class Meta:
+        model = Credential
+        fields = ("name", "type", "description", "expires_at")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.service_fields: dict[str, Any] = {}
+        self.is_change = not self.instance._state.adding
+        if self.is_change:
+            self._show(self.instance)
+
+    def _show(self, credential: Credential) -> None:
+        own = fields_of(credential.type)
+        for name in [n for n in self.fields if "__" in n and n not in own]:
+            del self.fields[name]
+        if "type" in self.fields:
+            self.fields["type"].disabled = True
+        self.initial["allowed_origins"] = credential.allowed_origins
+        for part, value in credential.attributes.items():
+            shown = " ".join(value) if isinstance(value, list) else value
+            self.initial[field_name(credential.type, "attributes", part)] = shown
+
+    @sensitive_variables()
+    def clean(self) -> Any:
+        data = super().clean()
+        type = self.instance.type if self.is_change else self.cleaned_data.get("type")
+        if self.errors or not type:
+            return data
+        secret = self.read_secret(type)
+        self.service_fields = {
+            **{name: self.cleaned_data.get(name) for name in ("name", "description", "expires_at")},
+            "attributes": self.read_attributes(type),
+            "allowed_origins": self.cleaned_data.get("allowed_origins") or [],
+        }
+        if secret:
+            self.service_fields["secret"] = secret
+        row = self.instance if self.is_change else Credential(type=type)
+        if not self.errors:
+            self.check(row, type, self.service_fields)
+        return data
+
+
+_ALL_FIELDS = {n: f for type in CredentialType.values for n, f in fields_of(type).items()}
+CredentialForm = type("CredentialForm", (BaseCredentialForm,), _ALL_FIELDS)
+SHOWN_WHEN = {
+    name: f"type == '{kind}'" for kind in CredentialType.values for name in fields_of(kind)
+}
+
+
+class RotateForm(_PartsForm, BaseDialogForm):
+    """A new secret for one credential, by its type."""
+
+    expires_at = forms.DateTimeField(
+        required=False,
+        label="Expires",
+        help_text="When the new secret ends, in UTC. Empty: it does not.",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.service_fields: dict[str, Any] = {}
+        self.credential = Credential.objects.filter(pk=self.object_id).first()
+        if self.credential is None:
+            return
+        ends_itself = self.credential.type == CredentialType.CLIENT_CERTIFICATE
+        for name, field in fields_of(self.credential.type).items():
+            if "__secret__" in name or (ends_itself and name.endswith("__certificate")):
+                self.fields[name] = field
+        if ends_itself:
+            del self.fields["expires_at"]
+            name = field_name(self.credential.type, "attributes", "certificate")
+            self.fields[name].help_text = "Empty: the certificate stays, and the key is the same."
+        else:
+            self.fields["expires_at"] = self.fields.pop("expires_at")
+
+    @sensitive_variables()
+    def clean(self) -> Any:
+        data = super().clean()
+        if self.credential is None:
+            raise ValidationError("This credential was removed meanwhile.")
+        type = self.credential.type
+        secret = self.read_secret(type)
+        if self.errors:
+            return data
+        if not secret:
+            self.add_error(self.first_secret(), "Type the new secret in.")
+            return data
+        given = {k: v for k, v in self.read_attributes(type).items() if v is not None}
+        self.service_fields = {"secret": secret, "attributes": given}
+        if "expires_at" in self.fields:
+            self.service_fields["expires_at"] = self.cleaned_data.get("expires_at")
+        self.check(self.credential, type, self.service_fields)
+        return data

@@ -1,0 +1,218 @@
+"""Credentials: a secret goes in and never comes out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry.api.base import (
+    IF_MATCH,
+    AnswerSerializer,
+    ObjectField,
+    ResourceViewSet,
+    StrictSerializer,
+    VocabularyField,
+    etag_of,
+)
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.pagination import GrowingListPagination
+from registry.credentials import changes
+from registry.credentials.state import CredentialState, state_of, warnings_of
+from registry.models import Credential, CredentialEvent, CredentialEventKind, CredentialType
+from registry.vault import Secret
+
+MOST_SECRETS = 50
+
+
+@extend_schema_field(
+    {"type": "object", "additionalProperties": {"type": "string"}, "writeOnly": True}
+)
+class SecretField(serializers.Field[Any, Any, Any, Any]):
+    """The secret parts, by name; hidden as soon as they are read, and never answered."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(write_only=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> dict[str, Secret]:
+        if not isinstance(data, dict) or not 0 < len(data) <= MOST_SECRETS:
+            raise serializers.ValidationError("Must be a JSON object with the secret parts.")
+        if not all(isinstance(value, str) for value in data.values()):
+            raise serializers.ValidationError("Every part must be a text.")
+        return {name: Secret(value) for name, value in data.items()}
+
+
+class CredentialSerializer(AnswerSerializer):
+    """A credential in an answer."""
+
+    type = VocabularyField(CredentialType)
+    attributes = ObjectField()
+    allowed_origins = serializers.ListField(child=serializers.CharField())
+    has_secret = serializers.BooleanField()
+    state = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Credential
+        fields = (
+            "id", "name", "type", "description", "attributes", "allowed_origins", "has_secret",
+            "fingerprint", "key_id", "state", "warnings", "expires_at", "rotated_at",
+            "last_used_at", "created_at", "updated_at",
+        )  # fmt: skip
+
+    @extend_schema_field({"type": "string", "enum": CredentialState.values})
+    def get_state(self, credential: Credential) -> str:
+        return state_of(credential, now=timezone.now()).value
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_warnings(self, credential: Credential) -> list[str]:
+        return warnings_of(credential, now=timezone.now())
+
+
+class CredentialInput(StrictSerializer):
+    """A credential as it is made or changed."""
+
+    name = serializers.CharField(max_length=100)
+    type = VocabularyField(CredentialType)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    attributes = ObjectField(required=False)
+    allowed_origins = serializers.ListField(
+        child=serializers.CharField(max_length=300), required=False, max_length=50
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    secret = SecretField(required=False)
+
+
+class RotationInput(StrictSerializer):
+    """A new secret, and what changes with it."""
+
+    secret = SecretField()
+    attributes = ObjectField(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class CredentialEventSerializer(AnswerSerializer):
+    """An entry of the audit trail; uses are counted by the hour."""
+
+    kind = VocabularyField(CredentialEventKind)
+
+    class Meta:
+        model = CredentialEvent
+        fields = (
+            "id", "kind", "actor", "subject", "detail", "count", "request_id", "created_at",
+            "updated_at",
+        )  # fmt: skip
+
+
+class CredentialFilter(django_filters.FilterSet):
+    """Filters of the list of credentials."""
+
+    type = VocabularyFilter(CredentialType)
+    expiring = django_filters.NumberFilter(
+        method="ending_within", min_value=0, max_value=36500, label="Ends within so many days."
+    )
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
+
+    class Meta:
+        model = Credential
+        fields = ()
+
+    def ending_within(self, queryset: QuerySet[Credential], _: str, value: Any) -> Any:
+        return queryset.filter(expires_at__lte=timezone.now() + timedelta(days=float(value)))
+
+    def containing(self, queryset: QuerySet[Credential], _: str, value: str) -> Any:
+        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
+
+
+class CredentialViewSet(ResourceViewSet):
+    """`/registry/credentials`."""
+
+    queryset = Credential.objects.all()
+    serializer_class = CredentialSerializer
+    filterset_class = CredentialFilter
+    ordering_fields = ("name", "type", "expires_at", "last_used_at", "created_at", "updated_at")
+    cursor_order = "-id"
+    scopes = {
+        "list": "credentials:read|credentials:write",
+        "retrieve": "credentials:read|credentials:write",
+        "create": "credentials:write",
+        "update": "credentials:write",
+        "partial_update": "credentials:write",
+        "destroy": "credentials:write",
+        "rotate": "credentials:write",
+        "events": "audit:read|credentials:write",
+    }
+
+    def find(self) -> Credential:
+        """The credential that the path names."""
+        return changes.get_credential(self.kwargs["pk"])
+
+    def answer(self, credential: Credential, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(credential)}
+        return Response(CredentialSerializer(credential).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The credentials without their secrets, by name unless ordered otherwise."""
+        return self.answer_page(Credential.objects.order_by("name"), CredentialSerializer)
+
+    @extend_schema(request=CredentialInput, responses={201: CredentialSerializer})
+    def create(self, request: Any) -> Response:
+        """Make a credential; its secret is sealed and never answered."""
+        fields = self.read(CredentialInput)
+        return self.answer(changes.create_credential(fields, actor=self.actor), 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One credential without its secret, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=CredentialInput, responses=CredentialSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; a new destination takes the secret again."""
+        credential = self.find()
+        insists = self.check_precondition(credential)
+        fields = self.read(CredentialInput, partial=True)
+        changed = changes.update_credential(
+            credential, fields, actor=self.actor, only_as_read=insists
+        )
+        return self.answer(changed)
+
+    @extend_schema(request=CredentialInput, responses=CredentialSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; a new destination takes the secret again."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Forget a credential that no service uses; its audit trail stays."""
+        credential = self.find()
+        insists = self.check_precondition(credential)
+        changes.delete_credential(credential, actor=self.actor, only_as_read=insists)
+        return Response(status=204)
+
+    @extend_schema(request=RotationInput, responses=CredentialSerializer)
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Any, pk: str) -> Response:
+        """Replace the secret; calls carry the new one within two seconds."""
+        credential = self.find()
+        fields = self.read(RotationInput)
+        return self.answer(changes.rotate_credential(credential, fields, actor=self.actor))
+
+    @extend_schema(responses=CredentialEventSerializer(many=True))
+    @action(
+        detail=True,
+        methods=["get"],
+        filterset_class=None,
+        ordering_fields=(),
+        pagination_class=GrowingListPagination,
+    )
+    def events(self, request: Any, pk: str) -> Response:
+        """The audit trail of a credential, the latest entry first."""
+        rows = CredentialEvent.objects.of(self.find())
+        return self.answer_page(rows.order_by("-id"), CredentialEventSerializer)

@@ -1,0 +1,1 @@
+"""What credentials are made of, and what is done with them."""

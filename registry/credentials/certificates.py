@@ -1,0 +1,60 @@
+"""Certificates and their keys (pure)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+from django.views.decorators.debug import sensitive_variables
+
+from registry.credentials.checks import pem
+
+
+def certificates(value: object) -> str:
+    """PEM text of one certificate or more.
+
+    Raises:
+        ValueError: it is not.
+    """
+    text = pem(value)
+    _load(text)
+    return text
+
+
+def expiry_of(text: str) -> datetime:
+    """When the first of the certificates ends."""
+    return _load(text)[0].not_valid_after_utc
+
+
+@sensitive_variables()
+def key_problem(certificate: str, private_key: str, passphrase: str) -> tuple[str, str] | None:
+    """What is wrong between a certificate and its key: the secret field and a sentence."""
+    try:
+        key = load_pem_private_key(private_key.encode(), passphrase.encode() or None)
+    except TypeError:
+        return "passphrase", (
+            "The private key is not encrypted: leave this out."
+            if passphrase
+            else "The private key is encrypted: give its passphrase."
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        return "private_key", "The key cannot be read: is it PEM, and the passphrase right?"
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*spki) != _load(certificate)[0].public_key().public_bytes(
+        *spki
+    ):
+        return "private_key", "This is not the key of the certificate."
+    return None
+
+
+def _load(text: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        raise ValueError("The certificate cannot be read. Give it as PEM.") from None

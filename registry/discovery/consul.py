@@ -1,0 +1,158 @@
+"""Discovery in Consul: services of one agent, each with a check that fails without renewal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from django.conf import settings
+
+from registry.discovery.base import Listen
+from registry.discovery.http_api import ERRORS, BackendAPI
+from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore
+
+DEFAULT_URL = "http://127.0.0.1:8500"
+# Consul keeps 4 KiB of what a check says.
+MOST_OUTPUT = 4000
+# What nobody renews for so long is removed by Consul itself.
+FORGET_AFTER = "10m"
+
+
+class ConsulLeases(LeaseStore):
+    """Each instance is a service `<prefix>-<instance id>` of the agent, with a TTL check.
+
+    What the check says (its output) holds the status, the time of the beat and the metadata. News
+    of changes are writes of the key `<prefix>/changes`, for which listeners block.
+    """
+
+    name = "consul"
+    errors = ERRORS
+
+    def __init__(self, url: str, *, prefix: str, token: str = "") -> None:
+        headers = {"X-Consul-Token": token} if token else {}
+        self._api = BackendAPI(url, headers=headers)
+        self._prefix = f"{prefix}-"
+        self._changes = f"/v1/kv/{prefix}/changes"
+
+    def put(self, lease: Lease) -> None:
+        self._api.put("/v1/agent/service/register", self._registration(lease))
+        self._update(lease.id, _output(lease))
+
+    def _registration(self, lease: Lease) -> dict[str, Any]:
+        parts = urlsplit(lease.url)
+        service_id = f"{self._prefix}{lease.id}"
+        return {
+            "ID": service_id,
+            # Names of Consul are also names of its DNS.
+            "Name": re.sub(r"[^a-z0-9-]+", "-", lease.name.lower()).strip("-") or "service",
+            "Address": parts.hostname or "",
+            "Port": parts.port or (443 if parts.scheme == "https" else 80),
+            "Meta": {"url": lease.url[:512], "registered_by": self._prefix.rstrip("-")},
+            "Check": {
+                "CheckID": f"service:{service_id}",
+                "TTL": f"{lease.ttl_seconds}s",
+                "Status": "passing",
+                "DeregisterCriticalServiceAfter": FORGET_AFTER,
+            },
+        }
+
+    def _update(self, lease_id: str, output: str) -> bool:
+        path = f"/v1/agent/check/update/service:{self._prefix}{lease_id}"
+        said = {"Status": "passing", "Output": output}
+        return self._api.put(path, said, absent_is_fine=True)
+
+    def renew(self, lease: Lease) -> bool:
+        check_id = f"service:{self._prefix}{lease.id}"
+        held = self._checks(filter=f'CheckID == "{check_id}"').get(lease.id)
+        if held is None or held["status"] not in (lease.status, "MAINTENANCE"):
+            return False
+        if held["ttl_seconds"] != lease.ttl_seconds:
+            return False  # a check keeps its length: it has to be registered anew
+        metadata = held["metadata"] if lease.metadata is None else lease.metadata
+        output = _output(lease, status=held["status"], metadata=metadata)
+        # News that do not fit into the check are for the record.
+        return len(output.encode()) <= MOST_OUTPUT and self._update(lease.id, output)
+
+    def drop(self, ids: Collection[str]) -> None:
+        for lease_id in ids:
+            path = f"/v1/agent/service/deregister/{self._prefix}{lease_id}"
+            self._api.put(path, absent_is_fine=True)
+
+    def live(self) -> Mapping[str, Lease]:
+        return {lease_id: _lease(lease_id, held) for lease_id, held in self._checks().items()}
+
+    def _checks(self, **query: str) -> dict[str, dict[str, Any]]:
+        """What our passing checks say, by the id of the lease."""
+        answers = self._api.get("/v1/agent/checks", absent={}, **query)
+        return {
+            check["ServiceID"].removeprefix(self._prefix): json.loads(check["Output"])
+            for check in answers.values()
+            if check["ServiceID"].startswith(self._prefix)
+            and check["Status"] == "passing"
+            and check["Output"].startswith("{")
+        }
+
+    def announce(self) -> None:
+        self._api.put(self._changes, datetime.now(UTC).isoformat())
+
+    @contextmanager
+    def listening(self) -> Iterator[Listen]:
+        index = self._index_now()
+
+        def listen(seconds: float) -> None:
+            nonlocal index
+            index = self._await_change(index, seconds)
+
+        yield listen
+
+    def _index_now(self) -> int:
+        answer = self._api.client.get(self._changes)
+        return int(answer.headers["X-Consul-Index"])
+
+    def _await_change(self, index: int, seconds: float) -> int:
+        """Block until the key was written after that index; return its index."""
+        query = {"index": str(index), "wait": f"{max(int(seconds * 1000), 1)}ms"}
+        # Consul adds up to a sixteenth of the wait.
+        limits = httpx2.Timeout(1.0, read=seconds * 1.1 + 1.0)
+        answer = self._api.client.get(self._changes, params=query, timeout=limits)
+        if answer.status_code not in (200, 404):
+            answer.raise_for_status()
+        found = int(answer.headers["X-Consul-Index"])
+        # An index that goes back means that Consul began anew: so does the listener.
+        return found if found >= index else 0
+
+
+def _output(lease: Lease, *, status: str = "", metadata: dict[str, Any] | None = None) -> str:
+    said = {
+        "status": status or lease.status,
+        "beat_at": lease.beat_at.timestamp(),
+        "ttl_seconds": lease.ttl_seconds,
+        "metadata": metadata if metadata is not None else lease.metadata,
+    }
+    return json.dumps(said)
+
+
+def _lease(lease_id: str, held: Mapping[str, Any]) -> Lease:
+    return Lease(
+        id=lease_id,
+        status=held["status"],
+        beat_at=datetime.fromtimestamp(held["beat_at"], UTC),
+        ttl_seconds=held["ttl_seconds"],
+        metadata=held["metadata"],
+    )
+
+
+class ConsulDiscovery(LeaseDiscovery):
+    """Leases in the Consul agent of SERVICE_DISCOVERY_URL."""
+
+    def __init__(self) -> None:
+        url = settings.SERVICE_DISCOVERY_URL or DEFAULT_URL
+        prefix = re.sub(r"[^A-Za-z0-9-]+", "-", settings.SERVICE_NAME)
+        token = settings.SERVICE_DISCOVERY_TOKEN
+        super().__init__(ConsulLeases(url, prefix=prefix, token=token))

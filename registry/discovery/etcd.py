@@ -1,0 +1,174 @@
+"""Discovery in etcd, version 3: keys that end with their leases, over its JSON gateway."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+from django.conf import settings
+
+from registry.discovery.base import Listen
+from registry.discovery.http_api import ERRORS, BackendAPI
+from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore
+
+DEFAULT_URL = "http://127.0.0.1:2379"
+
+
+class EtcdLeases(LeaseStore):
+    """Each instance is a key below `<prefix>lease/` that is attached to an etcd lease.
+
+    News of changes are writes of `<prefix>changes`, which listeners watch.
+    """
+
+    name = "etcd"
+    errors = ERRORS
+
+    def __init__(self, url: str, *, prefix: str) -> None:
+        self._api = BackendAPI(url)
+        self._leases = f"{prefix}lease/"
+        self._changes = _text(f"{prefix}changes")
+
+    def _key(self, lease_id: str) -> str:
+        return _text(f"{self._leases}{lease_id}")
+
+    def put(self, lease: Lease) -> None:
+        before = self._read(lease.id)
+        granted = self._api.post("/v3/lease/grant", {"TTL": lease.ttl_seconds})["ID"]
+        pair = {"key": self._key(lease.id), "value": _value(lease), "lease": granted}
+        self._api.post("/v3/kv/put", pair)
+        if before:
+            # The key has left it, so ending it takes nothing along.
+            self._revoke(before)
+
+    def renew(self, lease: Lease) -> bool:
+        held = self._read(lease.id)
+        if held is None:
+            return False
+        known = json.loads(b64decode(held["value"]))
+        if known["status"] not in (lease.status, "MAINTENANCE"):
+            return False
+        if known["ttl_seconds"] != lease.ttl_seconds:
+            return False  # an etcd lease keeps its length: a new one is needed
+        metadata = known["metadata"] if lease.metadata is None else lease.metadata
+        value = _value(lease, status=known["status"], metadata=metadata)
+        # Written only over what was read, and only while its lease lives.
+        if not self._write_over(held, value):
+            return False
+        answer = self._api.post("/v3/lease/keepalive", {"ID": held["lease"]})
+        return int(answer["result"].get("TTL", 0)) > 0
+
+    def _write_over(self, held: Mapping[str, Any], value: str) -> bool:
+        key = held["key"]
+        as_read = {"key": key, "target": "MOD", "mod_revision": held["mod_revision"]}
+        put = {"key": key, "value": value, "lease": held["lease"]}
+        answer = self._api.post(
+            "/v3/kv/txn", {"compare": [as_read], "success": [{"request_put": put}]}
+        )
+        return bool(answer.get("succeeded"))
+
+    def drop(self, ids: Collection[str]) -> None:
+        for lease_id in ids:
+            held = self._read(lease_id)
+            if held:
+                self._api.post("/v3/kv/deleterange", {"key": held["key"]})
+                self._revoke(held)
+
+    def _revoke(self, held: Mapping[str, Any]) -> None:
+        answer = self._api.client.post("/v3/lease/revoke", json={"ID": held.get("lease", "0")})
+        if answer.status_code >= 500:
+            answer.raise_for_status()  # below, it had ended already
+
+    def _read(self, lease_id: str) -> dict[str, Any] | None:
+        found = self._api.post("/v3/kv/range", {"key": self._key(lease_id)}).get("kvs", [])
+        return found[0] if found else None
+
+    def live(self) -> Mapping[str, Lease]:
+        found: dict[str, Lease] = {}
+        # The end of a prefix is the prefix with its last byte raised by one: "/" becomes "0".
+        start, end = _text(self._leases), _text(f"{self._leases[:-1]}0")
+        while True:
+            page = self._api.post(
+                "/v3/kv/range", {"key": start, "range_end": end, "limit": str(BATCH)}
+            )
+            pairs = page.get("kvs", [])
+            for pair in pairs:
+                key = b64decode(pair["key"])
+                lease_id = key.decode().removeprefix(self._leases)
+                found[lease_id] = _lease(lease_id, json.loads(b64decode(pair["value"])))
+            if not page.get("more"):
+                return found
+            start = b64encode(key + b"\x00").decode()
+
+    def announce(self) -> None:
+        self._api.post("/v3/kv/put", {"key": self._changes, "value": _text("changed")})
+
+    @contextmanager
+    def listening(self) -> Iterator[Listen]:
+        header = self._api.post("/v3/kv/range", {"key": self._changes})["header"]
+        revision = int(header["revision"])
+
+        def listen(seconds: float) -> None:
+            nonlocal revision
+            revision = self._await_change(revision, seconds)
+
+        yield listen
+
+    def _await_change(self, revision: int, seconds: float) -> int:
+        """Wait for a write after that revision; return the revision up to which was looked."""
+        watch = {"create_request": {"key": self._changes, "start_revision": str(revision + 1)}}
+        until = time.monotonic() + seconds
+        limits = httpx2.Timeout(1.0, read=max(seconds, 0.05))
+        try:
+            with self._api.client.stream("POST", "/v3/watch", json=watch, timeout=limits) as answer:
+                answer.raise_for_status()
+                for line in answer.iter_lines():
+                    result = json.loads(line)["result"] if line.strip() else {}
+                    if result.get("events"):
+                        return int(result["header"]["revision"])
+                    if time.monotonic() >= until or result.get("canceled"):
+                        break
+        except httpx2.ReadTimeout:
+            pass
+        return revision
+
+
+def _text(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _value(lease: Lease, *, status: str = "", metadata: dict[str, Any] | None = None) -> str:
+    held = {
+        "status": status or lease.status,
+        "beat_at": lease.beat_at.timestamp(),
+        "ttl_seconds": lease.ttl_seconds,
+        "metadata": metadata if metadata is not None else lease.metadata,
+        "name": lease.name,
+        "url": lease.url,
+    }
+    return _text(json.dumps(held))
+
+
+def _lease(lease_id: str, held: Mapping[str, Any]) -> Lease:
+    return Lease(
+        id=lease_id,
+        status=held["status"],
+        beat_at=datetime.fromtimestamp(held["beat_at"], UTC),
+        ttl_seconds=held["ttl_seconds"],
+        metadata=held["metadata"],
+        name=held["name"],
+        url=held["url"],
+    )
+
+
+class EtcdDiscovery(LeaseDiscovery):
+    """Leases in the etcd of SERVICE_DISCOVERY_URL."""
+
+    def __init__(self) -> None:
+        url = settings.SERVICE_DISCOVERY_URL or DEFAULT_URL
+        super().__init__(EtcdLeases(url, prefix=f"/{settings.SERVICE_NAME}/discovery/"))

@@ -1,0 +1,49 @@
+"""JSON requests to a discovery backend: short timeouts, one pool of connections per process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from registry.discovery.leases import TIMEOUT_SECONDS
+
+# What is no answer: nothing arrived, or not what the interface promises.
+ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError)
+
+
+class BackendAPI:
+    """An HTTP interface that an operator configured; it is no service, so no policy is asked."""
+
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self.client = httpx2.Client(
+            base_url=url.rstrip("/"),
+            headers=dict(headers or {}),
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=16),
+        )
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a POST. Raises one of ERRORS."""
+        answer = self.client.post(path, json=body)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def get(self, path: str, *, absent: Any = None, **query: str) -> Any:
+        """The answer to a GET, `absent` for 404. Raises one of ERRORS."""
+        answer = self.client.get(path, params=query)
+        if answer.status_code == 404:
+            return absent
+        answer.raise_for_status()
+        return answer.json()
+
+    def put(self, path: str, body: Any = None, *, absent_is_fine: bool = False) -> bool:
+        """PUT, and whether what it is about is there. Raises one of ERRORS."""
+        answer = self.client.put(path, json=body)
+        if answer.status_code == 404 and absent_is_fine:
+            return False
+        answer.raise_for_status()
+        return True

@@ -1,0 +1,245 @@
+"""Discovery with leases in another system: that one knows who is alive, the database the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from registry.discovery.base import Listen, Staleness
+from registry.discovery.database import DatabaseDiscovery, said_by_beat, show_on
+from registry.discovery.reach import Reach
+from registry.exceptions import DiscoveryUnavailable
+from registry.models import DiscoveryState, ServiceInstance
+
+# A backend is near, and who asks it has a caller waiting.
+TIMEOUT_SECONDS = 1.0
+BATCH = 500
+STATE_SECONDS = 1.0
+FOLLOWED = ("last_heartbeat_at", "expires_at", "metadata")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An instance is alive: as of when, for how long, and with which status and news.
+
+    `name` and `url` are for backends that show services to others.
+    """
+
+    id: str
+    status: str
+    beat_at: datetime
+    ttl_seconds: int
+    metadata: dict[str, Any] | None = None
+    name: str = ""
+    url: str = ""
+
+
+class LeaseStore(ABC):
+    """A system in which leases end by themselves.
+
+    Every method may raise one of `errors` when the system does not answer.
+    """
+
+    name: str
+    errors: tuple[type[Exception], ...]
+
+    @abstractmethod
+    def put(self, lease: Lease) -> None:
+        """Hold a lease from now on, in place of an earlier one."""
+
+    @abstractmethod
+    def renew(self, lease: Lease) -> bool:
+        """Begin a lease anew if it is held, with the same status or in MAINTENANCE.
+
+        Metadata that the new one does not have stays. False when nothing was done.
+        """
+
+    @abstractmethod
+    def drop(self, ids: Collection[str]) -> None:
+        """End leases; those that are not held are no error."""
+
+    @abstractmethod
+    def live(self) -> Mapping[str, Lease]:
+        """Every lease that is held, by its id."""
+
+    @abstractmethod
+    def announce(self) -> None:
+        """Wake all that listen."""
+
+    @abstractmethod
+    def listening(self) -> AbstractContextManager[Listen]:
+        """A function that returns at the next announcement, or after so many seconds."""
+
+
+class LeaseDiscovery(DatabaseDiscovery):
+    """Keeps signs of life in a lease store; the record follows with every sweep.
+
+    While the store does not answer, signs of life are taken into the record as without it, and
+    what is read there is said to be stale.
+    """
+
+    holds_leases = True
+
+    def __init__(self, store: LeaseStore, *, reach: Reach | None = None) -> None:
+        self._store = store
+        self._reach = reach or Reach(store.name, store.errors)
+        self._known = _KnownState()
+
+    def register(self, instance: ServiceInstance, *, at: datetime) -> None:
+        super().register(instance, at=at)
+        self._put_on_commit(instance, at)
+
+    def deregister(self, instance: ServiceInstance) -> None:
+        lease_id = str(instance.pk)
+        super().deregister(instance)
+        self.release([lease_id])
+
+    def renew(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> bool:
+        lease = _lease_of(instance, at=at, status=status, metadata=metadata)
+        try:
+            taken = self._reach.ask(lambda: self._store.renew(lease))
+        except DiscoveryUnavailable:
+            return super().renew(instance, at=at, status=status, metadata=metadata)
+        if taken:
+            show_on(instance, said_by_beat(instance, at=at, metadata=metadata))
+        return taken
+
+    def take_beat(
+        self,
+        instance: ServiceInstance,
+        *,
+        at: datetime,
+        status: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().take_beat(instance, at=at, status=status, metadata=metadata)
+        self._put_on_commit(instance, at)
+
+    def _put_on_commit(self, instance: ServiceInstance, at: datetime) -> None:
+        lease = _lease_of(instance, at=at, status=instance.status)
+        # If it fails, the record holds until the lease would have ended, and the next beat is not
+        # known to the store: it is taken in full again.
+        transaction.on_commit(lambda: self._try(lambda: self._store.put(lease)))
+
+    def release(self, instance_ids: Iterable[Any]) -> None:
+        ids = [str(pk) for pk in instance_ids]
+        if ids:
+            transaction.on_commit(lambda: self._try(lambda: self._store.drop(ids)))
+
+    def _try(self, question: Any) -> None:
+        with contextlib.suppress(DiscoveryUnavailable):
+            self._reach.ask(question)
+
+    def follow(self, *, now: datetime) -> None:
+        leases = self._reach.ask(self._store.live)
+        ids = list(leases)
+        odd: list[str] = []
+        for start in range(0, len(ids), BATCH):
+            odd += _follow(leases, ids[start : start + BATCH])
+        if odd:
+            self._reach.ask(lambda: self._store.drop(odd))
+
+    def staleness(self) -> Staleness | None:
+        return self._reach.recent_failure() or self._known.staleness()
+
+    def announce_change(self) -> None:
+        self._try(self._store.announce)
+
+    @contextmanager
+    def listening(self) -> Iterator[Listen]:
+        """Listen to the store; while it does not answer, look at the record now and then."""
+        with contextlib.ExitStack() as stack:
+            try:
+                listen = self._reach.ask(lambda: stack.enter_context(self._store.listening()))
+            except DiscoveryUnavailable:
+                with super().listening() as look_again:
+                    yield look_again
+                return
+            yield lambda seconds: self._listen(listen, seconds)
+
+    def _listen(self, listen: Listen, seconds: float) -> None:
+        try:
+            # Hearing nothing is no sign that it answers.
+            self._reach.ask(lambda: listen(seconds), proves=False)
+        except DiscoveryUnavailable:
+            with super().listening() as look_again:
+                look_again(seconds)
+
+
+def _lease_of(
+    instance: ServiceInstance,
+    *,
+    at: datetime,
+    status: str,
+    metadata: dict[str, Any] | None = None,
+) -> Lease:
+    return Lease(
+        id=str(instance.pk),
+        status=str(status),
+        beat_at=at,
+        ttl_seconds=instance.ttl_seconds,
+        metadata=metadata,
+        name=instance.service.name,
+        url=instance.url,
+    )
+
+
+def _follow(leases: Mapping[str, Lease], ids: Sequence[str]) -> list[str]:
+    """Write the news of these leases into the record; return those that do not fit it.
+
+    Their next sign of life is taken in full, which mends them.
+    """
+    rows = {str(row.pk): row for row in ServiceInstance.objects.filter(pk__in=ids)}
+    fitting = [
+        (rows[key], leases[key])
+        for key in ids
+        if key in rows and rows[key].status == leases[key].status and rows[key].suspected_at is None
+    ]
+    later = [row for row, lease in fitting if _take_news(row, lease)]
+    ServiceInstance.objects.bulk_update(later, FOLLOWED, batch_size=100)
+    fit = {str(row.pk) for row, _ in fitting}
+    return [key for key in ids if key not in fit]
+
+
+def _take_news(row: ServiceInstance, lease: Lease) -> bool:
+    if row.last_heartbeat_at is not None and row.last_heartbeat_at >= lease.beat_at:
+        return False
+    row.last_heartbeat_at = lease.beat_at
+    row.expires_at = lease.beat_at + timedelta(seconds=row.ttl_seconds)
+    if lease.metadata is not None:
+        row.metadata = lease.metadata
+    return True
+
+
+class _KnownState:
+    """What the sweep found out about the store, read at most once a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._staleness: Staleness | None = None
+
+    def staleness(self) -> Staleness | None:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                state = DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
+                since = state and state.unreachable_since
+                self._staleness = Staleness(since, state.error) if state and since else None
+                self._until = time.monotonic() + STATE_SECONDS
+            return self._staleness

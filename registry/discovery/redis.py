@@ -1,0 +1,136 @@
+"""Discovery in Redis: a lease is a key with a time to live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from registry.discovery.base import Listen
+from registry.discovery.leases import BATCH, TIMEOUT_SECONDS, Lease, LeaseDiscovery, LeaseStore
+
+# Renewing is one step, so that no other client's change gets between looking and writing.
+RENEW = """
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status or (status ~= ARGV[1] and status ~= 'MAINTENANCE') then return 0 end
+redis.call('HSET', KEYS[1], 'beat_at', ARGV[2], 'ttl', ARGV[3])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'metadata', ARGV[4]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[3] * 1000)
+redis.call('ZADD', KEYS[2], ARGV[2] + ARGV[3], ARGV[5])
+return 1
+"""
+
+
+class RedisLeases(LeaseStore):
+    """Each lease is a hash that expires; a sorted set by the end of each tells which there are.
+
+    Keys begin with `prefix`. They are `lease:<instance id>` and `leases`; news of changes go
+    through the channel `changes`.
+    """
+
+    name = "redis"
+    errors = (redis.RedisError, OSError, ValueError)
+
+    def __init__(self, url: str, *, prefix: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            health_check_interval=30,
+        )
+        self._prefix = prefix
+        self._index = f"{prefix}leases"
+        self._channel = f"{prefix}changes"
+        self._renew = self._redis.register_script(RENEW)
+
+    def _key(self, lease_id: str) -> str:
+        return f"{self._prefix}lease:{lease_id}"
+
+    def put(self, lease: Lease) -> None:
+        fields: dict[Any, Any] = {
+            "status": lease.status,
+            "beat_at": _seconds(lease),
+            "ttl": lease.ttl_seconds,
+        }
+        if lease.metadata is not None:
+            fields["metadata"] = json.dumps(lease.metadata)
+        with self._redis.pipeline() as batch:
+            batch.delete(self._key(lease.id))
+            batch.hset(self._key(lease.id), mapping=fields)
+            batch.pexpire(self._key(lease.id), lease.ttl_seconds * 1000)
+            batch.zadd(self._index, {lease.id: lease.beat_at.timestamp() + lease.ttl_seconds})
+            batch.execute()
+
+    def renew(self, lease: Lease) -> bool:
+        news = "" if lease.metadata is None else json.dumps(lease.metadata)
+        keys = [self._key(lease.id), self._index]
+        said: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, news, lease.id]
+        return bool(self._renew(keys=keys, args=said))
+
+    def drop(self, ids: Collection[str]) -> None:
+        with self._redis.pipeline() as batch:
+            batch.delete(*(self._key(lease_id) for lease_id in ids))
+            batch.zrem(self._index, *ids)
+            batch.execute()
+
+    def live(self) -> Mapping[str, Lease]:
+        # The set only tells where to look: what it still names after a day is forgotten there.
+        self._redis.zremrangebyscore(self._index, "-inf", datetime.now(UTC).timestamp() - 86400)
+        ids: list[str] = self._redis.zrange(self._index, 0, -1)  # type: ignore[assignment]
+        found: dict[str, Lease] = {}
+        for start in range(0, len(ids), BATCH):
+            some = ids[start : start + BATCH]
+            with self._redis.pipeline(transaction=False) as batch:
+                for lease_id in some:
+                    batch.hgetall(self._key(lease_id))
+                answers = zip(some, batch.execute(), strict=True)
+            found |= {key: _lease(key, fields) for key, fields in answers if fields}
+        return found
+
+    def announce(self) -> None:
+        self._redis.publish(self._channel, "changed")
+
+    @contextmanager
+    def listening(self) -> Iterator[Listen]:
+        with self._redis.pubsub(ignore_subscribe_messages=True) as news:
+            news.subscribe(self._channel)
+            news.get_message(timeout=TIMEOUT_SECONDS)  # subscribed: nothing is missed from here on
+
+            def listen(seconds: float) -> None:
+                news.get_message(timeout=seconds)
+
+            yield listen
+
+
+def _seconds(lease: Lease) -> str:
+    return repr(lease.beat_at.timestamp())
+
+
+def _lease(lease_id: str, fields: Mapping[str, Any]) -> Lease:
+    return Lease(
+        id=lease_id,
+        status=fields["status"],
+        beat_at=datetime.fromtimestamp(float(fields["beat_at"]), UTC),
+        ttl_seconds=int(fields["ttl"]),
+        metadata=json.loads(fields["metadata"]) if "metadata" in fields else None,
+    )
+
+
+class RedisDiscovery(LeaseDiscovery):
+    """Leases in the Redis of SERVICE_DISCOVERY_URL, or else of the broker."""
+
+    def __init__(self) -> None:
+        url = settings.SERVICE_DISCOVERY_URL or settings.REDIS_URL
+        if not url:
+            raise ImproperlyConfigured(
+                "SERVICE_DISCOVERY_BACKEND is 'redis', and no Redis is configured."
+                " Set REDIS_URL or SERVICE_DISCOVERY_URL."
+            )
+        super().__init__(RedisLeases(url, prefix=f"{settings.SERVICE_NAME}:discovery:"))

@@ -1,0 +1,23 @@
+"""How the sweep that keeps the record true is getting on."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class DiscoveryState(models.Model):
+    """One row: when the sweep last saw who is alive, and since when it cannot see it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    swept_at = models.DateTimeField(null=True)
+    unreachable_since = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        db_table = "discovery_state"
+        constraints = (
+            models.CheckConstraint(name="discovery_state_one_row_check", condition=models.Q(id=1)),
+        )
+
+    def __str__(self) -> str:
+        return f"unreachable: {self.error}" if self.unreachable_since else "reachable"

@@ -1,0 +1,82 @@
+"""Which instance is called: by health, zone, weight and calls in flight (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from random import expovariate
+from typing import Generic, Protocol, TypeVar
+
+# An instance that nothing is known of is better than none.
+RANK = {"ONLINE": 0, "DEGRADED": 1, "UNKNOWN": 2}
+
+
+class Selectable(Protocol):
+    """What selection has to know of an instance."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def zone(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+    @property
+    def suspect(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Selectable)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection(Generic[T]):
+    """The instances that may be called, best first; `fail_open` when all of them are suspects."""
+
+    order: tuple[T, ...]
+    fail_open: bool
+
+
+def select_instances(
+    candidates: Sequence[T],
+    *,
+    zone: str = "",
+    suspected: Collection[str] = (),
+    in_flight: Callable[[str], int] = lambda _: 0,
+    draw: Callable[[float], float] = expovariate,
+) -> Selection[T]:
+    """Put the instances that may be called into the order in which to try them.
+
+    Those that nobody suspects come first: neither the registry nor the caller, who `suspected`
+    their URLs. Then health, then the caller's zone. Among equals they are drawn by weight, and of
+    each two drawn the one with fewer calls in flight goes first. Weight 0 is for when there is no
+    other. `draw` gives an exponential variate of a rate.
+    """
+    tiers: dict[tuple[bool, int, bool], list[T]] = {}
+    for candidate in candidates:
+        if candidate.status in RANK:
+            away = bool(zone) and candidate.zone != zone
+            doubtful = candidate.suspect or candidate.url in suspected
+            tiers.setdefault((doubtful, RANK[candidate.status], away), []).append(candidate)
+    order = [c for key in sorted(tiers) for c in _spread(tiers[key], in_flight, draw)]
+    return Selection(tuple(order), bool(order) and all(c.suspect for c in order))
+
+
+def _spread(
+    equals: Sequence[T], in_flight: Callable[[str], int], draw: Callable[[float], float]
+) -> list[T]:
+    """By weighted chance, corrected by load: the power of two choices (Mitzenmacher, 2001)."""
+    drawn = _draw_by_weight([c for c in equals if c.weight], draw)
+    order: list[T] = []
+    while len(drawn) > 1:
+        second_is_idler = in_flight(drawn[1].id) < in_flight(drawn[0].id)
+        order.append(drawn.pop(int(second_is_idler)))
+    return [*order, *drawn, *(c for c in equals if not c.weight)]
+
+
+def _draw_by_weight(weighted: Sequence[T], draw: Callable[[float], float]) -> list[T]:
+    """Exponential variates with the weight as rate (Efraimidis and Spirakis, 2006)."""
+    keys = {c.id: draw(c.weight) for c in weighted}
+    return sorted(weighted, key=lambda c: keys[c.id])

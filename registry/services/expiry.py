@@ -1,0 +1,197 @@
+"""The sweep over those who fell silent: given up, or only suspected while too many are at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Min, QuerySet
+from django.utils import timezone
+
+from registry.discovery.base import get_discovery
+from registry.exceptions import DiscoveryUnavailable
+from registry.expiry import Fleet, room_to_expire
+from registry.mediator import mediator
+from registry.models import ALIVE, DiscoveryState, Service, ServiceInstance, ServiceStatus
+from registry.services.state import refresh_status
+
+SWEEP_INTERVAL = timedelta(seconds=5)
+# What expired so shortly before belongs to the same event.
+EVENT_WINDOW = timedelta(minutes=2)
+# How long suspects that an operator vouches for are taken to live without a sign.
+VOUCHED = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """How many instances are suspected, of how many that live, and since when."""
+
+    suspected: int
+    live: int
+    since: datetime
+
+
+def expire_instances(*, now: datetime | None = None, limit: int = 500) -> list[ServiceInstance]:
+    """Mark instances whose heartbeats stopped as OFFLINE, and their services accordingly.
+
+    While the discovery backend does not answer nobody is given up, and what it was silent for, or
+    the sweep late, is added to what everybody has left.
+    """
+    moment = now or timezone.now()
+    try:
+        get_discovery().follow(now=moment)
+    except DiscoveryUnavailable as error:
+        _note_unreachable(moment, error.message)
+        return []
+    forgive(_note_sweep(moment), now=moment)
+    due = _due(moment)
+    if not due.exists():
+        return []
+    return _expire(due, now=moment, limit=limit)
+
+
+def _due(now: datetime) -> QuerySet[ServiceInstance]:
+    rows = ServiceInstance.objects.filter(
+        status__in=ALIVE, expires_at__lt=now, suspected_at__isnull=True
+    )
+    return rows.select_related("service").order_by("expires_at")
+
+
+def _expire(due: QuerySet[ServiceInstance], *, now: datetime, limit: int) -> list[ServiceInstance]:
+    room = room_to_expire(
+        _count_fleet(due, now=now),
+        percent=settings.MASS_EXPIRY_PERCENT,
+        least=settings.MASS_EXPIRY_MINIMUM,
+    )
+    found = list(due[: max(limit, 0)])
+    expired = [i for i in found[:room] if _expire_one(i, now=now)]
+    suspected = [i for i in found[room:] if _suspect_one(i, now=now)]
+    _follow_up(expired + suspected)
+    for service in {i.service.pk: i.service for i in expired}.values():
+        mediator.publish("instance_expired", service_id=service.pk, name=service.name)
+    return expired
+
+
+def _count_fleet(due: QuerySet[ServiceInstance], *, now: datetime) -> Fleet:
+    live = ServiceInstance.objects.filter(status__in=ALIVE)
+    lately = ServiceInstance.objects.filter(
+        status=ServiceStatus.OFFLINE, expired_at__gt=now - EVENT_WINDOW
+    )
+    return Fleet(
+        live=live.count(),
+        due=due.count(),
+        suspected=live.filter(suspected_at__isnull=False).count(),
+        expired=lately.count(),
+    )
+
+
+def _expire_one(instance: ServiceInstance, *, now: datetime) -> bool:
+    """Conditional, so that a beat that came meanwhile wins."""
+    return _silent(instance, now=now).update(status=ServiceStatus.OFFLINE, expired_at=now) == 1
+
+
+def _suspect_one(instance: ServiceInstance, *, now: datetime) -> bool:
+    return _silent(instance, now=now).update(suspected_at=now) == 1
+
+
+def _silent(instance: ServiceInstance, *, now: datetime) -> QuerySet[ServiceInstance]:
+    return ServiceInstance.objects.filter(
+        pk=instance.pk, status=instance.status, expires_at__lt=now
+    )
+
+
+def _follow_up(changed: Sequence[ServiceInstance]) -> None:
+    """Let the services, and what is held of the instances elsewhere, follow."""
+    get_discovery().release([instance.pk for instance in changed])
+    _refresh({instance.service_id for instance in changed})
+
+
+def _refresh(service_ids: Iterable[UUID]) -> None:
+    for pk in service_ids:
+        with transaction.atomic():
+            locked = Service.objects.select_for_update().filter(pk=pk).first()
+            if locked is not None:
+                refresh_status(locked, note=True)
+
+
+# --- The sweep's own troubles ---
+
+
+def _note_sweep(now: datetime) -> timedelta:
+    """Remember that the sweep saw the fleet; return how much later than it should have."""
+    state, created = DiscoveryState.objects.get_or_create(pk=1, defaults={"swept_at": now})
+    before = state.swept_at
+    if not created:
+        DiscoveryState.objects.filter(pk=1).update(swept_at=now, unreachable_since=None, error="")
+    late = now - before - SWEEP_INTERVAL if before and not created else timedelta(0)
+    return late if late > SWEEP_INTERVAL else timedelta(0)  # less is the scheduler's jitter
+
+
+def _note_unreachable(now: datetime, error: str) -> None:
+    state, _ = DiscoveryState.objects.get_or_create(pk=1)
+    since = state.unreachable_since or now
+    DiscoveryState.objects.filter(pk=1).update(unreachable_since=since, error=error[:300])
+
+
+def forgive(late: timedelta, *, now: datetime) -> None:
+    """Add a time in which nobody looked to what every instance has left, up to its whole TTL."""
+    if not late:
+        return
+    alive = ServiceInstance.objects.filter(status__in=ALIVE)
+    for ttl in alive.values_list("ttl_seconds", flat=True).order_by().distinct():
+        full = now + timedelta(seconds=ttl)
+        same = alive.filter(ttl_seconds=ttl)
+        # In this order, so that none is moved twice.
+        same.filter(expires_at__gte=full - late, expires_at__lt=full).update(expires_at=full)
+        same.filter(expires_at__lt=full - late).update(expires_at=F("expires_at") + late)
+
+
+# --- What a person decides ---
+
+
+def read_suspicion() -> Suspicion | None:
+    """Who is suspected now; None while nobody is."""
+    suspects = _suspects()
+    since = suspects.aggregate(since=Min("suspected_at"))["since"]
+    if since is None:
+        return None
+    live = ServiceInstance.objects.filter(status__in=ALIVE).count()
+    return Suspicion(suspects.count(), live, since)
+
+
+def read_unreachable() -> DiscoveryState | None:
+    """Since when the sweep cannot see who lives, and why; None while it can."""
+    return DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
+
+
+def _suspects() -> QuerySet[ServiceInstance]:
+    return ServiceInstance.objects.filter(status__in=ALIVE, suspected_at__isnull=False)
+
+
+def expire_suspects(*, actor: str, now: datetime | None = None) -> int:
+    """Take all suspects offline, because a person says that they are gone; return how many."""
+    moment = now or timezone.now()
+    return _settle(
+        "suspects_expired",
+        {"status": ServiceStatus.OFFLINE, "expired_at": moment, "suspected_at": None},
+        actor=actor,
+    )
+
+
+def keep_suspects(*, actor: str, now: datetime | None = None) -> int:
+    """Take all suspects to live for another hour, because a person says so; return how many."""
+    until = (now or timezone.now()) + VOUCHED
+    return _settle("suspects_kept", {"expires_at": until, "suspected_at": None}, actor=actor)
+
+
+def _settle(event: str, change: dict[str, object], *, actor: str) -> int:
+    with transaction.atomic():
+        found = list(_suspects().select_for_update().order_by("pk"))
+        ServiceInstance.objects.filter(pk__in=[i.pk for i in found]).update(**change)
+    _follow_up(found)
+    mediator.publish(event, actor=actor, count=len(found))
+    return len(found)

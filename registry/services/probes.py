@@ -1,0 +1,99 @@
+"""Health URLs are asked now and then, and believed after several answers in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from registry.calls.client import probe_urls
+from registry.calls.probe import Probe
+from registry.discovery.base import get_discovery
+from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
+from registry.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of
+from registry.services.state import refresh_status
+
+Prober = Callable[[Sequence[str]], Sequence[Probe]]
+
+
+def default_plan() -> ProbePlan:
+    """How health URLs are asked where the service says nothing else."""
+    return ProbePlan(
+        failure_threshold=settings.PROBE_FAILURE_THRESHOLD,
+        success_threshold=settings.PROBE_SUCCESS_THRESHOLD,
+        interval_seconds=settings.PROBE_INTERVAL_SECONDS,
+    )
+
+
+def streak_of(instance: ServiceInstance) -> Streak:
+    return Streak(
+        instance.probe_failures, instance.probe_successes, instance.unhealthy_since is None
+    )
+
+
+def describe_probing(instance: ServiceInstance, service: Service) -> str:
+    """How near the health URL of an instance is to changing its status; empty if it is not."""
+    plan = plan_of(service.probing, default=default_plan())
+    return describe_streak(streak_of(instance), plan=plan)
+
+
+def probe_due(*, now: datetime, limit: int = 200, prober: Prober = probe_urls) -> int:
+    """Ask at most `limit` health URLs whose turn it is; return how many were asked.
+
+    Only instances that gave a health URL and live are asked. Nothing is held meanwhile.
+    """
+    claimed = [instance for instance in _waiting(now)[:limit] if _claim(instance, now)]
+    if claimed:
+        answers = prober([instance.health_url for instance in claimed])
+        for instance, answer in zip(claimed, answers, strict=True):
+            record_probe(instance, answer, now=now)
+    return len(claimed)
+
+
+def _waiting(now: datetime) -> QuerySet[ServiceInstance]:
+    due = Q(next_probe_at__isnull=True) | Q(next_probe_at__lte=now)
+    rows = ServiceInstance.objects.filter(due, status__in=ALIVE).exclude(health_url="")
+    if not settings.PROBE_INTERVAL_SECONDS:
+        rows = rows.filter(service__probing__has_key="interval_seconds")
+    return rows.select_related("service").order_by("next_probe_at")
+
+
+def _claim(instance: ServiceInstance, now: datetime) -> bool:
+    """Conditional, so that of two sweeps one asks."""
+    plan = plan_of(instance.service.probing, default=default_plan())
+    row = ServiceInstance.objects.filter(pk=instance.pk, next_probe_at=instance.next_probe_at)
+    return row.update(next_probe_at=now + timedelta(seconds=plan.interval_seconds)) == 1
+
+
+def record_probe(instance: ServiceInstance, answer: Probe, *, now: datetime) -> None:
+    """Count an answer; at the threshold the instance becomes DEGRADED, or ONLINE again."""
+    with transaction.atomic():
+        service = Service.objects.select_for_update().filter(pk=instance.service_id).first()
+        row = ServiceInstance.objects.select_for_update().filter(pk=instance.pk).first()
+        if service is None or row is None:
+            return
+        plan = plan_of(service.probing, default=default_plan())
+        before = streak_of(row)
+        after = count_answer(before, healthy=answer.healthy, plan=plan)
+        row.probe_failures, row.probe_successes = after.failures, after.successes
+        row.probe_error = "" if answer.healthy else answer.error[:300]
+        fields = ["probe_failures", "probe_successes", "probe_error"]
+        if after.healthy != before.healthy:
+            row.unhealthy_since = None if after.healthy else now
+            row.status = _status_after(row.status, healthy=after.healthy)
+            get_discovery().release([row.pk])
+            fields += ["unhealthy_since", "status"]
+        row.save(update_fields=fields)
+        refresh_status(service, note=True)
+
+
+def _status_after(status: str, *, healthy: bool) -> str:
+    """Probes say whether it is well, and beats whether it is there: only these two turn over."""
+    turned = {
+        False: {ServiceStatus.ONLINE: ServiceStatus.DEGRADED},
+        True: {ServiceStatus.DEGRADED: ServiceStatus.ONLINE},
+    }
+    return str(turned[healthy].get(ServiceStatus(status), status))

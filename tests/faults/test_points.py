@@ -1,0 +1,30 @@
+"""A few kills at every failpoint, as `./dev failpoints` does them by the hundred."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.bed import ROOT
+
+pytestmark = pytest.mark.e2e
+
+
+def test_nothing_is_lost_or_done_twice_wherever_a_process_is_killed():
+    embedded = [] if "POSTGRES_HOST" in os.environ else ["--embedded"]
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.faults.points", "--times", "2", *embedded],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert re.search(r"^22 kills, 0 problems$", said, re.MULTILINE), said
+    assert set(re.findall(r"^(C\d+) .* 2 kills", said, re.MULTILINE)) == {
+        f"C{n}" for n in range(11)
+    }

@@ -1,0 +1,357 @@
+"""Two hundred planted secrets, used and misused, and then looked for wherever anything is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import logging
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import yaml
+from django.conf import settings as configuration
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from django.views.debug import ExceptionReporter
+
+from registry.calls.client import ServiceClient
+from registry.calls.resolve import Target
+from registry.exceptions import IntegrationError
+from registry.models import Credential, CredentialEvent, Service, ServiceAction
+from registry.tasks import sweep_credentials
+from tests import factories, services
+from tests.integration_site.canary_support import TYPES, Cage, Canary, hatch, needles, sightings
+from tests.registry.credential_support import serving
+from tests.workflows.engine_support import ended, make_workflow, running_engine, start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PLANTED = 200
+ACTIONS = ("/echo", "/refuse", "/refuse-text", "/twice")
+IN_WORKFLOWS = 14
+PAGES = 14
+AT_ONCE = 20
+
+
+class Haystack:
+    """All that was found anywhere, by where."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, bytes] = {}
+
+    def add(self, place: str, text: str | bytes) -> None:
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
+        self.parts[place] = self.parts.get(place, b"") + data + b"\n"
+
+
+@pytest.fixture
+def logs() -> Iterator[io.StringIO]:
+    """Everything that is logged, down to DEBUG, as production writes it and as people read it."""
+    stream, handlers = io.StringIO(), []
+    before = configuration.LOGGING["formatters"]["structured"]["foreign_pre_chain"]  # type: ignore[index]
+    for renderer in configuration.LOG_RENDERERS.values():
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=before,
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            )
+        )
+        handlers.append(handler)
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.DEBUG)
+    for handler in handlers:
+        root.addHandler(handler)
+    yield stream
+    root.setLevel(level)
+    for handler in handlers:
+        root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _static_files_without_manifest(settings: Any) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+def test_two_hundred_secrets_are_found_nowhere(
+    tmp_path: Path, logs: io.StringIO, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    cage, hay = Cage(tmp_path), Haystack()
+    connection.force_debug_cursor = True  # so that every statement is logged with its values
+    with serving(cage.answer) as plain, serving(cage.answer, tls=cage.tls) as tls:
+        canaries = [
+            hatch(number, root=cage.root, token_url=f"{plain}/token") for number in range(PLANTED)
+        ]
+        browser, keeper = Client(raise_request_exception=False), factories.caller("SECRET_ADMIN")
+        browser.force_login(User.objects.create_superuser("root"))
+        for canary in canaries:
+            base = tls if canary.type == "CLIENT_CERTIFICATE" else plain
+            plant(canary, base, keeper, browser, hay)
+        use(canaries, hay)
+        run_workflows(canaries[:IN_WORKFLOWS], hay)
+        misuse(canaries, plain, keeper, browser, hay, monkeypatch, settings)
+    sweep_credentials.delay()
+    look_at_api(hay)
+    look_at_admin(browser, hay)
+    look_at_storage(hay)
+    hay.add("log", logs.getvalue())
+    connection.force_debug_cursor = False
+
+    wanted = needles(canaries, cage.tokens)
+    # They were really sent, and a search would really find them.
+    heard = "\n".join(cage.heard).encode()
+    for type in ("BEARER_TOKEN", "CUSTOM_HEADERS", "API_KEY", "BASIC_AUTH"):
+        sent = needles([c for c in canaries if c.type == type], [])
+        owners = {sighting.partition(":")[0] for sighting in sightings(heard, sent)}
+        assert len(owners) >= PLANTED // len(TYPES)
+    assert len(cage.tokens) >= PLANTED // len(TYPES)
+    for disguise in (str, lambda v: base64.b64encode(f"x{v}".encode()).decode()):
+        assert sightings(disguise(canaries[0].value).encode(), wanted)
+    assert Credential.objects.count() == PLANTED
+    assert CredentialEvent.objects.filter(kind="USED").count() >= PLANTED
+    for place in ("log", "database", "broker", "API", "admin", "traceback", "export", "answers"):
+        assert len(hay.parts[place]) > 100, place
+    assert {place: sightings(text, wanted) for place, text in hay.parts.items()} == {
+        place: [] for place in hay.parts
+    }
+
+
+def plant(canary: Canary, base: str, keeper: Any, browser: Client, hay: Haystack) -> None:
+    """Half of them over the API, half in the admin after one form with an error."""
+    body = {
+        "name": canary.name,
+        "type": canary.type,
+        "attributes": canary.attributes,
+        "allowed_origins": [base],
+        "secret": canary.secret,
+    }
+    if canary.number % 2:
+        hay.add("answers", keeper.post("/registry/credentials", {**body, "name": "/"}).content)
+        made = keeper.post("/registry/credentials", body)
+        assert made.status_code == 201, made.content
+    else:
+        form = admin_form(body)
+        url = reverse("admin:registry_credential_add")
+        hay.add("admin", browser.post(url, {**form, "allowed_origins": "nonsense"}).content)
+        made = browser.post(url, form)
+        assert made.status_code == 302, canary
+    hay.add("answers", made.content)
+    credential = Credential.objects.get(name=canary.name)
+    with transaction.atomic():
+        service = factories.make_service(canary.name, urls=(base,), credential=credential)
+        ServiceAction.objects.bulk_create(
+            ServiceAction(service=service, name=path[1:], path=path) for path in ACTIONS
+        )
+
+
+def admin_form(body: dict[str, Any]) -> dict[str, Any]:
+    prefix = body["type"].lower()
+    form = {
+        "name": body["name"],
+        "type": body["type"],
+        "allowed_origins": ", ".join(body["allowed_origins"]),
+        "description": "",
+        "expires_at_0": "",
+        "expires_at_1": "",
+    }
+    form |= {f"{prefix}__attributes__{k}": v for k, v in body["attributes"].items()}
+    if body["type"] == "CUSTOM_HEADERS":
+        lines = "\n".join(f"{name}: {value}" for name, value in body["secret"].items())
+        return form | {f"{prefix}__secret__headers": lines}
+    return form | {f"{prefix}__secret__{k}": v for k, v in body["secret"].items()}
+
+
+def use(canaries: list[Canary], hay: Haystack) -> None:
+    """Call every service in every way; what comes back is what would be recorded."""
+
+    async def call(client: ServiceClient, canary: Canary) -> None:
+        for action in ACTIONS:
+            try:
+                target = Target("service", canary.name)
+                result = await client.call(target, action[1:], {"note": "x"})
+                hay.add("answers", repr(result))
+            except IntegrationError as error:
+                hay.add("answers", f"{error} {error.details}")
+
+    async def run() -> None:
+        client = ServiceClient()
+        for first in range(0, PLANTED, AT_ONCE):
+            await asyncio.gather(*(call(client, c) for c in canaries[first : first + AT_ONCE]))
+        await client.close()
+
+    asyncio.run(run())
+
+
+def run_workflows(canaries: list[Canary], hay: Haystack) -> None:
+    """Executions with a step that succeeds and one that fails, run by the engine."""
+    begun = []
+    for canary in canaries:
+        steps = [
+            {"id": action[1:], "type": "ACTION", "service": canary.name, "action": action[1:],
+             "next": following, "retry": {"max_attempts": 1}}
+            for action, following in (("/echo", "refuse"), ("/refuse", None))
+        ]  # fmt: skip
+        begun.append(start(make_workflow(steps, name=canary.name)))
+    with running_engine(ServiceClient()):
+        for execution in begun:
+            found = ended(execution)
+            assert found.status == "FAILED", found.errors
+            hay.add("answers", repr(vars(found)))
+
+
+def misuse(
+    canaries: list[Canary],
+    plain: str,
+    keeper: Any,
+    browser: Client,
+    hay: Haystack,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+) -> None:
+    """Break the hub in the middle of handling secrets, with DEBUG on."""
+    settings.DEBUG = True
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("It broke in the middle.")
+
+    by_type = {canary.type: canary for canary in canaries}
+    for place in ("registry.credentials.changes.record", "registry.credentials.secrets.seal",
+                  "registry.vault.envelope._wrap"):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            for canary in by_type.values():
+                body = {
+                    "name": f"{canary.name}-again",
+                    "type": canary.type,
+                    "attributes": canary.attributes,
+                    "allowed_origins": [plain],
+                    "secret": canary.secret,
+                }
+                url = reverse("admin:registry_credential_add")
+                broken = browser.post(url, admin_form(body))
+                assert broken.status_code == 500
+                assert b"It broke in the middle." in broken.content
+                hay.add("traceback", broken.content)
+                answer = keeper.post("/registry/credentials", body)
+                assert answer.status_code == 500
+                hay.add("traceback", answer.content)
+    for place in ("registry.calls.transport._read", "registry.calls.credentials._merged",
+                  "registry.calls.credentials.dress"):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            for canary in by_type.values():
+                hay.add("traceback", broken_call(canary.name))
+    settings.DEBUG = False
+
+
+def broken_call(name: str) -> str:
+    """The error pages, in HTML and as text, of a request that called with this credential."""
+
+    async def run() -> None:
+        client = ServiceClient()
+        try:
+            await client.call(Target("service", name), "echo", {})
+        finally:
+            await client.close()
+
+    request = RequestFactory().get("/somewhere")
+    try:
+        asyncio.run(run())
+    except RuntimeError:
+        logging.getLogger("canary").exception("A call broke")
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        return reporter.get_traceback_html() + reporter.get_traceback_text()
+    raise AssertionError("It did not break.")
+
+
+def look_at_api(hay: Haystack) -> None:
+    """Everything that can be read over the API, of several of each kind."""
+    document = yaml.safe_load(Client().get("/schema").content)
+    caller = factories.caller(
+        scopes=["registry:read", "workflows:read", "credentials:read", "audit:read"]
+    )
+    executions = [str(row["id"]) for row in caller.get("/executions").json()["items"]]
+    ids = {"executions": executions[:5], "workflows": ["canary-1"]}
+    names = [f"canary-{number}" for number in range(PAGES)]
+    for path, methods in document["paths"].items():
+        if "get" not in methods or path in ("/discovery/watch", "/health/alive"):
+            continue
+        resource = path.strip("/").split("/")[0]
+        for name in ids.get(resource, names) if "{id}" in path else [""]:
+            answer = caller.get(path.replace("{id}", name).replace("{service_type}", "custom"))
+            assert answer.status_code < 500 or "health" in path, (path, answer.content)
+            hay.add("API", answer.content)
+    for page in (1, 2):
+        for path in ("/registry/credentials", "/registry/services"):
+            hay.add("API", caller.get(f"{path}?per_page=200&page={page}").content)
+
+
+def look_at_admin(browser: Client, hay: Haystack) -> None:
+    """Every list, and the pages, the histories and the forms of several rows of each model."""
+    for model in admin.site._registry:
+        where = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        hay.add("admin", browser.get(reverse(f"{where}_changelist")).content)
+        rows = model._default_manager.all()[: PAGES if model is Credential else 3]
+        for row in rows:
+            for view in ("change", "history"):
+                answer = browser.get(reverse(f"{where}_{view}", args=(row.pk,)))
+                assert answer.status_code == 200, (where, view)
+                hay.add("admin", answer.content)
+            if model is Credential:
+                rotate = browser.get(reverse(f"{where}_rotate", args=(row.pk,)))
+                hay.add("admin", rotate.content)
+    hay.add("admin", browser.get(reverse("admin:index")).content)
+    assert Service.objects.count() == PLANTED
+
+
+def look_at_storage(hay: Haystack) -> None:
+    """The database, the broker and what `dumpdata` exports."""
+    hay.add("database", dump_database())
+    out = io.StringIO()
+    call_command("dumpdata", "registry", "workflows", "monitoring", "admin", stdout=out)
+    hay.add("export", out.getvalue())
+    hay.add("broker", dump_broker())
+
+
+def dump_database() -> bytes:
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        with contextlib.closing(sqlite3.connect(name)) as file:
+            return "\n".join(file.iterdump()).encode()
+    program = services.find_binary("pg_dump")
+    assert program is not None
+    config = connection.settings_dict
+    url = f"postgresql://{config['USER']}:{config['PASSWORD']}@{config['HOST']}:{config['PORT']}/{name}"
+    return subprocess.run([program, url], capture_output=True, check=True, timeout=120).stdout
+
+
+def dump_broker() -> bytes:
+    """Every message and every key of the broker."""
+    if not configuration.REDIS_URL:
+        files = [file for file in configuration.BROKER_DIR.rglob("*") if file.is_file()]
+        return b"\n".join(file.read_bytes() for file in files)
+    import redis
+
+    server = redis.Redis.from_url(configuration.REDIS_URL)
+    read: dict[Any, Any] = {
+        b"string": server.get,
+        b"list": lambda key: server.lrange(key, 0, -1),
+        b"hash": server.hgetall,
+        b"set": server.smembers,
+        b"zset": lambda key: server.zrange(key, 0, -1, withscores=True),
+    }
+    found = [(key, read[server.type(key)](key)) for key in server.scan_iter()]
+    return repr(found).encode()

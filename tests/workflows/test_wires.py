@@ -1,0 +1,128 @@
+"""What processes tell each other over Redis is heard by whom it concerns, and is never needed."""
+
+import json
+import queue
+
+import pytest
+import redis
+from django.conf import settings
+
+from tests.e2e.hub import until
+from tests.factories import make_workflow
+from workflows import services, tasks, wires
+
+SECONDS = 10
+needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
+
+
+@pytest.fixture
+def server():
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.delete(wires.READY)
+    yield client
+    client.delete(wires.READY)
+
+
+def listen(endings: wires.Endings) -> None:
+    """Let it listen, as the first caller that waits does."""
+    with endings.watch("first"):
+        until(lambda: endings.hears, "it listens", seconds=SECONDS)
+
+
+@needs_redis
+def test_hint_is_heard_by_one_listener(server):
+    heard: queue.Queue[list[str]] = queue.Queue()
+    listeners = [wires.ReadyListener(heard.put) for _ in range(2)]
+    for listener in listeners:
+        listener.start()
+    try:
+        wires.tell_ready(["a", "b"])
+        wires.tell_ready(["c"])
+        assert sorted([heard.get(timeout=SECONDS), heard.get(timeout=SECONDS)]) == [
+            ["a", "b"],
+            ["c"],
+        ]
+        assert heard.empty()
+    finally:
+        for listener in listeners:
+            listener.stop()
+
+
+@needs_redis
+def test_hint_heard_while_stopping_is_left_for_another_worker(server):
+    heard: queue.Queue[list[str]] = queue.Queue()
+    leaving, staying = wires.ReadyListener(heard.put), wires.ReadyListener(heard.put)
+    leaving.start()
+    until(lambda: server.info("clients")["blocked_clients"] == 1, "it listens", seconds=SECONDS)
+    leaving.stop()
+    wires.tell_ready(["a"])
+    until(lambda: not leaving._thread.is_alive(), "it ends", seconds=SECONDS)
+    assert heard.empty()
+    staying.start()
+    assert heard.get(timeout=SECONDS) == ["a"]
+    staying.stop()
+
+
+@needs_redis
+def test_hints_that_nobody_takes_do_not_pile_up(server, monkeypatch):
+    monkeypatch.setattr(wires, "MOST_HINTS", 3)
+    for number in range(5):
+        wires.tell_ready([str(number)])
+    kept = [json.loads(item) for item in server.lrange(wires.READY, 0, -1)]
+    assert kept == [["2"], ["3"], ["4"]]
+    assert 0 < server.ttl(wires.READY) <= wires.HINT_SECONDS
+
+
+@needs_redis
+def test_start_is_told_over_redis_without_a_celery_message(server, monkeypatch):
+    sent = []
+    monkeypatch.setattr(tasks.look, "apply_async", lambda *args, **kwargs: sent.append(args))
+    tasks.HintPublisher()._send(["a"])
+    assert json.loads(server.lpop(wires.READY)) == ["a"]
+    assert sent == []
+
+
+@needs_redis
+def test_waiting_caller_is_woken_by_the_end():
+    endings = wires.Endings()
+    listen(endings)
+    with endings.watch("x") as ended, endings.watch("y") as other:
+        wires.tell_ended(["x"])
+        assert ended.wait(SECONDS)
+        assert not other.is_set()
+
+
+@needs_redis
+def test_end_that_was_told_before_somebody_waits_is_remembered():
+    endings = wires.Endings()
+    listen(endings)
+    with endings.watch("later") as later:
+        wires.tell_ended(["early"])
+        wires.tell_ended(["later"])
+        assert later.wait(SECONDS)
+    with endings.watch("early") as early:
+        assert early.is_set()
+
+
+def test_end_that_cannot_be_told_stops_nobody(settings, monkeypatch):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    wires._redis.cache_clear()
+    try:
+        wires.tell_ended(["x"])
+    finally:
+        wires._redis.cache_clear()
+
+
+@pytest.mark.django_db
+def test_wait_without_anything_heard_ends_at_its_time():
+    workflow = make_workflow()
+    execution = services.start_execution(workflow, services.Start(input={}, context={})).execution
+    assert not services.wait_for_end(execution, seconds=0.05).has_ended
+
+
+@pytest.mark.django_db
+def test_nothing_is_kept_of_those_who_waited():
+    endings = wires.Endings()
+    with endings.watch("x"), endings.watch("x"):
+        assert len(endings._waiting["x"]) == 2
+    assert endings._waiting == {}

@@ -1,0 +1,278 @@
+"""Bulk operations: ordered from the list of executions, and how far each is."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from unfold.decorators import display
+
+from registry.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from registry.admin.display import duration, moment, status_badge, status_word
+from registry.exceptions import IntegrationError
+from registry.models.base import Vocabulary
+from workflows import services
+from workflows.admin.filters import AGES
+from workflows.models import (
+    SUITED,
+    BulkAction,
+    BulkOperation,
+    ExecutionStatus,
+    Workflow,
+    WorkflowType,
+)
+from workflows.services import BulkOrder
+from workflows.services.bulk import MOST_EXECUTIONS
+
+CONTROL = "workflows.change_workflowexecution"
+# htmx stops polling at this status.
+STOP_POLLING = 286
+_HINTS = {
+    BulkAction.RETRY: "each goes on from where it stopped, with fresh attempts",
+    BulkAction.CANCEL: "each ends now, with its children; what it did stays done",
+    BulkAction.PAUSE: "calls under way finish, nothing more begins",
+    BulkAction.RESUME: "each goes on where it was paused",
+}
+
+
+def bulk_query(request: HttpRequest) -> str:
+    """The filter of the list of executions, as the page of a new bulk operation takes it."""
+    given = request.GET
+    age = AGES.get(given.get("created", ""))
+    wanted = {
+        "status": given.get("status__exact", ""),
+        "type": given.get("type__exact", ""),
+        "workflow": given.get("workflow", ""),
+        "search": given.get("q", "").strip(),
+        "created_after": (timezone.now() - age[1]).isoformat() if age else "",
+    }
+    return urlencode({name: value for name, value in wanted.items() if value})
+
+
+class WordField(forms.CharField):
+    """A value of an enum, in any case."""
+
+    def __init__(self, vocabulary: type[Vocabulary], **kwargs: Any) -> None:
+        self.vocabulary = vocabulary
+        super().__init__(required=False, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        try:
+            return self.vocabulary.parse(text).value if text else ""
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+class FilterForm(forms.Form):
+    """What the list was filtered by."""
+
+    status = WordField(ExecutionStatus)
+    type = WordField(WorkflowType)
+    workflow = forms.UUIDField(required=False)
+    search = forms.CharField(required=False, max_length=200)
+    created_after = forms.DateTimeField(required=False)
+
+    def wanted(self) -> dict[str, Any]:
+        """The filter as it is kept with the operation."""
+        found = {name: self.cleaned_data[name] for name in self.base_fields}
+        kept = {name: value for name, value in found.items() if value}
+        for name in ("status", "type"):
+            if name in kept:
+                kept[name] = [kept[name]]
+        if "workflow" in kept:
+            kept["workflow"] = str(kept["workflow"])
+        if "created_after" in kept:
+            kept["created_after"] = kept["created_after"].isoformat()
+        return kept
+
+
+class OrderForm(forms.Form):
+    """What is to be done, why, and how many executions the person saw."""
+
+    action = forms.ChoiceField(choices=BulkAction.choices)
+    reason = forms.CharField(required=False, max_length=500)
+    expected_count = forms.IntegerField(min_value=0)
+
+
+@admin.register(BulkOperation)
+class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
+    """Newest first; the page of one follows its progress."""
+
+    list_display = ("label", "status_label", "progress", "who", "started", "took", "reason")
+    list_filter = ("status", "action")
+    ordering = ("-id",)
+
+    @display(description="Operation")
+    def label(self, operation: BulkOperation) -> str:
+        return str(operation)
+
+    @display(description="Status")
+    def status_label(self, operation: BulkOperation) -> str:
+        return status_badge(operation.status)
+
+    @display(description="Done")
+    def progress(self, operation: BulkOperation) -> str:
+        refused = f", {operation.refused} refused" if operation.refused else ""
+        return f"{operation.done} of {operation.total}{refused}"
+
+    @display(description="Ordered by")
+    def who(self, operation: BulkOperation) -> str:
+        return operation.actor or "–"
+
+    @display(description="Ordered")
+    def started(self, operation: BulkOperation) -> str:
+        return moment(operation.created_at)
+
+    @display(description="Took")
+    def took(self, operation: BulkOperation) -> str:
+        return duration(operation.started_at, operation.completed_at)
+
+    # The page of one, and ordering one
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        new = wrap(require_http_methods(["GET", "POST"])(self.new_view))
+        return [
+            path("new/", new, name="bulk_new"),
+            # Its own login check: a poll must learn that the session ended.
+            path("<uuid:pk>/live/", require_GET(self.live_view), name="bulk_live"),
+            path("<uuid:pk>/cancel/", wrap(require_POST(self.cancel_view)), name="bulk_cancel"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        operation = find_or_404(BulkOperation.objects.all(), object_id)
+        if not self.has_view_permission(request, operation):
+            raise PermissionDenied
+        context = self._context(request, title=str(operation), original=operation)
+        return TemplateResponse(
+            request, "console/bulk.html", {**context, **self._page(request, operation)}
+        )
+
+    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """The part of the page that changes."""
+        operation = BulkOperation.objects.filter(pk=pk).first()
+        if operation is None or not self.has_view_permission(request, operation):
+            return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+        return render(request, "console/bulk_live.html", self._page(request, operation))
+
+    def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        if not request.user.has_perm(CONTROL):
+            raise PermissionDenied
+        operation = find_or_404(BulkOperation.objects.all(), str(pk))
+        try:
+            services.cancel_bulk(operation.pk, actor=actor_of(request))
+            messages.success(request, "Stopped. What was done stays done.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return redirect(_page_of(operation))
+
+    def new_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what the filter selects; on POST, order it."""
+        if not request.user.has_perm(CONTROL):
+            raise PermissionDenied
+        given = FilterForm(request.GET)
+        if not given.is_valid():
+            messages.error(request, "The filter cannot be read; choose it anew.")
+            return redirect("admin:workflows_workflowexecution_changelist")
+        wanted = given.wanted()
+        if request.method == "POST":
+            operation = _start(request, wanted)
+            if operation is not None:
+                return redirect(_page_of(operation))
+        context = self._context(request, title="Act on all that match")
+        choices = _choices(request, wanted)
+        page = {
+            "filter": filter_in_words(wanted),
+            "choices": choices,
+            "chosen": next((c["action"] for c in choices if c["count"]), ""),
+            "most": MOST_EXECUTIONS,
+            "reason": request.POST.get("reason", "")[:500],
+        }
+        return TemplateResponse(request, "console/bulk_new.html", {**context, **page})
+
+    def _context(self, request: HttpRequest, **more: Any) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return {**self.admin_site.each_context(request), "opts": self.opts, **more}
+
+    def _page(self, request: HttpRequest, operation: BulkOperation) -> dict[str, Any]:
+        return {
+            "operation": operation,
+            "filter": filter_in_words(operation.filter),
+            "may_cancel": not operation.has_ended and request.user.has_perm(CONTROL),
+        }
+
+
+def filter_in_words(wanted: dict[str, Any]) -> list[tuple[str, str]]:
+    """A stored filter as a person reads it; one query for the workflow's name."""
+    words = [
+        (name.capitalize(), ", ".join(map(status_word, wanted[name])))
+        for name in ("status", "type")
+        if wanted.get(name)
+    ]
+    if wanted.get("workflow"):
+        names = Workflow.objects.filter(pk=wanted["workflow"]).values_list("name", flat=True)
+        words.append(("Workflow", next(iter(names), "deleted meanwhile")))
+    for name, label in (
+        ("correlation_id", "Correlation"),
+        ("search", "Search"),
+        ("created_after", "Created after"),
+        ("created_before", "Created before"),
+    ):
+        if wanted.get(name):
+            words.append((label, str(wanted[name])[:100].replace("T", " ")))
+    return words
+
+
+def _order(request: HttpRequest, action: BulkAction, wanted: dict[str, Any]) -> BulkOrder:
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:500]
+    return BulkOrder(action=action, filter=wanted, actor=actor_of(request), reason=reason)
+
+
+def _choices(request: HttpRequest, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each action with how many executions it would be about."""
+    return [
+        {
+            "action": action.value,
+            "label": action.label,
+            "count": services.count_bulk(_order(request, action, wanted)),
+            "states": ", ".join(status_word(s).lower() for s in SUITED[action]),
+            "hint": _HINTS[action],
+        }
+        for action in BulkAction
+    ]
+
+
+def _start(request: HttpRequest, wanted: dict[str, Any]) -> BulkOperation | None:
+    """Start what was ordered; None when it was refused, which the person is told."""
+    action = request.POST.get("action", "")
+    form = OrderForm({**request.POST.dict(), "expected_count": request.POST.get(f"count-{action}")})
+    if not form.is_valid():
+        messages.error(request, "Choose what to do.")
+        return None
+    order = _order(request, BulkAction(form.cleaned_data["action"]), wanted)
+    try:
+        return services.start_bulk(order, expected_count=form.cleaned_data["expected_count"])
+    except IntegrationError as error:
+        messages.error(request, error.message)
+        return None
+
+
+def _page_of(operation: BulkOperation) -> str:
+    return reverse("admin:workflows_bulkoperation_change", args=(operation.pk,))

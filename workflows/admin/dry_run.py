@@ -1,0 +1,125 @@
+"""The page that runs a workflow dry: what each step would be given, with mocks for calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+
+from registry.admin.display import in_words
+from registry.admin.forms import StrictJSONField
+from registry.exceptions import IntegrationError
+from workflows import services
+from workflows.admin.drawing import draw_workflow
+from workflows.admin.execution_page import latest_statuses
+from workflows.models import Workflow, WorkflowVersion
+from workflows.services import DryRun
+from workflows.simulation import MOCKED_KINDS, SimulatedStep, Simulation
+
+MAX_SHOWN = 200
+MAX_VERSIONS = 50
+MAX_SUGGESTED = 10_000
+
+
+class DryRunForm(forms.Form):
+    """The version, its input, and what its steps are taken to come to."""
+
+    version = forms.TypedChoiceField(label="Version", coerce=int)
+    input = StrictJSONField(label="Input", required=False, rows=8, help_text="A JSON object.")
+    mocks = StrictJSONField(
+        label="Mocks",
+        required=False,
+        rows=8,
+        help_text='For each step {"output": ...}, {"error": {"code", "message"}}, or a list of one'
+        " for each time. A step without a mock answers a sample.",
+    )
+
+    def __init__(self, workflow: Workflow, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        numbers = workflow.versions.order_by("-number").values_list("number", flat=True)
+        current = workflow.current_version.number if workflow.current_version else 0
+        self.fields["version"].choices = [  # type: ignore[attr-defined]
+            (n, f"{n}, the current one" if n == current else str(n)) for n in numbers[:MAX_VERSIONS]
+        ]
+        self.initial = {
+            "version": current,
+            "input": _latest_input(workflow),
+            "mocks": _suggested_mocks(workflow.current_version),
+        }
+
+
+def _latest_input(workflow: Workflow) -> dict[str, Any]:
+    latest = workflow.executions.order_by("-created_at").only("input").first()
+    found = latest.input if latest else {}
+    return found if len(str(found)) <= MAX_SUGGESTED else {}
+
+
+def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
+    """An empty output for each step at the top that can be mocked, to fill in."""
+    steps = version.steps if version else []
+    named = [s for s in steps if str(s.get("type") or "ACTION").upper() in MOCKED_KINDS]
+    return {str(step.get("id")): {"output": {}} for step in named}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row of the table, with the virtual time at which it began."""
+
+    step: SimulatedStep
+    began: str
+
+
+def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpResponse:
+    """Show the form, and on POST how the dry run went."""
+    rows = Workflow.objects.select_related("current_version")
+    workflow = get_object_or_404(rows, pk=object_id)
+    if not admin.has_view_permission(request, workflow):
+        raise PermissionDenied
+    form = DryRunForm(workflow, request.POST if request.method == "POST" else None)
+    found = _run(workflow, form) if form.is_valid() else None
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": "Dry run",
+        "workflow": workflow,
+        "form": form,
+        **(_shown(workflow, form.cleaned_data["version"], found) if found else {}),
+    }
+    return TemplateResponse(request, "console/dry_run.html", context)
+
+
+def _run(workflow: Workflow, form: DryRunForm) -> Simulation | None:
+    said = form.cleaned_data
+    given = DryRun(input=said["input"], context={}, mocks=said["mocks"])
+    try:
+        return services.dry_run_workflow(workflow, given, version=said["version"])
+    except IntegrationError as error:
+        errors = error.details.get("errors") or {"": [error.message]}
+        for path, sentences in errors.items():
+            field = "mocks" if path.startswith("mocks") else None
+            form.add_error(field, [f"{path}: {s}" if path else s for s in sentences])
+        return None
+
+
+def _shown(workflow: Workflow, number: int, found: Simulation) -> dict[str, Any]:
+    version = workflow.versions.get(number=number)
+    rows = [(s.row.step_id, s.row.path, s.row.status) for s in found.steps]
+    return {
+        "result": found,
+        "steps": [Shown(step, _began(step, found)) for step in found.steps[:MAX_SHOWN]],
+        "more": max(len(found.steps) - MAX_SHOWN, 0),
+        "took": in_words(found.execution_time),
+        "graph": draw_workflow(version.document, statuses=latest_statuses(rows)),
+    }
+
+
+def _began(step: SimulatedStep, found: Simulation) -> str:
+    if step.row.started_at is None:
+        return ""
+    seconds = (step.row.started_at - found.started_at).total_seconds()
+    return f"after {in_words(seconds)}" if seconds else "at once"

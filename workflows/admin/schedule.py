@@ -1,0 +1,289 @@
+"""Schedules: when workflows run by the clock, what became of each tick, and running them now."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_GET, require_POST
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, moment, status_badge
+from registry.exceptions import IntegrationError
+from workflows import services
+from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
+from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
+from workflows.models import RunOutcome, WorkflowSchedule
+from workflows.schedules import in_words
+
+
+@admin.register(WorkflowSchedule)
+class WorkflowScheduleAdmin(HubAdmin):
+    """The list of schedules, and the page of one."""
+
+    form = ScheduleForm
+    list_display = ("name", "state_label", "workflow_name", "when", "next_label", "last_label")
+    list_filter = ("enabled", "overlap_policy")
+    search_fields = ("name", "workflow__name")
+    search_help_text = "Name or workflow"
+    ordering = ("name",)
+    autocomplete_fields = ("workflow",)
+    readonly_fields = ("preview", "owner", "created_at", "updated_at")
+    change_form_outer_before_template = "console/schedule_summary.html"
+    actions = ("enable_selected", "disable_selected")
+    actions_detail = ("run_now", "enable", "disable", "backfill")
+    fieldsets = (
+        (None, {"fields": ("name", "workflow", "version_number", "description", "enabled")}),
+        ("When", {"fields": ("cron", "timezone", "preview", "starts_at", "ends_at")}),
+        (
+            "How",
+            {"fields": ("overlap_policy", "catch_up_policy", "catch_up_limit", "priority")},
+        ),
+        ("What", {"fields": ("input", "context", "owner", "created_at", "updated_at")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowSchedule]:
+        return WorkflowSchedule.objects.with_workflow()
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        learn_last_runs(found.result_list)
+        return found
+
+    @display(description="State", ordering="enabled")
+    def state_label(self, schedule: WorkflowSchedule) -> str:
+        return status_badge(schedule.state)
+
+    @display(description="Workflow", ordering="workflow__name")
+    def workflow_name(self, schedule: WorkflowSchedule) -> str:
+        return schedule.workflow.name
+
+    @display(description="When")
+    def when(self, schedule: WorkflowSchedule) -> str:
+        return f"{in_words(schedule.cron)}, {schedule.timezone}"
+
+    @display(description="Next run", ordering="next_run_at")
+    def next_label(self, schedule: WorkflowSchedule) -> str:
+        return moment(schedule.next_run_at if schedule.enabled else None)
+
+    @display(description="Last run")
+    def last_label(self, schedule: Any) -> str:
+        run = getattr(schedule, "last_run", None)
+        if run is None:
+            return NOTHING
+        return status_badge(run.execution.status if run.execution else run.outcome)
+
+    @display(description="In words")
+    def preview(self, schedule: WorkflowSchedule | None) -> str:
+        cron, zone = (schedule.cron, schedule.timezone) if schedule and schedule.cron else ("", "")
+        times = {"starts_at": schedule.starts_at, "ends_at": schedule.ends_at} if schedule else {}
+        return render_to_string("console/schedule_preview.html", preview_of(cron, zone, **times))
+
+    # The page of one
+
+    def get_urls(self) -> list[URLPattern]:
+        views = (
+            ("preview", "preview/", require_GET(self.preview_view)),
+            ("backfill", "<uuid:pk>/backfill/", self.backfill_view),
+            ("give_up", "<uuid:pk>/give-up/", require_POST(self.give_up_view)),
+        )
+        own = [
+            path(route, self.admin_site.admin_view(view), name=f"schedule_{name}")
+            for name, route, view in views
+        ]
+        return [*own, *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        schedule = context.get("original")
+        shown = {
+            **context,
+            **summary_of(schedule),
+            "timezones": sorted(zoneinfo.available_timezones()),
+            "may_run": self.has_run_permission(request),
+        }
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """What the times in the form mean, while somebody types them."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        given = request.GET
+        times = {name: typed_time(given, name) for name in ("starts_at", "ends_at")}
+        context = preview_of(given.get("cron", ""), given.get("timezone", ""), **times)
+        return render(request, "console/schedule_preview.html", context)
+
+    def save_model(
+        self, request: HttpRequest, obj: WorkflowSchedule, form: Any, change: bool
+    ) -> None:
+        names = ScheduleForm.Meta.fields
+        fields = {name: form.cleaned_data[name] for name in names if name in form.cleaned_data}
+        fields["version"] = form.cleaned_data.get("version_number")
+        if change:
+            services.update_schedule(obj, fields, actor=actor_of(request))
+        else:
+            services.create_schedule({"id": obj.pk, **fields}, actor=actor_of(request))
+            obj._state.adding = False
+
+    def delete_model(self, request: HttpRequest, obj: WorkflowSchedule) -> None:
+        services.delete_schedule(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowSchedule]) -> None:
+        run_on_each(
+            request,
+            queryset,
+            lambda row: services.delete_schedule(row, actor=actor_of(request)),
+            done="deleted",
+        )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The record of the runs goes with their schedule, and is not read one by one."""
+        names = [str(schedule) for schedule in objs]
+        return names, {"schedules": len(names)}, set(), []
+
+    # Running, switching on and off
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may start executions, as for a workflow."""
+        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
+        return any(request.user.has_perm(name) for name in names)
+
+    @admin.action(description="Enable", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._switch(request, queryset, on=True)
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._switch(request, queryset, on=False)
+
+    def _switch(self, request: HttpRequest, queryset: Any, *, on: bool) -> None:
+        run_on_each(
+            request,
+            queryset,
+            lambda row: services.set_enabled(row, on, actor=actor_of(request)),
+            done="enabled" if on else "disabled",
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        found = super().get_actions_detail(request, object_id) if is_id(object_id) else []
+        schedule = self.get_queryset(request).filter(pk=object_id).first() if found else None
+        hidden = "enable" if schedule is None or schedule.enabled else "disable"
+        return [each for each in found if not each.action_name.endswith(f"_{hidden}")]
+
+    @action(
+        description="Run now",
+        icon="play_arrow",
+        variant=ActionVariant.PRIMARY,
+        permissions=["run"],
+        dialog={
+            "title": "Run this schedule now?",
+            "description": "Starts an execution with its input, as its overlap policy allows.",
+            "form_class": None,
+            "form_submit_text": "Run now",
+        },
+    )
+    def run_now(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        schedule = find_or_404(self.get_queryset(request), object_id)
+        try:
+            run = services.run_now(schedule, actor=actor_of(request))
+        except IntegrationError as error:
+            messages.error(request, error.message)
+            return back_to(_page_of(object_id))
+        if run.execution_id:
+            return back_to(
+                reverse("admin:workflows_workflowexecution_change", args=(run.execution_id,))
+            )
+        tell = messages.error if run.outcome == RunOutcome.FAILED else messages.info
+        tell(request, f"{run.get_outcome_display()}. {run.reason}")
+        return back_to(_page_of(object_id))
+
+    @action(
+        description="Enable",
+        icon="toggle_on",
+        permissions=["change"],
+        dialog={
+            "title": "Switch this schedule on?",
+            "description": "It goes on with its next tick; those of the time between are left out.",
+            "form_class": None,
+            "form_submit_text": "Enable",
+        },
+    )
+    def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        self._switch(request, [find_or_404(self.get_queryset(request), object_id)], on=True)
+        return back_to(_page_of(object_id))
+
+    @action(
+        description="Disable",
+        icon="toggle_off",
+        permissions=["change"],
+        dialog={
+            "title": "Switch this schedule off?",
+            "description": "Nothing more is started by it. What runs goes on.",
+            "form_class": None,
+            "form_submit_text": "Disable",
+        },
+    )
+    def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        self._switch(request, [find_or_404(self.get_queryset(request), object_id)], on=False)
+        return back_to(_page_of(object_id))
+
+    @action(description="Backfill…", icon="history", permissions=["run"])
+    def backfill(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leads to a page that asks."""
+        return redirect(reverse("admin:schedule_backfill", args=(object_id,)))
+
+    def backfill_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Ask for a time, say how many runs it makes, and make them when told to."""
+        if not self.has_run_permission(request) or not self.has_view_permission(request):
+            raise PermissionDenied
+        schedule = find_or_404(self.get_queryset(request), str(pk))
+        form = BackfillForm(request.POST if request.method == "POST" else None)
+        plan = self._plan(form, schedule) if form.is_valid() else None
+        if plan is not None and plan.ticks and "start" in request.POST:
+            made = services.start_backfill(schedule, **form.cleaned_data, actor=actor_of(request))
+            messages.success(request, f"{len(made.ticks)} runs are worked off in order.")
+            return redirect(_page_of(pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": schedule,
+            "title": f"Backfill {schedule.name}",
+            "form": form,
+            "plan": plan,
+            "most": services.LARGEST_BACKFILL,
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "console/schedule_backfill.html", context)
+
+    @staticmethod
+    def _plan(form: BackfillForm, schedule: WorkflowSchedule) -> services.Backfill | None:
+        try:
+            return services.plan_backfill(schedule, **form.cleaned_data)
+        except IntegrationError as error:
+            form.add_error(None, error.message.removeprefix("to: ").removeprefix("from: "))
+            return None
+
+    def give_up_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Give up the rest of a backfill or of catching up."""
+        if not self.has_run_permission(request):
+            raise PermissionDenied
+        schedule = find_or_404(self.get_queryset(request), str(pk))
+        count = services.cancel_backlog(schedule, actor=actor_of(request))
+        messages.success(request, f"{count} runs given up.")
+        return redirect(_page_of(pk))
+
+
+def _page_of(object_id: Any) -> str:
+    return reverse("admin:workflows_workflowschedule_change", args=(object_id,))

@@ -1,0 +1,90 @@
+"""The form of a schedule, and that of a backfill."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from registry.admin.forms import StrictJSONField
+from workflows.models import WorkflowSchedule
+from workflows.schedules import CronRefused, read_timetable
+
+
+class ScheduleForm(forms.ModelForm):
+    """A schedule; `version_number` pins a version of its workflow."""
+
+    cron = forms.CharField(
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(attrs={"class": "hub-mono", "autocomplete": "off"}),
+        help_text="minute hour day-of-month month day-of-week, such as 0 9 * * 1-5 or */15 * * * *",
+    )
+    timezone = forms.CharField(
+        max_length=64,
+        initial="UTC",
+        widget=UnfoldAdminTextInputWidget(attrs={"list": "hub-timezones"}),
+        help_text="Such as Europe/Berlin. Ticks follow its summer time.",
+    )
+    version_number = forms.IntegerField(
+        label="Version",
+        required=False,
+        min_value=1,
+        max_value=10**9,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Empty: whatever version is current when it runs.",
+    )
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+    input = StrictJSONField(required=False, rows=6, help_text="What each execution is given.")
+    context = StrictJSONField(
+        required=False, rows=3, help_text="Each also gets schedule and scheduled_for."
+    )
+
+    class Meta:
+        model = WorkflowSchedule
+        fields = (
+            "name", "workflow", "description", "cron", "timezone", "starts_at", "ends_at",
+            "enabled", "overlap_policy", "catch_up_policy", "catch_up_limit", "priority", "input",
+            "context",
+        )  # fmt: skip
+        help_texts = {
+            "overlap_policy": "What a tick does while an earlier execution still runs.",
+            "catch_up_policy": "What becomes of ticks that nothing was there to start.",
+            "catch_up_limit": "With All: so many of them at most, the latest.",
+            "priority": "From -100 to 100; higher comes first.",
+            "starts_at": "No tick before. May stay empty.",
+            "ends_at": "No tick after. May stay empty.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "version_number" in self.fields and self.instance.version is not None:
+            self.initial["version_number"] = self.instance.version.number
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        try:
+            read_timetable(cleaned.get("cron", "0 0 * * *"), cleaned.get("timezone", "UTC"))
+        except CronRefused as error:
+            self.add_error(error.field, str(error))
+        first, last = cleaned.get("starts_at"), cleaned.get("ends_at")
+        if first and last and last <= first:
+            self.add_error("ends_at", "It ends before it starts.")
+        number, workflow = cleaned.get("version_number"), cleaned.get("workflow")
+        if number and workflow and not workflow.versions.filter(number=number).exists():
+            self.add_error("version_number", f"'{workflow.name}' has no version {number}.")
+        return cleaned
+
+
+class BackfillForm(forms.Form):
+    """A past time, both ends included."""
+
+    first = forms.SplitDateTimeField(label="From (UTC)", widget=UnfoldAdminSplitDateTimeWidget)
+    last = forms.SplitDateTimeField(label="To (UTC)", widget=UnfoldAdminSplitDateTimeWidget)

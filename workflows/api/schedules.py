@@ -1,0 +1,153 @@
+"""Schedules: when workflows are started by the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
+from registry.api.pagination import GrowingListPagination
+from workflows import services
+from workflows.api.filters import RunFilter, ScheduleFilter
+from workflows.api.schedule_serializers import (
+    BackfillAnswer,
+    BackfillInput,
+    CancelledAnswer,
+    PreviewAnswer,
+    PreviewInput,
+    RunSerializer,
+    ScheduleInput,
+    ScheduleSerializer,
+)
+from workflows.models import WorkflowSchedule, WorkflowScheduleRun
+from workflows.schedules import in_words
+
+
+class ScheduleViewSet(ResourceViewSet):
+    """`/schedules`."""
+
+    queryset = WorkflowSchedule.objects.with_workflow()
+    serializer_class = ScheduleSerializer
+    filterset_class = ScheduleFilter
+    ordering_fields = ("name", "next_run_at", "last_run_at", "created_at", "updated_at")
+    scopes = {
+        "list": "workflows:read",
+        "retrieve": "workflows:read",
+        "runs": "workflows:read",
+        "preview": "workflows:read",
+        "create": "workflows:write",
+        "update": "workflows:write",
+        "partial_update": "workflows:write",
+        "destroy": "workflows:write",
+        "enable": "workflows:write",
+        "disable": "workflows:write",
+        "run": "workflows:execute",
+        "backfill": "workflows:execute",
+        "cancel_backlog": "workflows:execute",
+    }
+
+    def answer(self, schedule: WorkflowSchedule, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(schedule)}
+        return Response(ScheduleSerializer(schedule).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The schedules, by name unless ordered otherwise."""
+        return self.answer_page(self.get_queryset().order_by("name"), ScheduleSerializer)
+
+    @extend_schema(request=ScheduleInput, responses={201: ScheduleSerializer})
+    def create(self, request: Any) -> Response:
+        """Store a schedule; it is enabled unless told otherwise."""
+        data = self.read(ScheduleInput)
+        made = services.create_schedule(data, actor=self.actor)
+        return self.answer(services.get_schedule(str(made.pk)), 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One schedule, by id or name, with its next five ticks."""
+        return self.answer(services.get_schedule(pk))
+
+    @extend_schema(request=ScheduleInput, responses=ScheduleSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given; a change of the times begins from now."""
+        schedule = services.get_schedule(pk)
+        self.check_precondition(schedule)
+        data = self.read(ScheduleInput, partial=True)
+        services.update_schedule(schedule, data, actor=self.actor)
+        return self.answer(services.get_schedule(str(schedule.pk)))
+
+    @extend_schema(request=ScheduleInput, responses=ScheduleSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given; a change of the times begins from now."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Delete a schedule and the record of its runs; executions stay."""
+        schedule = services.get_schedule(pk)
+        self.check_precondition(schedule)
+        services.delete_schedule(schedule, actor=self.actor)
+        return Response(status=204)
+
+    @extend_schema(request=PreviewInput, responses=PreviewAnswer)
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Any) -> Response:
+        """Say what a cron expression means and when it is next due; store nothing."""
+        data = self.read(PreviewInput)
+        ticks = services.preview(**data)
+        return Response({"words": in_words(data["cron"]), "next_runs": ticks})
+
+    @extend_schema(request=None, responses=ScheduleSerializer)
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Any, pk: str) -> Response:
+        """Switch on; ticks of the time when it was off are not made up for."""
+        services.set_enabled(services.get_schedule(pk), True, actor=self.actor)
+        return self.answer(services.get_schedule(pk))
+
+    @extend_schema(request=None, responses=ScheduleSerializer)
+    @action(detail=True, methods=["post"])
+    def disable(self, request: Any, pk: str) -> Response:
+        """Switch off; executions go on, runs that wait do so until it is switched on."""
+        services.set_enabled(services.get_schedule(pk), False, actor=self.actor)
+        return self.answer(services.get_schedule(pk))
+
+    @extend_schema(request=None, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def run(self, request: Any, pk: str) -> Response:
+        """Run now, as the overlap policy allows: 409 if it is to skip."""
+        run = services.run_now(services.get_schedule(pk), actor=self.actor)
+        return Response(RunSerializer(run).data, status=201)
+
+    @extend_schema(request=BackfillInput, responses={200: BackfillAnswer, 201: BackfillAnswer})
+    @action(detail=True, methods=["post"])
+    def backfill(self, request: Any, pk: str) -> Response:
+        """Run the ticks of a past time, in order; with `dry_run` only count them."""
+        schedule = services.get_schedule(pk)
+        data = self.read(BackfillInput)
+        bounds = {"first": data["from"], "last": data["to"]}
+        if data["dry_run"]:
+            return Response(BackfillAnswer.of(services.plan_backfill(schedule, **bounds)))
+        plan = services.start_backfill(schedule, **bounds, actor=self.actor)
+        return Response(BackfillAnswer.of(plan), status=201)
+
+    @extend_schema(request=None, responses=CancelledAnswer)
+    @action(detail=True, methods=["post"], url_path="backfill/cancel")
+    def cancel_backlog(self, request: Any, pk: str) -> Response:
+        """Give up the runs that a backfill, or catching up, has not started yet."""
+        count = services.cancel_backlog(services.get_schedule(pk), actor=self.actor)
+        return Response({"cancelled": count})
+
+    @extend_schema(responses=RunSerializer(many=True))
+    @action(
+        detail=True,
+        methods=["get"],
+        queryset=WorkflowScheduleRun.objects.all(),
+        filterset_class=RunFilter,
+        ordering_fields=("tick",),
+        pagination_class=GrowingListPagination,
+    )
+    def runs(self, request: Any, pk: str) -> Response:
+        """What became of each tick, the latest recorded first."""
+        found = services.get_schedule(pk).runs.with_execution()
+        return self.answer_page(found.order_by("-id"), RunSerializer)

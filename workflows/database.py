@@ -1,0 +1,96 @@
+"""Fewer waits for the database: statements sent together, rows inserted without the ORM's work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+import psycopg
+from django.db import connection, models, transaction
+
+MOST_DRAINS = 20
+
+
+@contextlib.contextmanager
+def pipelined_transaction() -> Iterator[None]:
+    """A transaction that sends statements without waiting for each one's answer, where it can.
+
+    What is read is waited for, and so is the commit; errors of earlier statements rise at any later
+    one. Within another transaction it is a plain part of that. A raw cursor knows its `rowcount`
+    only after it was read from: use RETURNING.
+    """
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        with transaction.atomic():
+            yield
+        return
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        connection.connection.pipeline() as pipeline,
+        connection.execute_wrapper(partial(_wait_for_counts, pipeline)),
+        transaction.atomic(),
+    ):
+        try:
+            yield
+            _commit(pipeline)
+        except BaseException:
+            _drain(pipeline)
+            raise
+
+
+def _commit(pipeline: psycopg.Pipeline) -> None:
+    """Send the commit with what was not waited for yet, and wait for all; `atomic` finds it done.
+
+    Left to `atomic`, an error that rises only then would meet its rollback half read.
+    """
+    if not connection.needs_rollback:
+        connection.connection.execute("COMMIT")
+        pipeline.sync()
+
+
+def _drain(pipeline: psycopg.Pipeline) -> None:
+    """Take what was still on its way after an error: a rollback needs a line that is free."""
+    for _ in range(MOST_DRAINS):
+        try:
+            pipeline.sync()
+        except psycopg.Error:
+            # Each answer that was aborted with the first may say so once more.
+            continue
+        return
+
+
+def _wait_for_counts(
+    pipeline: psycopg.Pipeline, execute: Any, sql: str, params: Any, many: bool, context: Any
+) -> Any:
+    """Wait for the ORM's updates and deletions: it acts on how many rows they met."""
+    answer = execute(sql, params, many, context)
+    # The ORM quotes its names; the statements of the store do not, and do not count.
+    if sql.startswith(('UPDATE "', 'DELETE FROM "')):
+        pipeline.sync()
+    return answer
+
+
+def insert_row(row: models.Model) -> None:
+    """Insert a row whose key is known, as `save(force_insert=True)` would, without signals.
+
+    The statement is made once for each model: making it anew is most of what `save` costs.
+    """
+    fields = row._meta.concrete_fields
+    values = [f.get_db_prep_save(f.pre_save(row, add=True), connection) for f in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(_insert_statement(type(row), connection.vendor), values)
+    row._state.adding = False
+    row._state.db = connection.alias
+
+
+@lru_cache(maxsize=16)
+def _insert_statement(model: Any, vendor: str) -> str:
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column) for field in model._meta.concrete_fields)
+    marks = ", ".join(
+        field.get_placeholder(None, None, connection) if hasattr(field, "get_placeholder") else "%s"
+        for field in model._meta.concrete_fields
+    )
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608

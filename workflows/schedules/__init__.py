@@ -1,0 +1,26 @@
+"""When schedules are due, and what a tick does: pure decisions."""
+
+from workflows.schedules.cron import CronRefused, Timetable, in_words, read_timetable
+from workflows.schedules.decide import (
+    MISSED_AFTER_SECONDS,
+    Doing,
+    Due,
+    Standing,
+    may_work_off,
+    on_tick,
+    sort_due,
+)
+
+__all__ = [
+    "MISSED_AFTER_SECONDS",
+    "CronRefused",
+    "Doing",
+    "Due",
+    "Standing",
+    "Timetable",
+    "in_words",
+    "may_work_off",
+    "on_tick",
+    "read_timetable",
+    "sort_due",
+]

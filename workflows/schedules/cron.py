@@ -1,0 +1,165 @@
+"""Cron expressions in a time zone: checked, counted out, said in words (pure).
+
+The reading is that of Debian's cron. Where clocks go forward, a tick at a fixed time that does not
+exist comes as soon as it would have; where they go back, one at a fixed time comes once. Ticks of
+`*` hours follow the real time in both cases.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+
+from cronsim import CronSim, CronSimError
+
+FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
+LONGEST_CRON = 100
+# Times outside of these are mistakes, and near the ends of what a date can be.
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+# More ticks than these are not counted one by one.
+MOST_TICKS = 10_000
+
+
+class CronRefused(ValueError):
+    """A cron expression or time zone that cannot be used; `field` says which of the two."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When a schedule is due: made by `read_timetable`. All times are UTC, bounds are inclusive."""
+
+    cron: str
+    zone: zoneinfo.ZoneInfo
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+    def after(self, moment: datetime) -> Iterator[datetime]:
+        """The ticks later than a moment, each once, in order."""
+        first = moment
+        if self.starts_at is not None:
+            first = max(moment, self.starts_at - timedelta(microseconds=1))
+        latest = first
+        for found in CronSim(self.cron, first.astimezone(self.zone)):
+            if found.year > LAST_YEAR:
+                return
+            tick = found.astimezone(UTC)
+            if self.ends_at is not None and tick > self.ends_at:
+                return
+            # In a doubled hour the next fixed time may lie before; times that do not exist
+            # may fall together.
+            if tick > latest:
+                latest = tick
+                yield tick
+
+    def next(self, moment: datetime) -> datetime | None:
+        """The first tick later than a moment; None if there is none."""
+        return next(self.after(moment), None)
+
+    def upcoming(self, moment: datetime, count: int) -> list[datetime]:
+        """The first ticks later than a moment."""
+        return list(islice(self.after(moment), count))
+
+    def between(self, first: datetime, last: datetime, *, most: int) -> list[datetime]:
+        """The ticks from `first` to `last`, no more than `most` of them."""
+        ticks = self.after(first - timedelta(microseconds=1))
+        return list(islice(takewhile(lambda tick: tick <= last, ticks), most))
+
+    def latest(self, first: datetime, last: datetime, *, most: int) -> tuple[list[datetime], int]:
+        """The latest ticks from `first` to `last`, at most `most`, and how many there are in all.
+
+        Beyond 10,000 the number is a lower bound.
+        """
+        count, begin = 0, first
+        while True:
+            kept: deque[datetime] = deque(maxlen=most)
+            seen = 0
+            for tick in takewhile(
+                lambda tick: tick <= last, self.after(begin - timedelta(microseconds=1))
+            ):
+                kept.append(tick)
+                seen += 1
+                if seen > MOST_TICKS:
+                    break
+            count += seen
+            if seen <= MOST_TICKS:
+                return list(kept), count
+            # Look at the later half only: what is kept are the latest.
+            begin = max(kept[-1], begin + (last - begin) / 2)
+
+
+def read_timetable(
+    cron: str,
+    timezone: str,
+    *,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> Timetable:
+    """A timetable of a cron expression of five fields.
+
+    Raises:
+        CronRefused: the expression or the time zone is not one.
+    """
+    zone = _zone(timezone)
+    text = " ".join(cron.split())
+    _check(text)
+    return Timetable(text, zone, starts_at, ends_at)
+
+
+def in_words(cron: str) -> str:
+    """What a checked expression says, such as: At 09:00, Monday through Friday."""
+    return CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)).explain()
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    try:
+        if name not in zoneinfo.available_timezones():
+            raise ValueError
+        return zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError):
+        raise CronRefused(
+            "timezone",
+            f"'{name[:64]}' is no time zone. Use an IANA name such as UTC or Europe/Berlin.",
+        ) from None
+
+
+def _check(text: str) -> None:
+    example = 'Use five fields: minute hour day-of-month month day-of-week, such as "0 9 * * 1-5".'
+    if len(text) > LONGEST_CRON:
+        raise CronRefused("cron", f"It has more than {LONGEST_CRON} characters.")
+    count = len(text.split())
+    if count != len(FIELDS):
+        raise CronRefused("cron", f"It has {count} field{'' if count == 1 else 's'}. {example}")
+    try:
+        ticks = CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
+        next(ticks)
+    except StopIteration:
+        raise CronRefused("cron", "No date ever meets it.") from None
+    except CronSimError as error:
+        wrong = str(error).removeprefix("Bad ")
+        raise CronRefused("cron", f"Its {wrong} cannot be used. {_about(wrong, text)}") from None
+    except (AssertionError, ValueError, OverflowError):
+        raise CronRefused("cron", f"It cannot be read. {example}") from None
+
+
+_RANGES = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, L for the last, or LW for the last weekday",
+    "month": "1 to 12 or JAN to DEC",
+    "day-of-week": "0 to 7 or SUN to SAT, 1#2 for the second Monday, 5L for the last Friday",
+}
+
+
+def _about(wrong: str, text: str) -> str:
+    if wrong not in FIELDS:
+        return ""
+    given = text.split()[FIELDS.index(wrong)]
+    return f"It says '{given}'; use {_RANGES[wrong]}; also *, lists, ranges and steps (*/15)."

@@ -1,0 +1,32 @@
+"""Versions of a workflow, compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.exceptions import NotFound
+from workflows.comparison import Comparison, compare
+from workflows.models import Workflow, WorkflowVersion
+
+
+@dataclass(frozen=True)
+class ComparedVersions:
+    """Two versions of one workflow, and how the second differs from the first."""
+
+    before: WorkflowVersion
+    after: WorkflowVersion
+    comparison: Comparison
+
+
+def compare_versions(workflow: Workflow, first: int, second: int) -> ComparedVersions:
+    """How version `second` differs from version `first`.
+
+    Raises:
+        NotFound: the workflow has no such version.
+    """
+    found = {v.number: v for v in workflow.versions.filter(number__in=(first, second))}
+    for number in (first, second):
+        if number not in found:
+            raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
+    before, after = found[first], found[second]
+    return ComparedVersions(before, after, compare(before.document, after.document))

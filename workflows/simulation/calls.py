@@ -1,0 +1,102 @@
+"""What stands in for calls: the input is checked as for a real one, a mock gives the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from registry.calls.request import check_input, prepare, trim_to_schema
+from registry.calls.resolve import ResolvedAction, Target, resolve
+from registry.exceptions import CallError, SchemaViolation
+from registry.schemas import Schema
+from workflows.decide import Failure, Row, Success
+from workflows.definition import Step
+from workflows.simulation.mocks import Mocks, error_of
+from workflows.simulation.samples import sample_of
+
+Resolver = Callable[[Target, str], ResolvedAction]
+# Where a request would go: only its path is filled in, as a check of the input.
+_NOWHERE = "http://service"
+
+
+@dataclass
+class Calls:
+    """Answers calls from mocks, and remembers what it doubts and what it made up."""
+
+    mocks: Mocks
+    resolver: Resolver = resolve
+    warnings: dict[str, None] = field(default_factory=dict)
+    mocked: set[str] = field(default_factory=set)
+    sampled: set[str] = field(default_factory=set)
+    _known: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
+
+    def call(self, step: Step, row: Row) -> Success | Failure:
+        """The outcome of a call, as the engine would be given it."""
+        found = self._resolve(step)
+        if isinstance(found, CallError):
+            return self._answer_unchecked(step, row, found)
+        sent = trim_to_schema(found, row.input) if step.input is None else dict(row.input)
+        row.service = found.service
+        try:
+            check_input(found, sent)
+            prepare(found, url=_NOWHERE, document=sent)
+        except SchemaViolation as error:
+            return Failure(error)
+        given = self.mocks.take(step.id)
+        if given is None:
+            return Success(self._sample(step, row, found.output_schema), sent, found.service)
+        self.mocked.add(row.id)
+        if given.error is not None:
+            return Failure(error_of(given.error, step, found.service))
+        self._check_output(step, given.output, found.output_schema)
+        return Success(given.output, sent, found.service)
+
+    def doubt(self, step: Step, sentence: str) -> None:
+        """Warn of something, once."""
+        self.warnings[f"{step.id}: {sentence}"] = None
+
+    def _resolve(self, step: Step) -> ResolvedAction | CallError:
+        assert step.target is not None
+        key = (step.target.kind, step.target.name, step.action or "")
+        if key not in self._known:
+            try:
+                self._known[key] = self.resolver(Target(*key[:2]), key[2])
+            except CallError as error:
+                self._known[key] = error
+        return self._known[key]
+
+    def _answer_unchecked(self, step: Step, row: Row, error: CallError) -> Success | Failure:
+        """Of an action that is not registered, only a mock can tell anything."""
+        given = self.mocks.take(step.id)
+        if given is None:
+            return Failure(error)
+        self.mocked.add(row.id)
+        self.doubt(step, f"Its input and its mock were not checked: {error.message}")
+        if given.error is not None:
+            return Failure(error_of(given.error, step, row.service))
+        return Success(given.output, row.input, row.service)
+
+    def _sample(self, step: Step, row: Row, schema: Schema) -> Any:
+        self.sampled.add(row.id)
+        made = sample_of(schema.document) if schema.document else {}
+        problems = schema.problems(made)
+        if not schema.document:
+            self.doubt(step, "It has no mock, and its action no output schema: its output is {}.")
+        elif problems:
+            path, sentences = next(iter(problems.items()))
+            self.doubt(
+                step,
+                f"The sample does not fit the output schema ({path}: {sentences[0]}). Mock it.",
+            )
+        else:
+            self.doubt(step, "It has no mock: its output is a sample of the action's schema.")
+        return made
+
+    def _check_output(self, step: Step, output: Any, schema: Schema) -> None:
+        for path, sentences in schema.problems(output).items():
+            self.doubt(
+                step,
+                f"The action could not answer this mock; output schema, {path}: {sentences[0]}",
+            )
+            return

@@ -1,0 +1,77 @@
+"""What a dry run remembers in place of the database: its rows, by id, by path and by branch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+
+from workflows.decide import BranchResult, Outcome, Row
+
+_SETTLED = ("COMPLETED", "SKIPPED", "FAILED")
+_OPEN = ("PENDING", "RUNNING", "WAITING")
+
+
+class Memory:
+    """The rows, in the order in which they were inserted."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self._by_path: dict[str, Row] = {}
+        self._by_scope: dict[str, list[Row]] = {}
+
+    def insert(self, row: Row) -> None:
+        """Keep a row; the latest at a path is the one that is found there."""
+        self.rows[row.id] = self._by_path[row.path] = row
+        self._by_scope.setdefault(row.scope, []).append(row)
+
+    def at(self, path: str) -> Row:
+        """The latest row at a path."""
+        return self._by_path[path]
+
+    def next_to_wake(self) -> Row | None:
+        """The row whose time comes first, of those that wait for a time."""
+        waking = [(row.wake_at, row.id, row) for row in self.rows.values() if row.wake_at]
+        timed = [found for found in waking if found[2].status == "WAITING"]
+        return min(timed)[2] if timed else None
+
+    def cancel(self, prefix: str, *, now: datetime) -> None:
+        """Cancel what is open in the branches below a prefix; with none, everything."""
+        for row in self.rows.values():
+            if row.status in _OPEN and row.scope.startswith(prefix):
+                row.status, row.completed_at, row.wake_at = "CANCELLED", now, None
+
+    def outcomes_in(self, scope: str) -> list[Outcome]:
+        """What the steps of a branch came to, in the order of their end."""
+        rows = [r for r in self._by_scope.get(scope, ()) if r.status in _SETTLED]
+        rows.sort(key=_when)
+        return [Outcome(r.step_id, r.path, r.status, r.output, r.error) for r in rows]
+
+    def results_of(self, container: Row) -> list[BranchResult]:
+        """How each branch ended, from the last of its own rows."""
+        found: list[BranchResult] = []
+        for index in range(container.total):
+            settled = self.outcomes_in(f"{container.path}/{index}")
+            if settled:
+                found.append(_result(index, settled))
+        return found
+
+    def followers(self) -> dict[str, str]:
+        """By the id of each row, the path of the one that was entered after it in its branch."""
+        after: dict[str, str] = {}
+        for rows in self._by_scope.values():
+            for row, following in pairwise(rows):
+                if following.path != row.path:
+                    after[row.id] = following.path
+        return after
+
+
+def _result(index: int, settled: list[Outcome]) -> BranchResult:
+    last = settled[-1]
+    failed = last.status == "FAILED" and "handled" not in last.error
+    outputs = [o.output for o in settled if o.status == "COMPLETED" and o.output is not None]
+    value = outputs[-1] if outputs else None
+    return BranchResult(index, last.step_id, value, last.error if failed else None)
+
+
+def _when(row: Row) -> tuple[bool, datetime | None, str]:
+    return (row.completed_at is not None, row.completed_at, row.id)
