@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx2
 
+from service_integration_client import CircuitBreaker
+from service_integration_client.breaker import is_outage_of_hub
+
 BASE_URL = "http://hub.test:8090/api"
 
 
@@ -37,7 +40,14 @@ class FakeHub:
         return [f"{request.method} {request.url.raw_path.decode()}" for request in self.requests]
 
     def options(self) -> dict[str, Any]:
-        return {"base_url": BASE_URL, "transport": self.transport, "sleep": self.slept.append}
+        """A client's arguments; for its breaker, time passes by sleeping."""
+        breaker = CircuitBreaker(is_failure=is_outage_of_hub, clock=lambda: sum(self.slept))
+        return {
+            "base_url": BASE_URL,
+            "transport": self.transport,
+            "sleep": self.slept.append,
+            "circuit_breaker": breaker,
+        }
 
 
 def answer(status: int, body: Any = None, **headers: str) -> httpx2.Response:

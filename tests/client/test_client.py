@@ -12,6 +12,7 @@ from service_integration_client import (
     get_request_id,
     request_id,
 )
+from service_integration_client.requests import create
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
 WRITES = (
@@ -95,7 +96,7 @@ def test_reads_build_path_and_query():
         "GET /api/discovery/services/type/PLANNING_SYSTEM",
         "GET /api/health/system",
         "GET /api/registry/services/s%201/health",
-        "GET /api/executions/e1/steps?page=1&per_page=50",
+        "GET /api/executions/e1/steps?per_page=50",
     ]
     assert all("idempotency-key" not in request.headers for request in hub.requests)
 
@@ -123,6 +124,32 @@ def test_writes_use_the_documented_methods_and_paths():
     ]
     assert hub.bodies[0]["url"] == "http://s:1"
     assert hub.bodies[3] == {"input_data": {"x": 1}, "context": {"project_id": "p"}}
+
+
+def test_credentials_are_written_and_never_shown():
+    hub = FakeHub(answer(200, {"id": "x"}))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    client.create_credential(
+        "c", "API_KEY", secret={"key": "s3cret"}, allowed_origins=["https://a"]
+    )
+    client.update_credential("c", description="d")
+    client.rotate_credential("c", {"key": "s3cret"}, never_expires=True)
+    client.get_credentials("API_KEY", expiring=7)
+    client.get_credential("c")
+    client.delete_credential("c")
+
+    assert hub.paths() == [
+        "POST /api/registry/credentials",
+        "PATCH /api/registry/credentials/c",
+        "POST /api/registry/credentials/c/rotate",
+        "GET /api/registry/credentials?type=API_KEY&expiring=7",
+        "GET /api/registry/credentials/c",
+        "DELETE /api/registry/credentials/c",
+    ]
+    assert hub.bodies[0]["secret"] == {"key": "s3cret"}
+    assert hub.bodies[2] == {"secret": {"key": "s3cret"}, "expires_at": None}
+    assert "s3cret" not in repr(create("/x", body={"secret": {"key": "s3cret"}}))
 
 
 def test_delete_answers_what_was_deleted():
@@ -205,7 +232,7 @@ def test_client_works_in_one_event_loop_after_another():
     for _ in range(3):
         assert asyncio.run(client.update_service("s", name="n")) == {"id": "x"}
 
-    assert len(client._awaiting._clients) == 1
+    assert len(client._awaiting._connections) == 1
 
 
 def test_clients_close_and_can_be_used_again():

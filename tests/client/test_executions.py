@@ -2,6 +2,7 @@ import httpx2
 import pytest
 
 from service_integration_client import (
+    CircuitOpenError,
     MaxRetriesExceededError,
     ServiceIntegrationClient,
     SyncServiceIntegrationClient,
@@ -109,19 +110,67 @@ def test_waiting_ends_after_the_timeout():
 
 
 def test_restart_of_the_hub_is_waited_out_while_polling():
-    outage = [httpx2.ConnectError("refused")] * 6
+    outage = [httpx2.ConnectError("refused")] * 4
     hub = FakeHub(answer(202, RUNNING), *outage, answer(200, DONE))
 
     result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
 
     assert result.status == "COMPLETED"
-    assert hub.slept == [0.5, 1.0, 2.0] * 2
+    assert hub.slept == [0.5, 1.0, 2.0, 0.5]
+
+
+def test_longer_restart_is_asked_after_as_often_as_the_breaker_allows():
+    outage = [httpx2.ConnectError("refused")] * 7
+    hub = FakeHub(answer(202, RUNNING), *outage, answer(200, DONE))
+
+    assert SyncServiceIntegrationClient(**hub.options()).execute_workflow("w").status == "COMPLETED"
+    assert 20 < sum(hub.slept) < 40
+
+
+def test_start_whose_answer_was_lost_is_asked_again_with_the_same_key():
+    outage = [httpx2.ReadError("cut"), *[httpx2.ConnectError("refused")] * 4]
+    hub = FakeHub(*outage, answer(200, DONE))
+
+    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert result.status == "COMPLETED"
+    assert set(hub.paths()) == {"POST /api/workflows/w/execute"}
+    assert len({request.headers["idempotency-key"] for request in hub.requests}) == 1
+
+
+def test_start_that_never_reached_the_hub_is_given_up():
+    hub = FakeHub(httpx2.ConnectError("refused"))
+
+    with pytest.raises(MaxRetriesExceededError) as caught:
+        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+
+    assert (caught.value.attempts, caught.value.may_have_happened) == (4, False)
+
+
+def test_outage_is_not_waited_out_beyond_the_timeout():
+    hub = FakeHub(httpx2.ReadError("cut"))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    with pytest.raises((CircuitOpenError, MaxRetriesExceededError)) as caught:
+        client.execute_workflow("w", timeout=1e-9)
+
+    assert caught.value.may_have_happened
+
+
+def test_own_key_makes_the_same_execution():
+    hub = FakeHub(answer(200, DONE))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    client.execute_workflow("w", idempotency_key="order-4711")
+    client.execute_workflow_type("CUSTOM", idempotency_key="order-4711")
+
+    assert {request.headers["idempotency-key"] for request in hub.requests} == {"order-4711"}
 
 
 def test_hub_that_stays_away_ends_the_polling():
     hub = FakeHub(answer(202, RUNNING), httpx2.ConnectError("refused"))
 
-    with pytest.raises(MaxRetriesExceededError):
+    with pytest.raises(CircuitOpenError):
         SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
 
     assert sum(hub.slept) > 30
@@ -137,3 +186,41 @@ def test_workflow_is_run_by_its_type():
     assert hub.paths() == ["POST /api/workflows/execute"]
     assert hub.bodies[0]["workflow_type"] == "PROJECT_PLANNING"
     assert hub.bodies[0]["data"] == {"project_id": "p"}
+
+
+def test_version_and_rerun_say_what_runs():
+    hub = FakeHub(answer(200, DONE), answer(202, RUNNING), answer(200, DONE))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    client.execute_workflow("w", version=3)
+    result = client.rerun_execution("e0", from_step="b", step_input={"x": 1}, version="newest")
+
+    assert result.execution_id == "e1"
+    assert hub.paths()[:2] == ["POST /api/workflows/w/execute", "POST /api/executions/e0/rerun"]
+    assert hub.bodies[0] == {"input_data": {}, "context": {}, "wait": 60, "version": 3}
+    assert hub.bodies[1] == {
+        "from_step": "b",
+        "step_input": {"x": 1},
+        "version": "newest",
+        "wait": 60,
+    }
+
+
+def test_comparing_dry_running_and_trying_ask_for_what_they_name():
+    hub = FakeHub(
+        answer(200, {"same": True}),
+        answer(200, {"status": "COMPLETED"}),
+        answer(200, {"value": [1], "type": "array"}),
+    )
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    assert client.compare_versions("w", 1, 2) == {"same": True}
+    assert client.dry_run_workflow("w", {"x": 1}, {"a": {"output": 2}})["status"] == "COMPLETED"
+    assert client.evaluate_expression("e1", "input.x", step="a") == [1]
+
+    assert hub.paths() == [
+        "GET /api/workflows/w/versions/1/compare/2",
+        "POST /api/workflows/dry-run",
+        "POST /api/executions/e1/evaluate",
+    ]
+    assert hub.bodies[-1] == {"expression": "input.x", "step": "a"}

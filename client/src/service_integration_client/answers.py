@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -105,7 +105,7 @@ def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> fl
     try:
         seconds = float(value)
     except ValueError:
-        return _until(value, now=now or datetime.now(UTC))
+        return _until(value, now=now or datetime.now(timezone.utc))
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
@@ -115,5 +115,5 @@ def _until(value: str, *, now: datetime) -> float | None:
     except ValueError:
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+        moment = moment.replace(tzinfo=timezone.utc)
     return max(0.0, (moment - now).total_seconds())

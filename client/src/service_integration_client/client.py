@@ -2,85 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING
 
+from service_integration_client.binding import Pages, Read, Write
+from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
-from service_integration_client.hub import (
-    AwaitingHub,
-    BlockingHub,
-    Edge,
-    Hub,
-    Sleep,
-    Transport,
-    run_blocking,
+from service_integration_client.hub import AwaitingHub, BlockingHub, Edge
+from service_integration_client.operations import (
+    circuits,
+    control,
+    credentials,
+    executions,
+    pages,
+    schedules,
+    services,
+    steps,
+    workflows,
 )
-from service_integration_client.operations import executions, services, workflows
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Described = Callable[Concatenate[Hub, P], Coroutine[Any, Any, T]]
-Awaited = Callable[P, Coroutine[Any, Any, T]]
+if TYPE_CHECKING:
+    from types import TracebackType
 
+    from typing_extensions import Self
 
-class _Operation(Generic[P, T]):
-    """An operation as a method: each client binds it to the hub that it uses for such a one."""
-
-    def __init__(self, described: Described[P, T]) -> None:
-        self._described = described
-        self.__name__ = described.__name__
-        self.__doc__ = described.__doc__
-        self.__wrapped__ = described
-
-    def _awaited(self, client: _Clients) -> Awaited[P, T]:
-        return functools.partial(self._described, client._awaiting)
-
-    def _plain(self, client: _Clients) -> Callable[P, T]:
-        return functools.partial(_answered, self._described, client._blocking)
-
-
-def _answered(described: Described[P, T], hub: Hub, *args: P.args, **kwargs: P.kwargs) -> T:
-    return run_blocking(described(hub, *args, **kwargs))
-
-
-class _Write(_Operation[P, T]):
-    """Awaited everywhere but in the client that awaits nothing."""
-
-    @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, client: SyncServiceIntegrationClient, owner: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, client: _Clients, owner: type) -> Awaited[P, T]: ...
-    def __get__(self, client: _Clients | None, owner: type) -> Any:
-        if client is None:
-            return self
-        if isinstance(client, SyncServiceIntegrationClient):
-            return self._plain(client)
-        return self._awaited(client)
-
-
-class _Read(_Operation[P, T]):
-    """Plain everywhere but in the client that awaits everything."""
-
-    @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, client: AsyncServiceIntegrationClient, owner: type) -> Awaited[P, T]: ...
-    @overload
-    def __get__(self, client: _Clients, owner: type) -> Callable[P, T]: ...
-    def __get__(self, client: _Clients | None, owner: type) -> Any:
-        if client is None:
-            return self
-        if isinstance(client, AsyncServiceIntegrationClient):
-            return self._awaited(client)
-        return self._plain(client)
+    from service_integration_client.hub import Sleep, Transport
 
 
 class _Clients:
     """What the three clients share: how they are made, and their operations."""
+
+    awaits_writes = True
+    awaits_reads = False
 
     def __init__(
         self,
@@ -90,13 +42,16 @@ class _Clients:
         *,
         transport: Transport | None = None,
         sleep: Sleep | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
     ) -> None:
         """`base_url` and `api_key` default to SERVICE_INTEGRATION_URL and
         SERVICE_INTEGRATION_API_KEY; `timeout` is in seconds, for one answer. `transport` and
-        `sleep` replace the network and the waiting between retries. Raises: ValueError.
+        `sleep` replace the network and the waiting between retries. Without a `circuit_breaker`
+        the client has one of its own. Raises: ValueError.
         """
         self._configuration = configuration(base_url=base_url, api_key=api_key, timeout=timeout)
-        edge = Edge(transport=transport, sleep=sleep)
+        self.circuit_breaker = circuit_breaker or CircuitBreaker(is_failure=is_outage_of_hub)
+        edge = Edge(transport=transport, sleep=sleep, breaker=self.circuit_breaker)
         self._blocking = BlockingHub(self._configuration, edge=edge)
         self._awaiting = AwaitingHub(self._configuration, edge=edge)
 
@@ -104,31 +59,92 @@ class _Clients:
         key = "None" if self._configuration.api_key is None else "'***'"
         return f"{type(self).__name__}({self._configuration.base_url!r}, api_key={key})"
 
-    register_service = _Write(services.register_service)
-    update_service = _Write(services.update_service)
-    deregister_service = _Write(services.deregister_service)
-    heartbeat = _Write(services.heartbeat)
-    execute_service_action = _Write(services.execute_service_action)
-    get_service = _Read(services.get_service)
-    get_services = _Read(services.get_services)
-    get_service_health = _Read(services.get_service_health)
-    discover = _Read(services.discover)
-    find_service = _Read(services.find_service)
-    get_integration_health = _Read(services.get_integration_health)
+    register_service = Write(services.register_service)
+    update_service = Write(services.update_service)
+    deregister_service = Write(services.deregister_service)
+    heartbeat = Write(services.heartbeat)
+    execute_service_action = Write(services.execute_service_action)
+    get_service = Read(services.get_service)
+    get_services = Read(services.get_services)
+    get_service_health = Read(services.get_service_health)
+    discover = Read(services.discover)
+    find_service = Read(services.find_service)
+    search_services = Read(services.search_services)
+    watch_services = Read(services.watch_services)
+    iter_services = Pages(services.get_services)
+    iter_discovered_services = Pages(services.discover)
+    set_service_status = Write(services.set_service_status)
+    get_service_instances = Read(services.get_service_instances)
+    add_service_instance = Write(services.add_service_instance)
+    remove_service_instance = Write(services.remove_service_instance)
+    get_integration_health = Read(services.get_integration_health)
 
-    create_workflow = _Write(workflows.create_workflow)
-    update_workflow = _Write(workflows.update_workflow)
-    delete_workflow = _Write(workflows.delete_workflow)
-    get_workflow = _Read(workflows.get_workflow)
-    get_workflows = _Read(workflows.get_workflows)
+    create_credential = Write(credentials.create_credential)
+    update_credential = Write(credentials.update_credential)
+    rotate_credential = Write(credentials.rotate_credential)
+    delete_credential = Write(credentials.delete_credential)
+    get_credential = Read(credentials.get_credential)
+    get_credentials = Read(credentials.get_credentials)
+    iter_credentials = Pages(credentials.get_credentials)
 
-    execute_workflow = _Write(executions.execute_workflow)
-    execute_workflow_type = _Write(executions.execute_workflow_type)
-    cancel_execution = _Write(executions.cancel_execution)
-    retry_execution = _Write(executions.retry_execution)
-    get_workflow_execution_status = _Read(executions.get_workflow_execution_status)
-    get_workflow_executions = _Read(executions.get_workflow_executions)
-    get_execution_steps = _Read(executions.get_execution_steps)
+    create_workflow = Write(workflows.create_workflow)
+    update_workflow = Write(workflows.update_workflow)
+    delete_workflow = Write(workflows.delete_workflow)
+    get_workflow = Read(workflows.get_workflow)
+    get_workflows = Read(workflows.get_workflows)
+    iter_workflows = Pages(workflows.get_workflows)
+    validate_workflow = Read(workflows.validate_workflow)
+    validate_workflow_steps = Read(steps.validate_workflow_steps)
+    get_workflow_versions = Read(workflows.get_workflow_versions)
+    iter_workflow_versions = Pages(workflows.get_workflow_versions)
+    activate_workflow_version = Write(workflows.activate_workflow_version)
+    compare_versions = Read(workflows.compare_versions)
+    dry_run_workflow = Read(workflows.dry_run_workflow)
+
+    execute_workflow = Write(executions.execute_workflow)
+    execute_workflow_type = Write(executions.execute_workflow_type)
+    cancel_execution = Write(executions.cancel_execution)
+    retry_execution = Write(executions.retry_execution)
+    rerun_execution = Write(executions.rerun_execution)
+    evaluate_expression = Read(executions.evaluate_expression)
+    get_workflow_execution_status = Read(executions.get_workflow_execution_status)
+    get_workflow_executions = Read(executions.get_workflow_executions)
+    get_execution_steps = Read(executions.get_execution_steps)
+    get_execution_events = Read(control.get_execution_events)
+    get_executions = Read(control.get_executions)
+    iter_executions = Pages(control.get_executions, by=pages.by_cursor)
+    iter_workflow_executions = Pages(executions.get_workflow_executions, by=pages.by_cursor)
+    iter_execution_steps = Pages(executions.get_execution_steps, by=pages.by_cursor)
+    iter_execution_events = Pages(control.get_execution_events, by=pages.by_cursor)
+    wait_for_execution = Read(control.wait_for_execution)
+    pause_execution = Write(control.pause_execution)
+    resume_execution = Write(control.resume_execution)
+    signal_execution = Write(control.signal_execution)
+    approve_step = Write(control.approve_step)
+    reject_step = Write(control.reject_step)
+    complete_step = Write(control.complete_step)
+    fail_step = Write(control.fail_step)
+
+    get_circuit_breakers = Read(circuits.get_circuit_breakers)
+    get_circuit_breaker = Read(circuits.get_circuit_breaker)
+    iter_circuit_breakers = Pages(circuits.get_circuit_breakers)
+    open_circuit_breaker = Write(circuits.open_circuit_breaker)
+    close_circuit_breaker = Write(circuits.close_circuit_breaker)
+    disable_circuit_breaker = Write(circuits.disable_circuit_breaker)
+    reset_circuit_breaker = Write(circuits.reset_circuit_breaker)
+
+    create_schedule = Write(schedules.create_schedule)
+    update_schedule = Write(schedules.update_schedule)
+    delete_schedule = Write(schedules.delete_schedule)
+    enable_schedule = Write(schedules.enable_schedule)
+    disable_schedule = Write(schedules.disable_schedule)
+    run_schedule = Write(schedules.run_schedule)
+    backfill_schedule = Write(schedules.backfill_schedule)
+    get_schedule = Read(schedules.get_schedule)
+    get_schedules = Read(schedules.get_schedules)
+    get_schedule_runs = Read(schedules.get_schedule_runs)
+    iter_schedules = Pages(schedules.get_schedules)
+    iter_schedule_runs = Pages(schedules.get_schedule_runs)
 
 
 class _Closing(_Clients):
@@ -181,6 +197,10 @@ class ServiceIntegrationClient(_Closing, _AsyncClosing):
 class AsyncServiceIntegrationClient(_AsyncClosing):
     """Everything is awaited."""
 
+    awaits_reads = True
+
 
 class SyncServiceIntegrationClient(_Closing):
     """Nothing is awaited. Threads may share one."""
+
+    awaits_writes = False

@@ -44,7 +44,8 @@ def _restored(
 class ServiceUnavailableError(ServiceIntegrationError):
     """The hub, or the service behind it, cannot be reached now. The client retries this one.
 
-    `retry_after` is how many seconds the answer asked to wait.
+    `retry_after` is how many seconds the answer asked to wait. `may_have_happened` says that the
+    request went out and its answer was lost.
     """
 
     def __init__(
@@ -53,11 +54,20 @@ class ServiceUnavailableError(ServiceIntegrationError):
         *,
         service_name: str = HUB,
         retry_after: float | None = None,
+        may_have_happened: bool = False,
         **details: Any,
     ) -> None:
         super().__init__(message, **details)
         self.service_name = service_name
         self.retry_after = retry_after
+        self.may_have_happened = may_have_happened
+
+
+class CircuitOpenError(ServiceUnavailableError):
+    """Refused in this process without a connection, as the calls before failed.
+
+    `retry_after` is how many seconds the circuit breaker stays open.
+    """
 
 
 class RequestTimeoutError(ServiceIntegrationError, TimeoutError):
@@ -102,6 +112,13 @@ class ValidationError(ServiceIntegrationError):
         self.validation_errors = validation_errors or {}
 
 
+class InvalidStepsError(ValidationError, ValueError):
+    """Steps that no workflow may have: a service or action that does not exist, or another fault.
+
+    Both a `ValidationError` and a `ValueError`.
+    """
+
+
 class AuthenticationError(ServiceIntegrationError):
     """The API key is missing, unknown, expired or revoked."""
 
@@ -127,14 +144,24 @@ class UnexpectedAnswerError(ServiceIntegrationError):
 
 
 class MaxRetriesExceededError(ServiceIntegrationError):
-    """The hub stayed unavailable through every retry. `last_error` is the last of them."""
+    """The hub stayed unavailable through every retry. `last_error` is the last of them.
+
+    `may_have_happened` says that the answer to one of the `attempts` was lost on its way.
+    """
 
     def __init__(
-        self, message: str, *, attempts: int, last_error: ServiceUnavailableError, **details: Any
+        self,
+        message: str,
+        *,
+        attempts: int,
+        last_error: ServiceUnavailableError,
+        may_have_happened: bool = False,
+        **details: Any,
     ) -> None:
         super().__init__(message, **details)
         self.attempts = attempts
         self.last_error = last_error
+        self.may_have_happened = may_have_happened
 
 
 class WorkflowExecutionError(ServiceIntegrationError):

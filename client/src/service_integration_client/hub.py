@@ -6,38 +6,47 @@ that `run_blocking` finishes such a coroutine in one go, without an event loop.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import httpx2
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from service_integration_client import exceptions as errors
 from service_integration_client.answers import content_of
+from service_integration_client.bodies import encoded
+from service_integration_client.breaker import CircuitBreaker
 from service_integration_client.configuration import Configuration
+from service_integration_client.http_library import http_library
 from service_integration_client.request_ids import request_id_to_send
 from service_integration_client.requests import Request
 from service_integration_client.retries import RetryPolicy
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable
+    from typing import Union
 
-Transport = httpx2.BaseTransport | httpx2.AsyncBaseTransport
-Sleep = Callable[[float], Awaitable[None] | None]
+    import httpx2
+
+    Transport = Union[httpx2.BaseTransport, httpx2.AsyncBaseTransport]
+    Sleep = Callable[[float], Union[Awaitable[None], None]]
+
+T = TypeVar("T")
 WAIT_MARGIN_SECONDS = 10.0
+# More calls than that at once wait for a connection, for as long as it takes.
+MOST_CONNECTIONS = 100
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What tests replace: the network, waiting, and time."""
+    """What a hub is reached through. Tests replace the network, waiting, and time."""
 
     transport: Transport | None = None
     sleep: Sleep | None = None
     clock: Callable[[], float] = time.monotonic
+    breaker: CircuitBreaker | None = None
 
 
 class Hub(ABC):
@@ -58,68 +67,96 @@ class Hub(ABC):
         """The answer's content, after as many attempts as the request's policy allows.
 
         A repeated DELETE that finds nothing has done its work the time before.
-        Raises: MaxRetriesExceededError, or what `answers.error_for` makes of the answer.
+        Raises: ValidationError for what is not JSON, CircuitOpenError, MaxRetriesExceededError, or
+        what `answers.error_for` makes of the answer.
         """
         policy = self._policy or request.policy
-        headers = self._headers_of(request)
-        attempt = 0
+        arguments = self._arguments(request)
+        attempt, lost = 0, False
         while True:
             attempt += 1
             try:
-                return await self._attempt(request, headers)
+                return await self._guarded(request, arguments)
             except errors.ResourceNotFoundError:
                 if request.method == "DELETE" and attempt > 1:
                     return None
                 raise
+            except errors.CircuitOpenError as error:
+                error.may_have_happened = lost
+                raise
             except errors.ServiceUnavailableError as error:
+                lost = lost or error.may_have_happened
                 delay = policy.delay(attempt, retry_after=error.retry_after)
                 if delay is None and attempt == 1:
                     raise
                 if delay is None:
-                    raise _exhausted(error, attempts=attempt) from error
+                    raise _exhausted(error, attempts=attempt, lost=lost) from error
             await self.sleep(delay)
 
-    async def _attempt(self, request: Request, headers: dict[str, str]) -> Any:
+    async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
+        if self._edge.breaker is None:
+            return await self._attempt(request, arguments)
+        with self._edge.breaker.guard(extra_seconds=request.wait_seconds + WAIT_MARGIN_SECONDS):
+            return await self._attempt(request, arguments)
+
+    async def _attempt(self, request: Request, arguments: dict[str, Any]) -> Any:
+        http = http_library()
         try:
-            response = await self._send(self._arguments(request, headers))
-        except httpx2.ConnectTimeout as error:
+            response = await self._send(arguments)
+        except (http.ConnectTimeout, http.ConnectError) as error:
             raise _unreachable(self._configuration, error) from error
-        except httpx2.TimeoutException as error:
+        except http.TimeoutException as error:
             sentence = f"No answer to {request.method} {request.path} within the timeout."
             raise errors.RequestTimeoutError(sentence) from error
-        except httpx2.TransportError as error:
-            raise _unreachable(self._configuration, error) from error
+        except http.TransportError as error:
+            raise _cut(self._configuration, request, error) from error
+        except http.DecodingError as error:
+            sentence = f"The answer to {request.method} {request.path} cannot be unpacked: {error}"
+            raise errors.UnexpectedAnswerError(sentence) from error
         return content_of(
             request, status=response.status_code, headers=response.headers, body=response.content
         )
 
-    def _headers_of(self, request: Request) -> dict[str, str]:
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        """What the HTTP library is given: the same for every attempt."""
         headers = {**self._headers, "X-Request-ID": request_id_to_send()}
         if request.idempotency_key:
             headers["Idempotency-Key"] = request.idempotency_key
-        return headers
-
-    def _arguments(self, request: Request, headers: dict[str, str]) -> dict[str, Any]:
-        timeout = self._configuration.timeout
-        if request.wait_seconds:
-            timeout = max(timeout, request.wait_seconds + WAIT_MARGIN_SECONDS)
+        content = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = encoded(request.body)
         return {
             "method": request.method,
             "url": self._configuration.base_url + request.path,
             "params": request.query or None,
-            "json": request.body,
+            "content": content,
             "headers": headers,
-            "timeout": timeout,
+            "timeout": self._timeout_of(request),
         }
+
+    def _timeout_of(self, request: Request) -> float:
+        timeout, breaker = self._configuration.timeout, self._edge.breaker
+        if breaker is not None and breaker.timeout is not None:
+            timeout = min(timeout, breaker.timeout)
+        if request.wait_seconds:
+            timeout = max(timeout, request.wait_seconds + WAIT_MARGIN_SECONDS)
+        return timeout
 
     def _client_arguments(self) -> dict[str, Any]:
         """Proxies of the environment are not used: the hub is a neighbour. TLS is verified."""
         uses_tls = self._configuration.base_url.startswith("https:")
-        verify = httpx2.create_ssl_context() if uses_tls and not self._edge.transport else False
-        return {"transport": self._edge.transport, "verify": verify, "trust_env": False}
+        http = http_library()
+        verify = http.create_ssl_context() if uses_tls and not self._edge.transport else False
+        limits = http.Limits(
+            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS
+        )
+        transport = self._edge.transport
+        return {"transport": transport, "verify": verify, "trust_env": False, "limits": limits}
 
     @abstractmethod
-    async def _send(self, arguments: dict[str, Any]) -> httpx2.Response: ...
+    async def _send(self, arguments: dict[str, Any]) -> Any:
+        """The HTTP library's response."""
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None: ...
@@ -134,12 +171,17 @@ class BlockingHub(Hub):
         super().__init__(configuration, edge=edge, policy=policy)
         self._client: httpx2.Client | None = None
         self._opening = threading.Lock()
+        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
-    async def _send(self, arguments: dict[str, Any]) -> httpx2.Response:
-        if self._client is None:
+    async def _send(self, arguments: dict[str, Any]) -> Any:
+        client = self._client
+        if client is None:
             with self._opening:
-                self._client = self._client or httpx2.Client(**self._client_arguments())
-        return self._client.request(**arguments)
+                if self._client is None:
+                    self._client = http_library().Client(**self._client_arguments())
+                client = self._client
+        with self._slots:
+            return client.request(**arguments)
 
     async def sleep(self, seconds: float) -> None:
         (self._edge.sleep or time.sleep)(seconds)
@@ -150,6 +192,14 @@ class BlockingHub(Hub):
             client.close()
 
 
+@dataclass(frozen=True)
+class _Connections:
+    """Those of one event loop. The HTTP library's own queue is slow with thousands in it."""
+
+    client: httpx2.AsyncClient
+    slots: asyncio.Semaphore
+
+
 class AwaitingHub(Hub):
     """Awaits. Each event loop has its own connections, so that `asyncio.run` may come twice."""
 
@@ -157,30 +207,40 @@ class AwaitingHub(Hub):
         self, configuration: Configuration, *, edge: Edge, policy: RetryPolicy | None = None
     ) -> None:
         super().__init__(configuration, edge=edge, policy=policy)
-        self._clients: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
+        self._connections: dict[asyncio.AbstractEventLoop, _Connections] = {}
 
-    async def _send(self, arguments: dict[str, Any]) -> httpx2.Response:
+    async def _send(self, arguments: dict[str, Any]) -> Any:
+        import asyncio
+
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
+        found = self._connections.get(loop)
+        if found is None:
             self._forget_closed_loops()
-            client = self._clients[loop] = httpx2.AsyncClient(**self._client_arguments())
-        return await client.request(**arguments)
+            client = http_library().AsyncClient(**self._client_arguments())
+            found = _Connections(client, asyncio.Semaphore(MOST_CONNECTIONS))
+            self._connections[loop] = found
+        async with found.slots:
+            return await found.client.request(**arguments)
 
     def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in self._clients if loop.is_closed()]:
-            del self._clients[loop]
+        for loop in [loop for loop in list(self._connections) if loop.is_closed()]:
+            self._connections.pop(loop, None)
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio
+        import inspect
+
         slept = (self._edge.sleep or asyncio.sleep)(seconds)
         if inspect.isawaitable(slept):
             await slept
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        import asyncio
+
+        found = self._connections.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found.client.aclose()
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
@@ -194,6 +254,20 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("A blocking operation tried to wait on an event loop.")
 
 
+def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
+    """The items of an asynchronous iterator that never suspends."""
+    while True:
+        try:
+            item = run_blocking(_next_of(items))
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+async def _next_of(items: AsyncIterator[T]) -> T:
+    return await items.__anext__()
+
+
 def _headers(configuration: Configuration) -> dict[str, str]:
     headers = {"Accept": "application/json", "User-Agent": "service-integration-client"}
     if configuration.api_key:
@@ -201,21 +275,33 @@ def _headers(configuration: Configuration) -> dict[str, str]:
     return headers
 
 
-def _unreachable(
-    configuration: Configuration, error: httpx2.TransportError
-) -> errors.ServiceUnavailableError:
+def _unreachable(configuration: Configuration, error: Exception) -> errors.ServiceUnavailableError:
     reason = str(error) or type(error).__name__
     sentence = f"The hub at {configuration.base_url} cannot be reached: {reason}."
     return errors.ServiceUnavailableError(sentence)
 
 
+def _cut(
+    configuration: Configuration, request: Request, error: Exception
+) -> errors.ServiceUnavailableError:
+    """The request was on its way, and nobody knows how far it came."""
+    reason = str(error) or type(error).__name__
+    sentence = (
+        f"The connection to the hub at {configuration.base_url} broke before it answered"
+        f" {request.method} {request.path}: {reason}."
+    )
+    return errors.ServiceUnavailableError(sentence, may_have_happened=request.method != "GET")
+
+
 def _exhausted(
-    error: errors.ServiceUnavailableError, *, attempts: int
+    error: errors.ServiceUnavailableError, *, attempts: int, lost: bool
 ) -> errors.MaxRetriesExceededError:
+    note = " An answer was lost: what was asked for may have been done." if lost else ""
     return errors.MaxRetriesExceededError(
-        f"Given up after {attempts} attempts: {error.message}",
+        f"Given up after {attempts} attempts: {error.message}{note}",
         attempts=attempts,
         last_error=error,
+        may_have_happened=lost,
         code=error.code,
         status_code=error.status_code,
         request_id=error.request_id,

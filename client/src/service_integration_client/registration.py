@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
 
 from service_integration_client import exceptions as errors
 from service_integration_client.configuration import configuration
@@ -18,13 +16,19 @@ from service_integration_client.hub import (
     BlockingHub,
     Edge,
     Hub,
-    Sleep,
-    Transport,
     run_blocking,
 )
 from service_integration_client.operations import services
 from service_integration_client.requests import JsonObject
 from service_integration_client.retries import NEVER
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from service_integration_client.hub import Sleep, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ class ServiceRegistration:
     every `heartbeat_interval` seconds (a third of `ttl_seconds` when not given), a tenth more or
     less by chance; when the hub answers that it does not know the service, it registers again. On
     leaving it sets the service's instance OFFLINE. ``with`` beats from a thread, ``async with``
-    from a task.
+    from a task. `lifespan` is for ASGI frameworks, `start` and `stop` for everything else.
     """
 
     def __init__(
@@ -110,7 +114,8 @@ class ServiceRegistration:
         """Whether the hub knew the service when last spoken to."""
         return self.service is not None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Register, and beat from a thread until `stop`. Raises: what does not mend by itself."""
         self._leaving.clear()
         self._blocking = BlockingHub(self._configuration, edge=self._edge_of_thread(), policy=NEVER)
         run_blocking(self._enter(self._blocking))
@@ -118,6 +123,18 @@ class ServiceRegistration:
             target=self._beat_in_thread, name=f"heartbeat of {self.name}", daemon=True
         )
         self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating and set the instance OFFLINE; nothing when it was not started."""
+        self._leaving.set()
+        if self._thread is not None:
+            self._thread.join(self._configuration.timeout * 2)
+        if self._blocking is not None:
+            run_blocking(self._leave(self._blocking))
+            self._blocking.close()
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -126,14 +143,17 @@ class ServiceRegistration:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._leaving.set()
-        if self._thread is not None:
-            self._thread.join(self._configuration.timeout * 2)
-        if self._blocking is not None:
-            run_blocking(self._leave(self._blocking))
-            self._blocking.close()
+        self.stop()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """For a framework's `lifespan` argument: registered while the application serves."""
+        async with self:
+            yield
 
     async def __aenter__(self) -> Self:
+        import asyncio
+
         self._awaiting = AwaitingHub(self._configuration, edge=self._edge, policy=NEVER)
         await self._enter(self._awaiting)
         self._task = asyncio.create_task(self._beat(self._awaiting))
@@ -145,6 +165,8 @@ class ServiceRegistration:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        import asyncio
+
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

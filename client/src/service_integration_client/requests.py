@@ -22,7 +22,7 @@ class Request:
     path: str
     policy: RetryPolicy
     query: Mapping[str, Any] = field(default_factory=dict)
-    body: JsonObject | None = None
+    body: JsonObject | None = field(default=None, repr=False)  # may hold secrets
     idempotency_key: str | None = None
     resource_type: str | None = None
     resource_id: str | None = None
@@ -32,6 +32,11 @@ class Request:
 def read(path: str, /, *, about: tuple[str, str] | None = None, **query: Any) -> Request:
     """GET; a query value of None is not sent."""
     return Request("GET", path, retries.READ, query=_given(query), **_about(about))
+
+
+def ask(path: str, /, *, body: JsonObject) -> Request:
+    """A question that takes a body: it changes nothing, and is retried as a read."""
+    return Request("POST", path, retries.READ, body=_given(body))
 
 
 def create(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:

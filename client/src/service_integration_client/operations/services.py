@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from service_integration_client.hub import Hub
 from service_integration_client.requests import (
     JsonObject,
+    ask,
     create,
     delete,
     read,
@@ -160,9 +162,50 @@ async def get_services(
     return _object(await hub.call(request))
 
 
-async def get_service_health(hub: Hub, service_id: str) -> JsonObject:
-    """Status, instances, last heartbeat, last probe. Raises: ResourceNotFoundError."""
-    return _object(await hub.call(read(_path(service_id, "health"), about=("service", service_id))))
+async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = None) -> JsonObject:
+    """Status, instances, last heartbeat, last probe; `probe` asks the service now.
+
+    Raises: ResourceNotFoundError.
+    """
+    about, asked = ("service", service_id), "true" if probe else None
+    return _object(await hub.call(read(_path(service_id, "health"), about=about, probe=asked)))
+
+
+async def set_service_status(hub: Hub, service_id: str, status: str) -> JsonObject:
+    """Set a service's status: MAINTENANCE stays, any other yields to the next heartbeat.
+
+    Answers the service. Raises: ResourceNotFoundError, ValidationError.
+    """
+    about = ("service", service_id)
+    request = update(
+        _path(service_id, "status"), body={"status": status}, about=about, method="PUT"
+    )
+    return _object(await hub.call(request))
+
+
+async def get_service_instances(
+    hub: Hub, service_id: str, *, page: int | None = None, per_page: int | None = None
+) -> JsonObject:
+    """One page of a service's instances, by URL. Raises: ResourceNotFoundError."""
+    path, about = _path(service_id, "instances"), ("service", service_id)
+    return _object(await hub.call(read(path, about=about, page=page, per_page=per_page)))
+
+
+async def add_service_instance(hub: Hub, service_id: str, url: str, **fields: Any) -> JsonObject:
+    """Add an instance, or refresh the one with this URL. Answers the service.
+
+    `fields` are `health_url`, `version`, `weight`, `zone`, `metadata`, `ttl_seconds` (seconds).
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    body, about = {**fields, "url": url}, ("service", service_id)
+    return _object(await hub.call(create(_path(service_id, "instances"), body=body, about=about)))
+
+
+async def remove_service_instance(hub: Hub, service_id: str, instance_id: str) -> JsonObject:
+    """Forget one instance. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
+    path = _path(service_id, "instances", segment(instance_id))
+    answer = await hub.call(delete(path, about=("instance", instance_id)))
+    return answer or {"id": instance_id, "deleted": True}
 
 
 async def execute_service_action(
@@ -217,6 +260,25 @@ async def find_service(hub: Hub, type: str) -> JsonObject:
     """The service of a type that the hub would call now. Raises: ResourceNotFoundError."""
     path = f"/discovery/services/type/{segment(type)}"
     return _object(await hub.call(read(path, about=("service", type))))
+
+
+async def search_services(hub: Hub, **criteria: Any) -> JsonObject:
+    """One page of the services that meet the criteria of ``POST /discovery/services/search``.
+
+    Among them `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`, `action`,
+    `zone`, `minimum_version`. Raises: ValidationError.
+    """
+    return _object(await hub.call(ask("/discovery/services/search", body=criteria)))
+
+
+async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30) -> JsonObject:
+    """Wait until something changed after `index`, at most so many seconds.
+
+    Answers ``{"index", "changed", "complete", "changes"}``; without an index the present one at
+    once.
+    """
+    request = read("/discovery/watch", index=index, wait=None if index is None else int(wait))
+    return _object(await hub.call(replace(request, wait_seconds=wait)))
 
 
 async def get_integration_health(hub: Hub) -> JsonObject:

@@ -7,6 +7,7 @@ from typing import Any
 from service_integration_client.hub import Hub
 from service_integration_client.requests import (
     JsonObject,
+    ask,
     create,
     delete,
     read,
@@ -109,4 +110,67 @@ async def get_workflows(
     filters: dict[str, Any] = {"status": status, "type": type, "search": search}
     request = read(WORKFLOWS, **filters, ordering=ordering, page=page, per_page=per_page)
     answer: JsonObject = await hub.call(request)
+    return answer
+
+
+async def validate_workflow(
+    hub: Hub, steps: list[JsonObject], *, definition: JsonObject | None = None
+) -> JsonObject:
+    """Check a definition and store nothing: ``{"valid", "errors", "warnings"}``."""
+    request = ask(f"{WORKFLOWS}/validate", body={**(definition or {}), "steps": steps})
+    answer: JsonObject = await hub.call(request)
+    return answer
+
+
+async def get_workflow_versions(
+    hub: Hub, workflow_id: str, *, page: int | None = None, per_page: int | None = None
+) -> JsonObject:
+    """One page of a workflow's versions, newest first. Raises: ResourceNotFoundError."""
+    path, about = _path(workflow_id, "versions"), ("workflow", workflow_id)
+    answer: JsonObject = await hub.call(read(path, about=about, page=page, per_page=per_page))
+    return answer
+
+
+async def activate_workflow_version(hub: Hub, workflow_id: str, number: int) -> JsonObject:
+    """Let new executions run this version. Answers the workflow. Raises: ResourceNotFoundError."""
+    path = _path(workflow_id, "versions", segment(number), "activate")
+    answer: JsonObject = await hub.call(create(path, body={}, about=("workflow", workflow_id)))
+    return answer
+
+
+async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
+    """How a version differs from another: ``{"added", "removed", "changed", "options", ...}``.
+
+    Raises: ResourceNotFoundError.
+    """
+    path = _path(workflow_id, "versions", str(int(before)), "compare", str(int(after)))
+    answer: JsonObject = await hub.call(read(path, about=("workflow", workflow_id)))
+    return answer
+
+
+async def dry_run_workflow(
+    hub: Hub,
+    workflow_id: str | None = None,
+    input_data: JsonObject | None = None,
+    mocks: JsonObject | None = None,
+    *,
+    context: JsonObject | None = None,
+    version: int | None = None,
+    definition: JsonObject | list[JsonObject] | None = None,
+) -> JsonObject:
+    """Run a workflow, or a `definition` that is not stored, in memory: nobody is called.
+
+    `mocks` maps the id of a step to ``{"output"}``, ``{"error": {"code", "message"}}`` or a list of
+    those. Answers ``{"status", "output", "errors", "warnings", "steps", ...}``.
+    Raises: ValidationError, ResourceNotFoundError.
+    """
+    body: JsonObject = {
+        "workflow": workflow_id,
+        "definition": definition,
+        "version": version,
+        "input_data": input_data or {},
+        "context": context or {},
+        "mocks": mocks or {},
+    }
+    answer: JsonObject = await hub.call(create(f"{WORKFLOWS}/dry-run", body=body))
     return answer

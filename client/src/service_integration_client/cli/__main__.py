@@ -1,0 +1,5 @@
+"""`python -m service_integration_client.cli`."""
+
+from service_integration_client.cli.app import main
+
+main()

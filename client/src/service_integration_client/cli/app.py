@@ -1,0 +1,51 @@
+"""The program: its groups, and what holds for all of them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.shell_completion import get_completion_class
+
+from service_integration_client.cli.breakers import breakers
+from service_integration_client.cli.executions import executions
+from service_integration_client.cli.services import add_discover, services
+from service_integration_client.cli.session import INTERRUPTED
+from service_integration_client.cli.workflows import workflows
+
+PROGRAM = "service-integration"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="service-integration-client", prog_name=PROGRAM)
+def root() -> None:
+    """Talks to a Service Integration hub.
+
+    The hub is named by --url and --api-key, or by SERVICE_INTEGRATION_URL and
+    SERVICE_INTEGRATION_API_KEY.
+
+    Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 the hub cannot be reached, 4 the key
+    may not do this.
+    """
+
+
+for group in (services, workflows, executions, breakers):
+    root.add_command(group)
+add_discover(root)
+
+
+@root.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what a shell needs to complete: eval "$(service-integration completion bash)"."""
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(root, {}, PROGRAM, "_SERVICE_INTEGRATION_COMPLETE").source())
+
+
+def main() -> None:
+    """Run the command that the arguments name, and end the process with its code."""
+    try:
+        root.main(prog_name=PROGRAM, standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

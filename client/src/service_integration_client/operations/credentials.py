@@ -1,0 +1,136 @@
+"""Credentials: set, change, rotate and delete them; their secrets are never answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from service_integration_client.hub import Hub
+from service_integration_client.requests import JsonObject, create, delete, read, segment, update
+
+CREDENTIALS = "/registry/credentials"
+
+
+def _path(credential_id: str, *rest: str) -> str:
+    return "/".join((CREDENTIALS, segment(credential_id), *rest))
+
+
+async def create_credential(
+    hub: Hub,
+    name: str,
+    type: str,
+    *,
+    secret: dict[str, str] | None = None,
+    attributes: JsonObject | None = None,
+    allowed_origins: list[str] | None = None,
+    description: str | None = None,
+    expires_at: str | None = None,
+) -> JsonObject:
+    """Make a credential that is sent to `allowed_origins` only. Answers it without its secret.
+
+    Raises: ValidationError, ServiceIntegrationError.
+    """
+    body = {
+        "name": name,
+        "type": type,
+        "secret": secret,
+        "attributes": attributes,
+        "allowed_origins": allowed_origins,
+        "description": description,
+        "expires_at": expires_at,
+    }
+    return _object(await hub.call(create(CREDENTIALS, body=body)))
+
+
+async def update_credential(
+    hub: Hub,
+    credential_id: str,
+    name: str | None = None,
+    *,
+    secret: dict[str, str] | None = None,
+    attributes: JsonObject | None = None,
+    allowed_origins: list[str] | None = None,
+    description: str | None = None,
+    expires_at: str | None = None,
+) -> JsonObject:
+    """Change what is given of a credential, and leave the rest. Answers it without its secret.
+
+    A new origin takes the secret again. Raises: ResourceNotFoundError, ValidationError.
+    """
+    body = {
+        "name": name,
+        "secret": secret,
+        "attributes": attributes,
+        "allowed_origins": allowed_origins,
+        "description": description,
+        "expires_at": expires_at,
+    }
+    about = ("credential", credential_id)
+    return _object(await hub.call(update(_path(credential_id), body=body, about=about)))
+
+
+async def rotate_credential(
+    hub: Hub,
+    credential_id: str,
+    secret: dict[str, str],
+    *,
+    attributes: JsonObject | None = None,
+    expires_at: str | None = None,
+    never_expires: bool = False,
+) -> JsonObject:
+    """Replace the secret of a credential. Answers it without its secret.
+
+    `expires_at` or `never_expires` is needed where the old secret had an end.
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    body = {"secret": secret, "attributes": attributes, "expires_at": expires_at}
+    about = ("credential", credential_id)
+    path = _path(credential_id, "rotate")
+    request = update(path, body=body, about=about, method="POST")
+    if never_expires:
+        request = replace(request, body={**(request.body or {}), "expires_at": None})
+    return _object(await hub.call(request))
+
+
+async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
+    """Remove a credential that no service uses. Answers ``{"id", "deleted"}``.
+
+    Raises: ResourceNotFoundError, ServiceIntegrationError.
+    """
+    about = ("credential", credential_id)
+    answer = await hub.call(delete(_path(credential_id), about=about))
+    return answer or {"id": credential_id, "deleted": True}
+
+
+async def get_credential(hub: Hub, credential_id: str) -> JsonObject:
+    """A credential by its id or name, without its secret. Raises: ResourceNotFoundError."""
+    about = ("credential", credential_id)
+    return _object(await hub.call(read(_path(credential_id), about=about)))
+
+
+async def get_credentials(
+    hub: Hub,
+    type: str | None = None,
+    *,
+    expiring: float | None = None,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the credentials; `expiring` is in how many days they end at the latest."""
+    request = read(
+        CREDENTIALS,
+        type=type,
+        expiring=expiring,
+        search=search,
+        ordering=ordering,
+        page=page,
+        per_page=per_page,
+    )
+    return _object(await hub.call(request))
+
+
+def _object(answer: Any) -> JsonObject:
+    result: JsonObject = answer
+    return result

@@ -1,0 +1,134 @@
+"""Schedules: when workflows are started by the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service_integration_client.hub import Hub
+from service_integration_client.requests import (
+    JsonObject,
+    create,
+    delete,
+    read,
+    segment,
+    update,
+)
+
+SCHEDULES = "/schedules"
+
+
+def _path(schedule_id: str, *rest: str) -> str:
+    return "/".join((SCHEDULES, segment(schedule_id), *rest))
+
+
+async def create_schedule(
+    hub: Hub,
+    name: str,
+    workflow_id: str,
+    cron: str,
+    *,
+    timezone: str | None = None,
+    input_data: JsonObject | None = None,
+    **settings: Any,
+) -> JsonObject:
+    """Start a workflow by the clock. Answers the schedule, with its `next_runs`.
+
+    `cron` has five fields; `timezone` is an IANA name, else UTC. `settings` are the other fields
+    of a schedule: `overlap_policy`, `catch_up_policy`, `priority`, `enabled`, `starts_at` ...
+    Raises: ValidationError, ConflictError.
+    """
+    body = {
+        **settings,
+        "name": name,
+        "workflow": workflow_id,
+        "cron": cron,
+        "timezone": timezone,
+        "input": input_data,
+    }
+    answer: JsonObject = await hub.call(create(SCHEDULES, body=body))
+    return answer
+
+
+async def update_schedule(hub: Hub, schedule_id: str, **changes: Any) -> JsonObject:
+    """Change these fields. Answers the schedule. Raises: ResourceNotFoundError, ValidationError."""
+    about = ("schedule", schedule_id)
+    answer: JsonObject = await hub.call(update(_path(schedule_id), body=changes, about=about))
+    return answer
+
+
+async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:
+    """Delete a schedule. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
+    answer = await hub.call(delete(_path(schedule_id), about=("schedule", schedule_id)))
+    return answer or {"id": schedule_id, "deleted": True}
+
+
+async def enable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
+    """Switch a schedule on. Raises: ResourceNotFoundError."""
+    return await _order(hub, schedule_id, "enable")
+
+
+async def disable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
+    """Switch a schedule off. Raises: ResourceNotFoundError."""
+    return await _order(hub, schedule_id, "disable")
+
+
+async def run_schedule(hub: Hub, schedule_id: str) -> JsonObject:
+    """Run a schedule now. Answers the run, with its `outcome`. Raises: ConflictError."""
+    return await _order(hub, schedule_id, "run")
+
+
+async def backfill_schedule(
+    hub: Hub, schedule_id: str, start: str, end: str, *, dry_run: bool = False
+) -> JsonObject:
+    """Run the ticks from `start` to `end`, ISO 8601. Answers how many; `dry_run` only counts.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    body = {"from": start, "to": end, "dry_run": dry_run}
+    return await _order(hub, schedule_id, "backfill", body)
+
+
+async def get_schedule(hub: Hub, schedule_id: str) -> JsonObject:
+    """A schedule by its id or name. Raises: ResourceNotFoundError."""
+    answer: JsonObject = await hub.call(read(_path(schedule_id), about=("schedule", schedule_id)))
+    return answer
+
+
+async def get_schedules(
+    hub: Hub,
+    *,
+    workflow_id: str | None = None,
+    enabled: bool | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the schedules."""
+    said = None if enabled is None else str(enabled).lower()
+    request = read(SCHEDULES, workflow=workflow_id, enabled=said, page=page, per_page=per_page)
+    answer: JsonObject = await hub.call(request)
+    return answer
+
+
+async def get_schedule_runs(
+    hub: Hub,
+    schedule_id: str,
+    *,
+    outcome: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of what became of the ticks, newest first. Raises: ResourceNotFoundError."""
+    about = ("schedule", schedule_id)
+    path = _path(schedule_id, "runs")
+    request = read(path, about=about, outcome=outcome, page=page, per_page=per_page)
+    answer: JsonObject = await hub.call(request)
+    return answer
+
+
+async def _order(
+    hub: Hub, schedule_id: str, order: str, body: JsonObject | None = None
+) -> JsonObject:
+    about = ("schedule", schedule_id)
+    request = create(_path(schedule_id, order), body=body or {}, about=about)
+    answer: JsonObject = await hub.call(request)
+    return answer

@@ -1,0 +1,162 @@
+import asyncio
+
+import httpx2
+import pytest
+
+from service_integration_client import (
+    CircuitBreaker,
+    CircuitOpenError,
+    MaxRetriesExceededError,
+    RequestTimeoutError,
+    ResourceNotFoundError,
+    ServiceUnavailableError,
+    SyncServiceIntegrationClient,
+)
+from tests.client.fake_hub import FakeHub, answer, problem
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def make(clock, **options):
+    return CircuitBreaker(2, 30, clock=clock, **options)
+
+
+def fail(breaker, error=OSError):
+    with pytest.raises(error), breaker.guard():
+        raise error("it broke")
+
+
+def test_opens_after_failures_in_a_row_and_says_why():
+    clock = Clock()
+    breaker = make(clock, name="planner")
+    fail(breaker)
+    with breaker.guard():
+        pass
+    fail(breaker)
+    assert breaker.state == "CLOSED"
+    fail(breaker)
+    assert repr(breaker) == "CircuitBreaker('planner', OPEN)"
+    clock.now = 10
+    with pytest.raises(CircuitOpenError, match=r"20\.0 s more.*2 failures.*it broke") as caught:
+        breaker.guard().__enter__()
+    assert (caught.value.retry_after, caught.value.service_name) == (20, "planner")
+
+
+def test_one_call_tries_and_closes_it():
+    clock = Clock()
+    breaker = make(clock)
+    fail(breaker)
+    fail(breaker)
+    clock.now = 30
+    assert breaker.state == "HALF_OPEN"
+    with breaker.guard(), pytest.raises(CircuitOpenError), breaker.guard():
+        pass
+    assert breaker.state == "CLOSED"
+
+
+def test_trying_call_that_fails_opens_it_again():
+    clock = Clock()
+    breaker = make(clock)
+    fail(breaker)
+    fail(breaker)
+    clock.now = 30
+    fail(breaker)
+    assert breaker.state == "OPEN"
+    breaker.reset()
+    assert breaker.state == "CLOSED"
+
+
+def test_cancelled_try_leaves_the_next_one_free():
+    clock = Clock()
+    breaker = make(clock)
+    fail(breaker)
+    fail(breaker)
+    clock.now = 30
+    fail(breaker, asyncio.CancelledError)
+    assert breaker.state == "HALF_OPEN"
+    with breaker.guard():
+        pass
+    assert breaker.state == "CLOSED"
+
+
+def test_call_that_ends_after_it_opened_says_nothing():
+    breaker = make(Clock())
+    late = breaker.guard()
+    late.__enter__()
+    fail(breaker)
+    fail(breaker)
+    late.__exit__(None, None, None)
+    assert breaker.state == "OPEN"
+
+
+def test_late_answers_are_failures():
+    clock = Clock()
+    breaker = make(clock, timeout=5)
+    for _ in range(2):
+        with breaker.guard(extra_seconds=1):
+            clock.now += 6.5
+    assert breaker.state == "OPEN"
+
+
+@pytest.mark.parametrize("limits", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_limits_must_be_positive(limits):
+    with pytest.raises(ValueError, match="greater than 0"):
+        CircuitBreaker(*limits)
+
+
+def test_open_breaker_refuses_without_a_connection():
+    hub = FakeHub(httpx2.ConnectError("refused"))
+    client = SyncServiceIntegrationClient(**hub.options())
+    with pytest.raises(MaxRetriesExceededError):
+        client.create_workflow("w")
+    with pytest.raises(CircuitOpenError):
+        client.get_workflows()
+    made = len(hub.requests)
+    with pytest.raises(ServiceUnavailableError, match="refused for"):
+        client.get_workflows()
+    assert (made, len(hub.requests)) == (5, 5)
+
+
+def test_hub_that_is_back_closes_the_breaker():
+    hub = FakeHub(*[httpx2.ConnectError("refused")] * 5, answer(200, {"items": []}))
+    client = SyncServiceIntegrationClient(**hub.options())
+    with pytest.raises(MaxRetriesExceededError):
+        client.create_workflow("w")
+    with pytest.raises(CircuitOpenError):
+        client.get_workflows()
+    hub.slept.append(client.circuit_breaker.recovery_timeout)
+    assert client.get_workflows() == {"items": []}
+    assert client.circuit_breaker.state == "CLOSED"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "state"),
+    [
+        (problem(503, "circuit_open", "No.", service="s"), MaxRetriesExceededError, "CLOSED"),
+        (problem(404, "not_found", "No."), ResourceNotFoundError, "CLOSED"),
+        (problem(504, "service_timeout", "Late."), RequestTimeoutError, "CLOSED"),
+        (httpx2.ReadTimeout("late"), RequestTimeoutError, "OPEN"),
+    ],
+)
+def test_only_the_hub_itself_being_down_counts(given, error, state):
+    hub = FakeHub(given)
+    client = SyncServiceIntegrationClient(**hub.options())
+    for _ in range(5):
+        with pytest.raises(error):
+            client.get_service("s")
+    assert client.circuit_breaker.state == state
+
+
+def test_breaker_of_the_guide_bounds_the_wait_for_an_answer():
+    breaker = CircuitBreaker(failure_threshold=5, recovery_timeout=30, timeout=5)
+    hub = FakeHub()
+    client = SyncServiceIntegrationClient(**{**hub.options(), "circuit_breaker": breaker})
+    client.get_service("s")
+    client.wait_for_execution("e", seconds=20)
+    waits = [request.extensions["timeout"]["read"] for request in hub.requests]
+    assert waits == [5, 30]

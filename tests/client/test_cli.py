@@ -1,0 +1,372 @@
+"""The command line, against a hub that answers over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from service_integration_client.cli import drawing
+from service_integration_client.cli.app import root
+from service_integration_client.cli.session import Session
+from tests import factories
+from tests.workflows.engine_support import ScriptedClient, running_engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Run = Callable[..., Result]
+
+GREET = {
+    "name": "greet",
+    "description": "Greets.",
+    "steps": [
+        {"id": "both", "type": "PARALLEL", "branches": [
+            [{"id": "hello", "type": "TRANSFORM", "output": {"t": "$.input.name"}, "next": None}],
+            [{"id": "bye", "type": "TRANSFORM", "output": {"text": "Bye."}, "next": None}],
+        ], "next": "end"},
+        {"id": "end", "type": "TRANSFORM", "output": {"said": "$.input.name"}, "next": None},
+    ],
+}  # fmt: skip
+FAILING = {
+    "name": "bad",
+    "steps": [{"id": "no", "type": "FAIL", "error": {"message": "It cannot."}}],
+}
+ASKING = {
+    "name": "ask",
+    "steps": [{"id": "may-i", "type": "APPROVAL", "assignees": ["operators"], "next": None}],
+}
+LISTENING = {
+    "name": "listen",
+    "steps": [{"id": "ear", "type": "EVENT", "event": "word", "next": None}],
+}
+
+
+@pytest.fixture
+def run(live_server: Any) -> Run:
+    _, key = factories.make_key()
+
+    def run_command(*arguments: str, key: str = key, url: str = "", **options: Any) -> Result:
+        where = {"SERVICE_INTEGRATION_URL": url or live_server.url}
+        environment = {**where, "SERVICE_INTEGRATION_API_KEY": key}
+        return CliRunner().invoke(root, list(arguments), env=environment, **options)
+
+    return run_command
+
+
+@pytest.fixture
+def working() -> Iterator[None]:
+    """A worker that looks by itself, as a hint or the sweep would make it look."""
+    stop = threading.Event()
+    with running_engine(ScriptedClient()) as engine:
+
+        def look() -> None:
+            while not stop.wait(0.05):
+                engine.look()
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            looking.join()
+
+
+def write(folder: Path, *documents: dict[str, Any]) -> Path:
+    for document in documents:
+        (folder / f"{document['name']}.json").write_text(json.dumps(document))
+    return folder
+
+
+def parsed(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+# --- Services ---
+
+
+def test_services_are_listed_and_shown(run: Run) -> None:
+    factories.make_service("planner", urls=("http://planner:8000",), actions=("plan",))
+    listed = run("services", "list")
+    assert listed.exit_code == 0
+    assert "planner" in listed.stdout
+    assert "http://planner:8000" in listed.stdout
+    shown = run("services", "show", "planner")
+    assert "plan" in shown.stdout
+    assert parsed(run("services", "show", "planner", "--json"))["name"] == "planner"
+
+
+def test_a_list_says_when_there_is_more(run: Run) -> None:
+    for number in range(3):
+        factories.make_service(f"s{number}")
+    assert "2 of 3: --limit shows more." in run("services", "list", "--limit", "2").stdout
+    assert len(parsed(run("services", "list", "--limit", "2", "--json"))) == 2
+
+
+def test_long_lists_are_read_page_by_page(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service_integration_client.cli.session.PAGE", 2)
+    for number in range(5):
+        factories.make_service(f"s{number}")
+    assert len(parsed(run("services", "list", "--json"))) == 5
+
+
+def test_discovery_finds_what_fits(run: Run) -> None:
+    factories.make_service("planner", type="PLANNING_SYSTEM", urls=("http://planner:8000",))
+    assert "planner" in run("discover", "PLANNING_SYSTEM").stdout
+    assert "None." in run("discover", "--metadata", "a=b").stdout
+    assert "planner" in run("discover", "planning_system", "--one").stdout
+    assert run("discover", "--one").exit_code == 2
+    assert run("discover", "--metadata", "nonsense").exit_code == 2
+    assert run("discover", "WEB_DASHBOARD", "--one").exit_code == 1
+
+
+def test_health_tells_by_its_exit_code(run: Run) -> None:
+    factories.make_service("planner", urls=("http://planner:8000",))
+    one = run("health", "planner")
+    assert (one.exit_code, "ONLINE" in one.stdout) == (0, True)
+    factories.make_service("lonely")
+    assert run("health", "lonely").exit_code == 1
+    system = run("health")
+    assert "planner" in system.stdout
+
+
+# --- Workflows ---
+
+
+def test_files_are_applied_once(run: Run, tmp_path: Path) -> None:
+    folder = str(write(tmp_path, GREET, FAILING))
+    assert run("workflows", "apply", folder, "--dry-run").stdout.count("created") == 2
+    assert run("workflows", "list").stdout.strip() == "None."
+    assert run("workflows", "apply", folder).stdout.count("created") == 2
+    assert run("workflows", "apply", folder).stdout.count("unchanged") == 2
+    write(tmp_path, {**GREET, "description": "Greets well."})
+    (changed,) = [
+        d for d in parsed(run("workflows", "apply", folder, "--json")) if d["name"] == "greet"
+    ]
+    assert (changed["outcome"], changed["version"]) == ("changed", 1)
+    listed = run("workflows", "list").stdout
+    assert "greet" in listed
+    assert "ACTIVE" in listed
+
+
+def test_what_is_shown_can_be_applied(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    shown = tmp_path / "shown.json"
+    shown.write_text(run("workflows", "show", "greet").stdout)
+    assert "No difference." in run("workflows", "diff", str(shown)).stdout
+    assert "id" in parsed(run("workflows", "show", "greet", "--json"))
+
+
+def test_a_difference_is_shown_and_is_no_success(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    write(tmp_path, {**GREET, "description": "Other."})
+    result = run("workflows", "diff", str(tmp_path))
+    assert result.exit_code == 1
+    assert '-  "description": "Greets.",' in result.stdout
+    assert '+  "description": "Other.",' in result.stdout
+
+
+def test_every_fault_of_a_file_is_told(run: Run, tmp_path: Path) -> None:
+    bad = {"name": "bad", "steps": [{"id": "a", "type": "NOPE", "next": "nowhere"}]}
+    result = run("workflows", "validate", str(write(tmp_path, bad, GREET)))
+    assert result.exit_code == 1
+    assert "steps[0].type" in result.stdout
+    assert "valid" in result.stdout
+    applied = run("workflows", "apply", str(tmp_path / "bad.json"))
+    assert applied.exit_code == 1
+    assert "steps[0].type" in applied.stderr
+
+
+@pytest.mark.parametrize("text", ["{", "3", "{}"])
+def test_files_that_are_none_are_wrong_usage(run: Run, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "w.json"
+    path.write_text(text)
+    assert run("workflows", "apply", str(path)).exit_code == 2
+
+
+def test_an_empty_folder_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    assert "no .json file" in run("workflows", "apply", str(tmp_path)).stderr
+
+
+def test_a_list_of_steps_can_be_checked(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "steps.json"
+    path.write_text(json.dumps(GREET["steps"]))
+    assert run("workflows", "validate", str(path)).exit_code == 0
+
+
+@pytest.mark.usefixtures("working")
+def test_a_run_shows_its_steps_and_its_output(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    result = run("workflows", "run", "greet", "--input", "name=Ada")
+    assert result.exit_code == 0, result.output
+    assert "0/hello" in result.stdout
+    assert '"said": "Ada"' in result.stdout
+    piped = run("workflows", "run", "greet", "--json", "--input-file", "-", input='{"name": "Bo"}')
+    assert parsed(piped)["output"] == {"said": "Bo"}
+
+
+@pytest.mark.usefixtures("working")
+def test_a_run_that_fails_exits_with_one(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, FAILING)))
+    result = run("workflows", "run", "bad", "--correlation-id", "c-1")
+    assert result.exit_code == 1
+    assert "It cannot." in result.stdout
+    (row,) = parsed(run("executions", "list", "--correlation-id", "c-1", "--json"))
+    assert run("executions", "follow", row["id"]).exit_code == 1
+    assert run("executions", "retry", row["id"], "--follow").exit_code == 1
+    assert run("executions", "retry", row["id"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("working")
+def test_a_run_is_drawn_anew_for_a_person(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "is_live", True)
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    result = run("workflows", "run", "greet", "--input", 'name="Ada"')
+    assert (result.exit_code, "COMPLETED" in result.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("working")
+def test_people_decide_and_signal_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, LISTENING)))
+    started = run("workflows", "run", "listen", "--detach").stdout.strip()
+    assert run("executions", "pause", started).exit_code == 0
+    assert run("executions", "resume", started).exit_code == 0
+    assert run("executions", "signal", started, "word", "--data", "n=3").exit_code == 0
+    followed = parsed(run("executions", "follow", started, "--json"))
+    assert followed["output"] == {"n": 3}
+
+
+def test_decisions_of_people_reach_the_hub(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, ASKING)))
+    started = run("workflows", "run", "ask", "--detach").stdout.strip()
+    for word in ("approve", "reject"):
+        result = run("executions", word, started, "may-i", "--comment", "why not")
+        assert result.exit_code == 1
+        assert "may-i" in result.stderr
+
+
+def test_executions_are_listed_shown_and_cancelled(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    first = run("workflows", "run", "greet", "--detach").stdout.strip()
+    run("workflows", "run", "greet", "--detach")
+    listed = run("executions", "list", "--workflow", "greet", "--limit", "1")
+    assert "1 of 2" in listed.stdout
+    assert "greet" in run("executions", "show", first).stdout
+    assert "CANCELLED" in run("executions", "cancel", first, "--reason", "no need").stdout
+    again = run("executions", "cancel", first)
+    assert again.exit_code == 1
+    assert "cannot be cancelled" in again.stderr
+
+
+# --- Circuit breakers ---
+
+
+def test_breakers_are_listed_and_controlled(run: Run) -> None:
+    service = factories.make_service("planner", urls=("http://planner:8000",))
+    instance = str(service.instances.get().pk)
+    assert run("breakers", "open", instance, "--reason", "tests").exit_code == 0
+    assert "FORCED_OPEN" in run("breakers", "list").stdout
+    for word, state in (
+        ("close", "CLOSED"), ("open", "FORCED_OPEN"), ("disable", "DISABLED"), ("reset", "CLOSED"),
+    ):  # fmt: skip
+        result = run("breakers", word, instance, "--reason", "because")
+        assert (result.exit_code, state in result.stdout) == (0, True), result.output
+    assert run("breakers", "open", instance).exit_code == 2
+
+
+# --- Errors ---
+
+
+def test_exit_codes_tell_what_went_wrong(run: Run) -> None:
+    assert run("services", "show", "nobody").exit_code == 1
+    assert run("services", "list", "--status", "nonsense").exit_code == 1
+    assert run("services", "list", url="nonsense").exit_code == 2
+    assert run("services", "list", key="si_unknown_key").exit_code == 4
+    viewer = factories.make_key("VIEWER", name="viewer")[1]
+    assert run("executions", "cancel", "x", key=viewer).exit_code == 4
+
+
+def test_a_hub_that_is_not_there_is_told_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    result = run("services", "list", url="http://127.0.0.1:9")
+    assert result.exit_code == 3
+    assert "cannot be reached" in result.stderr
+
+
+def test_errors_are_json_where_that_was_asked_for(run: Run) -> None:
+    result = run("services", "show", "nobody", "--json")
+    error = json.loads(result.stderr)
+    assert error["code"] == "not_found"
+    assert error["request_id"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_their_completion(run: Run, shell: str) -> None:
+    assert "_SERVICE_INTEGRATION_COMPLETE" in run("completion", shell).stdout
+
+
+def test_no_output_is_cut_or_coloured_in_a_pipe(run: Run) -> None:
+    factories.make_service("planner", urls=(f"http://{'long-' * 20}name:8000",))
+    listed = run("services", "list").stdout
+    assert "\x1b" not in listed
+    assert "long-" * 20 in listed
+
+
+# --- Drawing ---
+
+
+def drawn(execution: dict[str, Any]) -> str:
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(drawing.execution(execution, now=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)))
+    return console.export_text()
+
+
+def step(path: str, status: str, begin: int, end: int | None, **more: Any) -> dict[str, Any]:
+    at = "2026-01-01T00:00:{:02d}Z"
+    return {
+        "step_id": path.split("/")[-1], "path": path, "status": status, "attempt": 1,
+        "started_at": at.format(begin),
+        "completed_at": None if end is None else at.format(end),
+        **more,
+    }  # fmt: skip
+
+
+def test_an_execution_is_a_tree_with_a_line_for_each_time() -> None:
+    text = drawn(
+        {
+            "id": "1", "workflow_name": "w", "status": "FAILED", "execution_time": 8.0,
+            "errors": [{"step": "c", "message": "It broke.", "code": "oops"}],
+            "steps": [
+                step("a", "COMPLETED", 0, 4), step("a/0/b", "RUNNING", 4, None),
+                step("c", "FAILED", 4, 8, attempt=2, error={"message": "It broke."}),
+                {"step_id": "d", "status": "PENDING", "attempt": 1},
+            ],
+        }
+    )  # fmt: skip
+    lines = text.splitlines()
+    assert lines[0].startswith("w FAILED  8.0 s")
+    assert "└── ▶ 0/b" in lines[2]
+    assert lines[1].index("━") < lines[2].index("━")
+    assert lines[1].count("━") == 10
+    assert "×2" in lines[3]
+    assert lines[-1] == "c: It broke. (oops)"
+
+
+def test_an_execution_without_steps_can_be_drawn() -> None:
+    assert drawn({"id": "1", "status": "PENDING"}).startswith("execution PENDING")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0.0123, "12 ms"), (5.25, "5.2 s"), (600, "10 min"), (9000, "2.5 h")],
+)
+def test_durations_are_short(value: float | None, text: str) -> None:
+    assert drawing.seconds(value) == text

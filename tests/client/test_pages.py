@@ -1,0 +1,89 @@
+import pytest
+
+from service_integration_client import (
+    AsyncServiceIntegrationClient,
+    InvalidStepsError,
+    ServiceIntegrationClient,
+    SyncServiceIntegrationClient,
+)
+from tests.client.fake_hub import FakeHub, answer, problem
+
+
+def two_pages():
+    first = answer(200, {"items": [{"id": 1}, {"id": 2}], "next": "more"})
+    return FakeHub(first, answer(200, {"items": [{"id": 3}], "next": None}))
+
+
+@pytest.mark.parametrize("kind", [SyncServiceIntegrationClient, ServiceIntegrationClient])
+def test_all_pages_are_read_where_reads_are_plain(kind):
+    hub = two_pages()
+    found = [each["id"] for each in kind(**hub.options()).iter_workflows(status="ACTIVE")]
+    assert found == [1, 2, 3]
+    assert hub.paths() == [
+        "GET /api/workflows?status=ACTIVE&page=1&per_page=100",
+        "GET /api/workflows?status=ACTIVE&page=2&per_page=100",
+    ]
+
+
+async def test_all_pages_are_awaited_where_reads_are():
+    client = AsyncServiceIntegrationClient(**two_pages().options())
+    assert [each["id"] async for each in client.iter_services()] == [1, 2, 3]
+
+
+def test_pages_are_read_only_as_far_as_needed():
+    hub = two_pages()
+    assert next(SyncServiceIntegrationClient(**hub.options()).iter_services())["id"] == 1
+    assert len(hub.requests) == 1
+
+
+def test_reading_may_begin_at_a_later_page():
+    hub = two_pages()
+    list(SyncServiceIntegrationClient(**hub.options()).iter_executions(page=4, per_page=2))
+    assert hub.paths()[0] == "GET /api/executions?page=4&per_page=2"
+
+
+def test_growing_lists_are_read_by_cursor():
+    last = answer(200, {"items": [{"id": 3}], "cursor": None})
+    hub = FakeHub(answer(200, {"items": [{"id": 1}], "cursor": "abc"}), last)
+    found = list(SyncServiceIntegrationClient(**hub.options()).iter_execution_events("e"))
+    assert [each["id"] for each in found] == [1, 3]
+    assert hub.paths()[1] == "GET /api/executions/e/events?per_page=100&cursor=abc"
+
+
+def test_class_itself_shows_the_operations():
+    for name in ("create_workflow", "get_workflow", "iter_workflows"):
+        assert getattr(ServiceIntegrationClient, name).__name__
+
+
+STEPS = [{"id": "a", "service": "s", "action": "x"}, {"id": "b", "type": "WAIT"}]
+SERVICE = answer(200, {"name": "s", "actions": [{"name": "x"}]})
+
+
+def validate(hub, steps):
+    return SyncServiceIntegrationClient(**hub.options()).validate_workflow_steps(steps)
+
+
+def test_valid_steps_are_answered_with_what_the_hub_says():
+    hub = FakeHub(SERVICE, answer(200, {"valid": True, "errors": {}, "warnings": ["slow"]}))
+    assert validate(hub, STEPS)["warnings"] == ["slow"]
+    assert "idempotency-key" not in hub.requests[-1].headers
+
+
+@pytest.mark.parametrize(
+    ("hub", "steps", "sentence", "path"),
+    [
+        (FakeHub(problem(404, "not_found", "No.")), STEPS, "^Service 's' not found$",
+         "steps[0].service"),
+        (FakeHub(SERVICE), [{"service": "s", "action": "y"}],
+         "^Action 'y' not found in service 's'$", "steps[0].action"),
+        (FakeHub(answer(200, {"valid": False, "errors": {"steps[0].next": ["No such step."]}})),
+         [...], r"^steps\[0\].next: No such step.$", "steps[0].next"),
+        (FakeHub(answer(200, {"valid": False})), [], "does not accept", "steps"),
+    ],
+)  # fmt: skip
+def test_fault_of_a_step_is_a_value_error_that_names_it(hub, steps, sentence, path):
+    steps = [{} if step is ... else step for step in steps]
+    with pytest.raises(ValueError, match=sentence) as caught:
+        validate(hub, steps)
+    assert isinstance(caught.value, InvalidStepsError)
+    assert list(caught.value.validation_errors) == [path]

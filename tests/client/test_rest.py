@@ -1,0 +1,107 @@
+"""Operations of the hub's integrations and connections, and the edges of answers and commands."""
+
+import asyncio
+import runpy
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+from click.testing import CliRunner
+
+from service_integration_client import (
+    ServiceIntegrationClient,
+    SyncServiceIntegrationClient,
+    UnexpectedAnswerError,
+)
+from service_integration_client.answers import retry_after_seconds
+from service_integration_client.cli import app, drawing
+from service_integration_client.cli.workflows import _findings
+from service_integration_client.client import _Clients
+from service_integration_client.hub import run_blocking
+from service_integration_client.results import errors_of
+from tests.client.fake_hub import FakeHub, answer
+
+
+def test_answer_that_cannot_be_unpacked_is_not_a_hubs():
+    hub = FakeHub(httpx2.DecodingError("bad gzip"))
+    with pytest.raises(UnexpectedAnswerError, match="bad gzip"):
+        SyncServiceIntegrationClient(**hub.options()).get_workflows()
+
+
+def test_date_without_a_zone_is_in_utc():
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    assert retry_after_seconds("Tue, 01 Jan 2030 00:00:05 -0000", now=now) == 5
+
+
+def test_single_error_of_an_execution_is_a_list_of_one():
+    assert errors_of({"errors": {"message": "No."}}) == [{"message": "No."}]
+
+
+def test_password_in_the_url_is_refused():
+    with pytest.raises(ValueError, match="no user name") as caught:
+        ServiceIntegrationClient("http://user:hidden@hub:1/api")
+    assert "hidden" not in str(caught.value)
+
+
+def test_operation_that_would_suspend_says_so():
+    with pytest.raises(RuntimeError, match="event loop"):
+        run_blocking(asyncio.sleep(0))
+
+
+def test_what_is_not_known_is_drawn_as_nothing():
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    assert drawing.ago(None) == "-"
+    assert drawing._bar(now, 1, begin=now, length=0, style=None).plain == ""
+    assert "slow" in _findings([{"file": "a", "valid": True, "warnings": ["slow"]}]).plain
+
+
+@pytest.mark.parametrize(("word", "body"), [("approve", {"may": 1}), ("reject", {})])
+def test_decision_is_sent_and_the_execution_drawn(word, body, monkeypatch):
+    hub = FakeHub(answer(200, {"id": "e", "status": "RUNNING", "workflow_name": "ask"}))
+    client = SyncServiceIntegrationClient(**hub.options())
+    session = "service_integration_client.cli.session.SyncServiceIntegrationClient"
+    monkeypatch.setattr(session, lambda *given: client)
+    form = ["--form", "may=1"] if body else []
+    done = CliRunner().invoke(app.root, ["executions", word, "e", "may-i", *form])
+    assert done.exit_code == 0, done.output
+    assert "RUNNING" in done.output
+    assert hub.bodies == [{"comment": "", "form": body}]
+
+
+def test_list_that_is_cut_says_so(monkeypatch):
+    row = {"id": "w", "name": "w", "status": "ACTIVE", "version": 1, "type": "CUSTOM", "steps": []}
+    hub = FakeHub(answer(200, {"items": [row], "total": 7, "next": None}))
+    client = SyncServiceIntegrationClient(**hub.options())
+    session = "service_integration_client.cli.session.SyncServiceIntegrationClient"
+    monkeypatch.setattr(session, lambda *given: client)
+    done = CliRunner().invoke(app.root, ["workflows", "list", "--limit", "1"])
+    assert "1 of 7: --limit shows more." in done.output
+
+
+def test_module_runs_the_program(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["service-integration", "completion", "bash"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("service_integration_client.cli", run_name="__main__")
+    assert caught.value.code == 0
+
+
+def test_interrupted_program_ends_with_its_code(monkeypatch):
+    def interrupt(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app.root, "main", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        app.main()
+    assert caught.value.code == 130
+
+
+README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()
+OPERATIONS = [name for name in dir(_Clients) if not name.startswith(("_", "awaits_"))]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_is_documented(name):
+    assert getattr(SyncServiceIntegrationClient, name).__doc__
+    assert f"`{name}`" in README
