@@ -1,18 +1,34 @@
 """The benchmark of the engine runs to its end and prints every figure; its speed is not asked."""
 
+import contextlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import engine
+from benchmarks import plans
+from benchmarks.bed import packages, rounds
+from benchmarks.bed.chain import Done, merge_done, split_evenly
 from benchmarks.bed.counters import Reading, read_processes
-from benchmarks.bed.hub import percentile
+from benchmarks.bed.explaining import Plan
+from benchmarks.bed.hub import listens, percentile
+from benchmarks.bed.peers import running_celery, running_dbos, spawn, stop_all
 from benchmarks.bed.report import Figures, table
+from benchmarks.bed.servers import start_durable
+from tests.e2e.hub import until
+from tests.services import free_port, missing_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = "--sqlite --sentiment --rounds 1 --executions 3 --latencies 2 --threads 2 --clients 2"
+DBOS_INSTALLED = (packages.DIRECTORY / "installed").is_file()
+
+
+@pytest.fixture
+def needs_postgres() -> None:
+    if missing := missing_servers():
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +42,14 @@ def printed() -> str:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("kind", [engine.NO_OP, engine.HTTP, engine.SENTIMENT])
+@pytest.mark.parametrize("kind", [rounds.NO_OP, rounds.HTTP, rounds.SENTIMENT])
 def test_tiny_run_prints_the_figures_of_each_kind_of_step(printed, kind):
-    part = printed[printed.index(f"{kind} steps: throughput") :]
-    for row in (*engine.ROWS, *engine.LATENCIES):
-        assert f"\n{row}  " in part
-    for column in (engine.BACKLOG, engine.POSTED, *engine.TIMINGS):
+    part = printed[printed.index(f"**{kind} steps: throughput**") :]
+    for row in (*rounds.ROWS, *rounds.LATENCIES):
+        assert f"\n| {row} " in part
+    for column in (rounds.BACKLOG, rounds.POSTED, *rounds.TIMINGS):
         assert column in part
-    for loop in engine.loops_of(kind).values():
+    for loop in rounds.loops_of(kind).values():
         assert f"{kind}: hub / {loop}: " in printed
 
 
@@ -64,7 +80,12 @@ def test_table_leaves_out_columns_without_figures():
     figures = Figures()
     figures.add("kind", "hub", {"speed": 1234.0})
     lines = table(figures, "kind", rows=["speed", "cost"], columns=["hub", "loop"])
-    assert [line.split() for line in lines] == [["hub"], ["speed", "1,234"], ["cost", "-"]]
+    assert lines == [
+        "|       |   hub |",
+        "|-------|------:|",
+        "| speed | 1,234 |",
+        "| cost  |     - |",
+    ]
 
 
 def test_growth_of_the_counters_leaves_out_what_reading_used():
@@ -75,3 +96,59 @@ def test_growth_of_the_counters_leaves_out_what_reading_used():
 
 def test_every_process_is_read_with_its_parent():
     assert any(parent in (0, 1) for parent, _ in read_processes().values())
+
+
+def test_parts_of_several_processes_span_from_the_first_to_the_last():
+    parts = [Done(3.0, 9.0, 1.0, (0.1,)), Done(2.0, 7.0, 0.5, (0.2, 0.3))]
+    assert merge_done(parts) == Done(2.0, 9.0, 1.5, (0.1, 0.2, 0.3))
+
+
+def test_chains_are_shared_out_whole():
+    assert split_evenly(7, 3) == [3, 2, 2]
+
+
+def test_packages_that_cannot_be_installed_are_said_and_not_taken_for_installed(
+    tmp_path, monkeypatch
+):
+    pinned = tmp_path / "pinned.txt"
+    pinned.write_text("there-is-no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
+    monkeypatch.setattr(packages, "PINNED", pinned)
+    monkeypatch.setattr(packages, "DIRECTORY", tmp_path / "venv")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(packages.PackagesMissing, match="there-is-no-such-package"):
+        packages.prepare_environment()
+    assert not (tmp_path / "venv" / "installed").exists()
+
+
+@pytest.mark.e2e
+def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
+    command = [sys.executable, "-m", "benchmarks.plans", "--few", "500", "--many", "5000"]
+    found = subprocess.run(
+        [*command, "--plans"], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert found.returncode == 0, found.stderr[-4000:]
+    assert "No statement grows." in found.stdout
+    assert "Index Scan using" in found.stdout
+
+
+def test_statement_that_reads_a_whole_table_grows():
+    few = Plan("SELECT", 27, 0.2, ("workflow_step",), "")
+    assert not plans.has_grown(few, replace(few, pages=200))
+    assert plans.has_grown(few, replace(few, pages=27_000))
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not DBOS_INSTALLED, reason="`./dev bench engine` has not installed DBOS")
+def test_peers_run_whole_chains_against_the_same_service(needs_postgres):
+    with start_durable() as durable, contextlib.ExitStack() as ending:
+        port = free_port()
+        echo = spawn([sys.executable, "-m", "benchmarks.bed.echo", str(port)])
+        ending.callback(stop_all, [echo])
+        until(lambda: listens(port), "the echo service answers")
+        for peer in (
+            ending.enter_context(running_celery(durable)),
+            ending.enter_context(running_dbos(packages.prepare_environment(), durable)),
+        ):
+            for url in ("", f"http://127.0.0.1:{port}/echo"):
+                assert peer.run_many(url, 4).ended > 0
+                assert len(peer.run_singly(url, 2).chain_seconds) == 2

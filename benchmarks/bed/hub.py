@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -17,12 +18,11 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.bed.plain import PAYLOAD
+from benchmarks.bed.chain import PAYLOAD, STEPS
 from benchmarks.bed.servers import OBSERVER
 from tests.e2e.hub import Hub, running_hub, until
 from tests.services import free_port
 
-STEPS = 5
 WORKERS = 2
 SETTINGS = ("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_", "CALL_")
 PATIENCE_SECONDS = 600
@@ -70,9 +70,17 @@ def start_echo(hub: Hub) -> tuple[str, int]:
     port = free_port()
     process = hub.run(f"{Path(sys.executable).name} -m benchmarks.bed.echo {port}")
     url = f"http://127.0.0.1:{port}"
+    until(lambda: listens(port), "the echo service answers", tail=hub.tail)
     actions = [{"name": "echo", "path": "/echo"}]
     hub.post("/services", {"name": "echo", "url": url, "ttl_seconds": 86400, "actions": actions})
     return f"{url}/echo", process.pid
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
 
 
 def start_sentiment(hub: Hub) -> tuple[str, int]:

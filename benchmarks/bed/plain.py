@@ -7,8 +7,6 @@ this loop was doing when it dies is lost.
 
 from __future__ import annotations
 
-import http.client
-import itertools
 import json
 import sqlite3
 import threading
@@ -18,12 +16,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from urllib.parse import urlsplit
 
 import httpx2
 import psycopg
 
-PAYLOAD = {"text": "The new release is fast and we are very happy with it."}
+from benchmarks.bed.chain import PAYLOAD, Call, Done, merge_done, open_connection, split_evenly
+
 CLIENTS = ("httpx2", "http.client")
 CREATE = (
     "CREATE TABLE IF NOT EXISTS plain_step (id uuid PRIMARY KEY, execution_id uuid NOT NULL,"
@@ -35,7 +33,6 @@ INSERT = (
     " VALUES (?, ?, ?, 'COMPLETED', ?, ?)"
 )
 
-Call = Callable[[str], str]
 Record = Callable[[Sequence[str]], object]
 
 
@@ -51,16 +48,6 @@ class Job:
     threads: int
 
 
-@dataclass(frozen=True)
-class Done:
-    """When it ran (seconds of the machine's clock), its CPU seconds, and each chain's seconds."""
-
-    began: float
-    ended: float
-    cpu_seconds: float
-    chain_seconds: tuple[float, ...]
-
-
 class Plain:
     """Loops in processes of their own, kept for the next job."""
 
@@ -71,20 +58,13 @@ class Plain:
     def run(self, job: Job, *, processes: int | None = None) -> Done:
         """Do `job.chains` chains in all, spread over the processes or the first few of them."""
         used = self._processes[:processes]
-        count = len(used)
-        shares = [job.chains // count + (n < job.chains % count) for n in range(count)]
+        shares = split_evenly(job.chains, len(used))
         started = [
             pool.submit(run_share, Job(**{**job.__dict__, "chains": share}))
             for pool, share in zip(used, shares, strict=True)
             if share
         ]
-        parts = [future.result() for future in started]
-        return Done(
-            began=min(part.began for part in parts),
-            ended=max(part.ended for part in parts),
-            cpu_seconds=sum(part.cpu_seconds for part in parts),
-            chain_seconds=tuple(itertools.chain(*(part.chain_seconds for part in parts))),
-        )
+        return merge_done(future.result() for future in started)
 
     def stop(self) -> None:
         for pool in self._processes:
@@ -144,14 +124,7 @@ def open_client(job: Job, shared: httpx2.Client | None) -> Call:
         return str
     if shared is not None:
         return lambda body: shared.post(job.url, content=body, headers=headers).text
-    parts = urlsplit(job.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-
-    def post(body: str) -> str:
-        connection.request("POST", parts.path, body, headers)
-        return connection.getresponse().read().decode()
-
-    return post
+    return open_connection(job.url)
 
 
 def open_database(database: str) -> Record:

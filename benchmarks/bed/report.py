@@ -1,4 +1,4 @@
-"""Medians over rounds, and tables of them as plain text."""
+"""Medians over rounds, and tables of them in Markdown."""
 
 from __future__ import annotations
 
@@ -35,17 +35,24 @@ class Figures:
 
 
 def table(figures: Figures, kind: str, *, rows: Iterable[str], columns: Sequence[str]) -> list[str]:
-    """A table of medians; empty columns are left out."""
+    """A Markdown table of medians; empty columns are left out."""
     rows = list(rows)
     shown = [c for c in columns if any(figures.median(kind, r, c) is not None for r in rows)]
-    width = max(len(row) for row in rows)
-    lines = [" " * width + "".join(f"{name:>20}" for name in shown)]
-    lines += [
-        f"{row:<{width}}"
-        + "".join(f"{_text(figures.median(kind, row, column)):>20}" for column in shown)
-        for row in rows
-    ]
-    return lines
+    cells = [[row, *(_text(figures.median(kind, row, c)) for c in shown)] for row in rows]
+    return markdown_table(["", *shown], cells)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    line = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (w + 1)}:|" for w in widths[1:])
+    return [_line(head, widths), line, *(_line(row, widths) for row in rows)]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = f"{cells[0]:<{widths[0]}}"
+    others = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
+    return f"| {' | '.join((first, *others))} |"
 
 
 def _text(value: float | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import redis
 
 from tests import services
 
@@ -43,6 +44,11 @@ class Durable:
     def observer_dsn(self) -> str:
         return f"host={self.server.host} port={self.server.port} user={OBSERVER} dbname={DATABASE}"
 
+    def redis_pid(self) -> int:
+        """The process of Redis."""
+        with redis.Redis(self.redis.host, self.redis.port) as client:
+            return int(client.info("server")["process_id"])
+
     def settings(self) -> str:
         """What the server itself says of its durability."""
         with psycopg.connect(self.observer_dsn) as connection:
@@ -54,13 +60,13 @@ class Durable:
 def start_durable() -> Iterator[Durable]:
     """Both servers until the block ends. Raises ServerStartError."""
     counts = _can_count_statements()
-    with services.start_redis() as redis, _start_postgres(counts) as (server, pid):
+    with services.start_redis() as broker, _start_postgres(counts) as (server, pid):
         server.create_database(DATABASE)
         with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {OBSERVER} SUPERUSER LOGIN")
             if counts:
                 connection.execute(f"CREATE EXTENSION {STATEMENTS}")
-        yield Durable(server, redis, pid, counts)
+        yield Durable(server, broker, pid, counts)
 
 
 @contextlib.contextmanager

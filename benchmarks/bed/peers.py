@@ -1,0 +1,197 @@
+"""The peers that run the same chains: DBOS on PostgreSQL and Celery on Redis.
+
+Both have two worker processes and call with `http.client` over kept connections, the leanest client
+that there is for Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis
+
+from benchmarks.bed.chain import PAYLOAD, Done, merge_done, split_evenly
+from benchmarks.bed.servers import Durable
+from tests.services import end_with_parent
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROCESSES = 2
+# The fastest of 1, 2, 4, 8, 16 and 32.
+DBOS_THREADS = 8
+DBOS_DATABASE = "dbos_peer"
+BROKER, RESULTS = 4, 5  # numbered databases of Redis that the hub does not use
+QUEUE = "celery"
+# Solo was faster than threads and prefork with these tasks, which end before another could begin.
+CELERY_POOL = "solo"
+CELERY_WORKER = (
+    f"--quiet -A benchmarks.bed.celery_app worker --pool {CELERY_POOL} --loglevel error"
+    " --without-gossip --without-mingle --without-heartbeat"
+)
+PATIENCE_SECONDS = 300
+
+
+class Peer(Protocol):
+    """Something that runs chains of five steps; an empty `url` calls nothing."""
+
+    column: str
+    pids: Sequence[int]
+
+    def run_many(self, url: str, chains: int) -> Done:
+        """All at once, as fast as it can."""
+
+    def run_singly(self, url: str, chains: int) -> Done:
+        """One after the other, each timed from its start to its end."""
+
+
+def spawn(command: Sequence[str], **more: Any) -> subprocess.Popen[str]:
+    """Start a process of a peer; it ends with this one."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        text=True,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+        **more,
+    )
+
+
+def stop_all(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+# --- DBOS ---
+
+
+class Dbos:
+    """Workflows of DBOS, started in the process that runs them, without a queue in between."""
+
+    column = "DBOS"
+
+    def __init__(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        self._processes = processes
+        self.pids: Sequence[int] = [process.pid for process in processes]
+
+    def run_many(self, url: str, chains: int) -> Done:
+        return self._run(url, chains, self._processes, threads=DBOS_THREADS)
+
+    def run_singly(self, url: str, chains: int) -> Done:
+        return self._run(url, chains, self._processes[:1], threads=1)
+
+    @staticmethod
+    def _run(
+        url: str, chains: int, processes: Sequence[subprocess.Popen[str]], *, threads: int
+    ) -> Done:
+        for process, share in zip(processes, split_evenly(chains, len(processes)), strict=True):
+            tell(process, {"url": url, "chains": share, "threads": threads})
+        return merge_done(Done(**hear(process)) for process in processes)
+
+
+@contextlib.contextmanager
+def running_dbos(python: Path, durable: Durable) -> Iterator[Dbos]:
+    """Two processes of it on a database of their own in the same server."""
+    durable.server.create_database(DBOS_DATABASE)
+    server = durable.server
+    address = f"postgresql://{server.user}@{server.host}:{server.port}/{DBOS_DATABASE}"
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        for number in range(PROCESSES):
+            command = [str(python), "-m", "benchmarks.bed.dbos_worker", address, f"peer-{number}"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            processes.append(spawn(command, **pipes))
+            hear(processes[-1])
+        yield Dbos(processes)
+    finally:
+        stop_all(processes)
+
+
+def tell(process: subprocess.Popen[str], job: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(job) + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next answer, over lines that a library prints itself."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("{"):
+            found: dict[str, Any] = json.loads(line)
+            return found
+    raise RuntimeError("a peer's process ended")
+
+
+# --- Celery ---
+
+
+class Celery:
+    """Chains of Celery's; the end is the last task's result in Redis."""
+
+    column = "Celery"
+
+    def __init__(self, pids: Sequence[int], results: redis.Redis) -> None:
+        self.pids = pids
+        self._results = results
+
+    def run_many(self, url: str, chains: int) -> Done:
+        """The workers begin once all chains are in the queue, as the hub's do."""
+        from benchmarks.bed.celery_app import app, make_chain
+
+        self._results.flushdb()
+        app.control.cancel_consumer(QUEUE, reply=True, limit=PROCESSES, timeout=10)
+        for _ in range(chains):
+            make_chain(PAYLOAD, url).apply_async()
+        began = time.time()
+        app.control.add_consumer(QUEUE)
+        self._wait_for(chains)
+        return Done(began, time.time(), 0.0, ())
+
+    def _wait_for(self, chains: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (ended := self._results.dbsize()) < chains:
+            assert time.monotonic() < deadline, f"{ended} of {chains} chains ended"
+            time.sleep(0.005)
+
+    def run_singly(self, url: str, chains: int) -> Done:
+        from benchmarks.bed.celery_app import make_chain
+
+        seconds, began = [], time.time()
+        for _ in range(chains):
+            before = time.perf_counter()
+            make_chain(PAYLOAD, url).apply_async().get(timeout=PATIENCE_SECONDS)
+            seconds.append(time.perf_counter() - before)
+        return Done(began, time.time(), 0.0, tuple(seconds))
+
+
+@contextlib.contextmanager
+def running_celery(durable: Durable) -> Iterator[Celery]:
+    """Two worker processes on databases of their own in the same Redis."""
+    server = durable.redis
+    os.environ["PEER_BROKER"] = f"redis://{server.host}:{server.port}/{BROKER}"
+    os.environ["PEER_RESULTS"] = f"redis://{server.host}:{server.port}/{RESULTS}"
+    from benchmarks.bed.celery_app import app
+
+    command = [sys.executable, "-m", "celery", *CELERY_WORKER.split()]
+    processes = [spawn([*command, "-n", f"peer-{n}@bench"]) for n in range(PROCESSES)]
+    try:
+        deadline = time.monotonic() + 60
+        while len(app.control.ping(timeout=0.5) or ()) < PROCESSES:
+            assert time.monotonic() < deadline, "Celery's workers did not start"
+        results = redis.Redis(server.host, server.port, db=RESULTS)
+        yield Celery([process.pid for process in processes], results)
+    finally:
+        stop_all(processes)

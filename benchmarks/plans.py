@@ -1,0 +1,125 @@
+"""What sweeps and lists cost beside much that has ended: `./dev bench plans`.
+
+The same statements at a thousand and at a million finished executions, in a throw-away PostgreSQL:
+the pages that each touches, its time, and its plan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.bed.explaining import Plan, capture, explain, list_page, sweep_once
+from benchmarks.bed.filling import fill_finished, finished_id
+from benchmarks.bed.printing import say
+from benchmarks.bed.report import markdown_table
+from tests import services
+
+DUE_STEPS = 20
+# A small table is read whole; in a big one, each of the fifty rows of a page is looked up at three
+# or four pages. What reads a million rows touches twenty thousand.
+GROWTH, SPARE_PAGES = 2.0, 250
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="./dev bench plans", description=__doc__)
+    parser.add_argument("--few", type=int, default=1_000)
+    parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--plans", action="store_true", help="print every plan too")
+    options = parser.parse_args(arguments)
+    if missing := services.missing_servers():
+        say(f"PostgreSQL is needed: {missing}.")
+        return 1
+    with services.start_postgres() as server, tempfile.TemporaryDirectory() as directory:
+        workflow = prepare_database(server, directory)
+        fill_finished(workflow, first=1, last=options.few)
+        few = measure(options.few)
+        fill_finished(workflow, first=options.few + 1, last=options.many)
+        many = measure(options.many)
+    return tell(few, many, options)
+
+
+def prepare_database(server: services.Postgres, directory: str) -> Any:
+    """A migrated database with a workflow and some steps that are due; the workflow."""
+    server.create_database("plans")
+    for name in [n for n in os.environ if n.startswith(("POSTGRES_", "DATABASE_URL", "REDIS_"))]:
+        del os.environ[name]
+    os.environ.update(DATA_DIR=directory, SECRET_KEY="for-the-benchmark", ALLOWED_HOSTS="*")  # noqa: S106
+    os.environ.update(server.environment("plans"))
+    os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    from workflows import services as workflow_services
+
+    document = {"steps": [{"id": "step-0", "type": "TRANSFORM", "output": {}}]}
+    made = workflow_services.create_workflow({"name": "plans"}, document, actor="bench")
+    workflow = workflow_services.get_workflow(str(made.pk))
+    start = workflow_services.Start(input={}, context={})
+    for _ in range(DUE_STEPS):
+        workflow_services.start_execution(workflow, start)
+    return workflow
+
+
+def measure(rows: int) -> dict[str, Plan]:
+    """The plan of each statement, by what asks for it and in which place."""
+    actions = {
+        "sweep": sweep_once,
+        "first page": lambda: list_page(""),
+        "middle page": lambda: list_page(cursor_after(rows // 2)),
+        "last page": lambda: list_page(cursor_after(25)),
+    }
+    return {
+        f"{name}, {number}": explain(statement)
+        for name, action in actions.items()
+        for number, statement in enumerate(capture(action), 1)
+    }
+
+
+def cursor_after(number: int) -> str:
+    return base64.urlsafe_b64encode(finished_id(number).encode()).decode().rstrip("=")
+
+
+def tell(few: Mapping[str, Plan], many: Mapping[str, Plan], options: argparse.Namespace) -> int:
+    head = ("", "statement", *(f"{n:,}" for n in (options.few, options.many)), "ms", "ms", "")
+    say(f"Pages of 8 kB and milliseconds, beside {options.few:,} and {options.many:,} finished:\n")
+    say("\n".join(markdown_table(head, [list(line_of(name, few, many)) for name in many])))
+    grown = [name for name in many if has_grown(few.get(name), many[name])]
+    say("\n" + (f"It grows: {', '.join(grown)}." if grown else "No statement grows."))
+    if options.plans:
+        for name in many:
+            say(f"\n{name}: {options.few:,}\n\n```\n{few[name].text}\n```")
+            say(f"\n{name}: {options.many:,}\n\n```\n{many[name].text}\n```")
+    return 1 if grown else 0
+
+
+def line_of(name: str, few: Mapping[str, Plan], many: Mapping[str, Plan]) -> Iterator[str]:
+    before, after = few[name], many[name]
+    yield from (name, summary(after.sql), f"{before.pages:,}", f"{after.pages:,}")
+    yield from (f"{before.milliseconds:.2f}", f"{after.milliseconds:.2f}")
+    yield "grows" if has_grown(before, after) else "flat"
+
+
+def has_grown(few: Plan | None, many: Plan) -> bool:
+    return few is None or many.pages > few.pages * GROWTH + SPARE_PAGES
+
+
+def summary(sql: str) -> str:
+    """What a statement does, in a few words."""
+    words = sql.replace('"', "").replace("KEY UPDATE", "").split()
+    tables = [
+        w.rstrip(",") for w in words if w.rstrip(",").startswith("workflow_") and "." not in w
+    ]
+    verbs = [w for w in words if w in ("SELECT", "UPDATE", "INSERT", "DELETE")]
+    return f"{verbs[-1 if sql.startswith('WITH') else 0]} {tables[0] if tables else ''}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
