@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from registry.expressions import join_path
 from workflows.definition import extend_path
-from workflows.expressions import join_path
 
 Kind = Literal["ADDED", "REMOVED", "CHANGED"]
 # What holds the steps inside of a step.

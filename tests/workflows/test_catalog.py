@@ -12,9 +12,9 @@ from reference_services.service import Call
 from reference_services.services import SERVICES
 from reference_services.store import Store
 from registry.access import Role
+from registry.expressions import Recorded, build_scope
 from workflows import definition
 from workflows.definition import DOCUMENT_KEYS, parse
-from workflows.expressions import Recorded, build_scope
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
 
 CATALOG = Path(definition.__file__).parents[1] / "catalog"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.expressions import compile_expression
 from workflows.definition import (
     NO_RETRY,
     DefinitionError,
@@ -12,7 +13,6 @@ from workflows.definition import (
     parse,
     read,
 )
-from workflows.expressions import compile_expression
 
 DOCUMENT_STEPS = [
     {

@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.expressions import compile_expression
 from workflows import definition
 from workflows.definition import (
     EVERYTHING,
@@ -14,7 +15,6 @@ from workflows.definition import (
     RetryPolicy,
     Target,
 )
-from workflows.expressions import compile_expression
 
 LONG = 366 * 24 * 3600
 FEW = frozenset({"ACTION", "TRANSFORM", "CHOICE", "FAIL", "SUCCEED"})

@@ -13,8 +13,8 @@ from django.template.response import TemplateResponse
 from registry import strict_json
 from registry.admin.display import json_text
 from registry.exceptions import IntegrationError
+from registry.expressions import json_type
 from workflows import services
-from workflows.expressions import json_type
 from workflows.models import WorkflowExecution
 
 MAX_PLACES = 500

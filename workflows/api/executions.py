@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from registry.api.base import ResourceViewSet
 from registry.api.pagination import GrowingListPagination
 from registry.api.seats import bounded_wait
+from registry.expressions import json_type
 from workflows import services
 from workflows.api.answers import answer_start, list_executions, show, start_of
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
@@ -30,7 +31,6 @@ from workflows.api.serializers import (
     StepSerializer,
 )
 from workflows.api.trials import EvaluateInput, EvaluationAnswer
-from workflows.expressions import json_type
 from workflows.models import WorkflowExecution
 
 STARTED = {200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer}

@@ -7,8 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from registry.api.base import AnyField, ObjectField, StrictSerializer
+from registry.expressions import MAX_TEXT
 from workflows.api.serializers import MOST_VERSIONS
-from workflows.expressions import MAX_TEXT
 from workflows.services import (
     OPTION_KEYS,
     DryRun,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from registry.exceptions import WorkflowError
+from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
 from workflows.decide.outcomes import (
     CALL,
@@ -21,7 +22,6 @@ from workflows.decide.outcomes import (
 )
 from workflows.decide.values import BranchResult, ChildStart, Row, Run, Signal, Transition
 from workflows.definition import Step
-from workflows.expressions import ExpressionError, Recorded
 
 MAX_ELEMENTS = 10_000
 DEFAULT_CONCURRENCY = 20

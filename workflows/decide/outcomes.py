@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from registry.exceptions import CallError, IntegrationError, ServiceNotFoundError, WorkflowError
+from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
 from workflows.decide.values import Finish, Row, Run, Transition
 from workflows.definition import RetryPolicy, Step
-from workflows.expressions import ExpressionError, Recorded
 
 # What a step leads to: the id of the next one, None at the end, or one of these.
 CALL = object()

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from registry.exceptions import IntegrationError
+from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
 from workflows.decide.outcomes import describe, may_retry, next_attempt, record
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Compensation, Definition, Step
-from workflows.expressions import ExpressionError, Recorded
 from workflows.scopes import compensation_path, is_compensation
 
 

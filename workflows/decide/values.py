@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from registry.exceptions import IntegrationError
+from registry.expressions import StepOutcomes, build_scope
 from workflows.definition import Definition
-from workflows.expressions import StepOutcomes, build_scope
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from registry.exceptions import IntegrationError, WorkflowError
+from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
 from workflows.decide.kinds import BEGIN
 from workflows.decide.outcomes import CALL, STOP, complete, end, end_failed, fail, finish, skip
 from workflows.decide.undoing import give_up_undoing, resume_undoing, settle_undoing
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Step
-from workflows.expressions import ExpressionError, Recorded
 from workflows.scopes import is_compensation
 
 # Steps without a call run inside one decision; this many in a row must be a loop.

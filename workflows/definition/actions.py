@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from registry.expressions import Template
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
 from workflows.definition.retry import Defaults, read_retry, read_timeout
 from workflows.definition.values import NO_RETRY, Compensation, RetryPolicy, Step, Target
-from workflows.expressions import Template
 
 
 def complete_action(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.definition.findings import Findings
-from workflows.definition.kinds import STAGED_KEYS, SUPPORTED
-from workflows.expressions import (
+from registry.expressions import (
     Expression,
     ExpressionError,
     Template,
@@ -14,6 +12,8 @@ from workflows.expressions import (
     compile_template,
     join_path,
 )
+from workflows.definition.findings import Findings
+from workflows.definition.kinds import STAGED_KEYS, SUPPORTED
 
 
 class FieldReader(Findings):

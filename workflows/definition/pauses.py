@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from registry.expressions import Template
 from registry.schemas import check_schema
 from workflows.definition.actions import read_input
 from workflows.definition.fields import FieldReader, is_expression, show
 from workflows.definition.retry import MAX_WAIT_SECONDS, read_timeout
 from workflows.definition.values import Step
-from workflows.expressions import Template
 
 MAX_EVENT_NAME = 200
 MAX_PEOPLE = 100

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from registry.expressions import join_path
 from workflows.definition.actions import complete_action, read_compensation
 from workflows.definition.containers import complete_map, complete_parallel
 from workflows.definition.fields import FieldReader, show
@@ -20,7 +21,6 @@ from workflows.definition.pauses import (
 from workflows.definition.retry import Defaults
 from workflows.definition.routes import read_fallback, read_next, read_on_error
 from workflows.definition.values import Step
-from workflows.expressions import join_path
 
 _STEP_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.expressions import Expression, Template
+from registry.expressions import Expression, Template
 
 MAX_RETRY_AFTER_SECONDS = 24 * 3_600
 

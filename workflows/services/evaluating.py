@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from registry.exceptions import Conflict, NotFound
-from workflows.decide import Outcome, Run, recall
-from workflows.definition import Definition, DefinitionError
-from workflows.expressions import (
+from registry.expressions import (
     ABSENT,
     ExpressionError,
     Recorded,
     compile_expression,
     compile_template,
 )
+from workflows.decide import Outcome, Run, recall
+from workflows.definition import Definition, DefinitionError
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
 from workflows.scopes import visible_scopes
 from workflows.versions import definition_of

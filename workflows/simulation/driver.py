@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from registry.exceptions import WorkflowError
+from registry.expressions import json_size
 from registry.models.base import uuid7
 from registry.schemas import Schema
 from workflows import decide
@@ -23,7 +24,6 @@ from workflows.decide import (
     Transition,
 )
 from workflows.definition import Definition, Step
-from workflows.expressions import json_size
 from workflows.simulation.calls import Calls
 from workflows.simulation.memory import Memory
 from workflows.simulation.mocks import error_of

@@ -18,8 +18,8 @@ from registry.exceptions import (
     ValidationFailed,
     WorkflowError,
 )
+from registry.expressions import did_you_mean, join_path
 from workflows.definition import Definition, Step
-from workflows.expressions import did_you_mean, join_path
 
 MOCKED_KINDS = ("ACTION", "EVENT", "APPROVAL", "WORKFLOW")
 MOST_OUTCOMES = 1_000

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from registry.expressions import Template
 from workflows.definition import (
     Compensation,
     Definition,
@@ -15,7 +16,6 @@ from workflows.definition import (
     Target,
     extend_path,
 )
-from workflows.expressions import Template
 from workflows.validation.inputs import input_problems
 
 Report = Callable[[str, str], None]

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from registry.expressions import Template, join_path
 from registry.schemas import compile_schema
-from workflows.expressions import Template, join_path
 
 MAX_INPUT_ERRORS = 20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from registry.expressions import ROOT_NAMES, Expression, Template
 from workflows.definition import Definition, Findings, Step, extend_path
-from workflows.expressions import ROOT_NAMES, Expression, Template
 from workflows.validation.graph import TOP, Graph, list_of
 
 STEP_FIELDS = ("output", "status", "error")

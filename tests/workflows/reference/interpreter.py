@@ -24,15 +24,15 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.workflows.reference.cases import FAILURES, Case, Document, FailedCall
-from tests.workflows.reference.recorded import End, Outcome, Record, View
-from workflows.expressions import (
+from registry.expressions import (
     ExpressionError,
     Recorded,
     build_scope,
     compile_expression,
     compile_template,
 )
+from tests.workflows.reference.cases import FAILURES, Case, Document, FailedCall
+from tests.workflows.reference.recorded import End, Outcome, Record, View
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RETRIED_UNLESS_TOLD = ("TIMEOUT", "CONNECTION", "UNAVAILABLE", "429", "5XX")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.expressions import StepOutcomes
 from tests.workflows.reference.cases import Document
-from workflows.expressions import StepOutcomes
 
 
 @dataclass

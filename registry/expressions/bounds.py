@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from workflows.expressions.errors import ExpressionError
+from registry.expressions.errors import ExpressionError
 
 MAX_SECONDS = 0.1
 MAX_VISITS = 500_000

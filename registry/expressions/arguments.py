@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.expressions.errors import ExpressionError, either
-from workflows.expressions.values import json_type
+from registry.expressions.errors import ExpressionError, either
+from registry.expressions.values import json_type
 
 # Sorting compares strings in one uninterruptible call: bound what it may have to read.
 MAX_COMPARED_CHARACTERS = 4 << 20

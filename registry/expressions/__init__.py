@@ -1,4 +1,4 @@
-"""The expression language of workflow definitions: bounded JMESPath, and templates of it.
+"""The expression language of workflows and mappings: bounded JMESPath, and templates of it.
 
 An expression reads a scope (see `build_scope`) and gives a JSON value. It cannot loop, call out,
 or cost more than its limits allow, whoever wrote it. Results share structure with the scope
@@ -7,13 +7,13 @@ and with the definition: treat them as read-only.
 
 from __future__ import annotations
 
-from workflows.expressions.arguments import MAX_COMPARED_CHARACTERS
-from workflows.expressions.bounds import MAX_SECONDS, MAX_VISITS, Recorded
-from workflows.expressions.checks import MAX_DEPTH
-from workflows.expressions.compile import MAX_TEXT, Expression, compile_expression
-from workflows.expressions.errors import ExpressionError, did_you_mean
-from workflows.expressions.scope import ABSENT, ROOT_NAMES, StepOutcomes, build_scope
-from workflows.expressions.template import (
+from registry.expressions.arguments import MAX_COMPARED_CHARACTERS
+from registry.expressions.bounds import MAX_SECONDS, MAX_VISITS, Recorded
+from registry.expressions.checks import MAX_DEPTH
+from registry.expressions.compile import MAX_TEXT, Expression, compile_expression
+from registry.expressions.errors import ExpressionError, did_you_mean
+from registry.expressions.scope import ABSENT, ROOT_NAMES, StepOutcomes, build_scope
+from registry.expressions.template import (
     MAX_TEMPLATE_DEPTH,
     MAX_TEMPLATE_SECONDS,
     Path,
@@ -21,7 +21,7 @@ from workflows.expressions.template import (
     compile_template,
     join_path,
 )
-from workflows.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size, json_type
+from registry.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size, json_type
 
 __all__ = [
     "ABSENT",

@@ -16,8 +16,8 @@ from jmespath.exceptions import (
 from jmespath.lexer import Lexer
 from jmespath.parser import Parser
 
-from workflows.expressions.checks import check_brackets
-from workflows.expressions.errors import shorten
+from registry.expressions.checks import check_brackets
+from registry.expressions.errors import shorten
 
 
 class _Lexer(Lexer):

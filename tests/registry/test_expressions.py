@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflows.expressions import (
+from registry.expressions import (
     ExpressionError,
     Recorded,
     StepOutcomes,

@@ -10,11 +10,11 @@ from typing import Any
 
 from jmespath.functions import Functions, signature
 
-from workflows.expressions.arguments import check_argument, check_compared, comparable
-from workflows.expressions.bounds import Run
-from workflows.expressions.errors import ExpressionError, either
-from workflows.expressions.texts import as_text, fill, join
-from workflows.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
+from registry.expressions.arguments import check_argument, check_compared, comparable
+from registry.expressions.bounds import Run
+from registry.expressions.errors import ExpressionError, either
+from registry.expressions.texts import as_text, fill, join
+from registry.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
 
 _ANY: Any = {"types": []}
 _ANY_VARIADIC: Any = {"types": [], "variadic": True}

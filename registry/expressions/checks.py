@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from workflows.expressions.errors import ExpressionError, did_you_mean
-from workflows.expressions.functions import BoundedFunctions
+from registry.expressions.errors import ExpressionError, did_you_mean
+from registry.expressions.functions import BoundedFunctions
 
 MAX_DEPTH = 20
 

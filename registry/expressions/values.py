@@ -6,7 +6,7 @@ from typing import Any
 
 from jmespath.visitor import _Expression
 
-from workflows.expressions.errors import ExpressionError
+from registry.expressions.errors import ExpressionError
 
 MAX_RESULT_BYTES = 1 << 20
 # A longer list cannot be part of a result within MAX_RESULT_BYTES.

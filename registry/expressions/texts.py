@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from workflows.expressions.errors import ExpressionError
-from workflows.expressions.values import MAX_RESULT_BYTES, bounded, too_large
+from registry.expressions.errors import ExpressionError
+from registry.expressions.values import MAX_RESULT_BYTES, bounded, too_large
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_]*)\}|[{}]")
 

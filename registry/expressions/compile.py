@@ -8,13 +8,13 @@ from typing import Any
 
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
-from workflows.expressions.bounds import Recorded, Run
-from workflows.expressions.checks import check_tree
-from workflows.expressions.errors import ExpressionError, either, shorten
-from workflows.expressions.interpreter import Interpreter
-from workflows.expressions.references import plain_fields, references_of
-from workflows.expressions.syntax import ExpressionParser, explain
-from workflows.expressions.values import bounded, is_false, json_type
+from registry.expressions.bounds import Recorded, Run
+from registry.expressions.checks import check_tree
+from registry.expressions.errors import ExpressionError, either, shorten
+from registry.expressions.interpreter import Interpreter
+from registry.expressions.references import plain_fields, references_of
+from registry.expressions.syntax import ExpressionParser, explain
+from registry.expressions.values import bounded, is_false, json_type
 
 MAX_TEXT = 1_000
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from jmespath.visitor import Options, TreeInterpreter
 
-from workflows.expressions.bounds import Run
-from workflows.expressions.functions import BoundedFunctions
-from workflows.expressions.values import MAX_ELEMENTS, equals, json_type, too_large
+from registry.expressions.bounds import Run
+from registry.expressions.functions import BoundedFunctions
+from registry.expressions.values import MAX_ELEMENTS, equals, json_type, too_large
 
 
 class Interpreter(TreeInterpreter):

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from workflows.expressions.bounds import Recorded, Run
-from workflows.expressions.compile import Expression, compile_expression
-from workflows.expressions.errors import ExpressionError
-from workflows.expressions.values import MAX_RESULT_BYTES, json_size
+from registry.expressions.bounds import Recorded, Run
+from registry.expressions.compile import Expression, compile_expression
+from registry.expressions.errors import ExpressionError
+from registry.expressions.values import MAX_RESULT_BYTES, json_size
 
 MAX_TEMPLATE_SECONDS = 1.0
 MAX_TEMPLATE_DEPTH = 32
