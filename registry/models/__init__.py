@@ -2,6 +2,12 @@
 
 from registry.models.access import ApiKey
 from registry.models.circuit import CircuitBreakerState, CircuitState
+from registry.models.connection import (
+    Connection,
+    ConnectionDriver,
+    ConnectionStatus,
+    ConnectionType,
+)
 from registry.models.credential import (
     Credential,
     CredentialEvent,
@@ -11,6 +17,7 @@ from registry.models.credential import (
 )
 from registry.models.discovery import DiscoveryState
 from registry.models.idempotency import IdempotencyRecord
+from registry.models.limits import CallRate, CallSeat
 from registry.models.service import (
     ALIVE,
     HEALTHY,
@@ -29,8 +36,14 @@ __all__ = [
     "ALIVE",
     "HEALTHY",
     "ApiKey",
+    "CallRate",
+    "CallSeat",
     "CircuitBreakerState",
     "CircuitState",
+    "Connection",
+    "ConnectionDriver",
+    "ConnectionStatus",
+    "ConnectionType",
     "Credential",
     "CredentialEvent",
     "CredentialEventKind",

@@ -1,4 +1,4 @@
-"""Circuit breakers: whether an instance may be called, as every worker sees it."""
+"""Circuit breakers: whether an instance or a connection may be called, as every worker sees it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from registry.models.base import (
     enum_check,
     validate_list,
 )
+from registry.models.connection import Connection
 from registry.models.service import ServiceInstance
 
 
@@ -59,16 +60,21 @@ class CircuitQuerySet(models.QuerySet["CircuitBreakerState"]):
 
 
 class CircuitBreakerState(TimestampedModel):
-    """The circuit of one instance; its row is changed only under its lock or by its generation.
+    """The circuit of an instance or of a connection.
+
+    Its row is changed only under its lock or by its generation.
 
     `generation` rises with every change of the state, so that what was decided under an older one
     can be told and dropped. The probe's lease ends by itself when the worker that held it is gone.
     `window` holds the latest calls in tenths of the profile's window while some of them failed.
     """
 
-    # Null leaves room for other things to guard; the constraint says what a row has to have.
+    # It guards exactly one of the two.
     instance = models.OneToOneField(
         ServiceInstance, on_delete=models.CASCADE, null=True, related_name="circuit"
+    )
+    connection = models.OneToOneField(
+        Connection, on_delete=models.CASCADE, null=True, related_name="circuit"
     )
     state = EnumField(vocabulary=CircuitState, max_length=20, default=CircuitState.CLOSED)
     generation = models.PositiveBigIntegerField(default=0)
@@ -95,7 +101,9 @@ class CircuitBreakerState(TimestampedModel):
         constraints = (
             enum_check("circuit_breaker_state", "state", CircuitState),
             models.CheckConstraint(
-                name="circuit_breaker_state_guards_check", condition=Q(instance__isnull=False)
+                name="circuit_breaker_state_guards_check",
+                condition=Q(instance__isnull=False, connection__isnull=True)
+                | Q(instance__isnull=True, connection__isnull=False),
             ),
         )
         indexes = (

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
 
 from registry.circuits.profile import validate_breaker
+from registry.limits.rules import validate_limits
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
@@ -152,6 +153,13 @@ class Service(TimestampedModel):
         help_text='How its health URLs are asked otherwise: {"failure_threshold": 5}.',
     )
 
+    limits = CheckedJSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        validators=[validate_limits],
+        help_text='How it is called at most: {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
+    )
     credential = models.ForeignKey(
         "registry.Credential",
         on_delete=models.PROTECT,

@@ -12,7 +12,15 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from registry.models import ApiKey, DiscoveryState, Service, ServiceAction, ServiceInstance
+from registry.models import (
+    ApiKey,
+    CircuitBreakerState,
+    Connection,
+    DiscoveryState,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+)
 from registry.models.base import EnumField, Vocabulary, uuid7
 from registry.models.service import validate_service_url
 from tests import factories
@@ -42,6 +50,8 @@ def insert_raw(model: Any, **values: Any) -> None:
         if field.primary_key and isinstance(field, models.AutoField):
             continue
         row[field.column] = _plain_value(field)
+    if model is CircuitBreakerState:
+        row["connection_id"] = None  # it guards one of the two
     row |= values
     columns = ", ".join(f'"{name}"' for name in row)
     marks = ", ".join("%s" for _ in row)
@@ -166,6 +176,24 @@ def test_names_of_services_are_unique_in_any_case() -> None:
         Service.objects.create(name="pLANNER")
     with pytest.raises(ValidationError, match="names ignore case"):
         Service(name="PLANNER").full_clean()
+
+
+@pytest.mark.django_db
+def test_names_of_connections_are_unique_in_any_case() -> None:
+    Connection.objects.create(name="Orders", type="HTTP", base_url="http://a:1")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Connection.objects.create(name="oRDERS", type="HTTP", base_url="http://a:2")
+
+
+@pytest.mark.django_db
+def test_a_circuit_guards_an_instance_or_a_connection_and_never_both_or_none() -> None:
+    found = Connection.objects.create(name="orders", type="HTTP", base_url="http://a:1")
+    instance = factories.make_service(urls=("http://a:1",)).instances.get()
+    for wrong in ({}, {"connection": found, "instance": instance}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            CircuitBreakerState.objects.create(**wrong)
+    CircuitBreakerState.objects.create(connection=found)
+    CircuitBreakerState.objects.create(instance=instance)
 
 
 @pytest.mark.django_db

@@ -1,0 +1,1 @@
+"""What connections are made of, and what is done with them."""
