@@ -37,8 +37,8 @@ def fit(schema: Schema, document: Mapping[str, Any], *, also: Collection[str] = 
     """Cut a document down to the fields that its schema names, in objects and lists inside too.
 
     A schema that names no fields takes any, and so does one that says that others may be there
-    (`additionalProperties` or `patternProperties`). `also` names fields that are known besides, such
-    as those of the path.
+    (`additionalProperties` or `patternProperties`). `also` names fields that are known besides,
+    such as those of the path.
     """
     unknown: list[str] = []
     known = _cut(dict(document), [schema], _Place(schema, unknown), "", frozenset(also))

@@ -30,7 +30,7 @@ class ServiceActionAdmin(HubAdmin):
     fieldsets = (
         (None, {"fields": ("service", "name", "description")}),
         ("Call", {"fields": ("method", "path", "timeout_seconds", "idempotent")}),
-        ("Shapes", {"fields": ("input_schema", "output_schema")}),
+        ("Shapes", {"fields": ("input_schema", "unknown_fields", "output_schema")}),
     )
 
     @display(description="Called as")

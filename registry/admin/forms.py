@@ -144,4 +144,7 @@ class ActionForm(forms.ModelForm):
 
     class Meta:
         model = ServiceAction
-        fields = ("service", "name", "description", "method", "path", "timeout_seconds")
+        fields = (
+            "service", "name", "description", "method", "path", "timeout_seconds",
+            "unknown_fields",
+        )  # fmt: skip

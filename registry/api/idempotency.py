@@ -28,7 +28,7 @@ HEADER = "Idempotency-Key"
 LONGEST_KEY = 255
 # A call that has not been heard of for so long is taken for lost with its process.
 LONGEST_CALL = timedelta(minutes=10)
-_KEPT_HEADERS = ("Location", "ETag", "X-Service-Instance")
+_KEPT_HEADERS = ("Location", "ETag", "X-Service-Instance", "X-Dropped-Fields")
 
 
 class StillUnderWay(IntegrationError):

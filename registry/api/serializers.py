@@ -21,6 +21,7 @@ from registry.models import (
     ServiceType,
 )
 from registry.services import Heartbeat, Registration
+from registry.unknown_fields import UnknownFields
 
 MAX_ACTIONS = 500
 _SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "probing")
@@ -32,12 +33,13 @@ class ActionSerializer(AnswerSerializer):
 
     input_schema = ObjectField()
     output_schema = ObjectField()
+    unknown_fields = VocabularyField(UnknownFields, allow_null=True)
 
     class Meta:
         model = ServiceAction
         fields = (
             "name", "description", "method", "path", "input_schema", "output_schema",
-            "timeout_seconds", "idempotent",
+            "timeout_seconds", "idempotent", "unknown_fields",
         )  # fmt: skip
 
 
@@ -114,6 +116,7 @@ class ActionInput(StrictSerializer):
     output_schema = ObjectField(required=False)
     timeout_seconds = serializers.FloatField(required=False, allow_null=True)
     idempotent = serializers.BooleanField(required=False)
+    unknown_fields = VocabularyField(UnknownFields, required=False, allow_null=True)
     other_names = {"endpoint": "path", "timeout": "timeout_seconds"}
 
     def to_internal_value(self, data: Any) -> Any:

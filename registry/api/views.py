@@ -23,7 +23,7 @@ from registry.api.serializers import (
     registration_of,
 )
 from registry.calls.client import call_service
-from registry.calls.headers import call_headers
+from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.resolve import Target
 from registry.models import Service
 
@@ -187,7 +187,7 @@ class ServiceViewSet(ResourceViewSet):
             timeout_seconds=data.get("timeout"),
             actor=self.actor,
         )
-        said = {"X-Service-Instance": result.instance}
+        said = {"X-Service-Instance": result.instance, **dropped_fields(result.warnings)}
         if result.fail_open:
             said["X-Fail-Open"] = "true"
         return Response(result.output, headers=said)

@@ -24,7 +24,7 @@ from registry.calls.load import calls_in_flight
 from registry.calls.loading import LoadedCredential
 from registry.calls.loop import LoopThread
 from registry.calls.probe import Probe
-from registry.calls.request import PreparedRequest, check_input, prepare, trim_to_schema
+from registry.calls.request import FittedInput, PreparedRequest, fit_input, prepare
 from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
 from registry.calls.threads import DatabaseThreads
 from registry.calls.transport import Transport
@@ -55,6 +55,8 @@ class CallResult:
     status_code: int
     # Nobody was known to be well: a suspect was asked, and answered.
     fail_open: bool = False
+    # What was done to the input: fields that were dropped.
+    warnings: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,13 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
         trim: bool = False,
+        unknown_fields: str | None = None,
         actor: str = "engine",
     ) -> CallResult:
         """Call one action and return its checked answer.
 
-        `trim` cuts the document down to what a closed input schema names. The deadline covers
+        `trim` cuts the document down to what a closed input schema names; `unknown_fields` says
+        what happens to others instead of what the action itself says. The deadline covers
         connecting, sending, and everything up to the last byte of the answer. `actor` is who
         calls, for the audit trail of the service's credential.
 
@@ -117,18 +121,18 @@ class ServiceClient:
             CallError: no usable answer came; the subclass says why.
         """
         found = await self.resolve(target, action)
-        sent = trim_to_schema(found, document) if trim else dict(document)
-        check_input(found, sent)
+        fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
         given = timeout_seconds or found.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
-        return await self._call_one_of(found, sent, headers or {}, Limits(deadline, given, actor))
+        limits = Limits(deadline, given, actor)
+        return await self._call_one_of(found, fitted, headers or {}, limits)
 
     async def _call_one_of(
         self,
         found: ResolvedAction,
-        sent: Mapping[str, Any],
+        fitted: FittedInput,
         headers: Mapping[str, str],
         limits: Limits,
     ) -> CallResult:
@@ -138,7 +142,7 @@ class ServiceClient:
         unreached: list[ServiceNotReachedError] = []
         selection = found.selection(suspected)
         for candidate in selection.order:
-            request = prepare(found, url=candidate.url, document=sent)
+            request = prepare(found, url=candidate.url, document=fitted.sent)
             try:
                 with calls_in_flight.counted(candidate.id):
                     status, output = await self._guarded(found, candidate, request, headers, limits)
@@ -155,7 +159,13 @@ class ServiceClient:
             self._suspects.pop(candidate.url, None)
             self._check_output(found, candidate, output)
             return CallResult(
-                output, sent, found.service, candidate.url, status, selection.fail_open
+                output,
+                fitted.sent,
+                found.service,
+                candidate.url,
+                status,
+                selection.fail_open,
+                fitted.warnings,
             )
         raise unreached[-1] if unreached else _all_open(found, refused)
 

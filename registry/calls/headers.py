@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
+
+DROPPED_FIELDS = "X-Dropped-Fields"
 
 
 def header_text(value: object) -> str:
@@ -27,3 +29,9 @@ def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]
         "X-Request-ID": request_id,
         "traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01",
     }
+
+
+def dropped_fields(warnings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The header that names the fields which a call left out; none where it left out none."""
+    names = [str(name) for warning in warnings for name in warning.get("fields", ())]
+    return {DROPPED_FIELDS: header_text(", ".join(names))} if names else {}

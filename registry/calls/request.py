@@ -11,6 +11,14 @@ from urllib.parse import quote, urlencode
 
 from registry.calls.resolve import ResolvedAction
 from registry.exceptions import SchemaViolation
+from registry.unknown_fields import (
+    Fitted,
+    UnknownFields,
+    enumerate_fields,
+    fit,
+    refusals_of,
+    warning_of,
+)
 
 MAX_REQUEST_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
@@ -27,12 +35,60 @@ class PreparedRequest:
     body: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class FittedInput:
+    """What is sent of an input, and what is to be said of the rest."""
+
+    sent: dict[str, Any]
+    warnings: list[dict[str, Any]]
+
+
+def fit_input(
+    action: ResolvedAction, document: Mapping[str, Any], *, policy: str | None, trim: bool
+) -> FittedInput:
+    """Make an input fit the action's schema, as the policy of the caller or of the action says.
+
+    A running document (`trim`) is addressed to nobody: what the action does not take of it is left
+    out without a word, unless the caller itself says what is to happen.
+
+    Raises:
+        SchemaViolation: it does not fit; or it has unknown fields, and they are to be refused.
+    """
+    said = policy or (None if trim else action.unknown_fields)
+    if said is None:
+        sent = trim_to_schema(action, document) if trim else dict(document)
+        check_input(action, sent)
+        return FittedInput(sent, [])
+    found = _fit(action, document)
+    if said == UnknownFields.REJECT and found.unknown:
+        raise SchemaViolation(
+            f"{action.title} does not know {enumerate_fields(found.unknown)}.",
+            errors=refusals_of(found.unknown, action.title),
+            service=action.service,
+            action=action.action,
+        )
+    check_input(action, found.known)
+    if said == UnknownFields.PASS:
+        return FittedInput(dict(document), [])
+    return FittedInput(found.known, warning_of(found.unknown, action.title))
+
+
 def trim_to_schema(action: ResolvedAction, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Cut a running document down to what a closed input schema names; others take it whole."""
+    """Cut a running document down to what a closed input schema names; others take it whole.
+
+    An action that refuses or strips unknown fields is given the known ones.
+    """
+    if action.unknown_fields in (UnknownFields.REJECT, UnknownFields.STRIP):
+        return _fit(action, document).known
     allowed = action.input_schema.properties
     if allowed is None:
         return dict(document)
     return {key: value for key, value in document.items() if key in allowed}
+
+
+def _fit(action: ResolvedAction, document: Mapping[str, Any]) -> Fitted:
+    """The fields of the path are known, whether or not the schema names them."""
+    return fit(action.input_schema.document, document, also=_PLACEHOLDER.findall(action.path))
 
 
 def check_input(action: ResolvedAction, document: Any) -> None:

@@ -52,6 +52,13 @@ class ResolvedAction:
     idempotent: bool
     candidates: tuple[Candidate, ...]
     credential: LoadedCredential | None = None
+    # What happens to fields that the input schema does not name; None: as the schema says.
+    unknown_fields: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        return f"The action '{self.action}' of '{self.service}'"
 
     def selection(self, suspected: Collection[str] = ()) -> Selection[Candidate]:
         """The instances that may be called, best first.
@@ -187,4 +194,5 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         idempotent=action.idempotent,
         candidates=tuple(_as_selectable(i, profile) for i in service.instances.all()),
         credential=load_credential(service.credential) if service.credential else None,
+        unknown_fields=action.unknown_fields,
     )

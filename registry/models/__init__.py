@@ -17,6 +17,15 @@ from registry.models.credential import (
 )
 from registry.models.discovery import DiscoveryState
 from registry.models.idempotency import IdempotencyRecord
+from registry.models.integration import (
+    EXECUTABLE,
+    Integration,
+    IntegrationExecution,
+    IntegrationOutcome,
+    IntegrationStatus,
+    IntegrationType,
+    TargetKind,
+)
 from registry.models.limits import CallRate, CallSeat
 from registry.models.service import (
     ALIVE,
@@ -34,6 +43,7 @@ from registry.models.service import (
 
 __all__ = [
     "ALIVE",
+    "EXECUTABLE",
     "HEALTHY",
     "ApiKey",
     "CallRate",
@@ -53,6 +63,11 @@ __all__ = [
     "DiscoveryState",
     "HttpMethod",
     "IdempotencyRecord",
+    "Integration",
+    "IntegrationExecution",
+    "IntegrationOutcome",
+    "IntegrationStatus",
+    "IntegrationType",
     "RegistryChange",
     "RegistryChangeKind",
     "Service",
@@ -60,4 +75,5 @@ __all__ = [
     "ServiceInstance",
     "ServiceStatus",
     "ServiceType",
+    "TargetKind",
 ]

@@ -27,6 +27,7 @@ from registry.models.base import (
 )
 from registry.probing import validate_probing
 from registry.schemas import check_schema
+from registry.unknown_fields import UnknownFields
 
 
 def validate_service_url(value: str) -> None:
@@ -337,12 +338,22 @@ class ServiceAction(TimestampedModel):
         default=True,
         help_text="May be sent again when it is not known whether the first call arrived.",
     )
+    # Empty: the schema itself says whether other fields may be there.
+    unknown_fields = EnumField(
+        vocabulary=UnknownFields,
+        max_length=20,
+        null=True,
+        blank=True,
+        default=None,
+        help_text="What happens to fields that the input schema does not name.",
+    )
 
     class Meta:
         db_table = "service_action"
         ordering = ("service", "name")
         constraints = (
             enum_check("service_action", "method", HttpMethod),
+            enum_check("service_action", "unknown_fields", UnknownFields),
             models.UniqueConstraint(
                 fields=("service", "name"), name="service_action_service_name_key"
             ),

@@ -171,6 +171,8 @@ def _replace_actions(service: Service, actions: Sequence[Mapping[str, Any]]) -> 
             # The same row, but nothing of what an earlier registration said of it.
             row.pk, row.created_at = known[name].pk, known[name].created_at
             row._state.adding = False
+            # That is an operator's word, unless the service has one.
+            row.unknown_fields = known[name].unknown_fields
         _assign(row, fields)
         _save_checked(row, prefix=prefix)
     service.actions.exclude(name__in=seen).delete()

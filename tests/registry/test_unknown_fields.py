@@ -50,9 +50,8 @@ def test_what_a_schema_is_put_together_from():
     schema = {
         "$ref": "#/$defs/Project",
         "$defs": {
-            "Project": {
-                "allOf": [{"properties": {"name": {}}}, {"properties": {"owner": {"$ref": "#/$defs/Owner"}}}]
-            },
+            "Project": {"allOf": [{"properties": {"name": {}}}, {"$ref": "#/$defs/Owned"}]},
+            "Owned": {"properties": {"owner": {"$ref": "#/$defs/Owner"}}},
             "Owner": {"anyOf": [{"type": "null"}, {"properties": {"id": {}}}]},
         },
     }  # fmt: skip
@@ -61,7 +60,9 @@ def test_what_a_schema_is_put_together_from():
 
 
 def test_schema_that_refers_to_itself():
-    schema = {"properties": {"child": {"$ref": "#"}, "loop": {"allOf": [{"$ref": "#/properties/loop"}]}}}
+    schema = {
+        "properties": {"child": {"$ref": "#"}, "loop": {"allOf": [{"$ref": "#/properties/loop"}]}}
+    }
     found = fit(schema, {"child": {"child": {"x": 1}}, "loop": {"y": 1}})
     assert found.unknown == ("child.child.x",)
 

@@ -1,0 +1,1 @@
+"""Integrations: what is called between services, and how requests and answers are mapped."""
