@@ -338,13 +338,14 @@ class Engine:
                 headers=headers_of(claim),
                 timeout_seconds=call.timeout,
                 trim=call.input is None,
+                unknown_fields=call.unknown_fields,
             )
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
             return Failure(error)
         failpoint("C6", claim.row.step_id)
-        return Success(result.output, result.sent, result.service, result.instance)
+        return Success(result.output, result.sent, result.service, result.instance, result.warnings)
 
 
 def headers_of(claim: Claim) -> dict[str, str]:

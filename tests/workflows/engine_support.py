@@ -26,7 +26,7 @@ class ScriptedClient:
         self.gate = threading.Event()
         self.entered = threading.Semaphore(0)
 
-    async def call(self, target, action, document, *, headers, timeout_seconds, trim):
+    async def call(self, target, action, document, *, headers, timeout_seconds, trim, **_):
         self.calls.append((action, document, headers))
         self.entered.release()
         while action in self.held and not self.gate.is_set():

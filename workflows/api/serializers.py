@@ -144,14 +144,19 @@ class StepSerializer(AnswerSerializer):
     input = AnyField()
     output = AnyField()
     error = AnyField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = WorkflowStep
         fields = (
             "id", "step_id", "path", "attempt", "name", "status", "service", "instance", "action",
-            "input", "output", "error", "started_at", "completed_at", "wake_at", "duration",
-            "reused",
+            "input", "output", "error", "warnings", "started_at", "completed_at", "wake_at",
+            "duration", "reused",
         )  # fmt: skip
+
+    @extend_schema_field(serializers.ListField(child=ObjectField()))
+    def get_warnings(self, step: WorkflowStep) -> list[Any]:
+        return step.warnings or []
 
 
 class EventSerializer(AnswerSerializer):
@@ -206,11 +211,22 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     steps = StepSerializer(many=True, source="shown_steps")
     reruns = serializers.ListField(child=serializers.UUIDField(), source="shown_reruns")
     queue_position = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta(ExecutionSerializer.Meta):
         fields = (  # type: ignore[assignment]
-            *ExecutionSerializer.Meta.fields, "queue_position", "reruns", "steps",
+            *ExecutionSerializer.Meta.fields, "queue_position", "warnings", "reruns", "steps",
         )  # fmt: skip
+
+    @extend_schema_field(serializers.ListField(child=ObjectField()))
+    def get_warnings(self, execution: WorkflowExecution) -> list[Any]:
+        """Those of its steps."""
+        steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
+        return [
+            {"step": step.step_id, "path": step.path, "attempt": step.attempt, **warning}
+            for step in steps
+            for warning in step.warnings or ()
+        ]
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_queue_position(self, execution: WorkflowExecution) -> int | None:

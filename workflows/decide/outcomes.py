@@ -9,7 +9,7 @@ from typing import Any
 from registry.exceptions import CallError, IntegrationError, ServiceNotFoundError, WorkflowError
 from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
-from workflows.decide.values import Finish, Row, Run, Transition
+from workflows.decide.values import Finish, Row, Run, Success, Transition
 from workflows.definition import RetryPolicy, Step
 
 # What a step leads to: the id of the next one, None at the end, or one of these.
@@ -174,6 +174,12 @@ def end(run: Run, transition: Transition, finish: Finish) -> None:
         transition.leaves = finish
     else:
         transition.finish = finish
+
+
+def take_up(row: Row, outcome: Success) -> None:
+    """Keep who answered, what it was sent and what was left out."""
+    row.input, row.service, row.instance = outcome.sent, outcome.service, outcome.instance
+    row.warnings = list(outcome.warnings) or None
 
 
 def record(row: Row, status: str, *, now: datetime, output: Any = None, error: Any = None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from registry.exceptions import IntegrationError
 from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
-from workflows.decide.outcomes import describe, may_retry, next_attempt, record
+from workflows.decide.outcomes import describe, may_retry, next_attempt, record, take_up
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Compensation, Definition, Step
 from workflows.scopes import compensation_path, is_compensation
@@ -65,7 +65,7 @@ def settle_undoing(
 ) -> Transition:
     """What the outcome of an attempt to undo a step means."""
     if isinstance(outcome, Success):
-        row.input, row.service, row.instance = outcome.sent, outcome.service, outcome.instance
+        take_up(row, outcome)
         return _undone(row, outcome.output, now=now)
     call = call_at(run.definition, row.step_id, row.path)
     if not may_retry(call.retry, row, outcome.error, now=now):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -34,6 +34,7 @@ class Row:
     input: Any = None
     output: Any = None
     error: Any = None
+    warnings: list[Mapping[str, Any]] | None = None
     wake_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -154,12 +155,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """An answer. `sent` is the input as it went out."""
+    """An answer. `sent` is the input as it went out, `warnings` say what was left out of it."""
 
     output: Any
     sent: Any
     service: str = ""
     instance: str = ""
+    warnings: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,17 @@ from registry.exceptions import IntegrationError, WorkflowError
 from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
 from workflows.decide.kinds import BEGIN
-from workflows.decide.outcomes import CALL, STOP, complete, end, end_failed, fail, finish, skip
+from workflows.decide.outcomes import (
+    CALL,
+    STOP,
+    complete,
+    end,
+    end_failed,
+    fail,
+    finish,
+    skip,
+    take_up,
+)
 from workflows.decide.undoing import give_up_undoing, resume_undoing, settle_undoing
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Step
@@ -76,7 +86,7 @@ def settle(
     step = run.definition.steps[row.step_id]
     transition = Transition(settled=row)
     if isinstance(outcome, Success):
-        row.input, row.service, row.instance = outcome.sent, outcome.service, outcome.instance
+        take_up(row, outcome)
         onward = complete(run, step, row, outcome.output, transition, now=now)
     else:
         onward = fail(run, step, row, outcome.error, transition, now=now, fraction=fraction)

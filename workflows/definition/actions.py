@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from registry.expressions import Template
+from registry.unknown_fields import UnknownFields
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
 from workflows.definition.retry import Defaults, read_retry, read_timeout
@@ -46,6 +47,7 @@ def _call(
         "target": _target(reader, document, path, what),
         "action": _action(reader, document, path, what),
         "input": read_input(reader, document, path),
+        "unknown_fields": _unknown_fields(reader, document, path),
         "retry": retry,
         "timeout": timeout,
     }
@@ -73,6 +75,13 @@ def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str)
         reader.refuse(f"{path}.action", f"{what} needs 'action': what is called there.")
         return None
     return reader.text(document, "action", path, longest=255)
+
+
+def _unknown_fields(reader: FieldReader, document: dict[str, Any], path: str) -> str | None:
+    value = document.get("unknown_fields")
+    if value is None:
+        return None
+    return reader.word(value, f"{path}.unknown_fields", tuple(UnknownFields.values))
 
 
 def read_input(reader: FieldReader, document: dict[str, Any], path: str) -> Template | None:

@@ -17,7 +17,7 @@ class Kind:
 
 
 COMMON_KEYS = ("id", "name", "type", "when", "next", "max_visits")
-CALL_KEYS = (*TARGET_KINDS, "action", "input", "retry", "timeout")
+CALL_KEYS = (*TARGET_KINDS, "action", "input", "unknown_fields", "retry", "timeout")
 FAILURE_KEYS = ("optional", "fallback", "on_error")
 APPROVAL_KEYS = (
     "input", "assignees", "form", "due", "escalate_to", "on_timeout", "minimum", "timeout",

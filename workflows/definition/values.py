@@ -106,6 +106,7 @@ class Compensation:
     target: Target
     action: str | None = None
     input: Template | None = None
+    unknown_fields: str | None = None
     retry: RetryPolicy = NO_RETRY
     timeout: float | None = None
 
@@ -137,6 +138,8 @@ class Step:
     target: Target | None = None
     action: str | None = None
     input: Template | None = None
+    unknown_fields: str | None = None
+    """What happens to fields that the action does not know; None: as the action says."""
     retry: RetryPolicy = NO_RETRY
     timeout: float | None = None
     # Every kind that can fail, but for those that only compute.

@@ -30,6 +30,13 @@ from workflows.models.schedule import (
     WorkflowSchedule,
     WorkflowScheduleRun,
 )
+from workflows.models.webhook import (
+    DeliveryOutcome,
+    FindBy,
+    Webhook,
+    WebhookDelivery,
+    WebhookEffect,
+)
 from workflows.models.worker import Worker
 from workflows.models.workflow import (
     RetentionClass,
@@ -58,14 +65,19 @@ __all__ = [
     "BulkOperation",
     "BulkStatus",
     "CatchUpPolicy",
+    "DeliveryOutcome",
     "EventKind",
     "ExecutionStatus",
+    "FindBy",
     "OverlapPolicy",
     "PurgeRun",
     "RetentionClass",
     "RunKind",
     "RunOutcome",
     "StepStatus",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEffect",
     "Worker",
     "Workflow",
     "WorkflowEvent",

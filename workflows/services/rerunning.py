@@ -36,8 +36,8 @@ NEWEST: Literal["newest"] = "newest"
 _PASSED_OVER = ("ROUTED", "FALLBACK", "OPTIONAL")
 _COPIED = (
     "step_id", "path", "attempt", "name", "status", "service", "instance", "action", "input",
-    "output", "error", "started_at", "completed_at", "total", "begun", "done", "failed", "needed",
-    "tolerated",
+    "output", "error", "warnings", "started_at", "completed_at", "total", "begun", "done", "failed",
+    "needed", "tolerated",
 )  # fmt: skip
 
 

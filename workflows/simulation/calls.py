@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.calls.request import check_input, prepare, trim_to_schema
+from registry.calls.request import fit_input, prepare
 from registry.calls.resolve import ResolvedAction, Target, resolve
 from registry.exceptions import CallError, SchemaViolation
 from registry.schemas import Schema
@@ -36,21 +36,25 @@ class Calls:
         found = self._resolve(step)
         if isinstance(found, CallError):
             return self._answer_unchecked(step, row, found)
-        sent = trim_to_schema(found, row.input) if step.input is None else dict(row.input)
         row.service = found.service
         try:
-            check_input(found, sent)
-            prepare(found, url=_NOWHERE, document=sent)
+            fitted = fit_input(
+                found, row.input, policy=step.unknown_fields, trim=step.input is None
+            )
+            prepare(found, url=_NOWHERE, document=fitted.sent)
         except SchemaViolation as error:
             return Failure(error)
+        for warning in fitted.warnings:
+            self.doubt(step, warning["message"])
         given = self.mocks.take(step.id)
         if given is None:
-            return Success(self._sample(step, row, found.output_schema), sent, found.service)
+            made = self._sample(step, row, found.output_schema)
+            return Success(made, fitted.sent, found.service, warnings=fitted.warnings)
         self.mocked.add(row.id)
         if given.error is not None:
             return Failure(error_of(given.error, step, found.service))
         self._check_output(step, given.output, found.output_schema)
-        return Success(given.output, sent, found.service)
+        return Success(given.output, fitted.sent, found.service, warnings=fitted.warnings)
 
     def doubt(self, step: Step, sentence: str) -> None:
         """Warn of something, once."""

@@ -30,6 +30,7 @@ COLUMNS = {
     "output": "jsonb",
     "error": "jsonb",
     "errors": "jsonb",
+    "warnings": "jsonb",
     "payload": "jsonb",
     "started_at": "timestamptz",
     "completed_at": "timestamptz",

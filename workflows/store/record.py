@@ -28,12 +28,13 @@ from workflows.store.undoing import go_on, start_undoing
 from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
 
 _SETTLED = (
-    "id", "fence", "status", "service", "instance", "input", "output", "error", "started_at",
-    "completed_at", "wake_at", *COUNTERS,
+    "id", "fence", "status", "service", "instance", "input", "output", "error", "warnings",
+    "started_at", "completed_at", "wake_at", *COUNTERS,
 )  # fmt: skip
 _INSERTED = (
     "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "status", "service",
-    "instance", "action", "input", "output", "error", "started_at", "completed_at", "wake_at",
+    "instance", "action", "input", "output", "error", "warnings", "started_at", "completed_at",
+    "wake_at",
     "held_wake_at", "lease_owner", "lease_until", "fence", "priority", "retry_base", "retry_since",
     *COUNTERS,
 )  # fmt: skip
