@@ -220,6 +220,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(600.0),
         "options": {"expires": 300},
     },
+    "forget-integration-history": {
+        "task": "registry.tasks.forget_integration_history",
+        "schedule": schedule(600.0),
+        "options": {"expires": 300},
+    },
+    "forget-webhook-deliveries": {
+        "task": "workflows.tasks.forget_deliveries",
+        "schedule": schedule(600.0),
+        "options": {"expires": 300},
+    },
     "probe-instances": {
         "task": "monitoring.tasks.probe_instances",
         "schedule": schedule(5.0),
@@ -268,6 +278,10 @@ if set(RETENTION_DAYS) != {"SHORT", "STANDARD", "LONG"} or min(RETENTION_DAYS.va
 if RETENTION_DEFAULT not in (*RETENTION_DAYS, "FOREVER"):
     raise ImproperlyConfigured("RETENTION_DEFAULT is SHORT, STANDARD, LONG or FOREVER.")
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
+INTEGRATION_HISTORY_DAYS = env.int("INTEGRATION_HISTORY_DAYS", default=30)
+INTEGRATION_HISTORY_MOST = env.int("INTEGRATION_HISTORY_MOST", default=10_000)
+WEBHOOK_HISTORY_DAYS = env.int("WEBHOOK_HISTORY_DAYS", default=30)
+WEBHOOK_HISTORY_MOST = env.int("WEBHOOK_HISTORY_MOST", default=10_000)
 
 # --- REST API ---
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 
@@ -35,6 +35,8 @@ from registry.exceptions import (
     ServiceResponseError,
     ServiceTimeoutError,
 )
+
+T = TypeVar("T")
 
 CACHE_SECONDS = 2.0
 RESOLVE_SECONDS = 10.0
@@ -93,9 +95,9 @@ class ServiceClient:
         self._cache: dict[tuple[Target, str], Resolved] = {}
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
-        self._threads = DatabaseThreads()
-        self._circuits = Circuits(self._threads, clock=clock)
-        self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
+        self.threads = DatabaseThreads()
+        self._circuits = Circuits(self.threads, clock=clock)
+        self._credentials = Credentials(self.threads, self._transport.post_form, clock=clock)
 
     async def call(
         self,
@@ -273,7 +275,7 @@ class ServiceClient:
             raise ServiceTimeoutError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
-        return self._threads.run(self._resolver, target, action)
+        return self.threads.run(self._resolver, target, action)
 
     @staticmethod
     def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
@@ -298,7 +300,7 @@ class ServiceClient:
         await self._circuits.close()
         await self._credentials.close()
         await self._transport.close()
-        self._threads.close()
+        self.threads.close()
 
 
 def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:
@@ -336,13 +338,18 @@ def _shared_client() -> ServiceClient:
         return _make_client()
 
 
+def wait_for(make: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the client of this process on its loop, and wait for it."""
+    return _loop.run(make(_shared_client()))
+
+
 def call_service(
     target: Target, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
     """`ServiceClient.call`, waited for."""
-    return _loop.run(_shared_client().call(target, action, document, **options))
+    return wait_for(lambda client: client.call(target, action, document, **options))
 
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:
     """`ServiceClient.probe`, waited for."""
-    return _loop.run(_shared_client().probe(urls))
+    return wait_for(lambda client: client.probe(urls))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
 from registry.integrations.config import ERROR_AFTER, validate_config
@@ -62,8 +62,11 @@ class TargetKind(Vocabulary):
 class IntegrationQuerySet(models.QuerySet["Integration"]):
     """Selections of integrations."""
 
-    def with_parts(self) -> Any:
-        return self.select_related("connection")
+    def with_parts(self) -> Self:
+        """With the connection, and when each was executed last."""
+        executions = IntegrationExecution.objects.filter(integration=OuterRef("pk"))
+        latest = executions.order_by("-id").values("started_at")[:1]
+        return self.select_related("connection").annotate(last_executed_at=Subquery(latest))
 
     def find(self, reference: str) -> Integration | None:
         """The integration of that id or, in any case, that name."""
@@ -124,7 +127,6 @@ class Integration(TimestampedModel):
     config = CheckedJSONField(default=dict, blank=True, validators=[validate_config])
 
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
-    last_executed_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_error = models.CharField(max_length=1000, blank=True, default="", editable=False)
 
     objects = IntegrationQuerySet.as_manager()

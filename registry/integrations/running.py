@@ -1,0 +1,193 @@
+"""Executing an integration: map the request, call, map the answer, keep what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from registry.calls.client import CallResult, ServiceClient, wait_for
+from registry.calls.resolve import Target
+from registry.exceptions import Conflict, IntegrationError, NotFound
+from registry.expressions import ExpressionError, Recorded
+from registry.integrations.history import Attempt, Result, record_attempt
+from registry.integrations.mapping import map_answer, map_request
+from registry.models import EXECUTABLE, Integration
+from registry.models.base import uuid7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What an integration is executed with, and who asks; `headers` are those of the call."""
+
+    payload: Mapping[str, Any]
+    context: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What came of it; `request` is what was sent, and not kept."""
+
+    id: UUID
+    integration: str
+    output: Any
+    request: Mapping[str, Any]
+    warnings: Sequence[Mapping[str, Any]]
+    service: str
+    instance: str
+    upstream_status: int
+    started_at: datetime
+    duration_ms: float
+    fail_open: bool = False
+
+
+def find_integration(reference: str) -> Integration:
+    """The integration of that id or name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Integration.objects.find(reference)
+    if found is None:
+        raise NotFound(f"No integration with the id or name '{str(reference)[:100]}'.")
+    return found
+
+
+def find_executable(reference: str) -> Integration:
+    """The same, if it may be executed.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is a DRAFT, or INACTIVE.
+    """
+    found = find_integration(reference)
+    if found.status not in EXECUTABLE:
+        raise Conflict(
+            f"The integration '{found.name}' is {found.status}; only an ACTIVE one is executed."
+        )
+    return found
+
+
+def execute_integration(integration: Integration, given: Given) -> Executed:
+    """Call the target of an integration now, whatever its status, and keep what became of it.
+
+    Raises:
+        SchemaViolation: the request does not fit the target; nothing was sent.
+        ExpressionError: a mapping fails on this payload, or on this answer.
+        CallError: no usable answer came; the subclass says why.
+    """
+    attempt = _begin(integration, given)
+    try:
+        executed = wait_for(lambda client: _carry_out(client, attempt, given))
+    except IntegrationError as error:
+        record_attempt(attempt, _failure(attempt, error))
+        raise
+    record_attempt(attempt, _success(executed))
+    return executed
+
+
+async def run_integration(client: ServiceClient, reference: str, given: Given) -> Executed:
+    """The same on an event loop, for one that may be executed.
+
+    Raises:
+        NotFound, Conflict: there is none, or it may not be executed.
+        IntegrationError: as of `execute_integration`.
+    """
+    integration = await client.threads.run(find_executable, reference)
+    attempt = _begin(integration, given)
+    try:
+        executed = await _carry_out(client, attempt, given)
+    except IntegrationError as error:
+        await client.threads.run(record_attempt, attempt, _failure(attempt, error))
+        raise
+    await client.threads.run(record_attempt, attempt, _success(executed))
+    return executed
+
+
+def _begin(integration: Integration, given: Given) -> Attempt:
+    return Attempt(
+        id=uuid7(),
+        integration=integration,
+        actor=given.actor,
+        request_id=given.headers.get("X-Request-ID", ""),
+        correlation_id=given.headers.get("X-Correlation-ID", ""),
+        started_at=timezone.now(),
+        clock=time.monotonic(),
+    )
+
+
+async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given) -> Executed:
+    integration = attempt.integration
+    scope = scope_of(integration, given, id=attempt.id, at=attempt.started_at)
+    recorded = Recorded(attempt.started_at, f"{attempt.id}:request")
+    request = map_request(integration.request_mapping, scope, recorded)
+    attempt.sending = True
+    result = await _call(client, integration, request, given)
+    recorded = Recorded(attempt.started_at, f"{attempt.id}:answer")
+    try:
+        seen = {**scope, "output": result.output}
+        output = map_answer(integration.response_mapping, seen, recorded)
+    except ExpressionError as error:
+        raise _unusable_answer(error) from None
+    return Executed(
+        attempt.id,
+        integration.name,
+        output,
+        result.sent,
+        result.warnings,
+        result.service,
+        result.instance,
+        result.status_code,
+        attempt.started_at,
+        attempt.duration_ms(),
+        result.fail_open,
+    )
+
+
+def scope_of(integration: Integration, given: Given, *, id: UUID, at: datetime) -> dict[str, Any]:
+    """What the mapping of a request may read."""
+    execution = {"id": str(id), "integration": integration.name, "started_at": at.isoformat()}
+    return {"input": given.payload, "context": given.context, "execution": execution}
+
+
+async def _call(
+    client: ServiceClient, integration: Integration, request: Mapping[str, Any], given: Given
+) -> CallResult:
+    return await client.call(
+        Target(integration.target_kind.lower(), integration.target),
+        integration.action,
+        request,
+        headers=given.headers,
+        timeout_seconds=integration.config.get("timeout_seconds"),
+        unknown_fields=integration.unknown_fields,
+        actor=given.actor,
+    )
+
+
+def _unusable_answer(error: ExpressionError) -> IntegrationError:
+    """The target's answer is not the caller's fault."""
+    failed = IntegrationError(f"The answer cannot be mapped: {error.message}")
+    failed.permanent = True
+    return failed
+
+
+def _failure(attempt: Attempt, error: IntegrationError) -> Result:
+    error.details.setdefault("integration", attempt.integration.name)
+    error.details.setdefault("execution_id", str(attempt.id))
+    return Result(error=error)
+
+
+def _success(executed: Executed) -> Result:
+    return Result(
+        service=executed.service,
+        instance=executed.instance,
+        upstream_status=executed.upstream_status,
+        warnings=list(executed.warnings),
+    )
