@@ -6,15 +6,18 @@ from rest_framework.routers import SimpleRouter
 from registry.api import discovery
 from registry.api.circuits import CircuitViewSet
 from registry.api.credentials import CredentialViewSet
+from registry.api.integrations import IntegrationViewSet
 from registry.api.views import ServiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("registry/services", ServiceViewSet, basename="registry-service")
 router.register("registry/credentials", CredentialViewSet, basename="credential")
+router.register("registry/integrations", IntegrationViewSet, basename="registry-integration")
 router.register("health/circuit-breakers", CircuitViewSet, basename="circuit-breaker")
 
 short = SimpleRouter(trailing_slash=False)
 short.register("services", ServiceViewSet, basename="service")
+short.register("integrations", IntegrationViewSet, basename="integration")
 
 urlpatterns = [
     path("discovery/services", discovery.DiscoveredServicesView.as_view()),

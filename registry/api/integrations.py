@@ -1,0 +1,305 @@
+"""Integrations: what one service asks of another, mapped, executed and remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry.api.base import (
+    IF_MATCH,
+    AnswerSerializer,
+    AnyField,
+    ObjectField,
+    ResourceViewSet,
+    StrictSerializer,
+    VocabularyField,
+    etag_of,
+)
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.pagination import GrowingListPagination
+from registry.calls.headers import call_headers, dropped_fields
+from registry.integrations import changes
+from registry.integrations.running import (
+    Executed,
+    Given,
+    execute_integration,
+    find_executable,
+    find_integration,
+)
+from registry.models import (
+    HttpMethod,
+    Integration,
+    IntegrationExecution,
+    IntegrationOutcome,
+    IntegrationStatus,
+    IntegrationType,
+    TargetKind,
+)
+from registry.unknown_fields import UnknownFields
+
+MAPPING = {"type": ["object", "array", "string", "null"]}
+WARNINGS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
+
+
+@extend_schema_field(MAPPING)
+class MappingField(AnyField):
+    """A template, or null for none."""
+
+
+class TargetInput(StrictSerializer):
+    """What is called: an action of a service or of one of a type, or a path of a connection."""
+
+    service = serializers.CharField(max_length=100, required=False)
+    service_type = serializers.CharField(max_length=100, required=False)
+    action = serializers.CharField(max_length=100, required=False)
+    connection = serializers.CharField(max_length=100, required=False)
+    method = VocabularyField(HttpMethod, required=False)
+    path = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    other_names = {"type": "service_type"}
+
+
+class IntegrationInput(StrictSerializer):
+    """An integration as it is made or changed."""
+
+    name = serializers.CharField(max_length=100)
+    type = VocabularyField(IntegrationType, required=False)
+    status = VocabularyField(IntegrationStatus, required=False)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    source = serializers.CharField(  # type: ignore[assignment]
+        max_length=100, allow_blank=True, required=False
+    )
+    target = TargetInput()
+    request_mapping = MappingField(required=False, allow_null=True)
+    response_mapping = MappingField(required=False, allow_null=True)
+    unknown_fields = VocabularyField(UnknownFields, required=False)
+    config = ObjectField(required=False)
+    other_names = {"integration_type": "type", "source_service": "source"}
+
+    def validate_status(self, value: str) -> str:
+        if value == IntegrationStatus.ERROR:
+            raise serializers.ValidationError(
+                "ERROR is what the hub says of an ACTIVE one. Use DRAFT, ACTIVE or INACTIVE."
+            )
+        return value
+
+
+class IntegrationSerializer(AnswerSerializer):
+    """An integration in an answer."""
+
+    type = VocabularyField(IntegrationType)
+    status = VocabularyField(IntegrationStatus)
+    target = serializers.SerializerMethodField()
+    request_mapping = MappingField()
+    response_mapping = MappingField()
+    unknown_fields = VocabularyField(UnknownFields)
+    config = ObjectField()
+    last_executed_at = serializers.DateTimeField(allow_null=True)
+
+    class Meta:
+        model = Integration
+        fields = (
+            "id", "name", "type", "status", "description", "source", "target", "request_mapping",
+            "response_mapping", "unknown_fields", "config", "failures_in_a_row", "last_error",
+            "last_executed_at", "created_at", "updated_at",
+        )  # fmt: skip
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
+    def get_target(self, integration: Integration) -> dict[str, str]:
+        if integration.connection is not None:
+            return {
+                "connection": integration.connection.name,
+                "method": str(integration.method),
+                "path": integration.path,
+            }
+        kind = TargetKind(integration.target_kind).lower()
+        return {kind: integration.target, "action": integration.action}
+
+
+class ExecuteIntegrationInput(StrictSerializer):
+    """What an integration is executed with."""
+
+    payload = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]
+    other_names = {"input": "payload", "input_data": "payload", "data": "payload"}
+
+
+class ExecutedAnswer(serializers.Serializer[Any]):
+    """What came of an execution."""
+
+    execution_id = serializers.UUIDField(source="id")
+    integration = serializers.CharField()
+    status = serializers.ChoiceField(choices=[IntegrationOutcome.COMPLETED.value])
+    output = AnyField()
+    warnings = serializers.ListField(child=ObjectField())
+    service = serializers.CharField()
+    instance = serializers.CharField()
+    started_at = serializers.DateTimeField()
+    duration_ms = serializers.FloatField()
+
+
+class IntegrationExecutionSerializer(AnswerSerializer):
+    """One execution in the history; what was sent and answered is not kept."""
+
+    execution_id = serializers.UUIDField(source="id")
+    status = VocabularyField(IntegrationOutcome)
+    error = AnyField()
+    warnings = serializers.ListField(child=ObjectField())
+
+    class Meta:
+        model = IntegrationExecution
+        fields = (
+            "id", "execution_id", "status", "actor", "request_id", "correlation_id", "service",
+            "instance", "upstream_status", "error", "warnings", "started_at", "duration_ms",
+        )  # fmt: skip
+
+
+class IntegrationFilter(django_filters.FilterSet):
+    """Filters of the list of integrations."""
+
+    type = VocabularyFilter(IntegrationType)
+    status = VocabularyFilter(IntegrationStatus)
+    source = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
+    target = django_filters.CharFilter(method="calling", max_length=LONGEST_TEXT)
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
+
+    class Meta:
+        model = Integration
+        fields = ()
+
+    def calling(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
+        return queryset.filter(Q(target__iexact=value) | Q(connection__name__iexact=value))
+
+    def containing(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
+        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
+
+
+class IntegrationExecutionFilter(django_filters.FilterSet):
+    """Filters of the history."""
+
+    status = VocabularyFilter(IntegrationOutcome)
+
+    class Meta:
+        model = IntegrationExecution
+        fields = ()
+
+
+class IntegrationViewSet(ResourceViewSet):
+    """`/registry/integrations`."""
+
+    queryset = Integration.objects.all()
+    serializer_class = IntegrationSerializer
+    filterset_class = IntegrationFilter
+    ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    cursor_order = "-id"
+    scopes = {
+        "list": "registry:read",
+        "retrieve": "registry:read",
+        "create": "registry:write",
+        "update": "registry:write",
+        "partial_update": "registry:write",
+        "destroy": "registry:write",
+        "execute": "actions:execute",
+        "executions": "registry:read",
+    }
+    calls_out = frozenset({"execute"})
+
+    def find(self) -> Integration:
+        """The integration that the path names."""
+        return find_integration(self.kwargs["pk"])
+
+    def answer(self, integration: Integration, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(integration)}
+        return Response(IntegrationSerializer(integration).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The integrations, by name unless ordered otherwise."""
+        rows = Integration.objects.with_parts().order_by("name")
+        return self.answer_page(rows, IntegrationSerializer)
+
+    @extend_schema(request=IntegrationInput, responses={201: IntegrationSerializer})
+    def create(self, request: Any) -> Response:
+        """Make an integration; it is ACTIVE unless `status` says otherwise."""
+        fields = self.read(IntegrationInput)
+        made = changes.create_integration(
+            fields, may_use_credentials=self.caller.may("credentials:use")
+        )
+        return self.answer(made, 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One integration, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=IntegrationInput, responses=IntegrationSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        integration = self.find()
+        insists = self.check_precondition(integration)
+        changed = changes.update_integration(
+            integration,
+            self.read(IntegrationInput, partial=True),
+            only_as_read=insists,
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
+        return self.answer(changed)
+
+    @extend_schema(request=IntegrationInput, responses=IntegrationSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Forget an integration with its history."""
+        integration = self.find()
+        insists = self.check_precondition(integration)
+        changes.delete_integration(integration, only_as_read=insists)
+        return Response(status=204)
+
+    @extend_schema(request=ExecuteIntegrationInput, responses=ExecutedAnswer)
+    @action(detail=True, methods=["post"])
+    def execute(self, request: Any, pk: str) -> Response:
+        """Map the payload, call the target now, and answer what the answer is mapped to."""
+        data = self.read(ExecuteIntegrationInput)
+        given = Given(
+            payload=data["payload"],
+            context=data["context"],
+            headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
+            actor=self.actor,
+        )
+        return _answer(execute_integration(find_executable(pk), given))
+
+    @extend_schema(responses=IntegrationExecutionSerializer(many=True))
+    @action(
+        detail=True,
+        methods=["get"],
+        filterset_class=IntegrationExecutionFilter,
+        ordering_fields=(),
+        pagination_class=GrowingListPagination,
+    )
+    def executions(self, request: Any, pk: str) -> Response:
+        """What became of its executions, the latest first."""
+        rows = IntegrationExecution.objects.filter(integration=self.find())
+        return self.answer_page(rows.order_by("-id"), IntegrationExecutionSerializer)
+
+
+def _answer(executed: Executed) -> Response:
+    body = {**ExecutedAnswer(_with_status(executed)).data}
+    headers = {"X-Service-Instance": executed.instance, **dropped_fields(executed.warnings)}
+    if executed.fail_open:
+        headers["X-Fail-Open"] = "true"
+    return Response(body, headers=headers)
+
+
+def _with_status(executed: Executed) -> dict[str, Any]:
+    names = (
+        "id", "integration", "output", "warnings", "service", "instance", "started_at",
+        "duration_ms",
+    )  # fmt: skip
+    made = {name: getattr(executed, name) for name in names}
+    return {**made, "status": IntegrationOutcome.COMPLETED.value}
