@@ -10,16 +10,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 
 from registry.calls.breaker import Refused
 from registry.calls.circuits import Circuits
 from registry.calls.credentials import Credentials, Outgoing
+from registry.calls.endpoints import aimed, check_graphql, resolve_connection
+from registry.calls.limiter import Limiter
 from registry.calls.load import calls_in_flight
 from registry.calls.loading import LoadedCredential
 from registry.calls.loop import LoopThread
@@ -35,6 +38,8 @@ from registry.exceptions import (
     ServiceResponseError,
     ServiceTimeoutError,
 )
+
+T = TypeVar("T")
 
 CACHE_SECONDS = 2.0
 RESOLVE_SECONDS = 10.0
@@ -94,6 +99,7 @@ class ServiceClient:
         self._threads = DatabaseThreads()
         self._circuits = Circuits(self._threads, clock=clock)
         self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
+        self._limiter = Limiter(self._threads, clock=clock)
 
     async def call(
         self,
@@ -123,7 +129,58 @@ class ServiceClient:
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
-        return await self._call_one_of(found, sent, headers or {}, Limits(deadline, given, actor))
+        return await self._call(found, sent, headers or {}, Limits(deadline, given, actor))
+
+    async def call_connection(
+        self,
+        reference: str,
+        document: Mapping[str, Any],
+        *,
+        method: str = "POST",
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        actor: str = "engine",
+    ) -> CallResult:
+        """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
+        known = await self.resolve(Target("connection", reference), "")
+        found = aimed(known, method=method, path=path)
+        own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)
+        result = await self._call(found, document, headers or {}, limits)
+        if not known.wire.takes_text:
+            check_graphql(found, result.output)
+        return result
+
+    async def test_connection(
+        self, found: ResolvedAction, document: Mapping[str, Any], *, actor: str
+    ) -> tuple[int, Any]:
+        """Send one request past the circuit breaker and the limits: the status and the answer.
+
+        Raises:
+            CallError: no usable answer came; the subclass says why.
+        """
+        candidate = found.candidates[0]
+        seconds = found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        limits = Limits(self._clock() + seconds, seconds, actor)
+        request = prepare(found, url=candidate.url, document=document)
+        bare = replace(candidate, profile=None)
+        return await self._guarded(found, bare, request, {}, limits)
+
+    async def _call(
+        self,
+        found: ResolvedAction,
+        sent: Mapping[str, Any],
+        headers: Mapping[str, str],
+        limits: Limits,
+    ) -> CallResult:
+        """Call within the limits of what is called."""
+        if found.limits is None:
+            return await self._call_one_of(found, sent, headers, limits)
+        async with self._limiter.within(
+            found.subject_id, found.limits, name=found.service, deadline=limits.deadline
+        ):
+            return await self._call_one_of(found, sent, headers, limits)
 
     async def _call_one_of(
         self,
@@ -198,7 +255,7 @@ class ServiceClient:
             headers,
             seconds=max(limits.deadline - self._clock(), 0.0),
             actor=limits.actor,
-            subject=found.service,
+            subject=found.known_as or found.service,
         )
 
     async def _through(
@@ -263,6 +320,8 @@ class ServiceClient:
             raise ServiceTimeoutError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
+        if target.kind == "connection":
+            return self._threads.run(resolve_connection, target.name)
         return self._threads.run(self._resolver, target, action)
 
     @staticmethod
@@ -285,6 +344,7 @@ class ServiceClient:
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
+        await self._limiter.close()
         await self._circuits.close()
         await self._credentials.close()
         await self._transport.close()
@@ -330,9 +390,14 @@ def call_service(
     target: Target, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
     """`ServiceClient.call`, waited for."""
-    return _loop.run(_shared_client().call(target, action, document, **options))
+    return on_shared_loop(lambda client: client.call(target, action, document, **options)).result()
+
+
+def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Begin what is done with the client of this process, on the loop that the client lives on."""
+    return asyncio.run_coroutine_threadsafe(work(_shared_client()), _loop.loop)
 
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:
     """`ServiceClient.probe`, waited for."""
-    return _loop.run(_shared_client().probe(urls))
+    return on_shared_loop(lambda client: client.probe(urls)).result()
