@@ -98,10 +98,9 @@ def describe_services() -> dict[str, Any]:
 
 
 def describe_circuits() -> dict[str, str]:
-    """The state of each circuit breaker by its service and URL, those that refuse calls first."""
-    rows = CircuitBreakerState.objects.troubled_first()
-    shown = rows.values_list("instance__service__name", "instance__url", "state")
-    return {f"{name} at {url}": state for name, url, state in shown[:SHOWN_SERVICES]}
+    """The state of each circuit breaker by what it guards, those that refuse calls first."""
+    rows = CircuitBreakerState.objects.with_places().troubled_first()
+    return {str(circuit): circuit.state for circuit in rows[:SHOWN_SERVICES]}
 
 
 def overall_status(counts: Mapping[str, int], *, has_worker: bool) -> str:

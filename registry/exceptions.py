@@ -148,6 +148,38 @@ class CircuitOpenError(CallError):
     kind = "UNAVAILABLE"
 
 
+class RateLimitedError(CallError):
+    """Refused without a call, because the limits of what was to be called are used up for now."""
+
+    code = "rate_limited"
+    status_code = 429
+    kind = "UNAVAILABLE"
+
+
+class ConnectionNotFoundError(CallError):
+    """No connection has that id or name."""
+
+    code = "not_found"
+    status_code = 404
+    permanent = True
+
+
+class ConnectionDisabledError(CallError):
+    """An operator switched the connection off: nothing was sent."""
+
+    code = "connection_disabled"
+    status_code = 503
+    permanent = True
+
+
+class ConnectionTypeError(CallError):
+    """A connection that is not spoken to in requests: nothing was sent."""
+
+    code = "conflict"
+    status_code = 409
+    permanent = True
+
+
 class ServiceResponseError(CallError):
     """An answer that cannot be used: another status, not JSON, too large, or against the schema."""
 

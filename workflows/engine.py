@@ -30,9 +30,12 @@ from registry.calls.loop import LoopThread
 from registry.calls.resolve import Target
 from registry.exceptions import IntegrationError, WorkflowError
 from registry.failpoints import failpoint
+from registry.integrations.running import Given, run_integration
 from registry.mediator import mediator
 from workflows import decide
 from workflows.decide import Failure, Finish, Success
+from workflows.definition import Compensation, Step
+from workflows.definition import Target as StepTarget
 from workflows.owners import own_name
 from workflows.recovery import release, set_aside_unreadable
 from workflows.services.admission import admit_after
@@ -331,20 +334,36 @@ class Engine:
         assert call.target is not None
         failpoint("C4", claim.row.step_id)
         try:
-            result = await self._client.call(
-                Target(call.target.kind, call.target.name),
-                call.action or "",
-                claim.row.input,
-                headers=headers_of(claim),
-                timeout_seconds=call.timeout,
-                trim=call.input is None,
-                unknown_fields=call.unknown_fields,
-            )
+            outcome = await self._send(claim, call, call.target)
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
             return Failure(error)
         failpoint("C6", claim.row.step_id)
+        return outcome
+
+    async def _send(self, claim: Claim, call: Step | Compensation, target: StepTarget) -> Success:
+        """Call what a step names. Raises: IntegrationError."""
+        row, headers = claim.row, headers_of(claim)
+        if target.kind == "integration":
+            given = Given(
+                payload=row.input,
+                context=claim.run.context,
+                headers=headers,
+                timeout_seconds=call.timeout,
+                actor="engine",
+            )
+            done = await run_integration(self._client, target.name, given)
+            return Success(done.output, done.request, done.service, done.instance, done.warnings)
+        result = await self._client.call(
+            Target(target.kind, target.name),
+            call.action or "",
+            row.input,
+            headers=headers,
+            timeout_seconds=call.timeout,
+            trim=call.input is None,
+            unknown_fields=call.unknown_fields,
+        )
         return Success(result.output, result.sent, result.service, result.instance, result.warnings)
 
 

@@ -51,12 +51,12 @@ class HoldForm(ReasonForm):
 
 @admin.register(CircuitBreakerState)
 class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
-    """One breaker for each instance that was called; those that refuse calls come first."""
+    """One breaker for whatever was called; those that refuse calls come first."""
 
     list_display = ("instance_label", "state_label", "failures", "opened", "retried", "why")
     list_filter = ("state",)
-    search_fields = ("instance__service__name", "instance__url")
-    search_help_text = "Service or URL"
+    search_fields = ("instance__service__name", "instance__url", "connection__name")
+    search_help_text = "Service, connection or URL"
     ordering = TROUBLED_FIRST
     actions_detail = ("close", "open", "disable", "reset")
     fieldsets = (
@@ -72,13 +72,14 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[CircuitBreakerState]:
         return CircuitBreakerState.objects.with_places()
 
-    @display(description="Instance")
+    @display(description="Guards")
     def instance_label(self, circuit: CircuitBreakerState) -> str:
         return str(circuit)
 
-    @display(description="Instance")
+    @display(description="Guards")
     def instance_link(self, circuit: CircuitBreakerState) -> str:
-        url = reverse("admin:registry_serviceinstance_change", args=(circuit.instance_id,))
+        kind = "connection" if circuit.connection_id else "serviceinstance"
+        url = reverse(f"admin:registry_{kind}_change", args=(circuit.guarded_id,))
         return format_html('<a class="hub-link" href="{}">{}</a>', url, circuit)
 
     @display(description="State", ordering="state")
@@ -137,7 +138,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
         icon="block",
         permissions=["control"],
         dialog={
-            "title": "Refuse every call to this instance?",
+            "title": "Refuse every call to it?",
             "description": "Other instances of the service are called instead, if there are any.",
             "form_class": HoldForm,
             "form_submit_text": "Force open",
@@ -166,7 +167,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
         permissions=["control"],
         dialog={
             "title": "Forget everything about this circuit?",
-            "description": "It is closed, as if the instance had never been called.",
+            "description": "It is closed, as if nothing had ever been called.",
             "form_class": ReasonForm,
             "form_submit_text": "Reset",
         },

@@ -26,19 +26,21 @@ from registry.models import CircuitBreakerState, CircuitState
 class CircuitSerializer(AnswerSerializer):
     """A circuit breaker in an answer."""
 
-    instance_id = serializers.UUIDField()
-    url = serializers.CharField(source="instance.url")
-    service = serializers.CharField(source="instance.service.name")
-    service_id = serializers.UUIDField(source="instance.service_id")
+    instance_id = serializers.UUIDField(allow_null=True)
+    connection_id = serializers.UUIDField(allow_null=True)
+    url = serializers.CharField()
+    service = serializers.CharField(source="instance.service.name", default=None, allow_null=True)
+    service_id = serializers.UUIDField(source="instance.service_id", default=None, allow_null=True)
+    connection = serializers.CharField(source="connection.name", default=None, allow_null=True)
     state = VocabularyField(CircuitState)
     retry_at = serializers.DateTimeField(source="next_try_at", allow_null=True)
 
     class Meta:
         model = CircuitBreakerState
         fields = (
-            "id", "service", "service_id", "instance_id", "url", "state", "failure_count",
-            "success_count", "opened_at", "retry_at", "last_failure_at", "cause", "forced_by",
-            "reason", "until", "updated_at",
+            "id", "service", "service_id", "instance_id", "connection", "connection_id", "url",
+            "state", "failure_count", "success_count", "opened_at", "retry_at", "last_failure_at",
+            "cause", "forced_by", "reason", "until", "updated_at",
         )  # fmt: skip
 
 
@@ -70,6 +72,9 @@ class CircuitFilter(django_filters.FilterSet):
     service = django_filters.CharFilter(
         field_name="instance__service__name", lookup_expr="iexact", max_length=LONGEST_TEXT
     )
+    connection = django_filters.CharFilter(
+        field_name="connection__name", lookup_expr="iexact", max_length=LONGEST_TEXT
+    )
 
     class Meta:
         model = CircuitBreakerState
@@ -93,12 +98,12 @@ class CircuitViewSet(ResourceViewSet):
     }
 
     def list(self, request: Any) -> Response:
-        """The breakers of instances that were called, those that refuse calls first."""
+        """The breakers of what was called, those that refuse calls first."""
         rows = CircuitBreakerState.objects.with_places().troubled_first()
         return self.answer_page(rows, CircuitSerializer)
 
     def retrieve(self, request: Any, pk: str) -> Response:
-        """One breaker, by its id or that of its instance."""
+        """One breaker, by its id or that of its instance or connection."""
         return Response(CircuitSerializer(get_circuit(pk)).data)
 
     @extend_schema(request=ControlInput, responses=CircuitSerializer)

@@ -43,7 +43,7 @@ _NAMES: dict[str, str] = {
 
 
 def tells_nothing(error: BaseException) -> bool:
-    """Whether an error says nothing of the instance: a refusal of what was sent, or our fault."""
+    """Whether an error says nothing of who was called: a refusal of what was sent, or our fault."""
     if not isinstance(error, CallError) or isinstance(error, AddressRefusedError):
         return True
     if not isinstance(error, ServiceResponseError) or error.upstream_status is None:
@@ -88,20 +88,20 @@ class SharedStorage(pybreaker.CircuitBreakerStorage):
         return self.circuit.opened_at
 
 
-class InstanceBreaker(pybreaker.CircuitBreaker):
-    """Guards one instance; used on one event loop, shared with other workers through its row."""
+class SharedBreaker(pybreaker.CircuitBreaker):
+    """Guards one instance or connection; used on one event loop, shared through its row."""
 
     def __init__(
-        self, instance_id: str, profile: Profile, *, circuits: Circuits, ledger: Ledger
+        self, guarded_id: str, profile: Profile, *, circuits: Circuits, ledger: Ledger
     ) -> None:
-        self.instance_id = instance_id
+        self.guarded_id = guarded_id
         self.ledger = ledger
         # When to ask for the row again if there was none, or no answer.
         self.load_again_at = 0.0
         self.loading: asyncio.Task[None] | None = None
         self._circuits = circuits
         self._clock = circuits.clock
-        self._shared = SharedStorage(instance_id)
+        self._shared = SharedStorage(guarded_id)
         self._updated_at: datetime | None = None
         # Moments of the row on this process's monotonic clock.
         self._retry_at = self._probe_until = 0.0
@@ -109,7 +109,7 @@ class InstanceBreaker(pybreaker.CircuitBreaker):
         self._is_claiming = False
         # The generation under which calls simply pass; None while a call has to ask.
         self._passing: int | None = None
-        super().__init__(exclude=[tells_nothing], state_storage=self._shared, name=instance_id)
+        super().__init__(exclude=[tells_nothing], state_storage=self._shared, name=guarded_id)
         self.follow(profile)
 
     def follow(self, profile: Profile) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from registry.calls.breaker import InstanceBreaker
+from registry.calls.breaker import SharedBreaker
 from registry.calls.ledger import Ledger
 from registry.calls.threads import DatabaseThreads
 from registry.circuits import store
@@ -41,7 +41,7 @@ MOST_BREAKERS = 10_000
 
 
 class Circuits:
-    """Finds the breaker of an instance and keeps it and its row up to date with each other.
+    """Finds the breaker of what is called and keeps it and its row up to date with each other.
 
     `clock` gives monotonic seconds.
     """
@@ -49,22 +49,22 @@ class Circuits:
     def __init__(self, threads: DatabaseThreads, *, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._threads = threads
-        self._breakers: dict[str, InstanceBreaker] = {}
+        self._breakers: dict[str, SharedBreaker] = {}
         self._renew_at = self._fresh_until = 0.0
         self._since: datetime | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Future[Any]] = set()
         self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}"
 
-    def breaker(self, instance_id: str, profile: Profile) -> InstanceBreaker:
-        """The breaker of an instance, with these rules from now on."""
-        found = self._breakers.get(instance_id)
+    def breaker(self, guarded_id: str, profile: Profile) -> SharedBreaker:
+        """The breaker of an instance or connection, with these rules from now on."""
+        found = self._breakers.get(guarded_id)
         if found is None:
             if len(self._breakers) >= MOST_BREAKERS:
                 self._breakers.clear()
-            ledger = Ledger(partial(self._write, instance_id), clock=self.clock)
-            found = InstanceBreaker(instance_id, profile, circuits=self, ledger=ledger)
-            self._breakers[instance_id] = found
+            ledger = Ledger(partial(self._write, guarded_id), clock=self.clock)
+            found = SharedBreaker(guarded_id, profile, circuits=self, ledger=ledger)
+            self._breakers[guarded_id] = found
         elif found.profile is not profile:
             found.follow(profile)
         return found
@@ -80,7 +80,7 @@ class Circuits:
             self._renew()
         return True
 
-    async def refresh(self, breaker: InstanceBreaker) -> None:
+    async def refresh(self, breaker: SharedBreaker) -> None:
         """Bring a breaker up to date, if that is needed and the database answers."""
         if breaker.is_loaded:
             if not self.is_fresh():
@@ -91,9 +91,9 @@ class Circuits:
         if breaker.loading is not None:
             await asyncio.shield(breaker.loading)
 
-    async def _load(self, breaker: InstanceBreaker) -> None:
+    async def _load(self, breaker: SharedBreaker) -> None:
         asked_at = self.clock()
-        found = await self._ask(store.load, [breaker.instance_id])
+        found = await self._ask(store.load, [breaker.guarded_id])
         if self._since is None and found:
             self._since = found[0].read_at
             self._stay_fresh(asked_at)
@@ -130,7 +130,7 @@ class Circuits:
         for reading in filter(None, readings):
             if self._since is not None:
                 self._since = max(self._since, reading.updated_at)
-            breaker = self._breakers.get(reading.instance_id)
+            breaker = self._breakers.get(reading.guarded_id)
             if breaker is not None:
                 breaker.take_in(reading)
 
@@ -147,12 +147,12 @@ class Circuits:
     # Probes
 
     async def claim_probe(
-        self, breaker: InstanceBreaker, *, deadline_seconds: float
+        self, breaker: SharedBreaker, *, deadline_seconds: float
     ) -> Circuit | None:
         """Try to become the one who may call: the circuit with the claim, or None."""
         owner = f"{self._owner}:{uuid.uuid4().hex[:16]}"
         lease = deadline_seconds + LEASE_MARGIN_SECONDS
-        job = self._threads.run(_claim_or_read, breaker.instance_id, owner, lease)
+        job = self._threads.run(_claim_or_read, breaker.guarded_id, owner, lease)
         try:
             reading = await _within(LONGEST_WAIT_SECONDS, asyncio.shield(job))
         except BaseException as error:
@@ -166,22 +166,22 @@ class Circuits:
         claimed = reading and reading.circuit
         return claimed if claimed and claimed.probe_owner == owner else None
 
-    def release_probe(self, breaker: InstanceBreaker, owner: str) -> None:
+    def release_probe(self, breaker: SharedBreaker, owner: str) -> None:
         """Give a probe back that told nothing; not waited for."""
-        release = partial(store.release_probe, breaker.instance_id, owner=owner)
+        release = partial(store.release_probe, breaker.guarded_id, owner=owner)
         self._keep(self._threads.run(release))
         breaker.forget_probe()
 
-    async def end_control(self, breaker: InstanceBreaker) -> None:
+    async def end_control(self, breaker: SharedBreaker) -> None:
         """Close a circuit that was held by an operator until now."""
-        await self._ask(_end_control, breaker.instance_id)
+        await self._ask(_end_control, breaker.guarded_id)
 
     # Outcomes
 
-    async def _write(self, instance_id: str, outcomes: Sequence[Outcome]) -> None:
-        breaker = self._breakers.get(instance_id)
+    async def _write(self, guarded_id: str, outcomes: Sequence[Outcome]) -> None:
+        breaker = self._breakers.get(guarded_id)
         if breaker is not None:
-            record = partial(store.record_outcomes, instance_id, outcomes, breaker.profile)
+            record = partial(store.record_outcomes, guarded_id, outcomes, breaker.profile)
             self._take_in([await self._threads.run(record)])
 
     async def wait_for(self, recorded: Awaitable[None]) -> None:
@@ -213,11 +213,11 @@ async def _within(seconds: float, awaitable: Awaitable[T]) -> T:
         return await awaitable
 
 
-def _claim_or_read(instance_id: str, owner: str, lease_seconds: float) -> Reading | None:
-    claimed = store.claim_probe(instance_id, owner=owner, lease_seconds=lease_seconds)
-    return claimed or next(iter(store.load([instance_id])), None)
+def _claim_or_read(guarded_id: str, owner: str, lease_seconds: float) -> Reading | None:
+    claimed = store.claim_probe(guarded_id, owner=owner, lease_seconds=lease_seconds)
+    return claimed or next(iter(store.load([guarded_id])), None)
 
 
-def _end_control(instance_id: str) -> list[Reading]:
-    changed = store.change(instance_id, lambda circuit, now: after_lapse(circuit, now=now))
+def _end_control(guarded_id: str) -> list[Reading]:
+    changed = store.change(guarded_id, lambda circuit, now: after_lapse(circuit, now=now))
     return [changed] if changed else []

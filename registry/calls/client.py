@@ -11,7 +11,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -20,11 +21,13 @@ from django.conf import settings
 from registry.calls.breaker import Refused
 from registry.calls.circuits import Circuits
 from registry.calls.credentials import Credentials, Outgoing
+from registry.calls.endpoints import aimed, check_graphql, resolve_connection
+from registry.calls.limiter import Limiter
 from registry.calls.load import calls_in_flight
 from registry.calls.loading import LoadedCredential
 from registry.calls.loop import LoopThread
 from registry.calls.probe import Probe
-from registry.calls.request import FittedInput, PreparedRequest, fit_input, prepare
+from registry.calls.request import PreparedRequest, fit_input, prepare
 from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
 from registry.calls.threads import DatabaseThreads
 from registry.calls.transport import Transport
@@ -95,9 +98,10 @@ class ServiceClient:
         self._cache: dict[tuple[Target, str], Resolved] = {}
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
-        self.threads = DatabaseThreads()
-        self._circuits = Circuits(self.threads, clock=clock)
-        self._credentials = Credentials(self.threads, self._transport.post_form, clock=clock)
+        self._threads = DatabaseThreads()
+        self._circuits = Circuits(self._threads, clock=clock)
+        self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
+        self._limiter = Limiter(self._threads, clock=clock)
 
     async def call(
         self,
@@ -129,12 +133,64 @@ class ServiceClient:
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
         limits = Limits(deadline, given, actor)
-        return await self._call_one_of(found, fitted, headers or {}, limits)
+        result = await self._call(found, fitted.sent, headers or {}, limits)
+        return replace(result, warnings=fitted.warnings) if fitted.warnings else result
+
+    async def call_connection(
+        self,
+        reference: str,
+        document: Mapping[str, Any],
+        *,
+        method: str = "POST",
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        actor: str = "engine",
+    ) -> CallResult:
+        """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
+        known = await self.resolve(Target("connection", reference), "")
+        found = aimed(known, method=method, path=path)
+        own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)
+        result = await self._call(found, document, headers or {}, limits)
+        if not known.wire.takes_text:
+            check_graphql(found, result.output)
+        return result
+
+    async def test_connection(
+        self, found: ResolvedAction, document: Mapping[str, Any], *, actor: str
+    ) -> tuple[int, Any]:
+        """Send one request past the circuit breaker and the limits: the status and the answer.
+
+        Raises:
+            CallError: no usable answer came; the subclass says why.
+        """
+        candidate = found.candidates[0]
+        seconds = found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        limits = Limits(self._clock() + seconds, seconds, actor)
+        request = prepare(found, url=candidate.url, document=document)
+        bare = replace(candidate, profile=None)
+        return await self._guarded(found, bare, request, {}, limits)
+
+    async def _call(
+        self,
+        found: ResolvedAction,
+        sent: Mapping[str, Any],
+        headers: Mapping[str, str],
+        limits: Limits,
+    ) -> CallResult:
+        """Call within the limits of what is called."""
+        if found.limits is None:
+            return await self._call_one_of(found, sent, headers, limits)
+        async with self._limiter.within(
+            found.subject_id, found.limits, name=found.service, deadline=limits.deadline
+        ):
+            return await self._call_one_of(found, sent, headers, limits)
 
     async def _call_one_of(
         self,
         found: ResolvedAction,
-        fitted: FittedInput,
+        sent: Mapping[str, Any],
         headers: Mapping[str, str],
         limits: Limits,
     ) -> CallResult:
@@ -144,7 +200,7 @@ class ServiceClient:
         unreached: list[ServiceNotReachedError] = []
         selection = found.selection(suspected)
         for candidate in selection.order:
-            request = prepare(found, url=candidate.url, document=fitted.sent)
+            request = prepare(found, url=candidate.url, document=sent)
             try:
                 with calls_in_flight.counted(candidate.id):
                     status, output = await self._guarded(found, candidate, request, headers, limits)
@@ -161,13 +217,7 @@ class ServiceClient:
             self._suspects.pop(candidate.url, None)
             self._check_output(found, candidate, output)
             return CallResult(
-                output,
-                fitted.sent,
-                found.service,
-                candidate.url,
-                status,
-                selection.fail_open,
-                fitted.warnings,
+                output, sent, found.service, candidate.url, status, selection.fail_open
             )
         raise unreached[-1] if unreached else _all_open(found, refused)
 
@@ -210,7 +260,7 @@ class ServiceClient:
             headers,
             seconds=max(limits.deadline - self._clock(), 0.0),
             actor=limits.actor,
-            subject=found.service,
+            subject=found.known_as or found.service,
         )
 
     async def _through(
@@ -275,7 +325,9 @@ class ServiceClient:
             raise ServiceTimeoutError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
-        return self.threads.run(self._resolver, target, action)
+        if target.kind == "connection":
+            return self._threads.run(resolve_connection, target.name)
+        return self._threads.run(self._resolver, target, action)
 
     @staticmethod
     def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
@@ -291,16 +343,21 @@ class ServiceClient:
                 action=found.action,
             )
 
+    def in_database(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        """Begin what waits for the database, off this loop."""
+        return self._threads.run(function, *args)
+
     async def probe(self, urls: Sequence[str]) -> list[Probe]:
         """Ask health URLs at once, in their order."""
         return await self._transport.probe(urls)
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
+        await self._limiter.close()
         await self._circuits.close()
         await self._credentials.close()
         await self._transport.close()
-        self.threads.close()
+        self._threads.close()
 
 
 def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:
@@ -338,18 +395,18 @@ def _shared_client() -> ServiceClient:
         return _make_client()
 
 
-def wait_for(make: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> T:
-    """Do something with the client of this process on its loop, and wait for it."""
-    return _loop.run(make(_shared_client()))
-
-
 def call_service(
     target: Target, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
     """`ServiceClient.call`, waited for."""
-    return wait_for(lambda client: client.call(target, action, document, **options))
+    return on_shared_loop(lambda client: client.call(target, action, document, **options)).result()
+
+
+def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:
+    """Begin what is done with the client of this process, on the loop that the client lives on."""
+    return asyncio.run_coroutine_threadsafe(work(_shared_client()), _loop.loop)
 
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:
     """`ServiceClient.probe`, waited for."""
-    return wait_for(lambda client: client.probe(urls))
+    return on_shared_loop(lambda client: client.probe(urls)).result()

@@ -12,6 +12,7 @@ from yarl import URL
 from registry.calls.classify import describe_answer
 from registry.calls.dialling import refusal_of
 from registry.calls.policy import AddressPolicy
+from registry.calls.reading import read_start
 
 PROBE_SECONDS = 5.0
 
@@ -36,7 +37,7 @@ async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy)
             return Probe(url, False, None, None, f"not asked: {why}")
         async with asyncio.timeout(PROBE_SECONDS):
             async with session.get(target, allow_redirects=False) as response:
-                body = await response.content.read(65536)
+                body = await read_start(response, 65536)
                 latency = round((time.perf_counter() - started) * 1000, 1)
                 healthy = 200 <= response.status < 300
                 said = "" if healthy else f"answered {response.status}{describe_answer(body)}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import ssl
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
@@ -12,14 +13,17 @@ from registry.calls.loading import LoadedCredential, load_credential
 from registry.circuits.profile import Profile, profile_of
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
+from registry.limits.rules import CallLimits, limits_of
 from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
 from registry.schemas import Schema
 from registry.selection import Selection, select_instances
 
+CONNECT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is called: `kind` is service (by name or id) or service_type (discovery picks one)."""
+    """Who is called: `kind` is service or connection (by name or id), or service_type."""
 
     kind: str
     name: str
@@ -39,6 +43,24 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """How requests are sent: what a connection says, and what is usual.
+
+    With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connect_seconds: float = CONNECT_SECONDS
+    read_seconds: float | None = None
+    tls: ssl.SSLContext | None = None
+    accepts: str = "application/json"
+    takes_text: bool = False
+
+
+USUAL_WIRE = Wire()
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedAction:
     """An action of one service, ready to be called on one of its candidates."""
 
@@ -52,6 +74,12 @@ class ResolvedAction:
     idempotent: bool
     candidates: tuple[Candidate, ...]
     credential: LoadedCredential | None = None
+    # What is limited, and how; None for no limits.
+    subject_id: str = ""
+    limits: CallLimits | None = None
+    wire: Wire = USUAL_WIRE
+    # What the audit trail of a credential calls it, where that is not the service.
+    known_as: str = ""
     # What happens to fields that the input schema does not name; None: as the schema says.
     unknown_fields: str | None = None
 
@@ -194,5 +222,7 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         idempotent=action.idempotent,
         candidates=tuple(_as_selectable(i, profile) for i in service.instances.all()),
         credential=load_credential(service.credential) if service.credential else None,
+        subject_id=str(service.pk),
+        limits=limits_of(service.limits),
         unknown_fields=action.unknown_fields,
     )

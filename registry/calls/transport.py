@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from multidict import CIMultiDict
 from yarl import URL
 
 from registry import strict_json
@@ -18,8 +19,9 @@ from registry.calls.dialling import get_policy, make_connector, refusal_in, refu
 from registry.calls.masking import NO_MASK, Mask
 from registry.calls.policy import AddressPolicy
 from registry.calls.probe import Probe, probe
+from registry.calls.reading import ACCEPTED, TooLarge, WrongEncoding, read_answer
 from registry.calls.request import PreparedRequest
-from registry.calls.resolve import Candidate, ResolvedAction
+from registry.calls.resolve import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
 from registry.exceptions import (
     AddressRefusedError,
     CallError,
@@ -31,7 +33,6 @@ from registry.exceptions import (
 )
 from registry.failpoints import failpoint
 
-CONNECT_SECONDS = 5.0
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 
 
@@ -67,12 +68,14 @@ class Transport:
         where = f"'{found.service}' at {candidate.url}"
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(request, headers, about, tls, mask)
+                return await self._exchange(request, headers, about, tls, mask, found.wire)
         except aiohttp.ConnectionTimeoutError:
-            sentence = f"No connection to {where} within {CONNECT_SECONDS:g} s."
+            connect = min(found.wire.connect_seconds, seconds)
+            sentence = f"No connection to {where} within {connect:.3g} s."
             raise ServiceNotReachedError(sentence, **about) from None
         except TimeoutError:
-            sentence = f"No answer from {where} within {seconds:.3g} s."
+            read = min(found.wire.read_seconds or seconds, seconds)
+            sentence = f"No answer from {where} within {read:.3g} s."
             raise ServiceTimeoutError(sentence, **about) from None
         except aiohttp.ClientConnectorError as error:
             if refusal := refusal_in(error):
@@ -95,9 +98,12 @@ class Transport:
         about: Mapping[str, str],
         tls: ssl.SSLContext | None,
         mask: Mask,
+        wire: Wire,
     ) -> tuple[int, Any]:
         url = self._checked_url(request.url, about)
-        sent_headers = {"Accept": "application/json", **headers}
+        sent_headers = CIMultiDict({"Accept": wire.accepts})
+        sent_headers.update(wire.headers)
+        sent_headers.update(headers)
         if request.body is not None:
             sent_headers["Content-Type"] = "application/json"
         session = self._open_session()
@@ -107,11 +113,14 @@ class Transport:
             data=request.body,
             headers=sent_headers,
             allow_redirects=False,
-            ssl=tls or True,
+            ssl=tls or wire.tls or True,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=wire.connect_seconds, sock_read=wire.read_seconds
+            ),
         ) as response:
             failpoint("C5")
             body = await _read(response, about)
-            return response.status, _classify(response, body, about, mask)
+            return response.status, _classify(response, body, about, mask, wire)
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str], seconds: float
@@ -159,7 +168,8 @@ class Transport:
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "service-integration"},
+                headers={"User-Agent": "service-integration", "Accept-Encoding": ACCEPTED},
+                auto_decompress=False,
             )
         return self._session
 
@@ -175,19 +185,21 @@ class Transport:
 
 
 async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> bytes:
-    parts, size = [], 0
-    async for chunk in response.content.iter_chunked(65536):
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            raise ServiceResponseError(
-                f"The answer of '{about['service']}' is larger than 10 MiB.", **about
-            )
-        parts.append(chunk)
-    return b"".join(parts)
+    try:
+        return await read_answer(response, MAX_RESPONSE_BYTES)
+    except TooLarge:
+        sentence = f"The answer of '{about['service']}' is larger than 10 MiB."
+    except WrongEncoding as error:
+        sentence = f"The answer of '{about['service']}' cannot be read: {error}"
+    raise ServiceResponseError(sentence, **about)
 
 
 def _classify(
-    response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str], mask: Mask
+    response: aiohttp.ClientResponse,
+    body: bytes,
+    about: Mapping[str, str],
+    mask: Mask,
+    wire: Wire,
 ) -> Any:
     """The parsed answer of a 2xx; anything else becomes the error that it is."""
     status = response.status
@@ -195,6 +207,8 @@ def _classify(
         raise _refusal(response, body, about, mask)
     if not body.strip():
         return {}
+    if wire.takes_text and "json" not in response.headers.get("Content-Type", ""):
+        return {"text": _printable(body)}
     try:
         output = strict_json.parse(body)
     except strict_json.JSONRefused as error:
@@ -204,6 +218,11 @@ def _classify(
         sentence = f"The answer of '{about['service']}' is not a JSON object or list."
         raise ServiceResponseError(sentence, upstream_status=status, **about)
     return output
+
+
+def _printable(body: bytes) -> str:
+    """A body as a text that every database takes."""
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
 def _refusal(

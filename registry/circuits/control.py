@@ -13,7 +13,7 @@ from django.db.models import Q
 from registry.circuits import store
 from registry.circuits.decide import Circuit, closed
 from registry.exceptions import NotFound, ValidationFailed
-from registry.models import CircuitBreakerState, CircuitState, ServiceInstance
+from registry.models import CircuitBreakerState, CircuitState, Connection, ServiceInstance
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500
@@ -44,28 +44,28 @@ class Order:
 
 
 def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
-    """Carry an order out on the circuit of that id, or that guards the instance of that id.
+    """Carry an order out on the circuit of that id, or that guards what has that id.
 
     OPEN refuses every call and DISABLE lets every call through, until they end or another order
     comes. CLOSE lets calls through and counts from zero; RESET also forgets what was before.
 
     Raises:
-        NotFound: there is no such circuit or instance.
+        NotFound: there is no such circuit, instance or connection.
         ValidationFailed: a reason or an end that makes no sense.
     """
     _check(order)
-    instance_id = _instance_id(reference)
-    store.load([instance_id])
+    guarded_id = _guarded_id(reference)
+    store.load([guarded_id])
     changed = store.change(
-        instance_id, _decision(order), actor=order.actor, reason=order.reason.strip()
+        guarded_id, _decision(order), actor=order.actor, reason=order.reason.strip()
     )
     if changed is None:
         raise _unknown(reference)
-    return get_circuit(instance_id)
+    return get_circuit(guarded_id)
 
 
 def get_circuit(reference: str) -> CircuitBreakerState:
-    """The circuit of that id, or that guards the instance of that id.
+    """The circuit of that id, or that guards the instance or connection of that id.
 
     Raises:
         NotFound: there is none.
@@ -78,20 +78,23 @@ def get_circuit(reference: str) -> CircuitBreakerState:
 
 
 def _condition(reference: str) -> Q:
-    return Q(pk=reference) | Q(instance=reference)
+    return Q(pk=reference) | Q(instance=reference) | Q(connection=reference)
 
 
 def _unknown(reference: str) -> NotFound:
-    return NotFound(f"No circuit breaker or instance has the id '{str(reference)[:100]}'.")
+    return NotFound(
+        f"No circuit breaker, instance or connection has the id '{str(reference)[:100]}'."
+    )
 
 
-def _instance_id(reference: str) -> str:
+def _guarded_id(reference: str) -> str:
     if _UUID.fullmatch(reference):
-        row = CircuitBreakerState.objects.filter(_condition(reference)).values("instance_id")
-        instance = ServiceInstance.objects.filter(Q(pk=reference) | Q(pk__in=row))
-        found = instance.values_list("pk", flat=True).first()
-        if found is not None:
-            return str(found)
+        row = CircuitBreakerState.objects.filter(_condition(reference)).first()
+        if row is not None:
+            return str(row.guarded_id)
+        for model in (ServiceInstance, Connection):
+            if model.objects.filter(pk=reference).exists():
+                return reference
     raise _unknown(reference)
 
 

@@ -1,7 +1,8 @@
 """The rows of circuits: read, changed under their lock or by a conditional update, and told about.
 
 Every time here is the database's. Functions return a `Reading`, what the row holds and what time it
-was there, or None when the row, or the instance it guards, is gone.
+was there, or None when the row, or what it guards, is gone. What is guarded is named by its id
+alone, whether it is an instance or a connection.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from django.db.models.functions import Now
 from registry.circuits.decide import Circuit, Outcome, after_lapse, has_lapsed, record
 from registry.circuits.profile import Profile
 from registry.mediator import mediator
-from registry.models import CircuitBreakerState, CircuitState, ServiceInstance
+from registry.models import CircuitBreakerState, CircuitState, Connection, ServiceInstance
 from registry.models.circuit import CircuitQuerySet
 
 logger = structlog.get_logger(__name__)
@@ -35,27 +36,35 @@ _COLUMNS = tuple(field.name for field in fields(Circuit))
 class Reading:
     """A row as it was at `read_at`."""
 
-    instance_id: str
+    guarded_id: str
     circuit: Circuit
     read_at: datetime
     updated_at: datetime
 
 
-def load(instance_ids: Collection[str]) -> list[Reading]:
-    """The circuits of these instances; those that are missing are made."""
-    found = _read(_rows(*instance_ids))
-    missing = set(instance_ids) - {reading.instance_id for reading in found}
+def load(guarded_ids: Collection[str]) -> list[Reading]:
+    """The circuits of these instances and connections; those that are missing are made."""
+    found = _read(_rows(*guarded_ids))
+    missing = set(guarded_ids) - {reading.guarded_id for reading in found}
     if not missing:
         return found
-    there = ServiceInstance.objects.filter(pk__in=[UUID(pk) for pk in missing])
-    made = [CircuitBreakerState(instance_id=pk) for pk in there.values_list("pk", flat=True)]
+    made = _new_rows([UUID(pk) for pk in missing])
     try:
         with transaction.atomic():
             CircuitBreakerState.objects.bulk_create(made, ignore_conflicts=True)
     except IntegrityError:
-        # An instance was removed in between. The others are made when they are asked for again.
-        logger.info("circuits_not_made", instances=len(made))
+        # One was removed in between. The others are made when they are asked for again.
+        logger.info("circuits_not_made", count=len(made))
     return found + _read(_rows(*missing))
+
+
+def _new_rows(ids: list[UUID]) -> list[CircuitBreakerState]:
+    instances = ServiceInstance.objects.filter(pk__in=ids).values_list("pk", flat=True)
+    made = [CircuitBreakerState(instance_id=pk) for pk in instances]
+    if len(made) < len(ids):
+        connections = Connection.objects.filter(pk__in=ids).values_list("pk", flat=True)
+        made += [CircuitBreakerState(connection_id=pk) for pk in connections]
+    return made
 
 
 def changed_since(moment: datetime) -> list[Reading]:
@@ -64,18 +73,18 @@ def changed_since(moment: datetime) -> list[Reading]:
 
 
 def record_outcomes(
-    instance_id: str, outcomes: Sequence[Outcome], profile: Profile
+    guarded_id: str, outcomes: Sequence[Outcome], profile: Profile
 ) -> Reading | None:
     """Count outcomes, and open or close the circuit where they say so: all at once, or nothing."""
     with transaction.atomic():
-        before = _lock(instance_id)
+        before = _lock(guarded_id)
         if before is None:
             return None
         after = record(before.circuit, outcomes, profile, now=before.read_at)
         return _write(before, after)
 
 
-def claim_probe(instance_id: str, *, owner: str, lease_seconds: float) -> Reading | None:
+def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> Reading | None:
     """Become the one who may call: None when it is not time, or when another worker is.
 
     `owner` has to be a new word for each claim. The generation rises with it, so a probe that
@@ -83,7 +92,7 @@ def claim_probe(instance_id: str, *, owner: str, lease_seconds: float) -> Readin
     """
     lease = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=Moment())
     is_free = Q(probe_until=None) | Q(probe_until__lte=Now())
-    due = _rows(instance_id).filter(is_free, retry_at__lte=Now())
+    due = _rows(guarded_id).filter(is_free, retry_at__lte=Now())
     # The state that was left is known by which update found the row; one of them does at most.
     for was in (CircuitState.OPEN, CircuitState.HALF_OPEN):
         claimed = due.filter(state=was).update(
@@ -94,25 +103,25 @@ def claim_probe(instance_id: str, *, owner: str, lease_seconds: float) -> Readin
             updated_at=Now(),
         )
         if claimed:
-            return _claimed(instance_id, owner, was)
+            return _claimed(guarded_id, owner, was)
     return None
 
 
-def _claimed(instance_id: str, owner: str, was: str) -> Reading | None:
-    reading = _first(_rows(instance_id).filter(probe_owner=owner))
+def _claimed(guarded_id: str, owner: str, was: str) -> Reading | None:
+    reading = _first(_rows(guarded_id).filter(probe_owner=owner))
     if reading is not None and was != reading.circuit.state:
         announce(reading, was=was)
     return reading
 
 
-def release_probe(instance_id: str, *, owner: str) -> None:
+def release_probe(guarded_id: str, *, owner: str) -> None:
     """Give a probe up that told nothing: the next call may probe at once."""
-    held = _rows(instance_id).filter(probe_owner=owner)
+    held = _rows(guarded_id).filter(probe_owner=owner)
     held.update(probe_owner="", probe_until=None, updated_at=Now())
 
 
 def change(
-    instance_id: str,
+    guarded_id: str,
     decide: Callable[[Circuit, datetime], Circuit],
     *,
     actor: str = "",
@@ -120,7 +129,7 @@ def change(
 ) -> Reading | None:
     """Put `decide(circuit, now)` in place of a circuit, as `actor` wants it."""
     with transaction.atomic():
-        before = _lock(instance_id)
+        before = _lock(guarded_id)
         if before is None:
             return None
         after = decide(before.circuit, before.read_at)
@@ -131,9 +140,9 @@ def end_lapsed_controls(*, limit: int = 200) -> int:
     """Close the circuits that operators had opened or disabled until a time that is now past."""
     due = CircuitBreakerState.objects.filter(until__lte=Now()).order_by("until")[:limit]
     ended = 0
-    for instance_id in list(due.values_list("instance_id", flat=True)):
+    for reading in _read_in_order(due):
         with transaction.atomic():
-            before = _lock(str(instance_id))
+            before = _lock(reading.guarded_id)
             if before is not None and has_lapsed(before.circuit, now=before.read_at):
                 _write(before, after_lapse(before.circuit, now=before.read_at))
                 ended += 1
@@ -143,14 +152,18 @@ def end_lapsed_controls(*, limit: int = 200) -> int:
 # --- Rows ---
 
 
-def _rows(*instance_ids: str) -> CircuitQuerySet:
-    return CircuitBreakerState.objects.filter(instance_id__in=[UUID(pk) for pk in instance_ids])
+def _rows(*guarded_ids: str) -> CircuitQuerySet:
+    ids = [UUID(pk) for pk in guarded_ids]
+    return CircuitBreakerState.objects.filter(Q(instance_id__in=ids) | Q(connection_id__in=ids))
 
 
 def _read(rows: Any) -> list[Reading]:
-    wanted = ("instance_id", "updated_at", "read_at", *_COLUMNS)
-    found = rows.order_by().with_database_time().values(*wanted)
-    return [_reading(values) for values in found]
+    return _read_in_order(rows.order_by())
+
+
+def _read_in_order(rows: Any) -> list[Reading]:
+    wanted = ("instance_id", "connection_id", "updated_at", "read_at", *_COLUMNS)
+    return [_reading(values) for values in rows.with_database_time().values(*wanted)]
 
 
 def _first(rows: Any) -> Reading | None:
@@ -161,16 +174,16 @@ def _reading(values: dict[str, Any]) -> Reading:
     known = {name: values[name] for name in _COLUMNS if name != "window"}
     window = tuple(tuple(bucket) for bucket in values["window"])
     return Reading(
-        instance_id=str(values["instance_id"]),
+        guarded_id=str(values["instance_id"] or values["connection_id"]),
         circuit=Circuit(**known, window=window),
         read_at=values["read_at"],
         updated_at=values["updated_at"],
     )
 
 
-def _lock(instance_id: str) -> Reading | None:
+def _lock(guarded_id: str) -> Reading | None:
     """The row, held until the transaction ends; SQLite has one writer at a time anyway."""
-    return _first(_rows(instance_id).select_for_update())
+    return _first(_rows(guarded_id).select_for_update())
 
 
 def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = "") -> Reading:
@@ -181,8 +194,8 @@ def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = ""
         return before
     if "window" in changed:
         changed["window"] = [list(bucket) for bucket in after.window]
-    _rows(before.instance_id).update(**changed, updated_at=Now())
-    reading = Reading(before.instance_id, after, before.read_at, before.read_at)
+    _rows(before.guarded_id).update(**changed, updated_at=Now())
+    reading = Reading(before.guarded_id, after, before.read_at, before.read_at)
     if after.generation != old.generation:
         transaction.on_commit(
             lambda: announce(reading, was=old.state, actor=actor, reason=reason), robust=True
@@ -196,11 +209,8 @@ def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = ""
 def announce(reading: Reading, *, was: str, actor: str = "", reason: str = "") -> None:
     """Log a change of the state and publish it as `circuit_changed`."""
     circuit = reading.circuit
-    instance = ServiceInstance.objects.select_related("service").filter(pk=reading.instance_id)
-    place = instance.only("url", "service__name").first()
     about = {
-        "service": place.service.name if place else "",
-        "url": place.url if place else "",
+        **_place_of(reading.guarded_id),
         "old_state": str(was),
         "new_state": str(circuit.state),
         "cause": circuit.cause,
@@ -208,11 +218,22 @@ def announce(reading: Reading, *, was: str, actor: str = "", reason: str = "") -
         "reason": reason,
     }
     log = logger.warning if circuit.state in ("OPEN", "FORCED_OPEN") else logger.info
-    log("circuit_changed", **{name: value for name, value in about.items() if value})
-    mediator.publish(
-        "circuit_changed",
-        instance_id=reading.instance_id,
-        service_id=str(place.service_id) if place else "",
-        generation=circuit.generation,
-        **about,
+    log("circuit_changed", **{n: v for n, v in about.items() if v and not n.endswith("_id")})
+    mediator.publish("circuit_changed", generation=circuit.generation, **about)
+
+
+def _place_of(guarded_id: str) -> dict[str, str]:
+    """What is guarded, for the record: an instance with its service, or a connection."""
+    place = dict.fromkeys(
+        ("service", "service_id", "instance_id", "connection", "connection_id", "url"), ""
     )
+    instance = ServiceInstance.objects.select_related("service").filter(pk=guarded_id)
+    found = instance.only("url", "service__name").first()
+    if found is not None:
+        service = {"service": found.service.name, "service_id": str(found.service_id)}
+        return {**place, **service, "instance_id": guarded_id, "url": found.url}
+    connection = Connection.objects.filter(pk=guarded_id).first()
+    if connection is not None:
+        named = {"connection": connection.name, "connection_id": guarded_id}
+        return {**place, **named, "url": connection.address}
+    return {**place, "instance_id": guarded_id}

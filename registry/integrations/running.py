@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from registry.calls.client import CallResult, ServiceClient, wait_for
+from registry.calls.client import CallResult, ServiceClient, on_shared_loop
+from registry.calls.connections import call_connection
 from registry.calls.resolve import Target
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.expressions import ExpressionError, Recorded
@@ -28,6 +29,7 @@ class Given:
     payload: Mapping[str, Any]
     context: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
     actor: str = ""
 
 
@@ -85,7 +87,7 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
     """
     attempt = _begin(integration, given)
     try:
-        executed = wait_for(lambda client: _carry_out(client, attempt, given))
+        executed = on_shared_loop(lambda client: _carry_out(client, attempt, given)).result()
     except IntegrationError as error:
         record_attempt(attempt, _failure(attempt, error))
         raise
@@ -100,14 +102,14 @@ async def run_integration(client: ServiceClient, reference: str, given: Given) -
         NotFound, Conflict: there is none, or it may not be executed.
         IntegrationError: as of `execute_integration`.
     """
-    integration = await client.threads.run(find_executable, reference)
+    integration = await client.in_database(find_executable, reference)
     attempt = _begin(integration, given)
     try:
         executed = await _carry_out(client, attempt, given)
     except IntegrationError as error:
-        await client.threads.run(record_attempt, attempt, _failure(attempt, error))
+        await client.in_database(record_attempt, attempt, _failure(attempt, error))
         raise
-    await client.threads.run(record_attempt, attempt, _success(executed))
+    await client.in_database(record_attempt, attempt, _success(executed))
     return executed
 
 
@@ -160,12 +162,24 @@ def scope_of(integration: Integration, given: Given, *, id: UUID, at: datetime) 
 async def _call(
     client: ServiceClient, integration: Integration, request: Mapping[str, Any], given: Given
 ) -> CallResult:
+    seconds = given.timeout_seconds or integration.config.get("timeout_seconds")
+    if integration.connection is not None:
+        return await call_connection(
+            integration.connection,
+            request,
+            method=integration.method,
+            path=integration.path,
+            headers=given.headers,
+            deadline=None if seconds is None else time.monotonic() + seconds,
+            actor=given.actor,
+            client=client,
+        )
     return await client.call(
         Target(integration.target_kind.lower(), integration.target),
         integration.action,
         request,
         headers=given.headers,
-        timeout_seconds=integration.config.get("timeout_seconds"),
+        timeout_seconds=seconds,
         unknown_fields=integration.unknown_fields,
         actor=given.actor,
     )

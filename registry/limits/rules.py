@@ -1,4 +1,8 @@
-"""What may be limited about the calls of one service or connection (pure)."""
+"""What may be limited about the calls of one service or connection (pure).
+
+The rate is the generic cell rate algorithm: all that is kept of the past is the moment until which
+the calls so far are paid for. A call that is a little early is given its turn instead of refused.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+DEFAULT_WAIT_SECONDS = 5.0
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "per_second": (0.001, 100_000),
     "burst": (1, 100_000),
     "max_concurrency": (1, 10_000),
+    "wait_seconds": (0, 60),
 }
 _WHOLE = ("burst", "max_concurrency")
 NAMES = tuple(_BOUNDS)
@@ -20,11 +26,15 @@ NAMES = tuple(_BOUNDS)
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """Calls begin at most `per_second`, `burst` of them at once after a rest; 0 is no limit."""
+    """Calls begin at most `per_second`, `burst` of them at once after a rest.
+
+    0 is no limit. A call waits at most `wait_seconds` for its turn before it is refused.
+    """
 
     per_second: float = 0.0
     burst: int = 1
     max_concurrency: int = 0
+    wait_seconds: float = DEFAULT_WAIT_SECONDS
 
     @property
     def interval_seconds(self) -> float:
@@ -37,13 +47,32 @@ class CallLimits:
         return (self.burst - 1) * self.interval_seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether a call may go, and after how many seconds it goes or may be tried again."""
+
+    granted: bool
+    seconds: float = 0.0
+    paid_until: float = 0.0
+
+
+def next_turn(paid_until: float, limits: CallLimits, *, now: float, wait_seconds: float) -> Turn:
+    """The turn of one more call, when the calls so far are paid for until `paid_until`."""
+    behind = max(paid_until, now)
+    delay = max(behind - now - limits.tolerance_seconds, 0.0)
+    if delay > wait_seconds + 1e-6:
+        return Turn(False, delay, paid_until)
+    return Turn(True, delay, behind + limits.interval_seconds)
+
+
 def limits_of(value: Mapping[str, Any] | None) -> CallLimits | None:
     """The limits that a row sets; None when it sets none. Without `burst`, a second's calls are."""
-    if not value:
+    if not value or not (value.get("per_second") or value.get("max_concurrency")):
         return None
     per_second = float(value.get("per_second") or 0.0)
     burst = int(value.get("burst") or max(1, math.ceil(per_second)))
-    return CallLimits(per_second, burst, int(value.get("max_concurrency") or 0))
+    wait = float(value.get("wait_seconds", DEFAULT_WAIT_SECONDS))
+    return CallLimits(per_second, burst, int(value.get("max_concurrency") or 0), wait)
 
 
 def validate_limits(value: Any) -> None:
@@ -62,8 +91,8 @@ def _problem(name: str, value: Any) -> str:
         return f"There is no limit '{str(name)[:100]}'. Use: {', '.join(NAMES)}."
     least, most = _BOUNDS[name]
     whole = name in _WHOLE
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
+    kinds = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
         number = "whole number" if whole else "number"
         return f"'{name}' must be a {number} from {least:g} to {most:g}."
     return ""

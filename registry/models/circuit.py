@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Case, IntegerField, Q, Value, When
@@ -45,7 +46,7 @@ class CircuitQuerySet(models.QuerySet["CircuitBreakerState"]):
     """Selections of circuits."""
 
     def with_places(self) -> Self:
-        return self.select_related("instance__service")
+        return self.select_related("instance__service", "connection")
 
     def blocking(self) -> Self:
         """Those that refuse calls."""
@@ -115,7 +116,19 @@ class CircuitBreakerState(TimestampedModel):
         )
 
     def __str__(self) -> str:
-        return str(self.instance)
+        return str(self.connection or self.instance)
+
+    @property
+    def guarded_id(self) -> UUID | None:
+        """The id of what it guards."""
+        return self.instance_id or self.connection_id
+
+    @property
+    def url(self) -> str:
+        """Where what it guards is."""
+        if self.connection is not None:
+            return self.connection.address
+        return self.instance.url if self.instance is not None else ""
 
     @property
     def is_blocking(self) -> bool:

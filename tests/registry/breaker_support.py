@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import F
 
-from registry.calls.breaker import InstanceBreaker
+from registry.calls.breaker import SharedBreaker
 from registry.calls.circuits import Circuits
 from registry.calls.threads import DatabaseThreads
 from registry.circuits.profile import Profile
@@ -58,7 +58,7 @@ async def fail() -> None:
     raise ServiceUnavailableError("It answered 503.")
 
 
-async def call(breaker: InstanceBreaker, function: Any = succeed, *args: Any) -> Any:
+async def call(breaker: SharedBreaker, function: Any = succeed, *args: Any) -> Any:
     """The result of a guarded call, or the error it ended with."""
     try:
         return await breaker.call_async(function, *args)
@@ -66,7 +66,7 @@ async def call(breaker: InstanceBreaker, function: Any = succeed, *args: Any) ->
         return error
 
 
-async def fail_times(breaker: InstanceBreaker, count: int) -> None:
+async def fail_times(breaker: SharedBreaker, count: int) -> None:
     for _ in range(count):
         assert isinstance(await call(breaker, fail), ServiceUnavailableError)
 
@@ -79,17 +79,17 @@ async def in_database(function: Any, *args: Any) -> Any:
         threads.close()
 
 
-async def row_of(breaker: InstanceBreaker) -> CircuitBreakerState:
+async def row_of(breaker: SharedBreaker) -> CircuitBreakerState:
     return await in_database(
-        lambda: CircuitBreakerState.objects.get(instance_id=UUID(breaker.instance_id))
+        lambda: CircuitBreakerState.objects.get(instance_id=UUID(breaker.guarded_id))
     )
 
 
-async def let_time_pass(breaker: InstanceBreaker, **columns: Any) -> None:
+async def let_time_pass(breaker: SharedBreaker, **columns: Any) -> None:
     """Set moments of the row back by so many timedeltas, as if time had passed."""
 
     def change() -> None:
-        rows = CircuitBreakerState.objects.filter(instance_id=UUID(breaker.instance_id))
+        rows = CircuitBreakerState.objects.filter(instance_id=UUID(breaker.guarded_id))
         rows.update(**{name: F(name) - past for name, past in columns.items()})
 
     await in_database(change)

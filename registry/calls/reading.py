@@ -1,0 +1,114 @@
+"""Reading an answer without ever holding more of it than is allowed, however it is compressed.
+
+aiohttp would inflate each piece as it comes, and a small piece can be a thousand times as much. So
+answers come as they were sent, and are inflated here, up to the limit and not a byte beyond.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import aiohttp
+
+ACCEPTED = "gzip, deflate"
+_PIECE = 65536
+_GZIP, _ZLIB, _RAW = 31, 15, -15
+
+
+class TooLarge(ValueError):
+    """The answer is larger than was allowed."""
+
+
+class WrongEncoding(ValueError):
+    """The answer is not encoded as it says, or in a way that was not asked for."""
+
+
+async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body, inflated.
+
+    Raises:
+        TooLarge: it has more than `most` bytes, as it came or inflated.
+        WrongEncoding: it cannot be inflated.
+    """
+    body, came = bytearray(), 0
+    inflate = _inflater(response)
+    async for piece in response.content.iter_chunked(_PIECE):
+        came += len(piece)
+        if came > most:
+            raise TooLarge
+        for part in inflate.feed(piece, _PIECE):
+            body += part
+            if len(body) > most:
+                raise TooLarge
+    inflate.finish()
+    return bytes(body)
+
+
+async def read_start(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The first bytes of the body; what cannot be inflated is as good as empty."""
+    try:
+        inflate = _inflater(response)
+        piece = await response.content.read(most)
+        return next(iter(inflate.feed(piece, most)), b"") if piece else b""
+    except WrongEncoding:
+        return b""
+
+
+def _inflater(response: aiohttp.ClientResponse) -> Inflater:
+    return Inflater(response.headers.get("Content-Encoding", ""))
+
+
+class Inflater:
+    """Inflates one body, piece by piece, in parts of a bounded size."""
+
+    def __init__(self, encoding: str) -> None:
+        self._name = encoding.strip().lower()
+        if self._name not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise WrongEncoding(
+                f"The answer is encoded as '{encoding[:50]}', which was not asked for."
+            )
+        self._begun = False
+        self._stream = zlib.decompressobj(_GZIP)
+
+    def feed(self, data: bytes, most: int) -> Iterator[bytes]:
+        """What this piece holds, in parts of at most `most` bytes.
+
+        Raises:
+            WrongEncoding: it is not what it says to be.
+        """
+        if self._name in ("", "identity"):
+            yield data
+            return
+        if not self._begun and data:
+            self._begun = True
+            self._stream = zlib.decompressobj(self._window(data))
+        try:
+            yield from self._inflate(data, most)
+        except zlib.error:
+            raise WrongEncoding(f"The answer is no {self._name}, though it says so.") from None
+
+    def _inflate(self, data: bytes, most: int) -> Iterator[bytes]:
+        while data:
+            if self._stream.eof:
+                if self._name == "deflate":
+                    return
+                # A gzip file may consist of several, one after the other (RFC 1952, 2.2).
+                self._stream = zlib.decompressobj(_GZIP)
+            yield self._stream.decompress(data, most)
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+
+    def _window(self, data: bytes) -> int:
+        """Some servers send deflate without the zlib header that RFC 9110 asks for."""
+        if self._name != "deflate":
+            return _GZIP
+        return _ZLIB if data[0] & 0x0F == 8 else _RAW
+
+    def finish(self) -> None:
+        """Nothing comes any more.
+
+        Raises:
+            WrongEncoding: it ended in the middle.
+        """
+        if self._begun and not self._stream.eof:
+            raise WrongEncoding("The answer ends in the middle of its compressed data.")
