@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, CharField, F, Value, When
 
 from registry.exceptions import IntegrationError, SchemaViolation
 from registry.expressions import ExpressionError
@@ -122,6 +122,7 @@ def _count(integration: Integration, row: IntegrationExecution) -> None:
         well = Case(
             When(status=IntegrationStatus.ERROR, then=Value(IntegrationStatus.ACTIVE.value)),
             default=F("status"),
+            output_field=CharField(),
         )
         rows.filter(failures_in_a_row__gt=0).update(failures_in_a_row=0, last_error="", status=well)
     elif row.status == IntegrationOutcome.FAILED:
