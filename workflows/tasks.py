@@ -12,6 +12,7 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import connections
+from django.utils import timezone
 
 from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
@@ -27,6 +28,7 @@ from workflows.services.bulk import has_open_bulk, work_off_bulk
 from workflows.services.control import fail_execution
 from workflows.services.retention import purge_executions
 from workflows.services.schedule_runs import sweep_schedules
+from workflows.services.webhooks import forget_deliveries
 from workflows.suspects import SuspectProcess
 from workflows.wires import ReadyListener, tell_ready
 
@@ -98,6 +100,15 @@ def purge() -> None:
     """Delete what retention does not keep, for a few seconds. Any number may run at once."""
     try:
         purge_executions()
+    finally:
+        connections.close_all()
+
+
+@shared_task(name="workflows.tasks.forget_deliveries")
+def forget_old_deliveries() -> None:
+    """Drop what is kept of messages to webhooks for long enough."""
+    try:
+        forget_deliveries(now=timezone.now())
     finally:
         connections.close_all()
 

@@ -8,7 +8,7 @@ import django.db.models.functions.text
 from django.db import migrations, models
 
 import registry.models.base
-import workflows.mapping
+import workflows.webhooks.mapping
 
 
 class Migration(migrations.Migration):
@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                         default="",
                         help_text="The name of the signal, or an expression such as $.input.type.",
                         max_length=1000,
-                        validators=[workflows.mapping.validate_signal],
+                        validators=[workflows.webhooks.mapping.validate_signal],
                     ),
                 ),
                 ("find_by", models.CharField(default="CORRELATION_ID", max_length=20)),
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                         default="",
                         help_text="Where in the message that stands, such as $.input.order_id.",
                         max_length=1000,
-                        validators=[workflows.mapping.validate_expression],
+                        validators=[workflows.webhooks.mapping.validate_expression],
                     ),
                 ),
                 (
@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="The input, or what the signal carries; empty for the message as it came.",
                         null=True,
-                        validators=[workflows.mapping.validate_mapping],
+                        validators=[workflows.webhooks.mapping.validate_mapping],
                     ),
                 ),
                 (

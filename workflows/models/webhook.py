@@ -16,12 +16,12 @@ from registry.models.base import (
     enum_check,
 )
 from registry.models.service import reference_filter, validate_name
-from workflows.mapping import (
+from workflows.models.workflow import Workflow
+from workflows.webhooks.mapping import (
     validate_expression,
     validate_mapping,
     validate_signal,
 )
-from workflows.models.workflow import Workflow
 
 LONGEST_MESSAGE_ID = 200
 

@@ -36,6 +36,7 @@ from workflows.services.definitions import (
     validate_document,
     workflow_of_type,
 )
+from workflows.services.deliveries import Received, receive_message
 from workflows.services.evaluating import evaluate_expression, evaluate_template
 from workflows.services.people import decide_approval, settle_reviewed, signal_execution
 from workflows.services.reading import get_execution, wait_for_end
@@ -52,6 +53,13 @@ from workflows.services.schedules import (
 )
 from workflows.services.simulating import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.starting import Start, Started, start_execution
+from workflows.services.webhooks import (
+    create_webhook,
+    delete_webhook,
+    forget_deliveries,
+    get_webhook,
+    update_webhook,
+)
 
 __all__ = [
     "LARGEST_BACKFILL",
@@ -62,6 +70,7 @@ __all__ = [
     "ComparedVersions",
     "DryRun",
     "Queue",
+    "Received",
     "RegistryDirectory",
     "Rerun",
     "Start",
@@ -74,17 +83,21 @@ __all__ = [
     "count_bulk",
     "covered_executions",
     "create_schedule",
+    "create_webhook",
     "create_workflow",
     "decide_approval",
     "delete_schedule",
+    "delete_webhook",
     "delete_workflow",
     "dry_run_document",
     "dry_run_workflow",
     "evaluate_expression",
     "evaluate_template",
+    "forget_deliveries",
     "get_bulk",
     "get_execution",
     "get_schedule",
+    "get_webhook",
     "get_workflow",
     "limit_of",
     "next_ticks",
@@ -92,6 +105,7 @@ __all__ = [
     "plan_backfill",
     "preview",
     "queue_of",
+    "receive_message",
     "rerun_execution",
     "resolve_workflow",
     "resume_execution",
@@ -106,6 +120,7 @@ __all__ = [
     "start_execution",
     "sweep_schedules",
     "update_schedule",
+    "update_webhook",
     "update_workflow",
     "validate_document",
     "wait_for_end",

@@ -1,0 +1,277 @@
+"""Inbound webhooks: kept like any resource, and called by whoever has the secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+import structlog
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, UnsupportedMediaType
+from rest_framework.response import Response
+
+from registry.api.base import (
+    IF_MATCH,
+    AnswerSerializer,
+    ResourceViewSet,
+    StrictSerializer,
+    VocabularyField,
+    etag_of,
+)
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.integrations import MappingField
+from registry.api.pagination import GrowingListPagination
+from workflows import services
+from workflows.models import (
+    DeliveryOutcome,
+    FindBy,
+    Webhook,
+    WebhookDelivery,
+    WebhookEffect,
+)
+from workflows.webhooks.signature import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+)
+
+MAX_BODY_BYTES = 1024 * 1024
+_SIGNED = [
+    OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=words)
+    for name, words in (
+        (ID_HEADER, "The id of the message: the same one is taken once."),
+        (TIMESTAMP_HEADER, "Seconds since 1970, at most 300 from now."),
+        (SIGNATURE_HEADER, "`v1,` and the base64 of the HMAC-SHA256 over id.timestamp.body."),
+    )
+]
+
+
+class BodyTooLarge(APIException):
+    """A message over the limit."""
+
+    status_code = 413
+
+
+class WebhookSerializer(AnswerSerializer):
+    """A webhook in an answer; `path` is where messages are sent."""
+
+    credential = serializers.CharField(source="credential.name")
+    effect = VocabularyField(WebhookEffect)
+    workflow = serializers.CharField(source="workflow.name", default=None, allow_null=True)
+    find_by = VocabularyField(FindBy)
+    mapping = MappingField()
+    path = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Webhook
+        fields = (
+            "id", "name", "description", "enabled", "path", "credential", "effect", "workflow",
+            "signal", "find_by", "find", "mapping", "created_at", "updated_at",
+        )  # fmt: skip
+
+    def get_path(self, webhook: Webhook) -> str:
+        return path_of(webhook)
+
+
+def path_of(webhook: Webhook) -> str:
+    """Where messages to a webhook are sent."""
+    return f"/webhooks/{webhook.name.replace(' ', '%20')}"
+
+
+class WebhookInput(StrictSerializer):
+    """A webhook as it is made or changed; `workflow` and `credential` are ids or names."""
+
+    name = serializers.CharField(max_length=100)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    enabled = serializers.BooleanField(required=False)
+    credential = serializers.CharField(max_length=100)
+    effect = VocabularyField(WebhookEffect, required=False)
+    workflow = serializers.CharField(max_length=100, required=False, allow_null=True)
+    signal = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    find_by = VocabularyField(FindBy, required=False)
+    find = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    mapping = MappingField(required=False, allow_null=True)
+
+
+class DeliverySerializer(AnswerSerializer):
+    """What became of a message, or of several alike; its body is not kept."""
+
+    outcome = VocabularyField(DeliveryOutcome)
+
+    class Meta:
+        model = WebhookDelivery
+        fields = (
+            "id", "message_id", "outcome", "code", "reason", "execution_id", "count", "request_id",
+            "created_at", "updated_at",
+        )  # fmt: skip
+
+
+class ReceivedAnswer(serializers.Serializer[Any]):
+    """What a message did, now or when it came first."""
+
+    status = serializers.ChoiceField(choices=["ACCEPTED", "DUPLICATE"])
+    delivery_id = serializers.UUIDField()
+    execution_id = serializers.UUIDField(allow_null=True)
+
+
+class WebhookFilter(django_filters.FilterSet):
+    """Filters of the list of webhooks."""
+
+    effect = VocabularyFilter(WebhookEffect)
+    enabled = django_filters.BooleanFilter()
+    workflow = django_filters.CharFilter(
+        field_name="workflow__name", lookup_expr="iexact", max_length=LONGEST_TEXT
+    )
+    search = django_filters.CharFilter(
+        field_name="name", lookup_expr="icontains", max_length=LONGEST_TEXT
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ()
+
+
+class DeliveryFilter(django_filters.FilterSet):
+    """Filters of the history of a webhook."""
+
+    outcome = VocabularyFilter(DeliveryOutcome)
+
+    class Meta:
+        model = WebhookDelivery
+        fields = ()
+
+
+class WebhookViewSet(ResourceViewSet):
+    """`/webhooks`. A POST to one of them is a message, and needs a signature instead of a key."""
+
+    queryset = Webhook.objects.with_parts()
+    serializer_class = WebhookSerializer
+    filterset_class = WebhookFilter
+    ordering_fields = ("name", "created_at", "updated_at")
+    cursor_order = "-id"
+    scopes = {
+        "list": "workflows:read",
+        "retrieve": "workflows:read",
+        "deliveries": "workflows:read",
+        "create": "workflows:write",
+        "update": "workflows:write",
+        "partial_update": "workflows:write",
+        "destroy": "workflows:write",
+    }
+    # The id of the message is the key.
+    own_keys = frozenset({"receive"})
+
+    @property
+    def is_message(self) -> bool:
+        """Whether this is a message from outside, and not a caller of the API."""
+        return self.request.method == "POST" and self.action_map.get("post") == "receive"
+
+    def get_authenticators(self) -> list[Any]:
+        """A message is shown to be the sender's by its signature."""
+        return [] if self.is_message else super().get_authenticators()
+
+    def get_permissions(self) -> Any:
+        return [] if self.is_message else super().get_permissions()
+
+    def answer(self, webhook: Webhook, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(webhook)}
+        return Response(WebhookSerializer(webhook).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The webhooks, by name unless ordered otherwise."""
+        return self.answer_page(self.get_queryset().order_by("name"), WebhookSerializer)
+
+    @extend_schema(request=WebhookInput, responses={201: WebhookSerializer})
+    def create(self, request: Any) -> Response:
+        """Make a webhook; its secret is that of an HMAC signature credential."""
+        made = services.create_webhook(
+            self.read(WebhookInput),
+            actor=self.actor,
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
+        return self.answer(made, 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One webhook, by id or name."""
+        return self.answer(services.get_webhook(pk))
+
+    @extend_schema(request=WebhookInput, responses=WebhookSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        webhook = services.get_webhook(pk)
+        insists = self.check_precondition(webhook)
+        changed = services.update_webhook(
+            webhook,
+            self.read(WebhookInput, partial=True),
+            actor=self.actor,
+            only_as_read=insists,
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
+        return self.answer(changed)
+
+    @extend_schema(request=WebhookInput, responses=WebhookSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Delete a webhook with its history; executions go on and stay."""
+        webhook = services.get_webhook(pk)
+        insists = self.check_precondition(webhook)
+        services.delete_webhook(webhook, actor=self.actor, only_as_read=insists)
+        return Response(status=204)
+
+    @extend_schema(
+        auth=[],
+        parameters=_SIGNED,
+        request={"application/json": {"type": "object", "additionalProperties": {}}},
+        responses={202: ReceivedAnswer, 200: ReceivedAnswer},
+    )
+    def receive(self, request: Any, pk: str) -> Response:
+        """Take a signed message: it starts or signals an execution, once. Needs no key."""
+        webhook = services.get_webhook(pk)
+        received = services.receive_message(
+            webhook, request.headers, _read_body(request), request_id=_request_id()
+        )
+        body = {
+            "status": "ACCEPTED" if received.is_new else "DUPLICATE",
+            "delivery_id": str(received.delivery.pk),
+            "execution_id": received.delivery.execution_id,
+        }
+        return Response(body, status=202 if received.is_new else 200)
+
+    @extend_schema(responses=DeliverySerializer(many=True))
+    @action(
+        detail=True,
+        methods=["get"],
+        queryset=WebhookDelivery.objects.all(),
+        filterset_class=DeliveryFilter,
+        ordering_fields=(),
+        pagination_class=GrowingListPagination,
+    )
+    def deliveries(self, request: Any, pk: str) -> Response:
+        """What became of the messages, the latest first."""
+        rows = services.get_webhook(pk).deliveries.order_by("-id")
+        return self.answer_page(rows, DeliverySerializer)
+
+
+def _read_body(request: Any) -> bytes:
+    """The body as it came: the signature is over its bytes.
+
+    Raises:
+        BodyTooLarge: it is over 1 MiB.
+        UnsupportedMediaType: it says that it is no JSON.
+    """
+    if request.content_type and not request.content_type.startswith("application/json"):
+        raise UnsupportedMediaType(request.content_type)
+    body = request.stream.read(MAX_BODY_BYTES + 1) if request.stream is not None else b""
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge("The body is larger than 1 MiB.")
+    return body
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))

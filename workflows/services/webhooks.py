@@ -1,0 +1,223 @@
+"""Webhooks: found, checked, saved, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+
+from registry.credentials.audit import record
+from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.integrations.mapping import mapping_problems
+from registry.models import Credential, CredentialEventKind, CredentialType
+from registry.services import as_validation_failed
+from workflows.models import Webhook, WebhookDelivery, WebhookEffect, Workflow
+from workflows.webhooks.mapping import MESSAGE_NAMES
+from workflows.webhooks.signature import TOLERANCE_SECONDS
+
+logger = structlog.get_logger(__name__)
+
+LARGEST_PURGE = 5000
+
+
+def get_webhook(reference: str) -> Webhook:
+    """The webhook of that id or name, with its workflow and credential.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Webhook.objects.find(reference)
+    if found is None:
+        raise NotFound(f"No webhook with the id or name '{str(reference)[:100]}'.")
+    return found
+
+
+def create_webhook(
+    fields: Mapping[str, Any], *, actor: str = "", may_use_credentials: bool = True
+) -> Webhook:
+    """Store a new webhook; `workflow` and `credential` are rows, ids or names.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PermissionDenied: without `may_use_credentials`.
+    """
+    webhook = Webhook()
+    _save(webhook, fields, actor=actor, may_use_credentials=may_use_credentials)
+    logger.info("webhook_created", webhook=webhook.name, actor=actor)
+    return get_webhook(str(webhook.pk))
+
+
+def update_webhook(
+    webhook: Webhook,
+    fields: Mapping[str, Any],
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
+    may_use_credentials: bool = True,
+) -> Webhook:
+    """Change what is given and leave the rest.
+
+    Raises:
+        As of `create_webhook`; and
+        Conflict: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(webhook, only_as_read=only_as_read)
+        _save(locked, fields, actor=actor, may_use_credentials=may_use_credentials)
+    logger.info("webhook_changed", webhook=locked.name, actor=actor, fields=sorted(fields))
+    return get_webhook(str(locked.pk))
+
+
+def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = False) -> None:
+    """Delete a webhook with its history: ids of messages may come again under its name.
+
+    Raises:
+        Conflict: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(webhook, only_as_read=only_as_read)
+        record(
+            locked.credential, CredentialEventKind.UNLINKED, actor=actor, subject=_subject(locked)
+        )
+        locked.delete()
+    logger.info("webhook_deleted", webhook=webhook.name, actor=actor)
+
+
+def _lock(webhook: Webhook, *, only_as_read: bool) -> Webhook:
+    locked = Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
+    if locked is None:
+        raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.")
+    if only_as_read and locked.updated_at != webhook.updated_at:
+        raise Conflict(f"The webhook '{webhook.name}' was changed meanwhile. Read it again first.")
+    return locked
+
+
+def _save(
+    webhook: Webhook, fields: Mapping[str, Any], *, actor: str, may_use_credentials: bool
+) -> None:
+    given = dict(fields)
+    before = None if webhook._state.adding else webhook.credential
+    if "credential" in given:
+        webhook.credential = _find_credential(given.pop("credential"), may_use_credentials)
+    elif before is None:
+        raise _refusal("credential", "Name the HMAC signature credential that messages are signed"
+                       " with.")  # fmt: skip
+    if "workflow" in given:
+        webhook.workflow = _find_workflow(given.pop("workflow"))
+    for name, value in given.items():
+        setattr(webhook, name, value)
+    check_webhook(webhook)
+    try:
+        with transaction.atomic():
+            webhook.save()
+            _note_link(webhook, before, actor=actor)
+    except IntegrityError:
+        raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
+
+
+def check_webhook(webhook: Webhook) -> None:
+    """Hold a webhook against the rules.
+
+    Raises:
+        ValidationFailed: by the path of what is wrong, such as `mapping.order_id`.
+    """
+    problems = {} if webhook.mapping is None else mapping_problems(webhook.mapping, MESSAGE_NAMES)
+    if problems:
+        errors = {_place(path): [sentence] for path, sentence in problems.items()}
+        path, sentences = next(iter(errors.items()))
+        raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
+    try:
+        webhook.full_clean(
+            exclude=("workflow", "credential"), validate_unique=False, validate_constraints=False
+        )
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+    _check_whole(webhook)
+
+
+def _place(path: str) -> str:
+    return f"mapping{path}" if not path or path.startswith("[") else f"mapping.{path}"
+
+
+def _check_whole(webhook: Webhook) -> None:
+    """What a webhook needs depends on what it does."""
+    if webhook.credential.type != CredentialType.HMAC_SIGNATURE:
+        raise _refusal(
+            "credential",
+            f"'{webhook.credential.name}' is of the type {webhook.credential.type}; a webhook needs"
+            " an HMAC_SIGNATURE.",
+        )
+    if webhook.effect == WebhookEffect.EXECUTION:
+        if webhook.workflow is None:
+            raise _refusal("workflow", "Say which workflow is started.")
+        return
+    for name, example in (("signal", "payment-received"), ("find", "$.input.order_id")):
+        if not getattr(webhook, name):
+            raise _refusal(name, f"A signal needs it, such as {example}.")
+
+
+def _find_credential(reference: Any, is_allowed: bool) -> Credential:
+    if not is_allowed:
+        raise PermissionDenied("Giving a webhook a credential needs the scope credentials:use.")
+    if isinstance(reference, Credential):
+        return reference
+    found = Credential.objects.find(str(reference))
+    if found is None:
+        raise _refusal("credential", f"No credential with the id or name '{str(reference)[:100]}'.")
+    return found
+
+
+def _find_workflow(reference: Any) -> Workflow | None:
+    if reference is None or isinstance(reference, Workflow):
+        return reference
+    found = Workflow.objects.find(str(reference))
+    if found is None:
+        raise _refusal("workflow", f"There is no workflow '{str(reference)[:100]}'.")
+    return found
+
+
+def _note_link(webhook: Webhook, before: Credential | None, *, actor: str) -> None:
+    """Note in the trails of both credentials that a webhook went from one to the other."""
+    if before is not None and before.pk == webhook.credential.pk:
+        return
+    if before is not None:
+        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=_subject(webhook))
+    record(webhook.credential, CredentialEventKind.LINKED, actor=actor, subject=_subject(webhook))
+
+
+def _subject(webhook: Webhook) -> str:
+    return f"webhook {webhook.name}"
+
+
+def _refusal(field: str, sentence: str) -> ValidationFailed:
+    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})
+
+
+def forget_deliveries(*, now: datetime) -> int:
+    """Drop what is older than the settings say, and beyond the most of each webhook; how many.
+
+    What was accepted within the window of the signature stays: it is what refuses a replay.
+    """
+    window = now - timedelta(seconds=2 * TOLERANCE_SECONDS)
+    age = now - timedelta(days=settings.WEBHOOK_HISTORY_DAYS)
+    dropped = _drop(WebhookDelivery.objects.filter(created_at__lt=min(age, window)))
+    for key in Webhook.objects.values_list("pk", flat=True).iterator():
+        if dropped >= LARGEST_PURGE:
+            break
+        of_one = WebhookDelivery.objects.filter(webhook=key)
+        most = settings.WEBHOOK_HISTORY_MOST
+        beyond = of_one.order_by("-id").values_list("pk", flat=True)[most : most + 1].first()
+        if beyond is not None:
+            dropped += _drop(of_one.filter(pk__lte=beyond, created_at__lt=window))
+    return dropped
+
+
+def _drop(rows: Any) -> int:
+    oldest = list(rows.order_by("id").values_list("pk", flat=True)[:LARGEST_PURGE])
+    return WebhookDelivery.objects.filter(pk__in=oldest).delete()[0] if oldest else 0

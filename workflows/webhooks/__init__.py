@@ -1,0 +1,1 @@
+"""Inbound webhooks: their signatures, and what their messages are mapped to (pure)."""

@@ -1,0 +1,134 @@
+"""Signed messages as in the Standard Webhooks specification (pure).
+
+The signature is HMAC-SHA256 over `id.timestamp.body`, in base64 behind `v1,`. A header may hold
+several, separated by blanks: while a secret is rotated, a sender signs with the old and the new.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.views.decorators.debug import sensitive_variables
+
+from registry.exceptions import IntegrationError
+from registry.vault import Secret
+
+ID_HEADER = "Webhook-Id"
+TIMESTAMP_HEADER = "Webhook-Timestamp"
+SIGNATURE_HEADER = "Webhook-Signature"
+TOLERANCE_SECONDS = 300
+MOST_SIGNATURES = 10
+LONGEST_HEADER = 2000
+SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins is none
+# Without the dot that separates the parts of what is signed: it could be read in two ways.
+_ID = re.compile(r"[!-\-/-~]{1,200}\Z")
+_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
+
+
+class MessageRefused(IntegrationError):
+    """A message that is not shown to be the sender's, or is not of now; `reason` says which."""
+
+    code = "unauthenticated"
+    status_code = 401
+    permanent = True
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What came: the id, the seconds since 1970 and the signatures that its headers say."""
+
+    id: str
+    timestamp: int
+    signatures: tuple[str, ...]
+    body: bytes
+
+
+def read_message(headers: Mapping[str, str], body: bytes) -> Message:
+    """Read the headers of a message.
+
+    Raises:
+        MessageRefused: one is missing, or is not what it should be.
+    """
+    given = {name: _header(headers, name) for name in (ID_HEADER, TIMESTAMP_HEADER)}
+    signatures = _header(headers, SIGNATURE_HEADER).split()
+    if not _ID.match(given[ID_HEADER]):
+        raise MessageRefused(
+            f"{ID_HEADER} must be 1 to 200 printable characters without blanks and dots.",
+            reason="malformed_header",
+        )
+    if not _TIMESTAMP.match(given[TIMESTAMP_HEADER]):
+        raise MessageRefused(
+            f"{TIMESTAMP_HEADER} must be the whole seconds since 1970.", reason="malformed_header"
+        )
+    usable = tuple(text[3:] for text in signatures[:MOST_SIGNATURES] if text.startswith("v1,"))
+    if not usable:
+        raise MessageRefused(
+            f"{SIGNATURE_HEADER} has no signature of the version v1, such as v1,<base64>.",
+            reason="malformed_header",
+        )
+    return Message(given[ID_HEADER], int(given[TIMESTAMP_HEADER]), usable, body)
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "").strip()
+    if not value or len(value) > LONGEST_HEADER:
+        raise MessageRefused(
+            f"The header {name} is {'too long' if value else 'missing'}.",
+            reason="malformed_header" if value else "missing_header",
+        )
+    return value
+
+
+@sensitive_variables()
+def check_message(message: Message, secret: Secret, *, now: float) -> None:
+    """Refuse a message that was not signed with the secret, or not within five minutes of `now`.
+
+    Raises:
+        MessageRefused: with the `reason`: bad_signature or wrong_time.
+    """
+    expected = signature_of(message.id, message.timestamp, message.body, secret).encode()
+    # Every one is compared, so that the time says nothing of which was right.
+    right = [hmac.compare_digest(expected, _ascii(text)) for text in message.signatures]
+    if not any(right):
+        raise MessageRefused(
+            "No signature is that of this message. It is over id.timestamp.body, with the body"
+            " exactly as it is sent.",
+            reason="bad_signature",
+        )
+    away = message.timestamp - now
+    if abs(away) > TOLERANCE_SECONDS:
+        sentence = f"{abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the clock here"
+        raise MessageRefused(
+            f"{TIMESTAMP_HEADER} is {sentence}; at most {TOLERANCE_SECONDS} s are allowed.",
+            reason="wrong_time",
+        )
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace")
+
+
+@sensitive_variables()
+def signature_of(message_id: str, timestamp: int, body: bytes, secret: Secret) -> str:
+    """The signature of a message in base64, without its version."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+@sensitive_variables()
+def key_of(secret: Secret) -> bytes:
+    """The key that a secret stands for: base64 behind `whsec_`, any other text in UTF-8."""
+    text = secret.reveal()
+    if text.startswith(SECRET_PREFIX):
+        try:
+            return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            pass  # a text that only looks like it
+    return text.encode()
