@@ -12,8 +12,9 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from registry.calls.resolve import Target, resolve
-from registry.exceptions import CallError, IntegrationError
+from registry.exceptions import CallError, IntegrationError, NotFound
 from registry.failpoints import failpoint
+from registry.integrations.running import find_integration, may_be_repeated
 from workflows.decide import call_at
 from workflows.definition import DefinitionError
 from workflows.models import (
@@ -168,8 +169,10 @@ def _may_be_sent_again(step: WorkflowStep, execution: WorkflowExecution) -> bool
         called = call_at(definition_of(execution.version), step.step_id, step.path)
         if called.target is None:
             return True
+        if called.target.kind == "integration":
+            return may_be_repeated(find_integration(called.target.name))
         return resolve(Target(called.target.kind, called.target.name), step.action).idempotent
-    except (CallError, DefinitionError):
+    except (CallError, NotFound, DefinitionError):
         # Not known any more: the next attempt will say so.
         return True
 

@@ -278,6 +278,7 @@ class IntegrationViewSet(ResourceViewSet):
     @action(
         detail=True,
         methods=["get"],
+        queryset=IntegrationExecution.objects.all(),
         filterset_class=IntegrationExecutionFilter,
         ordering_fields=(),
         pagination_class=GrowingListPagination,

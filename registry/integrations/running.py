@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from registry.calls.client import CallResult, ServiceClient, on_shared_loop
 from registry.calls.connections import call_connection
-from registry.calls.resolve import Target
+from registry.calls.resolve import Target, resolve
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt
 from registry.integrations.mapping import map_answer, map_request
-from registry.models import EXECUTABLE, Integration
+from registry.models import EXECUTABLE, Integration, TargetKind
 from registry.models.base import uuid7
 
 
@@ -75,6 +75,21 @@ def find_executable(reference: str) -> Integration:
             f"The integration '{found.name}' is {found.status}; only an ACTIVE one is executed."
         )
     return found
+
+
+def may_be_repeated(integration: Integration) -> bool:
+    """Whether it may be sent again when nobody knows whether it arrived.
+
+    Raises:
+        ServiceNotFoundError: its service or action is not there.
+    """
+    if integration.target_kind == TargetKind.CONNECTION:
+        return True  # the Idempotency-Key is the same
+    return resolve(_target_of(integration), integration.action).idempotent
+
+
+def _target_of(integration: Integration) -> Target:
+    return Target(integration.target_kind.lower(), integration.target)
 
 
 def execute_integration(integration: Integration, given: Given) -> Executed:
@@ -175,7 +190,7 @@ async def _call(
             client=client,
         )
     return await client.call(
-        Target(integration.target_kind.lower(), integration.target),
+        _target_of(integration),
         integration.action,
         request,
         headers=given.headers,

@@ -14,9 +14,10 @@ from schemathesis.config import SchemathesisConfig
 
 from integration_site.wsgi import application
 from registry.access import SCOPES
+from registry.integrations.changes import create_integration
 from tests import factories
 from tests.registry.credential_support import make_credential
-from workflows.services import create_schedule
+from workflows.services import create_schedule, create_webhook
 
 pytestmark = pytest.mark.django_db
 # Answers that say that another system does not answer; nothing else may be above 499.
@@ -55,6 +56,10 @@ def world() -> dict[str, str]:
     workflow = factories.make_workflow("known")
     execution = factories.make_execution(workflow)
     create_schedule({"name": "known", "workflow": workflow, "cron": "0 9 * * *"})
+    make_credential("HMAC_SIGNATURE", name="signing")
+    create_webhook({"name": "known", "workflow": workflow, "credential": "signing"})
+    target = {"service_type": "CUSTOM", "action": "a"}
+    create_integration({"name": "known", "target": target})
     _, key = factories.make_key(scopes=sorted(SCOPES))
     return {
         "key": key,
@@ -156,6 +161,22 @@ SCHEDULE = bodies(
     "context", "priority", "enabled", **TIMES,
     name=st.just("fuzzed") | ANY_JSON, workflow=st.just("known") | ANY_JSON,
 )  # fmt: skip
+MAPPING = (
+    st.sampled_from(["$.input", "$.input.a", "$.steps.a", "$.", "x"])
+    | st.dictionaries(WORDS, st.sampled_from(["$.input.a", "$.context", "$.output"]) | ANY_JSON)
+    | ANY_JSON
+)
+INTEGRATION = bodies(
+    "type", "status", "description", "source", "unknown_fields", "config",
+    name=st.just("fuzzed") | ANY_JSON, request_mapping=MAPPING, response_mapping=MAPPING,
+    target=st.just({"service_type": "CUSTOM", "action": "a"})
+    | bodies("service", "service_type", "action", "connection", "method", "path"),
+)  # fmt: skip
+WEBHOOK = bodies(
+    "description", "enabled", "effect", "find_by", name=st.just("fuzzed") | ANY_JSON,
+    credential=st.just("signing") | ANY_JSON, workflow=st.just("known") | ANY_JSON,
+    signal=WORDS | ANY_JSON, find=WORDS | ANY_JSON, mapping=MAPPING,
+)  # fmt: skip
 START = bodies("input_data", "context", "wait", "priority", "data", "input")
 POSTS = [
     ("POST", "/registry/services", SERVICE),
@@ -184,6 +205,12 @@ POSTS = [
     ("POST", "/schedules/preview", SCHEDULE_TIMES),
     ("POST", "/schedules/known/backfill",
      st.fixed_dictionaries({"from": INSTANTS | ANY_JSON, "to": INSTANTS}) | ANY_JSON),
+    ("POST", "/registry/integrations", INTEGRATION),
+    ("PATCH", "/registry/integrations/known", INTEGRATION),
+    ("POST", "/integrations/known/execute", bodies("payload", "context")),
+    ("POST", "/webhooks", WEBHOOK),
+    ("PATCH", "/webhooks/known", WEBHOOK),
+    ("POST", "/webhooks/known", bodies("a")),
     ("POST", "/executions/{execution}/cancel", bodies("reason")),
     ("POST", "/executions/{execution}/retry", bodies("reason")),
     ("POST", "/executions/{execution}/rerun",

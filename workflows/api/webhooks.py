@@ -166,7 +166,8 @@ class WebhookViewSet(ResourceViewSet):
     @property
     def is_message(self) -> bool:
         """Whether this is a message from outside, and not a caller of the API."""
-        return self.request.method == "POST" and self.action_map.get("post") == "receive"
+        method = self.request.method if self.request is not None else None
+        return method == "POST" and self.action_map.get("post") == "receive"
 
     def get_authenticators(self) -> list[Any]:
         """A message is shown to be the sender's by its signature."""

@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound
-from registry.models import ServiceType
+from registry.models import Integration, ServiceType
 from registry.services import as_validation_failed
 from workflows import validation
 from workflows.definition import DefinitionError
@@ -58,6 +58,8 @@ class RegistryDirectory:
 
     @staticmethod
     def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
+        if target.kind == "integration":
+            return _describe_integration(target.name)
         if target.kind not in ("service", "service_type"):
             return LookupError(f"Targets of the kind '{target.kind}' are not available.")
         if target.kind == "service_type":
@@ -70,7 +72,16 @@ class RegistryDirectory:
         except CallError as error:
             kind = validation.ActionNotFoundError if "action" in error.details else LookupError
             return kind(error.message)
-        return validation.ActionInfo(found.input_schema.document, found.output_schema.document)
+        return validation.ActionInfo(
+            found.input_schema.document, found.output_schema.document, found.unknown_fields
+        )
+
+
+def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
+    """What it takes and gives is for its mappings to say."""
+    if Integration.objects.find(name) is None:
+        return LookupError(f"There is no integration '{name}'.")
+    return validation.ActionInfo(None, None)
 
 
 def get_workflow(reference: str) -> Workflow:

@@ -63,6 +63,8 @@ class Calls:
     def _resolve(self, step: Step) -> ResolvedAction | CallError:
         assert step.target is not None
         key = (step.target.kind, step.target.name, step.action or "")
+        if key not in self._known and step.target.kind == "integration":
+            self._known[key] = CallError("An integration is not executed in a dry run.")
         if key not in self._known:
             try:
                 self._known[key] = self.resolver(Target(*key[:2]), key[2])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from registry.expressions import Template
+from registry.unknown_fields import UnknownFields
 from workflows.definition import (
     Compensation,
     Definition,
@@ -27,6 +28,8 @@ class ActionInfo:
 
     input_schema: dict[str, Any] | None
     output_schema: dict[str, Any] | None
+    # What the action itself does with fields that its input schema does not name.
+    unknown_fields: str | None = None
 
 
 class ActionNotFoundError(LookupError):
@@ -59,6 +62,7 @@ class _Call(NamedTuple):
     target: Target
     action: str
     input: Template | None
+    unknown_fields: str | None
     step: str | None
 
 
@@ -74,7 +78,9 @@ def look_up_actions(
             continue
         if call.step is not None:
             known[call.step] = info
-        for place, sentence in input_problems(call.input, info.input_schema):
+        policy = call.unknown_fields or info.unknown_fields
+        cut = policy in (UnknownFields.STRIP, UnknownFields.PASS)
+        for place, sentence in input_problems(call.input, info.input_schema, cut=cut):
             report(extend_path(f"{call.path}.input", place), sentence)
     return known
 
@@ -89,7 +95,7 @@ def _calls(definition: Definition, paths: Mapping[str, str]) -> Iterator[_Call]:
 def _call_of(caller: Step | Compensation, path: str, step: str | None) -> Iterator[_Call]:
     target, action = caller.target, caller.action
     if target is not None and (action is not None or target.kind == "integration"):
-        yield _Call(path, target, action or "", caller.input, step)
+        yield _Call(path, target, action or "", caller.input, caller.unknown_fields, step)
 
 
 def _find(

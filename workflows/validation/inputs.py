@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from registry.expressions import Template, join_path
 from registry.schemas import compile_schema
+from registry.unknown_fields import fit
 
 MAX_INPUT_ERRORS = 20
 
@@ -32,9 +33,12 @@ _CONDITIONAL_KEYWORDS = frozenset({"if", "then", "else", "contains"})
 
 
 def input_problems(
-    given: Template | None, schema: Mapping[str, Any] | None
+    given: Template | None, schema: Mapping[str, Any] | None, *, cut: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Give what the schema surely refuses in an input, with the place in it."""
+    """Give what the schema surely refuses in an input, with the place in it.
+
+    With `cut`, fields that it does not know are no matter.
+    """
     if given is None or not schema or "" in dict(given.expressions):
         return
     try:
@@ -43,6 +47,8 @@ def input_problems(
         return  # A broken schema is reported where the action is registered.
     unknown: set[tuple[str | int, ...]] = set()
     sample = _sample(given.source, (), unknown)
+    if cut and isinstance(sample, dict):
+        sample = fit(schema, sample).known
     count = 0
     for error in validator.iter_errors(sample):
         if _is_sure(error, unknown):
