@@ -191,6 +191,7 @@ def check_driver(type: str, driver: str) -> str:
     drivers = KINDS[type].drivers
     if not driver:
         return str(drivers[0])
+    driver = ConnectionDriver.parse(driver).value
     if driver not in drivers:
         raise ValueError(f"A {type} connection takes: {', '.join(drivers)}.")
     return driver
