@@ -13,10 +13,10 @@ from registry.models import (
     CredentialEvent,
 )
 from tests import factories
-from tests.registry.connection_support import WebServer, make_connection
+from tests.registry.connection_support import WebServer, make_connection, shared_client  # noqa: F401
 from tests.registry.credential_support import make_credential, serving
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]
 LIST = "/registry/connections"
 BODIES: dict[str, dict[str, Any]] = {
     "HTTP": {"base_url": "http://127.0.0.1:9/v1", "config": {"test_path": "/health"}},

@@ -19,10 +19,15 @@ from registry.connections.testing import record_trial, run_due_tests, run_test, 
 from registry.connections.trial import Trial, try_connection
 from registry.models import Connection, CredentialEvent
 from tests import services
-from tests.registry.connection_support import CHANGE, WebServer, make_connection, server_on
+from tests.registry.connection_support import (
+    CHANGE,
+    WebServer,
+    make_connection,
+    server_on,
+)
 from tests.registry.credential_support import Reply, make_credential, serving
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client")]
 WELL = Trial("something", True, "well")
 ILL = Trial("something", False, "ill", "Do something.")
 
