@@ -18,7 +18,7 @@ _WORKFLOWS = Q(
 _EXECUTIONS = Q(content_type__app_label="workflows", codename="change_workflowexecution")
 _SERVICES = Q(
     content_type__app_label="registry",
-    content_type__model__in=("service", "serviceinstance", "serviceaction"),
+    content_type__model__in=("service", "serviceinstance", "serviceaction", "connection"),
 )
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")

@@ -230,6 +230,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(600.0),
         "options": {"expires": 300},
     },
+    "test-connections": {
+        "task": "registry.tasks.test_connections",
+        "schedule": schedule(5.0),
+        "options": {"expires": 10},
+    },
+    "sweep-limits": {
+        "task": "registry.tasks.sweep_limits",
+        "schedule": schedule(3600.0),
+        "options": {"expires": 600},
+    },
     "probe-instances": {
         "task": "monitoring.tasks.probe_instances",
         "schedule": schedule(5.0),
@@ -335,6 +345,9 @@ SPECTACULAR_SETTINGS = {
         "UnknownFieldsEnum": "registry.unknown_fields.UnknownFields",
         "DeliveryOutcomeEnum": "workflows.models.DeliveryOutcome",
         "CircuitStateEnum": "registry.models.CircuitState",
+        "ConnectionTypeEnum": "registry.models.ConnectionType",
+        "ConnectionDriverEnum": "registry.models.ConnectionDriver",
+        "ConnectionStatusEnum": "registry.models.ConnectionStatus",
         "WorkflowTypeEnum": "workflows.models.WorkflowType",
         "WorkflowStatusEnum": "workflows.models.WorkflowStatus",
         "ExecutionStatusEnum": "workflows.models.ExecutionStatus",

@@ -7,14 +7,14 @@ from registry.models.base import Vocabulary
 SCOPES = {
     "registry:read": "See services, health and discovery",
     "registry:register": "Register services and beat for its own",
-    "registry:write": "Change any service",
+    "registry:write": "Change any service and connection",
     "actions:execute": "Call actions of services",
     "workflows:read": "See workflows and executions",
     "workflows:execute": "Start executions and control its own",
     "workflows:write": "Create and change workflows",
     "executions:control": "Cancel and retry any execution",
     "credentials:read": "See credentials, never their secrets",
-    "credentials:use": "Let services use credentials",
+    "credentials:use": "Let services and connections use credentials",
     "credentials:write": "Set and rotate credentials",
     "audit:read": "See the audit trail and API keys",
 }

@@ -24,7 +24,7 @@ from registry.services import Heartbeat, Registration
 from registry.unknown_fields import UnknownFields
 
 MAX_ACTIONS = 500
-_SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "probing")
+_SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "limits", "probing")
 INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
 
 
@@ -71,6 +71,7 @@ class ServiceSerializer(AnswerSerializer):
     tags = serializers.ListField(child=serializers.CharField())
     credential = serializers.CharField(source="credential.name", default=None, allow_null=True)
     breaker = ObjectField()
+    limits = ObjectField()
     probing = ObjectField()
     metadata = ObjectField()
 
@@ -78,9 +79,9 @@ class ServiceSerializer(AnswerSerializer):
         model = Service
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
-            "status", "criticality", "credential", "breaker", "probing", "tags", "metadata",
-            "owner", "actions", "instances", "last_heartbeat", "registered_at", "created_at",
-            "updated_at",
+            "status", "criticality", "credential", "breaker", "limits", "probing", "tags",
+            "metadata", "owner", "actions", "instances", "last_heartbeat", "registered_at",
+            "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -143,6 +144,7 @@ class ServiceInput(StrictSerializer):
     )
     criticality = VocabularyField(Criticality, required=False)
     breaker = ObjectField(required=False)
+    limits = ObjectField(required=False)
     credential = serializers.CharField(
         max_length=100, required=False, allow_blank=True, allow_null=True
     )

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from registry.api import discovery
 from registry.api.circuits import CircuitViewSet
+from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
 from registry.api.views import ServiceViewSet
@@ -13,6 +14,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("registry/services", ServiceViewSet, basename="registry-service")
 router.register("registry/credentials", CredentialViewSet, basename="credential")
 router.register("registry/integrations", IntegrationViewSet, basename="registry-integration")
+router.register("registry/connections", ConnectionViewSet, basename="connection")
 router.register("health/circuit-breakers", CircuitViewSet, basename="circuit-breaker")
 
 short = SimpleRouter(trailing_slash=False)

@@ -40,7 +40,7 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
         CredentialError: with the reason; nothing was sent.
     """
     problem = credential.problem
-    origin = origin_of(url)
+    origin = origin_of(url, any_scheme=True)
     if not problem and credential.expires_at is not None and credential.expires_at <= now:
         problem = f"It expired on {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it."
     if not problem and origin not in credential.origins:

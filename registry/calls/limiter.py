@@ -127,10 +127,10 @@ class Limiter:
     def _leave(self, subject_id: str, owner: str) -> None:
         """Give a seat back; not waited for."""
         self._held.pop(owner, None)
+        self._local.free(subject_id, owner)
         self._keep(self._give_back(subject_id, owner))
 
     async def _give_back(self, subject_id: str, owner: str) -> None:
-        await self._local.leave(subject_id, owner)
         with contextlib.suppress(*_ERRORS):  # its lease ends by itself
             await asyncio.shield(asyncio.ensure_future(self._tally.leave(subject_id, owner)))
 

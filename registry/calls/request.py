@@ -23,7 +23,7 @@ from registry.unknown_fields import (
 MAX_REQUEST_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
 _AS_WRITTEN = "/%:@!$&'()*+,;=~"
-_BODILESS = ("GET", "DELETE")
+_BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,11 +144,18 @@ class LocalTally:
 
     async def renew(self, seats: Sequence[tuple[str, str]], lease: float) -> None:
         for subject_id, owner in seats:
-            if owner in self._seats[subject_id]:
+            if owner in self._seats.get(subject_id, {}):
                 self._seats[subject_id][owner] = self._clock() + lease
 
     async def leave(self, subject_id: str, owner: str) -> None:
-        self._seats[subject_id].pop(owner, None)
+        self.free(subject_id, owner)
+
+    def free(self, subject_id: str, owner: str) -> None:
+        """Give a seat back at once."""
+        seats = self._seats.get(subject_id, {})
+        seats.pop(owner, None)
+        if not seats:
+            self._seats.pop(subject_id, None)
 
     async def close(self) -> None:
         """There is nothing to close."""

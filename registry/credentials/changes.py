@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from registry.credentials import kinds
 from registry.credentials.audit import record
+from registry.credentials.linking import Carrier, subject_of
 from registry.credentials.origins import parse_origin
 from registry.credentials.secrets import hold_secret, open_secret
 from registry.exceptions import Conflict, NotFound, ValidationFailed, VaultError
@@ -100,11 +101,11 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
     """Forget a credential; its audit trail stays.
 
     Raises:
-        Conflict: a service uses it; or, with `only_as_read`, the row was changed since.
+        Conflict: something uses it; or, with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(credential, only_as_read=only_as_read)
-        names = list(locked.services.order_by("name").values_list("name", flat=True)[:5])
+        names = _users_of(locked)
         if names:
             raise Conflict(
                 f"The credential '{locked.name}' is used by {', '.join(names)}. Unlink it first."
@@ -114,6 +115,15 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
             locked.delete()
         except ProtectedError:
             raise Conflict(f"The credential '{locked.name}' was linked meanwhile.") from None
+
+
+def _users_of(credential: Credential) -> list[str]:
+    """Some of those that carry it, as the audit trail calls them."""
+    carriers: list[Carrier] = [
+        *credential.services.order_by("name")[:5],
+        *credential.connections.order_by("name")[:5],
+    ]
+    return [subject_of(carrier) for carrier in carriers][:5]
 
 
 def _lock(credential: Credential, *, only_as_read: bool) -> Credential:

@@ -1,4 +1,4 @@
-"""Which service carries which credential: a change of that takes its own permission."""
+"""Which service or connection carries which credential: that takes its own permission."""
 
 from __future__ import annotations
 
@@ -10,31 +10,41 @@ from django.core.exceptions import PermissionDenied
 
 from registry.credentials.audit import deny, record
 from registry.exceptions import ValidationFailed
-from registry.models import Credential, CredentialEventKind, Service
+from registry.models import Connection, Credential, CredentialEventKind, Service
 
 
 class UseDenied(PermissionDenied):
-    """The caller may not let a service use this credential, or stop it."""
+    """The caller may not let this use the credential, or stop it, or change where it goes."""
 
-    def __init__(self, credential: Credential, *, service: str, actor: str) -> None:
+    def __init__(self, credential: Credential, *, subject: str, actor: str, doing: str) -> None:
         super().__init__(
-            f"Linking the credential '{credential.name}' needs the scope credentials:use."
+            f"{doing} the credential '{credential.name}' needs the scope credentials:use."
         )
         self.credential = credential
-        self.service = service
+        self.subject = subject
         self.actor = actor
+        self.doing = doing
+
+
+Carrier = Service | Connection
+
+
+def subject_of(carrier: Carrier) -> str:
+    """What carries a credential, as the audit trail calls it."""
+    is_connection = isinstance(carrier, Connection)
+    return f"connection {carrier.name}" if is_connection else carrier.name
 
 
 @dataclass(frozen=True)
 class Link:
-    """The credential that a service shall carry, by id or name: None as it is, empty for none."""
+    """The credential that something shall carry, by id or name: None as it is, empty for none."""
 
     reference: str | None
     actor: str
     is_allowed: bool
 
-    def apply(self, service: Service) -> None:
-        """Link the service, which is not saved, and note it in the audit trail.
+    def apply(self, carrier: Carrier) -> None:
+        """Link a row, which is not saved, and note it in the audit trail.
 
         Raises:
             UseDenied: it differs from what is linked, and is not allowed.
@@ -42,15 +52,27 @@ class Link:
         """
         if self.reference is None:
             return
-        before, wanted = service.credential, self._find()
+        before, wanted = carrier.credential, self._find()
         if before == wanted:
             return
         if not self.is_allowed:
             concerned = wanted or before
             assert concerned is not None
-            raise UseDenied(concerned, service=service.name, actor=self.actor)
-        service.credential = wanted
-        note_link(service, before=before, after=wanted, actor=self.actor)
+            raise self._denied(concerned, carrier, "Linking")
+        carrier.credential = wanted
+        note_link(carrier, before=before, after=wanted, actor=self.actor)
+
+    def redirect(self, carrier: Carrier) -> None:
+        """Where a row's credential goes, or how well it is kept on the way, is to be changed.
+
+        Raises:
+            UseDenied: that is not allowed.
+        """
+        if carrier.credential is not None and not self.is_allowed:
+            raise self._denied(carrier.credential, carrier, "Redirecting")
+
+    def _denied(self, credential: Credential, carrier: Carrier, doing: str) -> UseDenied:
+        return UseDenied(credential, subject=subject_of(carrier), actor=self.actor, doing=doing)
 
     def _find(self) -> Credential | None:
         if not self.reference:
@@ -66,17 +88,17 @@ class Link:
 
 
 def note_link(
-    service: Service,
+    carrier: Carrier,
     *,
     before: Credential | None,
     after: Credential | None = None,
     actor: str,
 ) -> None:
-    """Note in the trails of both credentials that a service went from one to the other."""
+    """Note in the trails of both credentials that something went from one to the other."""
     if before is not None:
-        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=service.name)
+        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=subject_of(carrier))
     if after is not None:
-        record(after, CredentialEventKind.LINKED, actor=actor, subject=service.name)
+        record(after, CredentialEventKind.LINKED, actor=actor, subject=subject_of(carrier))
 
 
 @contextlib.contextmanager
@@ -88,7 +110,7 @@ def noting_denials() -> Iterator[None]:
         deny(
             error.credential,
             actor=error.actor,
-            subject=error.service,
-            detail="Linking needs the scope credentials:use.",
+            subject=error.subject,
+            detail=f"{error.doing} needs the scope credentials:use.",
         )
         raise

@@ -152,6 +152,57 @@ def test_credentials_are_written_and_never_shown():
     assert "s3cret" not in repr(create("/x", body={"secret": {"key": "s3cret"}}))
 
 
+def test_connections_are_made_tested_and_switched_off():
+    hub = FakeHub(answer(200, {"id": "x"}))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    client.create_connection("c", "HTTP", "http://a", credential="t", limits={"per_second": 2})
+    client.create_connection("d", "DATABASE", driver="MYSQL", host="db", port=3306)
+    client.update_connection("c", config={"test_path": "/health"}, credential="")
+    client.test_connection("c")
+    client.disable_connection("c", "Too dear.")
+    client.enable_connection("c")
+    client.get_connections("HTTP", "ERROR", search="or")
+    client.get_connection("c")
+    client.delete_connection("c")
+
+    assert hub.paths() == [
+        "POST /api/registry/connections",
+        "POST /api/registry/connections",
+        "PATCH /api/registry/connections/c",
+        "POST /api/registry/connections/c/test",
+        "POST /api/registry/connections/c/disable",
+        "POST /api/registry/connections/c/enable",
+        "GET /api/registry/connections?type=HTTP&status=ERROR&search=or",
+        "GET /api/registry/connections/c",
+        "DELETE /api/registry/connections/c",
+    ]
+    assert hub.bodies[0] == {
+        "name": "c",
+        "type": "HTTP",
+        "base_url": "http://a",
+        "credential": "t",
+        "limits": {"per_second": 2},
+    }
+    assert hub.bodies[2] == {"config": {"test_path": "/health"}, "credential": ""}
+    keys = ["idempotency-key" in request.headers for request in hub.requests]
+    assert keys == [True, True, True, False, True, True, False, False, True]
+
+
+def test_all_connections_are_read_page_by_page():
+    first = answer(200, {"items": [{"id": 1}], "next": "more"})
+    hub = FakeHub(first, answer(200, {"items": [{"id": 2}], "next": None}))
+    found = SyncServiceIntegrationClient(**hub.options()).iter_connections(type="CACHE")
+    assert [each["id"] for each in found] == [1, 2]
+
+
+async def test_a_connection_is_tested_by_every_client():
+    result = {"success": False, "advice": "Nothing listens there."}
+    for kind in (ServiceIntegrationClient, AsyncServiceIntegrationClient):
+        hub = FakeHub(answer(200, result))
+        assert await kind(**hub.options()).test_connection("c") == result
+
+
 def test_delete_answers_what_was_deleted():
     hub = FakeHub(answer(204))
     client = SyncServiceIntegrationClient(**hub.options())

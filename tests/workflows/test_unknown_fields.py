@@ -28,8 +28,9 @@ def create_step(service, **more):
 
 
 def run(workflow, document=CHAT):
+    execution = start(workflow, document)
     with running_engine(ServiceClient()):
-        return ended(start(workflow, document))
+        return ended(execution)
 
 
 def shown(execution):

@@ -10,6 +10,7 @@ from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, co
 from service_integration_client.hub import AwaitingHub, BlockingHub, Edge
 from service_integration_client.operations import (
     circuits,
+    connections,
     control,
     credentials,
     executions,
@@ -86,6 +87,16 @@ class _Clients:
     get_credential = Read(credentials.get_credential)
     get_credentials = Read(credentials.get_credentials)
     iter_credentials = Pages(credentials.get_credentials)
+
+    create_connection = Write(connections.create_connection)
+    update_connection = Write(connections.update_connection)
+    delete_connection = Write(connections.delete_connection)
+    disable_connection = Write(connections.disable_connection)
+    enable_connection = Write(connections.enable_connection)
+    test_connection = Write(connections.test_connection)
+    get_connection = Read(connections.get_connection)
+    get_connections = Read(connections.get_connections)
+    iter_connections = Pages(connections.get_connections)
 
     create_workflow = Write(workflows.create_workflow)
     update_workflow = Write(workflows.update_workflow)

@@ -1,0 +1,188 @@
+"""Connections: made, changed, tested, switched off and on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from service_integration_client.hub import Hub
+from service_integration_client.requests import (
+    JsonObject,
+    ask,
+    create,
+    delete,
+    read,
+    segment,
+    update,
+)
+
+CONNECTIONS = "/registry/connections"
+# The longest that a connection lets its own test take.
+LONGEST_TEST_SECONDS = 60.0
+
+
+def _path(connection_id: str, *rest: str) -> str:
+    return "/".join((CONNECTIONS, segment(connection_id), *rest))
+
+
+def _about(connection_id: str) -> tuple[str, str]:
+    return ("connection", connection_id)
+
+
+async def create_connection(
+    hub: Hub,
+    name: str,
+    type: str,
+    base_url: str | None = None,
+    *,
+    driver: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    database: str | None = None,
+    username: str | None = None,
+    credential: str | None = None,
+    config: JsonObject | None = None,
+    limits: JsonObject | None = None,
+    breaker: JsonObject | None = None,
+    criticality: str | None = None,
+    check_interval_seconds: int | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Make a connection: by `base_url`, or by `host` for a database, a broker or a cache.
+
+    `credential` is the id or name of one. Raises: ValidationError, ServiceIntegrationError.
+    """
+    body = {
+        "name": name,
+        "type": type,
+        "base_url": base_url,
+        "driver": driver,
+        "host": host,
+        "port": port,
+        "database": database,
+        "username": username,
+        "credential": credential,
+        "config": config,
+        "limits": limits,
+        "breaker": breaker,
+        "criticality": criticality,
+        "check_interval_seconds": check_interval_seconds,
+        "description": description,
+    }
+    return _object(await hub.call(create(CONNECTIONS, body=body)))
+
+
+async def update_connection(
+    hub: Hub,
+    connection_id: str,
+    name: str | None = None,
+    base_url: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    database: str | None = None,
+    username: str | None = None,
+    credential: str | None = None,
+    config: JsonObject | None = None,
+    limits: JsonObject | None = None,
+    breaker: JsonObject | None = None,
+    criticality: str | None = None,
+    check_interval_seconds: int | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Change what is given of a connection, and leave the rest; `config` is replaced whole.
+
+    An empty `credential` takes away the one it has. Raises: ResourceNotFoundError, ValidationError.
+    """
+    body = {
+        "name": name,
+        "base_url": base_url,
+        "host": host,
+        "port": port,
+        "database": database,
+        "username": username,
+        "credential": credential,
+        "config": config,
+        "limits": limits,
+        "breaker": breaker,
+        "criticality": criticality,
+        "check_interval_seconds": check_interval_seconds,
+        "description": description,
+    }
+    request = update(_path(connection_id), body=body, about=_about(connection_id))
+    return _object(await hub.call(request))
+
+
+async def delete_connection(hub: Hub, connection_id: str) -> JsonObject:
+    """Remove a connection that nothing uses. Answers ``{"id", "deleted"}``.
+
+    Raises: ResourceNotFoundError, ServiceIntegrationError.
+    """
+    answer = await hub.call(delete(_path(connection_id), about=_about(connection_id)))
+    return answer or {"id": connection_id, "deleted": True}
+
+
+async def get_connection(hub: Hub, connection_id: str) -> JsonObject:
+    """A connection by its id or name. Raises: ResourceNotFoundError."""
+    return _object(await hub.call(read(_path(connection_id), about=_about(connection_id))))
+
+
+async def get_connections(
+    hub: Hub,
+    type: str | None = None,
+    status: str | None = None,
+    *,
+    driver: str | None = None,
+    name: str | None = None,
+    credential: str | None = None,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the connections."""
+    request = read(
+        CONNECTIONS,
+        type=type,
+        status=status,
+        driver=driver,
+        name=name,
+        credential=credential,
+        search=search,
+        ordering=ordering,
+        page=page,
+        per_page=per_page,
+    )
+    return _object(await hub.call(request))
+
+
+async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
+    """Ask what a connection leads to, now: what was tried, its answer, what to do, and `success`.
+
+    A failed test raises nothing. Raises: ResourceNotFoundError; ServiceIntegrationError with the
+    code `connection_disabled` when it is switched off.
+    """
+    question = ask(_path(connection_id, "test"), body={})
+    kind, name = _about(connection_id)
+    request = replace(
+        question, resource_type=kind, resource_id=name, wait_seconds=LONGEST_TEST_SECONDS
+    )
+    return _object(await hub.call(request))
+
+
+async def disable_connection(hub: Hub, connection_id: str, reason: str) -> JsonObject:
+    """Switch a connection off: calls through it are refused. Raises: ResourceNotFoundError."""
+    path = _path(connection_id, "disable")
+    request = create(path, body={"reason": reason}, about=_about(connection_id))
+    return _object(await hub.call(request))
+
+
+async def enable_connection(hub: Hub, connection_id: str) -> JsonObject:
+    """Switch a connection on again. Raises: ResourceNotFoundError."""
+    path = _path(connection_id, "enable")
+    return _object(await hub.call(create(path, body={}, about=_about(connection_id))))
+
+
+def _object(answer: Any) -> JsonObject:
+    result: JsonObject = answer
+    return result

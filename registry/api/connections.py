@@ -1,0 +1,214 @@
+"""Connections: made, changed, tested, switched off and on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from registry.api.base import (
+    IF_MATCH,
+    AnswerSerializer,
+    ObjectField,
+    ResourceViewSet,
+    StrictSerializer,
+    VocabularyField,
+    etag_of,
+)
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.connections import changes
+from registry.connections.changes import MAX_REASON, Change
+from registry.connections.testing import run_test
+from registry.models import (
+    Connection,
+    ConnectionDriver,
+    ConnectionStatus,
+    ConnectionType,
+    Criticality,
+)
+from registry.models.connection import LONGEST_INTERVAL_SECONDS
+
+
+class TrialSerializer(serializers.Serializer[Any]):
+    """What a test tried, how long it took in milliseconds, what was answered, and what to do."""
+
+    tried = serializers.CharField()
+    took_ms = serializers.FloatField(allow_null=True)
+    answered = serializers.CharField()
+    advice = serializers.CharField(allow_blank=True)
+    success = serializers.BooleanField()
+    status = VocabularyField(ConnectionStatus)
+    checked_at = serializers.DateTimeField()
+
+
+class ConnectionSerializer(AnswerSerializer):
+    """A connection in an answer; its secret is a credential and is never answered."""
+
+    type = VocabularyField(ConnectionType)
+    driver = VocabularyField(ConnectionDriver)
+    status = VocabularyField(ConnectionStatus)
+    criticality = VocabularyField(Criticality)
+    address = serializers.CharField()
+    credential = serializers.CharField(source="credential.name", default=None, allow_null=True)
+    config = ObjectField()
+    breaker = ObjectField()
+    limits = ObjectField()
+    last_result = ObjectField()
+
+    class Meta:
+        model = Connection
+        fields = (
+            "id", "name", "type", "driver", "description", "status", "address", "base_url", "host",
+            "port", "database", "username", "credential", "config", "criticality", "breaker",
+            "limits", "check_interval_seconds", "last_checked_at", "last_error", "last_result",
+            "disabled_at", "disabled_by", "disabled_reason", "created_at", "updated_at",
+        )  # fmt: skip
+
+
+class ConnectionInput(StrictSerializer):
+    """A connection as it is made or changed."""
+
+    name = serializers.CharField(max_length=100)
+    type = VocabularyField(ConnectionType)
+    driver = VocabularyField(ConnectionDriver, required=False)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    base_url = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    host = serializers.CharField(max_length=253, allow_blank=True, required=False)
+    port = serializers.IntegerField(min_value=1, max_value=65535, allow_null=True, required=False)
+    database = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    username = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    credential = serializers.CharField(
+        max_length=100, allow_blank=True, allow_null=True, required=False
+    )
+    config = ObjectField(required=False)
+    criticality = VocabularyField(Criticality, required=False)
+    breaker = ObjectField(required=False)
+    limits = ObjectField(required=False)
+    check_interval_seconds = serializers.IntegerField(
+        min_value=0, max_value=LONGEST_INTERVAL_SECONDS, required=False
+    )
+    other_names = {"connection_type": "type", "url": "base_url", "configuration": "config"}
+
+
+class ReasonInput(StrictSerializer):
+    """Why somebody does something."""
+
+    reason = serializers.CharField(max_length=MAX_REASON)
+
+
+class ConnectionFilter(django_filters.FilterSet):
+    """Filters of the list of connections."""
+
+    type = VocabularyFilter(ConnectionType)
+    driver = VocabularyFilter(ConnectionDriver)
+    status = VocabularyFilter(ConnectionStatus)
+    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
+    credential = django_filters.CharFilter(
+        field_name="credential__name", lookup_expr="iexact", max_length=LONGEST_TEXT
+    )
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
+
+    class Meta:
+        model = Connection
+        fields = ()
+
+    def containing(self, queryset: QuerySet[Connection], _: str, value: str) -> Any:
+        found = Q(name__icontains=value) | Q(description__icontains=value)
+        return queryset.filter(found | Q(base_url__icontains=value) | Q(host__icontains=value))
+
+
+class ConnectionViewSet(ResourceViewSet):
+    """`/registry/connections`."""
+
+    queryset = Connection.objects.all()
+    serializer_class = ConnectionSerializer
+    filterset_class = ConnectionFilter
+    ordering_fields = ("name", "type", "status", "last_checked_at", "created_at", "updated_at")
+    scopes = {
+        "list": "registry:read",
+        "retrieve": "registry:read",
+        "create": "registry:write",
+        "update": "registry:write",
+        "partial_update": "registry:write",
+        "destroy": "registry:write",
+        "test": "registry:write",
+        "disable": "registry:write",
+        "enable": "registry:write",
+    }
+    # A test under the same key is another test: what counts is how it is now.
+    own_keys = frozenset({"test"})
+
+    def find(self) -> Connection:
+        """The connection that the path names."""
+        return changes.get_connection(self.kwargs["pk"])
+
+    @property
+    def change(self) -> Change:
+        """Who changes something, for the record and for the rules of credentials."""
+        allowed = self.caller.may("credentials:use")
+        return Change(actor=self.actor, may_use_credentials=allowed)
+
+    def answer(self, connection: Connection, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(connection)}
+        return Response(ConnectionSerializer(connection).data, status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The connections, by name unless ordered otherwise."""
+        rows = Connection.objects.with_parts().order_by("name")
+        return self.answer_page(rows, ConnectionSerializer)
+
+    @extend_schema(request=ConnectionInput, responses={201: ConnectionSerializer})
+    def create(self, request: Any) -> Response:
+        """Make a connection; it is PENDING until its first test, which is due at once."""
+        fields = self.read(ConnectionInput)
+        return self.answer(changes.create_connection(fields, self.change), 201)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One connection, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=ConnectionInput, responses=ConnectionSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; a given `config` replaces the old one."""
+        connection = self.find()
+        insists = self.check_precondition(connection)
+        fields = self.read(ConnectionInput, partial=True)
+        changed = changes.update_connection(connection, fields, self.change, only_as_read=insists)
+        return self.answer(changed)
+
+    @extend_schema(request=ConnectionInput, responses=ConnectionSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; a given `config` replaces the old one."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Forget a connection that nothing uses."""
+        connection = self.find()
+        insists = self.check_precondition(connection)
+        changes.delete_connection(connection, self.change, only_as_read=insists)
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=TrialSerializer)
+    @action(detail=True, methods=["post"])
+    def test(self, request: Any, pk: str) -> Response:
+        """Ask what the connection leads to, now; a failure is an answer too: `success` is false."""
+        return Response(run_test(self.find(), actor=self.actor))
+
+    @extend_schema(request=ReasonInput, responses=ConnectionSerializer)
+    @action(detail=True, methods=["post"])
+    def disable(self, request: Any, pk: str) -> Response:
+        """Switch it off: calls are refused with `connection_disabled` within two seconds."""
+        reason = self.read(ReasonInput)["reason"]
+        return self.answer(changes.disable_connection(self.find(), reason=reason, actor=self.actor))
+
+    @extend_schema(request=None, responses=ConnectionSerializer)
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Any, pk: str) -> Response:
+        """Switch it on again; it is PENDING and tested soon."""
+        return self.answer(changes.enable_connection(self.find(), actor=self.actor))
