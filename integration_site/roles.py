@@ -13,13 +13,16 @@ _VIEW = Q(content_type__app_label__in=_APPS, codename__startswith="view_") & ~Q(
     codename__in=_NOT_FOR_ALL
 )
 _WORKFLOWS = Q(
-    content_type__app_label="workflows", content_type__model__in=("workflow", "workflowschedule")
+    content_type__app_label="workflows",
+    content_type__model__in=("workflow", "workflowschedule", "webhook"),
 )
 _EXECUTIONS = Q(content_type__app_label="workflows", codename="change_workflowexecution")
 _SERVICES = Q(
     content_type__app_label="registry",
-    content_type__model__in=("service", "serviceinstance", "serviceaction", "connection"),
-)
+    content_type__model__in=(
+        "service", "serviceinstance", "serviceaction", "connection", "integration",
+    ),
+)  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
 _AUDIT = Q(

@@ -21,6 +21,7 @@ TONES = {
         "ADDED",
         "USABLE",
         "RESOLVED",
+        "ACCEPTED",
     ),
     "warning": (
         "DEGRADED",
@@ -37,6 +38,7 @@ TONES = {
         "WARNING",
         "SUSPECT",
         "ACKNOWLEDGED",
+        "REFUSED",
     ),
     "bad": (
         "OFFLINE",
@@ -126,6 +128,30 @@ def duration(started_at: datetime | None, completed_at: datetime | None) -> str:
     if completed_at is None:
         return f"{in_words((timezone.now() - started_at).total_seconds())} so far"
     return in_words((completed_at - started_at).total_seconds())
+
+
+def milliseconds(value: float) -> str:
+    """A duration in milliseconds, as a person says it."""
+    return in_words(value / 1000)
+
+
+_ARROW = format_html(
+    '<svg class="hub-flow-arrow" viewBox="0 0 28 10" role="img" aria-label="{}"><path'
+    ' d="M0 5h25M21 1l4 4-4 4" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>',
+    "leads to",
+)
+
+
+def flow(origin: str, target: str, call: str) -> SafeString:
+    """What leads to what, as a picture: two boxes and an arrow; `call` is what happens there."""
+    return format_html(
+        '<span class="hub-flow"><span class="hub-flow-end">{}</span>{}'
+        '<span class="hub-flow-end">{}<span class="hub-flow-call">{}</span></span></span>',
+        origin,
+        _ARROW,
+        target,
+        call,
+    )
 
 
 def json_text(value: Any) -> str:

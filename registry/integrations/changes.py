@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -77,6 +78,20 @@ def delete_integration(integration: Integration, *, only_as_read: bool = False) 
     """
     with transaction.atomic():
         _lock(integration, only_as_read=only_as_read).delete()
+
+
+def check_integration(
+    integration: Integration, fields: Mapping[str, Any], *, may_use_credentials: bool = True
+) -> None:
+    """Hold what would be given against every rule, on a copy: nothing is stored.
+
+    Raises:
+        As of `create_integration`.
+    """
+    draft = copy.copy(integration)
+    draft._state = copy.copy(integration._state)
+    draft._state.fields_cache = dict(integration._state.fields_cache)
+    _assign(draft, fields, may_use_credentials=may_use_credentials)
 
 
 def _lock(integration: Integration, *, only_as_read: bool) -> Integration:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from registry.calls.client import CallResult, ServiceClient, on_shared_loop
 from registry.calls.connections import call_connection
+from registry.calls.request import FittedInput, fit_input
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.expressions import ExpressionError, Recorded
@@ -75,6 +76,23 @@ def find_executable(reference: str) -> Integration:
             f"The integration '{found.name}' is {found.status}; only an ACTIVE one is executed."
         )
     return found
+
+
+def preview_request(integration: Integration, given: Given) -> FittedInput:
+    """What would be sent, and what of it dropped; nothing is called.
+
+    Raises:
+        ExpressionError: the mapping fails on this payload.
+        SchemaViolation: the request does not fit the target.
+        ServiceNotFoundError: the target is not there.
+    """
+    at = timezone.now()
+    scope = scope_of(integration, given, id=uuid7(), at=at)
+    request = map_request(integration.request_mapping, scope, Recorded(at, "preview"))
+    if integration.target_kind == TargetKind.CONNECTION:
+        return FittedInput(request, [])
+    found = resolve(_target_of(integration), integration.action)
+    return fit_input(found, request, policy=integration.unknown_fields, trim=False)
 
 
 def may_be_repeated(integration: Integration) -> bool:

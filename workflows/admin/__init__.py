@@ -8,6 +8,7 @@ from workflows.admin import (
     schedule,
     step,
     version,
+    webhook,
     worker,
     workflow,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "schedule",
     "step",
     "version",
+    "webhook",
     "worker",
     "workflow",
 ]

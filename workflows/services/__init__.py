@@ -54,6 +54,7 @@ from workflows.services.schedules import (
 from workflows.services.simulating import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.starting import Start, Started, start_execution
 from workflows.services.webhooks import (
+    check_webhook_fields,
     create_webhook,
     delete_webhook,
     forget_deliveries,
@@ -79,6 +80,7 @@ __all__ = [
     "cancel_backlog",
     "cancel_bulk",
     "cancel_execution",
+    "check_webhook_fields",
     "compare_versions",
     "count_bulk",
     "covered_executions",

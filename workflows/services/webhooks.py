@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,6 +120,20 @@ def _save(
             _note_link(webhook, before, actor=actor)
     except IntegrityError:
         raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
+
+
+def check_webhook_fields(webhook: Webhook, fields: Mapping[str, Any]) -> None:
+    """Hold what would be given against every rule, on a copy: nothing is stored.
+
+    Raises:
+        ValidationFailed: by the path of what is wrong.
+    """
+    draft = copy.copy(webhook)
+    draft._state = copy.copy(webhook._state)
+    draft._state.fields_cache = dict(webhook._state.fields_cache)
+    for name, value in fields.items():
+        setattr(draft, name, value)
+    check_webhook(draft)
 
 
 def check_webhook(webhook: Webhook) -> None:

@@ -11,3 +11,19 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     window.location.reload();
   }
 });
+
+// A button copies the text of the element that it names.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) {
+    return;
+  }
+  const word = button.querySelector("[data-copied]");
+  const text = document.getElementById(button.dataset.copy).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    word.textContent = word.dataset.copied;
+  } catch {
+    word.textContent = "Select and copy it";
+  }
+});

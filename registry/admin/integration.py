@@ -1,0 +1,264 @@
+"""Integrations: who asks whom, what is mapped, what became of it, and trying it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from registry.admin.base import (
+    GrowingAdmin,
+    HubAdmin,
+    ReadOnlyMixin,
+    actor_of,
+    find_or_404,
+    run_on_each,
+)
+from registry.admin.display import flow, json_block, milliseconds, moment, status_badge
+from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
+from registry.calls.headers import call_headers
+from registry.exceptions import IntegrationError
+from registry.integrations import changes
+from registry.integrations.running import Given, execute_integration, preview_request
+from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
+
+USE = "registry.use_credential"
+SHOWN_EXECUTIONS = 20
+
+
+def arrow_of(integration: Integration) -> SafeString:
+    """Who asks whom, as a picture: two boxes and an arrow."""
+    kind = TargetKind(integration.target_kind)
+    target = integration.target_name or "nobody"
+    if kind == TargetKind.SERVICE_TYPE:
+        target = f"any {target.replace('_', ' ').lower()}"
+    return flow(integration.source or "anyone", target, integration.call)
+
+
+@admin.register(Integration)
+class IntegrationAdmin(HubAdmin):
+    """The list of integrations, the page of one, and the panel that tries it."""
+
+    form = IntegrationForm
+    conditional_fields = SHOWN_WHEN
+    list_display = (
+        "name", "status_label", "arrow", "type_label", "unknown_fields_label", "last_label",
+    )  # fmt: skip
+    list_filter = ("status", "type", "unknown_fields")
+    search_fields = ("name", "description", "source", "target", "connection__name")
+    search_help_text = "Name, description, source or target"
+    ordering = ("name",)
+    autocomplete_fields = ("connection",)
+    readonly_fields = ("created_at", "updated_at")
+    change_form_outer_before_template = "console/integration_summary.html"
+    actions = ("activate_selected", "deactivate_selected")
+    actions_detail = ("try_it",)
+    fieldsets = (
+        (None, {"fields": ("name", "type", "status", "description")}),
+        (
+            "Who calls what",
+            {
+                "fields": (
+                    "source", "target_kind", "target", "action", "connection", "method", "path",
+                )
+            },
+        ),
+        ("How", {"fields": ("request_mapping", "unknown_fields", "response_mapping", "config")}),
+        ("More", {"fields": ("created_at", "updated_at")}),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
+        return Integration.objects.with_parts()
+
+    @display(description="Status", ordering="status")
+    def status_label(self, integration: Integration) -> str:
+        return status_badge(integration.status)
+
+    @display(description="Who calls what")
+    def arrow(self, integration: Integration) -> str:
+        return arrow_of(integration)
+
+    @display(description="Type", ordering="type")
+    def type_label(self, integration: Integration) -> str:
+        return integration.get_type_display()
+
+    @display(description="Unknown fields", ordering="unknown_fields")
+    def unknown_fields_label(self, integration: Integration) -> str:
+        return integration.get_unknown_fields_display()
+
+    @display(description="Last executed")
+    def last_label(self, integration: Any) -> str:
+        return moment(integration.last_executed_at)
+
+    # The page of one
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = super().get_form(request, *args, **kwargs)
+        found.may_use_credentials = request.user.has_perm(USE)
+        return found
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        shown = {**context, **_summary(context.get("original"))}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
+        may = {"may_use_credentials": request.user.has_perm(USE)}
+        if change:
+            changes.update_integration(obj, form.fields_given(), **may)
+        else:
+            changes.create_integration({"id": obj.pk, **form.fields_given()}, **may)
+            obj._state.adding = False
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The history goes with its integration, and is not read row by row."""
+        names = [str(integration) for integration in objs]
+        return names, {"integrations": len(names)}, set(), []
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._set_each(request, queryset, IntegrationStatus.ACTIVE, "activated")
+
+    @admin.action(description="Deactivate", permissions=["change"])
+    def deactivate_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._set_each(request, queryset, IntegrationStatus.INACTIVE, "deactivated")
+
+    @staticmethod
+    def _set_each(request: HttpRequest, queryset: QuerySet, status: str, done: str) -> None:
+        run_on_each(
+            request,
+            queryset,
+            lambda row: changes.update_integration(row, {"status": status}),
+            done=done,
+        )
+
+    # Trying it
+
+    def has_try_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may call the target, as over the API."""
+        return self.has_change_permission(request, obj)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.try_view)
+        return [path("<uuid:pk>/try/", view, name="integration_try"), *super().get_urls()]
+
+    @action(
+        description="Try it",
+        icon="science",
+        variant=ActionVariant.PRIMARY,
+        permissions=["try"],
+    )
+    def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leads to the panel."""
+        return redirect(reverse("admin:integration_try", args=(object_id,)))
+
+    def try_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Show the request as it is mapped, and with "Send" what the target answers."""
+        integration = find_or_404(self.get_queryset(request), str(pk))
+        if not self.has_try_permission(request, integration):
+            raise PermissionDenied
+        form = TryForm(request.POST if request.method == "POST" else None)
+        found = _try(request, integration, form) if form.is_valid() else {}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Try {integration.name}",
+            "original": integration,
+            "flow": arrow_of(integration),
+            "form": form,
+            **found,
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "console/integration_try.html", context)
+
+
+def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[str, Any]:
+    """What is sent and dropped; with "Send", also what came back."""
+    said = form.cleaned_data
+    given = Given(
+        payload=said["payload"],
+        context=said["context"],
+        headers=call_headers(said["context"]),
+        actor=actor_of(request),
+    )
+    found: dict[str, Any] = {"tried": True}
+    try:
+        fitted = preview_request(integration, given)
+        found |= {"sent": fitted.sent, "warnings": fitted.warnings}
+        if "send" in request.POST:
+            found["executed"] = execute_integration(integration, given)
+    except IntegrationError as error:
+        found["failure"] = error
+    return found
+
+
+def _summary(integration: Integration | None) -> dict[str, Any]:
+    if integration is None:
+        return {}
+    executions = IntegrationExecution.objects.filter(integration=integration).order_by("-id")
+    listed = reverse("admin:registry_integrationexecution_changelist")
+    return {
+        "flow": arrow_of(integration),
+        "executions": list(executions[:SHOWN_EXECUTIONS]),
+        "history_url": f"{listed}?integration__id__exact={integration.pk}",
+    }
+
+
+@admin.register(IntegrationExecution)
+class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
+    """What became of executions, the latest first."""
+
+    list_display = ("when", "integration_name", "status_label", "service", "took", "actor", "note")
+    list_filter = ("status", "integration")
+    list_select_related = ("integration",)
+    ordering = ("-id",)
+    fields = (
+        "integration", "status", "actor", "service", "instance", "upstream_status", "started_at",
+        "took", "error_label", "warnings_label", "request_id", "correlation_id",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    @display(description="When")
+    def when(self, row: IntegrationExecution) -> str:
+        return moment(row.started_at)
+
+    @display(description="Integration")
+    def integration_name(self, row: IntegrationExecution) -> str:
+        return row.integration.name
+
+    @display(description="Status")
+    def status_label(self, row: IntegrationExecution) -> str:
+        return status_badge(row.status)
+
+    @display(description="Took")
+    def took(self, row: IntegrationExecution) -> str:
+        return milliseconds(row.duration_ms)
+
+    @display(description="Note")
+    def note(self, row: IntegrationExecution) -> str:
+        return note_of(row)
+
+    @display(description="Error")
+    def error_label(self, row: IntegrationExecution) -> str:
+        return json_block(row.error)
+
+    @display(description="Warnings")
+    def warnings_label(self, row: IntegrationExecution) -> str:
+        return json_block(row.warnings)
+
+
+def note_of(row: IntegrationExecution) -> str:
+    """What is to be said of an execution: its error, or what was dropped."""
+    if row.error:
+        return str(row.error.get("message", ""))
+    return " ".join(str(warning.get("message", "")) for warning in row.warnings)

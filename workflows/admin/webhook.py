@@ -1,0 +1,209 @@
+"""Inbound webhooks: what they do, how to call them, and what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
+from registry.admin.display import NOTHING, flow, moment, status_badge
+from workflows import services
+from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
+from workflows.models import Webhook, WebhookDelivery, WebhookEffect
+
+USE = "registry.use_credential"
+SHOWN_DELIVERIES = 20
+_CURL = """\
+SECRET='whsec_…'
+URL='{url}'
+BODY='{{"type": "example"}}'
+ID="msg_$(openssl rand -hex 12)"
+AT=$(date +%s)
+case "$SECRET" in whsec_*) KEY=$(printf %s "${{SECRET#whsec_}}" | base64 -d | xxd -p -c 256);;
+  *) KEY=$(printf %s "$SECRET" | xxd -p -c 256);; esac
+SIGNATURE=$(printf %s "$ID.$AT.$BODY" |
+  openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY" -binary | base64)
+curl -sS "$URL" -H 'Content-Type: application/json' -H "Webhook-Id: $ID" \\
+  -H "Webhook-Timestamp: $AT" -H "Webhook-Signature: v1,$SIGNATURE" -d "$BODY"
+"""
+
+
+def curl_of(webhook: Webhook, request: HttpRequest) -> str:
+    """Commands for a shell that sign a message and send it."""
+    path = f"/webhooks/{webhook.name.replace(' ', '%20')}"
+    return _CURL.format(url=request.build_absolute_uri(path))
+
+
+def arrow_of(webhook: Webhook) -> SafeString:
+    """What a message leads to, as a picture."""
+    name = webhook.workflow.name if webhook.workflow else "the execution that waits"
+    words = "starts" if webhook.effect == WebhookEffect.EXECUTION else f"signals {webhook.signal}"
+    return flow("Message", name, words)
+
+
+def state_of(webhook: Webhook) -> str:
+    return "ACTIVE" if webhook.enabled else "DISABLED"
+
+
+@admin.register(Webhook)
+class WebhookAdmin(HubAdmin):
+    """The list of webhooks, and the page of one."""
+
+    form = WebhookForm
+    conditional_fields = SHOWN_WHEN
+    list_display = ("name", "state_label", "arrow", "credential_name", "last_label")
+    list_filter = ("enabled", "effect")
+    search_fields = ("name", "description", "workflow__name")
+    search_help_text = "Name, description or workflow"
+    ordering = ("name",)
+    autocomplete_fields = ("workflow",)
+    readonly_fields = ("created_at", "updated_at")
+    change_form_outer_before_template = "console/webhook_summary.html"
+    actions = ("enable_selected", "disable_selected")
+    fieldsets = (
+        (None, {"fields": ("name", "enabled", "credential", "description")}),
+        (
+            "What a message does",
+            {"fields": ("effect", "workflow", "signal", "find_by", "find", "mapping")},
+        ),
+        ("More", {"fields": ("created_at", "updated_at")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        return Webhook.objects.with_parts()
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        for webhook in found.result_list:
+            webhook.latest = webhook.deliveries.order_by("-id").first()
+        return found
+
+    @display(description="State", ordering="enabled")
+    def state_label(self, webhook: Webhook) -> str:
+        return status_badge(state_of(webhook))
+
+    @display(description="What a message does")
+    def arrow(self, webhook: Webhook) -> str:
+        return arrow_of(webhook)
+
+    @display(description="Signed with", ordering="credential__name")
+    def credential_name(self, webhook: Webhook) -> str:
+        return webhook.credential.name
+
+    @display(description="Last delivery")
+    def last_label(self, webhook: Any) -> str:
+        row = getattr(webhook, "latest", None)
+        if row is None:
+            return NOTHING
+        return format_html("{} {}", status_badge(row.outcome), moment(row.updated_at))
+
+    # The page of one
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        shown = {**context, **_summary(context.get("original"), request)}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A webhook needs a credential, which takes its own permission."""
+        return super().has_add_permission(request) and request.user.has_perm(USE)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_readonly_fields(request, obj)
+        return found if request.user.has_perm(USE) else (*found, "credential")
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
+        actor, may = actor_of(request), request.user.has_perm(USE)
+        fields = form.fields_given()
+        if change:
+            services.update_webhook(obj, fields, actor=actor, may_use_credentials=may)
+        else:
+            fields["id"] = obj.pk
+            services.create_webhook(fields, actor=actor, may_use_credentials=may)
+            obj._state.adding = False
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        services.delete_webhook(obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            self.delete_model(request, webhook)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The history goes with its webhook, and is not read row by row."""
+        names = [str(webhook) for webhook in objs]
+        return names, {"webhooks": len(names)}, set(), []
+
+    @admin.action(description="Enable", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._switch(request, queryset, on=True)
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._switch(request, queryset, on=False)
+
+    @staticmethod
+    def _switch(request: HttpRequest, queryset: QuerySet, *, on: bool) -> None:
+        run_on_each(
+            request,
+            queryset,
+            lambda row: services.update_webhook(row, {"enabled": on}, actor=actor_of(request)),
+            done="enabled" if on else "disabled",
+        )
+
+
+def _summary(webhook: Webhook | None, request: HttpRequest) -> dict[str, Any]:
+    if webhook is None:
+        return {}
+    listed = reverse("admin:workflows_webhookdelivery_changelist")
+    return {
+        "state": state_of(webhook),
+        "flow": arrow_of(webhook),
+        "curl": curl_of(webhook, request),
+        "deliveries": list(webhook.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),
+        "history_url": f"{listed}?webhook__id__exact={webhook.pk}",
+    }
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
+    """What came, the latest first."""
+
+    list_display = ("when", "webhook_name", "outcome_label", "message_id", "count", "reason")
+    list_filter = ("outcome", "webhook")
+    list_select_related = ("webhook",)
+    search_fields = ("message_id__exact",)
+    search_help_text = "Id of a message"
+    ordering = ("-id",)
+    fields = (
+        "webhook", "outcome", "message_id", "code", "reason", "count", "execution_label",
+        "request_id", "digest", "created_at", "updated_at",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    @display(description="When")
+    def when(self, row: WebhookDelivery) -> str:
+        return moment(row.updated_at)
+
+    @display(description="Webhook")
+    def webhook_name(self, row: WebhookDelivery) -> str:
+        return row.webhook.name
+
+    @display(description="Outcome")
+    def outcome_label(self, row: WebhookDelivery) -> str:
+        return status_badge(row.outcome)
+
+    @display(description="Execution")
+    def execution_label(self, row: WebhookDelivery) -> str:
+        if row.execution_id is None:
+            return NOTHING
+        url = reverse("admin:workflows_workflowexecution_change", args=(row.execution_id,))
+        return format_html('<a class="hub-link" href="{}">{}</a>', url, row.execution_id)

@@ -1,0 +1,84 @@
+"""The form of a webhook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from registry.admin.integration_forms import MappingFormField, code_input
+from registry.exceptions import ValidationFailed
+from registry.models import Credential, CredentialType
+from workflows import services
+from workflows.models import Webhook
+
+_OF_SIGNAL = "effect == 'SIGNAL'"
+SHOWN_WHEN = {"signal": _OF_SIGNAL, "find_by": _OF_SIGNAL}
+
+
+class WebhookForm(forms.ModelForm):
+    """A webhook, held against the same rules as over the API."""
+
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+    signal = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=code_input(),
+        help_text="Such as payment-received, or an expression such as $.input.type.",
+    )
+    find = forms.CharField(
+        label="Correlation id or execution id",
+        required=False,
+        max_length=1000,
+        widget=code_input(),
+        help_text="Where it stands in the message, such as $.input.order_id. Of an execution that"
+        " is started it becomes the correlation id; without it, it has none.",
+    )
+    mapping = MappingFormField(
+        required=False,
+        rows=8,
+        help_text='Such as {"order_id": "$.input.order.id"}. Reads input and context. Empty: the'
+        " message as it came.",
+    )
+
+    class Meta:
+        model = Webhook
+        fields = (
+            "name", "description", "enabled", "credential", "effect", "workflow", "signal",
+            "find_by", "find", "mapping",
+        )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields.get("credential")
+        if field is not None:
+            field.queryset = Credential.objects.filter(  # type: ignore[attr-defined]
+                type=CredentialType.HMAC_SIGNATURE
+            )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if self.errors:
+            return given
+        try:
+            services.check_webhook_fields(self.instance, self.fields_given())
+        except ValidationFailed as error:
+            for path, sentences in error.errors.items():
+                name = path.partition(".")[0].partition("[")[0]
+                rest = path.removeprefix(name).lstrip(".")
+                told = [f"{rest}: {s}" for s in sentences] if rest else sentences
+                self.add_error(name if name in self.fields else None, told)
+        except PermissionDenied as error:
+            self.add_error("credential", str(error))
+        return given
+
+    def fields_given(self) -> dict[str, Any]:
+        """What the form says, as the services take it."""
+        fields = dict(self.cleaned_data)
+        if "credential" not in self.changed_data and not self.instance._state.adding:
+            fields.pop("credential", None)
+        return fields
