@@ -1,5 +1,16 @@
 """The registry in the admin."""
 
-from registry.admin import access, action, change, circuit, credential, instance, service
+from registry.admin import (
+    access,
+    action,
+    change,
+    circuit,
+    connection,
+    credential,
+    instance,
+    service,
+)
 
-__all__ = ["access", "action", "change", "circuit", "credential", "instance", "service"]
+__all__ = [
+    "access", "action", "change", "circuit", "connection", "credential", "instance", "service",
+]  # fmt: skip

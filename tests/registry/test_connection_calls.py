@@ -31,7 +31,7 @@ from registry.exceptions import (
 )
 from registry.models import CircuitBreakerState, Connection, CredentialEvent, ServiceAction
 from tests import factories
-from tests.registry.connection_support import CHANGE, WebServer, make_connection, shared_client  # noqa: F401
+from tests.registry.connection_support import CHANGE, WebServer, make_connection
 from tests.registry.credential_support import Reply, make_credential, serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client")]
