@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pybreaker
 
 if TYPE_CHECKING:
-    from registry.calls.breaker import InstanceBreaker
+    from registry.calls.breaker import SharedBreaker
 
 MANY = 64
 PAUSE_SECONDS = 0.01
@@ -96,7 +96,7 @@ async def pause() -> None:
     await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def time_calls(breaker: InstanceBreaker, calls: int) -> float:
+async def time_calls(breaker: SharedBreaker, calls: int) -> float:
     """Microseconds that guarding adds to one call."""
     bare = await timed(nothing, calls)
     return (await timed(lambda: breaker.call_async(nothing), calls) - bare) / calls * 1e6

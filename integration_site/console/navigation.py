@@ -14,6 +14,7 @@ _GROUPS = (
             ("Services", "dns", "registry.service"),
             ("Instances", "lan", "registry.serviceinstance"),
             ("Actions", "bolt", "registry.serviceaction"),
+            ("Connections", "cable", "registry.connection"),
             ("Integrations", "conversion_path", "registry.integration"),
             ("Circuit breakers", "power", "registry.circuitbreakerstate"),
             ("Changes", "history", "registry.registrychange"),

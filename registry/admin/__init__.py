@@ -5,6 +5,7 @@ from registry.admin import (
     action,
     change,
     circuit,
+    connection,
     credential,
     instance,
     integration,
@@ -12,12 +13,6 @@ from registry.admin import (
 )
 
 __all__ = [
-    "access",
-    "action",
-    "change",
-    "circuit",
-    "credential",
-    "instance",
-    "integration",
-    "service",
-]
+    "access", "action", "change", "circuit", "connection", "credential", "instance",
+    "integration", "service",
+]  # fmt: skip

@@ -166,6 +166,7 @@ def _summary(credential: Credential | None, request: HttpRequest) -> dict[str, A
         "state": state_of(credential, now=now),
         "warnings": warnings_of(credential, now=now),
         "services": list(credential.services.order_by("name")[:MOST_SERVICES]),
+        "connections": list(credential.connections.order_by("name")[:MOST_SERVICES]),
         "sees_trail": sees_trail,
         "events": list(events),
         "trail_url": reverse("admin:registry_credentialevent_changelist") + f"?q={credential.pk}",

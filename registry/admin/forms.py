@@ -88,6 +88,12 @@ class ServiceForm(forms.ModelForm):
         help_text="What its circuit breakers do otherwise than its criticality says, such as"
         ' {"failure_threshold": 10, "recovery_seconds": 15}.',
     )
+    limits = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="How it is called at most, by all workers together, such as"
+        ' {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
+    )
     probing = StrictJSONField(
         required=False,
         rows=3,

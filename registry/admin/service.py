@@ -28,8 +28,8 @@ from registry.services.probes import describe_probing
 from registry.uptime import measure_uptime
 
 FORM_FIELDS = (
-    "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "probing",
-    "metadata", "credential",
+    "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "limits",
+    "probing",    "metadata", "credential",
 )  # fmt: skip
 MAINTENANCE = ServiceStatus.MAINTENANCE
 MAX_INSTANCES = 50
@@ -61,6 +61,7 @@ class ServiceAdmin(HubAdmin):
                     "owner",
                     "tags",
                     "breaker",
+                    "limits",
                     "probing",
                     "metadata",
                     "created_at",

@@ -45,7 +45,10 @@ def advice_for_status(status: int) -> str:
     if status == 407:
         return _ADVICE["network"]
     if status in (404, 405, 410):
-        return "Nothing is at this path, or not for this method. Check base_url and test_path."
+        return (
+            "Nothing is at this path, or not for this method. Check base_url, and test_path where"
+            " it has one."
+        )
     if 300 <= status < 400:
         return "It points elsewhere, and redirects are not followed. Give the final base_url."
     if status == 429:

@@ -27,6 +27,7 @@ from registry.exceptions import (
     AddressRefusedError,
     CallError,
     CredentialError,
+    ServiceConnectionError,
     ServiceNotReachedError,
     ServiceTimeoutError,
 )
@@ -149,6 +150,8 @@ def _kind_of(connection: Connection, error: CallError) -> str:
         return next((kind for word, kind in words.items() if word in text), "refused")
     if "certificate" in text or "ssl" in text:
         return "certificate"
+    if isinstance(error, ServiceConnectionError):
+        return "broken"
     return "graphql" if connection.type == ConnectionType.GRAPHQL else "answer"
 
 

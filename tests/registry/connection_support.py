@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from registry.calls import client
 from registry.connections.changes import Change, create_connection
 from registry.models import Connection
 from tests.registry.credential_support import Reply
@@ -57,11 +55,3 @@ class WebServer:
     @property
     def paths(self) -> list[str]:
         return [f"{method} {urlsplit(path).path}" for method, path, _, _ in self.requests]
-
-
-@pytest.fixture(scope="module")
-def shared_client() -> Iterator[None]:
-    """Closes what code that is not asynchronous called with."""
-    yield
-    client._loop.run(client._shared_client().close())
-    client._make_client.cache_clear()

@@ -13,7 +13,7 @@ from registry.models import (
     CredentialEvent,
 )
 from tests import factories
-from tests.registry.connection_support import WebServer, make_connection, shared_client  # noqa: F401
+from tests.registry.connection_support import WebServer, make_connection
 from tests.registry.credential_support import make_credential, serving
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]

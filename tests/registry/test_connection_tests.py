@@ -69,7 +69,7 @@ def tried(connection: Connection) -> Trial:
         (204, {"expected_status": [200]}, False, "expected_status"),
         (404, {"expected_status": "200, 404"}, True, ""),
         (401, {}, False, "Link a credential"),
-        (404, {}, False, "Check base_url and test_path"),
+        (404, {}, False, "Check base_url, and test_path"),
         (302, {}, False, "redirects are not followed"),
         (429, {}, False, "asked too often"),
         (503, {}, False, "server itself has a problem"),

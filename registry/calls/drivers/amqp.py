@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import amqp
-from amqp.transport import TCPTransport
+from amqp.transport import AMQP_PROTOCOL_HEADER, TCPTransport
 
 from registry.calls.drivers.attempt import Attempt
 from registry.calls.drivers.failures import Failure, failure_of
@@ -92,6 +92,12 @@ class _Transport(TCPTransport):
 
     def _connect(self, host: str, port: int, timeout: float) -> None:
         self.sock: socket.socket = self._attempt.secure(self._attempt.dial())
+
+    def _init_socket(self, *_: object) -> None:
+        # The library would write back options as it reads them, which systems refuse for a socket
+        # that is in use: on loopback the size of its segments is larger than one may set.
+        self._setup_transport()  # type: ignore[attr-defined]
+        self._write(AMQP_PROTOCOL_HEADER)  # type: ignore[attr-defined]
 
 
 def _failure(error: amqp.AMQPError, *, expired: bool) -> Failure:

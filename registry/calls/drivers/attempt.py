@@ -93,6 +93,7 @@ class Attempt:
                 problem = error
                 continue
             sock.settimeout(self.remaining_seconds)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(sock)
             return sock
         raise problem or OSError("The name has no address.")

@@ -1,0 +1,241 @@
+"""Connections: how each is, testing them, and the switch that stops every call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+from unfold.decorators import action, display
+
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id
+from registry.admin.circuit import ReasonForm
+from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, json_block, moment, status_badge
+from registry.connections import changes
+from registry.connections.changes import Change
+from registry.connections.kinds import HOST_FIELDS, URL_FIELDS
+from registry.connections.testing import run_test
+from registry.credentials.linking import UseDenied
+from registry.exceptions import IntegrationError
+from registry.models import CircuitBreakerState, Connection
+
+USE = "registry.use_credential"
+CHANGE = "registry.change_connection"
+SHOWN = (
+    "name", "type_label", "address", "credential", "settings_shown", "limits_shown",
+    "breaker_shown", "check_interval_seconds", "description",
+)  # fmt: skip
+_MORE = ("criticality", "limits", "breaker", "check_interval_seconds", "description")
+
+
+@admin.register(Connection)
+class ConnectionAdmin(HubAdmin):
+    """What is reached without being a service: its secret is a credential and never here."""
+
+    form = ConnectionForm
+    conditional_fields = SHOWN_WHEN
+    list_display = ("name", "status_label", "type_label", "address_label", "checked", "problem")
+    list_filter = ("status", "type", "driver")
+    search_fields = ("name", "description", "base_url", "host")
+    search_help_text = "Name, description, URL or host"
+    ordering = ("name",)
+    autocomplete_fields = ("credential",)
+    change_form_outer_before_template = "console/connection_summary.html"
+    actions_detail = ("disable", "enable")
+
+    # The list
+
+    @display(description="Status", ordering="status")
+    def status_label(self, row: Connection) -> str:
+        return status_badge(row.status)
+
+    @display(description="Type", ordering="type")
+    def type_label(self, row: Connection) -> str:
+        kind = row.get_type_display()
+        driver = row.get_driver_display()
+        return kind if row.driver == "HTTP" else f"{kind} ({driver})"
+
+    @display(description="Where")
+    def address_label(self, row: Connection) -> str:
+        return row.address
+
+    @display(description="Last test", ordering="last_checked_at")
+    def checked(self, row: Connection) -> str:
+        return moment(row.last_checked_at) if row.last_checked_at else "not yet"
+
+    @display(description="Problem")
+    def problem(self, row: Connection) -> str:
+        said = row.disabled_reason or row.last_error
+        return f"{said[:120]}…" if len(said) > 120 else said or NOTHING
+
+    # The page
+
+    def get_fieldsets(self, request: HttpRequest, obj: Connection | None = None) -> Any:
+        if obj and not self.has_change_permission(request, obj):
+            return ((None, {"fields": SHOWN}),)
+        own = fields_of(obj.type, obj.driver) if obj else [*URL_FIELDS, *HOST_FIELDS, *SETTINGS]
+        address = [name for name in own if "__" not in name]
+        settings = [name for name in own if "__" in name]
+        kind = ("name", "type") if obj else ("name", "type", "driver")
+        return (
+            (None, {"fields": (*kind, *address, "credential")}),
+            ("Settings", {"fields": settings}),
+            ("More", {"fields": _MORE}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Which credential it carries is for those to change who may use credentials."""
+        if obj and not self.has_change_permission(request, obj):
+            return SHOWN
+        return () if request.user.has_perm(USE) else ("credential",)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        # The settings are no columns.
+        known = {name for _, about in self.get_fieldsets(request, obj) for name in about["fields"]}
+        readonly = self.get_readonly_fields(request, obj)
+        kwargs["fields"] = [n for n in ConnectionForm._meta.fields if n in known - set(readonly)]
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    @display(description="Where")
+    def address(self, row: Connection) -> str:
+        return row.address
+
+    @display(description="Settings")
+    def settings_shown(self, row: Connection) -> str:
+        return json_block(row.config)
+
+    @display(description="Limits")
+    def limits_shown(self, row: Connection) -> str:
+        return json_block(row.limits)
+
+    @display(description="Circuit breaker")
+    def breaker_shown(self, row: Connection) -> str:
+        return json_block(row.breaker)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        shown = {**context, **self._summary(request, context.get("original"))}
+        return super().render_change_form(request, shown, *args, **kwargs)
+
+    def _summary(self, request: HttpRequest, row: Connection | None) -> dict[str, Any]:
+        """How its last test went, and what guards it, for the top of its page."""
+        if row is None:
+            return {}
+        return {
+            "result": row.last_result,
+            "circuit": CircuitBreakerState.objects.filter(connection=row.pk).first(),
+            "may_test": request.user.has_perm(CHANGE) and not row.is_disabled,
+        }
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The form; what changed between its check and its saving is told, not a crash."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except (IntegrationError, UseDenied) as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())
+
+    def _change(self, request: HttpRequest) -> Change:
+        may_use = request.user.has_perm(USE)
+        return Change(actor=actor_of(request), may_use_credentials=may_use)
+
+    def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
+        by = self._change(request)
+        if change:
+            saved = changes.update_connection(obj, form.service_fields, by)
+        else:
+            saved = changes.create_connection(form.service_fields, by)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Connection) -> None:
+        changes.delete_connection(obj, self._change(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
+
+    # Testing
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.test))
+        own = path("<str:object_id>/test", view, name="connection_test")
+        return [own, *super().get_urls()]
+
+    def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Test it now; the page shows the result."""
+        if not request.user.has_perm(CHANGE):
+            raise PermissionDenied("This needs the permission to change connections.")
+        row = find_or_404(Connection.objects.select_related("credential"), object_id)
+        try:
+            result = run_test(row, actor=actor_of(request))
+            word = "answered" if result["success"] else "did not answer as it should"
+            tell = messages.success if result["success"] else messages.warning
+            tell(request, f"{row} {word}.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return HttpResponseRedirect(_page_of(object_id))
+
+    # The kill switch
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer the one of the two that makes sense now."""
+        rows = Connection.objects.filter(pk=object_id) if is_id(object_id) else None
+        is_off = rows is not None and rows.filter(disabled_at__isnull=False).exists()
+        unwanted = "_disable" if is_off else "_enable"
+        found = super().get_actions_detail(request, object_id)
+        return [item for item in found if not item.action_name.endswith(unwanted)]
+
+    @action(
+        description="Switch off",
+        icon="power_settings_new",
+        permissions=["change"],
+        dialog={
+            "title": "Refuse every call through this connection?",
+            "description": "Calls are refused within two seconds, and it is not tested, until it"
+            " is switched on again.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Switch off",
+        },
+    )
+    def disable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        row = find_or_404(Connection.objects.all(), object_id)
+        reason = form.cleaned_data["reason"]
+        try:
+            changes.disable_connection(row, reason=reason, actor=actor_of(request))
+            messages.success(request, f"{row} is switched off.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return back_to(_page_of(object_id))
+
+    @action(
+        description="Switch on",
+        icon="play_circle",
+        permissions=["change"],
+        dialog={
+            "title": "Let calls through again?",
+            "description": "It is tested soon, and calls go through at once.",
+            "form_class": None,
+            "form_submit_text": "Switch on",
+        },
+    )
+    def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        row = find_or_404(Connection.objects.all(), object_id)
+        try:
+            changes.enable_connection(row, actor=actor_of(request))
+            messages.success(request, f"{row} is switched on.")
+        except IntegrationError as error:
+            messages.error(request, error.message)
+        return back_to(_page_of(object_id))
+
+
+def _page_of(object_id: str) -> str:
+    return reverse("admin:registry_connection_change", args=(object_id,))

@@ -1,0 +1,204 @@
+"""Forms for connections: one field for each setting, shown for the types that have it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget as SelectWidget
+from unfold.widgets import (
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from registry.admin.forms import StrictJSONField
+from registry.connections.changes import check_fields
+from registry.connections.kinds import HOST_FIELDS, KINDS, URL_FIELDS, parts_of
+from registry.credentials.kinds import Part
+from registry.exceptions import ValidationFailed
+from registry.models import Connection, ConnectionDriver
+
+_LONG_ATTRS = {"rows": 5, "class": "hub-code", "spellcheck": "false"}
+_JSON = ("headers", "test_body")
+_SWITCHES = ("tls",)
+_COLUMNS = (*URL_FIELDS, *HOST_FIELDS)
+_PLAIN = (
+    "name", "description", "criticality", "breaker", "limits", "check_interval_seconds",
+)  # fmt: skip
+PREFIX = "config__"
+
+
+def setting_name(part: str) -> str:
+    """The name of the form field of a setting: `config__timeout_seconds`."""
+    return f"{PREFIX}{part}"
+
+
+def _types_with(part: str) -> list[str]:
+    return [type for type, kind in KINDS.items() if any(each.name == part for each in kind.parts)]
+
+
+def _widest() -> dict[str, Part]:
+    """Each setting once, as it is where it has the most choices."""
+    found: dict[str, Part] = {}
+    for kind in KINDS.values():
+        for part in kind.parts:
+            known = found.get(part.name)
+            if known is None or len(part.choices) > len(known.choices):
+                found[part.name] = part
+    return found
+
+
+def _field_of(part: Part) -> forms.Field:
+    about: Any = {"label": part.label, "required": False, "help_text": part.help}
+    if part.name in _SWITCHES:
+        return forms.BooleanField(**about, widget=UnfoldBooleanSwitchWidget)
+    if part.name in _JSON:
+        return StrictJSONField(**about, rows=4)
+    if part.choices:
+        words = [("", "As usual"), *((word, word) for word in part.choices)]
+        return forms.ChoiceField(**about, choices=words, widget=SelectWidget)
+    widget = UnfoldAdminTextareaWidget(attrs=_LONG_ATTRS) if part.long else None
+    return forms.CharField(**about, widget=widget or UnfoldAdminTextInputWidget)
+
+
+def _shown_when(types: list[str]) -> str:
+    return " || ".join(f"type == '{type}'" for type in types)
+
+
+PARTS = _widest()
+SETTINGS = {setting_name(name): _field_of(part) for name, part in PARTS.items()}
+_WITH_DRIVER = [type for type, kind in KINDS.items() if len(kind.drivers) > 1]
+SHOWN_WHEN = {
+    **{setting_name(name): _shown_when(_types_with(name)) for name in PARTS},
+    **{
+        column: _shown_when([t for t, kind in KINDS.items() if column in kind.columns])
+        for column in _COLUMNS
+    },
+    "driver": _shown_when(_WITH_DRIVER),
+}
+
+
+def fields_of(type: str, driver: str) -> list[str]:
+    """The form fields of a stored connection: its address, then its settings."""
+    settings = [setting_name(part.name) for part in parts_of(type, driver)]
+    return [*KINDS[type].columns, *settings]
+
+
+class BaseConnectionForm(forms.ModelForm):
+    """A connection as a person makes or changes it; `service_fields` is what the service takes."""
+
+    driver = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "The usual one"),
+            *(choice for choice in ConnectionDriver.choices if choice[0] != "HTTP"),
+        ],
+        widget=SelectWidget,
+        help_text="PostgreSQL for a database and AMQP for a broker unless told otherwise.",
+    )
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )
+    breaker = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="What its circuit breaker does otherwise than its criticality says, such as"
+        ' {"failure_threshold": 10, "recovery_seconds": 15}.',
+    )
+    limits = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="How it is called at most, by all workers together, such as"
+        ' {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
+    )
+
+    class Meta:
+        model = Connection
+        fields = (
+            "name", "type", "description", *_COLUMNS, "credential", "criticality",
+            "check_interval_seconds",
+        )  # fmt: skip
+        labels = {
+            "base_url": "Base URL",
+            "username": "User name",
+            "check_interval_seconds": "Tested every",
+        }
+        help_texts = {
+            "port": "Empty: the usual one.",
+            "database": "Of Redis: a number.",
+            "username": "Only without a credential, which has one.",
+            "check_interval_seconds": "Seconds; 0 tests it on demand only.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.service_fields: dict[str, Any] = {}
+        self.is_change = not self.instance._state.adding
+        if self.is_change:
+            self._show(self.instance)
+
+    def _show(self, row: Connection) -> None:
+        own = fields_of(row.type, row.driver)
+        for name in [n for n in self.fields if n.startswith(PREFIX) or n in _COLUMNS]:
+            if name not in own:
+                del self.fields[name]
+        self.fields.pop("driver", None)
+        if "type" in self.fields:
+            self.fields["type"].disabled = True
+        self.initial.update(breaker=row.breaker, limits=row.limits)
+        for part, value in row.config.items():
+            self.initial[setting_name(part)] = _shown(part, value)
+
+    def clean(self) -> Any:
+        data = super().clean()
+        type = self.instance.type if self.is_change else self.cleaned_data.get("type")
+        if self.errors or not type:
+            return data
+        driver = self.instance.driver if self.is_change else self.cleaned_data.get("driver") or ""
+        self.service_fields = self._read(type, driver)
+        draft = copy.copy(self.instance) if self.is_change else Connection(type=type)
+        draft._state = copy.copy(draft._state)
+        try:
+            check_fields(draft, self.service_fields)
+        except ValidationFailed as error:
+            for path, sentences in error.errors.items():
+                self._add(path, list(sentences))
+        return data
+
+    def _read(self, type: str, driver: str) -> dict[str, Any]:
+        found: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}
+        found |= {name: self.cleaned_data.get(name) for name in KINDS[type].columns}
+        found["config"] = self._read_config(type, driver)
+        if not self.is_change:
+            found |= {"type": type, "driver": driver if type in _WITH_DRIVER else ""}
+        if "credential" in self.fields:
+            credential = self.cleaned_data.get("credential")
+            found["credential"] = str(credential.pk) if credential else ""
+        return found
+
+    def _read_config(self, type: str, driver: str) -> dict[str, Any]:
+        config = {}
+        for part in parts_of(type, driver or KINDS[type].drivers[0]):
+            value = self.cleaned_data.get(setting_name(part.name))
+            if value not in (None, "", {}, False):
+                config[part.name] = value
+        return config
+
+    def _add(self, path: str, sentences: list[str]) -> None:
+        section, _, part = path.partition(".")
+        name = setting_name(part) if section == "config" else section
+        self.add_error(name if name in self.fields else None, sentences)
+
+
+def _shown(part: str, value: Any) -> Any:
+    """A setting as its field takes it."""
+    if part in _JSON or part in _SWITCHES:
+        return value
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+ConnectionForm: Any = type("ConnectionForm", (BaseConnectionForm,), dict(SETTINGS))
