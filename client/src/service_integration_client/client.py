@@ -14,10 +14,12 @@ from service_integration_client.operations import (
     control,
     credentials,
     executions,
+    integrations,
     pages,
     schedules,
     services,
     steps,
+    webhooks,
     workflows,
 )
 
@@ -97,6 +99,25 @@ class _Clients:
     get_connection = Read(connections.get_connection)
     get_connections = Read(connections.get_connections)
     iter_connections = Pages(connections.get_connections)
+
+    create_integration = Write(integrations.create_integration)
+    update_integration = Write(integrations.update_integration)
+    delete_integration = Write(integrations.delete_integration)
+    execute_integration = Write(integrations.execute_integration)
+    get_integration = Read(integrations.get_integration)
+    get_integrations = Read(integrations.get_integrations)
+    get_integration_executions = Read(integrations.get_integration_executions)
+    iter_integrations = Pages(integrations.get_integrations)
+    iter_integration_executions = Pages(integrations.get_integration_executions, by=pages.by_cursor)
+
+    create_webhook = Write(webhooks.create_webhook)
+    update_webhook = Write(webhooks.update_webhook)
+    delete_webhook = Write(webhooks.delete_webhook)
+    get_webhook = Read(webhooks.get_webhook)
+    get_webhooks = Read(webhooks.get_webhooks)
+    get_webhook_deliveries = Read(webhooks.get_webhook_deliveries)
+    iter_webhooks = Pages(webhooks.get_webhooks)
+    iter_webhook_deliveries = Pages(webhooks.get_webhook_deliveries, by=pages.by_cursor)
 
     create_workflow = Write(workflows.create_workflow)
     update_workflow = Write(workflows.update_workflow)

@@ -1,0 +1,156 @@
+"""Inbound webhooks: made, changed, and what came to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service_integration_client.hub import Hub
+from service_integration_client.requests import (
+    JsonObject,
+    create,
+    delete,
+    read,
+    segment,
+    update,
+)
+
+WEBHOOKS = "/webhooks"
+
+
+def _path(webhook_id: str, *rest: str) -> str:
+    return "/".join((WEBHOOKS, segment(webhook_id), *rest))
+
+
+def _about(webhook_id: str) -> tuple[str, str]:
+    return ("webhook", webhook_id)
+
+
+async def create_webhook(
+    hub: Hub,
+    name: str,
+    credential: str,
+    workflow: str | None = None,
+    mapping: Any = None,
+    *,
+    effect: str | None = None,
+    signal: str | None = None,
+    find: str | None = None,
+    find_by: str | None = None,
+    enabled: bool | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Make a webhook that starts `workflow`, or with the effect SIGNAL signals what `find` finds.
+
+    `credential` is an HMAC signature credential. Raises: ValidationError, PermissionDeniedError.
+    """
+    body = {
+        "name": name,
+        "credential": credential,
+        "workflow": workflow,
+        "mapping": mapping,
+        "effect": effect,
+        "signal": signal,
+        "find": find,
+        "find_by": find_by,
+        "enabled": enabled,
+        "description": description,
+    }
+    return _object(await hub.call(create(WEBHOOKS, body=body)))
+
+
+async def update_webhook(
+    hub: Hub,
+    webhook_id: str,
+    name: str | None = None,
+    credential: str | None = None,
+    workflow: str | None = None,
+    mapping: Any = None,
+    *,
+    effect: str | None = None,
+    signal: str | None = None,
+    find: str | None = None,
+    find_by: str | None = None,
+    enabled: bool | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Change what is given of a webhook, and leave the rest.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    body = {
+        "name": name,
+        "credential": credential,
+        "workflow": workflow,
+        "mapping": mapping,
+        "effect": effect,
+        "signal": signal,
+        "find": find,
+        "find_by": find_by,
+        "enabled": enabled,
+        "description": description,
+    }
+    request = update(_path(webhook_id), body=body, about=_about(webhook_id))
+    return _object(await hub.call(request))
+
+
+async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
+    """Remove a webhook with its history. Answers ``{"id", "deleted"}``.
+
+    Raises: ResourceNotFoundError.
+    """
+    answer = await hub.call(delete(_path(webhook_id), about=_about(webhook_id)))
+    return answer or {"id": webhook_id, "deleted": True}
+
+
+async def get_webhook(hub: Hub, webhook_id: str) -> JsonObject:
+    """A webhook by its id or name; messages go to its `path`. Raises: ResourceNotFoundError."""
+    return _object(await hub.call(read(_path(webhook_id), about=_about(webhook_id))))
+
+
+async def get_webhooks(
+    hub: Hub,
+    effect: str | None = None,
+    *,
+    workflow: str | None = None,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the webhooks."""
+    request = read(
+        WEBHOOKS,
+        effect=effect,
+        workflow=workflow,
+        search=search,
+        ordering=ordering,
+        page=page,
+        per_page=per_page,
+    )
+    return _object(await hub.call(request))
+
+
+async def get_webhook_deliveries(
+    hub: Hub,
+    webhook_id: str,
+    outcome: str | None = None,
+    *,
+    page: int | None = None,
+    per_page: int | None = None,
+    cursor: str | None = None,
+) -> JsonObject:
+    """One page of what became of its messages, the latest first."""
+    request = read(
+        _path(webhook_id, "deliveries"),
+        about=_about(webhook_id),
+        outcome=outcome,
+        page=page,
+        per_page=per_page,
+        cursor=cursor,
+    )
+    return _object(await hub.call(request))
+
+
+def _object(answer: Any) -> JsonObject:
+    result: JsonObject = answer
+    return result
