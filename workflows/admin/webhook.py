@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -77,12 +77,15 @@ class WebhookAdmin(HubAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
-        return Webhook.objects.with_parts()
+        latest = WebhookDelivery.objects.filter(webhook=OuterRef("pk")).order_by("-id")
+        return Webhook.objects.with_parts().annotate(latest=Subquery(latest.values("pk")[:1]))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         found = super().get_changelist_instance(request)
+        ids = [webhook.latest for webhook in found.result_list if webhook.latest]
+        deliveries = WebhookDelivery.objects.in_bulk(ids)
         for webhook in found.result_list:
-            webhook.latest = webhook.deliveries.order_by("-id").first()
+            webhook.last_delivery = deliveries.get(webhook.latest)
         return found
 
     @display(description="State", ordering="enabled")
@@ -99,7 +102,7 @@ class WebhookAdmin(HubAdmin):
 
     @display(description="Last delivery")
     def last_label(self, webhook: Any) -> str:
-        row = getattr(webhook, "latest", None)
+        row = getattr(webhook, "last_delivery", None)
         if row is None:
             return NOTHING
         return format_html("{} {}", status_badge(row.outcome), moment(row.updated_at))
