@@ -113,8 +113,12 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
         record(locked, CredentialEventKind.DELETED, actor=actor)
         try:
             locked.delete()
-        except ProtectedError:
-            raise Conflict(f"The credential '{locked.name}' was linked meanwhile.") from None
+        except ProtectedError as error:
+            # What is not of the registry, or was linked meanwhile.
+            users = ", ".join(sorted(str(row) for row in error.protected_objects)[:5])
+            raise Conflict(
+                f"The credential '{locked.name}' is used by {users}. Unlink it first."
+            ) from None
 
 
 def _users_of(credential: Credential) -> list[str]:

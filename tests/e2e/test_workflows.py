@@ -59,6 +59,33 @@ def test_project_creation_plans_and_assigns(project):
     assert project["output"]["assignments"]
 
 
+CHAT = {"name": "New Project", "status": "PLANNING"}
+
+
+def test_the_chat_creates_a_project_though_the_coordinator_expects_no_status(fleet):
+    execution = fleet.post("/workflows/project-creation", CHAT)
+    assert execution["status"] == "COMPLETED", execution["errors"]
+    assert [(w["step"], w["fields"]) for w in execution["warnings"]] == [
+        ("create-project", ["status"])
+    ]
+
+
+def test_an_integration_strips_or_rejects_the_status_of_the_chat(fleet):
+    target = {"service_type": "PROJECT_COORDINATOR", "action": "create_project"}
+    for policy, status in (("STRIP", 200), ("REJECT", 422)):
+        made = {"name": f"chat-{policy}", "target": target, "unknown_fields": policy}
+        fleet.post("/registry/integrations", made)
+        path = f"/integrations/chat-{policy}/execute"
+        answer = fleet.post(path, {"payload": CHAT}, status=(status,))
+        [entry] = fleet.get(f"/integrations/chat-{policy}/executions")["items"]
+        if policy == "STRIP":
+            assert [w["fields"] for w in answer["warnings"]] == [["status"]]
+            assert [w["fields"] for w in entry["warnings"]] == [["status"]]
+        else:
+            assert (answer["code"], list(answer["errors"])) == ("schema_violation", ["status"])
+            assert entry["status"] == "REFUSED"
+
+
 def test_project_planning_runs_across_the_services(fleet, project):
     execution = fleet.post(
         "/workflows/project-planning", {"project_id": find_key(project["output"], "project_id")}

@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 from django.utils import timezone
 
 from registry.integrations.history import forget_executions
 from registry.models import Integration, IntegrationExecution
 from tests import factories
-from tests.registry.integration_support import coordinator, echoing, make_integration, own_client
+from tests.registry.credential_support import SECRETS, make_credential
+from tests.registry.integration_support import (
+    coordinator,
+    echoing,
+    make_integration,
+    own_client,
+    serving,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,3 +269,34 @@ def test_history_is_bounded_by_age_and_number(settings):
     assert list(one.executions.order_by("-id").values_list("pk", flat=True)) == newest
     assert other.executions.count() == 2
     assert forget_executions(now=now) == 0
+
+
+# Secrets
+
+
+def test_secret_that_the_target_repeats_is_neither_answered_nor_kept(api):
+    async def repeat(request):
+        heard = request.headers["Authorization"]
+        return web.json_response({"heard": heard, "error": heard}, status=told["status"])
+
+    def build():
+        application = web.Application()
+        application.router.add_post("/repeat", repeat)
+        return application
+
+    told = {"status": 200}
+    with serving(build) as url:
+        make_credential("BEARER_TOKEN", name="crm", allowed_origins=[url])
+        body = {"name": "crm", "type": "HTTP", "base_url": url, "credential": "crm"}
+        assert api.post("/registry/connections", body).status_code == 201
+        target = {"connection": "crm", "path": "/repeat"}
+        body = {"name": "repeat", "target": target, "response_mapping": {"said": "$.output.heard"}}
+        assert api.post("/integrations", body).status_code == 201
+        well = api.post("/integrations/repeat/execute", {})
+        told["status"] = 500
+        failed = api.post("/integrations/repeat/execute", {})
+    assert (well.status_code, failed.status_code) == (200, 502)
+    assert well.json()["output"]["said"].endswith("***")
+    kept = str([*IntegrationExecution.objects.values(), *Integration.objects.values()])
+    for text in (well.content.decode(), failed.content.decode(), kept):
+        assert SECRETS["BEARER_TOKEN"]["token"] not in text

@@ -342,7 +342,9 @@ def test_giving_it_a_credential_takes_its_own_permission(api, credential, workfl
 
 def test_credential_of_a_webhook_stays(api, credential, workflow):
     make_webhook(api)
-    assert factories.caller("SECRET_ADMIN").delete("/registry/credentials/shop").status_code == 409
+    answer = factories.caller("SECRET_ADMIN").delete("/registry/credentials/shop")
+    assert answer.status_code == 409
+    assert "is used by orders" in answer.json()["detail"]
     assert Credential.objects.count() == 1
 
 
