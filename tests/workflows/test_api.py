@@ -235,7 +235,7 @@ def test_an_execution_is_accepted(api: APIClient) -> None:
         "id", "execution_id", "workflow_id", "workflow_name", "workflow_type", "version", "status",
         "input", "output", "result", "errors", "context", "correlation_id", "current_step",
         "execution_time", "started_by", "rerun_of", "started_at", "completed_at", "created_at",
-        "reruns", "steps", "priority", "queued", "queue_position",
+        "reruns", "steps", "warnings", "priority", "queued", "queue_position",
     }  # fmt: skip
     assert found["id"] == found["execution_id"]
     assert (found["workflow_id"], found["workflow_type"]) == (workflow["id"], "CUSTOM")

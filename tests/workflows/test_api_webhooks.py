@@ -85,6 +85,10 @@ def test_message_starts_an_execution_with_what_it_is_mapped_to(api, credential, 
     [entry] = deliveries(api)
     assert entry["execution_id"] == str(execution.pk)
     assert (entry["outcome"], entry["message_id"], entry["count"]) == ("ACCEPTED", "msg-1", 1)
+    used = CredentialEvent.objects.get(kind="USED")
+    assert (used.actor, used.subject) == ("webhook:orders", "webhook orders")
+    credential.refresh_from_db()
+    assert credential.last_used_at is not None
 
 
 def test_the_same_message_again_does_nothing_and_is_told_what_it_did(api, credential, workflow):

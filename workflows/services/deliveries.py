@@ -10,14 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from registry import strict_json
+from registry.credentials.audit import Uses, record_uses
 from registry.credentials.secrets import open_secret
 from registry.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
 from registry.expressions import ExpressionError, Recorded, compile_template, json_type
+from registry.models import CredentialEventKind
 from workflows.models import (
     TERMINAL,
     DeliveryOutcome,
@@ -127,7 +129,27 @@ def _take(webhook: Webhook, message: Message, *, now: datetime, request_id: str)
         if known is None:
             raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.") from None
         return known
+    _note_use(webhook, at=now)
     return Received(delivery, is_new=True)
+
+
+def _note_use(webhook: Webhook, *, at: datetime) -> None:
+    """Count the use of the secret in its audit trail; the message is accepted whether or not."""
+    credential = webhook.credential
+    use = Uses(
+        credential_id=str(credential.pk),
+        credential_name=credential.name,
+        kind=CredentialEventKind.USED,
+        actor=webhook.actor,
+        subject=f"webhook {webhook.name}",
+        detail="",
+        count=1,
+        used_at=at,
+    )
+    try:
+        record_uses([use])
+    except DatabaseError as error:
+        logger.warning("use_not_recorded", credential=credential.name, error=str(error)[:300])
 
 
 def _accepted_before(webhook: Webhook, message: Message, digest: str) -> Received | None:
