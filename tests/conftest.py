@@ -123,3 +123,13 @@ def backend() -> str:
 @pytest.fixture
 def project_root() -> Path:
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def shared_client() -> Iterator[None]:
+    """Closes what code that is not asynchronous called with."""
+    from registry.calls import client  # its modules need the settings
+
+    yield
+    client._loop.run(client._shared_client().close())
+    client._make_client.cache_clear()
