@@ -241,7 +241,7 @@ class WorkflowStep(AppendedModel):
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.BigIntegerField(default=0)
     # Of the execution: claims are ordered by it, highest first.
-    priority = models.SmallIntegerField(default=0)
+    priority = models.SmallIntegerField(default=0, db_default=0)
     deaths = models.PositiveSmallIntegerField(default=0)
     # The attempts before the present budget of the retry policy, and when that budget began.
     retry_base = models.PositiveIntegerField(default=0)
