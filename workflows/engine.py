@@ -24,15 +24,16 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from registry.calls.client import ServiceClient
+from registry.calls.client import CallResult, ServiceClient
 from registry.calls.headers import header_text
 from registry.calls.loop import LoopThread
 from registry.calls.resolve import Target
-from registry.exceptions import IntegrationError, WorkflowError
+from registry.exceptions import IntegrationError, RegistryUnreachableError, WorkflowError
 from registry.failpoints import failpoint
 from registry.mediator import mediator
 from workflows import decide
 from workflows.decide import Failure, Finish, Success
+from workflows.definition import Compensation, Step
 from workflows.owners import own_name
 from workflows.recovery import release, set_aside_unreadable
 from workflows.services.admission import admit_after
@@ -45,6 +46,7 @@ LARGEST_BATCH = 200
 # Fewer are claimed at once, so that a burst is shared with the other workers.
 LARGEST_CLAIM = 100
 LONGEST_BACKOFF = 5.0
+OUTAGE_PAUSE_SECONDS = 1.0
 # How often a worker shows itself and sets its clock by the database's.
 SHOW_SECONDS = 10.0
 # A step that kills its worker mostly does so at once.
@@ -331,20 +333,31 @@ class Engine:
         assert call.target is not None
         failpoint("C4", claim.row.step_id)
         try:
-            result = await self._client.call(
-                Target(call.target.kind, call.target.name),
-                call.action or "",
-                claim.row.input,
-                headers=headers_of(claim),
-                timeout_seconds=call.timeout,
-                trim=call.input is None,
-            )
+            result = await self._call_once_known(claim, call)
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
             return Failure(error)
         failpoint("C6", claim.row.step_id)
         return Success(result.output, result.sent, result.service, result.instance)
+
+    async def _call_once_known(self, claim: Claim, call: Step | Compensation) -> CallResult:
+        """Call; an outage of the hub's own database is waited out, it is no failure of the step."""
+        assert call.target is not None
+        while True:
+            try:
+                result: CallResult = await self._client.call(
+                    Target(call.target.kind, call.target.name),
+                    call.action or "",
+                    claim.row.input,
+                    headers=headers_of(claim),
+                    timeout_seconds=call.timeout,
+                    trim=call.input is None,
+                )
+            except RegistryUnreachableError:
+                await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+            else:
+                return result
 
 
 def headers_of(claim: Claim) -> dict[str, str]:
