@@ -26,7 +26,7 @@ from workflows.recovery import (
 from workflows.services.admission import admit_everywhere
 from workflows.services.bulk import has_open_bulk, work_off_bulk
 from workflows.services.control import cancel_orphan, fail_execution
-from workflows.services.retention import purge_executions
+from workflows.services.retention import purge_executions, purge_schedule_runs
 from workflows.services.schedule_runs import sweep_schedules
 from workflows.suspects import SuspectProcess
 from workflows.wires import ReadyListener, tell_ready
@@ -91,6 +91,7 @@ def bulk() -> None:
 def purge() -> None:
     """Delete what retention does not keep, for a few seconds. Any number may run at once."""
     purge_executions()
+    purge_schedule_runs()
 
 
 def _send(task: Any) -> None:
