@@ -139,6 +139,9 @@ def _database() -> dict[str, object]:
             **config.get("OPTIONS", {}),
             "pool": {"min_size": 1, "max_size": WEB_THREADS + 4, "timeout": 5},
             "application_name": SERVICE_NAME,
+            # What the engine says again and again is planned once for each connection; a pooler
+            # between that shares connections may not know plans.
+            "prepare_threshold": 3 if env.bool("POSTGRES_PREPARE", default=True) else None,
         }
     return config
 

@@ -4,38 +4,31 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celery import shared_task
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 
 from monitoring.services import watch_fleet
 from registry.circuits.store import end_lapsed_controls
+from registry.periodic import periodic_task
 from registry.services import expire_instances, forget_answers, forget_old
 from registry.services.probes import probe_due
 
 
-@shared_task(name="monitoring.tasks.sweep_heartbeats")
+@periodic_task("monitoring.tasks.sweep_heartbeats")
 def sweep_heartbeats() -> None:
     """Mark instances whose heartbeats stopped as OFFLINE, and forget those long gone.
 
     Circuits that an operator holds until a time that is past are closed on the way.
     """
-    try:
-        now = timezone.now()
-        expire_instances(now=now)
-        watch_fleet(now=now)
-        forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
-        end_lapsed_controls()
-        forget_answers(now=now)
-    finally:
-        connections.close_all()
+    now = timezone.now()
+    expire_instances(now=now)
+    watch_fleet(now=now)
+    forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
+    end_lapsed_controls()
+    forget_answers(now=now)
 
 
-@shared_task(name="monitoring.tasks.probe_instances")
+@periodic_task("monitoring.tasks.probe_instances")
 def probe_instances() -> None:
     """Ask the health URLs whose turn it is."""
-    try:
-        probe_due(now=timezone.now())
-    finally:
-        connections.close_all()
+    probe_due(now=timezone.now())

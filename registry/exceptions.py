@@ -124,6 +124,10 @@ class ServiceNotReachedError(ServiceConnectionError):
     """No connection could be made: nothing was sent."""
 
 
+class RegistryUnreachableError(ServiceUnavailableError):
+    """The hub's own database did not say where the target is: nothing was sent."""
+
+
 class AddressRefusedError(CallError):
     """An address that the address policy rules out: nothing was sent."""
 

@@ -75,6 +75,21 @@ def pytest_report_header() -> str:
     return f"backend: {BACKEND}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On the second backend only what has to do with a backend is done again."""
+    if BACKEND != "postgres":
+        return
+    kept = [item for item in items if _needs_backend(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not _needs_backend(item)])
+    items[:] = kept
+
+
+def _needs_backend(item: pytest.Item) -> bool:
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "e2e", "needs_backend"))
+    fixtures = {"db", "transactional_db", "backend", "hub"} & set(getattr(item, "fixturenames", ()))
+    return bool(marked or fixtures)
+
+
 def pytest_unconfigure() -> None:
     _ending.close()
 
@@ -123,3 +138,13 @@ def backend() -> str:
 @pytest.fixture
 def project_root() -> Path:
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def shared_client() -> Iterator[None]:
+    """Closes what code that is not asynchronous called with."""
+    from registry.calls import client  # its modules need the settings
+
+    yield
+    client._loop.run(client._shared_client().close())
+    client._make_client.cache_clear()

@@ -41,7 +41,6 @@ def printed() -> str:
     return found.stdout
 
 
-@pytest.mark.e2e
 @pytest.mark.parametrize("kind", [rounds.NO_OP, rounds.HTTP, rounds.SENTIMENT])
 def test_tiny_run_prints_the_figures_of_each_kind_of_step(printed, kind):
     part = printed[printed.index(f"**{kind} steps: throughput**") :]
@@ -53,7 +52,6 @@ def test_tiny_run_prints_the_figures_of_each_kind_of_step(printed, kind):
         assert f"{kind}: hub / {loop}: " in printed
 
 
-@pytest.mark.e2e
 def test_tiny_run_says_what_it_measured_on(printed):
     assert printed.startswith("Database: SQLite")
     assert "Round 1 of 1 done." in printed
@@ -120,7 +118,6 @@ def test_packages_that_cannot_be_installed_are_said_and_not_taken_for_installed(
     assert not (tmp_path / "venv" / "installed").exists()
 
 
-@pytest.mark.e2e
 def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
     command = [sys.executable, "-m", "benchmarks.plans", "--few", "500", "--many", "5000"]
     found = subprocess.run(
@@ -131,13 +128,28 @@ def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
     assert "Index Scan using" in found.stdout
 
 
+def test_tiny_run_prints_what_calls_and_heartbeats_cost(needs_postgres):
+    sizes = ["--rounds", "1", "--calls", "20", "--seconds", "0.1"]
+    found = subprocess.run(
+        [sys.executable, "-m", "benchmarks.calls", *sizes],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-4000:]
+    for row in ("added", "resolution", "bare UPDATE", "bare SETEX", "64 threads"):
+        assert f"{row}" in found.stdout
+    assert found.stdout.count("heartbeat  ") == 2
+
+
 def test_statement_that_reads_a_whole_table_grows():
     few = Plan("SELECT", 27, 0.2, ("workflow_step",), "")
     assert not plans.has_grown(few, replace(few, pages=200))
     assert plans.has_grown(few, replace(few, pages=27_000))
 
 
-@pytest.mark.e2e
 @pytest.mark.skipif(not DBOS_INSTALLED, reason="`./dev bench engine` has not installed DBOS")
 def test_peers_run_whole_chains_against_the_same_service(needs_postgres):
     with start_durable() as durable, contextlib.ExitStack() as ending:

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from django.db import connection, models, transaction
+from django.db.backends.postgresql.base import ServerBindingCursor
 
 MOST_DRAINS = 20
 
@@ -38,6 +39,26 @@ def pipelined_transaction() -> Iterator[None]:
         except BaseException:
             _drain(pipeline)
             raise
+
+
+_Bound: Any = ServerBindingCursor  # its types are those of another driver
+
+
+class _PreparedCursor(_Bound):
+    """Knows what it sent, for the log of queries, also when only the name of a plan was sent."""
+
+    def _send_query_prepared(self, name: bytes, pgq: Any, **more: Any) -> None:
+        self._query = pgq
+        super()._send_query_prepared(name, pgq, **more)
+
+
+def prepared_cursor() -> Any:
+    """A cursor for statements that come again and again: PostgreSQL plans each of them once."""
+    found: Any = connection
+    if found.vendor != "postgresql":
+        return found.cursor()
+    found.ensure_connection()
+    return found._prepare_cursor(_PreparedCursor(found.connection))
 
 
 def _commit(pipeline: psycopg.Pipeline) -> None:
@@ -79,7 +100,7 @@ def insert_row(row: models.Model) -> None:
     """
     fields = row._meta.concrete_fields
     values = [f.get_db_prep_save(f.pre_save(row, add=True), connection) for f in fields]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_insert_statement(type(row), connection.vendor), values)
     row._state.adding = False
     row._state.db = connection.alias

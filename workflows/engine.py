@@ -28,7 +28,7 @@ from registry.calls.client import ServiceClient
 from registry.calls.headers import header_text
 from registry.calls.loop import LoopThread
 from registry.calls.resolve import Target
-from registry.exceptions import IntegrationError, WorkflowError
+from registry.exceptions import IntegrationError, RegistryUnreachableError, WorkflowError
 from registry.failpoints import failpoint
 from registry.integrations.running import Given, run_integration
 from registry.mediator import mediator
@@ -39,7 +39,7 @@ from workflows.definition import Target as StepTarget
 from workflows.owners import own_name
 from workflows.recovery import release, set_aside_unreadable
 from workflows.services.admission import admit_after
-from workflows.services.control import cancel_execution, fail_execution
+from workflows.services.control import cancel_orphan, fail_execution
 from workflows.store import Batch, Broken, Claim, Committed, Settled, Store
 
 logger = structlog.get_logger(__name__)
@@ -48,6 +48,7 @@ LARGEST_BATCH = 200
 # Fewer are claimed at once, so that a burst is shared with the other workers.
 LARGEST_CLAIM = 100
 LONGEST_BACKOFF = 5.0
+OUTAGE_PAUSE_SECONDS = 1.0
 # How often a worker shows itself and sets its clock by the database's.
 SHOW_SECONDS = 10.0
 # A step that kills its worker mostly does so at once.
@@ -252,13 +253,13 @@ class Engine:
     def _follow_up(self, committed: Committed) -> None:
         """Do what follows from a commit and need not be in it."""
         for broken in committed.broken:
-            self._events.submit(_stop_broken, broken)
+            self._events.submit(_follow, _stop_broken, broken)
         for orphan in committed.orphans:
-            self._events.submit(_cancel_orphan, orphan)
+            self._events.submit(_follow, cancel_orphan, orphan)
         if committed.ended:
             self._events.submit(_announce_ends, committed.ended)
         if committed.freed:
-            self._events.submit(_admit_after, committed.freed)
+            self._events.submit(_follow, admit_after, committed.freed)
 
     def _let_go(self, claim: Claim) -> bool:
         """Hold a claim no longer; False when it is a newer one of its row that is held."""
@@ -334,7 +335,7 @@ class Engine:
         assert call.target is not None
         failpoint("C4", claim.row.step_id)
         try:
-            outcome = await self._send(claim, call, call.target)
+            outcome = await self._send_once_known(claim, call, call.target)
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
@@ -366,6 +367,16 @@ class Engine:
         )
         return Success(result.output, result.sent, result.service, result.instance, result.warnings)
 
+    async def _send_once_known(
+        self, claim: Claim, call: Step | Compensation, target: StepTarget
+    ) -> Success:
+        """Call; an outage of the hub's own database is waited out, it is no failure of the step."""
+        while True:
+            try:
+                return await self._send(claim, call, target)
+            except RegistryUnreachableError:
+                await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+
 
 def headers_of(claim: Claim) -> dict[str, str]:
     """What every call of a step carries.
@@ -390,34 +401,20 @@ def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
     return Settled(claim, decide.give_up(claim.run, row, failed, now=now))
 
 
+def _follow(act: Callable[[Any], object], about: Any) -> None:
+    """Do what follows from a commit. Where the database refuses, a sweep comes to it later."""
+    try:
+        act(about)
+    except DatabaseError as error:
+        logger.warning("not_followed", act=act.__name__, error=str(error)[:500])
+    finally:
+        connection.close()
+
+
 def _stop_broken(broken: Broken) -> None:
     """End an execution whose definition cannot be read; one that is being undone needs a person."""
-    try:
-        if not fail_execution(broken.claim.run.id, broken.error):
-            set_aside_unreadable(broken.claim.row.id, broken.claim.fence, broken.error)
-    except DatabaseError as error:
-        # Its lease runs out, and whoever claims it next comes here again.
-        logger.warning("broken_kept", execution=broken.claim.run.id, error=str(error)[:300])
-    finally:
-        connection.close()
-
-
-def _cancel_orphan(execution: str) -> None:
-    try:
-        cancel_execution(execution, actor="engine", reason="Its parent waits for it no longer.")
-    except IntegrationError as error:
-        logger.info("orphan_kept", execution=execution, reason=error.message)
-    finally:
-        connection.close()
-
-
-def _admit_after(executions: list[str]) -> None:
-    try:
-        admit_after(executions)
-    except DatabaseError as error:
-        logger.warning("admission_failed", error=str(error)[:500])  # the sweep does it
-    finally:
-        connection.close()
+    if not fail_execution(broken.claim.run.id, broken.error):
+        set_aside_unreadable(broken.claim.row.id, broken.claim.fence, broken.error)
 
 
 def _announce_ends(ended: Sequence[tuple[str, Finish]]) -> None:

@@ -18,9 +18,8 @@ from registry.integrations.running import find_integration, may_be_repeated
 from workflows.decide import call_at
 from workflows.definition import DefinitionError
 from workflows.models import (
-    ACTIVE,
+    GOING_ON,
     UNDER_DEADLINE,
-    ExecutionStatus,
     StepStatus,
     Worker,
     WorkflowExecution,
@@ -36,10 +35,15 @@ logger = structlog.get_logger(__name__)
 MOST_DEATHS = 3
 MOST_WORKERS = 1000
 # The states stand in the text: SQLite uses a narrow index only for what it can read there.
+_STOPPABLE = ", ".join(repr(str(status)) for status in UNDER_DEADLINE)
 _OVERDUE = (
-    "SELECT id FROM workflow_execution WHERE deadline_at < %s AND status IN"  # noqa: S608
-    f" ({', '.join(repr(str(status)) for status in UNDER_DEADLINE)})"
-    " ORDER BY deadline_at LIMIT %s"
+    "SELECT id FROM workflow_execution WHERE deadline_at < %s"  # noqa: S608
+    f" AND status IN ({_STOPPABLE}) ORDER BY deadline_at LIMIT %s"
+)
+_ORPHANS = (
+    "SELECT c.id FROM workflow_execution c JOIN workflow_step s ON s.id = c.parent_step_id"  # noqa: S608
+    f" WHERE c.parent_step_id IS NOT NULL AND c.status IN ({_STOPPABLE})"
+    " AND s.status NOT IN ('PENDING', 'RUNNING', 'WAITING', 'NEEDS_REVIEW') LIMIT %s"
 )
 
 
@@ -93,7 +97,7 @@ def has_due_suspects() -> bool:
         deaths__gt=0,
         status__in=(StepStatus.PENDING, StepStatus.WAITING),
         wake_at__lte=database_now(),
-        execution__status__in=(*ACTIVE, ExecutionStatus.COMPENSATING),
+        execution__status__in=GOING_ON,
     ).exists()
 
 
@@ -101,6 +105,14 @@ def overdue_executions(*, limit: int = 100) -> list[str]:
     """Executions that are still open past their deadline."""
     now = connection.ops.adapt_datetimefield_value(database_now())
     return [str(found.pk) for found in WorkflowExecution.objects.raw(_OVERDUE, [now, limit])]
+
+
+def orphaned_children(*, limit: int = 100) -> list[str]:
+    """Child executions that go on though no step waits for them.
+
+    Whoever ends their parent's step cancels them, after its commit: it may die before.
+    """
+    return [str(found.pk) for found in WorkflowExecution.objects.raw(_ORPHANS, [limit])]
 
 
 def release(held: Sequence[tuple[str, int]]) -> None:

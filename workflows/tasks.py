@@ -11,22 +11,23 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 
 from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
+from registry.periodic import periodic_task
 from workflows.recovery import (
     has_due_suspects,
     note_sweep,
+    orphaned_children,
     overdue_executions,
     recover_expired,
     recover_orphaned,
 )
 from workflows.services.admission import admit_everywhere
 from workflows.services.bulk import has_open_bulk, work_off_bulk
-from workflows.services.control import fail_execution
-from workflows.services.retention import purge_executions
+from workflows.services.control import cancel_orphan, fail_execution
+from workflows.services.retention import purge_executions, purge_schedule_runs
 from workflows.services.schedule_runs import sweep_schedules
 from workflows.services.webhooks import forget_deliveries
 from workflows.suspects import SuspectProcess
@@ -54,63 +55,51 @@ def look(step_ids: list[str]) -> None:
         _engine.look(step_ids)
 
 
-@shared_task(name="workflows.tasks.sweep")
+@periodic_task("workflows.tasks.sweep")
 def sweep() -> None:
     """Give back what dead workers held, and claim whatever is due. Any number may run at once."""
-    try:
-        recover_orphaned()
-        recover_expired()
-        for execution in overdue_executions():
-            fail_execution(
-                execution,
-                WorkflowError("It took longer than its timeout.", code="deadline_exceeded"),
-            )
-        admit_everywhere()
-        if has_open_bulk():
-            _send(bulk)
-        if _engine is not None and has_due_suspects():
-            _suspects.start()
-        note_sweep(_engine.owner if _engine is not None else "")
-    finally:
-        connections.close_all()
+    recover_orphaned()
+    recover_expired()
+    for execution in overdue_executions():
+        fail_execution(
+            execution,
+            WorkflowError("It took longer than its timeout.", code="deadline_exceeded"),
+        )
+    for child in orphaned_children():
+        cancel_orphan(child)
+    admit_everywhere()
+    if has_open_bulk():
+        _send(bulk)
+    if _engine is not None and has_due_suspects():
+        _suspects.start()
+    note_sweep(_engine.owner if _engine is not None else "")
     if _engine is not None:
         _engine.look()
 
 
-@shared_task(name="workflows.tasks.sweep_schedules")
+@periodic_task("workflows.tasks.sweep_schedules")
 def sweep_due_schedules() -> None:
     """Start what schedules have due. Any number may run at once."""
-    try:
-        sweep_schedules()
-    finally:
-        connections.close_all()
+    sweep_schedules()
 
 
-@shared_task(name="workflows.tasks.bulk")
+@periodic_task("workflows.tasks.bulk")
 def bulk() -> None:
     """Work on bulk operations for a few seconds. Any number may run at once."""
-    try:
-        work_off_bulk()
-    finally:
-        connections.close_all()
+    work_off_bulk()
 
 
-@shared_task(name="workflows.tasks.purge")
+@periodic_task("workflows.tasks.purge")
 def purge() -> None:
     """Delete what retention does not keep, for a few seconds. Any number may run at once."""
-    try:
-        purge_executions()
-    finally:
-        connections.close_all()
+    purge_executions()
+    purge_schedule_runs()
 
 
-@shared_task(name="workflows.tasks.forget_deliveries")
+@periodic_task("workflows.tasks.forget_deliveries")
 def forget_old_deliveries() -> None:
     """Drop what is kept of messages to webhooks for long enough."""
-    try:
-        forget_deliveries(now=timezone.now())
-    finally:
-        connections.close_all()
+    forget_deliveries(now=timezone.now())
 
 
 def _send(task: Any) -> None:

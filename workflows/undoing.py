@@ -23,11 +23,8 @@ from workflows.models import (
 )
 from workflows.scopes import compensation_path, is_compensation, undone_path
 
-# Rows whose call did what it was to do, also where the step then failed to lead on. A fallback
-# stands in for a call that did nothing.
-DONE = Q(status=StepStatus.COMPLETED, error__isnull=True) | Q(
-    status=StepStatus.FAILED, output__isnull=False
-)
+# Rows of steps that came to something, also where they then failed to lead on to another.
+DONE = Q(status=StepStatus.COMPLETED) | Q(status=StepStatus.FAILED, output__isnull=False)
 _ROW_FIELDS = ("id", "step_id", "path", "name", "service", "action", "wake_at")
 
 

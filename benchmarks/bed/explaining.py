@@ -72,10 +72,16 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def sweep_once() -> None:
     """What beat makes one worker do every second."""
-    from workflows.recovery import note_sweep, overdue_executions, recover_expired
+    from workflows.recovery import (
+        note_sweep,
+        orphaned_children,
+        overdue_executions,
+        recover_expired,
+    )
     from workflows.store import Batch, Store
 
     recover_expired()
+    orphaned_children()
     overdue_executions()
     note_sweep("bench")
     Store(owner="bench", lease_seconds=15).commit(Batch(look=True, room=200))

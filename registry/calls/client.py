@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from registry.calls.breaker import Refused
 from registry.calls.circuits import Circuits
@@ -34,15 +35,16 @@ from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
+    RegistryUnreachableError,
     ServiceNotReachedError,
     ServiceResponseError,
-    ServiceTimeoutError,
 )
 
 T = TypeVar("T")
 
 CACHE_SECONDS = 2.0
-RESOLVE_SECONDS = 10.0
+# How long the database may take to say where something is, and where it once said so already.
+RESOLVE_SECONDS, KNOWN_SECONDS = 10.0, 2.0
 MOST_CACHED = 5000
 # How long an instance that could not be reached is asked last, and how many a call tries.
 SUSPECT_SECONDS = 10.0
@@ -75,10 +77,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A cached resolution, or one on its way."""
+    """A cached resolution, or one on its way, and the one `before` that still serves an outage."""
 
     until: float
     answer: asyncio.Future[ResolvedAction]
+    before: ResolvedAction | None = None
 
 
 class ServiceClient:
@@ -302,27 +305,31 @@ class ServiceClient:
     async def resolve(self, target: Target, action: str) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
 
-        Callers that ask at once share one look-up.
+        Callers that ask at once share one look-up. While the database does not answer, what it last
+        said holds.
 
         Raises:
             ServiceNotFoundError: it is not registered.
-            ServiceTimeoutError: the registry does not answer.
+            RegistryUnreachableError: the database does not answer, and has not said it before.
         """
         key = (target, action)
         known = self._cache.get(key)
         if known is None or known.until < self._clock() or _failed(known.answer):
             if len(self._cache) >= MOST_CACHED:
                 self._cache.clear()
-            known = Resolved(self._clock() + CACHE_SECONDS, self._look_up(target, action))
+            until = self._clock() + CACHE_SECONDS
+            known = Resolved(until, self._look_up(target, action), _last_good(known))
             self._cache[key] = known
+        seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
         try:
-            async with asyncio.timeout(RESOLVE_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(known.answer)
-        except TimeoutError:
-            sentence = (
-                f"The registry did not say within {RESOLVE_SECONDS:g} s where {target.name} is."
-            )
-            raise ServiceTimeoutError(sentence, service=target.name) from None
+        except (TimeoutError, OperationalError, InterfaceError) as error:
+            if known.before is not None:
+                return known.before
+            why = str(error).splitlines()[0] if str(error) else f"no answer in {seconds:g} s"
+            sentence = f"The registry cannot say where {target.name} is: {why}."
+            raise RegistryUnreachableError(sentence, service=target.name) from None
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
         if target.kind == "connection":
@@ -378,6 +385,16 @@ def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenE
 
 def _failed(answer: asyncio.Future[ResolvedAction]) -> bool:
     return answer.done() and (answer.cancelled() or answer.exception() is not None)
+
+
+def _last_good(known: Resolved | None) -> ResolvedAction | None:
+    """What the database last said. That a service is gone is such an answer too."""
+    if known is None or not known.answer.done() or known.answer.cancelled():
+        return known.before if known is not None else None
+    error = known.answer.exception()
+    if error is None:
+        return known.answer.result()
+    return known.before if isinstance(error, OperationalError | InterfaceError) else None
 
 
 _loop = LoopThread("service-calls")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 
@@ -68,8 +69,7 @@ class Inflater:
             raise WrongEncoding(
                 f"The answer is encoded as '{encoding[:50]}', which was not asked for."
             )
-        self._begun = False
-        self._stream = zlib.decompressobj(_GZIP)
+        self._stream: Any = None
 
     def feed(self, data: bytes, most: int) -> Iterator[bytes]:
         """What this piece holds, in parts of at most `most` bytes.
@@ -80,8 +80,7 @@ class Inflater:
         if self._name in ("", "identity"):
             yield data
             return
-        if not self._begun and data:
-            self._begun = True
+        if self._stream is None and data:
             self._stream = zlib.decompressobj(self._window(data))
         try:
             yield from self._inflate(data, most)
@@ -110,5 +109,5 @@ class Inflater:
         Raises:
             WrongEncoding: it ended in the middle.
         """
-        if self._begun and not self._stream.eof:
+        if self._stream is not None and not self._stream.eof:
             raise WrongEncoding("The answer ends in the middle of its compressed data.")

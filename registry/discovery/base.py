@@ -64,9 +64,6 @@ class ServiceDiscoveryStrategy(ABC):
     lock of the service; what a backend holds elsewhere follows once that is committed.
     """
 
-    # Whether a sign of life may be taken without reading the service from the database.
-    holds_leases = False
-
     @abstractmethod
     def register(self, instance: ServiceInstance, *, at: datetime) -> None:
         """Take an instance up as alive from now on."""

@@ -44,10 +44,11 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> bool:
-        # Conditional: a concurrent change of the status (an operator's MAINTENANCE, the sweep's
-        # OFFLINE) is not overwritten unseen.
+        # Conditional: a change since it was read (an operator's MAINTENANCE, the sweep's OFFLINE,
+        # another time to live) is not overwritten unseen.
         unchanged = ServiceInstance.objects.filter(
             pk=instance.pk,
+            ttl_seconds=instance.ttl_seconds,
             status__in=(status, ServiceStatus.MAINTENANCE),
             suspected_at__isnull=True,
         )

@@ -87,8 +87,6 @@ class LeaseDiscovery(DatabaseDiscovery):
     what is read there is said to be stale.
     """
 
-    holds_leases = True
-
     def __init__(self, store: LeaseStore, *, reach: Reach | None = None) -> None:
         self._store = store
         self._reach = reach or Reach(store.name, store.errors)

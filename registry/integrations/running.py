@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from registry.calls.client import CallResult, ServiceClient, on_shared_loop
 from registry.calls.connections import call_connection
 from registry.calls.request import FittedInput, fit_input
 from registry.calls.resolve import Target, resolve
-from registry.exceptions import Conflict, IntegrationError, NotFound
+from registry.exceptions import Conflict, IntegrationError, NotFound, RegistryUnreachableError
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt
 from registry.integrations.mapping import map_answer, map_request
@@ -133,12 +134,19 @@ async def run_integration(client: ServiceClient, reference: str, given: Given) -
 
     Raises:
         NotFound, Conflict: there is none, or it may not be executed.
+        RegistryUnreachableError: the database does not answer; nothing was sent.
         IntegrationError: as of `execute_integration`.
     """
-    integration = await client.in_database(find_executable, reference)
+    try:
+        integration = await client.in_database(find_executable, reference)
+    except DatabaseError as error:
+        sentence = "The hub's own database did not say what the integration is."
+        raise RegistryUnreachableError(sentence) from error
     attempt = _begin(integration, given)
     try:
         executed = await _carry_out(client, attempt, given)
+    except RegistryUnreachableError:
+        raise  # nothing was sent, and whoever asks comes again
     except IntegrationError as error:
         await client.in_database(record_attempt, attempt, _failure(attempt, error))
         raise

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
             name="probing",
             field=models.JSONField(
                 blank=True,
+                db_default=models.Value({}, models.JSONField()),
                 default=dict,
                 help_text='How its health URLs are asked otherwise: {"failure_threshold": 5}.',
                 validators=[registry.probing.validate_probing],
@@ -46,17 +47,19 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="serviceinstance",
             name="probe_error",
-            field=models.CharField(blank=True, default="", editable=False, max_length=300),
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=300
+            ),
         ),
         migrations.AddField(
             model_name="serviceinstance",
             name="probe_failures",
-            field=models.PositiveSmallIntegerField(default=0, editable=False),
+            field=models.PositiveSmallIntegerField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name="serviceinstance",
             name="probe_successes",
-            field=models.PositiveSmallIntegerField(default=0, editable=False),
+            field=models.PositiveSmallIntegerField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name="serviceinstance",

@@ -147,8 +147,11 @@ class Service(TimestampedModel):
         validators=[validate_breaker],
         help_text='What its circuit breakers do otherwise: {"failure_threshold": 10}.',
     )
+    # Columns that came later have their default in the database too: a worker on the code of
+    # before goes on while a hub is brought up to date.
     probing = CheckedJSONField(
         default=dict,
+        db_default=Value({}, models.JSONField()),
         blank=True,
         validators=[validate_probing],
         help_text='How its health URLs are asked otherwise: {"failure_threshold": 5}.',
@@ -221,11 +224,13 @@ class ServiceInstance(TimestampedModel):
     # Its time ran out together with that of so many others that this may be no sign of its own end.
     suspected_at = models.DateTimeField(null=True, blank=True, editable=False)
     # What its health URL answered in a row, and since when too often not well.
-    probe_failures = models.PositiveSmallIntegerField(default=0, editable=False)
-    probe_successes = models.PositiveSmallIntegerField(default=0, editable=False)
+    probe_failures = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    probe_successes = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     next_probe_at = models.DateTimeField(null=True, blank=True, editable=False)
     unhealthy_since = models.DateTimeField(null=True, blank=True, editable=False)
-    probe_error = models.CharField(max_length=300, blank=True, default="", editable=False)
+    probe_error = models.CharField(
+        max_length=300, blank=True, default="", db_default="", editable=False
+    )
     registered_at = models.DateTimeField(auto_now_add=True)
     metadata = object_field()
 

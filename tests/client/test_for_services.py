@@ -1,6 +1,7 @@
 """What services take from the client besides the registration itself."""
 
 import asyncio
+import atexit
 import sys
 import types
 from datetime import datetime, timedelta
@@ -143,7 +144,10 @@ def test_django_application_registers_until_the_process_ends(monkeypatch, serves
 
 def test_hook_stands_without_a_parent(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["manage.py", "check"])
+    at_end = []
+    monkeypatch.setattr(atexit, "register", at_end.append)
     RegistersService().ready()
+    assert at_end == []
 
 
 def test_process_shares_one_client(monkeypatch):

@@ -176,6 +176,31 @@ def test_breakers_are_controlled(client):
     assert client.reset_circuit_breaker(guarded, "Test.")["state"] == "CLOSED"
 
 
+def test_many_executions_are_cancelled_at_once(client):
+    client.create_workflow("many", "", LISTEN)
+    waiting = {client.execute_workflow("many", wait=False).execution_id for _ in range(3)}
+    chosen = {"workflow": "many"}
+    count = client.preview_bulk_operation("cancel", chosen)["count"]
+    assert count == len(waiting)
+    with pytest.raises(ValidationError):
+        client.start_bulk_operation("burn", chosen, count)
+    operation = client.start_bulk_operation("cancel", chosen, count, reason="Test.")["id"]
+    until(lambda: client.get_bulk_operation(operation)["status"] == "COMPLETED", "it is done")
+    assert {client.wait_for_execution(e)["status"] for e in waiting} == {"CANCELLED"}
+    assert operation in {found["id"] for found in client.iter_bulk_operations()}
+    with pytest.raises(ConflictError):
+        client.cancel_bulk_operation(operation)
+
+
+def test_incidents_are_read(client):
+    assert client.get_incidents("open")["items"] == [] == list(client.iter_incidents())
+    with pytest.raises(ResourceNotFoundError):
+        client.get_incident("00000000-0000-0000-0000-000000000000")
+    for decide in (client.acknowledge_incident, client.expire_suspects, client.keep_suspects):
+        with pytest.raises(ResourceNotFoundError):
+            decide("00000000-0000-0000-0000-000000000000")
+
+
 def test_schedules_are_kept(client):
     schedule = client.create_schedule("nightly", "echo", "0 3 * * *", timezone="Europe/Berlin")[
         "id"

@@ -19,6 +19,7 @@ import sys
 import tarfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -230,6 +231,8 @@ def judge(ground: Ground, load: Load) -> Verdict:
     lost = len(load.acknowledged) - sum(statuses.values())
     verdict.add(not lost, "no accepted execution is lost", f"{lost} of {len(load.acknowledged)}")
     verdict.add(set(statuses) == {"COMPLETED"}, "every execution is COMPLETED", statuses)
+    for line in ask(lambda: reasons_of(load.acknowledged)):
+        say(f"  {line}")
     counts, expected = counts_of(ground.receiver), load.expected_effects()
     verdict.add(counts["effects"] == expected, "every effect counted once", counts["effects"])
     verdict.rows.append(
@@ -253,6 +256,16 @@ def statuses_of(ids: Sequence[str]) -> dict[str, int]:
 
     found = WorkflowExecution.objects.filter(pk__in=ids).order_by().values_list("status")
     return dict(found.annotate(Count("id")))
+
+
+def reasons_of(ids: Sequence[str]) -> list[str]:
+    """Why executions ended otherwise than well, each reason once, with their number."""
+    from workflows.models import WorkflowExecution
+
+    found = WorkflowExecution.objects.filter(pk__in=ids).exclude(status="COMPLETED")
+    errors = found.values_list("errors", flat=True)
+    reasons = Counter(f"{e.get('code')}: {e.get('message')}" for given in errors for e in given)
+    return [f"{number} x {reason}" for reason, number in reasons.most_common(10)]
 
 
 def check_invariants(ground: Ground, load: Load) -> tuple[int, list[str]]:

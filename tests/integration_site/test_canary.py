@@ -36,11 +36,14 @@ from tests.integration_site.canary_support import TYPES, Cage, Canary, hatch, ne
 from tests.registry.credential_support import serving
 from tests.workflows.engine_support import ended, make_workflow, running_engine, start
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client"),
+]  # fmt: skip
 PLANTED = 200
 ACTIONS = ("/echo", "/refuse", "/refuse-text", "/twice")
 IN_WORKFLOWS = 14
 PAGES = 14
+CONNECTED = 28
 AT_ONCE = 20
 
 
@@ -100,6 +103,10 @@ def test_two_hundred_secrets_are_found_nowhere(
         for canary in canaries:
             base = tls if canary.type == "CLIENT_CERTIFICATE" else plain
             plant(canary, base, keeper, browser, hay)
+        operator = factories.caller("OPERATOR")
+        for canary in canaries[:CONNECTED]:
+            base = tls if canary.type == "CLIENT_CERTIFICATE" else plain
+            connect(canary, base, operator, hay)
         use(canaries, hay)
         run_workflows(canaries[:IN_WORKFLOWS], hay)
         misuse(canaries, plain, keeper, browser, hay, monkeypatch, settings)
@@ -122,6 +129,8 @@ def test_two_hundred_secrets_are_found_nowhere(
         assert sightings(disguise(canaries[0].value).encode(), wanted)
     assert Credential.objects.count() == PLANTED
     assert CredentialEvent.objects.filter(kind="USED").count() >= PLANTED
+    subjects = CredentialEvent.objects.filter(kind="USED", subject__startswith="connection ")
+    assert subjects.values("credential_id").distinct().count() >= CONNECTED
     for place in ("log", "database", "broker", "API", "admin", "traceback", "export", "answers"):
         assert len(hay.parts[place]) > 100, place
     assert {place: sightings(text, wanted) for place, text in hay.parts.items()} == {
@@ -135,7 +144,7 @@ def plant(canary: Canary, base: str, keeper: Any, browser: Client, hay: Haystack
         "name": canary.name,
         "type": canary.type,
         "attributes": canary.attributes,
-        "allowed_origins": [base],
+        "allowed_origins": [base, *servers_at(base)],
         "secret": canary.secret,
     }
     if canary.number % 2:
@@ -155,6 +164,39 @@ def plant(canary: Canary, base: str, keeper: Any, browser: Client, hay: Haystack
         ServiceAction.objects.bulk_create(
             ServiceAction(service=service, name=path[1:], path=path) for path in ACTIONS
         )
+
+
+def servers_at(base: str) -> list[str]:
+    """The origins of what is no server of HTTP, at the same port."""
+    return [f"{driver}://{base.partition('://')[2]}" for driver in ("redis", "amqp", "postgresql")]
+
+
+def connect(canary: Canary, base: str, operator: Any, hay: Haystack) -> None:
+    """Connections that carry the credential, tested and called; some at a server of another kind,
+
+    which says what it was sent in its refusal.
+    """
+    host, _, port = base.rpartition("//")[2].partition(":")
+    fields: list[dict[str, Any]] = [
+        {"type": "HTTP", "base_url": base, "config": {"test_path": "/echo"}},
+        {"type": "HTTP", "base_url": base, "config": {"test_path": "/refuse"}},
+        {"type": "GRAPHQL", "base_url": f"{base}/refuse-text"},
+        {"type": "WEBHOOK", "base_url": f"{base}/echo",
+         "config": {"test_method": "POST", "test_body": {"a": 1}}},
+    ]  # fmt: skip
+    if canary.type == "BASIC_AUTH":
+        for type in ("CACHE", "MESSAGE_BROKER", "DATABASE"):
+            fields.append({"type": type, "host": host, "port": int(port)})
+            fields[-1]["config"] = {"timeout_seconds": 1}
+    for number, each in enumerate(fields):
+        name = f"{canary.name}-{number}" if number else canary.name
+        made = operator.post(
+            "/registry/connections", {"name": name, "credential": canary.name, **each}
+        )
+        assert made.status_code == 201, made.content
+        tested = operator.post(f"/registry/connections/{name}/test")
+        assert tested.status_code == 200, tested.content
+        hay.add("answers", made.content + tested.content)
 
 
 def admin_form(body: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +227,13 @@ def use(canaries: list[Canary], hay: Haystack) -> None:
                 hay.add("answers", repr(result))
             except IntegrationError as error:
                 hay.add("answers", f"{error} {error.details}")
+        if canary.number < CONNECTED:
+            for path in ACTIONS:
+                try:
+                    called = await client.call_connection(canary.name, {"note": "x"}, path=path)
+                    hay.add("answers", repr(called))
+                except IntegrationError as error:
+                    hay.add("answers", f"{error} {error.details}")
 
     async def run() -> None:
         client = ServiceClient()

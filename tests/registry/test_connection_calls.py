@@ -33,6 +33,7 @@ from registry.models import CircuitBreakerState, Connection, CredentialEvent, Se
 from tests import factories
 from tests.registry.connection_support import CHANGE, WebServer, make_connection
 from tests.registry.credential_support import Reply, make_credential, serving
+from workflows.definition.values import RetryPolicy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client")]
 KEPT: dict[str, Any] = {
@@ -224,6 +225,25 @@ async def test_limits_of_a_connection_hold_and_cost_nothing_to_others(
     assert len(web.requests) == 2
     for _ in range(3):
         await call_connection(free, {}, client=client)
+
+
+async def test_workflows_try_again_when_the_limit_allows_it(
+    web: WebServer, base: str, client: ServiceClient
+) -> None:
+    limits = {"per_second": 0.05, "burst": 1, "wait_seconds": 0}
+    limited = await made(base_url=base, limits=limits)
+    await call_connection(limited, {}, client=client)
+    with pytest.raises(RateLimitedError) as caught:
+        await call_connection(limited, {}, client=client)
+    error, policy = caught.value, RetryPolicy()
+    assert policy.allows(1, kind=error.kind, status_code=None, code=error.code, elapsed=0)
+    assert policy.delay(1, retry_after=error.retry_after, fraction=0) == error.retry_after
+    await in_thread(disable_connection, limited, reason="No more.", actor="owner")
+    client._cache.clear()  # as after two seconds
+    with pytest.raises(ConnectionDisabledError) as stopped:
+        await call_connection(limited, {}, client=client)
+    kind, code = stopped.value.kind, stopped.value.code
+    assert not policy.allows(1, kind=kind, status_code=None, code=code, elapsed=0)
 
 
 def test_limits_of_a_service_are_told_to_callers_of_the_api(web: WebServer, base: str) -> None:

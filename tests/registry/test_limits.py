@@ -166,14 +166,18 @@ async def test_nobody_waits_beyond_the_deadline(workers: list[Limiter]) -> None:
 
 
 async def test_so_many_at_once_and_no_more(workers: list[Limiter]) -> None:
-    key, limits = subject(), CallLimits(max_concurrency=4)
+    key, limits = subject(), CallLimits(max_concurrency=4, wait_seconds=60)
     under_way, most = 0, 0
+    full = asyncio.Event()
 
     async def call(worker: Limiter) -> None:
         nonlocal under_way, most
         async with worker.within(key, limits, name="it", deadline=time.monotonic() + 30):
             under_way += 1
             most = max(most, under_way)
+            if under_way == 4:
+                full.set()
+            await full.wait()  # nobody leaves before all seats were taken
             await asyncio.sleep(0.01)
             under_way -= 1
 

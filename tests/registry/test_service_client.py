@@ -6,10 +6,12 @@ import threading
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from django.db import OperationalError
 
 from registry.calls.client import ServiceClient
 from registry.calls.resolve import Candidate, ResolvedAction, Target
 from registry.exceptions import (
+    RegistryUnreachableError,
     SchemaViolation,
     ServiceConnectionError,
     ServiceNotFoundError,
@@ -217,6 +219,32 @@ async def test_instances_in_maintenance_are_not_called():
     )
     with pytest.raises(ServiceUnavailableError, match="MAINTENANCE"):
         await call(resting)
+
+
+async def test_outage_of_the_database_leaves_what_it_last_said(server):
+    now, outage = [0.0], [OperationalError("the database system is shutting down")]
+
+    def resolver(target, action):
+        if outage:
+            raise outage[0]
+        return action_at(server)
+
+    client = ServiceClient(resolver=resolver, clock=lambda: now[0])
+    with pytest.raises(RegistryUnreachableError, match="where echo is: the database system is"):
+        await client.resolve(TARGET, "echo")
+    kept = outage.pop()
+    found = await client.resolve(TARGET, "echo")
+    for _ in range(3):
+        now[0] += 60
+        outage[:] = [kept]
+        assert await client.resolve(TARGET, "echo") is found
+    outage[:] = [ServiceNotFoundError("No service named 'echo' found")]
+    for error in (ServiceNotFoundError, RegistryUnreachableError):
+        now[0] += 60
+        with pytest.raises(error):
+            await client.resolve(TARGET, "echo")
+        outage[:] = [kept]
+    await client.close()
 
 
 async def test_callers_at_once_share_one_look_up_and_failures_are_not_kept(server):

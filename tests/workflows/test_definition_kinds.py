@@ -5,7 +5,6 @@ import pytest
 from registry.expressions import compile_expression
 from workflows import definition
 from workflows.definition import (
-    EVERYTHING,
     KINDS,
     NO_RETRY,
     Block,
@@ -17,15 +16,14 @@ from workflows.definition import (
 )
 
 LONG = 366 * 24 * 3600
-FEW = frozenset({"ACTION", "TRANSFORM", "CHOICE", "FAIL", "SUCCEED"})
 
 
-def parse(document, supported=EVERYTHING):
-    return definition.parse(document, supported=supported)
+def parse(document):
+    return definition.parse(document)
 
 
 def read(document):
-    return definition.read(document, supported=EVERYTHING)
+    return definition.read(document)
 
 
 def action(step_id, following=None, **keys):
@@ -479,29 +477,6 @@ def test_refuses_in_the_document(keys, path, part):
     errors = errors_of({"steps": [action("a")], **keys})
     assert list(errors) == [path]
     assert part in errors[path][0]
-
-
-# --- What is not supported yet ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", sorted(set(KINDS) - FEW))
-def test_kinds_that_are_not_supported_are_refused(name):
-    with pytest.raises(DefinitionError, match=f"{name} steps are not supported yet; use ACTION"):
-        parse([kind(name)], FEW)
-
-
-def test_keys_that_are_not_supported_are_refused():
-    undo = {"service": "s", "action": "undo"}
-    document = {"steps": [action("a", compensate=undo)], "concurrency": 5, "defaults": {}}
-    reading = definition.read(document, supported=FEW)
-    assert reading.errors.keys() == {"steps[0].compensate", "concurrency", "defaults"}
-    assert all("not supported yet" in sentences[0] for sentences in reading.errors.values())
-    assert reading.definition.steps["a"].compensate is None
-
-
-def test_without_defaults_the_timeout_is_that_of_the_steps():
-    plan = parse({"steps": [action("a")], "timeout": 30}, FEW)
-    assert (plan.timeout, plan.steps["a"].timeout) == (None, 30)
 
 
 def test_thousands_of_misspelt_names_get_only_some_suggestions():

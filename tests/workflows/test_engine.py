@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from registry.exceptions import ServiceUnavailableError
+from registry.exceptions import RegistryUnreachableError, ServiceUnavailableError
 from registry.models import Service, ServiceAction, ServiceInstance
 from tests.workflows.engine_support import (
     ScriptedClient,
@@ -19,6 +19,7 @@ from tests.workflows.engine_support import (
     step_rows,
     until,
 )
+from workflows import engine as engine_module
 from workflows import services
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.recovery import recover_expired
@@ -113,6 +114,22 @@ def test_retry_goes_on_from_the_failed_step_and_keeps_the_completed_ones():
     assert ("b", 2, "COMPLETED") in step_rows(found)
     kinds = list(found.events.order_by("sequence").values_list("kind", flat=True))
     assert kinds == ["STARTED", "FAILED", "RETRIED", "COMPLETED"]
+
+
+def test_outage_of_the_registry_is_waited_out(monkeypatch):
+    monkeypatch.setattr(engine_module, "OUTAGE_PAUSE_SECONDS", 0.01)
+    outages = [RegistryUnreachableError("The registry cannot say where s is.")] * 3
+
+    def answer(document):
+        if outages:
+            raise outages.pop()
+        return {"n": 1}
+
+    using = ScriptedClient(a=answer)
+    execution = start(make_workflow([call("a")]))
+    with running_engine(using):
+        found = ended(execution)
+    assert (found.status, len(using.calls), found.steps.count()) == ("COMPLETED", 4, 1)
 
 
 def test_stopping_engine_gives_back_what_it_holds():

@@ -445,6 +445,19 @@ def test_start_of_a_child_keeps_the_correlation():
     assert WorkflowExecution.objects.get(workflow_name="child").correlation_id == "r1"
 
 
+def test_child_that_was_to_be_cancelled_by_a_worker_that_died_is_found():
+    make_workflow([{"id": "w", "type": "EVENT", "event": "never"}], "inner")
+    execution = start(make_workflow([{"id": "c", "type": "WORKFLOW", "workflow": "inner"}]))
+    children = WorkflowExecution.objects.filter(parent_step__execution=execution)
+    with running_engine(ScriptedClient()):
+        until(lambda: children.filter(status="WAITING").exists())
+        sweep()
+        assert children.get().status == "WAITING"
+    execution.steps.update(status="CANCELLED", wake_at=None)
+    sweep()
+    assert children.get().status == "CANCELLED"
+
+
 def test_child_of_a_branch_that_is_not_waited_for_is_cancelled():
     make_workflow([{"id": "e", "type": "EVENT", "event": "never"}], name="endless")
     first = [{"id": "child", "type": "WORKFLOW", "workflow": "endless"}]

@@ -103,6 +103,14 @@ def test_failure_that_was_handled_undoes_nothing():
     assert (found.status, undone(using)) == ("COMPLETED", [])
 
 
+def test_step_that_succeeded_and_found_no_way_on_is_undone():
+    using = client()
+    nowhere = {"next": [{"when": "output.id == 'other'", "step": "b"}]}
+    found = run([step("a", **nowhere), step("b", next=None)], using=using)
+    assert (found.status, found.errors[0]["code"], undone(using)) == ("FAILED", "no_route", ["a"])
+    assert statuses(found) == {"a": "COMPENSATED", "~a": "COMPLETED"}
+
+
 def test_only_steps_that_say_how_are_undone():
     using = client()
     plain = call("plain", "do", input={"id": "plain"}, next="bad")

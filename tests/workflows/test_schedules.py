@@ -11,6 +11,7 @@ from registry.exceptions import Conflict, ValidationFailed
 from tests import factories
 from workflows import services
 from workflows.models import WorkflowExecution, WorkflowSchedule, WorkflowScheduleRun
+from workflows.services.retention import purge_schedule_runs
 
 pytestmark = pytest.mark.django_db
 TICK = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -281,3 +282,14 @@ def test_deleting_a_workflow_deletes_its_schedules():
     services.delete_workflow(schedule.workflow)
     assert not WorkflowSchedule.objects.exists()
     assert WorkflowExecution.objects.count() == 1
+
+
+def test_old_runs_are_forgotten_but_open_ones_stay():
+    schedule = make_schedule("minutely")
+    for minute in range(6):
+        outcome = "QUEUED" if minute == 0 else "STARTED"
+        schedule.runs.create(tick=TICK + timedelta(minutes=minute), outcome=outcome)
+    assert purge_schedule_runs(keep=3) == 2
+    kept = schedule.runs.order_by("tick").values_list("tick", flat=True)
+    assert [(tick - TICK) // timedelta(minutes=1) for tick in kept] == [0, 3, 4, 5]
+    assert purge_schedule_runs(keep=3) == 0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflows import validation
-from workflows.definition import EVERYTHING, KINDS
+from workflows.definition import KINDS
 from workflows.validation import ActionInfo, ActionNotFoundError
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
@@ -41,7 +41,7 @@ class DirectoryOfActions:
 
 
 def validate(document, **options):
-    return validation.validate(document, **{"directory": None, "supported": EVERYTHING, **options})
+    return validation.validate(document, **{"directory": None, **options})
 
 
 def errors_of(document, **options):
@@ -410,10 +410,10 @@ DOCUMENTS = BLOCKS | st.fixed_dictionaries(
 )
 
 
-@given(DOCUMENTS | ANY, st.sampled_from([EVERYTHING, frozenset({"ACTION", "MAP"})]))
+@given(DOCUMENTS | ANY)
 @settings(max_examples=50, deadline=None)
-def test_no_json_makes_it_raise(document, supported):
-    found = validate(document, directory=FakeDirectory(), supported=supported)
+def test_no_json_makes_it_raise(document):
+    found = validate(document, directory=FakeDirectory())
     assert all(isinstance(path, str) and path for path in found.errors)
     assert all(sentences and all(sentences) for sentences in found.errors.values())
     assert found.valid or found.errors

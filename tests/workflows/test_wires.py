@@ -13,6 +13,7 @@ from workflows import services, tasks, wires
 
 SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
+pytestmark = pytest.mark.needs_backend
 
 
 @pytest.fixture

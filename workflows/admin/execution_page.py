@@ -22,6 +22,7 @@ from workflows.admin.waiting import Child, children_of, describe, questions_of, 
 from workflows.definition import Definition, read
 from workflows.models import (
     ACTIVE,
+    GOING_ON,
     OPEN_STEP,
     TERMINAL,
     ExecutionStatus,
@@ -145,7 +146,7 @@ def page_of(
 def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:
     """Often while something runs, seldom while all there is waits."""
     is_busy = not steps or any(step.status in BUSY for step in steps)
-    goes_on = execution.status in (*ACTIVE, ExecutionStatus.COMPENSATING)
+    goes_on = execution.status in GOING_ON
     return LIVE_SECONDS if is_busy and goes_on else IDLE_SECONDS
 
 

@@ -160,9 +160,8 @@ def end_failed(
 ) -> object:
     """Record a failure that nothing handles: the execution, or this branch of it, ends with it."""
     described = describe(error)
-    # The output of a call that was made stays, to be undone with; that of a fallback does not.
-    output = row.output if row.error is None else None
-    record(row, "FAILED", now=now, output=output, error=described)
+    # Of a step that led nowhere the output stays: it is undone with it.
+    record(row, "FAILED", now=now, output=row.output, error=described)
     entry = {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
     end(run, transition, Finish("FAILED", errors=(entry,)))
     return STOP

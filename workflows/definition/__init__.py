@@ -22,15 +22,9 @@ from workflows.definition.document import (
 from workflows.definition.fields import extend_path
 from workflows.definition.findings import Findings
 from workflows.definition.kinds import (
-    ALL_KINDS,
     ENDING_KINDS,
-    EVERYTHING,
     KINDS,
     PAUSING_KINDS,
-    STAGED_KEYS,
-    SUPPORTED,
-    SUPPORTED_KEYS,
-    SUPPORTED_KINDS,
     TARGET_KINDS,
     Kind,
 )
@@ -58,12 +52,10 @@ from workflows.definition.values import (
 )
 
 __all__ = [
-    "ALL_KINDS",
     "ANY_CODE",
     "BACKOFFS",
     "DOCUMENT_KEYS",
     "ENDING_KINDS",
-    "EVERYTHING",
     "KINDS",
     "MAX_ATTEMPTS",
     "MAX_BYTES",
@@ -79,10 +71,6 @@ __all__ = [
     "NO_RETRY",
     "PAUSING_KINDS",
     "RETRY_KINDS",
-    "STAGED_KEYS",
-    "SUPPORTED",
-    "SUPPORTED_KEYS",
-    "SUPPORTED_KINDS",
     "TARGET_KINDS",
     "Block",
     "Compensation",

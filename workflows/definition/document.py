@@ -10,7 +10,6 @@ from registry.exceptions import ValidationFailed
 from registry.expressions import MAX_TEMPLATE_DEPTH, json_size
 from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
 from workflows.definition.fields import FieldReader
-from workflows.definition.kinds import SUPPORTED
 from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
 from workflows.definition.values import NO_RETRY, Definition, RetryPolicy
 
@@ -49,21 +48,21 @@ class Reading:
     paths: dict[str, str]
 
 
-def parse(document: Any, *, supported: frozenset[str] = SUPPORTED) -> Definition:
+def parse(document: Any) -> Definition:
     """Read a list of steps, or an object with `steps` and what holds for all of them.
 
-    `supported` names the kinds and keys that may be used. Raises DefinitionError with everything
-    that is wrong.
+    Raises:
+        DefinitionError: with everything that is wrong.
     """
-    reading = read(document, supported=supported)
+    reading = read(document)
     if reading.errors or reading.definition is None:
         raise DefinitionError.of(reading.errors)
     return reading.definition
 
 
-def read(document: Any, *, supported: frozenset[str] = SUPPORTED) -> Reading:
+def read(document: Any) -> Reading:
     """Read as much of a document as makes sense. Never raises, whatever JSON it is given."""
-    reader = FieldReader(supported)
+    reader = FieldReader()
     definition, paths = _definition(reader, document)
     return Reading(definition, reader.errors, reader.warnings, paths)
 
@@ -132,7 +131,7 @@ def _count_steps(documents: Any) -> int:
 
 def _defaults(reader: FieldReader, document: dict[str, Any]) -> Defaults:
     """Read what holds for steps that say nothing of retry and timeout."""
-    said = reader.get(document, "defaults")
+    said = document.get("defaults")
     if said is not None and not isinstance(said, dict):
         reader.refuse("defaults", "'defaults' must be an object such as {\"timeout\": 30}.")
         said = None
@@ -143,21 +142,17 @@ def _defaults(reader: FieldReader, document: dict[str, Any]) -> Defaults:
         reader.refuse("retry", "'defaults' already says 'retry'; keep one of them.")
     elif retry is None:
         retry, retry_path = document.get("retry"), "retry"
-    timeout, timeout_path = said.get("timeout"), "defaults.timeout"
-    if not reader.supports("defaults"):
-        timeout, timeout_path = document.get("timeout"), "timeout"
     return Defaults(
         NO_RETRY if retry is None else read_retry(reader, retry, retry_path, RetryPolicy()),
-        read_timeout(reader, timeout, timeout_path),
+        read_timeout(reader, said.get("timeout"), "defaults.timeout"),
     )
 
 
 def _limits(reader: FieldReader, document: dict[str, Any]) -> tuple[float | None, int | None]:
     """Read how long an execution may take, and how many may run at once."""
-    timeout = document.get("timeout") if reader.supports("defaults") else None
-    concurrency = reader.get(document, "concurrency")
+    concurrency = document.get("concurrency")
     return (
-        read_timeout(reader, timeout, "timeout", most=MAX_WAIT_SECONDS),
+        read_timeout(reader, document.get("timeout"), "timeout", most=MAX_WAIT_SECONDS),
         None
         if concurrency is None
         else reader.whole_number(concurrency, "concurrency", least=1, most=MAX_EXECUTIONS),

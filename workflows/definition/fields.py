@@ -13,37 +13,19 @@ from registry.expressions import (
     join_path,
 )
 from workflows.definition.findings import Findings
-from workflows.definition.kinds import STAGED_KEYS, SUPPORTED
 
 
 class FieldReader(Findings):
-    """Reads fields; `supported` says which kinds and keys of the language may be used."""
-
-    def __init__(self, supported: frozenset[str] = SUPPORTED) -> None:
-        super().__init__()
-        self.supported = supported
-
-    def supports(self, key: str) -> bool:
-        return key not in STAGED_KEYS or key in self.supported
-
-    def get(self, document: dict[str, Any], key: str) -> Any:
-        """Give what a document says; None also for a key that is not supported."""
-        return document.get(key) if self.supports(key) else None
+    """Reads fields."""
 
     def keys(
         self, document: dict[str, Any], path: str, allowed: tuple[str, ...], what: str
     ) -> None:
         """Refuse every key but the allowed ones; `what` begins the sentence."""
-        usable = [key for key in allowed if self.supports(key)]
         for key in document:
-            if key in usable:
-                continue
-            if key in allowed:
-                sentence = f"'{key}' is not supported yet; {what[:1].lower()}{what[1:]} takes "
-                sentence += f"{', '.join(usable)}."
-            else:
-                sentence = f"{what} has no '{str(key)[:100]}'{self.suggest(key, usable)}"
-            self.refuse(join_path(path, key), sentence)
+            if key not in allowed:
+                sentence = f"{what} has no '{str(key)[:100]}'{self.suggest(key, allowed)}"
+                self.refuse(join_path(path, key), sentence)
 
     def text(
         self, document: dict[str, Any], key: str, path: str, *, longest: int | None

@@ -42,17 +42,6 @@ KINDS: Mapping[str, Kind] = {
     "FAIL": Kind(("error",), required=("error",)),
     "SUCCEED": Kind(("output",)),
 }
-ALL_KINDS = frozenset(KINDS)
 ENDING_KINDS = frozenset({"FAIL", "SUCCEED"})
 # Time passes in these, or somebody has to act: a cycle through one does not spin.
 PAUSING_KINDS = frozenset({"WAIT", "EVENT", "APPROVAL"})
-
-# Of the language, and refused until the engine runs them. The `timeout` of a definition is the
-# limit of the whole execution once `defaults` is supported; until then it is its steps' default.
-STAGED_KEYS = frozenset({"on_error", "compensate", "concurrency", "defaults"})
-
-SUPPORTED_KINDS = ALL_KINDS
-SUPPORTED_KEYS: frozenset[str] = STAGED_KEYS
-# What is read unless something else is said, and the whole language.
-SUPPORTED = SUPPORTED_KINDS | SUPPORTED_KEYS
-EVERYTHING = ALL_KINDS | STAGED_KEYS

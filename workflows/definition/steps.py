@@ -11,7 +11,7 @@ from registry.expressions import join_path
 from workflows.definition.actions import complete_action, read_compensation
 from workflows.definition.containers import complete_map, complete_parallel
 from workflows.definition.fields import FieldReader, show
-from workflows.definition.kinds import ALL_KINDS, COMMON_KEYS, KINDS
+from workflows.definition.kinds import COMMON_KEYS, KINDS
 from workflows.definition.pauses import (
     complete_approval,
     complete_event,
@@ -63,7 +63,7 @@ def _failure(
     """Add what becomes of the step's failures, and how it is undone."""
     known = KINDS[step.kind].keys
     if "compensate" in known:
-        value = reader.get(document, "compensate")
+        value = document.get("compensate")
         undo = read_compensation(reader, value, f"{path}.compensate", defaults)
         step = replace(step, compensate=undo)
     if "fallback" not in known:
@@ -72,7 +72,7 @@ def _failure(
         step,
         optional=reader.flag(document, "optional", path),
         fallback=read_fallback(reader, document.get("fallback"), f"{path}.fallback"),
-        on_error=read_on_error(reader, reader.get(document, "on_error"), f"{path}.on_error"),
+        on_error=read_on_error(reader, document.get("on_error"), f"{path}.on_error"),
     )
 
 
@@ -80,14 +80,9 @@ def _kind(reader: FieldReader, document: dict[str, Any], path: str) -> str | Non
     written = document.get("type")
     value = "ACTION" if written is None else written
     kind = value.strip().upper() if isinstance(value, str) else ""
-    if kind in reader.supported and kind in ALL_KINDS:
+    if kind in KINDS:
         return kind
-    usable = ", ".join(name for name in KINDS if name in reader.supported)
-    if kind in ALL_KINDS:
-        sentence = f"{kind} steps are not supported yet; use {usable}."
-    else:
-        sentence = f"{show(value)} is not a type of step; use {usable}."
-    reader.refuse(f"{path}.type", sentence)
+    reader.refuse(f"{path}.type", f"{show(value)} is not a type of step; use {', '.join(KINDS)}.")
     return None
 
 

@@ -92,6 +92,7 @@ class Migration(migrations.Migration):
             model_name="workflow",
             name="retention",
             field=models.CharField(
+                db_default="DEFAULT",
                 default="DEFAULT",
                 help_text="How long its executions are kept after their end.",
                 max_length=20,

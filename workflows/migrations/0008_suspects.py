@@ -17,4 +17,15 @@ class Migration(migrations.Migration):
                 name="step_suspect_idx",
             ),
         ),
+        migrations.AddIndex(
+            model_name="workflowexecution",
+            index=models.Index(
+                condition=models.Q(
+                    ("parent_step__isnull", False),
+                    ("status__in", ("PENDING", "RUNNING", "WAITING", "PAUSED")),
+                ),
+                fields=["parent_step"],
+                name="execution_open_child_idx",
+            ),
+        ),
     ]

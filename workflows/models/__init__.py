@@ -4,6 +4,7 @@ from workflows.models.bulk import SUITED, BulkAction, BulkOperation, BulkStatus
 from workflows.models.execution import (
     ACTIVE,
     ENDED,
+    GOING_ON,
     HIGHEST_PRIORITY,
     HOLDING,
     LOWEST_PRIORITY,
@@ -51,6 +52,7 @@ __all__ = [
     "ACTIVE",
     "BACKLOG",
     "ENDED",
+    "GOING_ON",
     "HIGHEST_PRIORITY",
     "HOLDING",
     "LARGEST_CATCH_UP",

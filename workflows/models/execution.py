@@ -41,6 +41,8 @@ class StepStatus(Vocabulary):
 TERMINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
 # Going on by itself.
 ACTIVE = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+# In these steps are claimed: work goes on, or is being undone.
+GOING_ON = (*ACTIVE, ExecutionStatus.COMPENSATING)
 # What a deadline can still end: what is being undone is undone, however long that takes.
 UNDER_DEADLINE = (*ACTIVE, ExecutionStatus.PAUSED)
 UNENDED = (*UNDER_DEADLINE, ExecutionStatus.COMPENSATING)
@@ -148,6 +150,15 @@ class WorkflowExecution(AppendedModel):
                 name="execution_parent_idx",
                 condition=Q(parent_step__isnull=False),
             ),
+            # Children that may have lost their parent.
+            models.Index(
+                fields=("parent_step",),
+                name="execution_open_child_idx",
+                condition=Q(
+                    parent_step__isnull=False,
+                    status__in=("PENDING", "RUNNING", "WAITING", "PAUSED"),
+                ),
+            ),
             # What retention reads: the ended ones of a workflow, those that ended first.
             models.Index(
                 fields=("workflow", "completed_at"),
@@ -243,7 +254,7 @@ class WorkflowStep(AppendedModel):
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.BigIntegerField(default=0)
     # Of the execution: claims are ordered by it, highest first.
-    priority = models.SmallIntegerField(default=0)
+    priority = models.SmallIntegerField(default=0, db_default=0)
     deaths = models.PositiveSmallIntegerField(default=0)
     # The attempts before the present budget of the retry policy, and when that budget began.
     retry_base = models.PositiveIntegerField(default=0)

@@ -74,6 +74,7 @@ class Workflow(TimestampedModel):
         vocabulary=RetentionClass,
         max_length=20,
         default=RetentionClass.DEFAULT,
+        db_default=RetentionClass.DEFAULT,
         help_text="How long its executions are kept after their end.",
     )
     metadata = object_field()

@@ -74,6 +74,15 @@ def _check_may_cancel(execution: WorkflowExecution) -> None:
         )
 
 
+def cancel_orphan(execution_id: Any) -> bool:
+    """Cancel a child that its parent waits for no longer; False when it has ended meanwhile."""
+    try:
+        cancel_execution(execution_id, actor="engine", reason="Its parent waits for it no longer.")
+    except Conflict:
+        return False
+    return True
+
+
 def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
     """End an execution that cannot go on, whatever its steps do.
 

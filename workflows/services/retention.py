@@ -16,12 +16,15 @@ from django.db.models import Count, Q, QuerySet
 
 from workflows.history import deletable_history
 from workflows.models import (
+    OPEN_RUN,
     TERMINAL,
     ExecutionStatus,
     PurgeRun,
     RetentionClass,
     Workflow,
     WorkflowExecution,
+    WorkflowSchedule,
+    WorkflowScheduleRun,
     WorkflowStep,
 )
 from workflows.recovery import database_now
@@ -34,6 +37,9 @@ BATCH_EXECUTIONS = 500
 BATCH_STEPS = 10_000
 MOST_COUNTED = 10_000
 KEPT_RUNS = 1_000
+# A week of a schedule that starts every minute.
+KEPT_SCHEDULE_RUNS = 10_000
+BATCH_RUNS = 1_000
 PURGE_SECONDS = 20.0
 
 
@@ -59,6 +65,22 @@ class Due:
     @property
     def is_capped(self) -> bool:
         return self.executions >= MOST_COUNTED
+
+
+def purge_schedule_runs(*, keep: int = KEPT_SCHEDULE_RUNS) -> int:
+    """Forget all but the latest `keep` runs of each schedule, none that is open; give how many.
+
+    An execution that a run started goes by the class of its workflow.
+    """
+    dropped = 0
+    for schedule in WorkflowSchedule.objects.values_list("pk", flat=True):
+        runs = WorkflowScheduleRun.objects.filter(schedule=schedule)
+        last = runs.order_by("-tick").values_list("tick", flat=True)[keep : keep + 1].first()
+        if last is not None:
+            old = runs.filter(tick__lte=last, running=False).exclude(outcome__in=OPEN_RUN)
+            oldest = old.order_by("tick").values_list("pk", flat=True)[:BATCH_RUNS]
+            dropped += WorkflowScheduleRun.objects.filter(pk__in=list(oldest)).delete()[0]
+    return dropped
 
 
 def current_policy() -> Policy:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
-from workflows.database import pipelined_transaction
+from workflows.database import pipelined_transaction, prepared_cursor
 from workflows.models import Worker
 from workflows.store.claims import Claimer, Memory
 from workflows.store.dialect import Dialect
@@ -43,7 +43,7 @@ class Store:
         connection.
         """
         if self._dialect.is_postgres:
-            with connection.cursor() as cursor:
+            with prepared_cursor() as cursor:
                 _, self._offset = min(_read_clock(cursor) for _ in range(3))
 
     def now(self) -> datetime:
@@ -69,7 +69,7 @@ class Store:
         """Do a whole batch, or nothing of it."""
         done = Committed()
         now = self.now()
-        with pipelined_transaction(), connection.cursor() as cursor:
+        with pipelined_transaction(), prepared_cursor() as cursor:
             if batch.settled:
                 recorder = Recorder(
                     self._dialect, cursor, owner=self.owner, lease=self.lease, now=now

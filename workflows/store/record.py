@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from registry.failpoints import failpoint
 from registry.models.base import uuid7
+from workflows.database import prepared_cursor
 from workflows.decide import (
     DEFAULT_CONCURRENCY,
     Finish,
@@ -122,7 +121,7 @@ class Recorder:
     @staticmethod
     def _send(sql: str, params: Sequence[Any]) -> Any:
         """A cursor of its own, whose answer waits to be read."""
-        cursor = connection.cursor()
+        cursor = prepared_cursor()
         cursor.execute(sql, params)
         return cursor
 

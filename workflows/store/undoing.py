@@ -51,7 +51,7 @@ def outcomes_before(record: Mapping[str, Any]) -> Mapping[str, list[Outcome]]:
     columns = ("scope", "step_id", "path", "status", "output", "error")
     for scope, *rest in seen.order_by("completed_at", "id").values_list(*columns):
         outcome = Outcome(*rest)
-        if outcome.path == place and outcome.output is not None:
+        if outcome.path == place and outcome.output is not None and outcome.status == "FAILED":
             outcome = outcome._replace(status=str(StepStatus.COMPLETED), error=None)
         found.setdefault(scope, []).append(outcome)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.definition import SUPPORTED, Findings, read
+from workflows.definition import Findings, read
 from workflows.validation.directory import (
     ActionInfo,
     ActionNotFoundError,
@@ -60,7 +60,6 @@ def validate(
     directory: Directory | None,
     draft: bool = False,
     name: str | None = None,
-    supported: frozenset[str] = SUPPORTED,
 ) -> Validation:
     """Check a definition's document. Never raises, whatever JSON it is given.
 
@@ -68,7 +67,7 @@ def validate(
     ones and inputs that do not fit are warnings. That no service of a type is there now is always a
     warning. `name` is the workflow's own, which its steps may run though it is not stored yet.
     """
-    reading = read(document, supported=supported)
+    reading = read(document)
     findings = Findings(reading.errors, reading.warnings)
     if reading.definition is not None:
         graph = Graph(reading.definition)

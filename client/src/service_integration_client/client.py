@@ -9,11 +9,13 @@ from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
 from service_integration_client.hub import AwaitingHub, BlockingHub, Edge
 from service_integration_client.operations import (
+    bulk,
     circuits,
     connections,
     control,
     credentials,
     executions,
+    incidents,
     integrations,
     pages,
     schedules,
@@ -164,6 +166,20 @@ class _Clients:
     close_circuit_breaker = Write(circuits.close_circuit_breaker)
     disable_circuit_breaker = Write(circuits.disable_circuit_breaker)
     reset_circuit_breaker = Write(circuits.reset_circuit_breaker)
+
+    preview_bulk_operation = Write(bulk.preview_bulk_operation)
+    start_bulk_operation = Write(bulk.start_bulk_operation)
+    cancel_bulk_operation = Write(bulk.cancel_bulk_operation)
+    get_bulk_operation = Read(bulk.get_bulk_operation)
+    get_bulk_operations = Read(bulk.get_bulk_operations)
+    iter_bulk_operations = Pages(bulk.get_bulk_operations)
+
+    acknowledge_incident = Write(incidents.acknowledge_incident)
+    expire_suspects = Write(incidents.expire_suspects)
+    keep_suspects = Write(incidents.keep_suspects)
+    get_incident = Read(incidents.get_incident)
+    get_incidents = Read(incidents.get_incidents)
+    iter_incidents = Pages(incidents.get_incidents)
 
     create_schedule = Write(schedules.create_schedule)
     update_schedule = Write(schedules.update_schedule)

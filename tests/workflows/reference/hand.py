@@ -25,9 +25,10 @@ from tests.workflows.reference.world import (
     start_all,
 )
 from workflows import services
-from workflows.engine import Engine, _cancel_orphan
-from workflows.models import ACTIVE, OPEN_STEP, ExecutionStatus, WorkflowExecution, WorkflowStep
+from workflows.engine import Engine
+from workflows.models import ACTIVE, GOING_ON, OPEN_STEP, WorkflowExecution, WorkflowStep
 from workflows.recovery import recover_expired
+from workflows.services.control import cancel_orphan
 from workflows.store import Batch, Committed, Settled
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -55,7 +56,7 @@ class HandEngine(ObservedEngine):
 
     def _carry_all(self, committed: Committed) -> None:
         for orphan in committed.orphans:
-            _cancel_orphan(orphan)
+            cancel_orphan(orphan)
         for claim in committed.claims:
             _finish(self._carry(claim))
 
@@ -187,7 +188,7 @@ class Hand:
         """Move the clock to when something is due; False when nothing is."""
         due = WorkflowStep.objects.filter(
             status__in=("PENDING", "WAITING"),
-            execution__status__in=(*ACTIVE, ExecutionStatus.COMPENSATING),
+            execution__status__in=GOING_ON,
         ).aggregate(at=Min("wake_at"))["at"]
         if due is None:
             return False

@@ -178,7 +178,7 @@ class Interpreter:
                 return self.end_failed(record, broken.code)
             record.status = "COMPLETED"
             view.learn(step["id"], "COMPLETED", record.output, seen)
-            return self.route(step, record, view)
+            return self.go_on(step, record, view)
         if step.get("optional"):
             record.status, record.handled = "SKIPPED", "OPTIONAL"
             view.learn(step["id"], "SKIPPED", error=seen)
@@ -186,12 +186,7 @@ class Interpreter:
         return self.end_failed(record, error.code)
 
     def end_failed(self, record: Record, code: str) -> Any:
-        """End the list of steps with an error that nothing handles.
-
-        What a call gave stays on record, what stood in for a call that failed does not.
-        """
-        if record.handled == "FALLBACK":
-            record.output = None
+        """End the list of steps with an error that nothing handles."""
         record.status, record.code, record.handled = "FAILED", code, None
         raise EndedError(End("FAILED", None, record.step, (record.step, record.path, code)))
 

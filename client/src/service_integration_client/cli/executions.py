@@ -14,7 +14,6 @@ from service_integration_client.cli.session import (
     hub_command,
     pairs,
     read_value,
-    rows_of,
 )
 from service_integration_client.results import NEEDS_A_PERSON, has_ended
 
@@ -36,10 +35,7 @@ def executions() -> None:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 def list_executions(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
     """Executions, newest first."""
-    rows, total = rows_of(session.client.get_executions, limit=limit, type=type_, **filters)
-    session.show(rows, _table)
-    if total is not None and total > len(rows):
-        session.say(f"{len(rows)} of {total}: --limit shows more.")
+    session.show_list(session.client.get_executions, _table, limit=limit, type=type_, **filters)
 
 
 def _table(rows: list[Any]) -> Any:

@@ -25,10 +25,7 @@ def services() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def list_services(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
     """Services by name."""
-    rows, total = rows_of(session.client.get_services, limit=limit, type=type_, **filters)
-    session.show(rows, _table)
-    if total is not None and total > len(rows):
-        session.say(f"{len(rows)} of {total}: --limit shows more.")
+    session.show_list(session.client.get_services, _table, limit=limit, type=type_, **filters)
 
 
 @hub_command(services, "show")

@@ -58,6 +58,20 @@ class Session:
         else:
             self.console.print(render(document))
 
+    def show_list(
+        self,
+        get_page: Callable[..., Any],
+        render: Callable[[Any], Any],
+        *,
+        limit: int,
+        **filters: Any,
+    ) -> None:
+        """Print at most `limit` rows of a list, and say when there are more."""
+        rows, total = rows_of(get_page, limit=limit, **filters)
+        self.show(rows, render)
+        if total is not None and total > len(rows):
+            self.say(f"{len(rows)} of {total}: --limit shows more.")
+
     def say(self, text: str) -> None:
         """Tell a person; not in JSON."""
         if not self.as_json:

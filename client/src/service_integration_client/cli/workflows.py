@@ -18,7 +18,6 @@ from service_integration_client.cli.session import (
     hub_command,
     pairs,
     read_value,
-    rows_of,
 )
 from service_integration_client.exceptions import ResourceNotFoundError
 
@@ -41,10 +40,7 @@ def workflows() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 def list_workflows(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
     """Workflows by name."""
-    rows, total = rows_of(session.client.get_workflows, limit=limit, type=type_, **filters)
-    session.show(rows, _table)
-    if total is not None and total > len(rows):
-        session.say(f"{len(rows)} of {total}: --limit shows more.")
+    session.show_list(session.client.get_workflows, _table, limit=limit, type=type_, **filters)
 
 
 def _table(rows: list[Any]) -> Any:

@@ -9,13 +9,20 @@ from service_integration_client.hub import Hub
 from service_integration_client.requests import JsonObject, create, read, segment
 
 
-def _path(execution_id: str, *rest: str) -> str:
+def path_of(execution_id: str, *rest: str) -> str:
+    """Where an execution is, and what lies below it."""
     return "/".join(("/executions", segment(execution_id), *rest))
 
 
-async def _post(hub: Hub, execution_id: str, *rest: str, body: JsonObject | None = None) -> Any:
+async def post_to(
+    hub: Hub, execution_id: str, *rest: str, body: JsonObject | None = None
+) -> JsonObject:
+    """Have something done to an execution; `rest` is the path below it."""
     about = ("execution", execution_id)
-    return await hub.call(create(_path(execution_id, *rest), body=body or {}, about=about))
+    answer: JsonObject = await hub.call(
+        create(path_of(execution_id, *rest), body=body or {}, about=about)
+    )
+    return answer
 
 
 async def get_executions(
@@ -59,7 +66,7 @@ async def wait_for_execution(hub: Hub, execution_id: str, *, seconds: float = 20
     Raises: ResourceNotFoundError.
     """
     about = ("execution", execution_id)
-    request = read(_path(execution_id), about=about, wait=seconds)
+    request = read(path_of(execution_id), about=about, wait=seconds)
     return await hub.call(replace(request, wait_seconds=seconds))
 
 
@@ -75,25 +82,29 @@ async def get_execution_events(
 
     Raises: ResourceNotFoundError.
     """
-    path, about = _path(execution_id, "events"), ("execution", execution_id)
+    path, about = path_of(execution_id, "events"), ("execution", execution_id)
     return await hub.call(read(path, about=about, page=page, per_page=per_page, cursor=cursor))
 
 
 async def pause_execution(hub: Hub, execution_id: str) -> Any:
     """Let an execution begin nothing more; calls under way finish. Raises: ConflictError."""
-    return await _post(hub, execution_id, "pause")
+    return await post_to(hub, execution_id, "pause")
 
 
 async def resume_execution(hub: Hub, execution_id: str) -> Any:
     """Let a paused execution go on. Raises: ConflictError."""
-    return await _post(hub, execution_id, "resume")
+    return await post_to(hub, execution_id, "resume")
 
 
 async def signal_execution(
     hub: Hub, execution_id: str, name: str, payload: JsonObject | None = None
 ) -> Any:
     """Give an execution a signal; one that nothing waits for yet is kept. Raises: ConflictError."""
-    return await _post(hub, execution_id, "signal", body={"name": name, "payload": payload or {}})
+    return await post_to(hub, execution_id, "signal", body={"name": name, "payload": payload or {}})
+
+
+async def _decide(hub: Hub, execution_id: str, step: str, decision: str, **body: Any) -> Any:
+    return await post_to(hub, execution_id, "steps", segment(step), decision, body=body)
 
 
 async def approve_step(
@@ -108,8 +119,7 @@ async def approve_step(
 
     Raises: ConflictError, PermissionDeniedError, ValidationError.
     """
-    body = {"comment": comment, "form": form or {}}
-    return await _post(hub, execution_id, "steps", segment(step), "approve", body=body)
+    return await _decide(hub, execution_id, step, "approve", comment=comment, form=form or {})
 
 
 async def reject_step(
@@ -121,8 +131,7 @@ async def reject_step(
     form: JsonObject | None = None,
 ) -> Any:
     """Reject what an APPROVAL step asks. Raises: ConflictError, PermissionDeniedError."""
-    body = {"comment": comment, "form": form or {}}
-    return await _post(hub, execution_id, "steps", segment(step), "reject", body=body)
+    return await _decide(hub, execution_id, step, "reject", comment=comment, form=form or {})
 
 
 async def complete_step(
@@ -132,11 +141,9 @@ async def complete_step(
 
     Raises: ConflictError.
     """
-    return await _post(
-        hub, execution_id, "steps", segment(step), "complete", body={"output": output or {}}
-    )
+    return await _decide(hub, execution_id, step, "complete", output=output or {})
 
 
 async def fail_step(hub: Hub, execution_id: str, step: str, reason: str) -> Any:
     """Say that a step which NEEDS_REVIEW failed, and why. Raises: ConflictError."""
-    return await _post(hub, execution_id, "steps", segment(step), "fail", body={"reason": reason})
+    return await _decide(hub, execution_id, step, "fail", reason=reason)

@@ -11,6 +11,7 @@ from service_integration_client.exceptions import (
     WorkflowExecutionError,
 )
 from service_integration_client.hub import Hub
+from service_integration_client.operations.control import path_of, post_to
 from service_integration_client.requests import JsonObject, Request, create, read, segment
 from service_integration_client.results import (
     NEEDS_A_PERSON,
@@ -26,10 +27,6 @@ TYPE_WAIT_SECONDS = 30
 OUTAGE_ATTEMPTS = 10
 OUTAGE_PAUSE_SECONDS = 2.0
 SHORTEST_POLL_SECONDS = 1.0
-
-
-def _path(execution_id: str, *rest: str) -> str:
-    return "/".join(("/executions", segment(execution_id), *rest))
 
 
 async def execute_workflow(
@@ -154,7 +151,7 @@ async def _ended(hub: Hub, execution: JsonObject, *, deadline: float | None) -> 
 def _poll(execution_id: str, *, wait: float) -> Request:
     """Answered as soon as the execution ended, or after `wait` seconds."""
     seconds = max(SHORTEST_POLL_SECONDS, wait)
-    request = read(_path(execution_id), about=("execution", execution_id), wait=seconds)
+    request = read(path_of(execution_id), about=("execution", execution_id), wait=seconds)
     return replace(request, wait_seconds=seconds)
 
 
@@ -189,7 +186,7 @@ def _out_of_time(execution: JsonObject) -> WorkflowExecutionError:
 
 async def get_workflow_execution_status(hub: Hub, execution_id: str) -> JsonObject:
     """An execution: its status, output, errors, steps. Raises: ResourceNotFoundError."""
-    request = read(_path(execution_id), about=("execution", execution_id))
+    request = read(path_of(execution_id), about=("execution", execution_id))
     answer: JsonObject = await hub.call(request)
     return answer
 
@@ -237,18 +234,18 @@ async def get_execution_steps(
 
     Raises: ResourceNotFoundError.
     """
-    path, about = _path(execution_id, "steps"), ("execution", execution_id)
+    path, about = path_of(execution_id, "steps"), ("execution", execution_id)
     return await hub.call(read(path, about=about, page=page, per_page=per_page, cursor=cursor))
 
 
 async def cancel_execution(hub: Hub, execution_id: str, *, reason: str | None = None) -> JsonObject:
     """Cancel an execution. Raises: ConflictError when it already ended."""
-    return await _control(hub, execution_id, "cancel", body={"reason": reason})
+    return await post_to(hub, execution_id, "cancel", body={"reason": reason})
 
 
 async def retry_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let a failed execution go on from the step that failed. Raises: ConflictError."""
-    return await _control(hub, execution_id, "retry", body={})
+    return await post_to(hub, execution_id, "retry", body={})
 
 
 async def rerun_execution(
@@ -278,7 +275,7 @@ async def rerun_execution(
         "version": version,
         "wait": first_wait,
     }
-    request = create(_path(execution_id, "rerun"), body=body, about=("execution", execution_id))
+    request = create(path_of(execution_id, "rerun"), body=body, about=("execution", execution_id))
     return await _run(
         hub,
         replace(request, wait_seconds=first_wait),
@@ -296,13 +293,5 @@ async def evaluate_expression(
     Raises: ValidationError when it cannot be read or fails, ResourceNotFoundError.
     """
     body: JsonObject = {"expression": expression, "step": step}
-    request = create(_path(execution_id, "evaluate"), body=body, about=("execution", execution_id))
-    answer: JsonObject = await hub.call(request)
+    answer: JsonObject = await post_to(hub, execution_id, "evaluate", body=body)
     return answer["value"]
-
-
-async def _control(hub: Hub, execution_id: str, control: str, *, body: JsonObject) -> JsonObject:
-    about = ("execution", execution_id)
-    request = create(_path(execution_id, control), body=body, about=about)
-    answer: JsonObject = await hub.call(request)
-    return answer

@@ -23,6 +23,7 @@ def _path(schedule_id: str, *rest: str) -> str:
 
 async def create_schedule(
     hub: Hub,
+    /,
     name: str,
     workflow_id: str,
     cron: str,
@@ -49,7 +50,7 @@ async def create_schedule(
     return answer
 
 
-async def update_schedule(hub: Hub, schedule_id: str, **changes: Any) -> JsonObject:
+async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> JsonObject:
     """Change these fields. Answers the schedule. Raises: ResourceNotFoundError, ValidationError."""
     about = ("schedule", schedule_id)
     answer: JsonObject = await hub.call(update(_path(schedule_id), body=changes, about=about))

@@ -191,7 +191,7 @@ async def get_service_instances(
     return _object(await hub.call(read(path, about=about, page=page, per_page=per_page)))
 
 
-async def add_service_instance(hub: Hub, service_id: str, url: str, **fields: Any) -> JsonObject:
+async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields: Any) -> JsonObject:
     """Add an instance, or refresh the one with this URL. Answers the service.
 
     `fields` are `health_url`, `version`, `weight`, `zone`, `metadata`, `ttl_seconds` (seconds).
@@ -262,7 +262,7 @@ async def find_service(hub: Hub, type: str) -> JsonObject:
     return _object(await hub.call(read(path, about=("service", type))))
 
 
-async def search_services(hub: Hub, **criteria: Any) -> JsonObject:
+async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
     """One page of the services that meet the criteria of ``POST /discovery/services/search``.
 
     Among them `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`, `action`,
