@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ GRACE_SECONDS = 2.0
 DEFAULT_QUERY = "{ __typename }"
 # What a HEAD tells of a webhook that takes only POST: it is there, and lets us in.
 _WEBHOOK_REFUSES = (401, 403, 404, 407, 410)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 _threads = ThreadPoolExecutor(16, "connection-test")
 
 
@@ -238,4 +240,6 @@ def _failed(tried: str, kind: str, answered: str) -> Trial:
 
 
 def _shorten(text: str) -> str:
+    """What every database takes and a page can show: a server may answer anything."""
+    text = _UNPRINTABLE.sub(" ", text).strip()
     return text if len(text) <= LONGEST_ANSWER else f"{text[:LONGEST_ANSWER]}…"

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from integration_site.roles import create_roles
 from registry.connections.changes import disable_connection
-from registry.models import Connection, ConnectionType, CredentialEvent
+from registry.models import CircuitBreakerState, Connection, ConnectionType, CredentialEvent
+from tests import factories
 from tests.registry.connection_support import WebServer, make_connection
 from tests.registry.credential_support import make_credential, serving
 
@@ -142,6 +143,21 @@ def test_it_is_switched_off_with_a_reason_and_on(operator: Client) -> None:
     )
     row.refresh_from_db()
     assert row.status == "PENDING"
+
+
+def test_the_circuit_of_a_connection_has_a_page_and_stands_on_its_own(operator: Client) -> None:
+    row = make_connection(name="orders")
+    factories.make_service()  # without any the start page says how to begin
+    circuit = CircuitBreakerState.objects.create(connection=row, state="OPEN", cause="It failed.")
+    for url in (
+        page(row),
+        reverse("admin:registry_circuitbreakerstate_changelist"),
+        reverse("admin:registry_circuitbreakerstate_change", args=(circuit.pk,)),
+        reverse("admin:index"),
+    ):
+        shown = operator.get(url).content.decode()
+        assert "orders" in shown, url
+        assert "It failed." in shown
 
 
 def test_viewers_look_and_change_nothing() -> None:

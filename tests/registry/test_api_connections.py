@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from registry.models import (
+    CircuitBreakerState,
     Connection,
     ConnectionStatus,
     ConnectionType,
@@ -257,6 +258,24 @@ def test_a_connection_is_switched_off_and_on(operator: Any) -> None:
         "PENDING", None, "",
     )  # fmt: skip
     assert operator.post(url(found, "test")).status_code == 200
+
+
+def test_the_circuit_of_a_connection_is_listed_beside_those_of_instances(operator: Any) -> None:
+    found = make_connection(name="orders")
+    instance = factories.make_service("stock", urls=("http://127.0.0.1:9",)).instances.get()
+    CircuitBreakerState.objects.create(connection=found, state="OPEN", cause="It failed.")
+    CircuitBreakerState.objects.create(instance=instance)
+    items = operator.get("/health/circuit-breakers").data["items"]
+    assert [(i["connection"], i["service"], i["url"]) for i in items] == [
+        ("orders", None, "http://127.0.0.1:9"), (None, "stock", "http://127.0.0.1:9"),
+    ]  # fmt: skip
+    one = operator.get(f"/health/circuit-breakers/{found.pk}").data
+    assert (one["connection_id"], one["instance_id"]) == (str(found.pk), None)
+    assert operator.get("/health/circuit-breakers?connection=ORDERS").data["total"] == 1
+    closed = operator.post(f"/health/circuit-breakers/{found.pk}/close", {"reason": "Mended."})
+    assert closed.data["state"] == "CLOSED"
+    statuses = operator.get("/health/system").data["circuit_breaker_statuses"]
+    assert statuses == {"orders": "CLOSED", "stock at http://127.0.0.1:9": "CLOSED"}
 
 
 # --- Tests ---

@@ -310,6 +310,29 @@ def test_an_address_that_is_ruled_out_is_not_dialled() -> None:
             assert caught.value.kind == "address"
 
 
+def test_what_a_server_answers_can_be_kept_whatever_it_is() -> None:
+    # What MySQL says first, with an error of its own making.
+    text = b"\xff\x15\x04no\x00thing\x1b[31m \xed\xa0\x80"
+    packet = len(text).to_bytes(3, "little") + b"\x00" + text
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        line, _ = server.accept()
+        with line:
+            line.sendall(packet)
+            line.recv(1000)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    found = make_connection("DATABASE", driver="MYSQL", port=server.getsockname()[1])
+    said = run_test(found, actor="tester")
+    thread.join()
+    server.close()
+    assert said["answered"].startswith("no thing [31m")
+    found.refresh_from_db()
+    assert found.last_result == said
+
+
 # --- What a test means ---
 
 

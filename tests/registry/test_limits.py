@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,6 +211,42 @@ async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(make_ta
     assert await tally.take_seat(key, 1, "third", 30.0)
     await tally.close()
     threads.close()
+
+
+HOLDER = """
+import asyncio, sys
+from tests import conftest
+from registry.calls.tally import RedisTally
+
+async def hold():
+    print(await RedisTally(sys.argv[1]).take_seat(sys.argv[2], 1, "killed", 2.0), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
+def test_the_seat_of_a_process_that_was_killed_is_free_after_its_lease(
+    redis_url: str, project_root: Path
+) -> None:
+    key = subject()
+    command = [sys.executable, "-c", HOLDER, redis_url, key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=project_root) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        holder.kill()
+
+    async def sit() -> tuple[bool, bool]:
+        tally = RedisTally(redis_url)
+        at_once = await tally.take_seat(key, 1, "next", 30.0)
+        sat = at_once
+        for _ in range(100):
+            sat = sat or await tally.take_seat(key, 1, "next", 30.0)
+            await asyncio.sleep(0 if sat else 0.05)
+        await tally.close()
+        return at_once, sat
+
+    assert asyncio.run(sit()) == (False, True)
 
 
 async def test_a_lower_limit_holds_at_once(make_tally: Any) -> None:
