@@ -377,7 +377,11 @@ def test_compensations_are_calls_with_the_defaults_of_calls():
     document = {"steps": [action("a", compensate=undo)], "defaults": {"timeout": 9}}
     compensation = parse(document).steps["a"].compensate
     assert compensation == Compensation(
-        Target("service_type", "CUSTOM"), "undo", compensation.input, NO_RETRY, 9
+        Target("service_type", "CUSTOM"),
+        "undo",
+        compensation.input,
+        retry=NO_RETRY,
+        timeout=9,
     )
     assert compensation.input.expressions[0][0] == "id"
     undo |= {"retry": {"max_attempts": 7}, "timeout": 5}

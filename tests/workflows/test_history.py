@@ -109,9 +109,9 @@ def test_the_guard_outlives_a_table_that_is_built_anew():
 
 @pytest.mark.django_db(transaction=True)
 def test_the_guard_can_be_taken_back_and_set_again():
+    factories.make_execution()
     call_command("migrate", "workflows", "0006", verbosity=0, interactive=False)
     try:
-        factories.make_execution()
         run_sql("DELETE FROM workflow_event")
     finally:
         call_command("migrate", "workflows", verbosity=0, interactive=False)
