@@ -21,6 +21,10 @@ from tests import services
 
 BACKEND = os.environ.get("SI_BACKEND", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
+LONG_FILES = (
+    "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py",
+    "tests/integration_site/test_canary.py", "tests/registry/test_discovery_conformance.py",
+)  # fmt: skip
 _ending = contextlib.ExitStack()
 
 
@@ -76,7 +80,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On the second backend only what has to do with a backend is done again."""
+    """On the second backend only what has to do with a backend is done again; long files first.
+
+    A file stays in one worker: the long ones at the end would leave the others idle.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     if BACKEND != "postgres":
         return
     kept = [item for item in items if _needs_backend(item)]
