@@ -93,6 +93,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _needs_backend(item: pytest.Item) -> bool:
+    if item.get_closest_marker("once"):
+        return False
     marked = any(item.get_closest_marker(name) for name in ("django_db", "e2e", "needs_backend"))
     fixtures = {"db", "transactional_db", "backend", "hub"} & set(getattr(item, "fixturenames", ()))
     return bool(marked or fixtures)

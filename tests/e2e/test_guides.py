@@ -30,7 +30,7 @@ from service_integration_client import (
     health_response,
 )
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 SPECIFICATION = Path(__file__).parent.parent / "specification"
 MODULES = (
     "shared.utils.src.clients",
