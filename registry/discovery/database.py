@@ -97,7 +97,8 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
     def changes_after(self, index: int) -> Changes:
         entries = tuple(RegistryChange.objects.filter(index__gt=index)[:MAX_CHANGES])
         bounds = RegistryChange.objects.aggregate(oldest=Min("index"), newest=Max("index"))
-        newest = entries[-1].index if entries else bounds["newest"] or 0
+        # One that came since the entries were read is for the next time, not passed over.
+        newest = entries[-1].index if entries else min(bounds["newest"] or 0, index)
         # A caller from before the oldest entry missed some; one from after the newest is from
         # before the database was made anew.
         complete = (bounds["oldest"] or 1) - 1 <= index <= newest

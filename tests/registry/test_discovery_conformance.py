@@ -292,6 +292,25 @@ def test_who_waits_for_a_change_is_woken(backend: Backend) -> None:
     assert [change.status for change in seen[0].entries] == ["DEGRADED"]
 
 
+def test_change_that_comes_while_changes_are_read_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register()
+    index = get_discovery().latest_index()
+    aggregate = RegistryChange.objects.aggregate
+
+    def late(**wanted: Any) -> Any:
+        monkeypatch.undo()
+        beat(status="degraded")
+        return aggregate(**wanted)
+
+    monkeypatch.setattr(RegistryChange.objects, "aggregate", late)
+    assert get_discovery().changes_after(index).index == index
+    found = get_discovery().changes_after(index)
+    assert found.complete
+    assert [change.status for change in found.entries] == ["DEGRADED"]
+
+
 def test_an_announcement_wakes_a_listener(leasing: LeaseDiscovery) -> None:
     woken = threading.Event()
     listens = threading.Event()
