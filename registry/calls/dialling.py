@@ -104,9 +104,8 @@ def checked_addresses(
 
 def refusal_of(url: URL, policy: AddressPolicy) -> str:
     """Why a policy refuses a URL by the look of it; empty when it does not."""
-    if url.raw_user is not None or url.raw_password is not None:
-        return "A URL with a user name or password is not called."
-    return is_refused(policy, url.scheme, url.raw_host or "", url.explicit_port)
+    user = url.raw_user is not None or url.raw_password is not None
+    return is_refused(policy, url.scheme, url.raw_host or "", url.explicit_port, user=user)
 
 
 def refusal_in(error: BaseException) -> AddressRefused | None:

@@ -81,10 +81,10 @@ class AddressPolicy:
         Raises:
             AddressRefused: it must not be called.
         """
-        if scheme not in _PORTS:
-            raise AddressRefused(f"Only http and https are called, not '{scheme[:20]}'.")
         if user:
             raise AddressRefused("A URL with a user name or password is not called.")
+        if scheme not in _PORTS:
+            raise AddressRefused(f"Only http and https are called, not '{scheme[:20]}'.")
         if port is not None and not 0 < port < 65536:
             raise AddressRefused("The port must be from 1 to 65535.")
         self.check_host(host)
@@ -153,10 +153,12 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
 
 
 @lru_cache(maxsize=4096)
-def is_refused(policy: AddressPolicy, scheme: str, host: str, port: int | None) -> str:
+def is_refused(
+    policy: AddressPolicy, scheme: str, host: str, port: int | None, *, user: bool = False
+) -> str:
     """Why a URL with these parts is not called; empty when it may be. Remembered: calls repeat."""
     try:
-        policy.check_url(scheme, host, port)
+        policy.check_url(scheme, host, port, user=user)
     except AddressRefused as error:
         return str(error)
     return ""
