@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -85,3 +85,15 @@ def segment(value: object) -> str:
     if text in ("", ".", ".."):
         raise ValueError(f"An id or a name cannot be {text!r}.")
     return quote(text, safe="")
+
+
+def path_below(collection: str) -> Callable[..., str]:
+    """A function of an id that gives where that one of a collection is, or what lies below it.
+
+    It raises ValueError as `segment` does.
+    """
+
+    def path(reference: object, *rest: str) -> str:
+        return "/".join((collection, segment(reference), *rest))
+
+    return path

@@ -11,8 +11,8 @@ from service_integration_client.requests import (
     ask,
     create,
     delete,
+    path_below,
     read,
-    segment,
     update,
 )
 
@@ -21,8 +21,7 @@ CONNECTIONS = "/registry/connections"
 LONGEST_TEST_SECONDS = 60.0
 
 
-def _path(connection_id: str, *rest: str) -> str:
-    return "/".join((CONNECTIONS, segment(connection_id), *rest))
+_path = path_below(CONNECTIONS)
 
 
 def _about(connection_id: str) -> tuple[str, str]:

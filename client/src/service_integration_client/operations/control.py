@@ -6,12 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from service_integration_client.hub import Hub
-from service_integration_client.requests import JsonObject, create, read, segment
+from service_integration_client.requests import JsonObject, create, path_below, read, segment
 
-
-def path_of(execution_id: str, *rest: str) -> str:
-    """Where an execution is, and what lies below it."""
-    return "/".join(("/executions", segment(execution_id), *rest))
+path_of = path_below("/executions")
 
 
 async def post_to(

@@ -6,13 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from service_integration_client.hub import Hub
-from service_integration_client.requests import JsonObject, create, delete, read, segment, update
+from service_integration_client.requests import (
+    JsonObject,
+    create,
+    delete,
+    path_below,
+    read,
+    update,
+)
 
 CREDENTIALS = "/registry/credentials"
 
 
-def _path(credential_id: str, *rest: str) -> str:
-    return "/".join((CREDENTIALS, segment(credential_id), *rest))
+_path = path_below(CREDENTIALS)
 
 
 async def create_credential(

@@ -9,16 +9,15 @@ from service_integration_client.requests import (
     JsonObject,
     create,
     delete,
+    path_below,
     read,
-    segment,
     update,
 )
 
 INTEGRATIONS = "/registry/integrations"
 
 
-def _path(integration_id: str, *rest: str) -> str:
-    return "/".join((INTEGRATIONS, segment(integration_id), *rest))
+_path = path_below(INTEGRATIONS)
 
 
 def _about(integration_id: str) -> tuple[str, str]:

@@ -9,16 +9,15 @@ from service_integration_client.requests import (
     JsonObject,
     create,
     delete,
+    path_below,
     read,
-    segment,
     update,
 )
 
 SCHEDULES = "/schedules"
 
 
-def _path(schedule_id: str, *rest: str) -> str:
-    return "/".join((SCHEDULES, segment(schedule_id), *rest))
+_path = path_below(SCHEDULES)
 
 
 async def create_schedule(

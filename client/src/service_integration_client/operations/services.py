@@ -11,6 +11,7 @@ from service_integration_client.requests import (
     ask,
     create,
     delete,
+    path_below,
     read,
     segment,
     update,
@@ -19,8 +20,7 @@ from service_integration_client.requests import (
 SERVICES = "/registry/services"
 
 
-def _path(service_id: str, *rest: str) -> str:
-    return "/".join((SERVICES, segment(service_id), *rest))
+_path = path_below(SERVICES)
 
 
 async def register_service(

@@ -9,16 +9,15 @@ from service_integration_client.requests import (
     JsonObject,
     create,
     delete,
+    path_below,
     read,
-    segment,
     update,
 )
 
 WEBHOOKS = "/webhooks"
 
 
-def _path(webhook_id: str, *rest: str) -> str:
-    return "/".join((WEBHOOKS, segment(webhook_id), *rest))
+_path = path_below(WEBHOOKS)
 
 
 def _about(webhook_id: str) -> tuple[str, str]:

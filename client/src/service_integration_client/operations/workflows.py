@@ -10,6 +10,7 @@ from service_integration_client.requests import (
     ask,
     create,
     delete,
+    path_below,
     read,
     segment,
     update,
@@ -18,8 +19,7 @@ from service_integration_client.requests import (
 WORKFLOWS = "/workflows"
 
 
-def _path(workflow_id: str, *rest: str) -> str:
-    return "/".join((WORKFLOWS, segment(workflow_id), *rest))
+_path = path_below(WORKFLOWS)
 
 
 async def create_workflow(
