@@ -20,3 +20,11 @@ accesslog = None  # Django logs each request, with its id
 
 # It would listen below HOME, where two hubs of one user would meet.
 control_socket_disable = True
+
+
+def post_worker_init(_worker: object) -> None:
+    """The application is loaded: what it consists of is there to stay."""
+    # Imported here: gunicorn reads this file before Django is set up.
+    from registry.heap import settle_heap
+
+    settle_heap()

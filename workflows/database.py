@@ -23,22 +23,68 @@ def pipelined_transaction() -> Iterator[None]:
     only after it was read from: use RETURNING.
     """
     if connection.vendor != "postgresql" or connection.in_atomic_block:
-        with transaction.atomic():
+        with connection.wrap_database_errors, transaction.atomic():
             yield
         return
     connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        connection.connection.pipeline() as pipeline,
-        connection.execute_wrapper(partial(_wait_for_counts, pipeline)),
-        transaction.atomic(),
-    ):
-        try:
+    raw = connection.connection
+    try:
+        with (
+            connection.wrap_database_errors,
+            raw.pipeline() as pipeline,
+            connection.execute_wrapper(partial(_wait_for_counts, pipeline)),
+            _block(pipeline),
+        ):
             yield
-            _commit(pipeline)
-        except BaseException:
-            _drain(pipeline)
-            raise
+        if connection.needs_rollback:
+            _roll_back(raw)
+    except BaseException:
+        _roll_back(raw)
+        raise
+    finally:
+        connection.in_atomic_block = False
+        if connection.closed_in_transaction:
+            connection.connection = None
+        elif raw.closed:
+            connection.close()
+    connection.run_and_clear_commit_hooks()
+
+
+@contextlib.contextmanager
+def _block(pipeline: psycopg.Pipeline) -> Iterator[None]:
+    """What the outermost `transaction.atomic` does, without the exchanges that it costs.
+
+    That one switches autocommit twice, and psycopg waits for the whole pipeline each time. The
+    commit is waited for at the end of the pipeline, which waits anyway.
+    """
+    connection.commit_on_exit, connection.needs_rollback = True, False
+    connection.in_atomic_block = True
+    try:
+        _say("BEGIN")
+        yield
+        if not connection.needs_rollback:
+            _say("COMMIT")
+    except BaseException:
+        _drain(pipeline)
+        raise
+
+
+def _say(word: str) -> None:
+    with prepared_cursor() as cursor:
+        cursor.execute(word)
+
+
+def _roll_back(raw: psycopg.Connection) -> None:
+    """Undo what was sent, if it was not committed.
+
+    Not by a statement of ours: psycopg forgets with it what it takes for prepared, and is not.
+    """
+    connection.run_on_commit, connection.needs_rollback = [], False
+    try:
+        raw.rollback()
+    except psycopg.Error:
+        # Nobody can tell what it would do next.
+        raw.close()
 
 
 _Bound: Any = ServerBindingCursor  # its types are those of another driver
@@ -53,22 +99,17 @@ class _PreparedCursor(_Bound):
 
 
 def prepared_cursor() -> Any:
-    """A cursor for statements that come again and again: PostgreSQL plans each of them once."""
+    """A cursor for statements that come again and again: PostgreSQL plans each of them once.
+
+    Its errors are those of psycopg; a transaction around it makes them Django's.
+    """
     found: Any = connection
     if found.vendor != "postgresql":
         return found.cursor()
     found.ensure_connection()
-    return found._prepare_cursor(_PreparedCursor(found.connection))
-
-
-def _commit(pipeline: psycopg.Pipeline) -> None:
-    """Send the commit with what was not waited for yet, and wait for all; `atomic` finds it done.
-
-    Left to `atomic`, an error that rises only then would meet its rollback half read.
-    """
-    if not connection.needs_rollback:
-        connection.connection.execute("COMMIT")
-        pipeline.sync()
+    cursor = _PreparedCursor(found.connection)
+    # Django's own wrapper around a cursor costs as much as sending a small statement.
+    return found._prepare_cursor(cursor) if found.queries_logged else cursor
 
 
 def _drain(pipeline: psycopg.Pipeline) -> None:

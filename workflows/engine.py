@@ -151,7 +151,9 @@ class Engine:
             if batch.settled:
                 failpoint("C7")
             self._deliver(batch, committed)
-            batch = Batch(look=committed.filled)
+            batch = Batch(
+                settled=committed.left, careful=bool(committed.left), look=committed.filled
+            )
         self._wind_up(batch)
 
     def _show(self, *, always: bool) -> None:
@@ -220,12 +222,12 @@ class Engine:
         done = Committed(filled=True)
         for item in batch.settled:
             try:
-                part = self._store.commit(Batch(settled=[item], take=batch.take))
+                part = self._store.commit(Batch(settled=[item], take=batch.take, careful=True))
             except (OperationalError, InterfaceError):
                 raise
             except (DatabaseError, ValueError, TypeError, RecursionError) as error:
                 refused = _unrecordable(item.claim, error, now=self._store.now())
-                part = self._store.commit(Batch(settled=[refused], take=batch.take))
+                part = self._store.commit(Batch(settled=[refused], take=batch.take, careful=True))
             done.claims += part.claims
             done.lost += part.lost
             done.ended += part.ended
@@ -235,8 +237,10 @@ class Engine:
 
     def _deliver(self, batch: Batch, committed: Committed) -> None:
         """Let go of what was settled or lost, and hand new claims to the event loop."""
+        left = {id(item) for item in committed.left}
         for item in batch.settled:
-            self._let_go(item.claim)
+            if id(item) not in left:
+                self._let_go(item.claim)
         for claim in committed.lost:
             if self._let_go(claim):
                 self._loop.loop.call_soon_threadsafe(self._cancel, claim.row.id)
@@ -270,6 +274,7 @@ class Engine:
 
     def _wind_up(self, batch: Batch) -> None:
         """Record what has come in, then give back what is still held."""
+        batch.careful = True
         try:
             if batch.settled:
                 self._deliver(batch, self._commit(batch))

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
+from registry.heap import settle_heap
 from registry.periodic import periodic_task
 from workflows.recovery import (
     has_due_suspects,
@@ -123,6 +124,7 @@ def start_engine(**_: Any) -> None:
         if settings.REDIS_URL:
             _listener = ReadyListener(_engine.look)
             _listener.start()
+        settle_heap()
         logger.info("engine_started", owner=_engine.owner)
 
 

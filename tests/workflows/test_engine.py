@@ -12,6 +12,7 @@ from registry.models import Service, ServiceAction, ServiceInstance
 from tests.workflows.engine_support import (
     ScriptedClient,
     call,
+    commit_all,
     ended,
     make_workflow,
     running_engine,
@@ -230,7 +231,7 @@ def test_stale_fence_writes_nothing():
     assert len(recover_expired()) == 1
     fresh = claim_one(Store(owner="fresh", lease_seconds=30, suspects=True))
     assert fresh.fence == stale.fence + 2
-    done = late.commit(Batch(settled=[settle_with(stale, {"n": 7})], room=5))
+    done = commit_all(late, Batch(settled=[settle_with(stale, {"n": 7})], room=5))
     assert done.lost == [stale]
     assert done.claims == []
     assert step_rows(execution) == [("a", 1, "RUNNING")]
@@ -245,7 +246,7 @@ def test_stale_outcome_beside_the_fresh_one_leads_nowhere():
     recover_expired()
     fresh = claim_one(Store(owner="one", lease_seconds=30, suspects=True))
     settled = [settle_with(stale, {"n": 7}), settle_with(fresh, {"n": 8})]
-    done = store.commit(Batch(settled=settled))
+    done = commit_all(store, Batch(settled=settled))
     assert done.lost == [stale]
     assert step_rows(execution) == [("a", 1, "COMPLETED"), ("c", 1, "RUNNING")]
 
@@ -255,7 +256,7 @@ def test_outcome_committed_twice_is_recorded_once():
     store = Store(owner="one", lease_seconds=30)
     settled = settle_with(claim_one(store), {"n": 7})
     store.commit(Batch(settled=[settled]))
-    assert store.commit(Batch(settled=[settled])).lost == [settled.claim]
+    assert commit_all(store, Batch(settled=[settled])).lost == [settled.claim]
     assert step_rows(execution) == [("a", 1, "COMPLETED"), ("b", 1, "RUNNING")]
 
 

@@ -31,7 +31,8 @@ from workflows.history import guard_history, unguard_history
 from workflows.models import WorkflowExecution
 from workflows.recovery import recover_expired
 from workflows.services import control
-from workflows.store import record
+from workflows.store import record, straight
+from workflows.store.rows import SETTLED_SETS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,14 +197,29 @@ def test_secret_in_a_log_is_seen(db, tmp_path):
 # Code that was spoiled
 
 
-def test_dropping_the_fence_check_is_seen():
-    execution = start(make_workflow([call("a")]))
+FENCE = " AND workflow_step.fence = v.fence"
+ON_POSTGRES = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="PostgreSQL only goes the short way"
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "spoiled"),
+    [
+        ([call("a")], (record.Recorder, "_settle_rows")),
+        pytest.param(
+            [call("a", next="b"), call("b")], (straight, "_statement"), marks=ON_POSTGRES
+        ),
+    ],
+    ids=["end", "middle"],
+)
+def test_dropping_the_fence_check_is_seen(steps, spoiled):
+    execution = start(make_workflow(steps))
     slow, quick = echo(), echo()
     slow.held.add("a")
     quick.held.add("a")
-    fence = " AND workflow_step.fence = v.fence"
     with (
-        mutated(record.Recorder, "_settle_rows", fence, ""),
+        mutated(*spoiled, FENCE, ""),
         running_engine(slow) as stale,
         running_engine(quick, suspects=True) as holder,
     ):
@@ -348,12 +364,12 @@ def test_branches_that_outlive_their_container_are_seen():
         client.gate.set()
 
 
-def test_settling_without_giving_up_the_lease_is_seen():
+def test_settling_without_giving_up_the_lease_is_seen(monkeypatch):
     execution = start(make_workflow([call("a")]))
-    with (
-        mutated(record.Recorder, "_settle_rows", "lease_owner = '', lease_until = NULL,", ""),
-        running_engine(echo()),
-    ):
+    kept = SETTLED_SETS.replace("lease_owner = '', lease_until = NULL, ", "")
+    assert kept != SETTLED_SETS
+    monkeypatch.setattr(record, "SETTLED_SETS", kept)
+    with running_engine(echo()):
         ended(execution)
     assert broken() == {"I6"}
 

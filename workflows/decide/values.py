@@ -205,6 +205,20 @@ class Transition:
     undone: bool = False
     review: dict[str, Any] | None = None
 
+    @property
+    def changes_more(self) -> bool:
+        """Whether it does more than settle a row and add those that follow."""
+        return (
+            self.finish is not None
+            or self.leaves is not None
+            or self.takes is not None
+            or self.child is not None
+            or self.review is not None
+            or bool(self.abandons or self.orphan)
+            or self.parked
+            or self.undone
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ChildStart:

@@ -18,6 +18,7 @@ from workflows.models import Worker
 from workflows.store.claims import Claimer, Memory
 from workflows.store.dialect import Dialect
 from workflows.store.record import Recorder
+from workflows.store.straight import is_straight, record_straight
 from workflows.store.values import Batch, Broken, Claim, Committed, Settled
 
 __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
@@ -66,9 +67,14 @@ class Store:
     # The transaction
 
     def commit(self, batch: Batch) -> Committed:
-        """Do a whole batch, or nothing of it."""
+        """Do a whole batch, or nothing of it; what it says is `left` is still to be done."""
         done = Committed()
         now = self.now()
+        if is_straight(self._dialect, batch):
+            done.left = record_straight(
+                self._dialect, batch.settled, done, owner=self.owner, lease=self.lease, now=now
+            )
+            return done
         with pipelined_transaction(), prepared_cursor() as cursor:
             if batch.settled:
                 recorder = Recorder(

@@ -14,9 +14,13 @@ from typing import Any
 
 from django.db import connection
 
+# With its dashes, as against the 32 digits that SQLite keeps.
+LENGTH_OF_KEY = 36
 COLUMNS = {
     "id": "uuid",
     "execution_id": "uuid",
+    "after": "uuid",
+    "after_fence": "bigint",
     "fence": "bigint",
     "step_id": "text",
     "path": "text",
@@ -96,10 +100,10 @@ class Dialect:
 
     def among(self, column: str, ids: Iterable[str]) -> tuple[str, list[Any]]:
         """A condition: the column is one of these ids."""
-        keys = [str(self.id(i)) for i in ids]
         if self.is_postgres:
-            return f"{column} = ANY(%s::uuid[])", [keys]
-        return f"{column} IN (SELECT value FROM json_each(%s))", [json.dumps(keys)]
+            return f"{column} = ANY(%s::uuid[])", [[str(i) for i in ids]]
+        keys = json.dumps([self.id(i) for i in ids])
+        return f"{column} IN (SELECT value FROM json_each(%s))", [keys]
 
     def only(self, column: str, ids: Iterable[str]) -> tuple[str, list[Any]]:
         """The same for rows that a `source` names already, to go after a condition.
@@ -138,6 +142,8 @@ class Dialect:
 
 def key_of(value: Any) -> str:
     """An id as the engine keeps it, whatever the driver hands out."""
+    if isinstance(value, str) and len(value) == LENGTH_OF_KEY:
+        return value
     return str(value) if isinstance(value, uuid.UUID) else str(uuid.UUID(str(value)))
 
 

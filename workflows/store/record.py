@@ -23,21 +23,9 @@ from workflows.store.children import find_children, start_child, wake_parents
 from workflows.store.dialect import Dialect, key_of
 from workflows.store.facts import taken_signals
 from workflows.store.resting import rest
+from workflows.store.rows import INSERTED, SETTLED, SETTLED_SETS, follower_values, taken_by
 from workflows.store.undoing import go_on, start_undoing
 from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
-
-_SETTLED = (
-    "id", "fence", "status", "service", "instance", "input", "output", "error", "warnings",
-    "started_at", "completed_at", "wake_at", *COUNTERS,
-)  # fmt: skip
-_INSERTED = (
-    "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "status", "service",
-    "instance", "action", "input", "output", "error", "warnings", "started_at", "completed_at",
-    "wake_at",
-    "held_wake_at", "lease_owner", "lease_until", "fence", "priority", "retry_base", "retry_since",
-    *COUNTERS,
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -147,22 +135,15 @@ class Recorder:
         for item in settled:
             row = item.transition.settled
             assert row is not None
-            values = {name: getattr(row, name) for name in _SETTLED}
+            values = {name: getattr(row, name) for name in SETTLED}
             values["fence"] = item.claim.fence
             if item.transition.parked and self._has_news(item):
                 values.update(status="PENDING", wake_at=self._now)
             rows.append(values)
-        source, params = self._dialect.source(_SETTLED, rows)
+        source, params = self._dialect.source(SETTLED, rows)
         where, ids = self._dialect.only("workflow_step.id", [s.claim.row.id for s in settled])
-        # The fence is written too: the same number, unless a stale holder gets here, and then
-        # check_invariants sees it.
-        sets = ", ".join(f"{c} = v.{c}" for c in _SETTLED if c != "id")
         return self._send(
-            f"UPDATE workflow_step SET {sets}, lease_owner = '', lease_until = NULL,"
-            # One that waits now has outlived its worker: it is under no suspicion any more.
-            " deaths = CASE WHEN v.status IN ('PENDING', 'WAITING') THEN 0"
-            " ELSE workflow_step.deaths END,"
-            f" updated_at = %s FROM {source}"
+            f"UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s FROM {source}"
             " WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence"
             f" AND workflow_step.status = 'RUNNING'{where}"
             " RETURNING workflow_step.id, workflow_step.fence",
@@ -185,7 +166,7 @@ class Recorder:
         claim = item.claim
         held = self._standings[claim.run.id].held
         for row in item.transition.followers:
-            values = self._values_of(claim.run, row)
+            values = follower_values(claim.run, row)
             is_open = row.status in ("PENDING", "WAITING")
             if held and is_open:
                 values.update(wake_at=None, held_wake_at=row.wake_at)
@@ -193,34 +174,15 @@ class Recorder:
                 done.ready.append(row.id)
             elif row.status == "PENDING" and take:
                 row.started_at = self._now
-                values.update(
-                    status="RUNNING",
-                    started_at=self._now,
-                    wake_at=None,
-                    lease_owner=self._owner,
-                    lease_until=self._now + self._lease,
-                    fence=1,
-                )
+                values |= taken_by(self._owner, lease=self._lease, now=self._now)
                 done.claims.append(Claim(claim.run, row, 1, self._now, claim.correlation_id))
             inserts.append(values)
-
-    @staticmethod
-    def _values_of(run: Run, row: Row) -> dict[str, Any]:
-        values = {name: getattr(row, name, None) for name in _INSERTED}
-        values.update(
-            execution_id=run.id,
-            priority=run.priority,
-            lease_owner="",
-            lease_until=None,
-            fence=0,
-        )
-        return values
 
     def _insert_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             stamp = self._dialect.time(self._now)
             fixed = {"created_at": stamp, "updated_at": stamp, "deaths": 0}
-            self._dialect.insert(self._cursor, "workflow_step", _INSERTED, rows, fixed=fixed)
+            self._dialect.insert(self._cursor, "workflow_step", INSERTED, rows, fixed=fixed)
 
     # Branches
 
@@ -303,7 +265,7 @@ class Recorder:
         last = min(container.begun + max(room, 0), container.total)
         indexes = range(container.begun, last)
         rows = [first_of_branch(run, container, first, i, self._now) for i in indexes]
-        values = [self._values_of(run, row) for row in rows]
+        values = [follower_values(run, row) for row in rows]
         if self._standings[run.id].held:
             for value in values:
                 value.update(wake_at=None, held_wake_at=self._now)

@@ -44,7 +44,7 @@ class Batch:
     """What one transaction is to do.
 
     `look` claims whatever is due, `wanted` names rows, `room` bounds both. Without `take`,
-    followers are left for another worker.
+    followers are left for another worker. With `careful`, no outcome takes the short way.
     """
 
     settled: list[Settled] = field(default_factory=list)
@@ -53,6 +53,7 @@ class Batch:
     renew: list[Claim] = field(default_factory=list)
     room: int = 0
     take: bool = True
+    careful: bool = False
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Committed:
     `freed` are those of the ended whose workflow has a limit: others may wait for their places.
     `orphans` are child executions that no step waits for any more, and that are to be cancelled.
     `ready` are rows that may be claimed and were not; `filled` says that there may be more to claim
-    than there was room for.
+    than there was room for. `left` are outcomes that the short way was not for.
     """
 
     claims: list[Claim] = field(default_factory=list)
@@ -73,3 +74,4 @@ class Committed:
     orphans: list[str] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     filled: bool = False
+    left: list[Settled] = field(default_factory=list)
