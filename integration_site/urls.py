@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 
 def go_to_console(request: HttpRequest) -> HttpResponse:
@@ -17,7 +17,8 @@ urlpatterns = [
     path("", go_to_console),
     path("admin", go_to_console),
     path("admin/", admin.site.urls),
-    path("", include("integration_site.api.urls")),
+    # A path under /api/ is not looked for here first, among all the routes.
+    re_path(r"^(?!api/)", include("integration_site.api.urls")),
     path("api/", include("integration_site.api.urls")),
 ]
 handler400 = "integration_site.api.errors.bad_request"

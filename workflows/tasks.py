@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-# A burst of starts becomes one message per pause.
+# A burst of starts becomes one message per pause; several, so that workers share it.
 PAUSE_SECONDS = 0.003
-LARGEST_HINT = 200
+LARGEST_HINT = 50
 
 _engine: Engine | None = None
 _suspects = SuspectProcess()

@@ -1,14 +1,16 @@
-"""Definitions of versions, read once: a version never changes."""
+"""Versions and their definitions, read once: a version never changes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from workflows.definition import Definition, parse
 from workflows.models import WorkflowVersion
 
 MOST_KEPT = 500
-_kept: dict[Any, Definition] = {}
+T = TypeVar("T")
+_definitions: dict[Any, Definition] = {}
+_versions: dict[Any, WorkflowVersion] = {}
 
 
 def definition_of(version: WorkflowVersion) -> Definition:
@@ -17,10 +19,21 @@ def definition_of(version: WorkflowVersion) -> Definition:
     Raises:
         DefinitionError: it cannot be read, as one written for a newer hub.
     """
-    found = _kept.get(version.pk)
+    found = _definitions.get(version.pk)
+    return found or _keep(_definitions, version.pk, parse(version.document))
+
+
+def version_with_id(key: Any) -> WorkflowVersion | None:
+    """The version with that id; its document is read when it is asked for."""
+    found = _versions.get(key)
     if found is None:
-        found = parse(version.document)
-        if len(_kept) >= MOST_KEPT:
-            _kept.clear()
-        _kept[version.pk] = found
-    return found
+        found = WorkflowVersion.objects.defer("steps", "options").filter(pk=key).first()
+    return found and _keep(_versions, key, found)
+
+
+def _keep(kept: dict[Any, T], key: Any, value: T) -> T:
+    if key not in kept:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        kept[key] = value
+    return value

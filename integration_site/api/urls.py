@@ -6,8 +6,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from integration_site.api import health
 
 urlpatterns = [
-    path("", include("registry.api.urls")),
     path("", include("workflows.api.urls")),
+    path("", include("registry.api.urls")),
     path("", include("monitoring.api.urls")),
     path("health/alive", health.AliveView.as_view()),
     path("health/ready", health.ReadyView.as_view()),

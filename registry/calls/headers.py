@@ -13,7 +13,10 @@ DROPPED_FIELDS = "X-Dropped-Fields"
 
 def header_text(value: object) -> str:
     """A value as a header can carry it: printable ASCII, at most 200 characters."""
-    return "".join(c for c in str(value) if " " <= c <= "~").strip()[:200]
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(c for c in text if " " <= c <= "~")
+    return text.strip()[:200]
 
 
 def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]:

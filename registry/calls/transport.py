@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -34,6 +35,8 @@ from registry.exceptions import (
 from registry.failpoints import failpoint
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+# URLs that passed by their look; where they lead is judged whenever they are dialled.
+MOST_PASSED = 1000
 
 
 class Transport:
@@ -45,6 +48,7 @@ class Transport:
         self._policy = policy or get_policy()
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
+        self._passed: dict[str, URL] = {}
 
     async def send(
         self,
@@ -114,9 +118,7 @@ class Transport:
             headers=sent_headers,
             allow_redirects=False,
             ssl=tls or wire.tls or True,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=wire.connect_seconds, sock_read=wire.read_seconds
-            ),
+            timeout=_time_limits(wire.connect_seconds, wire.read_seconds),
         ) as response:
             failpoint("C5")
             body = await _read(response, about)
@@ -152,12 +154,17 @@ class Transport:
 
     def _checked_url(self, text: str, about: Mapping[str, str]) -> URL:
         """A URL as it is dialled. Raises: AddressRefusedError, by the look of it."""
+        if passed := self._passed.get(text):
+            return passed
         url = URL(text, encoded=True)
         if not (url.raw_host or "").isascii():
             # In the form of IDNA, in which a full-width digit is a digit.
             url = url.with_host(str(url.host))
         if why := refusal_of(url, self._policy):
             raise AddressRefusedError(f"No call to '{about['service']}': {why}", **about)
+        if len(self._passed) >= MOST_PASSED:
+            self._passed.clear()
+        self._passed[text] = url
         return url
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -182,6 +189,11 @@ class Transport:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+@lru_cache(maxsize=256)
+def _time_limits(connect: float, read: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
 async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> bytes:

@@ -12,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 
 from registry.circuits.profile import validate_breaker
 from registry.limits.rules import validate_limits
@@ -118,13 +119,21 @@ class ServiceQuerySet(models.QuerySet["Service"]):
         return self.filter(reference_filter(reference)).first()
 
 
+_ID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """A reference as a name, and as an id if it can be one, else ''."""
+    text = str(reference).strip().replace("\x00", "\ufffd")  # no name has it, no column takes it
+    return text, text if _ID.fullmatch(text) else ""
+
+
 def reference_filter(reference: str) -> Q:
     """A condition for "the id or the name", as every `{id}` of the API is read."""
-    text = str(reference).strip().replace("\x00", "\ufffd")  # no name has it, no column takes it
-    by_name = Q(name__iexact=text)
-    if re.fullmatch(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", text):
-        return Q(id=text) | by_name
-    return by_name
+    text, key = split_reference(reference)
+    # As the unique constraints have it, so that their indexes serve.
+    by_name = Q(Exact(Lower("name"), Lower(Value(text))))
+    return Q(id=key) | by_name if key else by_name
 
 
 class Service(TimestampedModel):

@@ -207,9 +207,7 @@ ON_POSTGRES = pytest.mark.skipif(
     ("steps", "spoiled"),
     [
         ([call("a")], (record.Recorder, "_settle_rows")),
-        pytest.param(
-            [call("a", next="b"), call("b")], (straight, "_statement"), marks=ON_POSTGRES
-        ),
+        pytest.param([call("a", next="b"), call("b")], (straight, "_statement"), marks=ON_POSTGRES),
     ],
     ids=["end", "middle"],
 )
@@ -239,6 +237,7 @@ def test_gap_in_the_numbers_of_events_is_seen():
     execution = start(make_workflow([call("a")]))
     with (
         mutated(record.Recorder, "_finish", "sequence + 1", "sequence + 2"),
+        mutated(straight, "_statement", "last_sequence + 1", "last_sequence + 2"),
         running_engine(echo()),
     ):
         ended(execution)
@@ -369,6 +368,7 @@ def test_settling_without_giving_up_the_lease_is_seen(monkeypatch):
     kept = SETTLED_SETS.replace("lease_owner = '', lease_until = NULL, ", "")
     assert kept != SETTLED_SETS
     monkeypatch.setattr(record, "SETTLED_SETS", kept)
+    monkeypatch.setattr(straight, "SETTLED_SETS", kept)
     with running_engine(echo()):
         ended(execution)
     assert broken() == {"I6"}

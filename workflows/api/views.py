@@ -170,7 +170,7 @@ class WorkflowViewSet(ResourceViewSet):
     @action(detail=True, methods=["post"])
     def execute(self, request: Any, pk: str) -> Response:
         """Start an execution: 202, or 200 once it ended within `wait` seconds."""
-        workflow = services.get_workflow(pk)
+        workflow = services.workflow_to_start(pk)
         data = self.read(ExecuteInput)
         started = services.start_execution(workflow, start_of(request, data))
         return answer_start(request, started, wait=data["wait"])
@@ -196,7 +196,7 @@ class WorkflowViewSet(ResourceViewSet):
         options = data["options"]
         start = start_of(request, data)
         if "workflow" in data:
-            started = services.start_execution(services.get_workflow(data["workflow"]), start)
+            started = services.start_execution(services.workflow_to_start(data["workflow"]), start)
         else:
             started = mediator.send(data["workflow_type"], start=start)
         return answer_start(request, started, wait=options.get("wait", REQUEST_WAIT_SECONDS))

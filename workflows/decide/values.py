@@ -207,10 +207,9 @@ class Transition:
 
     @property
     def changes_more(self) -> bool:
-        """Whether it does more than settle a row and add those that follow."""
+        """Whether it does more than settle a row, add those that follow or end the execution."""
         return (
-            self.finish is not None
-            or self.leaves is not None
+            self.leaves is not None
             or self.takes is not None
             or self.child is not None
             or self.review is not None

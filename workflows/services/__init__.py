@@ -52,7 +52,7 @@ from workflows.services.schedules import (
     update_schedule,
 )
 from workflows.services.simulating import DryRun, dry_run_document, dry_run_workflow
-from workflows.services.starting import Start, Started, start_execution
+from workflows.services.starting import Start, Started, start_execution, workflow_to_start
 from workflows.services.webhooks import (
     check_webhook_fields,
     create_webhook,
@@ -127,4 +127,5 @@ __all__ = [
     "validate_document",
     "wait_for_end",
     "workflow_of_type",
+    "workflow_to_start",
 ]

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.failpoints import failpoint
 from registry.mediator import mediator
+from registry.models.service import split_reference
+from workflows.clock import clock
 from workflows.database import insert_row, pipelined_transaction
 from workflows.definition import Definition, Step
 from workflows.events import append_event
@@ -23,9 +25,8 @@ from workflows.models import (
     WorkflowStep,
     WorkflowVersion,
 )
-from workflows.recovery import database_now
 from workflows.services.admission import limit_of, request_admission
-from workflows.versions import definition_of
+from workflows.versions import definition_of, version_with_id
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,28 @@ class Started:
     execution: WorkflowExecution
     created: bool
     first: WorkflowStep | None = None
+
+
+# Raw: every start asks this, and building the query would cost more than its answer.
+_TO_START = "SELECT id, name, type, status, current_version_id FROM workflow WHERE"
+_BY_NAME = f"{_TO_START} lower(name) = lower(%s)"
+_BY_ID_OR_NAME = f"{_TO_START} id = %s OR lower(name) = lower(%s)"
+
+
+def workflow_to_start(reference: str) -> Workflow:
+    """The workflow of that id or name, with what a start needs; the rest is read once asked for.
+
+    Raises:
+        NotFound: there is none.
+    """
+    name, key = split_reference(reference)
+    given = [Workflow._meta.pk.get_db_prep_value(key, connection), name] if key else [name]
+    workflow = next(iter(Workflow.objects.raw(_BY_ID_OR_NAME if key else _BY_NAME, given)), None)
+    if workflow is None:
+        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
+    if workflow.current_version_id is not None:
+        workflow.current_version = version_with_id(workflow.current_version_id)
+    return workflow
 
 
 def start_execution(workflow: Workflow, start: Start) -> Started:
@@ -198,7 +221,7 @@ def insert_execution(
     workflow: Workflow, version: WorkflowVersion, start: Start
 ) -> tuple[WorkflowExecution, WorkflowStep]:
     """Insert an execution with its first step in the caller's transaction."""
-    now = database_now()
+    now = clock.now()
     definition = definition_of(version)
     origin = start.origin
     limit = timedelta(seconds=definition.timeout) if definition.timeout else None

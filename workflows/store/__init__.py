@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from workflows.clock import DatabaseClock
 from workflows.database import pipelined_transaction, prepared_cursor
 from workflows.models import Worker
 from workflows.store.claims import Claimer, Memory
@@ -33,23 +34,17 @@ class Store:
         self.lease = timedelta(seconds=lease_seconds)
         self._dialect = Dialect()
         self._memory = Memory()
-        self._offset = timedelta(0)
+        self.clock = DatabaseClock()
 
-    # Time: the database's, by a measured offset to this machine's clock
+    # Time: the engine measures the clock itself, and lives with the last offset in an outage.
 
     def measure_clock(self) -> None:
-        """Learn how far this machine's clock is from the database's.
-
-        The quickest of three readings counts, as in NTP's clock filter: the first may open a
-        connection.
-        """
-        if self._dialect.is_postgres:
-            with prepared_cursor() as cursor:
-                _, self._offset = min(_read_clock(cursor) for _ in range(3))
+        """Learn how far this machine's clock is from the database's."""
+        self.clock.measure()
 
     def now(self) -> datetime:
         """The database's time."""
-        return datetime.now(UTC) + self._offset
+        return datetime.now(UTC) + self.clock.offset
 
     # The worker itself
 
@@ -110,12 +105,3 @@ class Store:
         done.lost.extend(c for c in claims if self._dialect.id(c.row.id) not in held)
         for claim in claims:
             claim.claimed_at = now
-
-
-def _read_clock(cursor: Any) -> tuple[timedelta, timedelta]:
-    """How long the database took to tell its time, and how far that is from ours."""
-    before = datetime.now(UTC)
-    cursor.execute("SELECT clock_timestamp()")
-    reading = cursor.fetchone()[0]
-    taken = datetime.now(UTC) - before
-    return taken, reading - (before + taken / 2)

@@ -21,6 +21,7 @@ COLUMNS = {
     "execution_id": "uuid",
     "after": "uuid",
     "after_fence": "bigint",
+    "ends": "boolean",
     "fence": "bigint",
     "step_id": "text",
     "path": "text",

@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from registry.failpoints import failpoint
-from registry.models.base import uuid7
 from workflows.database import prepared_cursor
 from workflows.decide import (
     DEFAULT_CONCURRENCY,
-    Finish,
     Row,
     Run,
     Transition,
@@ -23,9 +21,17 @@ from workflows.store.children import find_children, start_child, wake_parents
 from workflows.store.dialect import Dialect, key_of
 from workflows.store.facts import taken_signals
 from workflows.store.resting import rest
-from workflows.store.rows import INSERTED, SETTLED, SETTLED_SETS, follower_values, taken_by
+from workflows.store.rows import (
+    INSERTED,
+    SETTLED,
+    SETTLED_SETS,
+    end_values,
+    follower_values,
+    taken_by,
+)
 from workflows.store.undoing import go_on, start_undoing
 from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -282,27 +288,27 @@ class Recorder:
         settled = [s for s in settled if not start_undoing(s, now=self._now, done=done)]
         if not settled:
             return
-        rows, events = [], []
+        ends = []
         for item in settled:
             execution, finish = item.claim.run.id, item.transition.finish
             assert finish is not None
             sequence = self._standings[execution].sequence + 1
-            rows.append(_execution_values(execution, finish, sequence))
-            events.append(_event_values(execution, finish, sequence))
+            ends.append(end_values(execution, finish) | {"sequence": sequence})
             done.ended.append((execution, finish))
             if item.claim.run.definition.concurrency:
                 done.freed.append(execution)
-        columns = ("id", "status", "output", "errors", "sequence")
-        source, params = self._dialect.source(columns, rows)
-        where, ids = self._dialect.only("workflow_execution.id", [row["id"] for row in rows])
+        columns = ("execution_id", "status", "output", "errors", "sequence")
+        source, params = self._dialect.source(columns, ends)
+        where, ids = self._dialect.only("workflow_execution.id", [e["execution_id"] for e in ends])
         stamp = self._dialect.time(self._now)
         self._cursor.execute(
             "UPDATE workflow_execution SET status = v.status, output = v.output,"
             " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
-            f" FROM {source} WHERE workflow_execution.id = v.id{where}",
+            f" FROM {source} WHERE workflow_execution.id = v.execution_id{where}",
             [stamp, stamp, *params, *ids],
         )
         failpoint("C10")
+        events = [end | {"kind": end["status"]} for end in ends]
         columns = ("id", "execution_id", "sequence", "kind", "payload")
         fixed = {"created_at": stamp, "updated_at": stamp, "actor": "engine"}
         self._dialect.insert(self._cursor, "workflow_event", columns, events, fixed=fixed)
@@ -325,23 +331,3 @@ def _looking_again(item: Settled, now: datetime) -> Settled:
         wake_at=now,
     )
     return Settled(item.claim, Transition(settled=row))
-
-
-def _execution_values(execution: str, finish: Finish, sequence: int) -> dict[str, Any]:
-    return {
-        "id": execution,
-        "status": finish.status,
-        "output": finish.output,
-        "errors": list(finish.errors),
-        "sequence": sequence,
-    }
-
-
-def _event_values(execution: str, finish: Finish, sequence: int) -> dict[str, Any]:
-    return {
-        "id": str(uuid7()),
-        "execution_id": execution,
-        "sequence": sequence,
-        "kind": finish.status,
-        "payload": {"errors": list(finish.errors)} if finish.errors else {},
-    }

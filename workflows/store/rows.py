@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from workflows.decide import Row, Run
+from registry.models.base import uuid7
+from workflows.decide import Finish, Row, Run
 from workflows.store.values import COUNTERS
 
 SETTLED = (
@@ -47,4 +48,17 @@ def taken_by(owner: str, *, lease: timedelta, now: datetime) -> dict[str, Any]:
         "lease_owner": owner,
         "lease_until": now + lease,
         "fence": 1,
+    }
+
+
+def end_values(execution: str, finish: Finish) -> dict[str, Any]:
+    """How an execution ends, and the event that tells of it: all but its place in the order."""
+    errors = list(finish.errors)
+    return {
+        "id": str(uuid7()),
+        "execution_id": execution,
+        "status": finish.status,
+        "output": finish.output,
+        "errors": errors,
+        "payload": {"errors": errors} if errors else {},
     }

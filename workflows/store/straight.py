@@ -1,54 +1,78 @@
-"""The common case in one statement: steps that ended, each followed by the next call.
+"""The common case in one statement: steps that ended, each followed by the next call or by the end.
 
 PostgreSQL locks, records and inserts in one exchange, which is its own transaction. What turns out
-to be anything else (a stale fence, a pause) is left as it was, for the `Recorder`.
+to be anything else (a stale fence, a pause, a parent that waits) is left as it was, for the
+`Recorder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
+from registry.failpoints import failpoint
 from workflows.database import prepared_cursor
 from workflows.scopes import is_compensation
 from workflows.store.dialect import Dialect
-from workflows.store.rows import INSERTED, SETTLED, SETTLED_SETS, follower_values, taken_by
+from workflows.store.rows import (
+    INSERTED,
+    SETTLED,
+    SETTLED_SETS,
+    end_values,
+    follower_values,
+    taken_by,
+)
 from workflows.store.values import Batch, Claim, Committed, Settled
 
 _ENDED = frozenset({"COMPLETED", "SKIPPED", "FAILED"})
+_OUTCOMES = (*SETTLED, "ends")
 _FOLLOWING = ("after", "after_fence", *INSERTED)
+_ENDS = ("after", "after_fence", "id", "execution_id", "status", "output", "errors", "payload")
 
 
 def is_straight(dialect: Dialect, batch: Batch) -> bool:
-    """Whether a batch has nothing but outcomes that lead from one step to the next."""
+    """Whether a batch has nothing but outcomes that lead to the next step or to the end."""
     return (
         dialect.is_postgres
         and bool(batch.settled)
         and batch.take
         and not batch.careful
         and not (batch.renew or batch.wanted or batch.look)
-        and all(_goes_on(item) for item in batch.settled)
+        and all(_is_straight(item) for item in batch.settled)
     )
 
 
-def _goes_on(item: Settled) -> bool:
-    """Whether this leads to one step that is due, in the same branch, and to nothing else."""
-    change, claim = item.transition, item.claim
-    row = change.settled
-    if row is None or row.status not in _ENDED or not change.followers:
+def _is_straight(item: Settled) -> bool:
+    """Whether this leads to one step that is due, in the same branch, or to COMPLETED."""
+    change, row = item.transition, item.transition.settled
+    if row is None or row.status not in _ENDED:
         return False
     if change.changes_more or is_compensation(row.path):
         return False
-    *inline, last = change.followers
-    return (
-        last.status == "PENDING"
-        and not last.unclaimed
-        and all(follower.status in _ENDED for follower in inline)
-        and all(follower.scope == claim.run.scope for follower in change.followers)
-    )
+    inline = change.followers
+    if change.finish is None:
+        if not inline or inline[-1].status != "PENDING" or inline[-1].unclaimed:
+            return False
+        if inline[-1].scope != item.claim.run.scope:
+            return False
+        inline = inline[:-1]
+    elif change.finish.status != "COMPLETED":
+        return False
+    return all(f.status in _ENDED and f.scope == item.claim.run.scope for f in inline)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """What the statement is given, and what is claimed once it took it."""
+
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    following: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[dict[str, Any]] = field(default_factory=list)
+    claims: dict[int, Claim] = field(default_factory=dict)
 
 
 def record_straight(
@@ -61,62 +85,92 @@ def record_straight(
     now: datetime,
 ) -> list[Settled]:
     """Record what can be, and claim what follows; give the outcomes that are left."""
-    rows, following, claims = [], [], {}
+    writing = _Writing()
     for item in settled:
-        claim, change = item.claim, item.transition
-        row = change.settled
-        assert row is not None
-        rows.append({name: getattr(row, name) for name in SETTLED} | {"fence": claim.fence})
-        *inline, last = change.followers
-        values = [follower_values(claim.run, each) for each in inline]
-        values.append(
-            follower_values(claim.run, last) | taken_by(owner, lease=lease, now=now)
-        )
-        after = {"after": row.id, "after_fence": claim.fence}
-        following += [each | after for each in values]
-        claims[dialect.id(row.id), claim.fence] = Claim(
-            claim.run, last, 1, now, claim.correlation_id
-        )
+        _write(item, writing, owner=owner, lease=lease, now=now)
+    if writing.ends:
+        failpoint("C10")
     with connection.wrap_database_errors, prepared_cursor() as cursor:
-        cursor.execute(*_statement(dialect, rows, following, settled, now))
+        cursor.execute(*_statement(dialect, settled, writing, now))
         held = set(cursor.fetchall())
     left = []
     for item in settled:
-        key = dialect.id(item.claim.row.id), item.claim.fence
-        if key in held:
-            claims[key].row.started_at = now
-            done.claims.append(claims[key])
-        else:
+        claim, finish = item.claim, item.transition.finish
+        if (dialect.id(claim.row.id), claim.fence) not in held:
             left.append(item)
+        elif finish is None:
+            done.claims.append(writing.claims[id(item)])
+        else:
+            done.ended.append((claim.run.id, finish))
+            if claim.run.definition.concurrency:
+                done.freed.append(claim.run.id)
     return left
 
 
+def _write(
+    item: Settled, writing: _Writing, *, owner: str, lease: timedelta, now: datetime
+) -> None:
+    claim, change, row = item.claim, item.transition, item.transition.settled
+    assert row is not None
+    outcome = {name: getattr(row, name) for name in SETTLED}
+    outcome.update(fence=claim.fence, ends=change.finish is not None)
+    writing.outcomes.append(outcome)
+    after = {"after": row.id, "after_fence": claim.fence}
+    values = [follower_values(claim.run, follower) for follower in change.followers]
+    if change.finish is not None:
+        writing.ends.append(end_values(claim.run.id, change.finish) | after)
+    else:
+        last = change.followers[-1]
+        last.started_at = now
+        values[-1] |= taken_by(owner, lease=lease, now=now)
+        writing.claims[id(item)] = Claim(claim.run, last, 1, now, claim.correlation_id)
+    writing.following += [each | after for each in values]
+
+
 def _statement(
-    dialect: Dialect,
-    rows: Sequence[dict[str, Any]],
-    following: Sequence[dict[str, Any]],
-    settled: Sequence[Settled],
-    now: datetime,
+    dialect: Dialect, settled: Sequence[Settled], writing: _Writing, now: datetime
 ) -> tuple[str, list[Any]]:
     """Executions first, as every other writer locks them; one that is held is not gone on with."""
-    executions, of_executions = dialect.among("id", {s.claim.run.id for s in settled})
-    outcomes, of_outcomes = dialect.source(SETTLED, rows)
+    executions, given = dialect.among("id", {s.claim.run.id for s in settled})
+    outcomes, of_outcomes = dialect.source(_OUTCOMES, writing.outcomes)
     steps, of_steps = dialect.only("workflow_step.id", [s.claim.row.id for s in settled])
-    followers, of_followers = dialect.source(_FOLLOWING, following)
     stamp = dialect.time(now)
-    return (
-        "WITH locked AS (SELECT id FROM workflow_execution"
+    parts = [
+        "locked AS (SELECT id, last_sequence, parent_step_id FROM workflow_execution"
         f" WHERE {executions} AND status <> 'PAUSED' AND queued_at IS NULL"
-        " ORDER BY id FOR NO KEY UPDATE),"
-        f" settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s"
+        " ORDER BY id FOR NO KEY UPDATE)",
+        f"settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s"
         f" FROM {outcomes}, locked"
         " WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence"
         " AND workflow_step.status = 'RUNNING' AND locked.id = workflow_step.execution_id"
-        f"{steps} RETURNING workflow_step.id, workflow_step.fence),"
-        " following AS (INSERT INTO workflow_step"
-        f" ({', '.join(INSERTED)}, created_at, updated_at, deaths)"
-        f" SELECT {', '.join(f'v.{c}' for c in INSERTED)}, %s, %s, 0 FROM {followers}"
-        " JOIN settled ON settled.id = v.after AND settled.fence = v.after_fence)"
-        " SELECT id, fence FROM settled",
-        [*of_executions, stamp, *of_outcomes, *of_steps, stamp, stamp, *of_followers],
-    )
+        " AND NOT (v.ends AND locked.parent_step_id IS NOT NULL)"
+        f"{steps} RETURNING workflow_step.id, workflow_step.fence)",
+    ]
+    given += [stamp, *of_outcomes, *of_steps]
+    if writing.following:
+        followers, of_followers = dialect.source(_FOLLOWING, writing.following)
+        parts.append(
+            "following AS (INSERT INTO workflow_step"
+            f" ({', '.join(INSERTED)}, created_at, updated_at, deaths)"
+            f" SELECT {', '.join(f'v.{c}' for c in INSERTED)}, %s, %s, 0 FROM {followers}"
+            " JOIN settled ON settled.id = v.after AND settled.fence = v.after_fence)"
+        )
+        given += [stamp, stamp, *of_followers]
+    if writing.ends:
+        ends, of_ends = dialect.source(_ENDS, writing.ends)
+        ended, of_ended = dialect.only(
+            "workflow_execution.id", [end["execution_id"] for end in writing.ends]
+        )
+        parts += [
+            f"ending AS MATERIALIZED (SELECT v.*, locked.last_sequence + 1 AS sequence FROM {ends}"
+            " JOIN settled ON settled.id = v.after AND settled.fence = v.after_fence"
+            " JOIN locked ON locked.id = v.execution_id)",
+            "ended AS (UPDATE workflow_execution SET status = v.status, output = v.output,"
+            " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
+            f" FROM ending v WHERE workflow_execution.id = v.execution_id{ended})",
+            "told AS (INSERT INTO workflow_event"
+            " (id, execution_id, sequence, kind, payload, created_at, updated_at, actor)"
+            " SELECT id, execution_id, sequence, status, payload, %s, %s, 'engine' FROM ending)",
+        ]
+        given += [*of_ends, stamp, stamp, *of_ended, stamp, stamp]
+    return f"WITH {', '.join(parts)} SELECT id, fence FROM settled", given

@@ -39,7 +39,7 @@ class HandEngine(ObservedEngine):
 
     def __init__(self, world: ScriptedWorld, *, ahead: timedelta = timedelta(0)) -> None:
         super().__init__(client_factory=lambda: world, lease_seconds=3600)
-        self._store._offset = ahead
+        self._store.clock.offset = ahead
 
     def commit(self, settled: Sequence[Settled], *, room: int) -> list[Settled]:
         """One transaction; give what became of the claims that it made, not yet recorded.
@@ -63,11 +63,11 @@ class HandEngine(ObservedEngine):
     @property
     def ahead(self) -> timedelta:
         """How far its clock is ahead of the real one."""
-        return self._store._offset
+        return self._store.clock.offset
 
     def wait_until(self, moment: datetime) -> None:
         """Move its clock, never back."""
-        self._store._offset += max(moment - self._store.now(), timedelta(0))
+        self._store.clock.offset += max(moment - self._store.now(), timedelta(0))
 
     def close(self) -> None:
         """End its threads, which have done nothing."""
