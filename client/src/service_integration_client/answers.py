@@ -64,16 +64,23 @@ def error_for(
     if status == 429:
         wait = retry_after_seconds(headers.get("retry-after"))
         return errors.RateLimitedError(text, retry_after=wait, **details)
-    if status == 502 and code == "service_error":
+    if code in _OF_THE_CALLED:
         return errors.ServiceCallError(text, service_name=service, **details)
-    if status in (502, 503):
+    if status in (502, 503) and code not in _LASTING:
         wait = retry_after_seconds(headers.get("retry-after"))
         return errors.ServiceUnavailableError(
             text, service_name=service, retry_after=wait, **details
         )
-    return _PLAIN.get(status, _unexpected(status))(text, **details)
+    kind = _LASTING.get(str(code)) or _PLAIN.get(status) or _unexpected(status)
+    return kind(text, **details)
 
 
+# What no retry mends, though the status speaks of unavailability.
+_OF_THE_CALLED = ("service_error", "address_refused", "credential_error")
+_LASTING: dict[str, type[errors.ServiceIntegrationError]] = {
+    "connection_disabled": errors.ConflictError,
+    "vault_error": errors.ServiceIntegrationError,
+}
 _PLAIN: dict[int, type[errors.ServiceIntegrationError]] = {
     401: errors.AuthenticationError,
     403: errors.PermissionDeniedError,

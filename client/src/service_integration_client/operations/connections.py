@@ -144,8 +144,8 @@ async def get_connections(
 async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
     """Ask what a connection leads to, now: what was tried, its answer, what to do, and `success`.
 
-    A failed test raises nothing. Raises: ResourceNotFoundError; ServiceIntegrationError with the
-    code `connection_disabled` when it is switched off.
+    A failed test raises nothing. Raises: ResourceNotFoundError, ConflictError when it is switched
+    off.
     """
     path, about = CONNECTIONS.at(connection_id, "test"), CONNECTIONS.about(connection_id)
     question = ask(path, body={}, about=about)
