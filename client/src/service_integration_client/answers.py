@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from service_integration_client import exceptions as errors
@@ -117,6 +116,8 @@ def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> fl
 
 
 def _until(value: str, *, now: datetime) -> float | None:
+    from email.utils import parsedate_to_datetime  # rarely needed, and slow to import
+
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

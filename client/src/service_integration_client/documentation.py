@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -100,25 +98,19 @@ ARGUMENTS = {
     "filter": "what `get_executions` filters by",
 }  # fmt: skip
 EVERY_CALL = (
-    "Every call also raises AuthenticationError, PermissionDeniedError, RateLimitedError,\n"
-    "RequestTimeoutError, and MaxRetriesExceededError, ServiceUnavailableError or\n"
-    "CircuitOpenError when the hub cannot be reached."
+    "    Every call also raises AuthenticationError, PermissionDeniedError, RateLimitedError,\n"
+    "    RequestTimeoutError, and MaxRetriesExceededError, ServiceUnavailableError or\n"
+    "    CircuitOpenError when the hub cannot be reached."
 )
 
 
 def document(operation: Callable[..., Any]) -> str:
     """The docstring, the arguments that it does not speak of, and the errors of every call."""
-    said = operation.__doc__ or ""
-    code = operation.__code__
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    silent = [name for name in names if not speaks_of(said, name) and name in ARGUMENTS]
-    if EVERY_CALL in said:
+    said, code = operation.__doc__ or "", operation.__code__
+    if said.endswith(EVERY_CALL):
         return said
-    listed = "".join(f"\n    {name}: {ARGUMENTS[name]}" for name in silent)
-    arguments = f"\n\nArguments:{listed}" if listed else ""
-    return f"{inspect.cleandoc(said)}{arguments}\n\n{EVERY_CALL}"
-
-
-def speaks_of(text: str, name: str) -> bool:
-    """Whether a docstring names an argument, in backticks."""
-    return re.search(rf"(?<!`)`{name}`(?!`)", text) is not None
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    silent = [name for name in names if f"`{name}`" not in said and name in ARGUMENTS]
+    listed = "".join(f"\n        {name}: {ARGUMENTS[name]}" for name in silent)
+    arguments = f"\n\n    Arguments:{listed}" if listed else ""
+    return f"{said.rstrip()}{arguments}\n\n{EVERY_CALL}"
