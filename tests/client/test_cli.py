@@ -226,6 +226,7 @@ def test_a_run_that_fails_exits_with_one(run: Run, tmp_path: Path) -> None:
     result = run("workflows", "run", "bad", "--correlation-id", "c-1")
     assert result.exit_code == 1
     assert "It cannot." in result.stdout
+    assert "null" not in result.stdout
     (row,) = parsed(run("executions", "list", "--correlation-id", "c-1", "--json"))
     assert run("executions", "follow", row["id"]).exit_code == 1
     assert run("executions", "retry", row["id"], "--follow").exit_code == 1

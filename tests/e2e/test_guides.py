@@ -88,7 +88,7 @@ class World:
     def prepare(self) -> None:
         for name in MADE:
             self.fleet.api.delete(f"/workflows/{name}")
-        for name in ("text-extraction-v2", "translation", "guide-service", "my-service"):
+        for name in ("text-extraction-v2", "translation", "guide-service", "my-service", "stock"):
             self.fleet.api.delete(f"/registry/services/{name}")
         made = self.fleet.post("/workflows", {"name": "guide", "steps": STEPS})
         run = self.fleet.post(f"/workflows/{made['id']}/execute", {"input_data": INPUT, "wait": 30})
@@ -213,6 +213,26 @@ def test_block_with_its_dots_left_is_told_what_is_missing(world, block, capsys):
         said = capsys.readouterr().out
     assert re.search(r"steps\[0\]|name|input_data", said)
     assert "is not JSON" in said
+
+
+def blocks_of_the_readme() -> list[str]:
+    readme = Path(__file__).parent.parent.parent / "client" / "README.md"
+    return re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_blocks_of_the_readme_run_as_they_are(world, capsys):
+    """With the key and the URL in the environment, and the workflow of the demonstration."""
+    world.fleet.post("/workflows", {"name": MADE[0], "steps": STEPS})
+    first, awaited, failing, registered, traced = blocks_of_the_readme()
+    for block in (first, awaited, failing, traced):
+        run(block, {})
+    asyncio.run(run(registered, {})["serve"]())
+    said = capsys.readouterr().out
+    assert "planning-system ONLINE" in said
+    assert "extract service_error" in said
+    assert "order-4711" in said
+    stock = world.fleet.get("/registry/services/stock")
+    assert (stock["status"], stock["actions"][0]["name"]) == ("OFFLINE", "count")
 
 
 def test_list_of_the_guide_has_what_it_shows(world):

@@ -176,10 +176,10 @@ def run(
         session.show(started, lambda found: found["id"])
         return
     found = follow(session, started)
-    if not session.as_json:
-        session.show(found.get("output"))
     if found.get("status") != "COMPLETED":
         session.fail()
+    if not session.as_json:
+        session.show(found.get("output"))
 
 
 # --- Files ---
