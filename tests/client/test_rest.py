@@ -44,9 +44,10 @@ def test_single_error_of_an_execution_is_a_list_of_one():
     assert errors_of({"errors": {"message": "No."}}) == [{"message": "No."}]
 
 
-def test_password_in_the_url_is_refused():
+@pytest.mark.parametrize("begin", ["http://", "ftp://", ""])
+def test_password_in_the_url_is_refused_and_not_repeated(begin):
     with pytest.raises(ValueError, match="no user name") as caught:
-        ServiceIntegrationClient("http://user:hidden@hub:1/api")
+        ServiceIntegrationClient(f"{begin}user:hidden@hub:1/api")
     assert "hidden" not in str(caught.value)
 
 
