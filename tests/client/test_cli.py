@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,7 +13,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from click.shell_completion import get_completion_class
 from click.testing import CliRunner, Result
 from rich.console import Console
 
@@ -388,17 +389,36 @@ def test_every_command_takes_json_and_says_what_it_does(command: tuple[str, ...]
     assert command[1] in README.partition("## Command line")[2]
 
 
-def test_words_and_options_are_completed() -> None:
-    shell = get_completion_class("bash")
-    assert shell is not None
-    complete = shell(root, {}, PROGRAM, "_SERVICE_INTEGRATION_COMPLETE").get_completions
-    assert [each.value for each in complete([], "c")] == [
-        "completion",
-        "connections",
-        "credentials",
-    ]
-    assert "test" in [each.value for each in complete(["connections"], "")]
-    assert "--json" in [each.value for each in complete(["connections", "test"], "--")]
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [("conn", "connections"), ("connections te", "test"), ("connections test --js", "--json")],
+)
+def test_words_and_options_are_completed(shell: str, line: str, word: str) -> None:
+    """As the shell asks, which gives its words in the environment."""
+    asked = f"{PROGRAM} {line}"
+    last = line.rpartition(" ")[2]
+    environment = {
+        "_SERVICE_INTEGRATION_COMPLETE": f"{shell}_complete", "COMP_WORDS": asked,
+        "COMP_CWORD": last if shell == "fish" else str(len(asked.split()) - 1),
+    }  # fmt: skip
+    said = CliRunner().invoke(root, prog_name=PROGRAM, env=environment)
+    assert said.stdout.replace(",", "\n").replace("\t", "\n").split("\n")[:2] == ["plain", word]
+
+
+def test_completion_works_in_bash(tmp_path: Path) -> None:
+    program = tmp_path / PROGRAM
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m service_integration_client.cli "$@"\n')
+    program.chmod(0o700)
+    script = f"""
+        PATH="{tmp_path}:$PATH"
+        eval "$(service-integration completion bash)"
+        COMP_WORDS=(service-integration inci) COMP_CWORD=1
+        _service_integration_completion service-integration
+        echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "incidents", done.stderr
 
 
 # --- Errors ---

@@ -25,7 +25,8 @@ from service_integration_client import (
 )
 from tests.e2e.conftest import surroundings_of
 from tests.e2e.dropping import dropping
-from tests.e2e.hub import running_hub, until
+from tests.e2e.hub import ROOT, running_hub, until
+from tests.services import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -262,6 +263,24 @@ def test_writes_whose_answers_are_lost_are_done_once(hub, client):
         "connections": 1, "integrations": 1, "schedules": 1,
     }  # fmt: skip
     assert (len(writes), set(writes.values())) == (13, {2})
+
+
+def test_django_service_registers_itself_and_is_offline_after_its_end(client, hub):
+    address = f"127.0.0.1:{free_port()}"
+    serving = hub.run(
+        f"gunicorn --bind {address} --workers 2 tests.e2e.django_shop:application",
+        root=hub.directory,  # where no configuration of gunicorn lies
+        PYTHONPATH=f"{ROOT}:{ROOT / 'client' / 'src'}",
+        SHOP_URL=f"http://{address}",
+        SERVICE_INTEGRATION_URL=f"{hub.url}/api",
+        SERVICE_INTEGRATION_API_KEY=hub.key,
+    )
+    until(lambda: hub.api.get("/registry/services/django-shop").is_success, "it registers")
+    probed = client.get_service_health("django-shop", probe=True)
+    assert (probed["status"], len(probed["instances"])) == ("ONLINE", 1)
+    serving.terminate()
+    assert serving.wait(30) == 0
+    assert client.get_service("django-shop")["status"] == "OFFLINE"
 
 
 def test_errors_say_what_is_wrong(client, hub):
