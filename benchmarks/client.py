@@ -1,4 +1,5 @@
-"""What the client adds to a read over the bare HTTP library, and how long importing it takes.
+"""What the client adds to a read over the bare HTTP library, how long importing it takes, and
+what thousands of calls at once leave behind.
 
 `python -m benchmarks.client` prints medians; the two kinds of call take turns, on one connection
 each, against a small server in a process of its own.
@@ -6,48 +7,103 @@ each, against a small server in a process of its own.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 
 import httpx2
 
-from service_integration_client import SyncServiceIntegrationClient
+from service_integration_client import AsyncServiceIntegrationClient, SyncServiceIntegrationClient
 
 CALLS, IMPORTS = 2000, 9
+AT_ONCE, ROUNDS = 5000, 5
+LONGEST_ROUND_SECONDS = 300
 BODY = b'{"id": "w", "name": "document-processing", "steps": []}'
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(BODY), BODY)
+)  # fmt: skip
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(asyncio.Protocol):
     """Answers every GET the same, and keeps the connection."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # one write for an answer
+    transport: asyncio.Transport
 
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
 
 
 def serve(told: Connection) -> None:
-    """Answer two connections at a time, for as long as the process lives."""
-    from http.server import ThreadingHTTPServer
+    """Answer for as long as the process lives."""
 
-    server: HTTPServer = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    told.send(server.server_address[1])
-    server.serve_forever()
+    async def listen() -> None:
+        server = await asyncio.get_running_loop().create_server(
+            Answering, "127.0.0.1", 0, backlog=1000
+        )
+        told.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(listen())
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """The URL of a server in a process of its own."""
+    parent, child = Pipe()
+    process = Process(target=serve, args=(child,), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{parent.recv()}/api"
+    finally:
+        process.terminate()
+        process.join()
+        parent.close()
+        child.close()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What this process holds: open descriptors, resident memory, allocated blocks."""
+
+    descriptors: int
+    kilobytes: int
+    blocks: int
+
+
+def held() -> Held:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    kilobytes = pages * os.sysconf("SC_PAGE_SIZE") // 1024
+    return Held(len(os.listdir("/proc/self/fd")), kilobytes, sys.getallocatedblocks())
+
+
+async def call_at_once(url: str, *, rounds: Sequence[int]) -> list[Held]:
+    """What is held before, after each round of calls at once on one client, and at the end."""
+    found = [held()]
+    async with AsyncServiceIntegrationClient(url, LONGEST_ROUND_SECONDS) as client:
+        for calls in rounds:
+            answers = await asyncio.gather(*(client.get_workflow("w") for _ in range(calls)))
+            assert [each["id"] for each in answers] == ["w"] * calls
+            del answers
+            await asyncio.sleep(0.05)  # callbacks of the loop run, sockets are put back
+            found.append(held())
+    await asyncio.sleep(0.05)
+    return [*found, held()]
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -82,12 +138,18 @@ def import_milliseconds(statement: str) -> float:
     )
 
 
+def print_rounds(found: list[Held]) -> None:
+    before, *rounds, after = found
+    print(f"{AT_ONCE} awaited calls at once, {len(rounds)} times on one client:")
+    for name, each in (("before", before), *enumerate(rounds, 1), ("closed", after)):
+        held = f"{each.descriptors:>4} descriptors  {each.kilobytes / 1024:6.1f} MB resident"
+        print(f"  {name:<8}{held}  {each.blocks:>8} blocks")
+
+
 def main() -> None:
-    parent, child = Pipe()
-    server = Process(target=serve, args=(child,), daemon=True)
-    server.start()
-    bare, through = compare(f"http://127.0.0.1:{parent.recv()}/api")
-    server.terminate()
+    with serving() as url:
+        bare, through = compare(url)
+        rounds = asyncio.run(call_at_once(url, rounds=[AT_ONCE] * ROUNDS))
     print(f"read, bare httpx2     {bare:.3f} ms")
     print(f"read, the client      {through:.3f} ms   {through - bare:+.3f} ms")
     empty = import_milliseconds("pass")
@@ -95,6 +157,7 @@ def main() -> None:
     print(
         f"import of the client  {full - empty:.0f} ms   beyond an empty interpreter's {empty:.0f}"
     )
+    print_rounds(rounds)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,17 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from monitoring.models import Subject
+from monitoring.services import open_incident
 from service_integration_client.cli import drawing
-from service_integration_client.cli.app import root
+from service_integration_client.cli.app import PROGRAM, root
 from service_integration_client.cli.session import Session
 from tests import factories
+from tests.registry.connection_support import make_connection
+from tests.registry.credential_support import make_credential
+from tests.registry.integration_support import echoing, make_integration, own_client, serving
 from tests.workflows.engine_support import ScriptedClient, running_engine
+from workflows.services import create_webhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Run = Callable[..., Result]
+README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()
 
 GREET = {
     "name": "greet",
@@ -217,6 +227,7 @@ def test_a_run_that_fails_exits_with_one(run: Run, tmp_path: Path) -> None:
     result = run("workflows", "run", "bad", "--correlation-id", "c-1")
     assert result.exit_code == 1
     assert "It cannot." in result.stdout
+    assert "null" not in result.stdout
     (row,) = parsed(run("executions", "list", "--correlation-id", "c-1", "--json"))
     assert run("executions", "follow", row["id"]).exit_code == 1
     assert run("executions", "retry", row["id"], "--follow").exit_code == 1
@@ -282,6 +293,134 @@ def test_breakers_are_listed_and_controlled(run: Run) -> None:
     assert run("breakers", "open", instance).exit_code == 2
 
 
+# --- Connections, credentials, integrations, webhooks, incidents ---
+
+
+def test_connections_are_listed_tested_and_switched_off(run: Run) -> None:
+    with serving(web.Application) as url:
+        make_connection(name="billing", base_url=url)
+        make_connection(name="nobody", base_url="http://127.0.0.1:9")
+        assert "billing" in run("connections", "list", "--type", "http").stdout
+        assert parsed(run("connections", "show", "billing", "--json"))["base_url"] == url
+        shown = run("connections", "show", "billing")
+        assert (shown.exit_code, url in shown.stdout) == (0, True)
+        answered = parsed(run("connections", "test", "billing", "--json"))
+        assert answered["answered"]
+    failed = run("connections", "test", "nobody")
+    assert failed.exit_code == 1
+    assert "what to do" in failed.stdout
+    assert run("connections", "disable", "nobody").exit_code == 2
+    assert "DISABLED" in run("connections", "disable", "nobody", "--reason", "Moving.").stdout
+    refused = run("connections", "test", "nobody")
+    assert (refused.exit_code, "Moving." in refused.stderr) == (1, True)
+    assert "DISABLED" not in run("connections", "enable", "nobody").stdout
+    assert run("connections", "show", "missing").exit_code == 1
+
+
+def test_credentials_are_shown_and_rotated_without_their_secrets(run: Run, tmp_path: Path) -> None:
+    make_credential("BEARER_TOKEN", name="billing-token")
+    assert "USABLE" in run("credentials", "list", "--type", "bearer_token").stdout
+    before = parsed(run("credentials", "show", "billing-token", "--json"))["fingerprint"]
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"token": "another-0123456789"}')
+    admin = factories.make_key("SECRET_ADMIN", name="admin")[1]
+    rotate = ("credentials", "rotate", "billing-token", "--never-expires", "--secret-file")
+    done = run(*rotate, str(secret), "--json", key=admin)
+    assert done.exit_code == 0, done.output
+    assert parsed(done)["fingerprint"] != before
+    assert "another" not in done.output
+    piped = run(*rotate, "-", key=admin, input='{"token": "a-third-one-0123456789"}')
+    assert (piped.exit_code, "a-third-one" in piped.output) == (0, False)
+    assert run(*rotate, "-", input="no JSON").exit_code == 2
+    viewer = factories.make_key("VIEWER", name="viewer")[1]
+    assert run(*rotate, str(secret), key=viewer).exit_code == 4
+
+
+def test_integrations_are_executed_and_have_a_history(run: Run) -> None:
+    with own_client(), echoing() as (service, told):
+        make_integration(
+            factories.caller(), service, "echo", name="chat",
+            request_mapping={"text": "$.input.title"},
+        )  # fmt: skip
+        assert service.name in run("integrations", "list", "--status", "active").stdout
+        assert "$.input.title" in run("integrations", "show", "chat").stdout
+        done = run("integrations", "execute", "chat", "--input", "title=Hello.")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["got"] == {"text": "Hello."}
+        told["status"] = 400
+        failed = run("integrations", "execute", "chat", "--input-file", "-", input='{"title": 1}')
+        assert failed.exit_code == 1
+    history = run("integrations", "history", "chat")
+    assert ("COMPLETED" in history.stdout, "FAILED" in history.stdout) == (True, True)
+    assert len(parsed(run("integrations", "history", "chat", "--limit", "1", "--json"))) == 1
+    assert run("integrations", "execute", "nothing").exit_code == 1
+
+
+def test_webhooks_are_listed_with_where_messages_go(run: Run) -> None:
+    make_credential("HMAC_SIGNATURE", name="shop", allowed_origins=[])
+    create_webhook({"name": "orders", "credential": "shop", "workflow": factories.make_workflow()})
+    assert "/webhooks/orders" in run("webhooks", "list", "--effect", "execution").stdout
+    assert parsed(run("webhooks", "show", "orders", "--json"))["enabled"] is True
+    assert run("webhooks", "history", "orders").stdout.strip() == "None."
+    assert run("webhooks", "history", "orders", "--outcome", "nonsense").exit_code == 1
+
+
+def test_incidents_are_seen_and_taken_on(run: Run) -> None:
+    assert run("incidents", "list").stdout.strip() == "None."
+    open_incident(Subject.MASS_EXPIRY, "7 of 7 fell silent.", now=datetime.now(UTC))
+    (row,) = parsed(run("incidents", "list", "--status", "open", "--json"))
+    assert "7 of 7 fell silent." in run("incidents", "show", row["id"]).stdout
+    assert "ACKNOWLEDGED" in run("incidents", "acknowledge", row["id"]).stdout
+    assert run("incidents", "acknowledge", row["id"]).exit_code == 1
+    assert run("incidents", "keep", row["id"]).exit_code == 0
+    assert run("incidents", "expire", "00000000-0000-0000-0000-000000000000").exit_code == 1
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    for name, found in root.commands.items():
+        yield from ((name, each) for each in getattr(found, "commands", ()))
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_every_command_takes_json_and_says_what_it_does(command: tuple[str, ...]) -> None:
+    said = CliRunner().invoke(root, [*command, "--help"])
+    assert (said.exit_code, "--json" in said.stdout) == (0, True)
+    assert f"`{command[0]} " in README or f"`{command[0]}`" in README
+    assert command[1] in README.partition("## Command line")[2]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [("conn", "connections"), ("connections te", "test"), ("connections test --js", "--json")],
+)
+def test_words_and_options_are_completed(shell: str, line: str, word: str) -> None:
+    """As the shell asks, which gives its words in the environment."""
+    asked = f"{PROGRAM} {line}"
+    last = line.rpartition(" ")[2]
+    environment = {
+        "_SERVICE_INTEGRATION_COMPLETE": f"{shell}_complete", "COMP_WORDS": asked,
+        "COMP_CWORD": last if shell == "fish" else str(len(asked.split()) - 1),
+    }  # fmt: skip
+    said = CliRunner().invoke(root, prog_name=PROGRAM, env=environment)
+    assert said.stdout.replace(",", "\n").replace("\t", "\n").split("\n")[:2] == ["plain", word]
+
+
+def test_completion_works_in_bash(tmp_path: Path) -> None:
+    program = tmp_path / PROGRAM
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m service_integration_client.cli "$@"\n')
+    program.chmod(0o700)
+    script = f"""
+        PATH="{tmp_path}:$PATH"
+        eval "$(service-integration completion bash)"
+        COMP_WORDS=(service-integration inci) COMP_CWORD=1
+        _service_integration_completion service-integration
+        echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "incidents", done.stderr
+
+
 # --- Errors ---
 
 
@@ -292,6 +431,16 @@ def test_exit_codes_tell_what_went_wrong(run: Run) -> None:
     assert run("services", "list", key="si_unknown_key").exit_code == 4
     viewer = factories.make_key("VIEWER", name="viewer")[1]
     assert run("executions", "cancel", "x", key=viewer).exit_code == 4
+
+
+def test_a_service_that_is_down_is_not_a_hub_that_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    service = factories.make_service("gone", urls=("http://127.0.0.1:9",), actions=("x",))
+    with own_client():
+        make_integration(factories.caller(), service, "x", name="lost")
+        assert run("integrations", "execute", "lost").exit_code == 1
 
 
 def test_a_hub_that_is_not_there_is_told_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

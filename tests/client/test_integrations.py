@@ -99,6 +99,11 @@ def test_example_of_the_standard_webhooks_specification():
     }
 
 
+def test_secret_that_only_begins_like_base64_is_taken_as_it_is():
+    given = {"body": "{}", "message_id": "m", "timestamp": 1}
+    assert sign_webhook("whsec_?", **given) != sign_webhook("whsec_", **given)
+
+
 def test_several_secrets_and_new_ids():
     headers = sign_webhook(["old", "new"], b"{}")
     assert len(headers["Webhook-Signature"].split()) == 2

@@ -1,6 +1,9 @@
 """Operations of the hub's integrations and connections, and the edges of answers and commands."""
 
 import asyncio
+import inspect
+import pydoc
+import re
 import runpy
 import sys
 from datetime import UTC, datetime
@@ -11,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from service_integration_client import (
+    AsyncServiceIntegrationClient,
     ServiceIntegrationClient,
     SyncServiceIntegrationClient,
     UnexpectedAnswerError,
@@ -19,6 +23,7 @@ from service_integration_client.answers import retry_after_seconds
 from service_integration_client.cli import app, drawing
 from service_integration_client.cli.workflows import _findings
 from service_integration_client.client import _Clients
+from service_integration_client.documentation import ARGUMENTS
 from service_integration_client.hub import run_blocking
 from service_integration_client.results import errors_of
 from tests.client.fake_hub import FakeHub, answer
@@ -39,9 +44,10 @@ def test_single_error_of_an_execution_is_a_list_of_one():
     assert errors_of({"errors": {"message": "No."}}) == [{"message": "No."}]
 
 
-def test_password_in_the_url_is_refused():
+@pytest.mark.parametrize("begin", ["http://", "ftp://", ""])
+def test_password_in_the_url_is_refused_and_not_repeated(begin):
     with pytest.raises(ValueError, match="no user name") as caught:
-        ServiceIntegrationClient("http://user:hidden@hub:1/api")
+        ServiceIntegrationClient(f"{begin}user:hidden@hub:1/api")
     assert "hidden" not in str(caught.value)
 
 
@@ -101,7 +107,42 @@ README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_tex
 OPERATIONS = [name for name in dir(_Clients) if not name.startswith(("_", "awaits_"))]
 
 
+WITHOUT_ERRORS_OF_ITS_OWN = {"get_integration_health"}
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_is_documented(name):
-    assert getattr(SyncServiceIntegrationClient, name).__doc__
+def test_every_operation_is_in_the_readme_and_names_its_arguments_and_errors(name):
+    method = getattr(SyncServiceIntegrationClient, name)
+    said, arguments = inspect.getdoc(method), list(inspect.signature(method).parameters)[1:]
     assert f"`{name}`" in README
+    assert [
+        each for each in arguments if not re.search(rf"`{each}`|^    {each}: .", said, re.M)
+    ] == []
+    assert "Raises: " in said or name in WITHOUT_ERRORS_OF_ITS_OWN
+    assert "Every call also raises AuthenticationError" in said
+
+
+def test_arguments_that_are_said_once_are_arguments_of_some_operation():
+    found = {
+        each
+        for name in OPERATIONS
+        for each in inspect.signature(getattr(SyncServiceIntegrationClient, name)).parameters
+    }
+    assert sorted(set(ARGUMENTS) - found) == []
+
+
+@pytest.mark.parametrize("kind", [SyncServiceIntegrationClient, AsyncServiceIntegrationClient])
+def test_help_shows_methods_with_their_arguments(kind):
+    client = kind("http://hub:1/api")
+    for method, own in ((kind.get_service_health, ["self"]), (client.get_service_health, [])):
+        assert method.__name__ == "get_service_health"
+        assert [*inspect.signature(method).parameters] == [*own, "service_id", "probe"]
+        assert "the id or name of the service" in inspect.getdoc(method)
+    assert client.iter_workflows.__name__ == "iter_workflows"
+    assert "get_service_health(self, service_id:" in pydoc.plain(pydoc.render_doc(kind))
+
+
+def test_method_of_the_class_takes_the_client_first():
+    hub = FakeHub(answer(200, {"id": "w"}))
+    client = SyncServiceIntegrationClient(**hub.options())
+    assert SyncServiceIntegrationClient.get_workflow(client, "w") == {"id": "w"}

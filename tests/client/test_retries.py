@@ -1,6 +1,7 @@
 import httpx2
 import pytest
 
+from registry.models import CredentialEvent
 from service_integration_client import (
     AsyncServiceIntegrationClient,
     MaxRetriesExceededError,
@@ -8,7 +9,9 @@ from service_integration_client import (
     ServiceUnavailableError,
     SyncServiceIntegrationClient,
 )
+from tests import factories
 from tests.client.fake_hub import FakeHub, answer, problem
+from tests.e2e.dropping import dropping
 
 DOWN = httpx2.ConnectError("connection refused")
 
@@ -123,3 +126,19 @@ def test_repeated_delete_that_finds_nothing_has_done_its_work():
     answered = SyncServiceIntegrationClient(**hub.options()).delete_workflow("w")
 
     assert answered["deleted"] is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_secrets_whose_answers_are_lost_are_set_once(live_server):
+    """A hub that commits and then loses its answer: the retry is told the first answer."""
+    _, key = factories.make_key("SECRET_ADMIN")
+    with (
+        dropping(live_server.url) as (url, writes),
+        SyncServiceIntegrationClient(url, api_key=key, sleep=lambda _: None) as client,
+    ):
+        made = client.create_credential("shop", "HMAC_SIGNATURE", secret={"key": "k" * 20})
+        client.rotate_credential("shop", {"key": "l" * 20})
+        kinds = list(CredentialEvent.objects.order_by("id").values_list("kind", flat=True))
+        assert client.delete_credential("shop")["deleted"]
+    assert (made["name"], kinds) == ("shop", ["CREATED", "ROTATED"])
+    assert list(writes.values()) == [2, 2, 2]

@@ -8,6 +8,7 @@ import signal
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -23,7 +24,9 @@ from service_integration_client import (
     request_id,
 )
 from tests.e2e.conftest import surroundings_of
-from tests.e2e.hub import running_hub, until
+from tests.e2e.dropping import dropping
+from tests.e2e.hub import ROOT, running_hub, until
+from tests.services import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -222,6 +225,62 @@ def test_repeated_key_creates_once(client):
     first = client.execute_workflow("echo", {"text": "x"}, idempotency_key="once")
     again = client.execute_workflow("echo", {"text": "x"}, idempotency_key="once")
     assert first.execution_id == again.execution_id
+
+
+def test_writes_whose_answers_are_lost_are_done_once(hub, client):
+    """The hub commits, the answer is cut off, the retry is told what was done the first time."""
+    with (
+        dropping(hub.url) as (url, writes),
+        SyncServiceIntegrationClient(f"{url}/api", api_key=hub.key, sleep=lambda _: None) as lossy,
+    ):
+        lossy.register_service("lost", endpoint="http://127.0.0.1:9", actions=[{"name": "x"}])
+        lossy.add_service_instance("lost", "http://127.0.0.1:10")
+        steps = [{**ECHO[0], "id": "say-it"}]
+        lossy.create_workflow("lost", steps=ECHO)
+        assert lossy.update_workflow("lost", steps=steps)["version"] == 2
+        result = lossy.execute_workflow("lost", {"text": "Once."})
+        waiting = lossy.execute_workflow("lost", {"text": "x"}, wait=False)
+        lossy.create_connection("lost", "HTTP", "http://127.0.0.1:9")
+        lossy.disable_connection("lost", "Test.")
+        lossy.create_integration("lost", {"service": "lost", "action": "x"})
+        lossy.create_schedule("lost", "lost", "0 3 * * *")
+        run = lossy.run_schedule("lost")
+        made = {
+            "workflows": client.get_workflow_versions("lost")["total"],
+            "executions": client.get_workflow_executions("lost")["total"],
+            "instances": client.get_service_instances("lost")["total"],
+            "runs": client.get_schedule_runs("lost")["total"],
+            **{
+                name: sum(each["name"] == "lost" for each in getattr(client, f"iter_{name}")())
+                for name in ("services", "connections", "integrations", "schedules")
+            },
+        }
+        assert lossy.delete_schedule("lost")["deleted"]
+        assert lossy.delete_integration("lost")["deleted"]
+    assert (result["said"], bool(waiting.execution_id), run["outcome"]) == ("Once.", True, ANY)
+    assert made == {
+        "workflows": 2, "executions": 3, "instances": 2, "runs": 1, "services": 1,
+        "connections": 1, "integrations": 1, "schedules": 1,
+    }  # fmt: skip
+    assert (len(writes), set(writes.values())) == (13, {2})
+
+
+def test_django_service_registers_itself_and_is_offline_after_its_end(client, hub):
+    address = f"127.0.0.1:{free_port()}"
+    serving = hub.run(
+        f"gunicorn --bind {address} --workers 2 tests.e2e.django_shop:application",
+        root=hub.directory,  # where no configuration of gunicorn lies
+        PYTHONPATH=f"{ROOT}:{ROOT / 'client' / 'src'}",
+        SHOP_URL=f"http://{address}",
+        SERVICE_INTEGRATION_URL=f"{hub.url}/api",
+        SERVICE_INTEGRATION_API_KEY=hub.key,
+    )
+    until(lambda: hub.api.get("/registry/services/django-shop").is_success, "it registers")
+    probed = client.get_service_health("django-shop", probe=True)
+    assert (probed["status"], len(probed["instances"])) == ("ONLINE", 1)
+    serving.terminate()
+    assert serving.wait(30) == 0
+    assert client.get_service("django-shop")["status"] == "OFFLINE"
 
 
 def test_errors_say_what_is_wrong(client, hub):

@@ -1,12 +1,14 @@
 """Every code block of the specification's guides, run as it is written against a running hub.
 
 Imports are mapped to the client, placeholder ids, hosts and ``...`` are filled in; nothing else.
+The guides are copies, kept to the letter: their digests are below.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
 import inspect
 import re
 import sys
@@ -32,6 +34,13 @@ from service_integration_client import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 SPECIFICATION = Path(__file__).parent.parent / "specification"
+CLIENT_GUIDE, WORKFLOW_GUIDE = (
+    "service-integration-client-guide.md", "service-integration-workflow-guide.md",
+)  # fmt: skip
+DIGESTS = {
+    CLIENT_GUIDE: "1886a7cd7e2bfd0261c65850d04ec0bf0918b322da1975271a0ce112d1e53b62",
+    WORKFLOW_GUIDE: "44d9229ac9c5429f10c8ab392cbfd97f30fbc29e2e5384b13205e18c14d67a7d",
+}
 MODULES = (
     "shared.utils.src.clients",
     "shared.utils.src.exceptions",
@@ -48,11 +57,15 @@ INPUT = {"document_url": "https://example.com/document.pdf"}
 MADE = ("document-processing", "document-processing-v2", "document-sentiment", "guide")
 
 
+def text_of(document: str) -> str:
+    """The client guide whole, the workflow guide's best practices."""
+    text = (SPECIFICATION / document).read_text()
+    return text.partition("## Best Practices" if document == WORKFLOW_GUIDE else "\n")[2]
+
+
 def blocks_of(document: str) -> list[Any]:
     """The blocks; where one shows a good and a bad way, the two by themselves."""
-    text = (SPECIFICATION / document).read_text()
-    _, _, text = text.partition("## Best Practices" if "workflow" in document else "\n")
-    found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```python\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL)
     parts = [part for block in found for part in re.split(r"^(?=# Bad$)", block, flags=re.M)]
     return [pytest.param(part, id=f"{n}-{title_of(part)}") for n, part in enumerate(parts)]
 
@@ -75,7 +88,7 @@ class World:
     def prepare(self) -> None:
         for name in MADE:
             self.fleet.api.delete(f"/workflows/{name}")
-        for name in ("text-extraction-v2", "translation", "guide-service", "my-service"):
+        for name in ("text-extraction-v2", "translation", "guide-service", "my-service", "stock"):
             self.fleet.api.delete(f"/registry/services/{name}")
         made = self.fleet.post("/workflows", {"name": "guide", "steps": STEPS})
         run = self.fleet.post(f"/workflows/{made['id']}/execute", {"input_data": INPUT, "wait": 30})
@@ -147,7 +160,22 @@ def complete(block: str) -> str:
     return block.replace("(...)", "(name='document-processing', steps=workflow_steps)")
 
 
-@pytest.mark.parametrize("block", blocks_of("service-integration-client-guide.md"))
+@pytest.mark.parametrize(("document", "blocks"), [(CLIENT_GUIDE, 26), (WORKFLOW_GUIDE, 4)])
+def test_no_block_of_the_guides_is_left_out_or_edited(document, blocks):
+    """Counted line by line, whatever the fences say; every line of them is run."""
+    written = (SPECIFICATION / document).read_bytes()
+    assert hashlib.sha256(written).hexdigest() == DIGESTS[document]
+    inside, lines, fences = False, [], 0
+    for line in text_of(document).splitlines(keepends=True):
+        if "```" in line:
+            inside, fences = not inside, fences + 1
+        elif inside:
+            lines.append(line)
+    assert fences == 2 * blocks
+    assert "".join(part.values[0] for part in blocks_of(document)) == "".join(lines)
+
+
+@pytest.mark.parametrize("block", blocks_of(CLIENT_GUIDE))
 def test_block_of_the_client_guide_runs(world, block, capsys):
     names = run(world.fill(complete(block)), world.names())
 
@@ -171,7 +199,7 @@ def test_block_of_the_client_guide_runs(world, block, capsys):
     "block",
     [
         each
-        for each in blocks_of("service-integration-client-guide.md")
+        for each in blocks_of(CLIENT_GUIDE)
         if "..." in each.values[0] and "# This will return" not in each.values[0]
     ],
 )
@@ -185,6 +213,26 @@ def test_block_with_its_dots_left_is_told_what_is_missing(world, block, capsys):
         said = capsys.readouterr().out
     assert re.search(r"steps\[0\]|name|input_data", said)
     assert "is not JSON" in said
+
+
+def blocks_of_the_readme() -> list[str]:
+    readme = Path(__file__).parent.parent.parent / "client" / "README.md"
+    return re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_blocks_of_the_readme_run_as_they_are(world, capsys):
+    """With the key and the URL in the environment, and the workflow of the demonstration."""
+    world.fleet.post("/workflows", {"name": MADE[0], "steps": STEPS})
+    first, awaited, failing, registered, traced = blocks_of_the_readme()
+    for block in (first, awaited, failing, traced):
+        run(block, {})
+    asyncio.run(run(registered, {})["serve"]())
+    said = capsys.readouterr().out
+    assert "planning-system ONLINE" in said
+    assert "extract service_error" in said
+    assert "order-4711" in said
+    stock = world.fleet.get("/registry/services/stock")
+    assert (stock["status"], stock["actions"][0]["name"]) == ("OFFLINE", "count")
 
 
 def test_list_of_the_guide_has_what_it_shows(world):
@@ -210,7 +258,7 @@ class Posting:
 
 @pytest.fixture
 def blocks():
-    found = [each.values[0] for each in blocks_of("service-integration-workflow-guide.md")]
+    found = [each.values[0] for each in blocks_of(WORKFLOW_GUIDE)]
     assert len(found) == 4
     return found
 

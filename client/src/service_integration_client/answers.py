@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from service_integration_client import exceptions as errors
@@ -64,16 +63,23 @@ def error_for(
     if status == 429:
         wait = retry_after_seconds(headers.get("retry-after"))
         return errors.RateLimitedError(text, retry_after=wait, **details)
-    if status == 502 and code == "service_error":
+    if code in _OF_THE_CALLED:
         return errors.ServiceCallError(text, service_name=service, **details)
-    if status in (502, 503):
+    if status in (502, 503) and code not in _LASTING:
         wait = retry_after_seconds(headers.get("retry-after"))
         return errors.ServiceUnavailableError(
             text, service_name=service, retry_after=wait, **details
         )
-    return _PLAIN.get(status, _unexpected(status))(text, **details)
+    kind = _LASTING.get(str(code)) or _PLAIN.get(status) or _unexpected(status)
+    return kind(text, **details)
 
 
+# What no retry mends, though the status speaks of unavailability.
+_OF_THE_CALLED = ("service_error", "address_refused", "credential_error")
+_LASTING: dict[str, type[errors.ServiceIntegrationError]] = {
+    "connection_disabled": errors.ConflictError,
+    "vault_error": errors.ServiceIntegrationError,
+}
 _PLAIN: dict[int, type[errors.ServiceIntegrationError]] = {
     401: errors.AuthenticationError,
     403: errors.PermissionDeniedError,
@@ -110,6 +116,8 @@ def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> fl
 
 
 def _until(value: str, *, now: datetime) -> float | None:
+    from email.utils import parsedate_to_datetime  # rarely needed, and slow to import
+
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:

@@ -6,16 +6,19 @@ A client says with `awaits_reads` and `awaits_writes` which kinds it awaits.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from service_integration_client.documentation import document
 from service_integration_client.hub import Hub, iterate_blocking, run_blocking
 from service_integration_client.operations.pages import by_number
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from typing_extensions import Concatenate, ParamSpec, Self
+    from typing_extensions import Concatenate, ParamSpec
 
     from service_integration_client.client import (
         AsyncServiceIntegrationClient,
@@ -32,53 +35,74 @@ else:
 
 
 class Operation(Generic[P, T]):
-    """What the three kinds share."""
+    """What the three kinds share.
+
+    An instance of a client has it as a method, bound to one of its two hubs. A client's class has
+    it as a function, for `help`.
+    """
+
+    def __init__(self, awaiting: Callable[..., Any], blocking: Callable[..., Any]) -> None:
+        self._awaiting, self._blocking = awaiting, blocking
+        self.__doc__ = awaiting.__doc__
+
+    def _bound(self, client: _Clients | None, *, awaits: str) -> Any:
+        if client is None:
+            return self._function(awaits)
+        if getattr(client, awaits):
+            return MethodType(self._awaiting, client._awaiting)
+        return MethodType(self._blocking, client._blocking)
+
+    def _function(self, awaits: str) -> Callable[..., Any]:
+        """The method as a function of the client."""
+
+        @functools.wraps(self._blocking)
+        def method(client: _Clients, *args: Any, **kwargs: Any) -> Any:
+            return self._bound(client, awaits=awaits)(*args, **kwargs)
+
+        found = inspect.signature(self._blocking)
+        hub, *rest = found.parameters.values()
+        own = hub.replace(name="self", annotation=inspect.Parameter.empty)
+        method.__signature__ = found.replace(parameters=[own, *rest])  # type: ignore[attr-defined]
+        return method
+
+
+class _Call(Operation[P, T]):
+    """One call to the hub, or some that make one answer."""
 
     def __init__(self, described: Described[P, T]) -> None:
-        self._described = described
-        self.__name__ = described.__name__
-        self.__doc__ = described.__doc__
-        self.__wrapped__ = described
+        described.__doc__ = document(described)
 
-    def _awaited(self, client: _Clients) -> Awaited[P, T]:
-        return functools.partial(self._described, client._awaiting)
+        @functools.wraps(described)
+        def answered(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> T:
+            return run_blocking(described(hub, *args, **kwargs))
 
-    def _plain(self, client: _Clients) -> Callable[P, T]:
-        return functools.partial(_answered, self._described, client._blocking)
+        super().__init__(described, answered)
 
 
-def _answered(described: Described[P, T], hub: Hub, *args: P.args, **kwargs: P.kwargs) -> T:
-    return run_blocking(described(hub, *args, **kwargs))
-
-
-class Write(Operation[P, T]):
+class Write(_Call[P, T]):
     """Awaited everywhere but in the client that awaits nothing."""
 
     @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
+    def __get__(self, client: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, client: SyncServiceIntegrationClient, owner: type) -> Callable[P, T]: ...
     @overload
     def __get__(self, client: _Clients, owner: type) -> Awaited[P, T]: ...
     def __get__(self, client: _Clients | None, owner: type) -> Any:
-        if client is None:
-            return self
-        return self._awaited(client) if client.awaits_writes else self._plain(client)
+        return self._bound(client, awaits="awaits_writes")
 
 
-class Read(Operation[P, T]):
+class Read(_Call[P, T]):
     """Plain everywhere but in the client that awaits everything."""
 
     @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
+    def __get__(self, client: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, client: AsyncServiceIntegrationClient, owner: type) -> Awaited[P, T]: ...
     @overload
     def __get__(self, client: _Clients, owner: type) -> Callable[P, T]: ...
     def __get__(self, client: _Clients | None, owner: type) -> Any:
-        if client is None:
-            return self
-        return self._awaited(client) if client.awaits_reads else self._plain(client)
+        return self._bound(client, awaits="awaits_reads")
 
 
 class Pages(Operation[P, T]):
@@ -89,12 +113,27 @@ class Pages(Operation[P, T]):
     """
 
     def __init__(self, described: Described[P, T], *, by: Items = by_number) -> None:
-        super().__init__(described)
-        self._items = functools.partial(by, described)
-        self.__doc__ = f"Each item of all pages, fetched as needed. {described.__doc__}"
+        @functools.wraps(described)
+        def items(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
+            return by(described, hub, *args, **kwargs)
+
+        @functools.wraps(described)
+        def iterated(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+            return iterate_blocking(items(hub, *args, **kwargs))
+
+        said = f"Each item of all pages, fetched as needed. {document(described)}"
+        gives = inspect.signature(described).replace(return_annotation="Iterator[JsonObject]")
+        functions: tuple[Any, Any] = (items, iterated)
+        for each in functions:
+            each.__doc__, each.__signature__ = said, gives
+        super().__init__(*functions)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        for each in (self._awaiting, self._blocking):
+            each.__name__, each.__qualname__ = name, name
 
     @overload
-    def __get__(self, client: None, owner: type) -> Self: ...
+    def __get__(self, client: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(
         self, client: AsyncServiceIntegrationClient, owner: type
@@ -102,12 +141,4 @@ class Pages(Operation[P, T]):
     @overload
     def __get__(self, client: _Clients, owner: type) -> Callable[P, Iterator[Any]]: ...
     def __get__(self, client: _Clients | None, owner: type) -> Any:
-        if client is None:
-            return self
-        if client.awaits_reads:
-            return functools.partial(self._items, client._awaiting)
-        return functools.partial(_iterated, self._items, client._blocking)
-
-
-def _iterated(items: Items, hub: Hub, *args: Any, **kwargs: Any) -> Iterator[Any]:
-    return iterate_blocking(items(hub, *args, **kwargs))
+        return self._bound(client, awaits="awaits_reads")

@@ -36,10 +36,10 @@ def configuration(
             f"Give a base_url such as http://localhost:8090/api, or set {URL_VARIABLE}."
         )
     parts = urlsplit(url)
+    if "@" in url:  # first, as the next error repeats the URL
+        raise ValueError("base_url has no user name or password in it; give an api_key.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"base_url must look like http://localhost:8090/api, not {url!r}.")
-    if "@" in parts.netloc:
-        raise ValueError("base_url has no user name or password in it; give an api_key.")
     if timeout <= 0:
         raise ValueError("timeout is a number of seconds greater than 0.")
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):

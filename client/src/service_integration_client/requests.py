@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -34,9 +34,9 @@ def read(path: str, /, *, about: tuple[str, str] | None = None, **query: Any) ->
     return Request("GET", path, retries.READ, query=_given(query), **_about(about))
 
 
-def ask(path: str, /, *, body: JsonObject) -> Request:
+def ask(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:
     """A question that takes a body: it changes nothing, and is retried as a read."""
-    return Request("POST", path, retries.READ, body=_given(body))
+    return Request("POST", path, retries.READ, body=_given(body), **_about(about))
 
 
 def create(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:
@@ -85,15 +85,3 @@ def segment(value: object) -> str:
     if text in ("", ".", ".."):
         raise ValueError(f"An id or a name cannot be {text!r}.")
     return quote(text, safe="")
-
-
-def path_below(collection: str) -> Callable[..., str]:
-    """A function of an id that gives where that one of a collection is, or what lies below it.
-
-    It raises ValueError as `segment` does.
-    """
-
-    def path(reference: object, *rest: str) -> str:
-        return "/".join((collection, segment(reference), *rest))
-
-    return path

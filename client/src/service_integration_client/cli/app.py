@@ -8,7 +8,10 @@ import click
 from click.shell_completion import get_completion_class
 
 from service_integration_client.cli.breakers import breakers
+from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.executions import executions
+from service_integration_client.cli.incidents import incidents
+from service_integration_client.cli.integrations import integrations, webhooks
 from service_integration_client.cli.services import add_discover, services
 from service_integration_client.cli.session import INTERRUPTED
 from service_integration_client.cli.workflows import workflows
@@ -29,7 +32,10 @@ def root() -> None:
     """
 
 
-for group in (services, workflows, executions, breakers):
+for group in (
+    services, workflows, executions, integrations, connections, credentials, webhooks, breakers,
+    incidents,
+):  # fmt: skip
     root.add_command(group)
 add_discover(root)
 

@@ -13,12 +13,18 @@ from rich.text import Text
 from rich.tree import Tree
 
 _COLOURS = {
-    "green": ("ONLINE", "COMPLETED", "ACTIVE", "CLOSED", "OK", "HEALTHY", "CONNECTED"),
+    "green": (
+        "ONLINE", "COMPLETED", "ACTIVE", "CLOSED", "OK", "HEALTHY", "CONNECTED", "USABLE",
+        "ACCEPTED", "RESOLVED",
+    ),
     "yellow": (
         "DEGRADED", "WAITING", "PAUSED", "HALF_OPEN", "MAINTENANCE", "NEEDS_REVIEW",
-        "COMPENSATING", "DISABLED", "DRAFT",
+        "COMPENSATING", "DISABLED", "DRAFT", "EXPIRING", "ACKNOWLEDGED",
     ),
-    "red": ("OFFLINE", "FAILED", "OPEN", "FORCED_OPEN", "ERROR", "UNHEALTHY"),
+    "red": (
+        "OFFLINE", "FAILED", "OPEN", "FORCED_OPEN", "ERROR", "UNHEALTHY", "EXPIRED", "UNREADABLE",
+        "NO_SECRET", "REFUSED",
+    ),
     "cyan": ("RUNNING", "PENDING"),
 }  # fmt: skip
 _STYLE = {word: colour for colour, words in _COLOURS.items() for word in words}

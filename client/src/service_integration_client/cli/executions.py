@@ -9,6 +9,12 @@ import click
 from rich.live import Live
 
 from service_integration_client.cli import drawing
+from service_integration_client.cli.commands import (
+    age_of,
+    list_command,
+    order_command,
+    status_of,
+)
 from service_integration_client.cli.session import (
     Session,
     hub_command,
@@ -18,6 +24,7 @@ from service_integration_client.cli.session import (
 from service_integration_client.results import NEEDS_A_PERSON, has_ended
 
 LOOK_SECONDS = 1.0
+WHY = click.option("--reason", help="Everybody sees it.")
 
 
 @click.group()
@@ -25,37 +32,28 @@ def executions() -> None:
     """Runs of workflows."""
 
 
-@hub_command(executions, "list")
-@click.option("--status", help="Such as FAILED or RUNNING.")
-@click.option("--workflow", help="The name or id of a workflow.")
-@click.option("--type", "type_", help="Such as PROJECT_PLANNING.")
-@click.option("--correlation-id")
-@click.option("--after", "created_after", help="An ISO 8601 time.")
-@click.option("--before", "created_before", help="An ISO 8601 time.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
-def list_executions(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
-    """Executions, newest first."""
-    session.show_list(session.client.get_executions, _table, limit=limit, type=type_, **filters)
-
-
-def _table(rows: list[Any]) -> Any:
-    columns = ("ID", "WORKFLOW", "STATUS", "AT", "TOOK", "STARTED")
-    return drawing.table(
-        columns,
-        (
-            (e["id"], e.get("workflow_name"), drawing.status(e["status"]), e.get("current_step"),
-             drawing.seconds(e.get("execution_time")), drawing.ago(e.get("created_at")))
-            for e in rows
-        ),
-    )  # fmt: skip
-
-
-@hub_command(executions, "show")
-@click.argument("execution")
-def show_execution(session: Session, execution: str) -> None:
-    """One execution as a tree of its steps with their times."""
-    found = session.client.get_workflow_execution_status(execution)
-    session.show(found, drawing.execution)
+list_command(
+    executions, "get_executions", "Executions, newest first.",
+    {
+        "ID": "id", "WORKFLOW": "workflow_name", "STATUS": status_of(), "AT": "current_step",
+        "TOOK": lambda row: drawing.seconds(row.get("execution_time")),
+        "STARTED": age_of("created_at"),
+    },
+    click.option("--status", help="Such as FAILED or RUNNING."),
+    click.option("--workflow", help="The name or id of a workflow."),
+    click.option("--type", help="Such as PROJECT_PLANNING."),
+    click.option("--correlation-id"),
+    click.option("--after", "created_after", help="An ISO 8601 time."),
+    click.option("--before", "created_before", help="An ISO 8601 time."),
+    limit=20,
+)  # fmt: skip
+for name, operation, sentence, options in (
+    ("show", "get_workflow_execution_status", "The tree of its steps with their times.", ()),
+    ("pause", "pause_execution", "Let an execution begin nothing more.", ()),
+    ("resume", "resume_execution", "Let a paused execution go on.", ()),
+    ("cancel", "cancel_execution", "End an execution now.", (WHY,)),
+):
+    order_command(executions, name, operation, sentence, *options, render=drawing.execution)
 
 
 @hub_command(executions, "follow")
@@ -87,14 +85,6 @@ def _looks(session: Session, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield found
 
 
-@hub_command(executions, "cancel")
-@click.argument("execution")
-@click.option("--reason", help="Everybody sees it.")
-def cancel_execution(session: Session, execution: str, reason: str | None) -> None:
-    """End an execution now."""
-    session.show(session.client.cancel_execution(execution, reason=reason), drawing.execution)
-
-
 @hub_command(executions, "retry")
 @click.argument("execution")
 @click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
@@ -105,20 +95,6 @@ def retry_execution(session: Session, execution: str, follows: bool) -> None:
         session.show(found, drawing.execution)
     elif follow(session, found).get("status") != "COMPLETED":
         session.fail()
-
-
-@hub_command(executions, "pause")
-@click.argument("execution")
-def pause_execution(session: Session, execution: str) -> None:
-    """Let an execution begin nothing more."""
-    session.show(session.client.pause_execution(execution), drawing.execution)
-
-
-@hub_command(executions, "resume")
-@click.argument("execution")
-def resume_execution(session: Session, execution: str) -> None:
-    """Let a paused execution go on."""
-    session.show(session.client.resume_execution(execution), drawing.execution)
 
 
 @hub_command(executions, "signal")

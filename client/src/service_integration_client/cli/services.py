@@ -8,6 +8,14 @@ import click
 from rich.console import Group
 
 from service_integration_client.cli import drawing
+from service_integration_client.cli.commands import (
+    SEARCH,
+    Columns,
+    list_command,
+    order_command,
+    rows_as,
+    status_of,
+)
 from service_integration_client.cli.session import Session, hub_command, pairs, rows_of
 
 
@@ -16,35 +24,19 @@ def services() -> None:
     """The services that the hub knows."""
 
 
-@hub_command(services, "list")
-@click.option("--status", help="ONLINE, DEGRADED, OFFLINE, MAINTENANCE or UNKNOWN.")
-@click.option("--type", "type_", help="Such as PLANNING_SYSTEM.")
-@click.option("--tag")
-@click.option("--action", help="An action that they have.")
-@click.option("--search")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
-def list_services(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
-    """Services by name."""
-    session.show_list(session.client.get_services, _table, limit=limit, type=type_, **filters)
-
-
-@hub_command(services, "show")
-@click.argument("service")
-def show_service(session: Session, service: str) -> None:
-    """One service with its instances and actions, by id or name."""
-    session.show(session.client.get_service(service), _service)
-
-
-def _table(rows: list[Any]) -> Any:
-    columns = ("NAME", "TYPE", "STATUS", "VERSION", "INSTANCES", "URL")
-    return drawing.table(
-        columns,
-        (
-            (s["name"], s["type"], drawing.status(s["status"]), s.get("version") or "-",
-             len(s.get("instances") or ()), s.get("url"))
-            for s in rows
-        ),
-    )  # fmt: skip
+COLUMNS: Columns = {
+    "NAME": "name", "TYPE": "type", "STATUS": status_of(),
+    "VERSION": lambda row: row.get("version") or "-",
+    "INSTANCES": lambda row: len(row.get("instances") or ()), "URL": "url",
+}  # fmt: skip
+list_command(
+    services, "get_services", "Services by name.", COLUMNS,
+    click.option("--status", help="ONLINE, DEGRADED, OFFLINE, MAINTENANCE or UNKNOWN."),
+    click.option("--type", help="Such as PLANNING_SYSTEM."),
+    click.option("--tag"),
+    click.option("--action", help="An action that they have."),
+    SEARCH,
+)  # fmt: skip
 
 
 def _service(found: dict[str, Any]) -> Any:
@@ -66,6 +58,12 @@ def _service(found: dict[str, Any]) -> Any:
         drawing.table(("INSTANCE", "STATUS", "ZONE", "HEARTBEAT"), instances), "",
         drawing.table(("ACTION", "REQUEST", "DOES"), actions),
     )  # fmt: skip
+
+
+order_command(
+    services, "show", "get_service",
+    "One service with its instances and actions, by id or name.", render=_service,
+)  # fmt: skip
 
 
 def add_discover(root: click.Group) -> None:
@@ -110,7 +108,7 @@ def discover(
         include_offline=True if offline else None,
         **filters,
     )
-    session.show(rows, _table)
+    session.show(rows, rows_as(COLUMNS))
 
 
 @hub_command(_root, "health")

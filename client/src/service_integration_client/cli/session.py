@@ -11,15 +11,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from service_integration_client.breaker import is_outage_of_hub
 from service_integration_client.client import SyncServiceIntegrationClient
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS
 from service_integration_client.exceptions import (
     AuthenticationError,
     MaxRetriesExceededError,
     PermissionDeniedError,
-    RequestTimeoutError,
     ServiceIntegrationError,
-    ServiceUnavailableError,
     ValidationError,
 )
 
@@ -83,7 +82,8 @@ class Session:
 
 def exit_code(error: ServiceIntegrationError) -> int:
     """1 the hub refused, 3 it cannot be reached, 4 the key may not."""
-    if isinstance(error, (ServiceUnavailableError, MaxRetriesExceededError, RequestTimeoutError)):
+    last = error.last_error if isinstance(error, MaxRetriesExceededError) else error
+    if is_outage_of_hub(last):
         return UNREACHABLE
     if isinstance(error, (AuthenticationError, PermissionDeniedError)):
         return NOT_PERMITTED

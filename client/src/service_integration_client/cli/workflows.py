@@ -12,13 +12,18 @@ import click
 from rich.text import Text
 
 from service_integration_client.cli import drawing
-from service_integration_client.cli.executions import follow
-from service_integration_client.cli.session import (
-    Session,
-    hub_command,
-    pairs,
-    read_value,
+from service_integration_client.cli.commands import (
+    INPUT,
+    INPUT_FILE,
+    SEARCH,
+    age_of,
+    given_input,
+    list_command,
+    read_object,
+    status_of,
 )
+from service_integration_client.cli.executions import follow
+from service_integration_client.cli.session import Session, hub_command
 from service_integration_client.exceptions import ResourceNotFoundError
 
 ABOUT = ("name", "description", "type", "status", "metadata")
@@ -33,26 +38,16 @@ def workflows() -> None:
     """Definitions of what runs across services."""
 
 
-@hub_command(workflows, "list")
-@click.option("--status", help="DRAFT, ACTIVE, INACTIVE or ARCHIVED.")
-@click.option("--type", "type_", help="Such as PROJECT_PLANNING.")
-@click.option("--search")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
-def list_workflows(session: Session, limit: int, type_: str | None, **filters: Any) -> None:
-    """Workflows by name."""
-    session.show_list(session.client.get_workflows, _table, limit=limit, type=type_, **filters)
-
-
-def _table(rows: list[Any]) -> Any:
-    columns = ("NAME", "TYPE", "STATUS", "VERSION", "STEPS", "CHANGED")
-    return drawing.table(
-        columns,
-        (
-            (w["name"], w["type"], drawing.status(w["status"]), w.get("version"),
-             len(w.get("steps") or ()), drawing.ago(w.get("updated_at")))
-            for w in rows
-        ),
-    )  # fmt: skip
+list_command(
+    workflows, "get_workflows", "Workflows by name.",
+    {
+        "NAME": "name", "TYPE": "type", "STATUS": status_of(), "VERSION": "version",
+        "STEPS": lambda row: len(row.get("steps") or ()), "CHANGED": age_of("updated_at"),
+    },
+    click.option("--status", help="DRAFT, ACTIVE, INACTIVE or ARCHIVED."),
+    click.option("--type", help="Such as PROJECT_PLANNING."),
+    SEARCH,
+)  # fmt: skip
 
 
 @hub_command(workflows, "show")
@@ -161,8 +156,8 @@ def _coloured(found: list[dict[str, Any]]) -> Any:
 
 @hub_command(workflows, "run")
 @click.argument("workflow")
-@click.option("--input", "inputs", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
-@click.option("--input-file", type=click.File(), help="JSON; - is standard input.")
+@INPUT
+@INPUT_FILE
 @click.option("--correlation-id", help="To find it by.")
 @click.option("--detach", is_flag=True, help="Start it and do not look on.")
 def run(
@@ -174,18 +169,17 @@ def run(
     detach: bool,
 ) -> None:
     """Run a workflow, look on, and print its output. Exits with 1 unless it completed."""
-    given = _object(input_file.read(), "--input-file") if input_file else {}
-    given.update((key, read_value(text)) for key, text in pairs(inputs, "--input").items())
+    given = given_input(inputs, input_file)
     context = {"correlation_id": correlation_id} if correlation_id else {}
     started = session.client.execute_workflow(workflow, given, context, wait=False).execution
     if detach:
         session.show(started, lambda found: found["id"])
         return
     found = follow(session, started)
-    if not session.as_json:
-        session.show(found.get("output"))
     if found.get("status") != "COMPLETED":
         session.fail()
+    if not session.as_json:
+        session.show(found.get("output"))
 
 
 # --- Files ---
@@ -195,7 +189,7 @@ def _read_all(
     paths: Iterable[Path], *, named: bool = False
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in _files(paths):
-        document = _object(path.read_text(encoding="utf-8"), str(path))
+        document = read_object(path.read_text(encoding="utf-8"), str(path), of_list="steps")
         if named and not isinstance(document.get("name"), str):
             raise click.UsageError(f"{path} has no 'name'.")
         yield path, document
@@ -210,18 +204,6 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         if not found:
             raise click.UsageError(f"There is no .json file in {path}.")
         yield from found
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise click.UsageError(f"{what} is not JSON: {error}") from None
-    if isinstance(document, list):
-        document = {"steps": document}
-    if not isinstance(document, dict):
-        raise click.UsageError(f"{what} must hold a JSON object.")
-    return document
 
 
 def _known(session: Session, name: str) -> dict[str, Any] | None:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection, answered
 from service_integration_client.requests import (
     JsonObject,
     ask,
-    create,
-    delete,
-    path_below,
-    read,
-    update,
 )
 
-CONNECTIONS = "/registry/connections"
+CONNECTIONS = Collection("/registry/connections", "connection")
 # The longest that a connection lets its own test take.
 LONGEST_TEST_SECONDS = 60.0
-
-
-_path = path_below(CONNECTIONS)
-
-
-def _about(connection_id: str) -> tuple[str, str]:
-    return ("connection", connection_id)
 
 
 async def create_connection(
@@ -51,24 +39,24 @@ async def create_connection(
 
     `credential` is the id or name of one. Raises: ValidationError, ServiceIntegrationError.
     """
-    body = {
-        "name": name,
-        "type": type,
-        "base_url": base_url,
-        "driver": driver,
-        "host": host,
-        "port": port,
-        "database": database,
-        "username": username,
-        "credential": credential,
-        "config": config,
-        "limits": limits,
-        "breaker": breaker,
-        "criticality": criticality,
-        "check_interval_seconds": check_interval_seconds,
-        "description": description,
-    }
-    return _object(await hub.call(create(CONNECTIONS, body=body)))
+    return await CONNECTIONS.create(
+        hub,
+        name=name,
+        type=type,
+        base_url=base_url,
+        driver=driver,
+        host=host,
+        port=port,
+        database=database,
+        username=username,
+        credential=credential,
+        config=config,
+        limits=limits,
+        breaker=breaker,
+        criticality=criticality,
+        check_interval_seconds=check_interval_seconds,
+        description=description,
+    )
 
 
 async def update_connection(
@@ -93,23 +81,23 @@ async def update_connection(
 
     An empty `credential` takes away the one it has. Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {
-        "name": name,
-        "base_url": base_url,
-        "host": host,
-        "port": port,
-        "database": database,
-        "username": username,
-        "credential": credential,
-        "config": config,
-        "limits": limits,
-        "breaker": breaker,
-        "criticality": criticality,
-        "check_interval_seconds": check_interval_seconds,
-        "description": description,
-    }
-    request = update(_path(connection_id), body=body, about=_about(connection_id))
-    return _object(await hub.call(request))
+    return await CONNECTIONS.update(
+        hub,
+        connection_id,
+        name=name,
+        base_url=base_url,
+        host=host,
+        port=port,
+        database=database,
+        username=username,
+        credential=credential,
+        config=config,
+        limits=limits,
+        breaker=breaker,
+        criticality=criticality,
+        check_interval_seconds=check_interval_seconds,
+        description=description,
+    )
 
 
 async def delete_connection(hub: Hub, connection_id: str) -> JsonObject:
@@ -117,13 +105,12 @@ async def delete_connection(hub: Hub, connection_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ServiceIntegrationError.
     """
-    answer = await hub.call(delete(_path(connection_id), about=_about(connection_id)))
-    return answer or {"id": connection_id, "deleted": True}
+    return await CONNECTIONS.delete(hub, connection_id)
 
 
 async def get_connection(hub: Hub, connection_id: str) -> JsonObject:
     """A connection by its id or name. Raises: ResourceNotFoundError."""
-    return _object(await hub.call(read(_path(connection_id), about=_about(connection_id))))
+    return await CONNECTIONS.get(hub, connection_id)
 
 
 async def get_connections(
@@ -139,9 +126,9 @@ async def get_connections(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the connections."""
-    request = read(
-        CONNECTIONS,
+    """One page of the connections. Raises: ValidationError."""
+    return await CONNECTIONS.page(
+        hub,
         type=type,
         status=status,
         driver=driver,
@@ -152,36 +139,24 @@ async def get_connections(
         page=page,
         per_page=per_page,
     )
-    return _object(await hub.call(request))
 
 
 async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
     """Ask what a connection leads to, now: what was tried, its answer, what to do, and `success`.
 
-    A failed test raises nothing. Raises: ResourceNotFoundError; ServiceIntegrationError with the
-    code `connection_disabled` when it is switched off.
+    A failed test raises nothing. Raises: ResourceNotFoundError, ConflictError when it is switched
+    off.
     """
-    question = ask(_path(connection_id, "test"), body={})
-    kind, name = _about(connection_id)
-    request = replace(
-        question, resource_type=kind, resource_id=name, wait_seconds=LONGEST_TEST_SECONDS
-    )
-    return _object(await hub.call(request))
+    path, about = CONNECTIONS.at(connection_id, "test"), CONNECTIONS.about(connection_id)
+    question = ask(path, body={}, about=about)
+    return await answered(hub, replace(question, wait_seconds=LONGEST_TEST_SECONDS))
 
 
 async def disable_connection(hub: Hub, connection_id: str, reason: str) -> JsonObject:
     """Switch a connection off: calls through it are refused. Raises: ResourceNotFoundError."""
-    path = _path(connection_id, "disable")
-    request = create(path, body={"reason": reason}, about=_about(connection_id))
-    return _object(await hub.call(request))
+    return await CONNECTIONS.order(hub, connection_id, "disable", reason=reason)
 
 
 async def enable_connection(hub: Hub, connection_id: str) -> JsonObject:
     """Switch a connection on again. Raises: ResourceNotFoundError."""
-    path = _path(connection_id, "enable")
-    return _object(await hub.call(create(path, body={}, about=_about(connection_id))))
-
-
-def _object(answer: Any) -> JsonObject:
-    result: JsonObject = answer
-    return result
+    return await CONNECTIONS.order(hub, connection_id, "enable")

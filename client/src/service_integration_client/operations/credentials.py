@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection, answered
 from service_integration_client.requests import (
     JsonObject,
-    create,
-    delete,
-    path_below,
-    read,
     update,
 )
 
-CREDENTIALS = "/registry/credentials"
-
-
-_path = path_below(CREDENTIALS)
+CREDENTIALS = Collection("/registry/credentials", "credential")
 
 
 async def create_credential(
@@ -36,16 +29,16 @@ async def create_credential(
 
     Raises: ValidationError, ServiceIntegrationError.
     """
-    body = {
-        "name": name,
-        "type": type,
-        "secret": secret,
-        "attributes": attributes,
-        "allowed_origins": allowed_origins,
-        "description": description,
-        "expires_at": expires_at,
-    }
-    return _object(await hub.call(create(CREDENTIALS, body=body)))
+    return await CREDENTIALS.create(
+        hub,
+        name=name,
+        type=type,
+        secret=secret,
+        attributes=attributes,
+        allowed_origins=allowed_origins,
+        description=description,
+        expires_at=expires_at,
+    )
 
 
 async def update_credential(
@@ -63,16 +56,16 @@ async def update_credential(
 
     A new origin takes the secret again. Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {
-        "name": name,
-        "secret": secret,
-        "attributes": attributes,
-        "allowed_origins": allowed_origins,
-        "description": description,
-        "expires_at": expires_at,
-    }
-    about = ("credential", credential_id)
-    return _object(await hub.call(update(_path(credential_id), body=body, about=about)))
+    return await CREDENTIALS.update(
+        hub,
+        credential_id,
+        name=name,
+        secret=secret,
+        attributes=attributes,
+        allowed_origins=allowed_origins,
+        description=description,
+        expires_at=expires_at,
+    )
 
 
 async def rotate_credential(
@@ -90,12 +83,11 @@ async def rotate_credential(
     Raises: ResourceNotFoundError, ValidationError.
     """
     body = {"secret": secret, "attributes": attributes, "expires_at": expires_at}
-    about = ("credential", credential_id)
-    path = _path(credential_id, "rotate")
+    path, about = CREDENTIALS.at(credential_id, "rotate"), CREDENTIALS.about(credential_id)
     request = update(path, body=body, about=about, method="POST")
     if never_expires:
         request = replace(request, body={**(request.body or {}), "expires_at": None})
-    return _object(await hub.call(request))
+    return await answered(hub, request)
 
 
 async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
@@ -103,15 +95,12 @@ async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ServiceIntegrationError.
     """
-    about = ("credential", credential_id)
-    answer = await hub.call(delete(_path(credential_id), about=about))
-    return answer or {"id": credential_id, "deleted": True}
+    return await CREDENTIALS.delete(hub, credential_id)
 
 
 async def get_credential(hub: Hub, credential_id: str) -> JsonObject:
     """A credential by its id or name, without its secret. Raises: ResourceNotFoundError."""
-    about = ("credential", credential_id)
-    return _object(await hub.call(read(_path(credential_id), about=about)))
+    return await CREDENTIALS.get(hub, credential_id)
 
 
 async def get_credentials(
@@ -124,9 +113,12 @@ async def get_credentials(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the credentials; `expiring` is in how many days they end at the latest."""
-    request = read(
-        CREDENTIALS,
+    """One page of the credentials; `expiring` is in how many days they end at the latest.
+
+    Raises: ValidationError.
+    """
+    return await CREDENTIALS.page(
+        hub,
         type=type,
         expiring=expiring,
         search=search,
@@ -134,9 +126,3 @@ async def get_credentials(
         page=page,
         per_page=per_page,
     )
-    return _object(await hub.call(request))
-
-
-def _object(answer: Any) -> JsonObject:
-    result: JsonObject = answer
-    return result

@@ -11,8 +11,9 @@ from service_integration_client.exceptions import (
     WorkflowExecutionError,
 )
 from service_integration_client.hub import Hub
-from service_integration_client.operations.control import path_of, post_to
-from service_integration_client.requests import JsonObject, Request, create, read, segment
+from service_integration_client.operations.control import EXECUTIONS
+from service_integration_client.operations.workflows import WORKFLOWS
+from service_integration_client.requests import JsonObject, Request, create, read
 from service_integration_client.results import (
     NEEDS_A_PERSON,
     WorkflowResult,
@@ -55,7 +56,7 @@ async def execute_workflow(
     person, unless `raise_on_failure` is false; and when `timeout` passed (code ``wait_timeout``).
     """
     first_wait = _first_wait(timeout) if wait else 0
-    path = f"/workflows/{segment(workflow_id)}/execute"
+    path, about = WORKFLOWS.at(workflow_id, "execute"), WORKFLOWS.about(workflow_id)
     body: JsonObject = {
         "input_data": input_data or {},
         "context": context or {},
@@ -63,7 +64,7 @@ async def execute_workflow(
         "version": version,
         "priority": priority,
     }
-    request = create(path, body=body, about=("workflow", workflow_id))
+    request = create(path, body=body, about=about)
     return await _run(
         hub,
         _keyed(replace(request, wait_seconds=first_wait), idempotency_key),
@@ -85,14 +86,17 @@ async def execute_workflow_type(
     priority: int | None = None,
     idempotency_key: str | None = None,
 ) -> WorkflowResult:
-    """Run the workflow of a type, such as PROJECT_PLANNING; all else as `execute_workflow`."""
+    """Run the workflow of a type, such as PROJECT_PLANNING; all else as `execute_workflow`.
+
+    Raises: ResourceNotFoundError, ValidationError, WorkflowExecutionError.
+    """
     body: JsonObject = {
         "workflow_type": workflow_type,
         "data": input_data or {},
         "context": context or {},
         "priority": priority,
     }
-    request = create("/workflows/execute", body=body, about=("workflow", workflow_type))
+    request = create(f"{WORKFLOWS.path}/execute", body=body, about=WORKFLOWS.about(workflow_type))
     return await _run(
         hub,
         _keyed(replace(request, wait_seconds=TYPE_WAIT_SECONDS), idempotency_key),
@@ -151,7 +155,7 @@ async def _ended(hub: Hub, execution: JsonObject, *, deadline: float | None) -> 
 def _poll(execution_id: str, *, wait: float) -> Request:
     """Answered as soon as the execution ended, or after `wait` seconds."""
     seconds = max(SHORTEST_POLL_SECONDS, wait)
-    request = read(path_of(execution_id), about=("execution", execution_id), wait=seconds)
+    request = read(EXECUTIONS.at(execution_id), about=EXECUTIONS.about(execution_id), wait=seconds)
     return replace(request, wait_seconds=seconds)
 
 
@@ -186,9 +190,7 @@ def _out_of_time(execution: JsonObject) -> WorkflowExecutionError:
 
 async def get_workflow_execution_status(hub: Hub, execution_id: str) -> JsonObject:
     """An execution: its status, output, errors, steps. Raises: ResourceNotFoundError."""
-    request = read(path_of(execution_id), about=("execution", execution_id))
-    answer: JsonObject = await hub.call(request)
-    return answer
+    return await EXECUTIONS.get(hub, execution_id)
 
 
 async def get_workflow_executions(
@@ -207,9 +209,10 @@ async def get_workflow_executions(
 
     The two times are ISO 8601. Raises: ResourceNotFoundError, ValidationError.
     """
-    request = read(
-        f"/workflows/{segment(workflow_id)}/executions",
-        about=("workflow", workflow_id),
+    return await WORKFLOWS.get(
+        hub,
+        workflow_id,
+        "executions",
         status=status,
         created_after=created_after,
         created_before=created_before,
@@ -218,8 +221,6 @@ async def get_workflow_executions(
         per_page=per_page,
         cursor=cursor,
     )
-    answer: JsonObject = await hub.call(request)
-    return answer
 
 
 async def get_execution_steps(
@@ -229,23 +230,24 @@ async def get_execution_steps(
     page: int | None = None,
     per_page: int | None = 50,
     cursor: str | None = None,
-) -> Any:
+) -> JsonObject:
     """A page of the attempts at steps of an execution; `cursor` as in `get_executions`.
 
     Raises: ResourceNotFoundError.
     """
-    path, about = path_of(execution_id, "steps"), ("execution", execution_id)
-    return await hub.call(read(path, about=about, page=page, per_page=per_page, cursor=cursor))
+    return await EXECUTIONS.get(
+        hub, execution_id, "steps", page=page, per_page=per_page, cursor=cursor
+    )
 
 
 async def cancel_execution(hub: Hub, execution_id: str, *, reason: str | None = None) -> JsonObject:
     """Cancel an execution. Raises: ConflictError when it already ended."""
-    return await post_to(hub, execution_id, "cancel", body={"reason": reason})
+    return await EXECUTIONS.order(hub, execution_id, "cancel", reason=reason)
 
 
 async def retry_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let a failed execution go on from the step that failed. Raises: ConflictError."""
-    return await post_to(hub, execution_id, "retry", body={})
+    return await EXECUTIONS.order(hub, execution_id, "retry")
 
 
 async def rerun_execution(
@@ -275,7 +277,8 @@ async def rerun_execution(
         "version": version,
         "wait": first_wait,
     }
-    request = create(path_of(execution_id, "rerun"), body=body, about=("execution", execution_id))
+    path, about = EXECUTIONS.at(execution_id, "rerun"), EXECUTIONS.about(execution_id)
+    request = create(path, body=body, about=about)
     return await _run(
         hub,
         replace(request, wait_seconds=first_wait),
@@ -292,6 +295,5 @@ async def evaluate_expression(
 
     Raises: ValidationError when it cannot be read or fails, ResourceNotFoundError.
     """
-    body: JsonObject = {"expression": expression, "step": step}
-    answer: JsonObject = await post_to(hub, execution_id, "evaluate", body=body)
+    answer = await EXECUTIONS.order(hub, execution_id, "evaluate", expression=expression, step=step)
     return answer["value"]

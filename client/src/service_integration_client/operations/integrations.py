@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import (
     JsonObject,
-    create,
-    delete,
-    path_below,
-    read,
-    update,
 )
 
-INTEGRATIONS = "/registry/integrations"
-
-
-_path = path_below(INTEGRATIONS)
-
-
-def _about(integration_id: str) -> tuple[str, str]:
-    return ("integration", integration_id)
+INTEGRATIONS = Collection("/registry/integrations", "integration")
 
 
 async def create_integration(
@@ -43,19 +32,19 @@ async def create_integration(
 
     Raises: ValidationError, ServiceIntegrationError.
     """
-    body = {
-        "name": name,
-        "target": target,
-        "request_mapping": request_mapping,
-        "response_mapping": response_mapping,
-        "source": source,
-        "type": type,
-        "status": status,
-        "unknown_fields": unknown_fields,
-        "config": config,
-        "description": description,
-    }
-    return _object(await hub.call(create(INTEGRATIONS, body=body)))
+    return await INTEGRATIONS.create(
+        hub,
+        name=name,
+        target=target,
+        request_mapping=request_mapping,
+        response_mapping=response_mapping,
+        source=source,
+        type=type,
+        status=status,
+        unknown_fields=unknown_fields,
+        config=config,
+        description=description,
+    )
 
 
 async def update_integration(
@@ -77,20 +66,20 @@ async def update_integration(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {
-        "name": name,
-        "target": target,
-        "request_mapping": request_mapping,
-        "response_mapping": response_mapping,
-        "source": source,
-        "type": type,
-        "status": status,
-        "unknown_fields": unknown_fields,
-        "config": config,
-        "description": description,
-    }
-    request = update(_path(integration_id), body=body, about=_about(integration_id))
-    return _object(await hub.call(request))
+    return await INTEGRATIONS.update(
+        hub,
+        integration_id,
+        name=name,
+        target=target,
+        request_mapping=request_mapping,
+        response_mapping=response_mapping,
+        source=source,
+        type=type,
+        status=status,
+        unknown_fields=unknown_fields,
+        config=config,
+        description=description,
+    )
 
 
 async def delete_integration(hub: Hub, integration_id: str) -> JsonObject:
@@ -98,13 +87,12 @@ async def delete_integration(hub: Hub, integration_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError.
     """
-    answer = await hub.call(delete(_path(integration_id), about=_about(integration_id)))
-    return answer or {"id": integration_id, "deleted": True}
+    return await INTEGRATIONS.delete(hub, integration_id)
 
 
 async def get_integration(hub: Hub, integration_id: str) -> JsonObject:
     """An integration by its id or name. Raises: ResourceNotFoundError."""
-    return _object(await hub.call(read(_path(integration_id), about=_about(integration_id))))
+    return await INTEGRATIONS.get(hub, integration_id)
 
 
 async def get_integrations(
@@ -119,9 +107,9 @@ async def get_integrations(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the integrations."""
-    request = read(
-        INTEGRATIONS,
+    """One page of the integrations. Raises: ValidationError."""
+    return await INTEGRATIONS.page(
+        hub,
         type=type,
         status=status,
         source=source,
@@ -131,7 +119,6 @@ async def get_integrations(
         page=page,
         per_page=per_page,
     )
-    return _object(await hub.call(request))
 
 
 async def execute_integration(
@@ -147,9 +134,9 @@ async def execute_integration(
     ResourceNotFoundError, ConflictError when it is not ACTIVE, ServiceCallError,
     ServiceUnavailableError, RequestTimeoutError.
     """
-    body = {"payload": payload or {}, "context": context or {}}
-    request = create(_path(integration_id, "execute"), body=body, about=_about(integration_id))
-    return _object(await hub.call(request))
+    return await INTEGRATIONS.order(
+        hub, integration_id, "execute", payload=payload or {}, context=context or {}
+    )
 
 
 async def get_integration_executions(
@@ -161,18 +148,16 @@ async def get_integration_executions(
     per_page: int | None = None,
     cursor: str | None = None,
 ) -> JsonObject:
-    """One page of what became of its executions, the latest first."""
-    request = read(
-        _path(integration_id, "executions"),
-        about=_about(integration_id),
+    """One page of what became of its executions, the latest first.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await INTEGRATIONS.get(
+        hub,
+        integration_id,
+        "executions",
         status=status,
         page=page,
         per_page=per_page,
         cursor=cursor,
     )
-    return _object(await hub.call(request))
-
-
-def _object(answer: Any) -> JsonObject:
-    result: JsonObject = answer
-    return result

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import (
     JsonObject,
-    create,
-    delete,
-    path_below,
-    read,
-    update,
 )
 
-SCHEDULES = "/schedules"
-
-
-_path = path_below(SCHEDULES)
+SCHEDULES = Collection("/schedules", "schedule")
 
 
 async def create_schedule(
@@ -37,44 +30,36 @@ async def create_schedule(
     of a schedule: `overlap_policy`, `catch_up_policy`, `priority`, `enabled`, `starts_at` ...
     Raises: ValidationError, ConflictError.
     """
-    body = {
-        **settings,
-        "name": name,
-        "workflow": workflow_id,
-        "cron": cron,
-        "timezone": timezone,
-        "input": input_data,
-    }
-    answer: JsonObject = await hub.call(create(SCHEDULES, body=body))
-    return answer
+    fields = {**settings, "name": name, "cron": cron, "timezone": timezone, "input": input_data}
+    return await SCHEDULES.create(hub, workflow=workflow_id, **fields)
 
 
 async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> JsonObject:
-    """Change these fields. Answers the schedule. Raises: ResourceNotFoundError, ValidationError."""
-    about = ("schedule", schedule_id)
-    answer: JsonObject = await hub.call(update(_path(schedule_id), body=changes, about=about))
-    return answer
+    """Change these fields of a schedule; `changes` are fields by name. Answers the schedule.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await SCHEDULES.update(hub, schedule_id, **changes)
 
 
 async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Delete a schedule. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    answer = await hub.call(delete(_path(schedule_id), about=("schedule", schedule_id)))
-    return answer or {"id": schedule_id, "deleted": True}
+    return await SCHEDULES.delete(hub, schedule_id)
 
 
 async def enable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule on. Raises: ResourceNotFoundError."""
-    return await _order(hub, schedule_id, "enable")
+    return await SCHEDULES.order(hub, schedule_id, "enable")
 
 
 async def disable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule off. Raises: ResourceNotFoundError."""
-    return await _order(hub, schedule_id, "disable")
+    return await SCHEDULES.order(hub, schedule_id, "disable")
 
 
 async def run_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Run a schedule now. Answers the run, with its `outcome`. Raises: ConflictError."""
-    return await _order(hub, schedule_id, "run")
+    return await SCHEDULES.order(hub, schedule_id, "run")
 
 
 async def backfill_schedule(
@@ -85,13 +70,12 @@ async def backfill_schedule(
     Raises: ResourceNotFoundError, ValidationError.
     """
     body = {"from": start, "to": end, "dry_run": dry_run}
-    return await _order(hub, schedule_id, "backfill", body)
+    return await SCHEDULES.order(hub, schedule_id, "backfill", **body)
 
 
 async def get_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """A schedule by its id or name. Raises: ResourceNotFoundError."""
-    answer: JsonObject = await hub.call(read(_path(schedule_id), about=("schedule", schedule_id)))
-    return answer
+    return await SCHEDULES.get(hub, schedule_id)
 
 
 async def get_schedules(
@@ -102,11 +86,11 @@ async def get_schedules(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the schedules."""
+    """One page of the schedules. Raises: ValidationError."""
     said = None if enabled is None else str(enabled).lower()
-    request = read(SCHEDULES, workflow=workflow_id, enabled=said, page=page, per_page=per_page)
-    answer: JsonObject = await hub.call(request)
-    return answer
+    return await SCHEDULES.page(
+        hub, workflow=workflow_id, enabled=said, page=page, per_page=per_page
+    )
 
 
 async def get_schedule_runs(
@@ -118,17 +102,6 @@ async def get_schedule_runs(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of what became of the ticks, newest first. Raises: ResourceNotFoundError."""
-    about = ("schedule", schedule_id)
-    path = _path(schedule_id, "runs")
-    request = read(path, about=about, outcome=outcome, page=page, per_page=per_page)
-    answer: JsonObject = await hub.call(request)
-    return answer
-
-
-async def _order(
-    hub: Hub, schedule_id: str, order: str, body: JsonObject | None = None
-) -> JsonObject:
-    about = ("schedule", schedule_id)
-    request = create(_path(schedule_id, order), body=body or {}, about=about)
-    answer: JsonObject = await hub.call(request)
-    return answer
+    return await SCHEDULES.get(
+        hub, schedule_id, "runs", outcome=outcome, page=page, per_page=per_page
+    )

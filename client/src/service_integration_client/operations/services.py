@@ -6,21 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection, answered
 from service_integration_client.requests import (
     JsonObject,
     ask,
-    create,
     delete,
-    path_below,
     read,
     segment,
     update,
 )
 
-SERVICES = "/registry/services"
-
-
-_path = path_below(SERVICES)
+SERVICES = Collection("/registry/services", "service")
 
 
 async def register_service(
@@ -47,21 +43,21 @@ async def register_service(
     sends no heartbeat for `ttl_seconds` becomes OFFLINE. Answers the service.
     Raises: ValidationError, ServiceIntegrationError.
     """
-    body = {
-        "name": name,
-        "description": description,
-        "url": url or endpoint,
-        "actions": actions,
-        "metadata": metadata,
-        "type": type,
-        "health_url": health_url,
-        "version": version,
-        "tags": tags,
-        "ttl_seconds": ttl_seconds,
-        "weight": weight,
-        "zone": zone,
-    }
-    return _object(await hub.call(create(SERVICES, body=body)))
+    return await SERVICES.create(
+        hub,
+        name=name,
+        description=description,
+        url=url or endpoint,
+        actions=actions,
+        metadata=metadata,
+        type=type,
+        health_url=health_url,
+        version=version,
+        tags=tags,
+        ttl_seconds=ttl_seconds,
+        weight=weight,
+        zone=zone,
+    )
 
 
 async def update_service(
@@ -84,26 +80,25 @@ async def update_service(
 
     Raises: ResourceNotFoundError, ValidationError, ServiceIntegrationError.
     """
-    body = {
-        "name": name,
-        "description": description,
-        "url": url or endpoint,
-        "status": status,
-        "actions": actions,
-        "metadata": metadata,
-        "type": type,
-        "health_url": health_url,
-        "version": version,
-        "tags": tags,
-    }
-    about = ("service", service_id)
-    return _object(await hub.call(update(_path(service_id), body=body, about=about)))
+    return await SERVICES.update(
+        hub,
+        service_id,
+        name=name,
+        description=description,
+        url=url or endpoint,
+        status=status,
+        actions=actions,
+        metadata=metadata,
+        type=type,
+        health_url=health_url,
+        version=version,
+        tags=tags,
+    )
 
 
 async def deregister_service(hub: Hub, service_id: str) -> JsonObject:
     """Remove a service. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    answer = await hub.call(delete(_path(service_id), about=("service", service_id)))
-    return answer or {"id": service_id, "deleted": True}
+    return await SERVICES.delete(hub, service_id)
 
 
 async def heartbeat(
@@ -119,16 +114,20 @@ async def heartbeat(
 
     Raises: ResourceNotFoundError when the hub does not know it: register again.
     """
-    body = {"status": status, "instance_id": instance_id, "url": url, "metadata": metadata}
-    request = update(
-        _path(service_id, "heartbeat"), body=body, about=("service", service_id), method="POST"
+    return await SERVICES.order(
+        hub,
+        service_id,
+        "heartbeat",
+        status=status,
+        instance_id=instance_id,
+        url=url,
+        metadata=metadata,
     )
-    return _object(await hub.call(request))
 
 
 async def get_service(hub: Hub, service_id: str) -> JsonObject:
     """A service by its id or name. Raises: ResourceNotFoundError."""
-    return _object(await hub.call(read(_path(service_id), about=("service", service_id))))
+    return await SERVICES.get(hub, service_id)
 
 
 async def get_services(
@@ -145,9 +144,12 @@ async def get_services(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the services: ``{"items", "total", "page", "per_page", "pages", ...}``."""
-    request = read(
-        SERVICES,
+    """One page of the services: ``{"items", "total", "page", "per_page", "pages", ...}``.
+
+    Raises: ValidationError.
+    """
+    return await SERVICES.page(
+        hub,
         status=status,
         type=type,
         name=name,
@@ -159,7 +161,6 @@ async def get_services(
         page=page,
         per_page=per_page,
     )
-    return _object(await hub.call(request))
 
 
 async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = None) -> JsonObject:
@@ -167,8 +168,7 @@ async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = 
 
     Raises: ResourceNotFoundError.
     """
-    about, asked = ("service", service_id), "true" if probe else None
-    return _object(await hub.call(read(_path(service_id, "health"), about=about, probe=asked)))
+    return await SERVICES.get(hub, service_id, "health", probe="true" if probe else None)
 
 
 async def set_service_status(hub: Hub, service_id: str, status: str) -> JsonObject:
@@ -176,19 +176,15 @@ async def set_service_status(hub: Hub, service_id: str, status: str) -> JsonObje
 
     Answers the service. Raises: ResourceNotFoundError, ValidationError.
     """
-    about = ("service", service_id)
-    request = update(
-        _path(service_id, "status"), body={"status": status}, about=about, method="PUT"
-    )
-    return _object(await hub.call(request))
+    path, about = SERVICES.at(service_id, "status"), SERVICES.about(service_id)
+    return await answered(hub, update(path, body={"status": status}, about=about, method="PUT"))
 
 
 async def get_service_instances(
     hub: Hub, service_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a service's instances, by URL. Raises: ResourceNotFoundError."""
-    path, about = _path(service_id, "instances"), ("service", service_id)
-    return _object(await hub.call(read(path, about=about, page=page, per_page=per_page)))
+    return await SERVICES.get(hub, service_id, "instances", page=page, per_page=per_page)
 
 
 async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields: Any) -> JsonObject:
@@ -197,13 +193,12 @@ async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields:
     `fields` are `health_url`, `version`, `weight`, `zone`, `metadata`, `ttl_seconds` (seconds).
     Raises: ResourceNotFoundError, ValidationError.
     """
-    body, about = {**fields, "url": url}, ("service", service_id)
-    return _object(await hub.call(create(_path(service_id, "instances"), body=body, about=about)))
+    return await SERVICES.order(hub, service_id, "instances", **{**fields, "url": url})
 
 
 async def remove_service_instance(hub: Hub, service_id: str, instance_id: str) -> JsonObject:
     """Forget one instance. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    path = _path(service_id, "instances", segment(instance_id))
+    path = SERVICES.at(service_id, "instances", instance_id)
     answer = await hub.call(delete(path, about=("instance", instance_id)))
     return answer or {"id": instance_id, "deleted": True}
 
@@ -221,8 +216,7 @@ async def execute_service_action(
     ServiceCallError, ServiceUnavailableError, RequestTimeoutError.
     """
     body = {"input_data": input_data or {}, "context": context or {}}
-    path = _path(service_id, "actions", segment(action), "execute")
-    return await hub.call(create(path, body=body, about=("service", service_id)))
+    return await SERVICES.order(hub, service_id, "actions", action, "execute", **body)
 
 
 async def discover(
@@ -238,7 +232,10 @@ async def discover(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the healthy services that fit."""
+    """One page of the healthy services that fit; `metadata` is what theirs must have, as texts.
+
+    Raises: ValidationError.
+    """
     filters: dict[str, Any] = {f"metadata.{key}": each for key, each in (metadata or {}).items()}
     if include_offline is not None:
         filters["include_offline"] = "true" if include_offline else "false"
@@ -253,39 +250,34 @@ async def discover(
         per_page=per_page,
         **filters,
     )
-    return _object(await hub.call(request))
+    return await answered(hub, request)
 
 
 async def find_service(hub: Hub, type: str) -> JsonObject:
     """The service of a type that the hub would call now. Raises: ResourceNotFoundError."""
     path = f"/discovery/services/type/{segment(type)}"
-    return _object(await hub.call(read(path, about=("service", type))))
+    return await answered(hub, read(path, about=("service", type)))
 
 
 async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
     """One page of the services that meet the criteria of ``POST /discovery/services/search``.
 
-    Among them `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`, `action`,
-    `zone`, `minimum_version`. Raises: ValidationError.
+    `criteria` are `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`,
+    `action`, `zone`, `minimum_version`. Raises: ValidationError.
     """
-    return _object(await hub.call(ask("/discovery/services/search", body=criteria)))
+    return await answered(hub, ask("/discovery/services/search", body=criteria))
 
 
 async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30) -> JsonObject:
     """Wait until something changed after `index`, at most so many seconds.
 
     Answers ``{"index", "changed", "complete", "changes"}``; without an index the present one at
-    once.
+    once. `wait` is in seconds, at most 60. Raises: ValidationError.
     """
     request = read("/discovery/watch", index=index, wait=None if index is None else int(wait))
-    return _object(await hub.call(replace(request, wait_seconds=wait)))
+    return await answered(hub, replace(request, wait_seconds=wait))
 
 
 async def get_integration_health(hub: Hub) -> JsonObject:
     """How the hub and all it knows are: ``{"status", "service_statuses", ...}``."""
-    return _object(await hub.call(read("/health/system")))
-
-
-def _object(answer: Any) -> JsonObject:
-    result: JsonObject = answer
-    return result
+    return await answered(hub, read("/health/system"))

@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import (
     JsonObject,
-    create,
-    delete,
-    path_below,
-    read,
-    update,
 )
 
-WEBHOOKS = "/webhooks"
-
-
-_path = path_below(WEBHOOKS)
-
-
-def _about(webhook_id: str) -> tuple[str, str]:
-    return ("webhook", webhook_id)
+WEBHOOKS = Collection("/webhooks", "webhook")
 
 
 async def create_webhook(
@@ -42,19 +31,19 @@ async def create_webhook(
 
     `credential` is an HMAC signature credential. Raises: ValidationError, PermissionDeniedError.
     """
-    body = {
-        "name": name,
-        "credential": credential,
-        "workflow": workflow,
-        "mapping": mapping,
-        "effect": effect,
-        "signal": signal,
-        "find": find,
-        "find_by": find_by,
-        "enabled": enabled,
-        "description": description,
-    }
-    return _object(await hub.call(create(WEBHOOKS, body=body)))
+    return await WEBHOOKS.create(
+        hub,
+        name=name,
+        credential=credential,
+        workflow=workflow,
+        mapping=mapping,
+        effect=effect,
+        signal=signal,
+        find=find,
+        find_by=find_by,
+        enabled=enabled,
+        description=description,
+    )
 
 
 async def update_webhook(
@@ -76,20 +65,20 @@ async def update_webhook(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {
-        "name": name,
-        "credential": credential,
-        "workflow": workflow,
-        "mapping": mapping,
-        "effect": effect,
-        "signal": signal,
-        "find": find,
-        "find_by": find_by,
-        "enabled": enabled,
-        "description": description,
-    }
-    request = update(_path(webhook_id), body=body, about=_about(webhook_id))
-    return _object(await hub.call(request))
+    return await WEBHOOKS.update(
+        hub,
+        webhook_id,
+        name=name,
+        credential=credential,
+        workflow=workflow,
+        mapping=mapping,
+        effect=effect,
+        signal=signal,
+        find=find,
+        find_by=find_by,
+        enabled=enabled,
+        description=description,
+    )
 
 
 async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
@@ -97,13 +86,12 @@ async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError.
     """
-    answer = await hub.call(delete(_path(webhook_id), about=_about(webhook_id)))
-    return answer or {"id": webhook_id, "deleted": True}
+    return await WEBHOOKS.delete(hub, webhook_id)
 
 
 async def get_webhook(hub: Hub, webhook_id: str) -> JsonObject:
     """A webhook by its id or name; messages go to its `path`. Raises: ResourceNotFoundError."""
-    return _object(await hub.call(read(_path(webhook_id), about=_about(webhook_id))))
+    return await WEBHOOKS.get(hub, webhook_id)
 
 
 async def get_webhooks(
@@ -116,9 +104,9 @@ async def get_webhooks(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the webhooks."""
-    request = read(
-        WEBHOOKS,
+    """One page of the webhooks. Raises: ValidationError."""
+    return await WEBHOOKS.page(
+        hub,
         effect=effect,
         workflow=workflow,
         search=search,
@@ -126,7 +114,6 @@ async def get_webhooks(
         page=page,
         per_page=per_page,
     )
-    return _object(await hub.call(request))
 
 
 async def get_webhook_deliveries(
@@ -138,18 +125,16 @@ async def get_webhook_deliveries(
     per_page: int | None = None,
     cursor: str | None = None,
 ) -> JsonObject:
-    """One page of what became of its messages, the latest first."""
-    request = read(
-        _path(webhook_id, "deliveries"),
-        about=_about(webhook_id),
+    """One page of what became of its messages, the latest first.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await WEBHOOKS.get(
+        hub,
+        webhook_id,
+        "deliveries",
         outcome=outcome,
         page=page,
         per_page=per_page,
         cursor=cursor,
     )
-    return _object(await hub.call(request))
-
-
-def _object(answer: Any) -> JsonObject:
-    result: JsonObject = answer
-    return result

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection, answered
 from service_integration_client.requests import (
     JsonObject,
     ask,
     create,
-    delete,
-    path_below,
-    read,
-    segment,
-    update,
 )
 
-WORKFLOWS = "/workflows"
-
-
-_path = path_below(WORKFLOWS)
+WORKFLOWS = Collection("/workflows", "workflow")
 
 
 async def create_workflow(
@@ -39,17 +30,9 @@ async def create_workflow(
 
     Raises: ValidationError (`validation_errors` has the path of each fault), ConflictError.
     """
-    body = {
-        **(definition or {}),
-        "name": name,
-        "description": description,
-        "steps": steps,
-        "metadata": metadata,
-        "type": type,
-        "status": status,
-    }
-    answer: JsonObject = await hub.call(create(WORKFLOWS, body=body))
-    return answer
+    fields = {"type": type, "status": status, "steps": steps, "metadata": metadata}
+    about = {"name": name, "description": description}
+    return await WORKFLOWS.create(hub, **{**(definition or {}), **about, **fields})
 
 
 async def update_workflow(
@@ -70,30 +53,19 @@ async def update_workflow(
 
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
-    body = {
-        **(definition or {}),
-        "name": name,
-        "description": description,
-        "steps": steps,
-        "metadata": metadata,
-        "type": type,
-        "status": status,
-    }
-    about = ("workflow", workflow_id)
-    answer: JsonObject = await hub.call(update(_path(workflow_id), body=body, about=about))
-    return answer
+    fields = {"type": type, "status": status, "steps": steps, "metadata": metadata}
+    about = {"name": name, "description": description}
+    return await WORKFLOWS.update(hub, workflow_id, **{**(definition or {}), **about, **fields})
 
 
 async def delete_workflow(hub: Hub, workflow_id: str) -> JsonObject:
     """Delete a workflow. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    answer = await hub.call(delete(_path(workflow_id), about=("workflow", workflow_id)))
-    return answer or {"id": workflow_id, "deleted": True}
+    return await WORKFLOWS.delete(hub, workflow_id)
 
 
 async def get_workflow(hub: Hub, workflow_id: str) -> JsonObject:
     """A workflow by its id or name. Raises: ResourceNotFoundError."""
-    answer: JsonObject = await hub.call(read(_path(workflow_id), about=("workflow", workflow_id)))
-    return answer
+    return await WORKFLOWS.get(hub, workflow_id)
 
 
 async def get_workflows(
@@ -106,36 +78,42 @@ async def get_workflows(
     page: int | None = None,
     per_page: int | None = None,
 ) -> JsonObject:
-    """One page of the workflows: ``{"items", "total", "page", "per_page", "pages", ...}``."""
-    filters: dict[str, Any] = {"status": status, "type": type, "search": search}
-    request = read(WORKFLOWS, **filters, ordering=ordering, page=page, per_page=per_page)
-    answer: JsonObject = await hub.call(request)
-    return answer
+    """One page of the workflows: ``{"items", "total", "page", "per_page", "pages", ...}``.
+
+    Raises: ValidationError.
+    """
+    return await WORKFLOWS.page(
+        hub,
+        status=status,
+        type=type,
+        search=search,
+        ordering=ordering,
+        page=page,
+        per_page=per_page,
+    )
 
 
 async def validate_workflow(
     hub: Hub, steps: list[JsonObject], *, definition: JsonObject | None = None
 ) -> JsonObject:
-    """Check a definition and store nothing: ``{"valid", "errors", "warnings"}``."""
-    request = ask(f"{WORKFLOWS}/validate", body={**(definition or {}), "steps": steps})
-    answer: JsonObject = await hub.call(request)
-    return answer
+    """Check a definition and store nothing: ``{"valid", "errors", "warnings"}``.
+
+    Faults are in the answer. Raises: ValidationError for what is not JSON.
+    """
+    request = ask(f"{WORKFLOWS.path}/validate", body={**(definition or {}), "steps": steps})
+    return await answered(hub, request)
 
 
 async def get_workflow_versions(
     hub: Hub, workflow_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a workflow's versions, newest first. Raises: ResourceNotFoundError."""
-    path, about = _path(workflow_id, "versions"), ("workflow", workflow_id)
-    answer: JsonObject = await hub.call(read(path, about=about, page=page, per_page=per_page))
-    return answer
+    return await WORKFLOWS.get(hub, workflow_id, "versions", page=page, per_page=per_page)
 
 
 async def activate_workflow_version(hub: Hub, workflow_id: str, number: int) -> JsonObject:
     """Let new executions run this version. Answers the workflow. Raises: ResourceNotFoundError."""
-    path = _path(workflow_id, "versions", segment(number), "activate")
-    answer: JsonObject = await hub.call(create(path, body={}, about=("workflow", workflow_id)))
-    return answer
+    return await WORKFLOWS.order(hub, workflow_id, "versions", number, "activate")
 
 
 async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
@@ -143,9 +121,8 @@ async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) 
 
     Raises: ResourceNotFoundError.
     """
-    path = _path(workflow_id, "versions", str(int(before)), "compare", str(int(after)))
-    answer: JsonObject = await hub.call(read(path, about=("workflow", workflow_id)))
-    return answer
+    versions = ("versions", int(before), "compare", int(after))
+    return await WORKFLOWS.get(hub, workflow_id, *versions)
 
 
 async def dry_run_workflow(
@@ -172,5 +149,4 @@ async def dry_run_workflow(
         "context": context or {},
         "mocks": mocks or {},
     }
-    answer: JsonObject = await hub.call(create(f"{WORKFLOWS}/dry-run", body=body))
-    return answer
+    return await answered(hub, create(f"{WORKFLOWS.path}/dry-run", body=body))

@@ -1,0 +1,116 @@
+"""What arguments of one name mean in every operation, said once and shown by `help` for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+ARGUMENTS = {
+    "page": "which page, from 1",
+    "per_page": "how many items a page has, at most 200; the hub gives 10",
+    "cursor": "the `cursor` of the page before; an empty one begins",
+    "ordering": "the field to sort by, with - before it for the other direction",
+    "search": "a text that the name or the description has",
+    "type": "the kind of thing, one of the hub's words in any case",
+    "status": "one of the hub's words in any case",
+    "state": "CLOSED, OPEN, HALF_OPEN, FORCED_OPEN or DISABLED",
+    "outcome": "how it came out, one of the hub's words",
+    "name": "its name, which nothing else of its kind has",
+    "description": "a text for people",
+    "metadata": "an object of your own",
+    "reason": "why, as everybody will read it",
+    "service_id": "the id or name of the service",
+    "instance_id": "the id of the instance",
+    "workflow_id": "the id or name of the workflow",
+    "execution_id": "the id of the execution",
+    "schedule_id": "the id or name of the schedule",
+    "connection_id": "the id or name of the connection",
+    "integration_id": "the id or name of the integration",
+    "credential_id": "the id or name of the credential",
+    "webhook_id": "the id or name of the webhook",
+    "breaker_id": "the id of the breaker, or of what it guards",
+    "incident_id": "the id of the incident",
+    "operation_id": "the id of the bulk operation",
+    "service": "the id or name of a service",
+    "workflow": "the id or name of a workflow",
+    "credential": "the id or name of a credential",
+    "input_data": "what it is given, an object",
+    "payload": "what it is given, an object",
+    "output": "what it answers, an object",
+    "context": "what goes along with it and is in its history, such as a `request_id`",
+    "form": "what its form asks for, by field",
+    "comment": "a text for the history",
+    "step": "the id of a step",
+    "steps": "a list of steps",
+    "definition": "what the definition says besides its steps: `output`, `retry`, `timeout`",
+    "number": "the number of the version",
+    "before": "the number of the one version",
+    "after": "the number of the other version",
+    "priority": "from -100 to 100; higher comes first",
+    "workflow_type": "such as PROJECT_PLANNING",
+    "wait": "whether to wait until it ends",
+    "timeout": "how many seconds to wait at most",
+    "seconds": "for so many seconds",
+    "raise_on_failure": "whether one that does not complete raises",
+    "idempotency_key": "the same key is the same execution",
+    "created_after": "an ISO 8601 time",
+    "created_before": "an ISO 8601 time",
+    "expires_at": "an ISO 8601 time",
+    "correlation_id": "the one that was given in the context",
+    "expression": "JMESPath over `input`, `steps` and `context`",
+    "action": "the name of an action",
+    "actions": "a list of `name`, `description`, `method`, `path`, `input_schema`, `output_schema`",
+    "version": "its version",
+    "tag": "one of its tags",
+    "tags": "a list of words",
+    "zone": "where it runs, such as a data centre",
+    "weight": "its share of calls against that of others, 100 unless given",
+    "url": "where it answers, with http:// or https://",
+    "endpoint": "the same as `url`",
+    "health_url": "what the hub asks for its health",
+    "include_offline": "also those that cannot be called now",
+    "base_url": "where it answers, with http:// or https://",
+    "driver": "what it is spoken to with, by its type unless given",
+    "host": "the name or address of the machine",
+    "port": "the number of the port, by its type unless given",
+    "database": "the name of the database, or its number",
+    "username": "the name of the user; a secret belongs into a credential",
+    "config": "settings of its own, an object",
+    "limits": "how often it may be called, an object",
+    "breaker": "the settings of its circuit breaker, an object",
+    "criticality": "how much depends on it, one of the hub's words",
+    "check_interval_seconds": "seconds from one check to the next, 0 for none",
+    "secret": "its secret parts by name; never answered",
+    "attributes": "its parts that are no secret, an object",
+    "allowed_origins": "a list of `https://host:port` that it is sent to",
+    "source": "the name of the service that asks",
+    "target": "what is called",
+    "request_mapping": "a template that makes the request, null for what comes in as it is",
+    "response_mapping": "a template that makes the output, null for the answer as it is",
+    "unknown_fields": "REJECT, STRIP or PASS fields that the target does not know",
+    "mapping": "a template that makes the input from the message, null for the message",
+    "effect": "EXECUTION, which starts a workflow, or SIGNAL",
+    "signal": "the name of the signal, or an expression that gives it",
+    "find": "an expression over the message that finds the execution",
+    "find_by": "what `find` gives: CORRELATION_ID or EXECUTION_ID",
+    "enabled": "whether it is switched on",
+    "subject": "MASS_EXPIRY or DISCOVERY_BACKEND",
+    "filter": "what `get_executions` filters by",
+}  # fmt: skip
+EVERY_CALL = (
+    "    Every call also raises AuthenticationError, PermissionDeniedError, RateLimitedError,\n"
+    "    RequestTimeoutError, and MaxRetriesExceededError, ServiceUnavailableError or\n"
+    "    CircuitOpenError when the hub cannot be reached."
+)
+
+
+def document(operation: Callable[..., Any]) -> str:
+    """The docstring, the arguments that it does not speak of, and the errors of every call."""
+    said, code = operation.__doc__ or "", operation.__code__
+    if said.endswith(EVERY_CALL):
+        return said
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    silent = [name for name in names if f"`{name}`" not in said and name in ARGUMENTS]
+    listed = "".join(f"\n        {name}: {ARGUMENTS[name]}" for name in silent)
+    arguments = f"\n\n    Arguments:{listed}" if listed else ""
+    return f"{said.rstrip()}{arguments}\n\n{EVERY_CALL}"
