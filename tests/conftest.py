@@ -26,6 +26,8 @@ LONG_FILES = (
     "tests/integration_site/test_canary.py", "tests/integration_site/test_api_fuzz.py",
     "tests/registry/test_discovery_conformance.py",
 )  # fmt: skip
+# A plain `pytest` does all of what it is asked for; only `./dev test` shares it out.
+ALL_BACKENDS = "SI_BACKEND" not in os.environ
 _ending = contextlib.ExitStack()
 
 
@@ -81,19 +83,28 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On the second backend only what has to do with a backend is done again; long files first.
+    """Each backend does what it has to show; long files first.
 
     A file stays in one worker: the long ones at the end would leave the others idle.
     """
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
-    if BACKEND != "postgres":
-        return
-    kept = [item for item in items if _needs_backend(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _needs_backend(item)])
+    belongs = _needs_backend if BACKEND == "postgres" else _is_embedded
+    kept = [item for item in items if belongs(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not belongs(item)])
     items[:] = kept
 
 
+def _is_embedded(item: pytest.Item) -> bool:
+    """Whether SQLite does it: what is marked is left to the servers, unless they are missing."""
+    return (
+        ALL_BACKENDS
+        or not item.get_closest_marker("on_servers")
+        or bool(services.missing_servers())
+    )
+
+
 def _needs_backend(item: pytest.Item) -> bool:
+    """Whether PostgreSQL does it too: not what no backend changes."""
     if item.get_closest_marker("once"):
         return False
     marked = any(item.get_closest_marker(name) for name in ("django_db", "e2e", "needs_backend"))

@@ -19,7 +19,7 @@ from tests import factories
 from tests.registry.credential_support import make_credential
 from workflows.services import create_schedule, create_webhook
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.on_servers]
 # Answers that say that another system does not answer; nothing else may be above 499.
 OUTSIDE = (502, 503, 504)
 

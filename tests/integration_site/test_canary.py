@@ -7,7 +7,6 @@ import base64
 import contextlib
 import io
 import logging
-import os
 import sqlite3
 import subprocess
 import sys
@@ -35,16 +34,12 @@ from registry.tasks import sweep_credentials
 from tests import factories, services
 from tests.integration_site.canary_support import TYPES, Cage, Canary, hatch, needles, sightings
 from tests.registry.credential_support import serving
-from tests.services import missing_servers
 from tests.workflows.engine_support import ended, make_workflow, running_engine, start
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("shared_client"),
-    pytest.mark.skipif(
-        os.environ.get("SI_BACKEND") == "sqlite" and not missing_servers(),
-        reason="done on PostgreSQL and Redis, where there is more to search",
-    ),
+    pytest.mark.on_servers,
 ]
 PLANTED = 200
 ACTIONS = ("/echo", "/refuse", "/refuse-text", "/twice")
