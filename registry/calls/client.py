@@ -264,6 +264,7 @@ class ServiceClient:
             seconds=max(limits.deadline - self._clock(), 0.0),
             actor=limits.actor,
             subject=found.known_as or found.service,
+            ca_bundle=found.wire.ca_bundle,
         )
 
     async def _through(

@@ -95,6 +95,7 @@ def _wire_of(kind: str, config: Mapping[str, Any]) -> Wire:
         headers=config.get("headers") or {},
         connect_seconds=config.get("connect_timeout_seconds") or CONNECT_SECONDS,
         read_seconds=config.get("read_timeout_seconds"),
+        ca_bundle=config.get("ca_bundle", ""),
         tls=trusting(config["ca_bundle"]) if config.get("ca_bundle") else None,
         accepts="application/json, */*;q=0.5" if takes_text else "application/json",
         takes_text=takes_text,

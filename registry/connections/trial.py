@@ -37,6 +37,7 @@ from registry.models import (
     ConnectionDriver,
     ConnectionType,
     CredentialEventKind,
+    CredentialType,
 )
 
 LONGEST_ANSWER = 500
@@ -200,8 +201,10 @@ def _ask(connection: Connection, loaded: LoadedCredential | None) -> str:
 @sensitive_variables()
 def _place_of(connection: Connection, loaded: LoadedCredential | None) -> Place:
     config = connection.config
-    username, password = connection.username, None
-    if loaded is not None:
+    username, password, certificate = connection.username, None, None
+    if loaded is not None and loaded.type == CredentialType.CLIENT_CERTIFICATE:
+        certificate = loaded
+    elif loaded is not None:
         username, password = loaded.attributes["username"], loaded.secret["password"]
     return Place(
         host=connection.host,
@@ -209,8 +212,9 @@ def _place_of(connection: Connection, loaded: LoadedCredential | None) -> Place:
         database=connection.database,
         username=username,
         password=password,
-        tls=bool(config.get("tls")),
+        tls=bool(config.get("tls")) or certificate is not None,
         ca_bundle=config.get("ca_bundle", ""),
+        certificate=certificate,
         vhost=config.get("vhost", "/"),
         queue=config.get("queue", ""),
         connect_seconds=float(config.get("connect_timeout_seconds") or DEFAULT_CONNECT_SECONDS),
