@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from registry.connections.testing import run_due_tests
+from registry.credentials.audit import forget_events
 from registry.credentials.expiry import warn_expiring
 from registry.integrations.history import forget_executions
 from registry.limits.store import forget_limits
@@ -25,6 +26,12 @@ def sweep_credentials() -> None:
 def forget_integration_history() -> None:
     """Drop what is kept of executions of integrations for long enough."""
     forget_executions(now=timezone.now())
+
+
+@periodic_task("registry.tasks.forget_credential_history")
+def forget_credential_history() -> None:
+    """Drop entries of the audit trail that are old enough."""
+    forget_events(now=timezone.now())
 
 
 @periodic_task("registry.tasks.test_connections")

@@ -48,10 +48,6 @@ def arrow_of(webhook: Webhook) -> SafeString:
     return flow("Message", name, words)
 
 
-def state_of(webhook: Webhook) -> str:
-    return "ACTIVE" if webhook.enabled else "DISABLED"
-
-
 @admin.register(Webhook)
 class WebhookAdmin(HubAdmin):
     """The list of webhooks, and the page of one."""
@@ -68,7 +64,7 @@ class WebhookAdmin(HubAdmin):
     change_form_outer_before_template = "console/webhook_summary.html"
     actions = ("enable_selected", "disable_selected")
     fieldsets = (
-        (None, {"fields": ("name", "enabled", "credential", "description")}),
+        (None, {"fields": ("name", "enabled", "credential", "old_credential", "description")}),
         (
             "What a message does",
             {"fields": ("effect", "workflow", "signal", "find_by", "find", "mapping")},
@@ -90,7 +86,7 @@ class WebhookAdmin(HubAdmin):
 
     @display(description="State", ordering="enabled")
     def state_label(self, webhook: Webhook) -> str:
-        return status_badge(state_of(webhook))
+        return status_badge(webhook.status)
 
     @display(description="What a message does")
     def arrow(self, webhook: Webhook) -> str:
@@ -98,7 +94,7 @@ class WebhookAdmin(HubAdmin):
 
     @display(description="Signed with", ordering="credential__name")
     def credential_name(self, webhook: Webhook) -> str:
-        return webhook.credential.name
+        return " or ".join(credential.name for credential in webhook.credentials)
 
     @display(description="Last delivery")
     def last_label(self, webhook: Any) -> str:
@@ -121,7 +117,7 @@ class WebhookAdmin(HubAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_readonly_fields(request, obj)
-        return found if request.user.has_perm(USE) else (*found, "credential")
+        return found if request.user.has_perm(USE) else (*found, "credential", "old_credential")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         actor, may = actor_of(request), request.user.has_perm(USE)
@@ -168,7 +164,6 @@ def _summary(webhook: Webhook | None, request: HttpRequest) -> dict[str, Any]:
         return {}
     listed = reverse("admin:workflows_webhookdelivery_changelist")
     return {
-        "state": state_of(webhook),
         "flow": arrow_of(webhook),
         "curl": curl_of(webhook, request),
         "deliveries": list(webhook.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),

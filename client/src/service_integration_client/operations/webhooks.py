@@ -36,6 +36,7 @@ async def create_webhook(
     find: str | None = None,
     find_by: str | None = None,
     enabled: bool | None = None,
+    old_credential: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Make a webhook that starts `workflow`, or with the effect SIGNAL signals what `find` finds.
@@ -52,6 +53,7 @@ async def create_webhook(
         "find": find,
         "find_by": find_by,
         "enabled": enabled,
+        "old_credential": old_credential,
         "description": description,
     }
     return _object(await hub.call(create(WEBHOOKS, body=body)))
@@ -70,9 +72,13 @@ async def update_webhook(
     find: str | None = None,
     find_by: str | None = None,
     enabled: bool | None = None,
+    old_credential: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Change what is given of a webhook, and leave the rest.
+
+    While its secret is rotated, what is signed with `old_credential` is taken too; an empty text
+    ends that.
 
     Raises: ResourceNotFoundError, ValidationError.
     """
@@ -86,6 +92,7 @@ async def update_webhook(
         "find": find,
         "find_by": find_by,
         "enabled": enabled,
+        "old_credential": old_credential,
         "description": description,
     }
     request = update(_path(webhook_id), body=body, about=_about(webhook_id))
