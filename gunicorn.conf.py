@@ -20,3 +20,10 @@ accesslog = None  # Django logs each request, with its id
 
 # It would listen below HOME, where two hubs of one user would meet.
 control_socket_disable = True
+
+
+def worker_exit(_server, _worker):
+    """Close what requests called services with, once the last one is answered."""
+    from registry.calls.shared import close_shared_client  # the settings are there by now
+
+    close_shared_client()

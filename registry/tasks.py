@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from celery.signals import worker_shutdown
 from django.utils import timezone
 
+from registry.calls.shared import close_shared_client
 from registry.connections.testing import run_due_tests
 from registry.credentials.audit import forget_events
 from registry.credentials.expiry import warn_expiring
@@ -14,6 +17,12 @@ from registry.limits.store import forget_limits
 from registry.periodic import periodic_task
 
 LIMITS_KEPT = timedelta(days=1)
+
+
+@worker_shutdown.connect
+def close_client(**_: Any) -> None:
+    """Let the worker end without calls that nobody recorded."""
+    close_shared_client()
 
 
 @periodic_task("registry.tasks.sweep_credentials")

@@ -13,13 +13,13 @@ from typing import Any
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from registry.calls.client import on_shared_loop
 from registry.calls.dress import check_usable, secrets_of
 from registry.calls.drivers import Attempt, Failure, Place, asker_of
 from registry.calls.drivers.failures import failure_of
 from registry.calls.endpoints import check_graphql, endpoint_of
 from registry.calls.loading import LoadedCredential, load_credential
 from registry.calls.masking import NO_MASK, Mask
+from registry.calls.shared import on_shared_loop
 from registry.connections.address import origin_of_server
 from registry.connections.advice import advice_for, advice_for_status
 from registry.connections.kinds import DEFAULT_CONNECT_SECONDS, DEFAULT_TEST_SECONDS
