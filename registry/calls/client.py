@@ -308,11 +308,13 @@ class ServiceClient:
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
-        await self._limiter.close()
-        await self._circuits.close()
-        await self._credentials.close()
-        await self._transport.close()
-        self._threads.close()
+        try:
+            await self._limiter.close()
+            await self._circuits.close()
+            await self._credentials.close()
+        finally:
+            await self._transport.close()
+            self._threads.close()
 
 
 def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:

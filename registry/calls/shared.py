@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -55,7 +56,8 @@ def probe_urls(urls: Sequence[str]) -> list[Probe]:
 def close_shared_client() -> None:
     """Record what is still to be recorded and close the connections; the next call makes a new one.
 
-    A process does this when it ends.
+    A process does this when it ends. Commands do it at the last moment, when threads take no more
+    work: then connections are closed, and what was not recorded is lost.
     """
     global _client
     with _making:
@@ -67,3 +69,6 @@ def close_shared_client() -> None:
         closing.result(CLOSE_SECONDS)
     except Exception as error:
         logger.warning("client_not_closed", error=str(error)[:300] or type(error).__name__)
+
+
+atexit.register(close_shared_client)

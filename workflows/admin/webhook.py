@@ -71,6 +71,10 @@ class WebhookAdmin(HubAdmin):
         ),
         ("More", {"fields": ("created_at", "updated_at")}),
     )
+    add_fieldsets = (
+        (None, {"fields": ("name", "enabled", "credential", "description")}),
+        fieldsets[1],
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
         latest = WebhookDelivery.objects.filter(webhook=OuterRef("pk")).order_by("-id")
