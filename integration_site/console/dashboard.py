@@ -80,6 +80,7 @@ def services_context() -> dict[str, Any]:
         "troubled_total": sum(counts.get(status, 0) for status in TROUBLED),
         "troubled": sorted(troubled.order_by("name")[:SHOWN], key=_worst_first),
         "circuits": list(refusing.with_places().order_by("-updated_at")[:SHOWN]),
+        "most_circuits": MAX_COUNTED,
         "circuits_total": refusing.order_by()[:MAX_COUNTED].count(),
     }
 

@@ -162,11 +162,13 @@ def _summary(credential: Credential | None, request: HttpRequest) -> dict[str, A
         return {}
     now = timezone.now()
     sees_trail = request.user.has_perm("registry.view_credentialevent")
+    users = users_of(credential, most=MOST_USERS + 1)
     events = CredentialEvent.objects.of(credential)[:MOST_EVENTS] if sees_trail else []
     return {
         "state": state_of(credential, now=now),
         "warnings": warnings_of(credential, now=now),
-        "users": [_shown_user(user, request) for user in users_of(credential, most=MOST_USERS)],
+        "users": [_shown_user(user, request) for user in users[:MOST_USERS]],
+        "has_more_users": len(users) > MOST_USERS,
         "sees_trail": sees_trail,
         "events": list(events),
         "trail_url": reverse("admin:registry_credentialevent_changelist") + f"?q={credential.pk}",

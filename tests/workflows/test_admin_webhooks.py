@@ -187,3 +187,14 @@ def test_warnings_are_on_the_page_of_an_execution(admin):
     execution.steps.update(status="COMPLETED", warnings=[warning])
     url = reverse("admin:workflows_workflowexecution_change", args=(execution.pk,))
     assert "does not know &#x27;status&#x27;: dropped." in admin.get(url).content.decode()
+
+
+def test_deliveries_of_one_webhook_are_found_among_many(admin, credential):
+    webhook, other = make(), make(name="z-other")
+    for each in (webhook, other):
+        WebhookDelivery.objects.create(webhook=each, outcome="ACCEPTED", message_id=each.name)
+    listed = reverse("admin:workflows_webhookdelivery_changelist")
+    assert f"{listed}?webhook={webhook.pk}" in admin.get(page(webhook)).content.decode()
+    rows = admin.get(listed, {"webhook": webhook.pk}).context["cl"].result_list
+    assert [row.message_id for row in rows] == ["orders"]
+    assert list(admin.get(listed, {"webhook": "none"}).context["cl"].result_list) == []

@@ -15,6 +15,7 @@ from unfold.decorators import display
 from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
 from registry.admin.display import NOTHING, flow, moment, status_badge
 from workflows import services
+from workflows.admin.filters import WebhookFilter
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect
 
@@ -171,7 +172,7 @@ def _summary(webhook: Webhook | None, request: HttpRequest) -> dict[str, Any]:
         "flow": arrow_of(webhook),
         "curl": curl_of(webhook, request),
         "deliveries": list(webhook.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),
-        "history_url": f"{listed}?webhook__id__exact={webhook.pk}",
+        "history_url": f"{listed}?webhook={webhook.pk}",
     }
 
 
@@ -180,7 +181,7 @@ class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
     """What came, the latest first."""
 
     list_display = ("when", "webhook_name", "outcome_label", "message_id", "count", "reason")
-    list_filter = ("outcome", "webhook")
+    list_filter = ("outcome", WebhookFilter)
     list_select_related = ("webhook",)
     search_fields = ("message_id__exact",)
     search_help_text = "Id of a message"
