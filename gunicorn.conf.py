@@ -22,7 +22,7 @@ accesslog = None  # Django logs each request, with its id
 control_socket_disable = True
 
 
-def worker_exit(_server, _worker):
+def worker_exit(_server: object, _worker: object) -> None:
     """Close what requests called services with, once the last one is answered."""
     from registry.calls.shared import close_shared_client  # the settings are there by now
 

@@ -82,7 +82,7 @@ class ServiceClient:
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
         self._threads = DatabaseThreads()
-        self._resolutions = Resolutions(self._threads, resolver, clock=clock)
+        self.resolutions = Resolutions(self._threads, resolver, clock=clock)
         self._circuits = Circuits(self._threads, clock=clock)
         self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
         self._limiter = Limiter(self._threads, clock=clock)
@@ -110,7 +110,7 @@ class ServiceClient:
             SchemaViolation: the document does not fit the action; nothing was sent.
             CallError: no usable answer came; the subclass says why.
         """
-        found = await self._resolutions.find(target, action)
+        found = await self.resolutions.find(target, action)
         fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
         given = timeout_seconds or found.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
@@ -132,7 +132,7 @@ class ServiceClient:
         actor: str = "engine",
     ) -> CallResult:
         """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
-        known = await self._resolutions.find(Target("connection", reference), "")
+        known = await self.resolutions.find(Target("connection", reference), "")
         found = aimed(known, method=method, path=path)
         own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from registry.models import ServiceAction
@@ -71,7 +70,7 @@ def execute(body: Any = GIVEN, *, name: str = "planner", action: str = "plan", *
     return api.post(f"/registry/services/{name}/actions/{action}/execute", body, **headers)
 
 
-def check(answer: Response, status: int, code: str, *words: str) -> dict[str, Any]:
+def check(answer: Any, status: int, code: str, *words: str) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body
     assert answer["Content-Type"] == "application/problem+json"
@@ -91,12 +90,11 @@ def test_what_the_caller_does_wrong(base: str) -> None:
     register(base)
     unknown = check(execute({"colour": {}}), 400, "validation_error")
     assert "colour" in unknown["errors"]
-    headers = {"content_type": "application/json"}
     api = factories.caller()
     url = "/registry/services/planner/actions/plan/execute"
-    check(api.post(url, "{", **headers), 400, "malformed_json")
+    check(api.post(url, "{", content_type="application/json"), 400, "malformed_json")
     large = '{"input_data": {"goal": "' + "x" * 1_100_000 + '"}}'
-    check(api.post(url, large, **headers), 413, "payload_too_large")
+    check(api.post(url, large, content_type="application/json"), 413, "payload_too_large")
     check(api.post(url, "a=b", content_type="text/csv"), 415, "unsupported_media_type")
     check(execute(api=APIClient()), 401, "unauthenticated")
     check(execute(api=factories.caller("AUDITOR")), 403, "permission_denied", "actions:execute")
