@@ -198,3 +198,14 @@ def test_deliveries_of_one_webhook_are_found_among_many(admin, credential):
     rows = admin.get(listed, {"webhook": webhook.pk}).context["cl"].result_list
     assert [row.message_id for row in rows] == ["orders"]
     assert list(admin.get(listed, {"webhook": "none"}).context["cl"].result_list) == []
+
+
+def test_the_page_of_a_credential_says_when_more_use_it(admin, credential, monkeypatch):
+    url = f"/admin/registry/credential/{credential.pk}/change/"
+    make()
+    text = admin.get(url).content.decode()
+    assert "and more" not in text
+    assert "webhooks need none" in text
+    monkeypatch.setattr("registry.admin.credential.MOST_USERS", 1)
+    make(name="another")
+    assert "and more" in admin.get(url).content.decode()
