@@ -28,3 +28,10 @@ def post_worker_init(_worker: object) -> None:
     from registry.heap import settle_heap
 
     settle_heap()
+
+
+def worker_exit(_server: object, _worker: object) -> None:
+    """Close what requests called services with, once the last one is answered."""
+    from registry.calls.shared import close_shared_client  # the settings are there by now
+
+    close_shared_client()

@@ -19,9 +19,10 @@ from monitoring.health import (
     overall_status,
 )
 from registry import services as registry_services
-from registry.calls.client import CallResult, call_service
+from registry.calls.client import CallResult
 from registry.calls.headers import call_headers
 from registry.calls.resolve import Target
+from registry.calls.shared import call_service
 from registry.discovery.base import Criteria, ServiceDiscoveryStrategy, get_discovery
 from registry.mediator import RequestMediator, mediator
 from registry.models import Service

@@ -228,6 +228,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(600.0),
         "options": {"expires": 300},
     },
+    "forget-credential-history": {
+        "task": "registry.tasks.forget_credential_history",
+        "schedule": schedule(600.0),
+        "options": {"expires": 300},
+    },
     "forget-webhook-deliveries": {
         "task": "workflows.tasks.forget_deliveries",
         "schedule": schedule(600.0),
@@ -293,6 +298,7 @@ if RETENTION_DEFAULT not in (*RETENTION_DAYS, "FOREVER"):
 INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
 INTEGRATION_HISTORY_DAYS = env.int("INTEGRATION_HISTORY_DAYS", default=30)
 INTEGRATION_HISTORY_MOST = env.int("INTEGRATION_HISTORY_MOST", default=10_000)
+CREDENTIAL_HISTORY_DAYS = env.int("CREDENTIAL_HISTORY_DAYS", default=365)
 WEBHOOK_HISTORY_DAYS = env.int("WEBHOOK_HISTORY_DAYS", default=30)
 WEBHOOK_HISTORY_MOST = env.int("WEBHOOK_HISTORY_MOST", default=10_000)
 

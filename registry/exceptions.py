@@ -84,10 +84,12 @@ class CallError(IntegrationError):
     """A call to a service did not give a usable answer.
 
     Details may carry `service`, `instance`, `action`, `upstream_status` and `retry_after` in
-    seconds.
+    seconds. One that is not `about_target` happened on the hub's own side: it says nothing of
+    whether who was to be called is well.
     """
 
     kind = "OTHER"
+    about_target = True
 
     @property
     def retry_after(self) -> float | None:
@@ -134,6 +136,7 @@ class AddressRefusedError(CallError):
     code = "address_refused"
     status_code = 502
     permanent = True
+    about_target = False
 
 
 class ServiceTimeoutError(CallError):

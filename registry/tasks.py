@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from celery.signals import worker_shutdown
 from django.utils import timezone
 
+from registry.calls.shared import close_shared_client
 from registry.connections.testing import run_due_tests
+from registry.credentials.audit import forget_events
 from registry.credentials.expiry import warn_expiring
 from registry.integrations.history import forget_executions
 from registry.limits.store import forget_limits
 from registry.periodic import periodic_task
 
 LIMITS_KEPT = timedelta(days=1)
+
+
+@worker_shutdown.connect
+def close_client(**_: Any) -> None:
+    """Let the worker end without calls that nobody recorded."""
+    close_shared_client()
 
 
 @periodic_task("registry.tasks.sweep_credentials")
@@ -25,6 +35,12 @@ def sweep_credentials() -> None:
 def forget_integration_history() -> None:
     """Drop what is kept of executions of integrations for long enough."""
     forget_executions(now=timezone.now())
+
+
+@periodic_task("registry.tasks.forget_credential_history")
+def forget_credential_history() -> None:
+    """Drop entries of the audit trail that are old enough."""
+    forget_events(now=timezone.now())
 
 
 @periodic_task("registry.tasks.test_connections")

@@ -165,8 +165,7 @@ def project_root() -> Path:
 @pytest.fixture(scope="module")
 def shared_client() -> Iterator[None]:
     """Closes what code that is not asynchronous called with."""
-    from registry.calls import client  # its modules need the settings
+    from registry.calls.shared import close_shared_client  # its modules need the settings
 
     yield
-    client._loop.run(client._shared_client().close())
-    client._make_client.cache_clear()
+    close_shared_client()

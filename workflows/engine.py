@@ -24,7 +24,9 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from registry.calls.aim import read_aim
 from registry.calls.client import ServiceClient
+from registry.calls.connections import call_connection
 from registry.calls.headers import header_text
 from registry.calls.loop import LoopThread
 from registry.calls.resolve import Target
@@ -361,15 +363,27 @@ class Engine:
             )
             done = await run_integration(self._client, target.name, given)
             return Success(done.output, done.request, done.service, done.instance, done.warnings)
-        result = await self._client.call(
-            Target(target.kind, target.name),
-            call.action or "",
-            row.input,
-            headers=headers,
-            timeout_seconds=call.timeout,
-            trim=call.input is None,
-            unknown_fields=call.unknown_fields,
-        )
+        if target.kind == "connection":
+            method, path = read_aim(call.action or "")
+            result = await call_connection(
+                target.name,
+                row.input,
+                method=method,
+                path=path,
+                headers=headers,
+                deadline=None if call.timeout is None else time.monotonic() + call.timeout,
+                client=self._client,
+            )
+        else:
+            result = await self._client.call(
+                Target(target.kind, target.name),
+                call.action or "",
+                row.input,
+                headers=headers,
+                timeout_seconds=call.timeout,
+                trim=call.input is None,
+                unknown_fields=call.unknown_fields,
+            )
         return Success(result.output, result.sent, result.service, result.instance, result.warnings)
 
     async def _send_once_known(

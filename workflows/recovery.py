@@ -183,6 +183,8 @@ def _may_be_sent_again(step: WorkflowStep, execution: WorkflowExecution) -> bool
             return True
         if called.target.kind == "integration":
             return may_be_repeated(find_integration(called.target.name))
+        if called.target.kind == "connection":
+            return True  # the Idempotency-Key is the same
         return resolve(Target(called.target.kind, called.target.name), step.action).idempotent
     except (CallError, NotFound, DefinitionError):
         # Not known any more: the next attempt will say so.

@@ -15,7 +15,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from integration_site.console.charts import HOURS, draw_hours, hours_of, legend, most_of
-from registry.models import CircuitBreakerState, Service, ServiceStatus
+from registry.models import (
+    CircuitBreakerState,
+    Connection,
+    ConnectionStatus,
+    Service,
+    ServiceStatus,
+)
 from workflows.admin.explain import Explanation, explain
 from workflows.models import (
     OPEN_STEP,
@@ -30,6 +36,7 @@ SHOWN = 8
 STUCK_AFTER = timedelta(seconds=30)
 MAX_COUNTED = 1000
 TROUBLED = (ServiceStatus.OFFLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN)
+FAILING = (ConnectionStatus.ERROR, ConnectionStatus.DEGRADED)
 OPEN = (
     ExecutionStatus.PENDING,
     ExecutionStatus.RUNNING,
@@ -48,6 +55,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     if request.user.has_perm("registry.view_service"):
         context.update(services_context())
         context["hub_url"] = f"{request.scheme}://{request.get_host()}"
+    if request.user.has_perm("registry.view_connection"):
+        context.update(connections_context())
     if request.user.has_perm("workflows.view_workflowexecution"):
         context.update(executions_context(now))
     return context
@@ -71,12 +80,37 @@ def services_context() -> dict[str, Any]:
         "troubled_total": sum(counts.get(status, 0) for status in TROUBLED),
         "troubled": sorted(troubled.order_by("name")[:SHOWN], key=_worst_first),
         "circuits": list(refusing.with_places().order_by("-updated_at")[:SHOWN]),
+        "most_circuits": MAX_COUNTED,
         "circuits_total": refusing.order_by()[:MAX_COUNTED].count(),
     }
 
 
 def _worst_first(service: Service) -> tuple[int, str]:
     return TROUBLED.index(ServiceStatus(service.status)), service.name.lower()
+
+
+# --- Connections ---
+
+
+def connections_context() -> dict[str, Any]:
+    """How many connections are in each status, and those in trouble with what they answered."""
+    counts = dict(Connection.objects.order_by().values_list("status").annotate(Count("pk")))
+    # One status after the other, each by its index: who is in ERROR comes first.
+    worst = [
+        row
+        for status in FAILING
+        if counts.get(status)
+        for row in Connection.objects.filter(status=status).order_by("name")[:SHOWN]
+    ]
+    return {
+        "connection_total": sum(counts.values()),
+        "connection_counts": [
+            {"status": status, "label": status.label, "count": counts.get(status, 0)}
+            for status in ConnectionStatus
+        ],
+        "failing_total": sum(counts.get(status, 0) for status in FAILING),
+        "failing": worst[:SHOWN],
+    }
 
 
 # --- Executions ---

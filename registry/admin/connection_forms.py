@@ -128,7 +128,7 @@ class BaseConnectionForm(forms.ModelForm):
         help_texts = {
             "port": "Empty: the usual one.",
             "database": "Of Redis: a number.",
-            "username": "Only without a credential, which has one.",
+            "username": "Not with a credential that has one.",
             "check_interval_seconds": "Seconds; 0 tests it on demand only.",
         }
 

@@ -19,11 +19,12 @@ from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, event_badge, json_block, moment, status_badge
 from registry.credentials import changes
 from registry.credentials.state import state_of, warnings_of
+from registry.credentials.users import users_of
 from registry.exceptions import IntegrationError
 from registry.models import Credential, CredentialEvent, CredentialType
 
 MOST_EVENTS = 30
-MOST_SERVICES = 20
+MOST_USERS = 20
 SHOWN = (
     "name", "type_label", "all_origins", "public_attributes", "expires_at", "description",
 )  # fmt: skip
@@ -161,15 +162,29 @@ def _summary(credential: Credential | None, request: HttpRequest) -> dict[str, A
         return {}
     now = timezone.now()
     sees_trail = request.user.has_perm("registry.view_credentialevent")
+    users = users_of(credential, most=MOST_USERS + 1)
     events = CredentialEvent.objects.of(credential)[:MOST_EVENTS] if sees_trail else []
     return {
         "state": state_of(credential, now=now),
         "warnings": warnings_of(credential, now=now),
-        "services": list(credential.services.order_by("name")[:MOST_SERVICES]),
-        "connections": list(credential.connections.order_by("name")[:MOST_SERVICES]),
+        "users": [_shown_user(user, request) for user in users[:MOST_USERS]],
+        "has_more_users": len(users) > MOST_USERS,
         "sees_trail": sees_trail,
         "events": list(events),
         "trail_url": reverse("admin:registry_credentialevent_changelist") + f"?q={credential.pk}",
+    }
+
+
+def _shown_user(user: Any, request: HttpRequest) -> dict[str, Any]:
+    """A row of what uses a credential; a link only for who may look at it."""
+    meta = user._meta
+    may_view = request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
+    page = f"admin:{meta.app_label}_{meta.model_name}_change"
+    return {
+        "name": str(user),
+        "kind": meta.verbose_name,
+        "status": getattr(user, "status", ""),
+        "url": reverse(page, args=(user.pk,)) if may_view else "",
     }
 
 

@@ -24,6 +24,7 @@ from registry.admin.base import (
     run_on_each,
 )
 from registry.admin.display import flow, json_block, milliseconds, moment, status_badge
+from registry.admin.filters import RelatedFilter
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.exceptions import IntegrationError
@@ -210,8 +211,16 @@ def _summary(integration: Integration | None) -> dict[str, Any]:
     return {
         "flow": arrow_of(integration),
         "executions": list(executions[:SHOWN_EXECUTIONS]),
-        "history_url": f"{listed}?integration__id__exact={integration.pk}",
+        "history_url": f"{listed}?integration={integration.pk}",
     }
+
+
+class IntegrationFilter(RelatedFilter):
+    """One integration."""
+
+    title = "integration"
+    parameter_name = "integration"
+    model = Integration
 
 
 @admin.register(IntegrationExecution)
@@ -219,7 +228,7 @@ class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     """What became of executions, the latest first."""
 
     list_display = ("when", "integration_name", "status_label", "service", "took", "actor", "note")
-    list_filter = ("status", "integration")
+    list_filter = ("status", IntegrationFilter)
     list_select_related = ("integration",)
     ordering = ("-id",)
     fields = (

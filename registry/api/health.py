@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from registry.api.base import VocabularyField
 from registry.api.circuits import InstanceCircuitSerializer
 from registry.api.serializers import InstanceSerializer, ServiceSerializer
-from registry.calls.client import probe_urls
+from registry.calls.shared import probe_urls
 from registry.models import CircuitBreakerState, Service, ServiceInstance, ServiceStatus
 from registry.services.probes import describe_probing
 from registry.uptime import measure_uptime

@@ -252,6 +252,7 @@ class SearchInput(StrictSerializer):
         "service_type": "types",
         "service_types": "types",
         "status": "statuses",
+        "tag": "tags",
         "min_version": "minimum_version",
         "query": "search",
     }
@@ -286,7 +287,7 @@ class SearchInput(StrictSerializer):
         return value
 
     def to_internal_value(self, data: Any) -> Any:
-        """A single type or status stands for a list of one."""
+        """A single type, status or tag stands for a list of one."""
         if isinstance(data, dict):
             data = {
                 key: [value] if self._is_list(key) and isinstance(value, str) else value
@@ -295,7 +296,7 @@ class SearchInput(StrictSerializer):
         return super().to_internal_value(data)
 
     def _is_list(self, key: str) -> bool:
-        return self.other_names.get(key, key) in ("types", "statuses")
+        return key == "tag" or self.other_names.get(key, key) in ("types", "statuses")
 
 
 class ChangeSerializer(AnswerSerializer):

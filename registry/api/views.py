@@ -22,9 +22,9 @@ from registry.api.serializers import (
     StatusInput,
     registration_of,
 )
-from registry.calls.client import call_service
 from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.resolve import Target
+from registry.calls.shared import call_service
 from registry.models import Service
 
 ACTION_OUTPUT = {"type": ["object", "array"]}

@@ -20,7 +20,7 @@ from registry.calls.ledger import Ledger
 from registry.circuits.decide import BUCKETS, Circuit, Outcome, Result
 from registry.circuits.profile import Profile
 from registry.circuits.store import Reading
-from registry.exceptions import AddressRefusedError, CallError, ServiceResponseError
+from registry.exceptions import CallError, ServiceResponseError
 from registry.models import CircuitState
 
 if TYPE_CHECKING:
@@ -42,9 +42,14 @@ _NAMES: dict[str, str] = {
 }
 
 
+def is_about_target(error: BaseException) -> bool:
+    """Whether an error is of who was called, and not of the hub's own side."""
+    return isinstance(error, CallError) and error.about_target
+
+
 def tells_nothing(error: BaseException) -> bool:
     """Whether an error says nothing of who was called: a refusal of what was sent, or our fault."""
-    if not isinstance(error, CallError) or isinstance(error, AddressRefusedError):
+    if not is_about_target(error):
         return True
     if not isinstance(error, ServiceResponseError) or error.upstream_status is None:
         return False
@@ -243,7 +248,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
     async def _settle_error(self, error: Exception, generation: int, probe: str) -> None:
         if self.is_system_error(error):
             await self._record(Result.FAILURE, generation, str(error))
-        elif probe and isinstance(error, CallError) and not isinstance(error, AddressRefusedError):
+        elif probe and is_about_target(error):
             await self._record(Result.SUCCESS, generation)  # it answered, so it is there
         else:
             self._give_back(probe)

@@ -15,21 +15,20 @@ from registry.exceptions import CredentialError
 
 
 @sensitive_variables()
-def tls_context(credential: LoadedCredential) -> ssl.SSLContext:
-    """A context that shows the certificate, and trusts its authorities or those of the system.
+def tls_context(credential: LoadedCredential, ca_bundle: str = "") -> ssl.SSLContext:
+    """A context that shows the certificate.
+
+    It trusts the authorities of the bundle, else those of the credential, else the system's.
 
     Raises:
         CredentialError: OpenSSL does not take the certificate or its key.
     """
     said = credential.attributes
     try:
-        context = ssl.create_default_context(cadata=said.get("ca") or None)
-        passphrase = credential.secret.get("passphrase")
-        text = said["certificate"] + credential.secret["private_key"].reveal()
-        with _private_file(text.encode()) as path:
+        context = ssl.create_default_context(cadata=ca_bundle or said.get("ca") or None)
+        with shown_file(credential) as path:
             # Without a password OpenSSL would ask the terminal for that of an encrypted key.
-            password = passphrase.reveal() if passphrase else ""
-            context.load_cert_chain(path, password=password)
+            context.load_cert_chain(path, password=passphrase_of(credential))
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", "") or type(error).__name__
         raise CredentialError(
@@ -38,6 +37,19 @@ def tls_context(credential: LoadedCredential) -> ssl.SSLContext:
             credential=credential.name,
         ) from None
     return context
+
+
+def passphrase_of(credential: LoadedCredential) -> str:
+    """What opens the private key; empty for one that is not encrypted."""
+    passphrase = credential.secret.get("passphrase")
+    return passphrase.reveal() if passphrase else ""
+
+
+@sensitive_variables()
+def shown_file(credential: LoadedCredential) -> contextlib.AbstractContextManager[str]:
+    """A path to the certificate with its key, for as long as the block lasts."""
+    text = credential.attributes["certificate"] + credential.secret["private_key"].reveal()
+    return _private_file(text.encode())
 
 
 @contextlib.contextmanager
@@ -50,6 +62,7 @@ def _private_file(data: bytes) -> Iterator[str]:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
         try:
+            os.fchmod(descriptor, 0o600)
             os.write(descriptor, data)
             yield f"/proc/self/fd/{descriptor}"
         finally:

@@ -8,44 +8,35 @@ slow or failing token server does not count against the service.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from registry.calls.breaker import Refused
 from registry.calls.circuits import Circuits
 from registry.calls.credentials import Credentials, Outgoing
-from registry.calls.endpoints import aimed, check_graphql, resolve_connection
+from registry.calls.endpoints import aimed, check_graphql
 from registry.calls.limiter import Limiter
 from registry.calls.load import calls_in_flight
 from registry.calls.loading import LoadedCredential
-from registry.calls.loop import LoopThread
 from registry.calls.probe import Probe
 from registry.calls.request import PreparedRequest, fit_input, prepare
+from registry.calls.resolutions import Resolutions
 from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
 from registry.calls.threads import DatabaseThreads
 from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
-    RegistryUnreachableError,
     ServiceNotReachedError,
     ServiceResponseError,
 )
 
 T = TypeVar("T")
 
-CACHE_SECONDS = 2.0
-# How long the database may take to say where something is, and where it once said so already.
-RESOLVE_SECONDS, KNOWN_SECONDS = 10.0, 2.0
-MOST_CACHED = 5000
 # How long an instance that could not be reached is asked last, and how many a call tries.
 SUSPECT_SECONDS = 10.0
 MOST_INSTANCES = 3
@@ -75,15 +66,6 @@ class Limits:
     actor: str = "engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A cached resolution, or one on its way, and the one `before` that still serves an outage."""
-
-    until: float
-    answer: asyncio.Future[ResolvedAction]
-    before: ResolvedAction | None = None
-
-
 class ServiceClient:
     """Calls actions of services from one event loop, with pooled connections.
 
@@ -97,11 +79,10 @@ class ServiceClient:
         resolver: Callable[[Target, str], ResolvedAction] = resolve,
     ) -> None:
         self._clock = clock
-        self._resolver = resolver
-        self._cache: dict[tuple[Target, str], Resolved] = {}
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
         self._threads = DatabaseThreads()
+        self.resolutions = Resolutions(self._threads, resolver, clock=clock)
         self._circuits = Circuits(self._threads, clock=clock)
         self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
         self._limiter = Limiter(self._threads, clock=clock)
@@ -129,7 +110,7 @@ class ServiceClient:
             SchemaViolation: the document does not fit the action; nothing was sent.
             CallError: no usable answer came; the subclass says why.
         """
-        found = await self.resolve(target, action)
+        found = await self.resolutions.find(target, action)
         fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
         given = timeout_seconds or found.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
@@ -151,7 +132,7 @@ class ServiceClient:
         actor: str = "engine",
     ) -> CallResult:
         """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
-        known = await self.resolve(Target("connection", reference), "")
+        known = await self.resolutions.find(Target("connection", reference), "")
         found = aimed(known, method=method, path=path)
         own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)
@@ -264,6 +245,7 @@ class ServiceClient:
             seconds=max(limits.deadline - self._clock(), 0.0),
             actor=limits.actor,
             subject=found.known_as or found.service,
+            ca_bundle=found.wire.ca_bundle,
         )
 
     async def _through(
@@ -302,40 +284,6 @@ class ServiceClient:
             raise outgoing.masked(error) from None
         return status, outgoing.mask.value(output)
 
-    async def resolve(self, target: Target, action: str) -> ResolvedAction:
-        """Where the action is and what it takes; at most two seconds old.
-
-        Callers that ask at once share one look-up. While the database does not answer, what it last
-        said holds.
-
-        Raises:
-            ServiceNotFoundError: it is not registered.
-            RegistryUnreachableError: the database does not answer, and has not said it before.
-        """
-        key = (target, action)
-        known = self._cache.get(key)
-        if known is None or known.until < self._clock() or _failed(known.answer):
-            if len(self._cache) >= MOST_CACHED:
-                self._cache.clear()
-            until = self._clock() + CACHE_SECONDS
-            known = Resolved(until, self._look_up(target, action), _last_good(known))
-            self._cache[key] = known
-        seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(known.answer)
-        except (TimeoutError, OperationalError, InterfaceError) as error:
-            if known.before is not None:
-                return known.before
-            why = str(error).splitlines()[0] if str(error) else f"no answer in {seconds:g} s"
-            sentence = f"The registry cannot say where {target.name} is: {why}."
-            raise RegistryUnreachableError(sentence, service=target.name) from None
-
-    def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
-        if target.kind == "connection":
-            return self._threads.run(resolve_connection, target.name)
-        return self._threads.run(self._resolver, target, action)
-
     @staticmethod
     def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
         problems = found.output_schema.problems(output)
@@ -360,11 +308,13 @@ class ServiceClient:
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
-        await self._limiter.close()
-        await self._circuits.close()
-        await self._credentials.close()
-        await self._transport.close()
-        self._threads.close()
+        try:
+            await self._limiter.close()
+            await self._circuits.close()
+            await self._credentials.close()
+        finally:
+            await self._transport.close()
+            self._threads.close()
 
 
 def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:
@@ -381,49 +331,3 @@ def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenE
         instance=found.candidates[0].url if len(found.candidates) == 1 else "",
         action=found.action,
     )
-
-
-def _failed(answer: asyncio.Future[ResolvedAction]) -> bool:
-    return answer.done() and (answer.cancelled() or answer.exception() is not None)
-
-
-def _last_good(known: Resolved | None) -> ResolvedAction | None:
-    """What the database last said. That a service is gone is such an answer too."""
-    if known is None or not known.answer.done() or known.answer.cancelled():
-        return known.before if known is not None else None
-    error = known.answer.exception()
-    if error is None:
-        return known.answer.result()
-    return known.before if isinstance(error, OperationalError | InterfaceError) else None
-
-
-_loop = LoopThread("service-calls")
-_making = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _make_client() -> ServiceClient:
-    return ServiceClient()
-
-
-def _shared_client() -> ServiceClient:
-    """One client per process for code that is not asynchronous."""
-    with _making:
-        return _make_client()
-
-
-def call_service(
-    target: Target, action: str, document: Mapping[str, Any], **options: Any
-) -> CallResult:
-    """`ServiceClient.call`, waited for."""
-    return on_shared_loop(lambda client: client.call(target, action, document, **options)).result()
-
-
-def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Begin what is done with the client of this process, on the loop that the client lives on."""
-    return asyncio.run_coroutine_threadsafe(work(_shared_client()), _loop.loop)
-
-
-def probe_urls(urls: Sequence[str]) -> list[Probe]:
-    """`ServiceClient.probe`, waited for."""
-    return on_shared_loop(lambda client: client.probe(urls)).result()

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from registry.calls.client import CallResult, ServiceClient, on_shared_loop
+from registry.calls.client import CallResult, ServiceClient
+from registry.calls.shared import on_shared_loop
 from registry.models import Connection
 
 

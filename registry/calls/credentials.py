@@ -61,7 +61,7 @@ class Credentials:
         self._now = now
         self._tokens = Tokens(threads, post, clock=clock)
         self._uses = UseLedger(threads)
-        self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, int, str], ssl.SSLContext] = {}
 
     @sensitive_variables()
     async def dress(
@@ -73,10 +73,12 @@ class Credentials:
         seconds: float,
         actor: str,
         subject: str,
+        ca_bundle: str = "",
     ) -> Outgoing:
         """The request with the credential, within so many seconds; the use is counted.
 
-        `actor` is who calls and `subject` what is called, for the audit trail.
+        `actor` is who calls and `subject` what is called, for the audit trail; `ca_bundle` is whom
+        the connection itself trusts, instead of whom the credential does.
 
         Raises:
             CredentialError: it may not be sent there, or cannot be used now; nothing was sent.
@@ -84,7 +86,7 @@ class Credentials:
         try:
             check_usable(credential, request.url, now=self._now())
             held = await self._token(credential, seconds)
-            tls = await self._tls(credential)
+            tls = await self._tls(credential, ca_bundle)
         except CredentialError as error:
             if error.permanent:
                 self._note(credential, CredentialEventKind.DENIED, actor, subject, error.message)
@@ -113,12 +115,12 @@ class Credentials:
             return None
         return await self._tokens.get(credential, seconds=seconds)
 
-    async def _tls(self, credential: LoadedCredential) -> ssl.SSLContext | None:
+    async def _tls(self, credential: LoadedCredential, ca_bundle: str) -> ssl.SSLContext | None:
         if credential.type != CredentialType.CLIENT_CERTIFICATE:
             return None
-        key = (credential.id, credential.version)
+        key = (credential.id, credential.version, ca_bundle)
         if key not in self._contexts:
-            made = await asyncio.to_thread(tls_context, credential)
+            made = await asyncio.to_thread(tls_context, credential, ca_bundle)
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.clear()
             # One context for all, or connections could not be shared.

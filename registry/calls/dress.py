@@ -47,7 +47,7 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
         known = ", ".join(sorted(credential.origins)) or "none"
         problem = f"It is not sent to {origin}, which is none of its allowed origins ({known})."
     is_certificate = credential.type == CredentialType.CLIENT_CERTIFICATE
-    if not problem and is_certificate and not origin.startswith("https://"):
+    if not problem and is_certificate and origin.startswith("http://"):
         problem = f"A client certificate needs https, and this is {origin}."
     if problem:
         raise CredentialError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from registry.calls.aim import is_path
 from registry.calls.loading import load_credential
 from registry.calls.resolve import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
 from registry.circuits.profile import profile_of
@@ -22,8 +22,6 @@ from registry.exceptions import (
 from registry.limits.rules import limits_of
 from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod
 from registry.schemas import Schema
-
-_PATH = re.compile(r"(/[^\s\x00-\x1f\x7f?#\\]*)?\Z")
 
 
 def resolve_connection(reference: str, _: str = "") -> ResolvedAction:
@@ -95,6 +93,7 @@ def _wire_of(kind: str, config: Mapping[str, Any]) -> Wire:
         headers=config.get("headers") or {},
         connect_seconds=config.get("connect_timeout_seconds") or CONNECT_SECONDS,
         read_seconds=config.get("read_timeout_seconds"),
+        ca_bundle=config.get("ca_bundle", ""),
         tls=trusting(config["ca_bundle"]) if config.get("ca_bundle") else None,
         accepts="application/json, */*;q=0.5" if takes_text else "application/json",
         takes_text=takes_text,
@@ -118,7 +117,7 @@ def aimed(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
     problem = {}
     if method not in HttpMethod.values:
         problem = {"method": [f"Use one of: {', '.join(HttpMethod.values)}."]}
-    elif not _PATH.match(path) or "/../" in f"{path}/":
+    elif not is_path(path):
         problem = {"path": ["Must be empty or begin with /, without blanks, query or fragment."]}
     if problem:
         name, sentences = next(iter(problem.items()))

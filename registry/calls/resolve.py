@@ -52,6 +52,7 @@ class Wire:
     headers: Mapping[str, str] = field(default_factory=dict)
     connect_seconds: float = CONNECT_SECONDS
     read_seconds: float | None = None
+    ca_bundle: str = ""
     tls: ssl.SSLContext | None = None
     accepts: str = "application/json"
     takes_text: bool = False

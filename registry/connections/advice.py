@@ -9,6 +9,8 @@ _ADVICE: Mapping[str, str] = {
     " to ALLOWED_NETWORKS.",
     "certificate": "Check that the host is the name in the certificate, and give the authority that"
     " signed it as ca_bundle.",
+    "client_certificate": "The server wants a certificate of the client, or does not take this one."
+    " Link a CLIENT_CERTIFICATE credential that it trusts, and check whom it stands for there.",
     "tls": "Check whether the server speaks TLS on this port, and set tls accordingly.",
     "name": "Check the spelling, and that the machine of the hub can resolve the name.",
     "timeout": "A firewall may drop it, or the server is overloaded. Try it from the machine of the"
@@ -16,7 +18,7 @@ _ADVICE: Mapping[str, str] = {
     "refused": "Nothing listens there. Check host and port, and that the server runs and listens on"
     " more than its own machine.",
     "broken": "The server hung up. Check that the port is that of the driver and whether it wants"
-    " TLS, and look into its log.",
+    " TLS or a client certificate, and look into its log.",
     "network": "The network cannot reach it. Check routes and firewalls.",
     "authentication": "Check the user name and the secret of the credential: rotate it if it is"
     " old.",

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from registry.connections.address import check_address
 from registry.connections.kinds import KINDS, check_config, check_driver, default_port
+from registry.connections.login import check_login
 from registry.credentials.kinds import PartErrors
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.exceptions import Conflict, NotFound, ValidationFailed
@@ -273,18 +274,8 @@ def _refuse_other_kind(row: Connection, fields: Mapping[str, Any]) -> None:
 
 
 def _check_credential(row: Connection) -> None:
-    credential = row.credential
-    if credential is None:
-        return
-    allowed = KINDS[row.type].credentials
-    if credential.type not in allowed:
-        raise _refusal(
-            "credential",
-            f"A {row.type} connection takes a credential of the type {', '.join(allowed)};"
-            f" '{credential.name}' is {credential.type}.",
-        )
-    if row.username and row.username != credential.attributes.get("username"):
-        raise _refusal("username", "Leave it out: the credential has a user name.")
+    if problem := check_login(row):
+        raise _refusal(*problem)
 
 
 def _refusal(field: str, sentence: str) -> ValidationFailed:

@@ -96,6 +96,8 @@ _SERVER = (
     _part("tls", "TLS", settings.flag, "Encrypted, and the server's certificate checked."),
     _AUTHORITIES,
 )
+# A password, or a certificate shown in the TLS handshake.
+_LOGINS = (CredentialType.BASIC_AUTH, CredentialType.CLIENT_CERTIFICATE)
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
 KINDS: Mapping[str, Kind] = {
@@ -156,7 +158,7 @@ KINDS: Mapping[str, Kind] = {
         (ConnectionDriver.POSTGRESQL, ConnectionDriver.MYSQL),
         HOST_FIELDS,
         _SERVER,
-        (CredentialType.BASIC_AUTH,),
+        _LOGINS,
     ),
     ConnectionType.MESSAGE_BROKER: Kind(
         (ConnectionDriver.AMQP, ConnectionDriver.REDIS),
@@ -171,13 +173,13 @@ KINDS: Mapping[str, Kind] = {
                 "Of AMQP: a queue that the test looks for. Empty: one is made and removed.",
             ),
         ),
-        (CredentialType.BASIC_AUTH,),
+        _LOGINS,
     ),
     ConnectionType.CACHE: Kind(
         (ConnectionDriver.REDIS,),
         HOST_FIELDS,
         _SERVER,
-        (CredentialType.BASIC_AUTH,),
+        _LOGINS,
     ),
 }
 

@@ -13,13 +13,13 @@ from typing import Any
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from registry.calls.client import on_shared_loop
 from registry.calls.dress import check_usable, secrets_of
 from registry.calls.drivers import Attempt, Failure, Place, asker_of
 from registry.calls.drivers.failures import failure_of
 from registry.calls.endpoints import check_graphql, endpoint_of
 from registry.calls.loading import LoadedCredential, load_credential
 from registry.calls.masking import NO_MASK, Mask
+from registry.calls.shared import on_shared_loop
 from registry.connections.address import origin_of_server
 from registry.connections.advice import advice_for, advice_for_status
 from registry.connections.kinds import DEFAULT_CONNECT_SECONDS, DEFAULT_TEST_SECONDS
@@ -37,6 +37,7 @@ from registry.models import (
     ConnectionDriver,
     ConnectionType,
     CredentialEventKind,
+    CredentialType,
 )
 
 LONGEST_ANSWER = 500
@@ -200,8 +201,10 @@ def _ask(connection: Connection, loaded: LoadedCredential | None) -> str:
 @sensitive_variables()
 def _place_of(connection: Connection, loaded: LoadedCredential | None) -> Place:
     config = connection.config
-    username, password = connection.username, None
-    if loaded is not None:
+    username, password, certificate = connection.username, None, None
+    if loaded is not None and loaded.type == CredentialType.CLIENT_CERTIFICATE:
+        certificate = loaded
+    elif loaded is not None:
         username, password = loaded.attributes["username"], loaded.secret["password"]
     return Place(
         host=connection.host,
@@ -209,8 +212,9 @@ def _place_of(connection: Connection, loaded: LoadedCredential | None) -> Place:
         database=connection.database,
         username=username,
         password=password,
-        tls=bool(config.get("tls")),
+        tls=bool(config.get("tls")) or certificate is not None,
         ca_bundle=config.get("ca_bundle", ""),
+        certificate=certificate,
         vhost=config.get("vhost", "/"),
         queue=config.get("queue", ""),
         connect_seconds=float(config.get("connect_timeout_seconds") or DEFAULT_CONNECT_SECONDS),

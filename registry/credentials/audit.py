@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from registry.mediator import mediator
 from registry.models import Credential, CredentialEvent, CredentialEventKind
+from registry.models.base import uuid7_at
 from registry.models.credential import MAX_ACTOR
 
 logger = structlog.get_logger(__name__)
+
+LARGEST_PURGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,19 @@ def record_uses(found: Sequence[Uses]) -> None:
     for uses in found:
         with transaction.atomic():
             _record_uses(uses)
+
+
+def forget_events(*, now: datetime) -> int:
+    """Drop the oldest of the entries that are older than the settings say; how many.
+
+    A batch at a time: a trail that was never pruned does not hold the table.
+    """
+    days = settings.CREDENTIAL_HISTORY_DAYS
+    if not days:
+        return 0
+    old = CredentialEvent.objects.filter(pk__lt=uuid7_at(now - timedelta(days=days)))
+    oldest = list(old.order_by("pk").values_list("pk", flat=True)[:LARGEST_PURGE])
+    return CredentialEvent.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
 
 
 def _record_uses(uses: Uses) -> None:

@@ -14,14 +14,15 @@ from django.utils import timezone
 
 from registry.credentials import kinds
 from registry.credentials.audit import record
-from registry.credentials.linking import Carrier, subject_of
 from registry.credentials.origins import parse_origin
 from registry.credentials.secrets import hold_secret, open_secret
+from registry.credentials.users import title_of, users_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed, VaultError
 from registry.models import Credential, CredentialEventKind, CredentialToken, CredentialType
 from registry.services.registration import as_validation_failed
 
 MOST_ORIGINS = 50
+MOST_NAMED = 5
 _SIMPLE = ("name", "description", "expires_at")
 _OF_ROTATION = ("secret", "attributes", "expires_at")
 
@@ -105,7 +106,7 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
     """
     with transaction.atomic():
         locked = _lock(credential, only_as_read=only_as_read)
-        names = _users_of(locked)
+        names = [title_of(user) for user in users_of(locked, most=MOST_NAMED)][:MOST_NAMED]
         if names:
             raise Conflict(
                 f"The credential '{locked.name}' is used by {', '.join(names)}. Unlink it first."
@@ -114,20 +115,11 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
         try:
             locked.delete()
         except ProtectedError as error:
-            # What is not of the registry, or was linked meanwhile.
-            users = ", ".join(sorted(str(row) for row in error.protected_objects)[:5])
+            # Linked meanwhile.
+            users = ", ".join(sorted(title_of(row) for row in error.protected_objects)[:MOST_NAMED])
             raise Conflict(
                 f"The credential '{locked.name}' is used by {users}. Unlink it first."
             ) from None
-
-
-def _users_of(credential: Credential) -> list[str]:
-    """Some of those that carry it, as the audit trail calls them."""
-    carriers: list[Carrier] = [
-        *credential.services.order_by("name")[:5],
-        *credential.connections.order_by("name")[:5],
-    ]
-    return [subject_of(carrier) for carrier in carriers][:5]
 
 
 def _lock(credential: Credential, *, only_as_read: bool) -> Credential:

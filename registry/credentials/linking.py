@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.core.exceptions import PermissionDenied
 
 from registry.credentials.audit import deny, record
+from registry.credentials.users import title_of
 from registry.exceptions import ValidationFailed
 from registry.models import Connection, Credential, CredentialEventKind, Service
 
@@ -27,12 +28,6 @@ class UseDenied(PermissionDenied):
 
 
 Carrier = Service | Connection
-
-
-def subject_of(carrier: Carrier) -> str:
-    """What carries a credential, as the audit trail calls it."""
-    is_connection = isinstance(carrier, Connection)
-    return f"connection {carrier.name}" if is_connection else carrier.name
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Link:
             raise self._denied(carrier.credential, carrier, "Redirecting")
 
     def _denied(self, credential: Credential, carrier: Carrier, doing: str) -> UseDenied:
-        return UseDenied(credential, subject=subject_of(carrier), actor=self.actor, doing=doing)
+        return UseDenied(credential, subject=title_of(carrier), actor=self.actor, doing=doing)
 
     def _find(self) -> Credential | None:
         if not self.reference:
@@ -96,9 +91,9 @@ def note_link(
 ) -> None:
     """Note in the trails of both credentials that something went from one to the other."""
     if before is not None:
-        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=subject_of(carrier))
+        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=title_of(carrier))
     if after is not None:
-        record(after, CredentialEventKind.LINKED, actor=actor, subject=subject_of(carrier))
+        record(after, CredentialEventKind.LINKED, actor=actor, subject=title_of(carrier))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from registry.credentials.origins import is_clear_text
 from registry.credentials.secrets import open_secret
 from registry.exceptions import VaultError
-from registry.models import Credential
+from registry.models import Credential, CredentialType
 from registry.models.base import Vocabulary
 
 # Days before the end at which somebody is told, once each; 0 is the end itself.
@@ -59,7 +59,9 @@ def warnings_of(credential: Credential, *, now: datetime) -> list[str]:
         assert credential.expires_at is not None
         word = "It expired on" if state == CredentialState.EXPIRED else "It expires on"
         found.append(f"{word} {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it.")
-    if not credential.allowed_origins:
+    if not credential.allowed_origins and credential.type == CredentialType.HMAC_SIGNATURE:
+        found.append("It has no allowed origins, so it signs no calls; webhooks need none.")
+    elif not credential.allowed_origins:
         found.append("It has no allowed origins, so it is sent nowhere.")
     clear = [origin for origin in credential.allowed_origins if is_clear_text(origin)]
     if clear:

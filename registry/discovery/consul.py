@@ -14,6 +14,7 @@ import httpx2
 from django.conf import settings
 
 from registry.discovery.base import Listen
+from registry.discovery.documents import document_of, lease_of, renewed
 from registry.discovery.http_api import ERRORS, BackendAPI
 from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore
 
@@ -70,12 +71,10 @@ class ConsulLeases(LeaseStore):
     def renew(self, lease: Lease) -> bool:
         check_id = f"service:{self._prefix}{lease.id}"
         held = self._checks(filter=f'CheckID == "{check_id}"').get(lease.id)
-        if held is None or held["status"] not in (lease.status, "MAINTENANCE"):
+        after = renewed(lease, held) if held is not None else None
+        if after is None:
             return False
-        if held["ttl_seconds"] != lease.ttl_seconds:
-            return False  # a check keeps its length: it has to be registered anew
-        metadata = held["metadata"] if lease.metadata is None else lease.metadata
-        output = _output(lease, status=held["status"], metadata=metadata)
+        output = _output(after)
         # News that do not fit into the check are for the record.
         return len(output.encode()) <= MOST_OUTPUT and self._update(lease.id, output)
 
@@ -85,7 +84,7 @@ class ConsulLeases(LeaseStore):
             self._api.put(path, absent_is_fine=True)
 
     def live(self) -> Mapping[str, Lease]:
-        return {lease_id: _lease(lease_id, held) for lease_id, held in self._checks().items()}
+        return {lease_id: lease_of(lease_id, held) for lease_id, held in self._checks().items()}
 
     def _checks(self, **query: str) -> dict[str, dict[str, Any]]:
         """What our passing checks say, by the id of the lease."""
@@ -128,24 +127,8 @@ class ConsulLeases(LeaseStore):
         return found if found >= index else 0
 
 
-def _output(lease: Lease, *, status: str = "", metadata: dict[str, Any] | None = None) -> str:
-    said = {
-        "status": status or lease.status,
-        "beat_at": lease.beat_at.timestamp(),
-        "ttl_seconds": lease.ttl_seconds,
-        "metadata": metadata if metadata is not None else lease.metadata,
-    }
-    return json.dumps(said)
-
-
-def _lease(lease_id: str, held: Mapping[str, Any]) -> Lease:
-    return Lease(
-        id=lease_id,
-        status=held["status"],
-        beat_at=datetime.fromtimestamp(held["beat_at"], UTC),
-        ttl_seconds=held["ttl_seconds"],
-        metadata=held["metadata"],
-    )
+def _output(lease: Lease) -> str:
+    return json.dumps(document_of(lease))
 
 
 class ConsulDiscovery(LeaseDiscovery):

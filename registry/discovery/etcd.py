@@ -7,13 +7,13 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 from django.conf import settings
 
 from registry.discovery.base import Listen
+from registry.discovery.documents import document_of, lease_of, renewed
 from registry.discovery.http_api import ERRORS, BackendAPI
 from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore
 
@@ -50,15 +50,9 @@ class EtcdLeases(LeaseStore):
         held = self._read(lease.id)
         if held is None:
             return False
-        known = json.loads(b64decode(held["value"]))
-        if known["status"] not in (lease.status, "MAINTENANCE"):
-            return False
-        if known["ttl_seconds"] != lease.ttl_seconds:
-            return False  # an etcd lease keeps its length: a new one is needed
-        metadata = known["metadata"] if lease.metadata is None else lease.metadata
-        value = _value(lease, status=known["status"], metadata=metadata)
+        after = renewed(lease, _document(held))
         # Written only over what was read, and only while its lease lives.
-        if not self._write_over(held, value):
+        if after is None or not self._write_over(held, _value(after)):
             return False
         answer = self._api.post("/v3/lease/keepalive", {"ID": held["lease"]})
         return int(answer["result"].get("TTL", 0)) > 0
@@ -100,7 +94,7 @@ class EtcdLeases(LeaseStore):
             for pair in pairs:
                 key = b64decode(pair["key"])
                 lease_id = key.decode().removeprefix(self._leases)
-                found[lease_id] = _lease(lease_id, json.loads(b64decode(pair["value"])))
+                found[lease_id] = lease_of(lease_id, _document(pair))
             if not page.get("more"):
                 return found
             start = b64encode(key + b"\x00").decode()
@@ -138,32 +132,18 @@ class EtcdLeases(LeaseStore):
         return revision
 
 
+def _document(pair: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(b64decode(pair["value"]))
+    return found
+
+
 def _text(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
-def _value(lease: Lease, *, status: str = "", metadata: dict[str, Any] | None = None) -> str:
-    held = {
-        "status": status or lease.status,
-        "beat_at": lease.beat_at.timestamp(),
-        "ttl_seconds": lease.ttl_seconds,
-        "metadata": metadata if metadata is not None else lease.metadata,
-        "name": lease.name,
-        "url": lease.url,
-    }
-    return _text(json.dumps(held))
-
-
-def _lease(lease_id: str, held: Mapping[str, Any]) -> Lease:
-    return Lease(
-        id=lease_id,
-        status=held["status"],
-        beat_at=datetime.fromtimestamp(held["beat_at"], UTC),
-        ttl_seconds=held["ttl_seconds"],
-        metadata=held["metadata"],
-        name=held["name"],
-        url=held["url"],
-    )
+def _value(lease: Lease) -> str:
+    # With name and URL, for those who read the keys without this hub.
+    return _text(json.dumps({**document_of(lease), "name": lease.name, "url": lease.url}))
 
 
 class EtcdDiscovery(LeaseDiscovery):

@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registry.calls.client import CallResult, ServiceClient, on_shared_loop
+from registry.calls.client import CallResult, ServiceClient
 from registry.calls.connections import call_connection
 from registry.calls.request import FittedInput, fit_input
 from registry.calls.resolve import Target, resolve
+from registry.calls.shared import on_shared_loop
 from registry.exceptions import Conflict, IntegrationError, NotFound, RegistryUnreachableError
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from registry.calls.client import probe_urls
 from registry.calls.probe import Probe
+from registry.calls.shared import probe_urls
 from registry.discovery.base import get_discovery
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
 from registry.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of

@@ -55,6 +55,8 @@ def test_webhooks_are_made_and_looked_at():
 
     client.create_webhook("orders", "shop", "fulfil", {"id": "$.input.id"})
     client.update_webhook("orders", enabled=False)
+    client.update_webhook("orders", credential="shop-2", old_credential="shop")
+    client.update_webhook("orders", old_credential="")
     client.get_webhooks("SIGNAL")
     client.get_webhook("orders")
     client.get_webhook_deliveries("orders", "REFUSED")
@@ -63,12 +65,18 @@ def test_webhooks_are_made_and_looked_at():
     assert hub.paths() == [
         "POST /api/webhooks",
         "PATCH /api/webhooks/orders",
+        "PATCH /api/webhooks/orders",
+        "PATCH /api/webhooks/orders",
         "GET /api/webhooks?effect=SIGNAL",
         "GET /api/webhooks/orders",
         "GET /api/webhooks/orders/deliveries?outcome=REFUSED",
         "DELETE /api/webhooks/orders",
     ]
-    assert hub.bodies[1] == {"enabled": False}
+    assert hub.bodies[1:4] == [
+        {"enabled": False},
+        {"credential": "shop-2", "old_credential": "shop"},
+        {"old_credential": ""},
+    ]
 
 
 async def test_every_client_executes_integrations_and_walks_their_history():

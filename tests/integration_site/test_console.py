@@ -15,7 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integration_site.console.charts import draw_hours, hours_of, legend
-from registry.models import Service, ServiceInstance
+from registry.models import Connection, Service, ServiceInstance
+from tests.registry.connection_support import make_connection
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
 
 NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
@@ -191,3 +192,51 @@ def test_the_chart_says_in_words_what_its_bars_show() -> None:
     assert "12:00 UTC: 2 failed" in picture
     assert "at most 2 in one" in picture
     assert picture.count("<title>") == 24
+
+
+# Connections
+
+
+def make_connections(**statuses: int) -> None:
+    for status, count in statuses.items():
+        for number in range(count):
+            row = make_connection(name=f"{status.lower()}-{number}")
+            answered = "No answer in time." if status == "ERROR" else ""
+            Connection.objects.filter(pk=row.pk).update(status=status, last_error=answered)
+
+
+def test_start_page_shows_connections_in_trouble_and_leads_to_them(admin: Client) -> None:
+    assert "connections-title" not in admin.get("/admin/").content.decode()
+    make_connections(CONNECTED=1, DEGRADED=1, ERROR=2)
+    text = admin.get("/admin/").content.decode()
+    assert f"{reverse('admin:registry_connection_changelist')}?status__exact=ERROR" in text
+    broken = Connection.objects.get(name="error-0")
+    assert reverse("admin:registry_connection_change", args=(broken.pk,)) in text
+    assert "No answer in time." in text
+    assert '<span class="hub-status" data-tone="bad">Error</span>' in text
+    assert text.index("error-1") < text.index("degraded-0")
+    assert "connected-0" not in text
+
+
+def test_start_page_is_content_with_connections_that_are_well(admin: Client) -> None:
+    make_connections(CONNECTED=1, DISABLED=1)
+    text = admin.get("/admin/").content.decode()
+    assert "No connection is in trouble." in text
+
+
+def test_start_page_costs_the_same_with_many_connections(admin: Client) -> None:
+    make_connections(ERROR=1, DEGRADED=1)
+    with CaptureQueriesContext(connection) as few:
+        admin.get("/admin/")
+    make_connections(CONNECTED=5)
+    Connection.objects.filter(status="CONNECTED").update(status="ERROR")
+    with CaptureQueriesContext(connection) as many:
+        admin.get("/admin/")
+    assert len(many) == len(few)
+
+
+def test_start_page_shows_connections_only_to_who_may_see_them(
+    person: Callable[..., Client],
+) -> None:
+    make_connections(ERROR=1)
+    assert "error-0" not in person("view_service").get("/admin/").content.decode()

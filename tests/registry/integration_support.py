@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 from reference_services.app import build_app
 from reference_services.services import SERVICES
 from reference_services.store import Store
-from registry.calls import client
 from registry.calls.loop import LoopThread
+from registry.calls.shared import close_shared_client
 from registry.models import Service, ServiceAction
 from tests import factories
 
@@ -100,10 +100,9 @@ def echoing(*, status: int = 200) -> Iterator[tuple[Service, dict[str, Any]]]:
 @contextlib.contextmanager
 def own_client() -> Iterator[None]:
     """A client of this process of its own, closed at the end."""
-    client._make_client.cache_clear()
+    close_shared_client()
     yield
-    client.on_shared_loop(lambda made: made.close()).result()
-    client._make_client.cache_clear()
+    close_shared_client()
 
 
 def make_integration(api: Any, service: Service, action: str, **fields: Any) -> dict[str, Any]:

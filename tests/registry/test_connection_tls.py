@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import ssl
-import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from socket import SHUT_RDWR, create_connection, create_server, socket
 from typing import Any
 
 import psycopg
-import pymysql
 import pytest
 
 from registry.calls.connections import call_connection_now
@@ -22,23 +16,21 @@ from registry.connections.trial import Trial, try_connection
 from registry.exceptions import ServiceUnavailableError
 from tests import services
 from tests.registry.connection_support import WebServer, make_connection, server_on
-from tests.registry.credential_support import Pair, make_certificate, make_credential, serving
+from tests.registry.credential_support import make_credential, serving
+from tests.registry.tls_support import (
+    AUTHORITY,
+    SERVER,
+    STRANGER,
+    context_of,
+    data_of,
+    start_mariadb,
+    switch_tls_on,
+    wait_for,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client"),
 ]  # fmt: skip
-AUTHORITY = make_certificate("authority")
-STRANGER = make_certificate("stranger")
-SERVER = make_certificate("server", issuer=AUTHORITY)
-
-
-def context_of(pair: Pair) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(pair.certificate + pair.key)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
 
 
 @contextlib.contextmanager
@@ -123,41 +115,6 @@ def test_mariadb_in_tls() -> None:
         check_certificates("DATABASE", **about)
 
 
-@contextlib.contextmanager
-def start_mariadb() -> Iterator[int]:
-    """A MariaDB with TLS that lets a user in without a password."""
-    program = services.find_binary("mariadbd")
-    if program is None:
-        pytest.skip("mariadbd is not installed.")
-    with services.temporary_directory(owner=services.unprivileged_user()) as directory:
-        for name, text in (("crt", SERVER.certificate), ("key", SERVER.key)):
-            (directory / name).write_text(text)
-            (directory / name).chmod(0o644)
-        data, port = directory / "data", services.free_port()
-        install = services.find_binary("mariadb-install-db")
-        assert install is not None
-        plain = ["--no-defaults", "--auth-root-authentication-method=normal"]
-        services.run_to_end([install, *plain, f"--datadir={data}"])
-        first = directory / "first.sql"
-        first.write_text("CREATE USER robot; GRANT SELECT ON *.* TO robot;")
-        first.chmod(0o644)
-        command = [program, "--no-defaults", f"--datadir={data}", f"--port={port}"]
-        command += ["--bind-address=127.0.0.1", f"--socket={directory / 'socket'}"]
-        command += [f"--init-file={first}", f"--pid-file={directory / 'pid'}"]
-        command += [f"--ssl-cert={directory / 'crt'}", f"--ssl-key={directory / 'key'}"]
-        log = directory / "log"
-        with services.running(command, log=log, stop_signal=signal.SIGTERM) as process:
-            services.wait_until_answers(process, lambda: log_in(port))
-            yield port
-
-
-def log_in(port: int) -> None:
-    try:
-        pymysql.connect(host="127.0.0.1", port=port, user="robot").close()
-    except pymysql.OperationalError as error:
-        raise OSError(str(error)) from error
-
-
 def test_a_password_never_goes_to_postgresql_in_clear_text() -> None:
     with services.start_postgres() as server:
         ask_for_password(server, "password")
@@ -179,26 +136,6 @@ def test_a_password_never_goes_to_postgresql_in_clear_text() -> None:
         assert well.success, well
 
 
-def data_of(server: services.Postgres) -> Path:
-    with psycopg.connect(server.dsn(), autocommit=True) as made:
-        return Path(made.execute("SHOW data_directory").fetchone()[0])  # type: ignore[index]
-
-
-def switch_tls_on(server: services.Postgres) -> None:
-    data = data_of(server)
-    owner = data.stat()
-    for name, text in (("server.crt", SERVER.certificate), ("server.key", SERVER.key)):
-        file = data / name
-        file.write_text(text)
-        file.chmod(0o600)
-        if os.getuid() == 0:
-            os.chown(file, owner.st_uid, owner.st_gid)
-    with psycopg.connect(server.dsn(), autocommit=True) as made:
-        made.execute("ALTER SYSTEM SET ssl = on")
-        made.execute("SELECT pg_reload_conf()")
-    wait_for(lambda: psycopg.connect(server.dsn() + " sslmode=require").close())
-
-
 def ask_for_password(server: services.Postgres, method: str) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as made:
         if method == "password":
@@ -216,17 +153,6 @@ def ask_for_password(server: services.Postgres, method: str) -> None:
                 raise
 
     wait_for(asks)
-
-
-def wait_for(attempt: Any) -> None:
-    """Until it raises nothing: a server takes up its configuration when it comes to it."""
-    ending = threading.Event()
-    for _ in range(100):
-        try:
-            return attempt()
-        except psycopg.OperationalError:
-            ending.wait(0.05)
-    return attempt()
 
 
 def test_calls_trust_the_authority_of_their_connection() -> None:

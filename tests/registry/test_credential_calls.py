@@ -385,7 +385,7 @@ def test_a_server_of_an_unknown_authority_is_not_trusted(
 def test_a_rotated_certificate_is_shown_by_the_same_client(
     authorities: Authorities, tls_base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.calls.client.CACHE_SECONDS", -1.0)
+    monkeypatch.setattr("registry.calls.resolutions.CACHE_SECONDS", -1.0)
     credential = link(
         tls_base, "CLIENT_CERTIFICATE", **certificate_fields(authorities, authorities.client())
     )

@@ -231,18 +231,18 @@ async def test_outage_of_the_database_leaves_what_it_last_said(server):
 
     client = ServiceClient(resolver=resolver, clock=lambda: now[0])
     with pytest.raises(RegistryUnreachableError, match="where echo is: the database system is"):
-        await client.resolve(TARGET, "echo")
+        await client.resolutions.find(TARGET, "echo")
     kept = outage.pop()
-    found = await client.resolve(TARGET, "echo")
+    found = await client.resolutions.find(TARGET, "echo")
     for _ in range(3):
         now[0] += 60
         outage[:] = [kept]
-        assert await client.resolve(TARGET, "echo") is found
+        assert await client.resolutions.find(TARGET, "echo") is found
     outage[:] = [ServiceNotFoundError("No service named 'echo' found")]
     for error in (ServiceNotFoundError, RegistryUnreachableError):
         now[0] += 60
         with pytest.raises(error):
-            await client.resolve(TARGET, "echo")
+            await client.resolutions.find(TARGET, "echo")
         outage[:] = [kept]
     await client.close()
 

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -18,7 +18,7 @@ from tests.registry.credential_support import make_credential
 from workflows.admin.webhook import curl_of
 from workflows.models import Webhook, WebhookDelivery
 from workflows.services import create_webhook
-from workflows.webhooks.signature import check_message, read_message
+from workflows.webhooks.signature import is_signed_with, read_message
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/workflows/webhook/"
@@ -120,6 +120,39 @@ def test_page_says_how_to_call_it_and_what_came(admin, credential):
     assert str(execution.pk) in admin.get(url).content.decode()
 
 
+def test_form_and_page_carry_the_rotation_of_the_secret(admin, credential):
+    newer = make_credential("HMAC_SIGNATURE", name="shop-2", allowed_origins=[])
+    webhook = make()
+    given = {"effect": "EXECUTION", "workflow": str(webhook.workflow_id)}
+    rotating = posted(newer, old_credential=str(credential.pk), **given)
+    assert admin.post(page(webhook), rotating).status_code == 302
+    webhook.refresh_from_db()
+    assert webhook.credentials == (newer, credential)
+    text = admin.get(page(webhook)).content.decode()
+    assert "what is signed with “shop” is taken too" in text
+    assert "shop-2 or shop" in admin.get(LIST).content.decode()
+    same = posted(newer, old_credential=str(newer.pk), **given)
+    assert "It is the present one" in admin.post(page(webhook), same).content.decode()
+    assert admin.post(page(webhook), posted(newer, old_credential="", **given)).status_code == 302
+    webhook.refresh_from_db()
+    assert webhook.credentials == (newer,)
+
+
+def test_the_page_of_a_credential_lists_the_webhooks_that_use_it(admin, client, credential):
+    make_credential("HMAC_SIGNATURE", name="shop-2", allowed_origins=[])
+    webhook, before = make(), make(name="before", old_credential="shop", credential="shop-2")
+    url = f"/admin/registry/credential/{credential.pk}/change/"
+    text = admin.get(url).content.decode()
+    assert page(webhook) in text
+    assert page(before) in text
+    person = User.objects.create_user("secrets", is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename="view_credential"))
+    client.force_login(person)
+    text = client.get(url).content.decode()
+    assert "before" in text
+    assert page(webhook) not in text  # whose page they may not see
+
+
 @pytest.mark.parametrize("secret", ["whsec_plJ3nmyCDGBKInavdOK15jsl", "plain-secret"])
 def test_the_commands_on_the_page_sign_rightly(rf, credential, secret):
     heard = []
@@ -145,7 +178,7 @@ def test_the_commands_on_the_page_sign_rightly(rf, credential, secret):
         server.shutdown()
         server.server_close()
     [message] = heard
-    check_message(message, Secret(secret), now=message.timestamp)
+    assert is_signed_with(message, Secret(secret))
 
 
 def test_warnings_are_on_the_page_of_an_execution(admin):
@@ -154,3 +187,25 @@ def test_warnings_are_on_the_page_of_an_execution(admin):
     execution.steps.update(status="COMPLETED", warnings=[warning])
     url = reverse("admin:workflows_workflowexecution_change", args=(execution.pk,))
     assert "does not know &#x27;status&#x27;: dropped." in admin.get(url).content.decode()
+
+
+def test_deliveries_of_one_webhook_are_found_among_many(admin, credential):
+    webhook, other = make(), make(name="z-other")
+    for each in (webhook, other):
+        WebhookDelivery.objects.create(webhook=each, outcome="ACCEPTED", message_id=each.name)
+    listed = reverse("admin:workflows_webhookdelivery_changelist")
+    assert f"{listed}?webhook={webhook.pk}" in admin.get(page(webhook)).content.decode()
+    rows = admin.get(listed, {"webhook": webhook.pk}).context["cl"].result_list
+    assert [row.message_id for row in rows] == ["orders"]
+    assert list(admin.get(listed, {"webhook": "none"}).context["cl"].result_list) == []
+
+
+def test_the_page_of_a_credential_says_when_more_use_it(admin, credential, monkeypatch):
+    url = f"/admin/registry/credential/{credential.pk}/change/"
+    make()
+    text = admin.get(url).content.decode()
+    assert "and more" not in text
+    assert "webhooks need none" in text
+    monkeypatch.setattr("registry.admin.credential.MOST_USERS", 1)
+    make(name="another")
+    assert "and more" in admin.get(url).content.decode()

@@ -22,6 +22,7 @@ from workflows.webhooks.signature import signature_of
 
 pytestmark = pytest.mark.django_db
 SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"
+NEW_SECRET = "whsec_bmV3LXNlY3JldC0wMTIzNDU2Nzg5"
 ORDER = {"type": "order.placed", "order": {"id": "o-17", "total": 12.5}}
 
 
@@ -348,8 +349,89 @@ def test_credential_of_a_webhook_stays(api, credential, workflow):
     make_webhook(api)
     answer = factories.caller("SECRET_ADMIN").delete("/registry/credentials/shop")
     assert answer.status_code == 409
-    assert "is used by orders" in answer.json()["detail"]
+    assert "is used by webhook orders" in answer.json()["detail"]
     assert Credential.objects.count() == 1
+
+
+# Two secrets
+
+
+@pytest.fixture
+def newer():
+    return make_credential(
+        "HMAC_SIGNATURE", name="shop-2", secret={"key": NEW_SECRET}, allowed_origins=[]
+    )
+
+
+def test_both_secrets_are_taken_until_the_old_one_is_ended(api, credential, newer, workflow):
+    make_webhook(api)
+    assert send(id="msg-0", secret=NEW_SECRET).status_code == 401
+    rotating = api.patch("/webhooks/orders", {"credential": "shop-2", "old_credential": "shop"})
+    assert rotating.status_code == 200, rotating.content
+    assert (rotating.json()["credential"], rotating.json()["old_credential"]) == ("shop-2", "shop")
+    assert [send(id="msg-1").status_code, send(id="msg-2", secret=NEW_SECRET).status_code] == [
+        202
+    ] * 2
+    assert send(id="msg-3", secret="whsec_c3RyYW5nZXItc2VjcmV0").status_code == 401
+    # Each secret's own trail says that it was used.
+    for row in (credential, newer):
+        used = CredentialEvent.objects.of(row).filter(kind="USED", subject="webhook orders")
+        assert used.count() == 1
+    for end in (None, ""):
+        ended = api.patch("/webhooks/orders", {"old_credential": end})
+        assert ended.json()["old_credential"] is None
+    assert [send(id="msg-4").status_code, send(id="msg-5", secret=NEW_SECRET).status_code] == [
+        401,
+        202,
+    ]
+    kinds = CredentialEvent.objects.of(credential).exclude(kind__in=["USED", "CREATED"])
+    assert sorted(kinds.values_list("kind", flat=True)) == ["LINKED", "UNLINKED"]
+
+
+def test_the_same_message_signed_with_the_other_secret_is_still_the_same(
+    api, credential, newer, workflow
+):
+    make_webhook(api, credential="shop-2", old_credential="shop")
+    assert send().status_code == 202
+    assert send(secret=NEW_SECRET).json()["status"] == "DUPLICATE"
+
+
+def test_an_old_secret_ends_by_itself(api, credential, newer, workflow):
+    make_webhook(api, credential="shop-2", old_credential="shop")
+    Credential.objects.filter(pk=credential.pk).update(expires_at=timezone.now())
+    answer = send()
+    assert (answer.status_code, answer.json()["reason"]) == (401, "expired_secret")
+    assert "shop" not in answer.json()["detail"]
+    assert send(secret=NEW_SECRET).status_code == 202
+
+
+def test_an_old_secret_that_cannot_be_read_stops_no_new_one(api, credential, newer, workflow):
+    make_webhook(api, credential="shop-2", old_credential="shop")
+    Credential.objects.filter(pk=credential.pk).update(key_id="gone")
+    assert send(id="msg-1", secret=NEW_SECRET).status_code == 202
+    assert send(id="msg-2").status_code == 503
+
+
+@pytest.mark.parametrize("old", ["orders-2", "shop", "token"])
+def test_old_secret_is_another_one_that_signs(api, credential, workflow, old):
+    make_credential("BEARER_TOKEN", name="token")
+    make_webhook(api)
+    answer = api.patch("/webhooks/orders", {"old_credential": old})
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["old_credential"]
+
+
+def test_old_secret_takes_the_permission_and_stays_while_it_is_taken(
+    api, credential, newer, workflow
+):
+    make_webhook(api, credential="shop-2", old_credential="shop")
+    editor = factories.caller("WORKFLOW_EDITOR")
+    assert editor.patch("/webhooks/orders", {"old_credential": None}).status_code == 403
+    deleted = factories.caller("SECRET_ADMIN").delete("/registry/credentials/shop")
+    assert (deleted.status_code, deleted.json()["code"]) == (409, "conflict")
+    assert api.delete("/webhooks/orders").status_code == 204
+    unlinked = CredentialEvent.objects.filter(kind="UNLINKED", subject="webhook orders")
+    assert unlinked.count() == 2
 
 
 # Retention

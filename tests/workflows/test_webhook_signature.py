@@ -9,9 +9,11 @@ import pytest
 from registry.vault import Secret
 from workflows.webhooks.signature import (
     MessageRefused,
-    check_message,
+    check_time,
+    is_signed_with,
     key_of,
     read_message,
+    refusal_of_signature,
     signature_of,
 )
 
@@ -24,6 +26,12 @@ SIGNATURE = "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="
 def headers(**more):
     given = {"Webhook-Id": ID, "Webhook-Timestamp": str(AT), "Webhook-Signature": SIGNATURE}
     return {**given, **more}
+
+
+def check_message(message, secret, *, now):
+    if not is_signed_with(message, secret):
+        raise refusal_of_signature()
+    check_time(message, now=now)
 
 
 def refusal_of(given, body=BODY, *, secret=SECRET, now=AT):

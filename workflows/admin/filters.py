@@ -10,10 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from registry.admin.base import is_id
-from workflows.models import Workflow
+from registry.admin.filters import RelatedFilter
+from workflows.models import Webhook, Workflow
 
-MAX_OFFERED = 50
 AGES = {
     "hour": ("Past hour", timedelta(hours=1)),
     "day": ("Past 24 hours", timedelta(days=1)),
@@ -36,21 +35,17 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(created_at__gte=timezone.now() - age[1]) if age else None
 
 
-class WorkflowFilter(admin.SimpleListFilter):
-    """One workflow; the first fifty by name are offered, any other by its page's link."""
+class WorkflowFilter(RelatedFilter):
+    """One workflow."""
 
     title = "workflow"
     parameter_name = "workflow"
+    model = Workflow
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
-        rows = Workflow.objects.order_by("name").values_list("pk", "name")[:MAX_OFFERED]
-        offered = {str(pk): name for pk, name in rows}
-        chosen = request.GET.get(self.parameter_name, "")
-        if chosen and chosen not in offered:
-            offered[chosen] = "The chosen workflow"
-        return list(offered.items())
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
-        if not self.value():
-            return None
-        return queryset.filter(workflow_id=self.value()) if is_id(self.value()) else queryset.none()
+class WebhookFilter(RelatedFilter):
+    """One webhook."""
+
+    title = "webhook"
+    parameter_name = "webhook"
+    model = Webhook

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
@@ -34,6 +35,7 @@ class WorkflowForm(forms.ModelForm):
     )
     metadata = StrictJSONField(required=False, rows=3, help_text="A JSON object.")
     base_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    may_use_credentials = False
 
     class Meta:
         model = Workflow
@@ -58,7 +60,17 @@ class WorkflowForm(forms.ModelForm):
             for path, sentences in found.errors.items():
                 for sentence in sentences:
                     self.add_error("definition", f"{path}: {sentence}" if path else sentence)
+            if found.valid:
+                self._check_connections(cleaned["definition"])
         return cleaned
+
+    def _check_connections(self, document: Any) -> None:
+        version = self.instance.current_version if self.instance.pk else None
+        before, may = version.document if version else None, self.may_use_credentials
+        try:
+            services.check_connections(document, before, may_use_credentials=may)
+        except PermissionDenied as error:
+            self.add_error("definition", str(error))
 
     def _check_base(self, cleaned: dict[str, Any]) -> None:
         version = self.instance.current_version if self.instance.pk else None

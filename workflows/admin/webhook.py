@@ -15,6 +15,7 @@ from unfold.decorators import display
 from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
 from registry.admin.display import NOTHING, flow, moment, status_badge
 from workflows import services
+from workflows.admin.filters import WebhookFilter
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect
 
@@ -48,10 +49,6 @@ def arrow_of(webhook: Webhook) -> SafeString:
     return flow("Message", name, words)
 
 
-def state_of(webhook: Webhook) -> str:
-    return "ACTIVE" if webhook.enabled else "DISABLED"
-
-
 @admin.register(Webhook)
 class WebhookAdmin(HubAdmin):
     """The list of webhooks, and the page of one."""
@@ -68,12 +65,16 @@ class WebhookAdmin(HubAdmin):
     change_form_outer_before_template = "console/webhook_summary.html"
     actions = ("enable_selected", "disable_selected")
     fieldsets = (
-        (None, {"fields": ("name", "enabled", "credential", "description")}),
+        (None, {"fields": ("name", "enabled", "credential", "old_credential", "description")}),
         (
             "What a message does",
             {"fields": ("effect", "workflow", "signal", "find_by", "find", "mapping")},
         ),
         ("More", {"fields": ("created_at", "updated_at")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("name", "enabled", "credential", "description")}),
+        fieldsets[1],
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
@@ -90,7 +91,7 @@ class WebhookAdmin(HubAdmin):
 
     @display(description="State", ordering="enabled")
     def state_label(self, webhook: Webhook) -> str:
-        return status_badge(state_of(webhook))
+        return status_badge(webhook.status)
 
     @display(description="What a message does")
     def arrow(self, webhook: Webhook) -> str:
@@ -98,7 +99,7 @@ class WebhookAdmin(HubAdmin):
 
     @display(description="Signed with", ordering="credential__name")
     def credential_name(self, webhook: Webhook) -> str:
-        return webhook.credential.name
+        return " or ".join(credential.name for credential in webhook.credentials)
 
     @display(description="Last delivery")
     def last_label(self, webhook: Any) -> str:
@@ -121,7 +122,7 @@ class WebhookAdmin(HubAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = super().get_readonly_fields(request, obj)
-        return found if request.user.has_perm(USE) else (*found, "credential")
+        return found if request.user.has_perm(USE) else (*found, "credential", "old_credential")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         actor, may = actor_of(request), request.user.has_perm(USE)
@@ -168,11 +169,10 @@ def _summary(webhook: Webhook | None, request: HttpRequest) -> dict[str, Any]:
         return {}
     listed = reverse("admin:workflows_webhookdelivery_changelist")
     return {
-        "state": state_of(webhook),
         "flow": arrow_of(webhook),
         "curl": curl_of(webhook, request),
         "deliveries": list(webhook.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),
-        "history_url": f"{listed}?webhook__id__exact={webhook.pk}",
+        "history_url": f"{listed}?webhook={webhook.pk}",
     }
 
 
@@ -181,7 +181,7 @@ class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
     """What came, the latest first."""
 
     list_display = ("when", "webhook_name", "outcome_label", "message_id", "count", "reason")
-    list_filter = ("outcome", "webhook")
+    list_filter = ("outcome", WebhookFilter)
     list_select_related = ("webhook",)
     search_fields = ("message_id__exact",)
     search_help_text = "Id of a message"

@@ -14,6 +14,7 @@ from registry.models import Credential, CredentialType
 from workflows import services
 from workflows.models import Webhook
 
+_SECRETS = ("credential", "old_credential")
 _OF_SIGNAL = "effect == 'SIGNAL'"
 SHOWN_WHEN = {"signal": _OF_SIGNAL, "find_by": _OF_SIGNAL}
 
@@ -48,17 +49,17 @@ class WebhookForm(forms.ModelForm):
     class Meta:
         model = Webhook
         fields = (
-            "name", "description", "enabled", "credential", "effect", "workflow", "signal",
-            "find_by", "find", "mapping",
+            "name", "description", "enabled", "credential", "old_credential", "effect",
+            "workflow", "signal", "find_by", "find", "mapping",
         )  # fmt: skip
+        labels = {"old_credential": "Old credential, taken too"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields.get("credential")
-        if field is not None:
-            field.queryset = Credential.objects.filter(  # type: ignore[attr-defined]
-                type=CredentialType.HMAC_SIGNATURE
-            )
+        signing = Credential.objects.filter(type=CredentialType.HMAC_SIGNATURE)
+        for name in _SECRETS:
+            if name in self.fields:
+                self.fields[name].queryset = signing  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -79,6 +80,8 @@ class WebhookForm(forms.ModelForm):
     def fields_given(self) -> dict[str, Any]:
         """What the form says, as the services take it."""
         fields = dict(self.cleaned_data)
-        if "credential" not in self.changed_data and not self.instance._state.adding:
-            fields.pop("credential", None)
+        for name in _SECRETS:
+            is_new = name == "credential" and self.instance._state.adding
+            if name not in self.changed_data and not is_new:
+                fields.pop(name, None)
         return fields

@@ -30,6 +30,9 @@ MAX_EXECUTIONS = 10
 FIELDS = ("name", "type", "status", "description", "retention", "metadata")
 
 
+USE = "registry.use_credential"
+
+
 @admin.register(Workflow)
 class WorkflowAdmin(HubAdmin):
     """Definitions; a change of the text makes a new version."""
@@ -88,6 +91,11 @@ class WorkflowAdmin(HubAdmin):
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return _refuse_politely(request, super().delete_view, *args, **kwargs)
 
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        found = super().get_form(request, *args, **kwargs)
+        found.may_use_credentials = request.user.has_perm(USE)
+        return found
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -99,11 +107,15 @@ class WorkflowAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in FIELDS}
         fields["retention"] = fields["retention"] or obj.retention
-        document, actor = form.cleaned_data["definition"], actor_of(request)
+        document = form.cleaned_data["definition"]
+        who: dict[str, Any] = {
+            "actor": actor_of(request),
+            "may_use_credentials": request.user.has_perm(USE),
+        }
         if change:
-            saved = services.update_workflow(obj, fields, document, actor=actor)
+            saved = services.update_workflow(obj, fields, document, **who)
         else:
-            saved = services.create_workflow({"id": obj.pk, **fields}, document, actor=actor)
+            saved = services.create_workflow({"id": obj.pk, **fields}, document, **who)
             obj._state.adding = False
         obj.current_version = saved.current_version
 

@@ -86,7 +86,12 @@ class WorkflowViewSet(ResourceViewSet):
         """Store a definition; it is ACTIVE unless `status` says DRAFT."""
         data = self.read(WorkflowInput)
         document = WorkflowInput.document_of(data) or {}
-        made = services.create_workflow(WorkflowInput.fields_of(data), document, actor=self.actor)
+        made = services.create_workflow(
+            WorkflowInput.fields_of(data),
+            document,
+            actor=self.actor,
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
         return self.answer(made, 201)
 
     def retrieve(self, request: Any, pk: str) -> Response:
@@ -103,7 +108,11 @@ class WorkflowViewSet(ResourceViewSet):
         if document is not None and "steps" not in document and workflow.current_version:
             document = {**workflow.current_version.document, **document}
         changed = services.update_workflow(
-            workflow, WorkflowInput.fields_of(data), document, actor=self.actor
+            workflow,
+            WorkflowInput.fields_of(data),
+            document,
+            actor=self.actor,
+            may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(services.get_workflow(str(changed.pk)))
 

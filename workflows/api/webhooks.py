@@ -58,6 +58,9 @@ class WebhookSerializer(AnswerSerializer):
     """A webhook in an answer; `path` is where messages are sent."""
 
     credential = serializers.CharField(source="credential.name")
+    old_credential = serializers.CharField(
+        source="old_credential.name", default=None, allow_null=True
+    )
     effect = VocabularyField(WebhookEffect)
     workflow = serializers.CharField(source="workflow.name", default=None, allow_null=True)
     find_by = VocabularyField(FindBy)
@@ -67,8 +70,9 @@ class WebhookSerializer(AnswerSerializer):
     class Meta:
         model = Webhook
         fields = (
-            "id", "name", "description", "enabled", "path", "credential", "effect", "workflow",
-            "signal", "find_by", "find", "mapping", "created_at", "updated_at",
+            "id", "name", "description", "enabled", "path", "credential", "old_credential",
+            "effect", "workflow", "signal", "find_by", "find", "mapping", "created_at",
+            "updated_at",
         )  # fmt: skip
 
     def get_path(self, webhook: Webhook) -> str:
@@ -81,12 +85,15 @@ def path_of(webhook: Webhook) -> str:
 
 
 class WebhookInput(StrictSerializer):
-    """A webhook as it is made or changed; `workflow` and `credential` are ids or names."""
+    """A webhook as it is made or changed; the workflow and credentials are ids or names."""
 
     name = serializers.CharField(max_length=100)
     description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
     enabled = serializers.BooleanField(required=False)
     credential = serializers.CharField(max_length=100)
+    old_credential = serializers.CharField(
+        max_length=100, required=False, allow_null=True, allow_blank=True
+    )
     effect = VocabularyField(WebhookEffect, required=False)
     workflow = serializers.CharField(max_length=100, required=False, allow_null=True)
     signal = serializers.CharField(max_length=1000, required=False, allow_blank=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from registry.calls.aim import read_aim
 from registry.expressions import Template
 from registry.unknown_fields import UnknownFields
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
 from workflows.definition.retry import Defaults, read_retry, read_timeout
 from workflows.definition.values import NO_RETRY, Compensation, RetryPolicy, Step, Target
+
+# As long as the column that keeps it.
+LONGEST_AIM = 100
 
 
 def complete_action(
@@ -43,11 +47,14 @@ def _call(
         retry = read_retry(reader, document["retry"], f"{path}.retry", base)
     if document.get("timeout") is not None:
         timeout = read_timeout(reader, document["timeout"], f"{path}.timeout")
+    target = _target(reader, document, path, what)
+    of_connection = target is not None and target.kind == "connection"
+    read_action = _aim if of_connection else _action
     return {
-        "target": _target(reader, document, path, what),
-        "action": _action(reader, document, path, what),
+        "target": target,
+        "action": read_action(reader, document, path, what),
         "input": read_input(reader, document, path),
-        "unknown_fields": _unknown_fields(reader, document, path),
+        "unknown_fields": _unknown_fields(reader, document, path, of_connection),
         "retry": retry,
         "timeout": timeout,
     }
@@ -57,7 +64,9 @@ def _target(reader: FieldReader, document: dict[str, Any], path: str, what: str)
     named = [kind for kind in TARGET_KINDS if document.get(kind) is not None]
     if not named:
         reader.refuse(
-            f"{path}.service", f"{what} needs 'service' or 'service_type': who is called."
+            f"{path}.service",
+            f"{what} needs 'service', 'service_type', 'connection' or 'integration': who is"
+            " called.",
         )
         return None
     for extra in named[1:]:
@@ -71,15 +80,35 @@ def _target(reader: FieldReader, document: dict[str, Any], path: str, what: str)
 
 
 def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> str | None:
-    if document.get("action") is None and document.get("integration") is None:
-        reader.refuse(f"{path}.action", f"{what} needs 'action': what is called there.")
+    if document.get("action") is None:
+        if document.get("integration") is None:
+            reader.refuse(f"{path}.action", f"{what} needs 'action': what is called there.")
         return None
     return reader.text(document, "action", path, longest=255)
 
 
-def _unknown_fields(reader: FieldReader, document: dict[str, Any], path: str) -> str | None:
+def _aim(reader: FieldReader, document: dict[str, Any], path: str, _: str) -> str | None:
+    """What of a connection is called, as it is recorded."""
+    if document.get("action") is None:
+        return None
+    text = reader.text(document, "action", path, longest=LONGEST_AIM)
+    try:
+        return None if text is None else " ".join(read_aim(text)).strip()
+    except ValueError as error:
+        reader.refuse(f"{path}.action", str(error))
+        return None
+
+
+def _unknown_fields(
+    reader: FieldReader, document: dict[str, Any], path: str, of_connection: bool
+) -> str | None:
     value = document.get("unknown_fields")
     if value is None:
+        return None
+    if of_connection:
+        reader.refuse(
+            f"{path}.unknown_fields", "Of a connection no fields are known; leave this out."
+        )
         return None
     return reader.word(value, f"{path}.unknown_fields", tuple(UnknownFields.values))
 

@@ -44,7 +44,8 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
     """Selections of webhooks."""
 
     def with_parts(self) -> WebhookQuerySet:
-        return self.select_related("workflow", "credential").defer("credential__ciphertext")
+        found = self.select_related("workflow", "credential", "old_credential")
+        return found.defer("credential__ciphertext", "old_credential__ciphertext")
 
     def find(self, reference: str) -> Webhook | None:
         """The webhook of that id or, in any case, that name."""
@@ -62,6 +63,14 @@ class Webhook(TimestampedModel):
         on_delete=models.PROTECT,
         related_name="webhooks",
         help_text="An HMAC signature credential: its key is the secret that the sender signs with.",
+    )
+    old_credential = models.ForeignKey(
+        Credential,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="webhooks_before",
+        help_text="While the secret is rotated: what is signed with this one is taken too.",
     )
     effect = EnumField(vocabulary=WebhookEffect, max_length=20, default=WebhookEffect.EXECUTION)
     workflow = models.ForeignKey(
@@ -111,6 +120,16 @@ class Webhook(TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def status(self) -> str:
+        """Whether messages are taken, in a word of the statuses of others."""
+        return "ACTIVE" if self.enabled else "DISABLED"
+
+    @property
+    def credentials(self) -> tuple[Credential, ...]:
+        """Those whose secrets are taken: while one is rotated, the old one too."""
+        return (self.credential, *((self.old_credential,) if self.old_credential else ()))
 
     @property
     def actor(self) -> str:

@@ -1,5 +1,6 @@
 """What happens to workflows and executions."""
 
+from workflows.connections import check_connections
 from workflows.services.admission import Queue, limit_of, queue_of
 from workflows.services.backfill import (
     LARGEST_BACKFILL,
@@ -80,6 +81,7 @@ __all__ = [
     "cancel_backlog",
     "cancel_bulk",
     "cancel_execution",
+    "check_connections",
     "check_webhook_fields",
     "compare_versions",
     "count_bulk",

@@ -11,9 +11,10 @@ from django.db.models import Max
 
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound
-from registry.models import Integration, ServiceType
+from registry.models import Connection, ConnectionDriver, Integration, ServiceType
 from registry.services import as_validation_failed
 from workflows import validation
+from workflows.connections import check_connections
 from workflows.definition import DefinitionError
 from workflows.definition import Target as StepTarget
 from workflows.models import (
@@ -60,8 +61,8 @@ class RegistryDirectory:
     def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
         if target.kind == "integration":
             return _describe_integration(target.name)
-        if target.kind not in ("service", "service_type"):
-            return LookupError(f"Targets of the kind '{target.kind}' are not available.")
+        if target.kind == "connection":
+            return _describe_connection(target.name)
         if target.kind == "service_type":
             try:
                 ServiceType.parse(target.name)
@@ -81,6 +82,19 @@ def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
     """What it takes and gives is for its mappings to say."""
     if Integration.objects.find(name) is None:
         return LookupError(f"There is no integration '{name}'.")
+    return validation.ActionInfo(None, None)
+
+
+def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
+    """What a third party takes and gives is not known."""
+    found = Connection.objects.find(name)
+    if found is None:
+        return LookupError(f"There is no connection '{name}'.")
+    if found.driver != ConnectionDriver.HTTP:
+        return LookupError(
+            f"'{found.name}' is of the type {found.type}; what can be called is HTTP, GRAPHQL and"
+            " WEBHOOK."
+        )
     return validation.ActionInfo(None, None)
 
 
@@ -121,7 +135,12 @@ def validate_document(
 
 
 def create_workflow(
-    fields: Mapping[str, Any], document: Any, *, actor: str = "", lenient: bool = False
+    fields: Mapping[str, Any],
+    document: Any,
+    *,
+    actor: str = "",
+    lenient: bool = False,
+    may_use_credentials: bool = True,
 ) -> Workflow:
     """Store a new workflow with its first version.
 
@@ -131,11 +150,14 @@ def create_workflow(
         DefinitionError: the definition is not valid.
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
+        PermissionDenied: a step names a connection with a credential, without
+            `may_use_credentials`.
     """
     workflow = Workflow(owner=actor, **fields)
     _check_fields(workflow)
     draft = lenient or workflow.status == WorkflowStatus.DRAFT
     checked = _check_document(document, draft=draft, name=workflow.name)
+    check_connections(checked, may_use_credentials=may_use_credentials)
     try:
         with transaction.atomic():
             workflow.save()
@@ -152,13 +174,12 @@ def update_workflow(
     *,
     actor: str = "",
     lenient: bool = False,
+    may_use_credentials: bool = True,
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
 
     Raises:
-        DefinitionError: the definition is not valid.
-        ValidationFailed: a field breaks a rule.
-        Conflict: the name is taken.
+        As of `create_workflow`; connections that the workflow names already need no permission.
     """
     try:
         with transaction.atomic():
@@ -172,7 +193,9 @@ def update_workflow(
             draft = lenient or locked.status == WorkflowStatus.DRAFT
             current = locked.current_version.document if locked.current_version else None
             if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
-                _add_version(locked, _check_document(document, draft=draft, name=workflow.name))
+                checked = _check_document(document, draft=draft, name=workflow.name)
+                check_connections(checked, current, may_use_credentials=may_use_credentials)
+                _add_version(locked, checked)
             elif was == WorkflowStatus.DRAFT and not draft:
                 _check_document(current, draft=False, name=locked.name)
             locked.save()

@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from registry import strict_json
 from registry.credentials.audit import Uses, record_uses
-from registry.credentials.secrets import open_secret
+from registry.credentials.users import title_of
 from registry.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
 from registry.expressions import ExpressionError, Recorded, compile_template, json_type
-from registry.models import CredentialEventKind
+from registry.models import Credential, CredentialEventKind
 from workflows.models import (
     TERMINAL,
     DeliveryOutcome,
@@ -33,7 +33,8 @@ from workflows.models import (
 from workflows.services.people import signal_execution
 from workflows.services.reading import get_execution
 from workflows.services.starting import Start, start_execution
-from workflows.webhooks.signature import Message, MessageRefused, check_message, read_message
+from workflows.services.webhook_secrets import find_signer
+from workflows.webhooks.signature import Message, MessageRefused, check_time, read_message
 
 logger = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ def receive_message(
     The same message again does nothing, and is told what it did.
 
     Raises:
-        MessageRefused: it is not signed with the secret of the webhook, or is not of now.
+        MessageRefused: it is not signed with a secret of the webhook, or is not of now.
         Conflict: the webhook is switched off, or its id came before with another body.
         MalformedMessage: its body is no JSON object.
         ExpressionError: it cannot be mapped.
@@ -76,13 +77,14 @@ def receive_message(
     now = timezone.now()
     try:
         message = read_message(headers, body)
-        check_message(message, open_secret(webhook.credential)["key"], now=now.timestamp())
+        signer = find_signer(webhook, message, now=now)
+        check_time(message, now=now.timestamp())
     except MessageRefused as error:
         reason = str(error.details.get("reason", ""))
         _note(webhook, DeliveryOutcome.REFUSED, reason, error.message, request_id=request_id)
         raise
     try:
-        return _take(webhook, message, now=now, request_id=request_id)
+        received = _take(webhook, message, request_id=request_id)
     except IntegrationError as error:
         _note(
             webhook,
@@ -93,6 +95,9 @@ def receive_message(
             request_id=request_id,
         )
         raise
+    if received.is_new:
+        _note_use(webhook, signer, at=now)
+    return received
 
 
 def _without_values(error: IntegrationError) -> str:
@@ -103,7 +108,7 @@ def _without_values(error: IntegrationError) -> str:
     return error.message
 
 
-def _take(webhook: Webhook, message: Message, *, now: datetime, request_id: str) -> Received:
+def _take(webhook: Webhook, message: Message, *, request_id: str) -> Received:
     if not webhook.enabled:
         raise Conflict(f"The webhook '{webhook.name}' is switched off.")
     digest = hashlib.sha256(message.body).hexdigest()
@@ -129,19 +134,17 @@ def _take(webhook: Webhook, message: Message, *, now: datetime, request_id: str)
         if known is None:
             raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.") from None
         return known
-    _note_use(webhook, at=now)
     return Received(delivery, is_new=True)
 
 
-def _note_use(webhook: Webhook, *, at: datetime) -> None:
+def _note_use(webhook: Webhook, credential: Credential, *, at: datetime) -> None:
     """Count the use of the secret in its audit trail; the message is accepted whether or not."""
-    credential = webhook.credential
     use = Uses(
         credential_id=str(credential.pk),
         credential_name=credential.name,
         kind=CredentialEventKind.USED,
         actor=webhook.actor,
-        subject=f"webhook {webhook.name}",
+        subject=title_of(webhook),
         detail="",
         count=1,
         used_at=at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 
 from registry.credentials.audit import record
+from registry.credentials.users import title_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import mapping_problems
 from registry.models import Credential, CredentialEventKind, CredentialType
@@ -24,6 +25,7 @@ from workflows.webhooks.signature import TOLERANCE_SECONDS
 logger = structlog.get_logger(__name__)
 
 LARGEST_PURGE = 5000
+_SECRETS = ("credential", "old_credential")
 
 
 def get_webhook(reference: str) -> Webhook:
@@ -83,9 +85,7 @@ def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = Fa
     """
     with transaction.atomic():
         locked = _lock(webhook, only_as_read=only_as_read)
-        record(
-            locked.credential, CredentialEventKind.UNLINKED, actor=actor, subject=_subject(locked)
-        )
+        _note_links(locked, locked.credentials, (), actor=actor)
         locked.delete()
     logger.info("webhook_deleted", webhook=webhook.name, actor=actor)
 
@@ -103,12 +103,14 @@ def _save(
     webhook: Webhook, fields: Mapping[str, Any], *, actor: str, may_use_credentials: bool
 ) -> None:
     given = dict(fields)
-    before = None if webhook._state.adding else webhook.credential
-    if "credential" in given:
-        webhook.credential = _find_credential(given.pop("credential"), may_use_credentials)
-    elif before is None:
+    before = () if webhook._state.adding else webhook.credentials
+    if not before and "credential" not in given:
         raise _refusal("credential", "Name the HMAC signature credential that messages are signed"
                        " with.")  # fmt: skip
+    for field in _SECRETS:
+        if field in given:
+            found = _find_credential(field, given.pop(field), may_use_credentials)
+            setattr(webhook, field, found)
     if "workflow" in given:
         webhook.workflow = _find_workflow(given.pop("workflow"))
     for name, value in given.items():
@@ -117,7 +119,7 @@ def _save(
     try:
         with transaction.atomic():
             webhook.save()
-            _note_link(webhook, before, actor=actor)
+            _note_links(webhook, before, webhook.credentials, actor=actor)
     except IntegrityError:
         raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
 
@@ -149,7 +151,7 @@ def check_webhook(webhook: Webhook) -> None:
         raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
     try:
         webhook.full_clean(
-            exclude=("workflow", "credential"), validate_unique=False, validate_constraints=False
+            exclude=("workflow", *_SECRETS), validate_unique=False, validate_constraints=False
         )
     except ValidationError as error:
         raise as_validation_failed(error) from None
@@ -162,12 +164,16 @@ def _place(path: str) -> str:
 
 def _check_whole(webhook: Webhook) -> None:
     """What a webhook needs depends on what it does."""
-    if webhook.credential.type != CredentialType.HMAC_SIGNATURE:
-        raise _refusal(
-            "credential",
-            f"'{webhook.credential.name}' is of the type {webhook.credential.type}; a webhook needs"
-            " an HMAC_SIGNATURE.",
-        )
+    for field in _SECRETS:
+        credential = getattr(webhook, field)
+        if credential is not None and credential.type != CredentialType.HMAC_SIGNATURE:
+            raise _refusal(
+                field,
+                f"'{credential.name}' is of the type {credential.type}; a webhook needs an"
+                " HMAC_SIGNATURE.",
+            )
+    if webhook.old_credential is not None and webhook.old_credential == webhook.credential:
+        raise _refusal("old_credential", "It is the present one: give another, or none.")
     if webhook.effect == WebhookEffect.EXECUTION:
         if webhook.workflow is None:
             raise _refusal("workflow", "Say which workflow is started.")
@@ -177,14 +183,16 @@ def _check_whole(webhook: Webhook) -> None:
             raise _refusal(name, f"A signal needs it, such as {example}.")
 
 
-def _find_credential(reference: Any, is_allowed: bool) -> Credential:
+def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential | None:
     if not is_allowed:
         raise PermissionDenied("Giving a webhook a credential needs the scope credentials:use.")
     if isinstance(reference, Credential):
         return reference
+    if not reference and field == "old_credential":
+        return None
     found = Credential.objects.find(str(reference))
     if found is None:
-        raise _refusal("credential", f"No credential with the id or name '{str(reference)[:100]}'.")
+        raise _refusal(field, f"No credential with the id or name '{str(reference)[:100]}'.")
     return found
 
 
@@ -197,17 +205,21 @@ def _find_workflow(reference: Any) -> Workflow | None:
     return found
 
 
-def _note_link(webhook: Webhook, before: Credential | None, *, actor: str) -> None:
-    """Note in the trails of both credentials that a webhook went from one to the other."""
-    if before is not None and before.pk == webhook.credential.pk:
-        return
-    if before is not None:
-        record(before, CredentialEventKind.UNLINKED, actor=actor, subject=_subject(webhook))
-    record(webhook.credential, CredentialEventKind.LINKED, actor=actor, subject=_subject(webhook))
-
-
-def _subject(webhook: Webhook) -> str:
-    return f"webhook {webhook.name}"
+def _note_links(
+    webhook: Webhook,
+    before: Sequence[Credential],
+    after: Sequence[Credential],
+    *,
+    actor: str,
+) -> None:
+    """Note in the trails of credentials that a webhook takes them from now on, or no longer."""
+    about = {"actor": actor, "subject": title_of(webhook)}
+    for credential in before:
+        if credential not in after:
+            record(credential, CredentialEventKind.UNLINKED, **about)
+    for credential in after:
+        if credential not in before:
+            record(credential, CredentialEventKind.LINKED, **about)
 
 
 def _refusal(field: str, sentence: str) -> ValidationFailed:

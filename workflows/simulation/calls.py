@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.calls.aim import read_aim
+from registry.calls.endpoints import aimed, resolve_connection
 from registry.calls.request import fit_input, prepare
 from registry.calls.resolve import ResolvedAction, Target, resolve
 from registry.exceptions import CallError, SchemaViolation
@@ -67,10 +69,16 @@ class Calls:
             self._known[key] = CallError("An integration is not executed in a dry run.")
         if key not in self._known:
             try:
-                self._known[key] = self.resolver(Target(*key[:2]), key[2])
+                self._known[key] = self._find(*key)
             except CallError as error:
                 self._known[key] = error
         return self._known[key]
+
+    def _find(self, kind: str, name: str, action: str) -> ResolvedAction:
+        if kind != "connection":
+            return self.resolver(Target(kind, name), action)
+        method, path = read_aim(action)
+        return aimed(resolve_connection(name), method=method, path=path)
 
     def _answer_unchecked(self, step: Step, row: Row, error: CallError) -> Success | Failure:
         """Of an action that is not registered, only a mock can tell anything."""

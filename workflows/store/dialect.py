@@ -20,7 +20,6 @@ COLUMNS = {
     "id": "uuid",
     "execution_id": "uuid",
     "after": "uuid",
-    "after_fence": "bigint",
     "ends": "boolean",
     "fence": "bigint",
     "step_id": "text",

@@ -30,8 +30,8 @@ from workflows.store.values import Batch, Claim, Committed, Settled
 
 _ENDED = frozenset({"COMPLETED", "SKIPPED", "FAILED"})
 _OUTCOMES = (*SETTLED, "ends")
-_FOLLOWING = ("after", "after_fence", *INSERTED)
-_ENDS = ("after", "after_fence", "id", "execution_id", "status", "output", "errors", "payload")
+_FOLLOWING = ("after", *INSERTED)
+_ENDS = ("after", "id", "execution_id", "status", "output", "errors", "payload")
 
 
 def is_straight(dialect: Dialect, batch: Batch) -> bool:
@@ -42,6 +42,7 @@ def is_straight(dialect: Dialect, batch: Batch) -> bool:
         and batch.take
         and not batch.careful
         and not (batch.renew or batch.wanted or batch.look)
+        and len({item.claim.row.id for item in batch.settled}) == len(batch.settled)
         and all(_is_straight(item) for item in batch.settled)
     )
 
@@ -92,11 +93,11 @@ def record_straight(
         failpoint("C10")
     with connection.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute(*_statement(dialect, settled, writing, now))
-        held = set(cursor.fetchall())
+        recorded = {found for (found,) in cursor.fetchall()}
     left = []
     for item in settled:
         claim, finish = item.claim, item.transition.finish
-        if (dialect.id(claim.row.id), claim.fence) not in held:
+        if dialect.id(claim.row.id) not in recorded:
             left.append(item)
         elif finish is None:
             done.claims.append(writing.claims[id(item)])
@@ -115,7 +116,7 @@ def _write(
     outcome = {name: getattr(row, name) for name in SETTLED}
     outcome.update(fence=claim.fence, ends=change.finish is not None)
     writing.outcomes.append(outcome)
-    after = {"after": row.id, "after_fence": claim.fence}
+    after = {"after": row.id}
     values = [follower_values(claim.run, follower) for follower in change.followers]
     if change.finish is not None:
         writing.ends.append(end_values(claim.run.id, change.finish) | after)
@@ -130,21 +131,27 @@ def _write(
 def _statement(
     dialect: Dialect, settled: Sequence[Settled], writing: _Writing, now: datetime
 ) -> tuple[str, list[Any]]:
-    """Executions first, as every other writer locks them; one that is held is not gone on with."""
+    """Executions first, as every other writer locks them; one that is held is not gone on with.
+
+    PostgreSQL expects one row of a CTE and would join two by looking at all pairs: arrays tie the
+    parts together. They are also what locks all executions before a step is touched.
+    """
     executions, given = dialect.among("id", {s.claim.run.id for s in settled})
     outcomes, of_outcomes = dialect.source(_OUTCOMES, writing.outcomes)
-    steps, of_steps = dialect.only("workflow_step.id", [s.claim.row.id for s in settled])
+    steps, of_steps = dialect.among("workflow_step.id", [s.claim.row.id for s in settled])
     stamp = dialect.time(now)
     parts = [
         "locked AS (SELECT id, last_sequence, parent_step_id FROM workflow_execution"
         f" WHERE {executions} AND status <> 'PAUSED' AND queued_at IS NULL"
         " ORDER BY id FOR NO KEY UPDATE)",
-        f"settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s"
-        f" FROM {outcomes}, locked"
-        " WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence"
-        " AND workflow_step.status = 'RUNNING' AND locked.id = workflow_step.execution_id"
-        " AND NOT (v.ends AND locked.parent_step_id IS NOT NULL)"
-        f"{steps} RETURNING workflow_step.id, workflow_step.fence)",
+        f"settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s FROM {outcomes}"
+        f" WHERE {steps} AND workflow_step.id = v.id AND workflow_step.fence = v.fence"
+        # Not to be looked up in the index of all that run: it is known which these are.
+        " AND (workflow_step.status = 'RUNNING') IS TRUE"
+        " AND (workflow_step.execution_id = ANY(ARRAY(SELECT id FROM locked))) IS TRUE"
+        " AND NOT (v.ends AND workflow_step.execution_id ="
+        " ANY(ARRAY(SELECT id FROM locked WHERE parent_step_id IS NOT NULL)))"
+        " RETURNING workflow_step.id)",
     ]
     given += [stamp, *of_outcomes, *of_steps]
     if writing.following:
@@ -153,24 +160,21 @@ def _statement(
             "following AS (INSERT INTO workflow_step"
             f" ({', '.join(INSERTED)}, created_at, updated_at, deaths)"
             f" SELECT {', '.join(f'v.{c}' for c in INSERTED)}, %s, %s, 0 FROM {followers}"
-            " JOIN settled ON settled.id = v.after AND settled.fence = v.after_fence)"
+            " WHERE v.after = ANY(ARRAY(SELECT id FROM settled)))"
         )
         given += [stamp, stamp, *of_followers]
     if writing.ends:
         ends, of_ends = dialect.source(_ENDS, writing.ends)
-        ended, of_ended = dialect.only(
-            "workflow_execution.id", [end["execution_id"] for end in writing.ends]
-        )
         parts += [
             f"ending AS MATERIALIZED (SELECT v.*, locked.last_sequence + 1 AS sequence FROM {ends}"
-            " JOIN settled ON settled.id = v.after AND settled.fence = v.after_fence"
-            " JOIN locked ON locked.id = v.execution_id)",
+            " JOIN locked ON locked.id = v.execution_id"
+            " WHERE v.after = ANY(ARRAY(SELECT id FROM settled)))",
             "ended AS (UPDATE workflow_execution SET status = v.status, output = v.output,"
             " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
-            f" FROM ending v WHERE workflow_execution.id = v.execution_id{ended})",
+            " FROM ending v WHERE workflow_execution.id = v.execution_id)",
             "told AS (INSERT INTO workflow_event"
             " (id, execution_id, sequence, kind, payload, created_at, updated_at, actor)"
             " SELECT id, execution_id, sequence, status, payload, %s, %s, 'engine' FROM ending)",
         ]
-        given += [*of_ends, stamp, stamp, *of_ended, stamp, stamp]
-    return f"WITH {', '.join(parts)} SELECT id, fence FROM settled", given
+        given += [*of_ends, stamp, stamp, stamp, stamp]
+    return f"WITH {', '.join(parts)} SELECT id FROM settled", given

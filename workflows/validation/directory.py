@@ -94,7 +94,7 @@ def _calls(definition: Definition, paths: Mapping[str, str]) -> Iterator[_Call]:
 
 def _call_of(caller: Step | Compensation, path: str, step: str | None) -> Iterator[_Call]:
     target, action = caller.target, caller.action
-    if target is not None and (action is not None or target.kind == "integration"):
+    if target is not None and (action is not None or target.kind in ("connection", "integration")):
         yield _Call(path, target, action or "", caller.input, caller.unknown_fields, step)
 
 

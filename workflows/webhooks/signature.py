@@ -86,21 +86,29 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 @sensitive_variables()
-def check_message(message: Message, secret: Secret, *, now: float) -> None:
-    """Refuse a message that was not signed with the secret, or not within five minutes of `now`.
-
-    Raises:
-        MessageRefused: with the `reason`: bad_signature or wrong_time.
-    """
+def is_signed_with(message: Message, secret: Secret) -> bool:
+    """Whether one of the signatures is that of the secret."""
     expected = signature_of(message.id, message.timestamp, message.body, secret).encode()
     # Every one is compared, so that the time says nothing of which was right.
     right = [hmac.compare_digest(expected, _ascii(text)) for text in message.signatures]
-    if not any(right):
-        raise MessageRefused(
-            "No signature is that of this message. It is over id.timestamp.body, with the body"
-            " exactly as it is sent.",
-            reason="bad_signature",
-        )
+    return any(right)
+
+
+def refusal_of_signature() -> MessageRefused:
+    """Of a message that was signed with no secret that is known."""
+    return MessageRefused(
+        "No signature is that of this message. It is over id.timestamp.body, with the body"
+        " exactly as it is sent.",
+        reason="bad_signature",
+    )
+
+
+def check_time(message: Message, *, now: float) -> None:
+    """Refuse a message that was not signed within five minutes of `now`.
+
+    Raises:
+        MessageRefused: with the `reason` wrong_time.
+    """
     away = message.timestamp - now
     if abs(away) > TOLERANCE_SECONDS:
         sentence = f"{abs(away):.0f} s {'ahead of' if away > 0 else 'behind'} the clock here"

@@ -25,6 +25,8 @@ def ask_amqp(attempt: Attempt) -> str:
         host=f"{place.host}:{place.port}",
         userid=place.username or "guest",
         password=place.secret or "guest",
+        # With a certificate the broker takes the user from that.
+        login_method="EXTERNAL" if place.certificate else None,
         virtual_host=place.vhost,
         connect_timeout=place.seconds,
         read_timeout=place.seconds,

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from registry.calls.certificates import tls_context
 from registry.calls.dialling import checked_addresses
 from registry.calls.endpoints import trusting
+from registry.calls.loading import LoadedCredential
 from registry.vault import Secret
 
 
@@ -27,6 +29,7 @@ class Place:
     password: Secret | None = field(default=None, repr=False)
     tls: bool = False
     ca_bundle: str = ""
+    certificate: LoadedCredential | None = field(default=None, repr=False)
     vhost: str = "/"
     queue: str = ""
     connect_seconds: float = 5.0
@@ -37,10 +40,22 @@ class Place:
         return self.password.reveal() if self.password else ""
 
     @property
+    def authorities(self) -> str:
+        """PEM of who may sign the server's certificate; empty for those of the system."""
+        own = self.certificate.attributes.get("ca") if self.certificate else ""
+        return self.ca_bundle or own or ""
+
+    @property
     def context(self) -> ssl.SSLContext | None:
-        """TLS that checks the server's certificate and name; None without TLS."""
+        """TLS that checks the server's certificate and name; None without TLS.
+
+        Raises:
+            CredentialError: the client's own certificate or key is not accepted.
+        """
         if not self.tls:
             return None
+        if self.certificate is not None:
+            return tls_context(self.certificate, self.ca_bundle)
         return trusting(self.ca_bundle) if self.ca_bundle else ssl.create_default_context()
 
 

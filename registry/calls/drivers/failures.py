@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 
 from registry.calls.policy import AddressRefused
+from registry.exceptions import CredentialError
+
+# What a server says of the certificate that it was shown, or misses, in the words of OpenSSL.
+_OF_OURS = re.compile(r"_ALERT_(UNKNOWN_CA|(BAD_|UNSUPPORTED_)?CERTIFICATE\w*)\Z")
 
 
 class Failure(Exception):
@@ -40,13 +45,24 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
+def _of_tls(error: ssl.SSLError) -> Failure:
+    reason = error.reason or str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("certificate", f"The certificate is not accepted: {error.verify_message}.")
+    if isinstance(error, ssl.SSLEOFError):
+        return Failure("broken", "The connection was closed in the middle of TLS.")
+    if _OF_OURS.search(reason):
+        return Failure("client_certificate", f"The server refuses the client: {reason}.")
+    return Failure("tls", f"TLS failed: {reason}.")
+
+
 def _known(error: BaseException) -> Failure | None:
     if isinstance(error, AddressRefused):
         return Failure("address", str(error))
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure("certificate", f"The certificate is not accepted: {error.verify_message}.")
+    if isinstance(error, CredentialError):
+        return Failure("credential", error.message)
     if isinstance(error, ssl.SSLError):
-        return Failure("tls", f"TLS failed: {error.reason or error}.")
+        return _of_tls(error)
     if isinstance(error, socket.gaierror):
         return Failure("name", "The name has no address.")
     if isinstance(error, TimeoutError):

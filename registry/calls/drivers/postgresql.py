@@ -10,8 +10,10 @@ from typing import Any
 
 import psycopg
 
+from registry.calls.certificates import passphrase_of, shown_file
 from registry.calls.drivers.attempt import Attempt, Place
 from registry.calls.drivers.failures import Failure, failure_of
+from registry.calls.loading import LoadedCredential
 
 NO_FILE = "/nonexistent"
 _KINDS = {
@@ -32,7 +34,7 @@ def ask_postgresql(attempt: Attempt) -> str:
     """
     try:
         addresses = attempt.addresses()
-        with _authorities(attempt.place) as tls:
+        with _tls_of(attempt.place) as tls:
             return asyncio.run(_ask(attempt, addresses, tls))
     except psycopg.Error as error:
         raise _failure(error) from None
@@ -71,19 +73,36 @@ async def _ask(attempt: Attempt, addresses: list[str], tls: dict[str, str]) -> s
 
 
 @contextlib.contextmanager
-def _authorities(place: Place) -> Iterator[dict[str, str]]:
-    """How libpq is told of TLS: it reads authorities from a file only."""
+def _tls_of(place: Place) -> Iterator[dict[str, str]]:
+    """How libpq is told of TLS."""
     if not place.tls:
         # A password must not go over the line as it is, whatever the server asks for.
         yield {"sslmode": "disable", "require_auth": "!password"}
         return
-    if not place.ca_bundle:
-        yield {"sslmode": "verify-full", "sslrootcert": "system"}
+    with _authorities(place.authorities) as path, _certificate(place.certificate) as shown:
+        yield {"sslmode": "verify-full", "sslrootcert": path, **shown}
+
+
+@contextlib.contextmanager
+def _authorities(bundle: str) -> Iterator[str]:
+    """Where libpq finds who may sign: it reads authorities from a file only."""
+    if not bundle:
+        yield "system"
         return
     with tempfile.NamedTemporaryFile("w", prefix="authorities-", suffix=".pem") as file:
-        file.write(place.ca_bundle)
+        file.write(bundle)
         file.flush()
-        yield {"sslmode": "verify-full", "sslrootcert": file.name}
+        yield file.name
+
+
+@contextlib.contextmanager
+def _certificate(credential: LoadedCredential | None) -> Iterator[dict[str, str]]:
+    """The client's certificate for libpq, which else would show one of the hub's own home."""
+    if credential is None:
+        yield {"sslcertmode": "disable"}
+        return
+    with shown_file(credential) as path:
+        yield {"sslcert": path, "sslkey": path, "sslpassword": passphrase_of(credential)}
 
 
 def _failure(error: psycopg.Error) -> Failure:
@@ -93,6 +112,11 @@ def _failure(error: psycopg.Error) -> Failure:
         return Failure(_KINDS[code], text)
     lowered = text.lower()
     for words, kind in (
+        ("client certificate", "client_certificate"),
+        ("certificate authentication failed", "client_certificate"),
+        ("alert unknown ca", "client_certificate"),
+        ("alert certificate", "client_certificate"),
+        ("alert bad certificate", "client_certificate"),
         ("authentication failed", "authentication"),
         ("no password supplied", "authentication"),
         ("certificate", "certificate"),

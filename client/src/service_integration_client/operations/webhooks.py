@@ -25,11 +25,13 @@ async def create_webhook(
     find: str | None = None,
     find_by: str | None = None,
     enabled: bool | None = None,
+    old_credential: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Make a webhook that starts `workflow`, or with the effect SIGNAL signals what `find` finds.
 
-    `credential` is an HMAC signature credential. Raises: ValidationError, PermissionDeniedError.
+    `credential` is an HMAC signature credential; what is signed with `old_credential` is taken
+    too, while the secret is rotated. Raises: ValidationError, PermissionDeniedError.
     """
     return await WEBHOOKS.create(
         hub,
@@ -42,6 +44,7 @@ async def create_webhook(
         find=find,
         find_by=find_by,
         enabled=enabled,
+        old_credential=old_credential,
         description=description,
     )
 
@@ -59,9 +62,13 @@ async def update_webhook(
     find: str | None = None,
     find_by: str | None = None,
     enabled: bool | None = None,
+    old_credential: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Change what is given of a webhook, and leave the rest.
+
+    While its secret is rotated, what is signed with `old_credential` is taken too; an empty text
+    ends that.
 
     Raises: ResourceNotFoundError, ValidationError.
     """
@@ -77,6 +84,7 @@ async def update_webhook(
         find=find,
         find_by=find_by,
         enabled=enabled,
+        old_credential=old_credential,
         description=description,
     )
 

@@ -1,0 +1,33 @@
+"""What of a connection is called, in one text: `GET /orders/{id}`, `/orders`, `PUT`, or nothing."""
+
+from __future__ import annotations
+
+import re
+
+from registry.models import HttpMethod
+
+PATH = re.compile(r"(/[^\s\x00-\x1f\x7f?#\\]*)?\Z")
+EXAMPLE = "GET /orders/{id}"
+
+
+def read_aim(text: str) -> tuple[str, str]:
+    """The method, POST unless it says so, and the path that follows the base URL.
+
+    Raises:
+        ValueError: it is neither; with a sentence.
+    """
+    words = text.split()
+    method = words.pop(0).upper() if words and not words[0].startswith("/") else "POST"
+    path = words.pop(0) if words else ""
+    if words or method not in HttpMethod.values or not is_path(path):
+        known = ", ".join(HttpMethod.values)
+        raise ValueError(
+            f"Of a connection, this is a method ({known}) and a path without query, such as"
+            f" {EXAMPLE}; without it, the base URL is given a POST."
+        )
+    return method, path
+
+
+def is_path(text: str) -> bool:
+    """Whether it is a path, which may be empty, that leads nowhere else."""
+    return bool(PATH.match(text)) and "/../" not in f"{text}/"
