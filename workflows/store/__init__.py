@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from workflows.clock import DatabaseClock
 from workflows.database import pipelined_transaction, prepared_cursor
@@ -35,6 +35,7 @@ class Store:
         self._dialect = Dialect()
         self._memory = Memory()
         self.clock = DatabaseClock()
+        self._tuned: Any = None
 
     # Time: the engine measures the clock itself, and lives with the last offset in an outage.
 
@@ -61,8 +62,24 @@ class Store:
 
     # The transaction
 
+    def _tune(self) -> None:
+        """Have PostgreSQL plan for tables that are large, on each new connection.
+
+        Its statements are planned once, perhaps while the tables are all but empty: a plan that
+        reads them whole would be kept while they grow, until they are analysed.
+        """
+        if not self._dialect.is_postgres or connection.in_atomic_block:
+            return
+        connection.ensure_connection()
+        if connection.connection is not self._tuned:
+            with connection.cursor() as cursor:
+                # Without the second, what has to be read whole would be compiled first.
+                cursor.execute("SET enable_seqscan = off; SET jit = off")
+            self._tuned = connection.connection
+
     def commit(self, batch: Batch) -> Committed:
         """Do a whole batch, or nothing of it; what it says is `left` is still to be done."""
+        self._tune()
         done = Committed()
         now = self.now()
         if is_straight(self._dialect, batch):
