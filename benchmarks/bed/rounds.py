@@ -24,10 +24,10 @@ ROWS = (
     "database CPU ms per step", "broker CPU ms per step", "service CPU ms per step",
     "busiest worker's share", "write transactions per step", "round trips per step",
 )  # fmt: skip
-ACCEPTED, SEEN, ANSWERED = "hub, accepted", "hub, end seen", "hub, POST waits"
+ACCEPTED, TOLD, ANSWERED = "hub, accepted", "hub, end told", "hub, POST waits"
 TIMINGS = {
     ACCEPTED: bed.time_until_accepted,
-    SEEN: bed.time_until_seen,
+    TOLD: bed.time_until_told,
     ANSWERED: bed.time_until_answered,
 }
 LATENCIES = ("latency p50 ms", "latency p99 ms")
@@ -66,7 +66,8 @@ def run_round(bench: Bench) -> None:
         bench.figures.add(kind, POSTED, measure_posts(bench, kind))
         for column, timing in TIMINGS.items():
             with bed.fresh_client(bench.hub) as api:
-                seconds = [timing(api, kind) for _ in range(bench.options.latencies)]
+                ends = bed.Ends(bench.hub)
+                seconds = [timing(api, ends, kind) for _ in range(bench.options.latencies)]
             bench.figures.add(kind, column, latency_rows(seconds))
         for client, column in loops_of(kind).items():
             job = bench.job(kind, client, chains=bench.options.latencies, threads=1)

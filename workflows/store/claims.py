@@ -10,7 +10,7 @@ from registry.failpoints import failpoint
 from workflows.decide import Outcome, Row, Run, recall
 from workflows.definition import Definition, DefinitionError, parse
 from workflows.scopes import is_compensation, scope_of, visible_scopes
-from workflows.store.dialect import Dialect, key_of, read_json, read_time, size_of
+from workflows.store.dialect import Dialect, key_of, read_json, read_time, send, size_of
 from workflows.store.due import SOUND, SUSPECT, select_claimable, select_due, select_suspects
 from workflows.store.facts import load_facts
 from workflows.store.undoing import outcomes_before
@@ -25,6 +25,8 @@ _EXECUTION = (
     "last_sequence", "priority",
 )  # fmt: skip
 MOST_DEFINITIONS = 500
+# An execution, a scope of it, and the container in that scope that a row is in, or ''.
+View = tuple[str, str, str]
 # Of JSON text; as Python objects it is several times as much.
 MOST_KEPT_BYTES = 16 * 1024 * 1024
 
@@ -191,9 +193,12 @@ class Claimer:
                 key_of(record["execution_id"]),
             )
         inside = {r["execution_id"] for r in records if r["scope"]}
-        executions = self._load_executions({r["execution_id"] for r in records}, inside)
         onward = [r for r in records if not is_compensation(r["path"])]
-        outcomes = self._load_outcomes(onward) if onward else {}
+        # Both are sent before one is read, so that they share an exchange.
+        known, sent = self._ask_for_executions({r["execution_id"] for r in records}, inside)
+        outcomes, places, asked = self._ask_for_outcomes(onward)
+        executions = self._read_executions(sent, known, inside)
+        outcomes |= self._read_outcomes(asked, places)
         made: list[Claim] = []
         for record in records:
             execution = executions[record["execution_id"]]
@@ -213,8 +218,10 @@ class Claimer:
         load_facts(self._dialect, self._cursor, made)
         done.claims.extend(made)
 
-    def _load_executions(self, ids: set[str], inside: set[str]) -> dict[str, dict[str, Any]]:
-        """Read executions once each; what those with rows `inside` branches were given is kept."""
+    def _ask_for_executions(
+        self, ids: set[str], inside: set[str]
+    ) -> tuple[dict[str, dict[str, Any]], Any]:
+        """Send for executions; what those with rows `inside` branches were given may be known."""
         where, params = self._dialect.among("id", ids)
         stamp = self._dialect.time(self._now)
         self._cursor.execute(
@@ -230,12 +237,17 @@ class Claimer:
             of_known, extra = self._dialect.among("id", known)
             for name in ("input", "context"):
                 columns[columns.index(name)] = f"CASE WHEN {of_known} THEN NULL ELSE {name} END"
-        self._cursor.execute(
+        sent = send(
             f"SELECT {', '.join(columns)} FROM workflow_execution WHERE {where}",
             [*extra, *extra, *params],
         )
+        return known, sent
+
+    def _read_executions(
+        self, sent: Any, known: Mapping[str, dict[str, Any]], inside: set[str]
+    ) -> dict[str, dict[str, Any]]:
         found = {}
-        for row in self._cursor.fetchall():
+        for row in sent.fetchall():
             execution = dict(zip(_EXECUTION, row, strict=True))
             key = execution["id"] = key_of(execution["id"])
             found[key] = {**execution, **self._documents_of(key, execution, known, inside)}
@@ -256,39 +268,28 @@ class Claimer:
             self._memory.documents.keep(key, documents, size=size)
         return documents
 
-    def _load_outcomes(
+    def _ask_for_outcomes(
         self, records: Iterable[Mapping[str, Any]]
-    ) -> dict[tuple[str, str, str], list[Outcome]]:
-        """What the steps came to that the claimed rows can see, in the order of their end.
+    ) -> tuple[dict[View, list[Outcome]], set[View], Any]:
+        """Send for what the steps came to that the claimed rows can see.
 
-        By execution, scope, and the container in that scope that the claimed row is in, or ''.
+        What of it is known, by execution, scope, and the container in that scope that the claimed
+        row is in, or ''; what is not; and where the answer is to be read.
         """
-        found: dict[tuple[str, str, str], list[Outcome]] = {}
-        for record in records:
-            for key in _views(record["execution_id"], record["scope"]):
-                kept = self._memory.surroundings.get(key) if key[2] else None
-                if kept is not None:
-                    found[key] = kept
-        wanted = {
-            key for r in records for key in _views(r["execution_id"], r["scope"])
-        } - found.keys()
-        if not wanted:
-            return found
-        read, sizes = self._read_outcomes({key[:2] for key in wanted})
+        found: dict[View, list[Outcome]] = {}
+        wanted = {key for r in records for key in _views(r["execution_id"], r["scope"])}
         for key in wanted:
-            found[key] = read.get(key[:2], [])
-            if key[2]:
-                self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
-        return found
-
-    def _read_outcomes(
-        self, places: set[tuple[str, str]]
-    ) -> tuple[dict[tuple[str, str], list[Outcome]], dict[tuple[str, str], int]]:
-        """The outcomes in each (execution, scope), and how large they are as text."""
+            kept = self._memory.surroundings.get(key) if key[2] else None
+            if kept is not None:
+                found[key] = kept
+        wanted -= found.keys()
+        places = {key[:2] for key in wanted}
+        if not places:
+            return found, wanted, None
         rows = [{"execution_id": execution, "scope": scope} for execution, scope in places]
         source, params = self._dialect.source(("execution_id", "scope"), rows)
         only, ids = self._dialect.only("s.execution_id", [execution for execution, _ in places])
-        self._cursor.execute(
+        sent = send(
             "SELECT s.execution_id, s.scope, s.step_id, s.path, s.status, s.output, s.error"
             f" FROM workflow_step s JOIN {source}"
             " ON s.execution_id = v.execution_id AND s.scope = v.scope"
@@ -296,14 +297,25 @@ class Claimer:
             " ORDER BY s.completed_at, s.id",
             [*params, *ids],
         )
-        found: dict[tuple[str, str], list[Outcome]] = {}
+        return found, wanted, sent
+
+    def _read_outcomes(self, sent: Any, wanted: set[View]) -> dict[View, list[Outcome]]:
+        """The outcomes that were sent for, each view in the order of their end."""
+        if sent is None:
+            return {}
+        read: dict[tuple[str, str], list[Outcome]] = {}
         sizes: dict[tuple[str, str], int] = {}
-        for execution, scope, step_id, path, status, output, error in self._cursor.fetchall():
+        for execution, scope, step_id, path, status, output, error in sent.fetchall():
             place = (key_of(execution), scope)
             outcome = Outcome(step_id, path, status, read_json(output), read_json(error))
-            found.setdefault(place, []).append(outcome)
+            read.setdefault(place, []).append(outcome)
             sizes[place] = sizes.get(place, 0) + size_of(output) + size_of(error)
-        return found, sizes
+        found = {}
+        for key in wanted:
+            found[key] = read.get(key[:2], [])
+            if key[2]:
+                self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
+        return found
 
     def _run_of(self, record: Mapping[str, Any], execution: Mapping[str, Any]) -> Run:
         undoes = is_compensation(record["path"])
@@ -324,7 +336,7 @@ class Claimer:
         self,
         claim: Claim,
         record: Mapping[str, Any],
-        outcomes: Mapping[tuple[str, str, str], Iterable[Outcome]],
+        outcomes: Mapping[View, Iterable[Outcome]],
     ) -> None:
         """Put in view what the row can see."""
         run = claim.run
@@ -338,7 +350,7 @@ class Claimer:
 
 
 def _sight(
-    record: Mapping[str, Any], outcomes: Mapping[tuple[str, str, str], Iterable[Outcome]]
+    record: Mapping[str, Any], outcomes: Mapping[View, Iterable[Outcome]]
 ) -> Callable[[str], Iterable[Outcome]]:
     """The outcomes that a row can see, by scope."""
     if is_compensation(record["path"]):
@@ -348,7 +360,7 @@ def _sight(
     return lambda scope: outcomes.get(views[scope], ())
 
 
-def _views(execution: str, scope: str) -> list[tuple[str, str, str]]:
+def _views(execution: str, scope: str) -> list[View]:
     """The scopes that a row can see, outermost first, each with the container that it is in there.
 
     Of a row in `each/3/both/0`: ('', 'each'), ('each/3', 'each/3/both'), ('each/3/both/0', '').

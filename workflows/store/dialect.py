@@ -14,6 +14,8 @@ from typing import Any
 
 from django.db import connection
 
+from workflows.database import prepared_cursor
+
 # With its dashes, as against the 32 digits that SQLite keeps.
 LENGTH_OF_KEY = 36
 COLUMNS = {
@@ -138,6 +140,13 @@ class Dialect:
         if kind == "timestamptz":
             return value.isoformat() if self.is_postgres else self.time(value)
         return value
+
+
+def send(sql: str, params: Sequence[Any]) -> Any:
+    """A cursor of its own, whose answer waits to be read: what is sent after it need not wait."""
+    cursor = prepared_cursor()
+    cursor.execute(sql, params)
+    return cursor
 
 
 def key_of(value: Any) -> str:

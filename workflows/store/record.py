@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from registry.failpoints import failpoint
-from workflows.database import prepared_cursor
 from workflows.decide import (
     DEFAULT_CONCURRENCY,
     Row,
@@ -18,7 +17,7 @@ from workflows.decide import (
     has_ended,
 )
 from workflows.store.children import find_children, start_child, wake_parents
-from workflows.store.dialect import Dialect, key_of
+from workflows.store.dialect import Dialect, key_of, send
 from workflows.store.facts import taken_signals
 from workflows.store.resting import rest
 from workflows.store.rows import (
@@ -101,7 +100,7 @@ class Recorder:
         """Send for what the executions say, and lock them; the answer is to be read."""
         where, params = self._dialect.among("id", ids)
         lock = self._dialect.lock("FOR NO KEY UPDATE")
-        return self._send(
+        return send(
             "SELECT id, status, last_sequence, queued_at IS NOT NULL, parent_step_id IS NOT NULL"
             f" FROM workflow_execution WHERE {where} ORDER BY id {lock}",
             params,
@@ -111,13 +110,6 @@ class Recorder:
         for found, status, sequence, queued, has_parent in locks.fetchall():
             standing = Standing(status, sequence, bool(queued), bool(has_parent))
             self._standings[key_of(found)] = standing
-
-    @staticmethod
-    def _send(sql: str, params: Sequence[Any]) -> Any:
-        """A cursor of its own, whose answer waits to be read."""
-        cursor = prepared_cursor()
-        cursor.execute(sql, params)
-        return cursor
 
     def _send_back(self, settled: Sequence[Settled], done: Committed) -> list[Settled]:
         """Let an EVENT look again whose signal another one took since its row was read."""
@@ -148,7 +140,7 @@ class Recorder:
             rows.append(values)
         source, params = self._dialect.source(SETTLED, rows)
         where, ids = self._dialect.only("workflow_step.id", [s.claim.row.id for s in settled])
-        return self._send(
+        return send(
             f"UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s FROM {source}"
             " WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence"
             f" AND workflow_step.status = 'RUNNING'{where}"
