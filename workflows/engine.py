@@ -9,7 +9,6 @@ shared by whoever happens to be ready. The database holds everything needed to g
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import threading
 import time
@@ -24,20 +23,14 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from registry.calls.aim import read_aim
 from registry.calls.client import ServiceClient
-from registry.calls.connections import call_connection
-from registry.calls.headers import header_text
 from registry.calls.loop import LoopThread
-from registry.calls.resolve import Target
-from registry.exceptions import IntegrationError, RegistryUnreachableError, WorkflowError
+from registry.exceptions import IntegrationError, WorkflowError
 from registry.failpoints import failpoint
-from registry.integrations.running import Given, run_integration
 from registry.mediator import mediator
 from workflows import decide
+from workflows.calling import make_call
 from workflows.decide import Failure, Finish, Success
-from workflows.definition import Compensation, Step
-from workflows.definition import Target as StepTarget
 from workflows.owners import own_name
 from workflows.recovery import release, set_aside_unreadable
 from workflows.services.admission import admit_after
@@ -50,7 +43,6 @@ LARGEST_BATCH = 200
 # Fewer are claimed at once, so that a burst is shared with the other workers.
 LARGEST_CLAIM = 100
 LONGEST_BACKOFF = 5.0
-OUTAGE_PAUSE_SECONDS = 1.0
 # How often a worker shows itself and sets its clock by the database's.
 SHOW_SECONDS = 10.0
 # A step that kills its worker mostly does so at once.
@@ -342,75 +334,13 @@ class Engine:
         assert call.target is not None
         failpoint("C4", claim.row.step_id)
         try:
-            outcome = await self._send_once_known(claim, call, call.target)
+            outcome = await make_call(self._client, claim, call, call.target)
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
             return Failure(error)
         failpoint("C6", claim.row.step_id)
         return outcome
-
-    async def _send(self, claim: Claim, call: Step | Compensation, target: StepTarget) -> Success:
-        """Call what a step names. Raises: IntegrationError."""
-        row, headers = claim.row, headers_of(claim)
-        if target.kind == "integration":
-            given = Given(
-                payload=row.input,
-                context=claim.run.context,
-                headers=headers,
-                timeout_seconds=call.timeout,
-                actor="engine",
-            )
-            done = await run_integration(self._client, target.name, given)
-            return Success(done.output, done.request, done.service, done.instance, done.warnings)
-        if target.kind == "connection":
-            method, path = read_aim(call.action or "")
-            result = await call_connection(
-                target.name,
-                row.input,
-                method=method,
-                path=path,
-                headers=headers,
-                deadline=None if call.timeout is None else time.monotonic() + call.timeout,
-                client=self._client,
-            )
-        else:
-            result = await self._client.call(
-                Target(target.kind, target.name),
-                call.action or "",
-                row.input,
-                headers=headers,
-                timeout_seconds=call.timeout,
-                trim=call.input is None,
-                unknown_fields=call.unknown_fields,
-            )
-        return Success(result.output, result.sent, result.service, result.instance, result.warnings)
-
-    async def _send_once_known(
-        self, claim: Claim, call: Step | Compensation, target: StepTarget
-    ) -> Success:
-        """Call; an outage of the hub's own database is waited out, it is no failure of the step."""
-        while True:
-            try:
-                return await self._send(claim, call, target)
-            except RegistryUnreachableError:
-                await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
-
-
-def headers_of(claim: Claim) -> dict[str, str]:
-    """What every call of a step carries.
-
-    `Idempotency-Key` is the same on every attempt at the same place of the same execution;
-    `traceparent` is that of W3C Trace Context, with the execution as the trace.
-    """
-    run, row = claim.run, claim.row
-    correlation = claim.correlation_id or run.id
-    return {
-        "Idempotency-Key": hashlib.sha256(f"{run.id}:{row.path}".encode()).hexdigest()[:32],
-        "X-Correlation-ID": header_text(correlation),
-        "X-Request-ID": header_text(run.context.get("request_id") or correlation),
-        "traceparent": f"00-{run.id.replace('-', '')}-{row.id.replace('-', '')[-16:]}-01",
-    }
 
 
 def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:

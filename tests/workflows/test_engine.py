@@ -20,7 +20,6 @@ from tests.workflows.engine_support import (
     step_rows,
     until,
 )
-from workflows import engine as engine_module
 from workflows import services
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.recovery import recover_expired
@@ -118,7 +117,7 @@ def test_retry_goes_on_from_the_failed_step_and_keeps_the_completed_ones():
 
 
 def test_outage_of_the_registry_is_waited_out(monkeypatch):
-    monkeypatch.setattr(engine_module, "OUTAGE_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("workflows.calling.OUTAGE_PAUSE_SECONDS", 0.01)
     outages = [RegistryUnreachableError("The registry cannot say where s is.")] * 3
 
     def answer(document):

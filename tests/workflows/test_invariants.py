@@ -24,7 +24,7 @@ from tests.workflows.engine_support import (
     until,
 )
 from tests.workflows.mutations import mutated
-from workflows import engine, invariants, recovery, services
+from workflows import calling, invariants, recovery, services
 from workflows.decide import outcomes
 from workflows.definition import RetryPolicy
 from workflows.history import guard_history, unguard_history
@@ -287,7 +287,7 @@ def test_key_that_depends_on_the_attempt_is_seen():
     client = ScriptedClient(a=answer)
     execution = start(make_workflow([call("a", retry={"max_attempts": 9, "base_delay": 0.01})]))
     with (
-        mutated(engine, "headers_of", "{run.id}:{row.path}", "{run.id}:{row.path}:{row.attempt}"),
+        mutated(calling, "headers_of", "{run.id}:{row.path}", "{run.id}:{row.path}:{row.attempt}"),
         running_engine(client) as running,
     ):
         until(lambda: running.look() or len(client.calls) == 2)
