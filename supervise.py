@@ -32,6 +32,7 @@ PR_SET_PDEATHSIG = 1
 # A process that a signal ended (the kernel's out-of-memory killer, `kill -9`) is started again; one
 # that ends by itself ends the hub, so that a wrong setting is seen and not tried for ever. honcho
 # stops the whole group with TERM; HUP is what the kernel sends when the supervisor itself is gone.
+# Either may come before there is a child to hear of it.
 RESTARTING = """
 trap 'stopping=1' TERM
 trap 'stopping=1; kill -TERM "$child"' HUP
@@ -39,6 +40,7 @@ while :; do
   { %s
   } &
   child=$!
+  [ -z "$stopping" ] || kill -TERM "$child"
   wait "$child"; code=$?
   while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
   [ -z "$stopping" ] && [ "$code" -gt 128 ] || exit "$code"
@@ -79,22 +81,24 @@ class HubPrinter(Printer):
 
 
 def start_child(
-    command: str, *, env: Mapping[str, str], cwd: str | None
+    supervisor: int, command: str, *, env: Mapping[str, str], cwd: str | None
 ) -> "subprocess.Popen[bytes]":
     """Start a process that ends when the supervisor does, even if that was killed.
 
     honcho calls this in the process that it forks for each entry.
     """
-    end_with_parent(signal.SIGKILL)
-    ending = functools.partial(end_with_parent, signal.SIGHUP)
+    end_with_parent(supervisor, signal.SIGKILL)
+    ending = functools.partial(end_with_parent, os.getpid(), signal.SIGHUP)
     child: subprocess.Popen[bytes] = Popen(command, env=env, cwd=cwd, preexec_fn=ending)
     return child
 
 
-def end_with_parent(number: signal.Signals) -> None:
+def end_with_parent(parent: int, number: signal.Signals) -> None:
     """Ask the kernel to send the signal to this process when its parent is gone (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it was gone before it was asked
+            os.kill(os.getpid(), number)
 
 
 def demo_processes(environment: Mapping[str, str]) -> dict[str, str]:
@@ -169,7 +173,7 @@ def main() -> int:
     manager = HubManager(HubPrinter(functools.partial(announce_when_ready, environment)))
     for name, command in processes.items():
         process = manager.add_process(name, RESTARTING % command, env=environment)
-        process._child_ctor = start_child
+        process._child_ctor = functools.partial(start_child, os.getpid())
     manager.loop()
     (data_dir / "run" / "supervisor.pid").unlink(missing_ok=True)
     print("Stopped.", flush=True)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import include, path, re_path
+from django.urls import include, path
 
 
 def go_to_console(request: HttpRequest) -> HttpResponse:
@@ -17,9 +17,9 @@ urlpatterns = [
     path("", go_to_console),
     path("admin", go_to_console),
     path("admin/", admin.site.urls),
-    # A path under /api/ is not looked for here first, among all the routes.
-    re_path(r"^(?!api/)", include("integration_site.api.urls")),
+    # First, so that a path under it is not looked for among all the others.
     path("api/", include("integration_site.api.urls")),
+    path("", include("integration_site.api.urls")),
 ]
 handler400 = "integration_site.api.errors.bad_request"
 handler404 = "integration_site.api.errors.page_not_found"
