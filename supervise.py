@@ -31,11 +31,12 @@ PR_SET_PDEATHSIG = 1
 
 # A process that a signal ended (the kernel's out-of-memory killer, `kill -9`) is started again; one
 # that ends by itself ends the hub, so that a wrong setting is seen and not tried for ever. honcho
-# stops the whole group with TERM; HUP is what the kernel sends when the supervisor itself is gone.
+# stops the whole group with TERM; USR1 is what the kernel sends when the supervisor itself is gone
+# (HUP would be ignored below nohup), HUP when the terminal is.
 # Either may come before there is a child to hear of it.
 RESTARTING = """
 trap 'stopping=1' TERM
-trap 'stopping=1; kill -TERM "$child"' HUP
+trap 'stopping=1; kill -TERM "$child"' HUP USR1
 while :; do
   { %s
   } &
@@ -88,7 +89,7 @@ def start_child(
     honcho calls this in the process that it forks for each entry.
     """
     end_with_parent(supervisor, signal.SIGKILL)
-    ending = functools.partial(end_with_parent, os.getpid(), signal.SIGHUP)
+    ending = functools.partial(end_with_parent, os.getpid(), signal.SIGUSR1)
     child: subprocess.Popen[bytes] = Popen(command, env=env, cwd=cwd, preexec_fn=ending)
     return child
 
