@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.on_servers]
 OUTSIDE = (502, 503, 504)
 
 BOUNDED = settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     derandomize=True,
     database=None,
