@@ -68,6 +68,10 @@ def _prepare_environment() -> None:
 
 _prepare_environment()
 django.setup()
+
+from tests.emptying import use_quick_emptying  # noqa: E402 (needs the settings)
+
+use_quick_emptying()
 # The same examples every time, and no clock: a busy machine must not fail a property.
 hypothesis.settings.register_profile("hub", deadline=None, derandomize=True)
 # Fifty times as many, others each time: `pytest tests/workflows/reference
