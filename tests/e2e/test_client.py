@@ -28,7 +28,7 @@ from tests.e2e.dropping import dropping
 from tests.e2e.hub import ROOT, running_hub, until
 from tests.services import free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
 ECHO = [{"id": "say", "type": "TRANSFORM", "output": {"said": "$.input.text"}, "next": None}]
 FAIL = [{"id": "no", "type": "FAIL", "error": {"message": "It cannot."}}]
