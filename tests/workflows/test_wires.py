@@ -33,6 +33,12 @@ def listen(endings: wires.Endings) -> None:
         until(lambda: endings.hears, "it listens", seconds=SECONDS)
 
 
+def end(listener: wires.ReadyListener) -> None:
+    """Stop it, and wait until it takes nothing more from the tests that follow."""
+    listener.stop()
+    until(lambda: not listener._thread.is_alive(), "it ends", seconds=SECONDS)
+
+
 @needs_redis
 def test_hint_is_heard_by_one_listener(server):
     # What tests before this one made ready may be heard too.
@@ -49,7 +55,7 @@ def test_hint_is_heard_by_one_listener(server):
         assert [heard.count(hint) for hint in sent] == [1, 1, 1]
     finally:
         for listener in listeners:
-            listener.stop()
+            end(listener)
 
 
 @needs_redis
@@ -69,7 +75,7 @@ def test_hint_heard_while_stopping_is_left_for_another_worker(server):
     assert ["a"] not in by_leaving
     staying.start()
     until(lambda: ["a"] in by_staying, "the other hears it", seconds=SECONDS)
-    staying.stop()
+    end(staying)
 
 
 @needs_redis
