@@ -207,7 +207,7 @@ def running(
             cwd="/",
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=lambda: end_with_parent(stop_signal),
+            preexec_fn=ending_with_this(stop_signal),
         )
     try:
         yield process
@@ -217,10 +217,17 @@ def running(
         stop(process, stop_signal)
 
 
-def end_with_parent(number: signal.Signals) -> None:
-    """Ask the kernel to send the signal to this process when its parent is gone (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+def ending_with_this(number: signal.Signals) -> Callable[[], None]:
+    """For a child to call: Linux sends it the signal once this process is gone."""
+    parent = os.getpid()
+
+    def ask() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+            if os.getppid() != parent:  # it was gone before it was asked
+                os.kill(os.getpid(), number)
+
+    return ask
 
 
 def stop(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

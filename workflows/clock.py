@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
-from workflows.database import prepared_cursor
+from registry.database import prepared_cursor
 
 MEASURE_SECONDS = 10.0
 READINGS = 3
@@ -28,22 +27,34 @@ class DatabaseClock:
         connection.
         """
         if connection.vendor == "postgresql":
-            with connection.wrap_database_errors, prepared_cursor() as cursor:
-                _, self.offset = min(_read(cursor) for _ in range(READINGS))
+            _, self.offset = min(_compare() for _ in range(READINGS))
         self._measured_at = time.monotonic()
 
     def now(self) -> datetime:
         """The database's time. Raises DatabaseError where that is to be measured, and cannot."""
         if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
             self.measure()
+        return self.estimate()
+
+    def estimate(self) -> datetime:
+        """The same by the offset as it was measured last; asks nothing."""
         return datetime.now(UTC) + self.offset
 
 
-def _read(cursor: Any) -> tuple[timedelta, timedelta]:
+def database_now() -> datetime:
+    """What the database's clock says; with SQLite that is this machine's."""
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    with connection.wrap_database_errors, prepared_cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+    return found
+
+
+def _compare() -> tuple[timedelta, timedelta]:
     """How long the database took to tell its time, and how far that is from ours."""
     before = datetime.now(UTC)
-    cursor.execute("SELECT clock_timestamp()")
-    reading = cursor.fetchone()[0]
+    reading = database_now()
     taken = datetime.now(UTC) - before
     return taken, reading - (before + taken / 2)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
-from django.utils import timezone
 
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, IntegrationError, NotFound
 from registry.failpoints import failpoint
 from registry.integrations.running import find_integration, may_be_repeated
+from workflows.clock import database_now
 from workflows.decide import call_at
 from workflows.definition import DefinitionError
 from workflows.models import (
@@ -27,13 +28,16 @@ from workflows.models import (
 )
 from workflows.owners import is_gone
 from workflows.undoing import ask_for_review
-from workflows.versions import definition_of
+from workflows.versions import definition_of, version_with_id
 
 logger = structlog.get_logger(__name__)
 
 # A step that took this many workers with it is set aside for a person.
 MOST_DEATHS = 3
 MOST_WORKERS = 1000
+GIVEN_BACK_AT_ONCE = 100
+# A row that somebody holds or held: its id, its fence, and its execution.
+_Held = tuple[Any, int, Any]
 # The states stand in the text: SQLite uses a narrow index only for what it can read there.
 _STOPPABLE = ", ".join(repr(str(status)) for status in UNDER_DEADLINE)
 _OVERDUE = (
@@ -45,15 +49,6 @@ _ORPHANS = (
     f" WHERE c.parent_step_id IS NOT NULL AND c.status IN ({_STOPPABLE})"
     " AND s.status NOT IN ('PENDING', 'RUNNING', 'WAITING', 'NEEDS_REVIEW') LIMIT %s"
 )
-
-
-def database_now() -> datetime:
-    """The database's clock; with SQLite that is this machine's."""
-    if connection.vendor != "postgresql":
-        return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]
 
 
 def recover_expired(*, limit: int = 500) -> list[str]:
@@ -82,13 +77,18 @@ def recover_orphaned(*, limit: int = 500) -> list[str]:
 
 
 def _recover(rows: QuerySet[WorkflowStep], still: Q, *, now: datetime) -> list[str]:
-    """Give back rows whose holder died, each if `still` holds of it by then."""
-    found = list(rows.values_list("id", "fence", "execution_id"))
-    return [
-        str(step_id)
-        for step_id, fence, execution_id in found
-        if _give_back(step_id, fence, execution_id, now=now, still=still, died=True)
-    ]
+    """Give back rows whose holder died, each if `still` holds of it by then.
+
+    What somebody else holds right now, perhaps another sweep, is left to the next sweep.
+    """
+    freed, repeatable = [], _Repeatable()
+    for held in _parts(list(rows.values_list("id", "fence", "execution_id"))):
+        freed += _give_back(held, repeatable, now=now, still=still, died=True)
+    return freed
+
+
+def _parts(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
+    return (held[i : i + GIVEN_BACK_AT_ONCE] for i in range(0, len(held), GIVEN_BACK_AT_ONCE))
 
 
 def has_due_suspects() -> bool:
@@ -117,56 +117,69 @@ def orphaned_children(*, limit: int = 100) -> list[str]:
 
 def release(held: Sequence[tuple[str, int]]) -> None:
     """Give back rows that this worker holds and will not finish; that counts as no death."""
-    now = database_now()
-    executions = dict(
-        WorkflowStep.objects.filter(id__in=[step_id for step_id, _ in held]).values_list(
-            "id", "execution_id"
-        )
-    )
-    fences = {str(step_id): fence for step_id, fence in held}
-    for step_id, execution_id in executions.items():
-        fence = fences[str(step_id)]
-        _give_back(step_id, fence, execution_id, now=now, still=Q(), died=False)
+    fences = dict(held)
+    rows = WorkflowStep.objects.filter(id__in=fences).values_list("id", "execution_id")
+    known = [(step_id, fences[str(step_id)], execution_id) for step_id, execution_id in rows]
+    repeatable = _Repeatable()
+    for some in _parts(known):
+        _give_back(some, repeatable, now=database_now(), still=Q(), died=False)
 
 
 def _give_back(
-    step_id: Any, fence: int, execution_id: Any, *, now: datetime, still: Q, died: bool
-) -> bool:
-    """Free one row if it is still held under this fence; True when it may be claimed again."""
+    held: Sequence[_Held], repeatable: _Repeatable, *, now: datetime, still: Q, died: bool
+) -> list[str]:
+    """Free rows, each given with fence and execution, if they are still held under that fence.
+
+    Returns the ids of those that may be claimed again. A worker may die with a thousand calls on
+    their way: it must not take a transaction for each to give them back.
+    """
+    fences = {step_id: fence for step_id, fence, _ in held}
     with transaction.atomic():
-        execution = WorkflowExecution.objects.select_for_update().get(id=execution_id)
-        step = WorkflowStep.objects.filter(
-            still, id=step_id, fence=fence, status=StepStatus.RUNNING
-        ).first()
-        if step is None:
-            return False
-        step.deaths += died
-        reason = _reason_for_review(step, execution)
-        if reason:
-            _set_aside(step, execution, reason=reason, now=now)
-            return False
-        _free(step, now=now)
-        failpoint("C9")
-        return True
+        # Executions first, in the order of their ids, as every writer locks them.
+        executions = (
+            WorkflowExecution.objects.filter(id__in={execution for *_, execution in held})
+            .order_by("id")
+            .select_for_update(skip_locked=died, no_key=True)
+            .in_bulk()
+        )
+        rows = WorkflowStep.objects.filter(
+            still, id__in=fences, execution_id__in=executions, status=StepStatus.RUNNING
+        )
+        freed: list[Any] = []
+        # A renewal of their leases, which locks no execution, waits for this.
+        for step in rows.order_by("id").select_for_update(skip_locked=died, no_key=True):
+            if step.fence != fences[step.id]:
+                continue
+            step.deaths += died
+            execution = executions[step.execution_id]
+            may_be_sent_again = repeatable.holds_of(step, execution)
+            if reason := _reason_for_review(step, may_be_sent_again=may_be_sent_again):
+                _set_aside(step, execution, reason=reason, now=now)
+            else:
+                freed.append(step.id)
+        if freed:
+            _free(freed, now=now, died=died)
+            failpoint("C9")
+    return [str(step_id) for step_id in freed]
 
 
-def _free(step: WorkflowStep, *, now: datetime) -> None:
-    WorkflowStep.objects.filter(id=step.id, fence=step.fence).update(
+def _free(step_ids: Sequence[Any], *, now: datetime, died: bool) -> None:
+    WorkflowStep.objects.filter(id__in=step_ids).update(
         status=StepStatus.PENDING,
         wake_at=now,
         lease_owner="",
         lease_until=None,
         fence=F("fence") + 1,
-        deaths=step.deaths,
+        deaths=F("deaths") + int(died),
         updated_at=now,
     )
 
 
-def _reason_for_review(step: WorkflowStep, execution: WorkflowExecution) -> dict[str, str] | None:
+def _reason_for_review(step: WorkflowStep, *, may_be_sent_again: bool) -> dict[str, str] | None:
     if step.deaths >= MOST_DEATHS:
         sentence = f"The worker died {step.deaths} times while it ran the step '{step.step_id}'."
         return {"code": "worker_died", "message": sentence}
-    if not _may_be_sent_again(step, execution):
+    if not may_be_sent_again:
         sentence = (
             f"The worker was lost during the call of '{step.action}', which must not be sent twice."
             " Find out whether it happened, then retry or leave it."
@@ -175,18 +188,33 @@ def _reason_for_review(step: WorkflowStep, execution: WorkflowExecution) -> dict
     return None
 
 
-def _may_be_sent_again(step: WorkflowStep, execution: WorkflowExecution) -> bool:
+class _Repeatable:
+    """Whether what a step calls may be called again; looked up once for each call of a sweep."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], bool] = {}
+
+    def holds_of(self, step: WorkflowStep, execution: WorkflowExecution) -> bool:
+        called, version = None, version_with_id(execution.version_id)
+        with contextlib.suppress(DefinitionError):
+            if version is not None:
+                called = call_at(definition_of(version), step.step_id, step.path)
+        if called is None or called.target is None:
+            return True  # it calls nothing, or the next attempt will say what is wrong
+        key = (called.target.kind, called.target.name, step.action)
+        if key not in self._known:
+            self._known[key] = _may_be_sent_again(*key)
+        return self._known[key]
+
+
+def _may_be_sent_again(kind: str, name: str, action: str) -> bool:
     try:
-        assert execution.version is not None
-        called = call_at(definition_of(execution.version), step.step_id, step.path)
-        if called.target is None:
-            return True
-        if called.target.kind == "integration":
-            return may_be_repeated(find_integration(called.target.name))
-        if called.target.kind == "connection":
+        if kind == "integration":
+            return may_be_repeated(find_integration(name))
+        if kind == "connection":
             return True  # the Idempotency-Key is the same
-        return resolve(Target(called.target.kind, called.target.name), step.action).idempotent
-    except (CallError, NotFound, DefinitionError):
+        return resolve(Target(kind, name), action).idempotent
+    except (CallError, NotFound):
         # Not known any more: the next attempt will say so.
         return True
 

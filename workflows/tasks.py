@@ -11,7 +11,9 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone
+from redis import RedisError
 
 from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
@@ -125,7 +127,16 @@ def start_engine(**_: Any) -> None:
             _listener = ReadyListener(_engine.look)
             _listener.start()
         settle_heap()
+        threading.Thread(target=_sweep_at_once, name="first-sweep", daemon=True).start()
         logger.info("engine_started", owner=_engine.owner)
+
+
+def _sweep_at_once() -> None:
+    """Give back what dead workers held without waiting for a message: this may be all that live."""
+    try:
+        sweep()
+    except DatabaseError as error:
+        logger.warning("first_sweep_failed", error=str(error)[:300])
 
 
 @worker_shutdown.connect
@@ -142,24 +153,50 @@ def stop_engine(**_: Any) -> None:
 
 
 class HintPublisher:
-    """Sends hints from a thread of its own, so that no caller waits for the broker.
+    """Sends hints: at once while Redis answers and little is sent, else from a thread of its own.
 
-    A hint that cannot be sent is dropped: the sweep finds the rows.
+    A thread that is woken for it would get to run only once its waker waits for something. No
+    caller waits long for a broker: the first one that gets no answer leaves it to the thread until
+    that was answered. A hint that cannot be sent is dropped: the sweep finds the rows.
     """
 
     def __init__(self) -> None:
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._sending = threading.Lock()
+        self._answers = False
+        self._sent_at = 0.0
 
     def announce(self, step_ids: list[str]) -> None:
         """Tell some worker that these steps are ready."""
+        if self._send_at_once(step_ids):
+            return
         for step_id in step_ids:
             self._waiting.put(step_id)
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
                 self._thread.start()
+
+    def _send_at_once(self, step_ids: list[str]) -> bool:
+        """Whether it was sent from this thread."""
+        if not self._answers or len(step_ids) > LARGEST_HINT or not self._waiting.empty():
+            return False
+        if time.monotonic() - self._sent_at < PAUSE_SECONDS:
+            return False
+        if not self._sending.acquire(blocking=False):
+            return False
+        try:
+            tell_ready(step_ids, in_haste=True)
+            self._sent_at = time.monotonic()
+        except RedisError as error:
+            self._answers = False
+            logger.warning("hint_delayed", error=str(error)[:300], steps=len(step_ids))
+            return False
+        finally:
+            self._sending.release()
+        return True
 
     def _run(self) -> None:
         while True:
@@ -173,6 +210,7 @@ class HintPublisher:
         try:
             if settings.REDIS_URL:
                 tell_ready(step_ids)
+                self._answers, self._sent_at = True, time.monotonic()
             else:
                 look.apply_async((step_ids,), retry=False)
         except Exception as error:

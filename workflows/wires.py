@@ -24,6 +24,7 @@ ENDED = f"{settings.SERVICE_NAME}:ended"
 # Hints that no worker takes are for the sweep: they are not worth keeping.
 MOST_HINTS = 1000
 HINT_SECONDS = 10
+HASTE_SECONDS = 0.2
 LISTEN_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 MOST_REMEMBERED = 1000
@@ -40,13 +41,23 @@ def _redis() -> redis.Redis:
 # Rows that are ready: one worker hears of them
 
 
-def tell_ready(step_ids: Sequence[str]) -> None:
-    """Tell one worker that these rows are ready. Raises RedisError."""
-    with _redis().pipeline(transaction=False) as together:
-        together.rpush(READY, json.dumps(list(step_ids)))
-        together.ltrim(READY, -MOST_HINTS, -1)
-        together.expire(READY, HINT_SECONDS)
-        together.execute()
+@lru_cache(maxsize=1)
+def _hasty_redis() -> redis.Redis:
+    """A client for callers that must not be held up."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=HASTE_SECONDS, socket_timeout=HASTE_SECONDS
+    )
+
+
+def tell_ready(step_ids: Sequence[str], *, in_haste: bool = False) -> None:
+    """Tell one worker that these rows are ready, or give up soon if in haste. Raises RedisError."""
+    client = _hasty_redis() if in_haste else _redis()
+    untaken = client.rpush(READY, json.dumps(list(step_ids)))
+    if untaken > 1:
+        with client.pipeline(transaction=False) as together:
+            together.ltrim(READY, -MOST_HINTS, -1)
+            together.expire(READY, HINT_SECONDS)
+            together.execute()
 
 
 class ReadyListener:

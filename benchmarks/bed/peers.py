@@ -21,7 +21,7 @@ import redis
 
 from benchmarks.bed.chain import PAYLOAD, Done, merge_done, split_evenly
 from benchmarks.bed.servers import Durable
-from tests.services import end_with_parent
+from tests.services import ending_with_this
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESSES = 2
@@ -59,7 +59,7 @@ def spawn(command: Sequence[str], **more: Any) -> subprocess.Popen[str]:
         cwd=ROOT,
         text=True,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+        preexec_fn=ending_with_this(signal.SIGKILL),
         **more,
     )
 

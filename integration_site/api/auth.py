@@ -14,11 +14,11 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.permissions import BasePermission
 
 from registry.access import SCOPES, Role, scopes_of_groups, scopes_of_role
+from registry.database import read_row
 from registry.models import ApiKey
 from registry.models.access import digest_of, is_in_networks, split_key
 
 LAST_USED_PRECISION = timedelta(minutes=1)
-_KEY_OF_PREFIX = f"SELECT * FROM {ApiKey._meta.db_table} WHERE prefix = %s"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ def _find_key(text: str) -> ApiKey | None:
     if parts is None or "\x00" in text:
         return None
     prefix, secret = parts
-    # Raw: every request asks this, and building the query would cost more than its answer.
-    key = next(iter(ApiKey.objects.raw(_KEY_OF_PREFIX, [prefix])), None)
+    key: ApiKey | None = read_row(ApiKey, "WHERE prefix = %s", [prefix])
     if key is None or not hmac.compare_digest(key.digest, digest_of(secret)):
         return None
     return key

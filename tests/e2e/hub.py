@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from tests.services import end_with_parent, free_port
+from tests.services import ending_with_this, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (
@@ -54,7 +54,7 @@ class Hub:
             env=self.environment | more,
             stdout=self.log,
             stderr=self.log,
-            preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+            preexec_fn=ending_with_this(signal.SIGKILL),
         )
         self.processes.append(process)
         return process

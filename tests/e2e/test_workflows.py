@@ -134,7 +134,6 @@ def waits_for_a_person(fleet, path):
 
 
 @pytest.mark.once
-@pytest.mark.once
 def test_the_request_for_a_person_is_answered_with_where_to_look_after_a_while(fleet):
     answer = fleet.api.post(
         "/workflows/human-interaction",

@@ -22,7 +22,7 @@ import redis
 
 from tests import services
 from tests.faults.kinds import KINDS, SERVICE
-from tests.services import end_with_parent, free_port
+from tests.services import ending_with_this, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATABASE = "faults"
@@ -51,7 +51,7 @@ class Server:
                 cwd="/",
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=lambda: end_with_parent(signal.SIGQUIT),
+                preexec_fn=ending_with_this(signal.SIGQUIT),
             )
         services.wait_until_answers(self.process, self._answers)
 
@@ -106,7 +106,7 @@ def running_receiver() -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.receiver", str(port)],
         cwd=ROOT,
-        preexec_fn=lambda: end_with_parent(signal.SIGKILL),
+        preexec_fn=ending_with_this(signal.SIGKILL),
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.services import end_with_parent
+from tests.services import ending_with_this
 
 LOOK_SECONDS = 0.05
 # A sweep costs ten times a look.
@@ -29,11 +29,12 @@ def fork(action: Callable[[], None], failpoint: str = "") -> int:
 
     # A connection belongs to one process.
     connections.close_all()
+    end_with_parent = ending_with_this(signal.SIGKILL)
     pid = os.fork()
     if pid:
         return pid
     try:
-        end_with_parent(signal.SIGKILL)
+        end_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         failpoints.arm(failpoint)
         action()

@@ -234,9 +234,9 @@ def wrong_ends(ids: Sequence[str], kind: str) -> list[str]:
 
 def violations(ids: Sequence[str]) -> list[str]:
     """What I1 to I7 say of these executions and of their children."""
+    from workflows.clock import database_now
     from workflows.invariants import CHECKS, Page
     from workflows.models import WorkflowExecution
-    from workflows.recovery import database_now
 
     children = WorkflowExecution.objects.filter(parent_step__execution_id__in=map(UUID, ids))
     page = Page([*ids, *children.values_list("pk", flat=True)], database_now())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
+from django.utils import timezone
 
 from integration_site.roles import create_roles
 from registry.calls.client import ServiceClient
@@ -16,7 +18,7 @@ from tests.registry.credential_support import make_credential, serving
 from tests.workflows.engine_support import ended, make_workflow, running_engine, start
 from workflows.admin.graph import graph_of
 from workflows.definition import parse
-from workflows.recovery import _may_be_sent_again
+from workflows.recovery import recover_expired
 from workflows.services import (
     DryRun,
     create_workflow,
@@ -24,6 +26,7 @@ from workflows.services import (
     update_workflow,
     validate_document,
 )
+from workflows.store import Batch, Store
 
 
 @pytest.fixture(autouse=True)
@@ -200,4 +203,7 @@ def test_a_lost_call_of_a_connection_is_sent_again_with_its_key():
     steps = [{"id": "a", "connection": "shop", "action": "POST /x"}]
     make_connection(name="shop")
     execution = start(make_workflow(steps), {})
-    assert _may_be_sent_again(execution.steps.get(), execution)
+    assert Store(owner="lost", lease_seconds=30).commit(Batch(look=True, room=1)).claims
+    execution.steps.update(lease_until=timezone.now() - timedelta(seconds=60))
+    assert len(recover_expired()) == 1
+    assert execution.steps.get().status == "PENDING"

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.exceptions import RegistryUnreachableError, ServiceUnavailableError
@@ -279,6 +280,24 @@ def test_lost_claim_is_told_on_renewal():
 def expire(execution):
     past = timezone.now() - timedelta(seconds=60)
     WorkflowStep.objects.filter(execution=execution, status="RUNNING").update(lease_until=past)
+
+
+def test_rows_of_a_dead_worker_are_given_back_by_a_few_statements_however_many_there_are():
+    workflow, counts = make_workflow(CHAIN), []
+    for number in (1, 2, 60):
+        for _ in range(number):
+            start(workflow, {"n": 1})
+        claimed = Store(owner="one", lease_seconds=30).commit(Batch(look=True, room=100)).claims
+        assert len(claimed) == number
+        past = timezone.now() - timedelta(seconds=60)
+        WorkflowStep.objects.filter(status="RUNNING").update(lease_until=past)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(recover_expired()) == number
+        counts.append(len(queries))
+        given_back = WorkflowStep.objects.filter(status="PENDING")
+        assert list(given_back.values_list("deaths", flat=True)) == [1] * number
+        given_back.update(status="COMPLETED")
+    assert counts[1] == counts[2]
 
 
 def test_step_that_took_three_workers_with_it_is_set_aside():

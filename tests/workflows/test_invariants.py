@@ -207,7 +207,7 @@ ON_POSTGRES = pytest.mark.skipif(
     ("steps", "spoiled"),
     [
         ([call("a")], (record.Recorder, "_settle_rows")),
-        pytest.param([call("a", next="b"), call("b")], (straight, "_statement"), marks=ON_POSTGRES),
+        pytest.param([call("a", next="b"), call("b")], (straight, "_settling"), marks=ON_POSTGRES),
     ],
     ids=["end", "middle"],
 )
@@ -237,7 +237,7 @@ def test_gap_in_the_numbers_of_events_is_seen():
     execution = start(make_workflow([call("a")]))
     with (
         mutated(record.Recorder, "_finish", "sequence + 1", "sequence + 2"),
-        mutated(straight, "_statement", "last_sequence + 1", "last_sequence + 2"),
+        mutated(straight, "_ending", "last_sequence + 1", "last_sequence + 2"),
         running_engine(echo()),
     ):
         ended(execution)
@@ -308,7 +308,12 @@ def test_answering_before_the_commit_is_seen():
 
 
 def test_start_without_a_first_row_is_seen():
-    with mutated(services.starting, "insert_execution", "insert_row(row)", "pass"):
+    with mutated(
+        services.starting,
+        "insert_execution",
+        "insert_rows(execution, row, event)",
+        "insert_rows(execution, event)",
+    ):
         start(make_workflow([call("a")]))
     assert broken() == {"I2"}
 

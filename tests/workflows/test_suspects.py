@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from tests.workflows.engine_support import (
@@ -17,7 +18,7 @@ from tests.workflows.engine_support import (
     step_rows,
     until,
 )
-from workflows import engine, owners
+from workflows import engine, owners, tasks
 from workflows.models import StepStatus, Worker, WorkflowExecution, WorkflowStep
 from workflows.recovery import has_due_suspects, recover_orphaned
 from workflows.store import Batch, Store
@@ -143,3 +144,20 @@ def test_only_suspects_that_are_due_ask_for_a_process():
     assert not has_due_suspects()
     suspect(1)
     assert has_due_suspects()
+
+
+def test_worker_that_starts_gives_back_at_once_what_a_dead_one_held():
+    execution = start(make_workflow([call("a")]))
+    hold_by(name_of_an_ended_process())
+    execution.steps.update(lease_until=timezone.now() - timedelta(seconds=60))
+    tasks._sweep_at_once()
+    assert list(execution.steps.values_list("status", "deaths")) == [("PENDING", 1)]
+
+
+def test_first_look_without_a_database_is_left_to_the_next_sweep(monkeypatch, caplog):
+    def refuse():
+        raise OperationalError("no database")
+
+    monkeypatch.setattr(tasks, "sweep", refuse)
+    tasks._sweep_at_once()
+    assert "first_sweep_failed" in caplog.text

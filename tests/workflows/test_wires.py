@@ -97,6 +97,54 @@ def test_start_is_told_over_redis_without_a_celery_message(server, monkeypatch):
     assert sent == []
 
 
+@pytest.fixture
+def sent(monkeypatch, settings):
+    """What would go over Redis: the hint, and whether it came from the caller's own thread."""
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(tasks, "PAUSE_SECONDS", 0)
+    told = []
+
+    def tell(step_ids, *, in_haste=False):
+        if in_haste and told and told[-1] == "refuse":
+            raise redis.ConnectionError("no answer")
+        told.append((step_ids, in_haste))
+
+    monkeypatch.setattr(tasks, "tell_ready", tell)
+    return told
+
+
+def test_hint_goes_out_at_once_when_redis_answered_before(sent):
+    publisher = tasks.HintPublisher()
+    publisher.announce(["a"])
+    until(lambda: sent, "the thread sends the first", seconds=SECONDS)
+    until(lambda: publisher._answers, "it knows that Redis answers", seconds=SECONDS)
+    publisher.announce(["b"])
+    assert sent == [(["a"], False), (["b"], True)]
+
+
+def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(sent):
+    publisher = tasks.HintPublisher()
+    publisher._answers = True
+    sent.append("refuse")
+    publisher.announce(["a"])
+    assert not publisher._answers or sent[-1] == (["a"], False)
+    until(lambda: sent[-1] == (["a"], False), "the thread sends it", seconds=SECONDS)
+    until(lambda: publisher._answers, "it knows that Redis answers", seconds=SECONDS)
+    publisher.announce(["b"])
+    assert sent == ["refuse", (["a"], False), (["b"], True)]
+
+
+def test_burst_of_hints_is_left_to_the_thread(sent):
+    publisher = tasks.HintPublisher()
+    publisher._answers = True
+    many = [str(number) for number in range(tasks.LARGEST_HINT + 1)]
+    publisher.announce(many)
+    told = lambda: [step for hint, _ in sent for step in hint]  # noqa: E731
+    until(lambda: len(told()) == len(many), "all are sent", seconds=SECONDS)
+    assert told() == many
+    assert not any(in_haste for _, in_haste in sent)
+
+
 @needs_redis
 def test_waiting_caller_is_woken_by_the_end():
     endings = wires.Endings()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from registry.api.base import represent
 from registry.api.idempotency import read_key
 from registry.api.seats import bounded_wait
+from registry.database import read_rows
 from workflows import services
 from workflows.api.serializers import (
     SHOWN_RERUNS,
@@ -65,10 +66,15 @@ def _prefix(request: Any) -> str:
 def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) -> Any:
     """An execution with its latest steps, as the API answers it; `steps` where they are known."""
     if steps is None:
-        steps = list(execution.steps.order_by("-id")[:SHOWN_STEPS])[::-1]
+        steps = _latest_steps(execution)
     execution.shown_steps = steps  # type: ignore[attr-defined]
     execution.shown_reruns = _reruns_of(execution)  # type: ignore[attr-defined]
     return represent(ExecutionDetailSerializer, execution)
+
+
+def _latest_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
+    where = "WHERE execution_id = %s ORDER BY id DESC LIMIT %s"
+    return read_rows(WorkflowStep, where, [execution.pk, SHOWN_STEPS])[::-1]
 
 
 def _reruns_of(execution: WorkflowExecution) -> list[Any]:

@@ -9,6 +9,7 @@ from workflows.decide.outcomes import describe
 from workflows.decide.recall import Outcome, recall
 from workflows.decide.undoing import call_at, error_of_undoing, first_attempt, undoable_steps
 from workflows.decide.values import (
+    SETTLED_STATUSES,
     BranchResult,
     Child,
     ChildStart,
@@ -25,6 +26,7 @@ from workflows.decide.walk import give_up, resume, settle
 
 __all__ = [
     "DEFAULT_CONCURRENCY",
+    "SETTLED_STATUSES",
     "BranchResult",
     "Child",
     "ChildStart",

@@ -11,6 +11,9 @@ from registry.exceptions import IntegrationError
 from registry.expressions import StepOutcomes, build_scope
 from workflows.definition import Definition
 
+# Those of a row that came to something which later steps can see.
+SETTLED_STATUSES = ("COMPLETED", "SKIPPED", "FAILED")
+
 
 @dataclass(slots=True)
 class Row:

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 
+from workflows.clock import database_now
 from workflows.definition import Definition
 from workflows.invariants.executions import (
     check_ends,
@@ -26,7 +27,6 @@ from workflows.invariants.secrets import check_secrets
 from workflows.invariants.steps import check_attempts, check_fences, check_keys, check_results
 from workflows.invariants.values import MEANINGS, Page, Violation
 from workflows.models import WorkflowExecution
-from workflows.recovery import database_now
 
 __all__ = [
     "CHECKS",

@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce
 
 from registry.exceptions import Conflict
 from registry.mediator import mediator
+from workflows.clock import database_now
 from workflows.definition import DefinitionError
 from workflows.models import (
     HOLDING,
@@ -28,7 +29,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.recovery import database_now
 from workflows.versions import definition_of
 
 # As many are let in by one transaction.

@@ -10,8 +10,8 @@ import structlog
 from django.db import transaction
 
 from registry.exceptions import ValidationFailed
+from workflows.clock import database_now
 from workflows.models import RunKind, RunOutcome, WorkflowSchedule
-from workflows.recovery import database_now
 from workflows.schedules import read_timetable
 from workflows.services.schedule_runs import record_runs
 from workflows.services.schedules import check_year, lock_schedule

@@ -13,6 +13,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import F, Q, QuerySet
 
 from registry.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
+from workflows.clock import database_now
 from workflows.models import (
     SUITED,
     BulkAction,
@@ -21,7 +22,6 @@ from workflows.models import (
     Workflow,
     WorkflowExecution,
 )
-from workflows.recovery import database_now
 from workflows.selection import as_id, select_executions
 from workflows.services.control import (
     cancel_execution,

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.mediator import mediator
+from workflows.clock import database_now
 from workflows.decide import describe
 from workflows.definition import Definition, DefinitionError
 from workflows.events import append_event
@@ -24,7 +25,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.recovery import database_now
 from workflows.scopes import containers_of
 from workflows.services.admission import enqueue, request_admission
 from workflows.services.stopping import stop_execution

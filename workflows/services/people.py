@@ -14,6 +14,7 @@ from registry.exceptions import Conflict, NotFound, SchemaViolation
 from registry.mediator import mediator
 from registry.models import ApiKey
 from registry.schemas import Schema
+from workflows.clock import database_now
 from workflows.definition import Step
 from workflows.events import append_event
 from workflows.models import (
@@ -24,7 +25,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.recovery import database_now
 from workflows.scopes import is_compensation
 from workflows.services.admission import enqueue
 from workflows.services.control import lock_execution

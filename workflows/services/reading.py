@@ -7,6 +7,7 @@ import uuid
 
 from django.db import connection
 
+from registry.database import read_row
 from registry.exceptions import NotFound
 from workflows.models import WorkflowExecution
 from workflows.wires import endings
@@ -49,8 +50,20 @@ def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExe
             ended.wait(min(told_in_time, max(0.0, deadline - time.monotonic())))
             ended.clear()
             pause = min(pause * 1.5, longest)
-            execution = get_execution(str(execution.pk))
+            execution = _read_again(execution)
     return execution
+
+
+def _read_again(execution: WorkflowExecution) -> WorkflowExecution:
+    """The same execution as it is now. Raises: NotFound."""
+    found: WorkflowExecution | None = read_row(WorkflowExecution, "WHERE id = %s", [execution.pk])
+    if found is None:
+        raise NotFound(f"No execution with the id '{execution.pk}'.")
+    for name in ("workflow", "version"):
+        same = getattr(found, f"{name}_id") == getattr(execution, f"{name}_id")
+        if same and name in execution._state.fields_cache:
+            setattr(found, name, execution._state.fields_cache[name])
+    return found
 
 
 def _let_go_of_connection() -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
+from workflows.clock import database_now
 from workflows.history import deletable_history
 from workflows.models import (
     OPEN_RUN,
@@ -27,7 +28,6 @@ from workflows.models import (
     WorkflowScheduleRun,
     WorkflowStep,
 )
-from workflows.recovery import database_now
 from workflows.retention import Limits, Policy
 
 logger = structlog.get_logger(__name__)

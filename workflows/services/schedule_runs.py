@@ -14,6 +14,7 @@ import structlog
 from django.db import DatabaseError, transaction
 
 from registry.exceptions import Conflict, IntegrationError
+from workflows.clock import database_now
 from workflows.models import (
     BACKLOG,
     ENDED,
@@ -24,7 +25,6 @@ from workflows.models import (
     WorkflowSchedule,
     WorkflowScheduleRun,
 )
-from workflows.recovery import database_now
 from workflows.schedules import Doing, Standing, may_work_off, on_tick, sort_due
 from workflows.services.control import cancel_execution
 from workflows.services.schedules import lock_schedule, timetable_of

@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.services import as_validation_failed
+from workflows.clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
-from workflows.recovery import database_now
 from workflows.schedules import CronRefused, Timetable, read_timetable
 from workflows.schedules.cron import FIRST_YEAR, LAST_YEAR
 

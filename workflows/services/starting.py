@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
+from registry.database import insert_rows, one_statement, pipelined_transaction, read_row
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.failpoints import failpoint
 from registry.mediator import mediator
 from registry.models.service import split_reference
 from workflows.clock import clock
-from workflows.database import insert_row, pipelined_transaction
 from workflows.definition import Definition, Step
-from workflows.events import append_event
+from workflows.events import next_event
 from workflows.models import (
     EventKind,
     Workflow,
@@ -75,10 +77,9 @@ class Started:
     first: WorkflowStep | None = None
 
 
-# Raw: every start asks this, and building the query would cost more than its answer.
-_TO_START = "SELECT id, name, type, status, current_version_id FROM workflow WHERE"
-_BY_NAME = f"{_TO_START} lower(name) = lower(%s)"
-_BY_ID_OR_NAME = f"{_TO_START} id = %s OR lower(name) = lower(%s)"
+_TO_START = ("id", "name", "type", "status", "current_version_id")
+_BY_NAME = "WHERE lower(name) = lower(%s)"
+_BY_ID_OR_NAME = "WHERE id = %s OR lower(name) = lower(%s)"
 
 
 def workflow_to_start(reference: str) -> Workflow:
@@ -88,8 +89,10 @@ def workflow_to_start(reference: str) -> Workflow:
         NotFound: there is none.
     """
     name, key = split_reference(reference)
-    given = [Workflow._meta.pk.get_db_prep_value(key, connection), name] if key else [name]
-    workflow = next(iter(Workflow.objects.raw(_BY_ID_OR_NAME if key else _BY_NAME, given)), None)
+    given = [UUID(key), name] if key else [name]
+    workflow: Workflow | None = read_row(
+        Workflow, _BY_ID_OR_NAME if key else _BY_NAME, given, only=_TO_START
+    )
     if workflow is None:
         raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
     if workflow.current_version_id is not None:
@@ -111,9 +114,8 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
         return Started(known, created=False)
     version = _version_to_run(workflow, start)
     try:
-        with pipelined_transaction():
+        with _storing(workflow, start):
             execution, first = insert_execution(workflow, version, start)
-            failpoint("C0")
             if not execution.is_queued:
                 mediator.publish_on_commit("steps_ready", step_ids=[str(first.pk)])
     except IntegrityError:
@@ -125,6 +127,12 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
         execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
     # What a rerun took over is to be read.
     return Started(execution, created=True, first=None if start.origin else first)
+
+
+def _storing(workflow: Workflow, start: Start) -> AbstractContextManager[None]:
+    """The transaction in which an execution is stored; most are stored by one statement."""
+    alone = start.origin is None and limit_of(workflow) is None
+    return one_statement() if alone else pipelined_transaction()
 
 
 def _version_to_run(workflow: Workflow, start: Start) -> WorkflowVersion:
@@ -154,9 +162,7 @@ def find_startable(name: str, number: int | None) -> tuple[Workflow, WorkflowVer
         NotFound: there is no such workflow or version.
         Conflict: it is not ACTIVE.
     """
-    workflow = Workflow.objects.select_related("current_version").find(name)
-    if workflow is None:
-        raise NotFound(f"No workflow with the id or name '{name[:100]}'.")
+    workflow = workflow_to_start(name)
     current = check_startable(workflow)
     if number is None:
         return workflow, current
@@ -239,20 +245,20 @@ def insert_execution(
         priority=start.priority,
         rerun_of=origin.execution if origin else None,
         deadline_at=now + limit if limit else None,
-        last_sequence=1,
     )
     row = _first_row(execution, definition, origin, now=now)
     if limit_of(workflow) is not None:
         execution.queued_at, execution.deadline_at = now, None
         row.wake_at, row.held_wake_at = None, now
         request_admission(workflow.pk)
-    insert_row(execution)
-    payload = _take_over(execution, origin) if origin else {}
-    insert_row(row)
+    payload = _taken_over(execution, origin) if origin else {}
     if execution.queued_at:
         payload["queued"] = True
-    execution.last_sequence = 0
-    append_event(execution, EventKind.STARTED, actor=start.actor, payload=payload)
+    event = next_event(execution, EventKind.STARTED, actor=start.actor, payload=payload)
+    failpoint("C0")
+    insert_rows(execution, row, event)
+    if origin:
+        WorkflowStep.objects.bulk_create(origin.kept, batch_size=500)
     return execution, row
 
 
@@ -275,11 +281,10 @@ def _first_row(
     )
 
 
-def _take_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
-    """Store the rows that are kept; give what the history says of it."""
+def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
+    """What the history says of the rows that are kept, which are of this execution now."""
     for row in origin.kept:
         row.execution = execution
-    WorkflowStep.objects.bulk_create(origin.kept, batch_size=500)
     return {
         "rerun_of": str(origin.execution.pk),
         "from_step": origin.path,

@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import F
 
 from registry.mediator import mediator
+from workflows.clock import database_now
 from workflows.definition import Definition, DefinitionError
 from workflows.events import append_event
 from workflows.models import OPEN_STEP, ExecutionStatus, StepStatus, WorkflowExecution
-from workflows.recovery import database_now
 from workflows.services.admission import request_admission
 from workflows.undoing import begin_undoing
 from workflows.versions import definition_of

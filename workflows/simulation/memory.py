@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
-from workflows.decide import BranchResult, Outcome, Row
+from workflows.decide import SETTLED_STATUSES, BranchResult, Outcome, Row
 
-_SETTLED = ("COMPLETED", "SKIPPED", "FAILED")
 _OPEN = ("PENDING", "RUNNING", "WAITING")
 
 
@@ -42,7 +41,7 @@ class Memory:
 
     def outcomes_in(self, scope: str) -> list[Outcome]:
         """What the steps of a branch came to, in the order of their end."""
-        rows = [r for r in self._by_scope.get(scope, ()) if r.status in _SETTLED]
+        rows = [r for r in self._by_scope.get(scope, ()) if r.status in SETTLED_STATUSES]
         rows.sort(key=_when)
         return [Outcome(r.step_id, r.path, r.status, r.output, r.error) for r in rows]
 

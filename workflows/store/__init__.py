@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, connection
 
+from registry.database import one_statement, pipelined_transaction, prepared_cursor
 from workflows.clock import DatabaseClock
-from workflows.database import pipelined_transaction, prepared_cursor
 from workflows.models import Worker
-from workflows.store.claims import Claimer, Memory
+from workflows.store.claims import Claimer
 from workflows.store.dialect import Dialect
+from workflows.store.memory import Memory
 from workflows.store.record import Recorder
 from workflows.store.straight import is_straight, record_straight
 from workflows.store.values import Batch, Broken, Claim, Committed, Settled
 
 __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
+
+
+# Without the second, what has to be read whole would be compiled first.
+_TUNING = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
 
 
 class Store:
@@ -45,7 +50,7 @@ class Store:
 
     def now(self) -> datetime:
         """The database's time."""
-        return datetime.now(UTC) + self.clock.offset
+        return self.clock.estimate()
 
     # The worker itself
 
@@ -63,18 +68,18 @@ class Store:
     # The transaction
 
     def _tune(self) -> None:
-        """Have PostgreSQL plan for tables that are large, on each new connection.
+        """Have PostgreSQL plan each statement once, for large tables, on each new connection.
 
-        Its statements are planned once, perhaps while the tables are all but empty: a plan that
-        reads them whole would be kept while they grow, until they are analysed.
+        A plan made while the tables are all but empty would read them whole, and be kept while they
+        grow. Left to itself PostgreSQL plans statements about a list of ids anew each time, since
+        it takes each list to be longer than it is; that takes as long as running them.
         """
         if not self._dialect.is_postgres or connection.in_atomic_block:
             return
         connection.ensure_connection()
         if connection.connection is not self._tuned:
             with connection.cursor() as cursor:
-                # Without the second, what has to be read whole would be compiled first.
-                cursor.execute("SET enable_seqscan = off; SET jit = off")
+                cursor.execute(_TUNING)
             self._tuned = connection.connection
 
     def commit(self, batch: Batch) -> Committed:
@@ -87,7 +92,10 @@ class Store:
                 self._dialect, batch.settled, done, owner=self.owner, lease=self.lease, now=now
             )
             return done
-        with pipelined_transaction(), prepared_cursor() as cursor:
+        # A claim alone is one statement, which is its own transaction.
+        several = batch.settled or batch.renew
+        around = pipelined_transaction() if several else one_statement()
+        with around, prepared_cursor() as cursor:
             if batch.settled:
                 recorder = Recorder(
                     self._dialect, cursor, owner=self.owner, lease=self.lease, now=now

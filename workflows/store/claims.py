@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from registry.failpoints import failpoint
-from workflows.decide import Outcome, Row, Run, recall
-from workflows.definition import Definition, DefinitionError, parse
+from workflows.decide import SETTLED_STATUSES, Outcome, Row, Run, recall
+from workflows.definition import DefinitionError
 from workflows.scopes import is_compensation, scope_of, visible_scopes
 from workflows.store.dialect import Dialect, key_of, read_json, read_time, send, size_of
 from workflows.store.due import SOUND, SUSPECT, select_claimable, select_due, select_suspects
 from workflows.store.facts import load_facts
+from workflows.store.memory import Memory
 from workflows.store.undoing import outcomes_before
 from workflows.store.values import COUNTERS, Batch, Broken, Claim, Committed
 
@@ -20,96 +22,65 @@ _CLAIMED = (
     "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "service", "action",
     "input", "error", "started_at", "fence", "retry_base", "retry_since", *COUNTERS,
 )  # fmt: skip
-_EXECUTION = (
-    "id", "workflow_name", "started_at", "input", "context", "version_id", "correlation_id",
-    "last_sequence", "priority",
-)  # fmt: skip
-MOST_DEFINITIONS = 500
+# What a claim has to know of an execution, and the names that it has beside the step's columns.
+_EXECUTION = {
+    "workflow_name": "workflow",
+    "started_at": "began",
+    "version_id": "version",
+    "correlation_id": "correlation",
+    "last_sequence": "sequence",
+    "priority": "priority",
+    "input": "run_input",
+    "context": "run_context",
+}
+_DOCUMENTS = ("input", "context")
+_COLUMNS = (*_CLAIMED, *_EXECUTION.values(), "is_first")
+_SETTLED = ", ".join(f"'{status}'" for status in SETTLED_STATUSES)
+_TAKE = (
+    "UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
+    " lease_until = %s, fence = fence + 1, started_at = COALESCE(started_at, %s), updated_at = %s"
+)
+_BEGIN = (
+    "UPDATE workflow_execution SET status = 'RUNNING', updated_at = %s,"
+    " started_at = COALESCE(started_at, %s)"
+    " WHERE status IN ('PENDING', 'WAITING') AND"
+)
 # An execution, a scope of it, and the container in that scope that a row is in, or ''.
 View = tuple[str, str, str]
-# Of JSON text; as Python objects it is several times as much.
-MOST_KEPT_BYTES = 16 * 1024 * 1024
 
 
-class Memory:
-    """What never changes and is worth keeping between claims.
+def _of_execution(outside: str) -> str:
+    """Columns of executions: with the documents where rows outside of branches are claimed."""
+    named = (f"CASE WHEN {outside} THEN {c} END" if c in _DOCUMENTS else c for c in _EXECUTION)
+    return ", ".join(named)
 
-    Definitions; and of executions with branches or elements what all of these see: the
-    execution's input and context, the list gone over, and the outcomes around a container, which
-    are settled before it begins. Without that, each of ten thousand elements would read them.
+
+@lru_cache(maxsize=16)
+def _take_and_begin(due: str) -> str:
+    """One statement that claims the rows of `due`, begins their executions and tells of both.
+
+    An execution is told of as it was when the statement began: what of it is read never changes,
+    but for the number of its last event, and an older one only makes an EVENT look once more.
+    `is_first` is a row outside of branches before which nothing ended there.
     """
-
-    def __init__(self) -> None:
-        self._definitions: dict[str, Definition | DefinitionError] = {}
-        self._lists = Kept()
-        self.documents = Kept()
-        self.surroundings = Kept()
-
-    def definition(self, dialect: Dialect, cursor: Any, version: Any) -> Any:
-        """The parsed definition of a version, or the error that reading it gives."""
-        key = key_of(version) if version else ""
-        if key not in self._definitions:
-            _make_room(self._definitions, MOST_DEFINITIONS)
-            self._definitions[key] = _read_definition(dialect, cursor, key)
-        return self._definitions[key]
-
-    def elements(self, dialect: Dialect, cursor: Any, execution: str, path: str) -> list[Any]:
-        """The list that the MAP at this path goes over."""
-        key = (execution, path)
-        found = self._lists.get(key)
-        if found is None:
-            cursor.execute(
-                "SELECT input FROM workflow_step WHERE execution_id = %s AND path = %s"
-                " ORDER BY attempt DESC LIMIT 1",
-                [dialect.id(execution), path],
-            )
-            row = cursor.fetchone()
-            found = (read_json(row[0]) or {}).get("over", []) if row else []
-            self._lists.keep(key, found, size=size_of(row[0]) if row else 0)
-        return found
-
-
-class Kept:
-    """Values by key, as many as fit into `MOST_KEPT_BYTES`; the oldest go first."""
-
-    def __init__(self) -> None:
-        self._values: dict[Any, tuple[Any, int]] = {}
-        self._size = 0
-
-    def get(self, key: Any) -> Any:
-        found = self._values.get(key)
-        return found[0] if found else None
-
-    def keep(self, key: Any, value: Any, *, size: int) -> None:
-        if key in self._values:
-            return
-        self._values[key] = (value, size)
-        self._size += size
-        while self._size > MOST_KEPT_BYTES and len(self._values) > 1:
-            self._size -= self._values.pop(next(iter(self._values)))[1]
-
-
-def _make_room(kept: dict[Any, Any], most: int) -> None:
-    if len(kept) >= most:
-        kept.pop(next(iter(kept)))
-
-
-def _read_definition(dialect: Dialect, cursor: Any, key: str) -> Definition | DefinitionError:
-    found = None
-    if key:
-        where, params = dialect.among("id", [key])
-        cursor.execute(f"SELECT steps, options FROM workflow_version WHERE {where}", params)
-        found = cursor.fetchone()
-    if found is None:
-        return DefinitionError("The definition of this execution was deleted.")
-    try:
-        return parse({**read_json(found[1]), "steps": read_json(found[0])})
-    except DefinitionError as error:
-        return error
+    taken = ", ".join(f"taken.{column}" for column in _CLAIMED)
+    about = _of_execution("taken.scope = ''")
+    return (
+        # PostgreSQL guesses that a CTE has a hundred rows, and would read a whole table to meet it.
+        f"{due}, taken AS ({_TAKE} WHERE workflow_step.id = ANY(ARRAY(SELECT id FROM due))"
+        f" RETURNING {', '.join(f'workflow_step.{column}' for column in _CLAIMED)}),"
+        f" begun AS ({_BEGIN} id = ANY(ARRAY(SELECT execution_id FROM taken)))"
+        f" SELECT {taken}, e.* FROM taken CROSS JOIN LATERAL"
+        f" (SELECT {about}, taken.scope = '' AND NOT EXISTS (SELECT FROM workflow_step s"
+        " WHERE s.execution_id = taken.execution_id AND s.scope = ''"
+        f" AND s.status IN ({_SETTLED}))"
+        # Not to be joined with all that there are.
+        " FROM workflow_execution WHERE id = taken.execution_id OFFSET 0) e"
+    )
 
 
 class Claimer:
-    """Claims for one worker inside one transaction."""
+    """Claims for one worker, in the transaction at hand or in one of its own."""
 
     def __init__(
         self,
@@ -166,49 +137,47 @@ class Claimer:
         return self._take(due, params)
 
     def _take(self, due: str, params: Sequence[Any]) -> list[Any]:
-        """Claim the rows of the table expression `due`."""
+        """Claim the rows of the table expression `due`; give `_COLUMNS` of each."""
         stamp = self._dialect.time(self._now)
-        returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
         until = self._dialect.time(self._now + self._lease)
-        # PostgreSQL guesses that `due` has a hundred rows, and would read a whole table to meet it.
-        among = (
-            "WHERE workflow_step.id = ANY(ARRAY(SELECT id FROM due))"
-            if self._dialect.is_postgres
-            else "FROM due WHERE workflow_step.id = due.id"
-        )
-        self._cursor.execute(
-            f"{due} UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
-            " lease_until = %s, fence = fence + 1, started_at = COALESCE(started_at, %s),"
-            f" updated_at = %s {among}"
-            f" RETURNING {returned}",
-            [*params, self._owner, until, stamp, stamp],
-        )
+        given = [*params, self._owner, until, stamp, stamp]
+        if not self._dialect.is_postgres:
+            returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
+            among = "FROM due WHERE workflow_step.id = due.id"
+            self._cursor.execute(f"{due} {_TAKE} {among} RETURNING {returned}", given)
+            return self._with_executions(self._cursor.fetchall(), stamp)
+        self._cursor.execute(_take_and_begin(due), [*given, stamp, stamp])
         return list(self._cursor.fetchall())
 
+    def _with_executions(self, rows: Sequence[Any], stamp: Any) -> list[Any]:
+        """Begin the executions of claimed rows, and add what is known of them to each."""
+        place, scope = _CLAIMED.index("execution_id"), _CLAIMED.index("scope")
+        where, params = self._dialect.among("id", {row[place] for row in rows})
+        self._cursor.execute(f"{_BEGIN} {where}", [stamp, stamp, *params])
+        outside, of_outside = self._dialect.among("id", {r[place] for r in rows if not r[scope]})
+        self._cursor.execute(
+            f"SELECT id, {_of_execution(outside)} FROM workflow_execution WHERE {where}",
+            [*of_outside, *of_outside, *params],
+        )
+        found = {key: about for key, *about in self._cursor.fetchall()}
+        return [(*row, *found[row[place]], False) for row in rows]
+
     def _load(self, rows: Sequence[Any], done: Committed) -> None:
-        records = [dict(zip(_CLAIMED, row, strict=True)) for row in rows]
+        records = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         for record in records:
-            record["id"], record["execution_id"] = (
-                key_of(record["id"]),
-                key_of(record["execution_id"]),
-            )
-        inside = {r["execution_id"] for r in records if r["scope"]}
-        onward = [r for r in records if not is_compensation(r["path"])]
-        # Both are sent before one is read, so that they share an exchange.
-        known, sent = self._ask_for_executions({r["execution_id"] for r in records}, inside)
-        outcomes, places, asked = self._ask_for_outcomes(onward)
-        executions = self._read_executions(sent, known, inside)
+            record["id"] = key_of(record["id"])
+            record["execution_id"] = key_of(record["execution_id"])
+        seeing = [r for r in records if not (r["is_first"] or is_compensation(r["path"]))]
+        # Both are sent before one is read, so that they may share an exchange.
+        documents, sent = self._ask_for_documents(records)
+        outcomes, places, asked = self._ask_for_outcomes(seeing)
+        self._read_documents(sent, documents)
         outcomes |= self._read_outcomes(asked, places)
         made: list[Claim] = []
         for record in records:
-            execution = executions[record["execution_id"]]
-            run = self._run_of(record, execution)
-            claim = Claim(
-                run, _row_of(record), record["fence"], self._now, execution["correlation_id"]
-            )
-            definition = self._memory.definition(
-                self._dialect, self._cursor, execution["version_id"]
-            )
+            run = self._run_of(record, documents[record["execution_id"]])
+            claim = Claim(run, _row_of(record), record["fence"], self._now, record["correlation"])
+            definition = self._memory.definition(self._dialect, self._cursor, record["version"])
             if isinstance(definition, DefinitionError):
                 done.broken.append(Broken(claim, definition))
                 continue
@@ -218,55 +187,38 @@ class Claimer:
         load_facts(self._dialect, self._cursor, made)
         done.claims.extend(made)
 
-    def _ask_for_executions(
-        self, ids: set[str], inside: set[str]
+    def _ask_for_documents(
+        self, records: Sequence[Mapping[str, Any]]
     ) -> tuple[dict[str, dict[str, Any]], Any]:
-        """Send for executions; what those with rows `inside` branches were given may be known."""
-        where, params = self._dialect.among("id", ids)
-        stamp = self._dialect.time(self._now)
-        self._cursor.execute(
-            "UPDATE workflow_execution SET status = 'RUNNING', updated_at = %s,"
-            f" started_at = COALESCE(started_at, %s) WHERE {where}"
-            " AND status IN ('PENDING', 'WAITING')",
-            [stamp, stamp, *params],
-        )
-        known = {key: found for key in inside if (found := self._memory.documents.get(key))}
-        columns = list(_EXECUTION)
-        extra: list[Any] = []
-        if known:
-            of_known, extra = self._dialect.among("id", known)
-            for name in ("input", "context"):
-                columns[columns.index(name)] = f"CASE WHEN {of_known} THEN NULL ELSE {name} END"
-        sent = send(
-            f"SELECT {', '.join(columns)} FROM workflow_execution WHERE {where}",
-            [*extra, *extra, *params],
-        )
-        return known, sent
+        """The input and context of each execution that are at hand; send for the others.
 
-    def _read_executions(
-        self, sent: Any, known: Mapping[str, dict[str, Any]], inside: set[str]
-    ) -> dict[str, dict[str, Any]]:
-        found = {}
-        for row in sent.fetchall():
-            execution = dict(zip(_EXECUTION, row, strict=True))
-            key = execution["id"] = key_of(execution["id"])
-            found[key] = {**execution, **self._documents_of(key, execution, known, inside)}
-        return found
+        Rows in branches come without them: each of ten thousand elements would bring the same.
+        """
+        documents: dict[str, dict[str, Any]] = {}
+        missing: set[str] = set()
+        for record in records:
+            key = record["execution_id"]
+            if key in documents:
+                continue
+            if record["run_input"] is not None:
+                documents[key] = {n: read_json(record[_EXECUTION[n]]) or {} for n in _DOCUMENTS}
+            elif known := self._memory.documents.get(key):
+                documents[key] = known
+            else:
+                missing.add(key)
+        missing -= documents.keys()
+        if not missing:
+            return documents, None
+        where, params = self._dialect.among("id", missing)
+        return documents, send(
+            f"SELECT id, {', '.join(_DOCUMENTS)} FROM workflow_execution WHERE {where}", params
+        )
 
-    def _documents_of(
-        self,
-        key: str,
-        execution: Mapping[str, Any],
-        known: Mapping[str, dict[str, Any]],
-        inside: set[str],
-    ) -> dict[str, Any]:
-        if key in known:
-            return known[key]
-        documents = {name: read_json(execution[name]) or {} for name in ("input", "context")}
-        if key in inside:
-            size = size_of(execution["input"]) + size_of(execution["context"])
-            self._memory.documents.keep(key, documents, size=size)
-        return documents
+    def _read_documents(self, sent: Any, documents: dict[str, dict[str, Any]]) -> None:
+        for key, *texts in sent.fetchall() if sent is not None else ():
+            found = {n: read_json(t) or {} for n, t in zip(_DOCUMENTS, texts, strict=True)}
+            documents[key_of(key)] = found
+            self._memory.documents.keep(key_of(key), found, size=sum(map(size_of, texts)))
 
     def _ask_for_outcomes(
         self, records: Iterable[Mapping[str, Any]]
@@ -293,7 +245,7 @@ class Claimer:
             "SELECT s.execution_id, s.scope, s.step_id, s.path, s.status, s.output, s.error"
             f" FROM workflow_step s JOIN {source}"
             " ON s.execution_id = v.execution_id AND s.scope = v.scope"
-            f" WHERE s.status IN ('COMPLETED', 'SKIPPED', 'FAILED'){only}"
+            f" WHERE s.status IN ({_SETTLED}){only}"
             " ORDER BY s.completed_at, s.id",
             [*params, *ids],
         )
@@ -317,19 +269,19 @@ class Claimer:
                 self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
         return found
 
-    def _run_of(self, record: Mapping[str, Any], execution: Mapping[str, Any]) -> Run:
+    def _run_of(self, record: Mapping[str, Any], documents: Mapping[str, Any]) -> Run:
         undoes = is_compensation(record["path"])
         return Run(
-            id=execution["id"],
-            workflow=execution["workflow_name"],
-            started_at=read_time(execution["started_at"]) or self._now,
-            input=execution["input"],
-            context=execution["context"],
+            id=record["execution_id"],
+            workflow=record["workflow"],
+            started_at=read_time(record["began"]) or self._now,
+            input=documents["input"],
+            context=documents["context"],
             definition=None,  # type: ignore[arg-type]
             # What undoes a step sees what the step saw.
             scope=scope_of(record["path"]) if undoes else record["scope"],
-            sequence=execution["last_sequence"],
-            priority=execution["priority"],
+            sequence=record["sequence"],
+            priority=record["priority"],
         )
 
     def _look_around(

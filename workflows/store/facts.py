@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workflows.decide import BranchResult, Child, Facts, Signal
+from workflows.decide import SETTLED_STATUSES, BranchResult, Child, Facts, Signal
 from workflows.scopes import is_compensation
 from workflows.store.dialect import Dialect, key_of, read_json
 from workflows.store.values import Claim
-
-_SETTLED = ("COMPLETED", "SKIPPED", "FAILED")
 
 
 def load_facts(dialect: Dialect, cursor: Any, claims: Sequence[Claim]) -> None:
@@ -42,7 +40,7 @@ def _load_results(dialect: Dialect, cursor: Any, claim: Claim) -> list[BranchRes
         index = scope.removeprefix(prefix)
         if not index.isdigit():
             continue  # inside a branch of a branch
-        if status not in _SETTLED:
+        if status not in SETTLED_STATUSES:
             going_on.add(int(index))
             continue
         described = read_json(error) if status == "FAILED" else None

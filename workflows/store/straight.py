@@ -14,10 +14,11 @@ from typing import Any
 
 from django.db import connection
 
+from registry.database import prepared_cursor
 from registry.failpoints import failpoint
-from workflows.database import prepared_cursor
+from workflows.decide import SETTLED_STATUSES
 from workflows.scopes import is_compensation
-from workflows.store.dialect import Dialect
+from workflows.store.dialect import Dialect, source_text
 from workflows.store.rows import (
     INSERTED,
     SETTLED,
@@ -28,9 +29,9 @@ from workflows.store.rows import (
 )
 from workflows.store.values import Batch, Claim, Committed, Settled
 
-_ENDED = frozenset({"COMPLETED", "SKIPPED", "FAILED"})
 _OUTCOMES = (*SETTLED, "ends")
 _FOLLOWING = ("after", *INSERTED)
+_COLUMNS, _VALUES = ", ".join(INSERTED), ", ".join(f"v.{column}" for column in INSERTED)
 _ENDS = ("after", "id", "execution_id", "status", "output", "errors", "payload")
 
 
@@ -50,7 +51,7 @@ def is_straight(dialect: Dialect, batch: Batch) -> bool:
 def _is_straight(item: Settled) -> bool:
     """Whether this leads to one step that is due, in the same branch, or to COMPLETED."""
     change, row = item.transition, item.transition.settled
-    if row is None or row.status not in _ENDED:
+    if row is None or row.status not in SETTLED_STATUSES:
         return False
     if change.changes_more or is_compensation(row.path):
         return False
@@ -63,7 +64,7 @@ def _is_straight(item: Settled) -> bool:
         inline = inline[:-1]
     elif change.finish.status != "COMPLETED":
         return False
-    return all(f.status in _ENDED and f.scope == item.claim.run.scope for f in inline)
+    return all(f.status in SETTLED_STATUSES and f.scope == item.claim.run.scope for f in inline)
 
 
 @dataclass(slots=True)
@@ -131,50 +132,63 @@ def _write(
 def _statement(
     dialect: Dialect, settled: Sequence[Settled], writing: _Writing, now: datetime
 ) -> tuple[str, list[Any]]:
+    """The statement, and what it is given."""
+    text = _text(following=bool(writing.following), ends=bool(writing.ends))
+    stamp = dialect.time(now)
+    _, executions = dialect.among("id", {s.claim.run.id for s in settled})
+    _, steps = dialect.among("id", [s.claim.row.id for s in settled])
+    given = [*executions, stamp, *dialect.source(_OUTCOMES, writing.outcomes)[1], *steps]
+    if writing.following:
+        given += [stamp, stamp, *dialect.source(_FOLLOWING, writing.following)[1]]
+    if writing.ends:
+        given += [*dialect.source(_ENDS, writing.ends)[1], *(stamp for _ in range(4))]
+    return text, given
+
+
+def _text(*, following: bool, ends: bool) -> str:
+    parts = [_settling(), *([_following()] if following else []), *([_ending()] if ends else [])]
+    return f"WITH {', '.join(parts)} SELECT id FROM settled"
+
+
+def _settling() -> str:
     """Executions first, as every other writer locks them; one that is held is not gone on with.
 
     PostgreSQL expects one row of a CTE and would join two by looking at all pairs: arrays tie the
     parts together. They are also what locks all executions before a step is touched.
     """
-    executions, given = dialect.among("id", {s.claim.run.id for s in settled})
-    outcomes, of_outcomes = dialect.source(_OUTCOMES, writing.outcomes)
-    steps, of_steps = dialect.among("workflow_step.id", [s.claim.row.id for s in settled])
-    stamp = dialect.time(now)
-    parts = [
+    return (
         "locked AS (SELECT id, last_sequence, parent_step_id FROM workflow_execution"
-        f" WHERE {executions} AND status <> 'PAUSED' AND queued_at IS NULL"
-        " ORDER BY id FOR NO KEY UPDATE)",
-        f"settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s FROM {outcomes}"
-        f" WHERE {steps} AND workflow_step.id = v.id AND workflow_step.fence = v.fence"
+        " WHERE id = ANY(%s::uuid[]) AND status <> 'PAUSED' AND queued_at IS NULL"
+        " ORDER BY id FOR NO KEY UPDATE),"
+        f" settled AS (UPDATE workflow_step SET {SETTLED_SETS}, updated_at = %s"
+        f" FROM {source_text(_OUTCOMES)} WHERE workflow_step.id = ANY(%s::uuid[])"
+        " AND workflow_step.id = v.id AND workflow_step.fence = v.fence"
         # Not to be looked up in the index of all that run: it is known which these are.
         " AND (workflow_step.status = 'RUNNING') IS TRUE"
         " AND (workflow_step.execution_id = ANY(ARRAY(SELECT id FROM locked))) IS TRUE"
         " AND NOT (v.ends AND workflow_step.execution_id ="
         " ANY(ARRAY(SELECT id FROM locked WHERE parent_step_id IS NOT NULL)))"
-        " RETURNING workflow_step.id)",
-    ]
-    given += [stamp, *of_outcomes, *of_steps]
-    if writing.following:
-        followers, of_followers = dialect.source(_FOLLOWING, writing.following)
-        parts.append(
-            "following AS (INSERT INTO workflow_step"
-            f" ({', '.join(INSERTED)}, created_at, updated_at, deaths)"
-            f" SELECT {', '.join(f'v.{c}' for c in INSERTED)}, %s, %s, 0 FROM {followers}"
-            " WHERE v.after = ANY(ARRAY(SELECT id FROM settled)))"
-        )
-        given += [stamp, stamp, *of_followers]
-    if writing.ends:
-        ends, of_ends = dialect.source(_ENDS, writing.ends)
-        parts += [
-            f"ending AS MATERIALIZED (SELECT v.*, locked.last_sequence + 1 AS sequence FROM {ends}"
-            " JOIN locked ON locked.id = v.execution_id"
-            " WHERE v.after = ANY(ARRAY(SELECT id FROM settled)))",
-            "ended AS (UPDATE workflow_execution SET status = v.status, output = v.output,"
-            " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
-            " FROM ending v WHERE workflow_execution.id = v.execution_id)",
-            "told AS (INSERT INTO workflow_event"
-            " (id, execution_id, sequence, kind, payload, created_at, updated_at, actor)"
-            " SELECT id, execution_id, sequence, status, payload, %s, %s, 'engine' FROM ending)",
-        ]
-        given += [*of_ends, stamp, stamp, stamp, stamp]
-    return f"WITH {', '.join(parts)} SELECT id FROM settled", given
+        " RETURNING workflow_step.id)"
+    )
+
+
+def _following() -> str:
+    return (
+        f"following AS (INSERT INTO workflow_step ({_COLUMNS}, created_at, updated_at, deaths)"
+        f" SELECT {_VALUES}, %s, %s, 0 FROM {source_text(_FOLLOWING)}"
+        " WHERE v.after = ANY(ARRAY(SELECT id FROM settled)))"
+    )
+
+
+def _ending() -> str:
+    return (
+        "ending AS MATERIALIZED (SELECT v.*, locked.last_sequence + 1 AS sequence"
+        f" FROM {source_text(_ENDS)} JOIN locked ON locked.id = v.execution_id"
+        " WHERE v.after = ANY(ARRAY(SELECT id FROM settled))),"
+        " ended AS (UPDATE workflow_execution SET status = v.status, output = v.output,"
+        " errors = v.errors, last_sequence = v.sequence, completed_at = %s, updated_at = %s"
+        " FROM ending v WHERE workflow_execution.id = v.execution_id),"
+        " told AS (INSERT INTO workflow_event"
+        " (id, execution_id, sequence, kind, payload, created_at, updated_at, actor)"
+        " SELECT id, execution_id, sequence, status, payload, %s, %s, 'engine' FROM ending)"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from workflows.decide import Finish, Outcome, undoable_steps
+from workflows.decide import SETTLED_STATUSES, Finish, Outcome, undoable_steps
 from workflows.models import ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep
 from workflows.scopes import scope_of, undone_path, visible_scopes
 from workflows.services.stopping import stop_steps
@@ -27,7 +27,6 @@ from workflows.undoing import (
     undo_next,
 )
 
-_OUTCOME = (StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED)
 _CHANGED = ("status", "errors", "ends_as", "completed_at", "last_sequence", "updated_at")
 
 
@@ -45,7 +44,7 @@ def outcomes_before(record: Mapping[str, Any]) -> Mapping[str, list[Outcome]]:
     seen = steps.filter(
         Q(completed_at__lt=at) | Q(completed_at=at, id__lte=key),
         scope__in=visible_scopes(scope_of(place)),
-        status__in=_OUTCOME,
+        status__in=SETTLED_STATUSES,
     )
     found: dict[str, list[Outcome]] = {}
     columns = ("scope", "step_id", "path", "status", "output", "error")

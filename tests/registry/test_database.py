@@ -4,12 +4,13 @@ import threading
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from registry.models import Service
-from tests.factories import make_workflow
+from registry.database import insert_rows, pipelined_transaction, read_row, read_rows
+from registry.models import ApiKey, Service
+from tests.factories import make_key, make_workflow
 from workflows import services
-from workflows.database import insert_row, pipelined_transaction
-from workflows.models import WorkflowExecution
+from workflows.models import Workflow, WorkflowExecution
 
 
 def make_execution(**fields):
@@ -21,7 +22,7 @@ def make_execution(**fields):
 @pytest.mark.django_db
 def test_inserted_row_reads_as_a_saved_one():
     made = make_execution(input={"a": [1, None]}, errors=["x"], output=None, idempotency_key="k")
-    insert_row(made)
+    insert_rows(made)
     read = WorkflowExecution.objects.get(pk=made.pk)
     for field in WorkflowExecution._meta.concrete_fields:
         assert getattr(read, field.attname) == getattr(made, field.attname), field.name
@@ -31,14 +32,67 @@ def test_inserted_row_reads_as_a_saved_one():
     assert made.workflow_name == "changed"
 
 
+@pytest.mark.django_db
+def test_rows_inserted_together_read_as_saved_ones():
+    one, two = make_execution(priority=7, started_by="x"), make_execution(input={"a": ""})
+    insert_rows(one, two)
+    for made in (one, two):
+        read = WorkflowExecution.objects.get(pk=made.pk)
+        for field in WorkflowExecution._meta.concrete_fields:
+            assert getattr(read, field.attname) == getattr(made, field.attname), field.name
+
+
+@pytest.mark.django_db
+def test_rows_are_read_as_the_orm_reads_them():
+    execution = make_execution(input={"a": [1, None]}, errors=["x"], idempotency_key="k")
+    insert_rows(execution)
+    key, _ = make_key(networks=["10.0.0.0/8"])
+    for made in (execution, execution.workflow, key):
+        model = type(made)
+        ordered = f"WHERE {model._meta.pk.column} IS NOT NULL ORDER BY id DESC LIMIT %s"
+        (read,) = read_rows(model, ordered, [1])
+        expected = model.objects.get(pk=made.pk)
+        for field in model._meta.concrete_fields:
+            assert getattr(read, field.attname) == getattr(expected, field.attname), field.name
+        assert (read._state.adding, read._state.db) == (False, "default")
+
+
+@pytest.mark.django_db
+def test_columns_left_out_are_read_once_asked_for(django_assert_num_queries):
+    workflow = make_workflow("few", description="all of it")
+    with django_assert_num_queries(1):
+        read = read_row(Workflow, "WHERE name = %s", ["few"], only=("id", "name"))
+        assert (read.pk, read.name) == (workflow.pk, "few")
+    with django_assert_num_queries(1):
+        assert read.description == "all of it"
+
+
+@pytest.mark.django_db
+def test_no_row_is_none():
+    assert read_row(ApiKey, "WHERE prefix = %s", ["no"]) is None
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="one statement on PostgreSQL")
+@pytest.mark.django_db(transaction=True)
+def test_start_is_one_statement():
+    workflow = make_workflow()
+    start = services.Start(input={"a": 1}, context={})
+    # The first one asks for the database's time too.
+    services.start_execution(services.workflow_to_start(workflow.name), start)
+    found = services.workflow_to_start(workflow.name)
+    with CaptureQueriesContext(connection) as queries:
+        services.start_execution(found, start)
+    assert [query["sql"][:8] for query in queries] == ["WITH i0 "]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_error_of_a_statement_that_was_not_waited_for_undoes_all():
     first = make_execution(idempotency_key="same")
-    insert_row(first)
+    insert_rows(first)
     second = make_execution(workflow=first.workflow, idempotency_key="same")
     with pytest.raises(IntegrityError), pipelined_transaction():
         Service.objects.create(name="undone")
-        insert_row(second)
+        insert_rows(second)
     assert not Service.objects.filter(name="undone").exists()
     assert WorkflowExecution.objects.count() == 1
 
@@ -48,17 +102,17 @@ def test_error_of_a_statement_that_was_not_waited_for_undoes_all():
 @pytest.mark.parametrize("reads", [False, True])
 def test_connection_is_of_use_after_an_error_at_any_place(after, reads):
     first = make_execution(idempotency_key="same")
-    insert_row(first)
+    insert_rows(first)
     with pytest.raises(IntegrityError), pipelined_transaction():
-        insert_row(make_execution(workflow=first.workflow, idempotency_key="same"))
+        insert_rows(make_execution(workflow=first.workflow, idempotency_key="same"))
         for number in range(after):
             threading.Event().wait(0.002)  # its answer comes in between
-            insert_row(make_execution(workflow=first.workflow, idempotency_key=str(number)))
+            insert_rows(make_execution(workflow=first.workflow, idempotency_key=str(number)))
         if reads:
             WorkflowExecution.objects.count()
     assert WorkflowExecution.objects.count() == 1
     with pipelined_transaction():
-        insert_row(make_execution(workflow=first.workflow))
+        insert_rows(make_execution(workflow=first.workflow))
     assert WorkflowExecution.objects.count() == 2
 
 
@@ -86,7 +140,7 @@ def test_conflicts_of_many_threads_leave_every_connection_in_order(caplog):
 @pytest.mark.django_db(transaction=True)
 def test_error_of_the_program_undoes_what_was_sent():
     with pytest.raises(ZeroDivisionError), pipelined_transaction():
-        insert_row(make_execution())
+        insert_rows(make_execution())
         raise ZeroDivisionError
     assert WorkflowExecution.objects.count() == 0
 
@@ -96,7 +150,7 @@ def test_what_runs_on_commit_finds_what_was_committed():
     seen = []
     with pipelined_transaction():
         made = make_execution()
-        insert_row(made)
+        insert_rows(made)
         transaction.on_commit(lambda: seen.append(WorkflowExecution.objects.count()))
     assert seen == [1]
 
@@ -105,7 +159,7 @@ def test_what_runs_on_commit_finds_what_was_committed():
 def test_update_within_a_pipeline_knows_how_many_rows_it_met():
     made = make_execution()
     with pipelined_transaction():
-        insert_row(made)
+        insert_rows(made)
         made.workflow_name = "changed"
         made.save(update_fields=["workflow_name"])
         assert WorkflowExecution.objects.filter(workflow_name="changed").update(type="CUSTOM") == 1
@@ -115,7 +169,7 @@ def test_update_within_a_pipeline_knows_how_many_rows_it_met():
 @pytest.mark.django_db
 def test_pipeline_within_a_transaction_leaves_it_alone():
     with transaction.atomic(), pipelined_transaction():
-        insert_row(make_execution())
+        insert_rows(make_execution())
         assert connection.in_atomic_block
     assert WorkflowExecution.objects.count() == 1
 
