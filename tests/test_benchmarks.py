@@ -164,3 +164,5 @@ def test_peers_run_whole_chains_against_the_same_service(needs_postgres):
             for url in ("", f"http://127.0.0.1:{port}/echo"):
                 assert peer.run_many(url, 4).ended > 0
                 assert len(peer.run_singly(url, 2).chain_seconds) == 2
+                posted = peer.run_posted(url, 2)
+                assert posted is None or len(posted.chain_seconds) == 2

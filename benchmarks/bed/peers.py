@@ -1,7 +1,7 @@
 """The peers that run the same chains: DBOS on PostgreSQL and Celery on Redis.
 
 Both have two worker processes and call with `http.client` over kept connections, the leanest client
-that there is for Python.
+that there is for Python. Celery has a web process too, which takes POSTs as the hub's does.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx2
 import redis
 
 from benchmarks.bed.chain import PAYLOAD, Done, merge_done, split_evenly
+from benchmarks.bed.hub import listens
 from benchmarks.bed.servers import Durable
-from tests.services import ending_with_this
+from tests.e2e.hub import until
+from tests.services import ending_with_this, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESSES = 2
 # The fastest of 1, 2, 4, 8, 16 and 32.
 DBOS_THREADS = 8
 DBOS_DATABASE = "dbos_peer"
+CELERY_DATABASE = "celery_peer"  # for the tokens of what takes its POSTs
 BROKER, RESULTS = 4, 5  # numbered databases of Redis that the hub does not use
 QUEUE = "celery"
 # Solo was faster than threads and prefork with these tasks, which end before another could begin.
@@ -50,6 +54,9 @@ class Peer(Protocol):
 
     def run_singly(self, url: str, chains: int) -> Done:
         """One after the other, each timed from its start to its end."""
+
+    def run_posted(self, url: str, chains: int) -> Done | None:
+        """The same, each timed from a POST that starts it; None where nothing takes a POST."""
 
 
 def spawn(command: Sequence[str], **more: Any) -> subprocess.Popen[str]:
@@ -91,6 +98,9 @@ class Dbos:
 
     def run_singly(self, url: str, chains: int) -> Done:
         return self._run(url, chains, self._processes[:1], threads=1)
+
+    def run_posted(self, url: str, chains: int) -> None:
+        """Nothing: from outside, its workflows are started over a queue that is polled."""
 
     @staticmethod
     def _run(
@@ -143,9 +153,10 @@ class Celery:
 
     column = "Celery"
 
-    def __init__(self, pids: Sequence[int], results: redis.Redis) -> None:
+    def __init__(self, pids: Sequence[int], results: redis.Redis, front: httpx2.Client) -> None:
         self.pids = pids
         self._results = results
+        self._front = front
 
     def run_many(self, url: str, chains: int) -> Done:
         """The workers begin once all chains are in the queue, as the hub's do."""
@@ -169,10 +180,24 @@ class Celery:
     def run_singly(self, url: str, chains: int) -> Done:
         from benchmarks.bed.celery_app import make_chain
 
+        return self._time_singly(chains, lambda: make_chain(PAYLOAD, url).apply_async())
+
+    def run_posted(self, url: str, chains: int) -> Done:
+        from benchmarks.bed.celery_app import app
+
+        return self._time_singly(chains, lambda: app.AsyncResult(self._post(url)))
+
+    def _post(self, url: str) -> str:
+        answer = self._front.post("", json={"value": PAYLOAD, "url": url})
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    @staticmethod
+    def _time_singly(chains: int, start: Callable[[], Any]) -> Done:
         seconds, began = [], time.time()
         for _ in range(chains):
             before = time.perf_counter()
-            make_chain(PAYLOAD, url).apply_async().get(timeout=PATIENCE_SECONDS)
+            start().get(timeout=PATIENCE_SECONDS)
             seconds.append(time.perf_counter() - before)
         return Done(began, time.time(), 0.0, tuple(seconds))
 
@@ -192,6 +217,24 @@ def running_celery(durable: Durable) -> Iterator[Celery]:
         while len(app.control.ping(timeout=0.5) or ()) < PROCESSES:
             assert time.monotonic() < deadline, "Celery's workers did not start"
         results = redis.Redis(server.host, server.port, db=RESULTS)
-        yield Celery([process.pid for process in processes], results)
+        with _running_front(durable) as front:
+            yield Celery([process.pid for process in processes], results, front)
     finally:
         stop_all(processes)
+
+
+@contextlib.contextmanager
+def _running_front(durable: Durable) -> Iterator[httpx2.Client]:
+    """A web process that takes POSTs for chains, and a client of it."""
+    durable.server.create_database(CELERY_DATABASE)
+    os.environ["PEER_DATABASE"] = durable.server.dsn(CELERY_DATABASE)
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.bed.front", str(port)]
+    process = spawn(command, stdout=subprocess.PIPE)
+    try:
+        headers = {"Authorization": f"Token {hear(process)['token']}"}
+        until(lambda: listens(port), "the front of Celery answers")
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/chains", headers=headers) as client:
+            yield client
+    finally:
+        stop_all([process])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.bed import hub as bed
 from benchmarks.bed.chain import PAYLOAD, STEPS
 from benchmarks.bed.peers import CELERY_POOL, DBOS_THREADS
-from benchmarks.bed.report import Figures, table
+from benchmarks.bed.report import table
 from benchmarks.bed.rounds import (
     BACKLOG,
     HTTP,
@@ -22,6 +22,7 @@ from benchmarks.bed.rounds import (
     TOLD,
     Bench,
     loops_of,
+    over_post,
 )
 
 DEFINITIONS = f"""
@@ -43,6 +44,8 @@ What is measured
   the process that runs it, without a POST or a queue; recorded in the same PostgreSQL.
 - Celery: {bed.WORKERS} processes (`--pool {CELERY_POOL}`); a chain of five tasks in the same Redis,
   sent before the time begins; nothing is on disk. Latency: from sending it to reading its result.
+- Celery, over POST: the same, sent by one view of Django REST framework behind gunicorn, which
+  checks a token in PostgreSQL. From before the POST to reading the result, as "end told".
 
 All processes, the clients and the servers share this machine's cores.
 """
@@ -68,19 +71,23 @@ def print_figures(bench: Bench) -> None:
         say(f"**{kind} steps: throughput** (medians of {bench.options.rounds} rounds)\n")
         say("\n".join(table(bench.figures, kind, rows=ROWS, columns=(BACKLOG, POSTED, *others))))
         say(f"\n**{kind} steps: latency of one execution of {STEPS} when idle**\n")
-        columns = (*TIMINGS, *others)
+        columns = (*TIMINGS, *others, *map(over_post, bench.peers))
         say("\n".join(table(bench.figures, kind, rows=LATENCIES, columns=columns)))
         say("")
-        for line in ratio_lines(bench.figures, kind, others):
+        for line in ratio_lines(bench, kind, others):
             say(line)
         say("")
 
 
-def ratio_lines(figures: Figures, kind: str, others: Sequence[str]) -> Iterator[str]:
+def ratio_lines(bench: Bench, kind: str, others: Sequence[str]) -> Iterator[str]:
     for other in others:
-        speed = figures.ratio(kind, SPEED, (BACKLOG, other))
-        latency = figures.ratio(kind, LATENCIES[0], (TOLD, other))
+        speed = bench.figures.ratio(kind, SPEED, (BACKLOG, other))
+        latency = bench.figures.ratio(kind, LATENCIES[0], (TOLD, other))
         yield f"- {kind}: hub / {other}: {speed:.2f} x its steps/s, {latency:.2f} x its p50"
+    for other in map(over_post, bench.peers):
+        latency = bench.figures.ratio(kind, LATENCIES[0], (TOLD, other))
+        if latency is not None:
+            yield f"- {kind}: hub / {other}: {latency:.2f} x its p50"
 
 
 def say(text: str) -> None:

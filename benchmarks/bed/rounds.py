@@ -76,6 +76,14 @@ def run_round(bench: Bench) -> None:
         for peer in bench.peers:
             alone = peer.run_singly(bench.urls[kind], bench.options.latencies)
             bench.figures.add(kind, peer.column, latency_rows(alone.chain_seconds))
+            posted = peer.run_posted(bench.urls[kind], bench.options.latencies)
+            if posted is not None:
+                bench.figures.add(kind, over_post(peer), latency_rows(posted.chain_seconds))
+
+
+def over_post(peer: Peer) -> str:
+    """The column of a peer whose chains are started by a POST."""
+    return f"{peer.column}, over POST"
 
 
 def loops_of(kind: str) -> Mapping[str, str]:

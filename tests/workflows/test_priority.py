@@ -64,7 +64,8 @@ def test_old_timers_of_low_priority_do_not_hide_one_of_high_priority(store):
     for age, execution in zip((90, 80, 70, 1), executions, strict=True):
         execution.steps.update(status="WAITING", wake_at=now - timedelta(seconds=age))
     assert claimed(store, 1, look=True) == [str(executions[3].pk)]
-    assert claimed(store, 2, look=True) == [str(e.pk) for e in executions[:2]]
+    # What is claimed at once is begun at once: its order means nothing.
+    assert set(claimed(store, 2, look=True)) == {str(e.pk) for e in executions[:2]}
 
 
 def test_named_rows_do_not_take_the_last_places_from_more_urgent_ones(store):
