@@ -82,6 +82,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("hub")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow", action="store_true", help="also what is marked slow, and everything at its size"
+    )
+
+
 def pytest_report_header() -> str:
     return f"backend: {BACKEND}"
 
@@ -92,10 +98,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     A file stays in one worker: the long ones at the end would leave the others idle.
     """
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
-    belongs = _needs_backend if BACKEND == "postgres" else _is_embedded
-    kept = [item for item in items if belongs(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not belongs(item)])
-    items[:] = kept
+    on_backend = _needs_backend if BACKEND == "postgres" else _is_embedded
+    slow_too = ALL_BACKENDS or config.getoption("slow")
+    left_out = [
+        item
+        for item in items
+        if not on_backend(item) or (item.get_closest_marker("slow") and not slow_too)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def _is_embedded(item: pytest.Item) -> bool:
@@ -159,6 +170,12 @@ def _refuse_outside(address: object) -> None:
 def backend() -> str:
     """What the tests run on: "sqlite" or "postgres"."""
     return BACKEND
+
+
+@pytest.fixture(scope="session")
+def in_full(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the time for large numbers."""
+    return bool(request.config.getoption("slow"))
 
 
 @pytest.fixture

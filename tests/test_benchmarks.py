@@ -41,6 +41,7 @@ def printed() -> str:
     return found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [rounds.NO_OP, rounds.HTTP, rounds.SENTIMENT])
 def test_tiny_run_prints_the_figures_of_each_kind_of_step(printed, kind):
     part = printed[printed.index(f"**{kind} steps: throughput**") :]
@@ -52,6 +53,7 @@ def test_tiny_run_prints_the_figures_of_each_kind_of_step(printed, kind):
         assert f"{kind}: hub / {loop}: " in printed
 
 
+@pytest.mark.slow
 def test_tiny_run_says_what_it_measured_on(printed):
     assert printed.startswith("Database: SQLite")
     assert "Round 1 of 1 done." in printed
@@ -128,6 +130,7 @@ def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
     assert "Index Scan using" in found.stdout
 
 
+@pytest.mark.slow
 def test_tiny_run_prints_what_calls_and_heartbeats_cost(needs_postgres):
     sizes = ["--rounds", "1", "--calls", "20", "--seconds", "0.1"]
     found = subprocess.run(

@@ -9,6 +9,7 @@ MORE = 1000
 
 
 @pytest.mark.once
+@pytest.mark.slow
 async def test_thousands_of_concurrent_calls_leak_no_sockets_and_no_memory():
     """Pools and caches grow to their size in the first round, and no more in the second."""
     with serving() as url:

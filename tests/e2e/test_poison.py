@@ -6,7 +6,7 @@ from tests.e2e.hub import until
 from tests.faults.bed import running_receiver
 from tests.faults.load import define
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
 
 @pytest.fixture(scope="module")

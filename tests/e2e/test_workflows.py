@@ -5,7 +5,7 @@ import pytest
 import service_integration_client
 from tests.e2e.hub import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
 QUESTION = {"question": "May we go live?"}
 
@@ -133,7 +133,6 @@ def waits_for_a_person(fleet, path):
     return any(s["step_id"] == "ask-a-person" and s["status"] == "WAITING" for s in steps)
 
 
-@pytest.mark.once
 def test_the_request_for_a_person_is_answered_with_where_to_look_after_a_while(fleet):
     answer = fleet.api.post(
         "/workflows/human-interaction",

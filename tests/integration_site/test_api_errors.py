@@ -168,6 +168,7 @@ QUERIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.on_servers
 @pytest.mark.parametrize("query", QUERIES)
 def test_strange_queries_are_answered_or_refused(api: APIClient, query: str) -> None:
     execution = factories.make_execution()

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.on_servers]
 OUTSIDE = (502, 503, 504)
 
 BOUNDED = settings(
-    max_examples=4,
+    # Six, or three hundred of the profile `thorough`.
+    max_examples=settings.default.max_examples * 6 // 100,
     deadline=None,
     derandomize=True,
     database=None,

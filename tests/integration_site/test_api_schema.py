@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 from tests import factories
 from workflows.catalog import install_catalog
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture(scope="module")

@@ -145,8 +145,8 @@ async def test_one_process_probes_and_the_others_are_refused(instance_id):
         assert await call(one) == "fine"
 
 
-def test_among_eight_processes_one_probes_at_a_time(instance_id, backend, tmp_path):
-    openings = 1000 if backend == "postgres" else 40
+def test_among_eight_processes_one_probes_at_a_time(instance_id, backend, tmp_path, in_full):
+    openings = 1000 if in_full and backend == "postgres" else 40
     store.load([instance_id])
     at_once = replace(PROFILE, recovery_seconds=0.0, max_recovery_seconds=0.0)
     store.record_outcomes(instance_id, [Outcome(Result.FAILURE, 0, count=3)], at_once)

@@ -1,6 +1,5 @@
 """The comparison can fail: faults planted in the engine are found by generated definitions."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -21,7 +20,7 @@ from workflows.store import facts, record
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     # It is the comparison that is tested here, and one database is enough for that.
-    pytest.mark.skipif(os.environ.get("SI_BACKEND") == "postgres", reason="done on SQLite"),
+    pytest.mark.once,
 ]
 MODULES = (kinds, outcomes, values, walk, facts, record)
 
@@ -179,6 +178,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", FAULTS)
 def test_planted_fault_is_found(plant, monkeypatch):
     plant(monkeypatch)
@@ -227,6 +227,7 @@ def test_planted_fault_is_found_where_it_shows(plant, case, monkeypatch):
         check([case], 0, Troubles())
 
 
+@pytest.mark.slow
 def test_planted_fault_of_the_fence_is_found(monkeypatch):
     ignore_fences(monkeypatch)
     with pytest.raises((AssertionError, DatabaseError)):
