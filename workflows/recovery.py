@@ -139,6 +139,7 @@ def _give_back(
         executions = (
             WorkflowExecution.objects.filter(id__in={execution for *_, execution in held})
             .order_by("id")
+            .defer("input", "context", "output")
             .select_for_update(skip_locked=died, no_key=True)
             .in_bulk()
         )
@@ -146,8 +147,9 @@ def _give_back(
             still, id__in=fences, execution_id__in=executions, status=StepStatus.RUNNING
         )
         freed: list[Any] = []
+        rows = rows.order_by("id").defer("input", "output")
         # A renewal of their leases, which locks no execution, waits for this.
-        for step in rows.order_by("id").select_for_update(skip_locked=died, no_key=True):
+        for step in rows.select_for_update(skip_locked=died, no_key=True):
             if step.fence != fences[step.id]:
                 continue
             step.deaths += died

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,12 +11,12 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
-from redis import RedisError
 
 from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
 from registry.heap import settle_heap
 from registry.periodic import periodic_task
+from workflows.hints import HintPublisher
 from workflows.recovery import (
     has_due_suspects,
     note_sweep,
@@ -34,16 +32,12 @@ from workflows.services.retention import purge_executions, purge_schedule_runs
 from workflows.services.schedule_runs import sweep_schedules
 from workflows.services.webhooks import forget_deliveries
 from workflows.suspects import SuspectProcess
-from workflows.wires import ReadyListener, tell_ready
+from workflows.wires import ReadyListener
 
 if TYPE_CHECKING:
     from workflows.engine import Engine
 
 logger = structlog.get_logger(__name__)
-
-# A burst of starts becomes one message per pause; several, so that workers share it.
-PAUSE_SECONDS = 0.003
-LARGEST_HINT = 50
 
 _engine: Engine | None = None
 _suspects = SuspectProcess()
@@ -152,72 +146,11 @@ def stop_engine(**_: Any) -> None:
         logger.info("engine_stopped", owner=engine.owner)
 
 
-class HintPublisher:
-    """Sends hints: at once while Redis answers and little is sent, else from a thread of its own.
-
-    A thread that is woken for it would get to run only once its waker waits for something. No
-    caller waits long for a broker: the first one that gets no answer leaves it to the thread until
-    that was answered. A hint that cannot be sent is dropped: the sweep finds the rows.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._sending = threading.Lock()
-        self._answers = False
-        self._sent_at = 0.0
-
-    def announce(self, step_ids: list[str]) -> None:
-        """Tell some worker that these steps are ready."""
-        if self._send_at_once(step_ids):
-            return
-        for step_id in step_ids:
-            self._waiting.put(step_id)
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
-                self._thread.start()
-
-    def _send_at_once(self, step_ids: list[str]) -> bool:
-        """Whether it was sent from this thread."""
-        if not self._answers or len(step_ids) > LARGEST_HINT or not self._waiting.empty():
-            return False
-        if time.monotonic() - self._sent_at < PAUSE_SECONDS:
-            return False
-        if not self._sending.acquire(blocking=False):
-            return False
-        try:
-            tell_ready(step_ids, in_haste=True)
-            self._sent_at = time.monotonic()
-        except RedisError as error:
-            self._answers = False
-            logger.warning("hint_delayed", error=str(error)[:300], steps=len(step_ids))
-            return False
-        finally:
-            self._sending.release()
-        return True
-
-    def _run(self) -> None:
-        while True:
-            step_ids = [self._waiting.get()]
-            while len(step_ids) < LARGEST_HINT and not self._waiting.empty():
-                step_ids.append(self._waiting.get_nowait())
-            self._send(step_ids)
-            time.sleep(PAUSE_SECONDS)
-
-    def _send(self, step_ids: list[str]) -> None:
-        try:
-            if settings.REDIS_URL:
-                tell_ready(step_ids)
-                self._answers, self._sent_at = True, time.monotonic()
-            else:
-                look.apply_async((step_ids,), retry=False)
-        except Exception as error:
-            logger.warning("hint_dropped", error=str(error)[:300], steps=len(step_ids))
+def _send_look(step_ids: list[str]) -> None:
+    look.apply_async((step_ids,), retry=False)
 
 
-_hints = HintPublisher()
+_hints = HintPublisher(_send_look)
 
 
 def announce_steps(step_ids: list[str]) -> None:

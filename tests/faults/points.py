@@ -130,12 +130,13 @@ def trial(point: str, kind: str, chance: random.Random) -> tuple[list[str], list
 def kill_web(point: str, kind: str) -> tuple[list[str], list[str]]:
     """A start whose answer never comes, sent again with the same key."""
     from workflows import tasks
+    from workflows.hints import HintPublisher
     from workflows.models import WorkflowExecution
 
     key = f"trial-{time.time_ns()}-{os.getpid()}"
 
     def start_with_hints() -> None:
-        tasks._hints = tasks.HintPublisher()
+        tasks._hints = HintPublisher(tasks._send_look)
         start_over_api(kind, key)
 
     pid = light.fork(start_with_hints, point)

@@ -16,6 +16,7 @@ from integration_site.wsgi import application
 from registry.access import SCOPES
 from registry.integrations.changes import create_integration
 from tests import factories
+from tests.examples import in_proportion
 from tests.registry.credential_support import make_credential
 from workflows.services import create_schedule, create_webhook
 
@@ -24,8 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.on_servers]
 OUTSIDE = (502, 503, 504)
 
 BOUNDED = settings(
-    # Six, or three hundred of the profile `thorough`.
-    max_examples=settings.default.max_examples * 6 // 100,
+    max_examples=in_proportion(6),
     deadline=None,
     derandomize=True,
     database=None,

@@ -9,7 +9,8 @@ from django.conf import settings
 
 from tests.e2e.hub import until
 from tests.factories import make_workflow
-from workflows import services, tasks, wires
+from workflows import hints, services, tasks, wires
+from workflows.hints import HintPublisher
 
 SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
@@ -89,10 +90,9 @@ def test_hints_that_nobody_takes_do_not_pile_up(server, monkeypatch):
 
 
 @needs_redis
-def test_start_is_told_over_redis_without_a_celery_message(server, monkeypatch):
+def test_start_is_told_over_redis_without_a_celery_message(server):
     sent = []
-    monkeypatch.setattr(tasks.look, "apply_async", lambda *args, **kwargs: sent.append(args))
-    tasks.HintPublisher()._send(["a"])
+    HintPublisher(sent.append)._send(["a"])
     assert json.loads(server.lpop(wires.READY)) == ["a"]
     assert sent == []
 
@@ -101,7 +101,7 @@ def test_start_is_told_over_redis_without_a_celery_message(server, monkeypatch):
 def sent(monkeypatch, settings):
     """What would go over Redis: the hint, and whether it came from the caller's own thread."""
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(tasks, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(hints, "PAUSE_SECONDS", 0)
     told = []
 
     def tell(step_ids, *, in_haste=False):
@@ -109,12 +109,16 @@ def sent(monkeypatch, settings):
             raise redis.ConnectionError("no answer")
         told.append((step_ids, in_haste))
 
-    monkeypatch.setattr(tasks, "tell_ready", tell)
+    monkeypatch.setattr(hints, "tell_ready", tell)
     return told
 
 
+def fail(step_ids):
+    raise AssertionError("No Celery message is wanted.")
+
+
 def test_hint_goes_out_at_once_when_redis_answered_before(sent):
-    publisher = tasks.HintPublisher()
+    publisher = HintPublisher(fail)
     publisher.announce(["a"])
     until(lambda: sent, "the thread sends the first", seconds=SECONDS)
     until(lambda: publisher._answers, "it knows that Redis answers", seconds=SECONDS)
@@ -123,7 +127,7 @@ def test_hint_goes_out_at_once_when_redis_answered_before(sent):
 
 
 def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(sent):
-    publisher = tasks.HintPublisher()
+    publisher = HintPublisher(fail)
     publisher._answers = True
     sent.append("refuse")
     publisher.announce(["a"])
@@ -135,9 +139,9 @@ def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(sen
 
 
 def test_burst_of_hints_is_left_to_the_thread(sent):
-    publisher = tasks.HintPublisher()
+    publisher = HintPublisher(fail)
     publisher._answers = True
-    many = [str(number) for number in range(tasks.LARGEST_HINT + 1)]
+    many = [str(number) for number in range(hints.LARGEST_HINT + 1)]
     publisher.announce(many)
     told = lambda: [step for hint, _ in sent for step in hint]  # noqa: E731
     until(lambda: len(told()) == len(many), "all are sent", seconds=SECONDS)

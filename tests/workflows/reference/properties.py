@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.workflows.reference.agreement import differences
 from tests.workflows.reference.cases import Case
+from tests.examples import in_proportion
 from tests.workflows.reference.hand import Hand, Troubles
 from tests.workflows.reference.strategies import cases
 from tests.workflows.reference.world import ScriptedWorld, see
@@ -21,11 +22,9 @@ SEEDS = st.integers(0, 2**32)
 
 
 def examples(count: int, **more: Any) -> settings:
-    """So many examples where the profile says 100, and in proportion where it says more."""
+    """So many examples in the usual profile, and in proportion in others."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-    profile = settings.get_profile(settings.get_current_profile_name())
-    number = max(1, count * profile.max_examples // 100)
-    return settings(max_examples=number, suppress_health_check=checks, **more)
+    return settings(max_examples=in_proportion(count), suppress_health_check=checks, **more)
 
 
 def check(batch: list[Case], seed: int, troubles: Troubles) -> None:
