@@ -24,8 +24,10 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that 
 LONG_FILES = (
     "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py",
     "tests/integration_site/test_canary.py", "tests/integration_site/test_api_fuzz.py",
+    "tests/integration_site/test_api_boundaries.py",
     "tests/registry/test_discovery_conformance.py",
 )  # fmt: skip
+SLOW_FILES = {"test_api_boundaries.py"}
 # A plain `pytest` does all of what it is asked for; only `./dev test` shares it out.
 ALL_BACKENDS = "SI_BACKEND" not in os.environ
 _ending = contextlib.ExitStack()
@@ -88,6 +90,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _slow_too(config: pytest.Config) -> bool:
+    return ALL_BACKENDS or bool(config.getoption("slow"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even load what is slow to load."""
+    return True if collection_path.name in SLOW_FILES and not _slow_too(config) else None
+
+
 def pytest_report_header() -> str:
     return f"backend: {BACKEND}"
 
@@ -99,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     on_backend = _needs_backend if BACKEND == "postgres" else _is_embedded
-    slow_too = ALL_BACKENDS or config.getoption("slow")
+    slow_too = _slow_too(config)
     left_out = [
         item
         for item in items

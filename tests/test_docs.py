@@ -33,7 +33,7 @@ READERS = (
     "client/src/service_integration_client/configuration.py",
 )
 TEMPLATES = ("Procfile", "compose.yaml")
-OF_THE_SYSTEM = {"PATH"}
+OF_THE_SYSTEM = {"PATH", "PYTHONDONTWRITEBYTECODE"}
 
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 

@@ -6,87 +6,48 @@ import json
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from django.db import transaction
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
-from schemathesis.config import SchemathesisConfig
+from schemathesis import GenerationMode
 
-from integration_site.wsgi import application
-from registry.access import SCOPES
-from registry.integrations.changes import create_integration
-from tests import factories
-from tests.examples import in_proportion
-from tests.registry.credential_support import make_credential
-from workflows.services import create_schedule, create_webhook
+from tests.integration_site.fuzz_support import BOUNDED, assert_answered, load_schema, send_case
 
-pytestmark = [pytest.mark.django_db, pytest.mark.on_servers]
-# Answers that say that another system does not answer; nothing else may be above 499.
-OUTSIDE = (502, 503, 504)
-
-BOUNDED = settings(
-    max_examples=in_proportion(6),
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-
-schema = schemathesis.openapi.from_wsgi(
-    "/schema?format=json", application, config=SchemathesisConfig()
-)
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.on_servers,
+    pytest.mark.usefixtures("nothing_waits"),
+]
+PARTS = 6
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing runs executions here, and there is nobody to call."""
-    monkeypatch.setattr("workflows.services.wait_for_end", lambda execution, seconds: execution)
-    monkeypatch.setattr("registry.api.discovery.LONGEST_UNASKED", 0)
-    monkeypatch.setattr("registry.api.discovery.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("registry.api.discovery.LONGEST_WATCH", 0)
+@pytest.fixture(scope="module")
+def operations() -> list[Any]:
+    return [found.ok() for found in load_schema().get_all_operations()]
 
 
-@pytest.fixture
-def world() -> dict[str, str]:
-    """One of everything, so that generated requests meet something."""
-    service = factories.make_service(
-        "known", urls=("http://127.0.0.1:9",), metadata={"a": 1}, tags=["a"]
-    )
-    make_credential("API_KEY", name="known")
-    workflow = factories.make_workflow("known")
-    execution = factories.make_execution(workflow)
-    create_schedule({"name": "known", "workflow": workflow, "cron": "0 9 * * *"})
-    make_credential("HMAC_SIGNATURE", name="signing")
-    create_webhook({"name": "known", "workflow": workflow, "credential": "signing"})
-    target = {"service_type": "CUSTOM", "action": "a"}
-    create_integration({"name": "known", "target": target})
-    _, key = factories.make_key(scopes=sorted(SCOPES))
-    return {
-        "key": key,
-        "service": str(service.pk),
-        "workflow": str(workflow.pk),
-        "execution": str(execution.pk),
-    }
+@pytest.mark.parametrize("part", range(PARTS))
+def test_generated_requests_are_answered(
+    part: int, operations: list[Any], world: dict[str, str]
+) -> None:
+    assert len(operations) > 100
+    for operation in operations[part::PARTS]:
+        with transaction.atomic():
+            send_generated(operation, world)
+            transaction.set_rollback(True)
 
 
-def assert_answered(answer: Any, about: Any) -> None:
-    assert answer.status_code < 500 or answer.status_code in OUTSIDE, (about, answer.content)
-    body = json.loads(answer.content) if answer.status_code >= 400 else {}
-    if body and "checks" not in body:  # what is missing for readiness is no problem document
-        assert body["message"] == body["detail"], about
-        assert body["status"] == answer.status_code, about
-        assert body["code"] != "internal_error", about
+def send_generated(operation: Any, world: dict[str, str]) -> None:
+    """Requests that fit the description of an operation, and some that do not."""
+    fitting, other = (operation.as_strategy(mode) for mode in GenerationMode)
 
+    @BOUNDED
+    @given(fitting | other)
+    def send(case: Any) -> None:
+        send_case(case, world)
 
-@schema.exclude(path_regex="^/services").parametrize()
-@BOUNDED
-def test_generated_requests_are_answered(case: Any, world: dict[str, str]) -> None:
-    resource = case.path.strip("/").split("/")[0]
-    if "id" in (case.path_parameters or {}):
-        case.path_parameters["id"] = world["execution"] if resource == "executions" else "known"
-    headers = {"Authorization": f"Bearer {world['key']}"}
-    assert_answered(case.call(headers=headers), (case.method, case.path, case.query, case.body))
+    send()
 
 
 WORDS = st.sampled_from(

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import in_proportion
 from tests.workflows.reference.agreement import differences
 from tests.workflows.reference.cases import Case
-from tests.examples import in_proportion
 from tests.workflows.reference.hand import Hand, Troubles
 from tests.workflows.reference.strategies import cases
 from tests.workflows.reference.world import ScriptedWorld, see
