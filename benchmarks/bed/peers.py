@@ -188,7 +188,7 @@ class Celery:
         return self._time_singly(chains, lambda: app.AsyncResult(self._post(url)))
 
     def _post(self, url: str) -> str:
-        answer = self._front.post("", json={"value": PAYLOAD, "url": url})
+        answer = self._front.post("/chains", json={"value": PAYLOAD, "url": url})
         answer.raise_for_status()
         return str(answer.json()["id"])
 
@@ -234,7 +234,7 @@ def _running_front(durable: Durable) -> Iterator[httpx2.Client]:
     try:
         headers = {"Authorization": f"Token {hear(process)['token']}"}
         until(lambda: listens(port), "the front of Celery answers")
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/chains", headers=headers) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
             yield client
     finally:
         stop_all([process])
