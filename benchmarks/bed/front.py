@@ -18,7 +18,7 @@ from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict
 
 SERVER = (
-    "gunicorn", "benchmarks.bed.front", "--config", "/dev/null", "--worker-class", "gthread",
+    "-m", "gunicorn", "benchmarks.bed.front", "--config", "/dev/null", "--worker-class", "gthread",
     "--threads", "32", "--keep-alive", "75", "--no-control-socket", "--log-level", "error",
 )  # fmt: skip
 
@@ -94,7 +94,7 @@ def main(port: str) -> None:
     call_command("migrate", verbosity=0)
     token = Token.objects.create(user=User.objects.create(username="bench"))
     print(json.dumps({"token": token.key}), flush=True)
-    os.execvp(SERVER[0], [*SERVER, "--bind", f"127.0.0.1:{port}"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, *SERVER, "--bind", f"127.0.0.1:{port}"])  # noqa: S606
 
 
 if __name__ == "__main__":
