@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.postgresql.base import ServerBindingCursor
 
 EXPLAINED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
-Statement = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What was sent: text with its parameters, or the name of a plan with them."""
+
+    sql: str
+    params: Any
+    is_prepared: bool
 
 
 @dataclass(frozen=True)
@@ -30,26 +39,45 @@ def capture(action: Callable[[], object]) -> list[Statement]:
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.lstrip().startswith(EXPLAINED) and " FROM " in f"{sql} FROM ":
-            found.append((sql, params))
+            is_prepared = isinstance(context["cursor"].cursor, ServerBindingCursor)
+            found.append(Statement(sql, params, is_prepared))
         return execute(sql, params, many, context)
 
-    with transaction.atomic(), connection.execute_wrapper(note):
-        action()
-        transaction.set_rollback(True)
-    return [item for item in found if "clock_timestamp" not in item[0]]
+    # Cursors of the engine tell nobody what they send unless queries are logged.
+    connection.force_debug_cursor = True
+    try:
+        with transaction.atomic(), connection.execute_wrapper(note):
+            action()
+            transaction.set_rollback(True)
+    finally:
+        connection.force_debug_cursor = False
+    return [item for item in found if "clock_timestamp" not in item.sql]
 
 
 def explain(statement: Statement) -> Plan:
-    """Run a statement, undo it, and tell how it was run. PostgreSQL only."""
-    sql, params = statement
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
-        answer = cursor.fetchone()[0]
-        transaction.set_rollback(True)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}", params)
-        text = "\n".join(row[0] for row in cursor.fetchall())
-        transaction.set_rollback(True)
+    """Run a statement, undo it, and tell how it was run. PostgreSQL only.
+
+    What is prepared is run by the plan that serves all parameters, as on the engine's connection.
+    """
+    from workflows.store import TUNING  # it needs the settings
+
+    sql, params = statement.sql, statement.params
+    answers = []
+    for form in ("ANALYZE, BUFFERS, FORMAT JSON", "ANALYZE, BUFFERS, COSTS OFF"):
+        with transaction.atomic(), connection.cursor() as cursor:
+            if statement.is_prepared:
+                cursor.execute(TUNING)
+                cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
+                marks = ", ".join("%s" for _ in params)
+                cursor.execute(f"EXPLAIN ({form}) EXECUTE explained ({marks})", params)
+            else:
+                cursor.execute(f"EXPLAIN ({form}) {sql}", params)
+            answers.append(cursor.fetchall())
+            if statement.is_prepared:
+                cursor.execute("DEALLOCATE explained")
+            transaction.set_rollback(True)
+    ((answer,),), lines = answers
+    text = "\n".join(row[0] for row in lines)
     found = (json.loads(answer) if isinstance(answer, str) else answer)[0]
     nodes = list(_nodes(found["Plan"]))
     return Plan(
@@ -59,6 +87,13 @@ def explain(statement: Statement) -> Plan:
         whole_tables=tuple(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
         text=text,
     )
+
+
+def _numbered(sql: str) -> str:
+    """A statement with the server's marks for its parameters."""
+    first, *others = sql.split("%s")
+    marked = [f"${number}{text}" for number, text in enumerate(others, 1)]
+    return "".join([first, *marked]).replace("%%", "%")
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -28,9 +28,8 @@ def whole_tables(statement) -> list[str]:
     """The tables that the database reads from one end to the other for a statement."""
     if connection.vendor == "postgresql":
         return [table for table in explain(statement).whole_tables if table in WATCHED]
-    sql, params = statement
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.params)
         lines = [row[3] for row in cursor.fetchall()]
     # SCAN with an index walks it in order, bounded by the LIMIT.
     aliases = {*WATCHED, "s", "e"}
@@ -55,9 +54,11 @@ def whole_tables(statement) -> list[str]:
 def test_no_table_of_what_ended_is_read_whole(filled, action):
     statements = capture(action)
     assert statements
-    assert {sql: whole_tables((sql, params)) for sql, params in statements} == {
-        sql: [] for sql, _ in statements
-    }
+    assert {s.sql: whole_tables(s) for s in statements} == {s.sql: [] for s in statements}
+
+
+def test_the_claim_is_among_what_a_sweep_sends(filled):
+    assert any("UPDATE workflow_step" in s.sql for s in capture(sweep_once))
 
 
 def test_whole_table_is_noticed(filled):

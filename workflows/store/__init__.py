@@ -27,7 +27,7 @@ __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
 
 
 # Without the second, what has to be read whole would be compiled first.
-_TUNING = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
+TUNING = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
 
 
 class Store:
@@ -79,7 +79,7 @@ class Store:
         connection.ensure_connection()
         if connection.connection is not self._tuned:
             with connection.cursor() as cursor:
-                cursor.execute(_TUNING)
+                cursor.execute(TUNING)
             self._tuned = connection.connection
 
     def commit(self, batch: Batch) -> Committed:
