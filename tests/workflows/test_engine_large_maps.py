@@ -69,6 +69,7 @@ def work(monkeypatch):
         return execute(*args)
 
     def counting_commit(self, batch):
+        connection.force_debug_cursor = True  # prepared cursors tell nobody otherwise
         with connection.execute_wrapper(count_statement):
             return commit(self, batch)
 
@@ -91,7 +92,7 @@ def test_ten_thousand_elements_come_out_in_order(work):
     container = steps.get(step_id="each")
     assert (container.total, container.begun, container.done) == (10_000, 10_000, 10_000)
     # About twelve statements record a batch and claim the next, whatever its size.
-    assert work["statements"] < 10_000 * 12
+    assert 10_000 / 50 < work["statements"] < 10_000 * 12
 
 
 def test_the_list_is_not_read_again_for_each_element(work):
