@@ -25,7 +25,6 @@ from tests.services import free_port, missing_servers
 PARTS = ("finished", "open", "memory")
 WAIT_SECONDS = 10
 MEMORY_GOAL_MB = 300
-LOOK_SECONDS = 0.002
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,25 +104,18 @@ def speed_of_open(hub: Hub, width: int, count: int) -> float:
     """Steps per second while so many executions are kept under way: one ends, one begins."""
     from django.db import transaction
 
+    ends = bed.Ends(hub)
     began, going = time.time(), set[str]()
     started: list[str] = []
     while len(started) < count:
-        going -= ended_of(going)
         wanted = min(width - len(going), count - len(started))
-        if wanted:
-            with transaction.atomic():
-                made = bed.insert_executions("echo", wanted)
-            started += made
-            going |= set(made)
-        time.sleep(LOOK_SECONDS)
+        with transaction.atomic():
+            made = bed.insert_executions("echo", wanted)
+        started += made
+        going |= set(made)
+        while len(going) == width:
+            going -= ends.hear()
     return count * STEPS / (bed.wait_for_all(hub, started) - began)
-
-
-def ended_of(ids: set[str]) -> set[str]:
-    from workflows.models import WorkflowExecution
-
-    found = WorkflowExecution.objects.filter(id__in=list(ids), completed_at__isnull=False)
-    return {str(key) for key in found.values_list("id", flat=True)}
 
 
 def tell_flatness(what: str, speeds: dict[int, list[float]]) -> None:

@@ -186,10 +186,14 @@ class Ends:
         while not self._has_ended(execution):
             assert time.monotonic() < deadline, f"the execution {execution} did not end"
 
+    def hear(self) -> set[str]:
+        """What is heard of next to have ended; nothing where it takes a second."""
+        message = self._heard.get_message(timeout=1)
+        return set() if message is None else set(json.loads(message["data"]))
+
     def _has_ended(self, execution: str) -> bool:
         if self._heard is not None:
-            message = self._heard.get_message(timeout=1)
-            return message is not None and execution in json.loads(message["data"])
+            return execution in self.hear()
         from workflows.models import WorkflowExecution
 
         time.sleep(0.001)
