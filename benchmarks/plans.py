@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ DUE_STEPS = 20
 # A small table is read whole; in a big one, each of the fifty rows of a page is looked up at three
 # or four pages. What reads a million rows touches twenty thousand.
 GROWTH, SPARE_PAGES = 2.0, 250
+WRITES = re.compile(r"\b(UPDATE|INSERT|DELETE) (?:INTO |FROM )?\"?(workflow_\w+)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,12 +115,14 @@ def has_grown(few: Plan | None, many: Plan) -> bool:
 
 def summary(sql: str) -> str:
     """What a statement does, in a few words."""
+    if sql.startswith("WITH") and (written := WRITES.search(sql)):
+        return " ".join(written.groups())
     words = sql.replace('"', "").replace("KEY UPDATE", "").split()
     tables = [
         w.rstrip(",") for w in words if w.rstrip(",").startswith("workflow_") and "." not in w
     ]
     verbs = [w for w in words if w in ("SELECT", "UPDATE", "INSERT", "DELETE")]
-    return f"{verbs[-1 if sql.startswith('WITH') else 0]} {tables[0] if tables else ''}"
+    return f"{verbs[0]} {tables[0] if tables else ''}"
 
 
 if __name__ == "__main__":
