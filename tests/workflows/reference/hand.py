@@ -261,8 +261,9 @@ def run_freely(world: ScriptedWorld, engine: Engine, cases: Sequence[Case]) -> l
     def all_ended() -> bool:
         engine.look()
         open_steps = WorkflowStep.objects.filter(execution__in=ids, status__in=OPEN_STEP)
-        busy = open_steps.exclude(status="WAITING", wake_at=None).exists()
-        if not busy and not _with_children(ids) and not _all_act(people):
+        # Children of a step that was given up are cancelled after it.
+        busy = open_steps.exclude(status="WAITING", wake_at=None).exists() or _with_children(ids)
+        if not busy and not _all_act(people):
             for person in people:
                 person.give_up()
         # What could not be undone is left to a person: it goes no further by itself.
@@ -282,5 +283,7 @@ def _all_act(people: Sequence[People]) -> bool:
 
 
 def _with_children(ids: Sequence[Any]) -> bool:
+    """Whether anything below these executions has not ended."""
     children = WorkflowExecution.objects.filter(parent_step__execution__in=ids)
-    return children.filter(completed_at=None).exists()
+    below = dict(children.values_list("pk", "completed_at"))
+    return None in below.values() or bool(below and _with_children(list(below)))
