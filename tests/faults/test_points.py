@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.bed import ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
 
 def test_nothing_is_lost_or_done_twice_wherever_a_process_is_killed():

@@ -145,6 +145,7 @@ async def test_one_process_probes_and_the_others_are_refused(instance_id):
         assert await call(one) == "fine"
 
 
+@pytest.mark.on_servers
 def test_among_eight_processes_one_probes_at_a_time(instance_id, backend, tmp_path, in_full):
     openings = 1000 if in_full and backend == "postgres" else 40
     store.load([instance_id])

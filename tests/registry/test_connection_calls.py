@@ -35,7 +35,12 @@ from tests.registry.connection_support import CHANGE, WebServer, make_connection
 from tests.registry.credential_support import Reply, make_credential, serving
 from workflows.definition.values import RetryPolicy
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client")]
+# About what the hub talks to: its own database makes no difference.
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("shared_client"),
+    pytest.mark.once,
+]
 KEPT: dict[str, Any] = {
     "config": {"headers": {"X-Tenant": "ours", "accept": "application/vnd.api+json"}}
 }

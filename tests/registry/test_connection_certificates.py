@@ -27,9 +27,12 @@ from tests.registry.tls_support import (
     wait_for,
 )
 
+# About what the hub talks to: its own database makes no difference.
 pytestmark = [
-    pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client"),
-]  # fmt: skip
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("shared_client"),
+    pytest.mark.once,
+]
 KNOWN = make_certificate("known", issuer=AUTHORITY)
 FOREIGN = make_certificate("known", issuer=STRANGER)
 TLS = {"tls": True, "ca_bundle": AUTHORITY.certificate}

@@ -27,7 +27,12 @@ from tests.registry.connection_support import (
 )
 from tests.registry.credential_support import Reply, make_credential, serving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client")]
+# About what the hub talks to: its own database makes no difference.
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("shared_client"),
+    pytest.mark.once,
+]
 WELL = Trial("something", True, "well")
 ILL = Trial("something", False, "ill", "Do something.")
 

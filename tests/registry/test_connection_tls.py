@@ -28,9 +28,12 @@ from tests.registry.tls_support import (
     wait_for,
 )
 
+# About what the hub talks to: its own database makes no difference.
 pytestmark = [
-    pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_client"),
-]  # fmt: skip
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("shared_client"),
+    pytest.mark.once,
+]
 
 
 @contextlib.contextmanager
