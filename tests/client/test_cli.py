@@ -28,7 +28,7 @@ from tests.registry.integration_support import echoing, make_integration, own_cl
 from tests.workflows.engine_support import ScriptedClient, running_engine
 from workflows.services import create_webhook
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 Run = Callable[..., Result]
 README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()
 

@@ -186,12 +186,12 @@ POSTS = [
 
 @pytest.mark.parametrize(("method", "path", "body"), POSTS, ids=[f"{m} {p}" for m, p, _ in POSTS])
 def test_generated_bodies_are_answered(
-    method: str, path: str, body: Any, world: dict[str, str]
+    method: str, path: str, body: Any, world: dict[str, str], in_full: bool
 ) -> None:
     client: Any = APIClient(raise_request_exception=False)
     client.credentials(HTTP_X_API_KEY=world["key"])
 
-    @settings(parent=BOUNDED, max_examples=60)
+    @settings(parent=BOUNDED, max_examples=60 if in_full else 30)
     @given(body)
     def send(value: Any) -> None:
         sent = json.dumps(value).encode()
@@ -210,11 +210,11 @@ HEADERS = [
 
 
 @pytest.mark.parametrize("path", ["/registry/services", "/workflows/known/execute"])
-def test_generated_headers_are_answered(path: str, world: dict[str, str]) -> None:
+def test_generated_headers_are_answered(path: str, world: dict[str, str], in_full: bool) -> None:
     client: Any = APIClient(raise_request_exception=False)
     texts = st.text(st.characters(max_codepoint=255), max_size=30) | st.just("x" * 10_000)
 
-    @settings(parent=BOUNDED, max_examples=80)
+    @settings(parent=BOUNDED, max_examples=80 if in_full else 40)
     @given(st.sampled_from(HEADERS), texts)
     def send(name: str, text: str) -> None:
         headers = {"HTTP_X_API_KEY": world["key"], f"HTTP_{name}": text}

@@ -1,6 +1,6 @@
 """Planted secrets, used and misused, and then looked for wherever anything is kept.
 
-Forty of them, or two hundred with `--slow`.
+Four of each type, or two hundred in all with `--slow`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ pytestmark = [
     pytest.mark.usefixtures("shared_client"),
     pytest.mark.on_servers,
 ]
-IN_FULL, PLANTED = 200, 40
+IN_FULL, PLANTED = 200, 28
 ACTIONS = ("/echo", "/refuse", "/refuse-text", "/twice")
 IN_WORKFLOWS = 14
 PAGES = 14
-CONNECTED = 20
+CONNECTED = 14
 AT_ONCE = 20
 
 
