@@ -113,8 +113,7 @@ def speed_of_open(hub: Hub, width: int, count: int) -> float:
             made = bed.insert_executions("echo", wanted)
         started += made
         going |= set(made)
-        while len(going) == width:
-            going -= ends.hear()
+        going -= ends.wait(going)
     return count * STEPS / (bed.wait_for_all(hub, started) - began)
 
 

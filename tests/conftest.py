@@ -111,13 +111,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
     on_backend = _needs_backend if BACKEND == "postgres" else _is_embedded
     slow_too = _slow_too(config)
-    left_out = [
-        item
-        for item in items
-        if not on_backend(item) or (item.get_closest_marker("slow") and not slow_too)
-    ]
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        belongs = on_backend(item) and (slow_too or not item.get_closest_marker("slow"))
+        (kept if belongs else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    items[:] = kept
 
 
 def _is_embedded(item: pytest.Item) -> bool:

@@ -59,34 +59,35 @@ def explain(statement: Statement) -> Plan:
 
     What is prepared is run by the plan that serves all parameters, as on the engine's connection.
     """
-    from workflows.store import TUNING  # it needs the settings
-
-    sql, params = statement.sql, statement.params
-    answers = []
-    for form in ("ANALYZE, BUFFERS, FORMAT JSON", "ANALYZE, BUFFERS, COSTS OFF"):
-        with transaction.atomic(), connection.cursor() as cursor:
-            if statement.is_prepared:
-                cursor.execute(TUNING)
-                cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
-                marks = ", ".join("%s" for _ in params)
-                cursor.execute(f"EXPLAIN ({form}) EXECUTE explained ({marks})", params)
-            else:
-                cursor.execute(f"EXPLAIN ({form}) {sql}", params)
-            answers.append(cursor.fetchall())
-            if statement.is_prepared:
-                cursor.execute("DEALLOCATE explained")
-            transaction.set_rollback(True)
-    ((answer,),), lines = answers
-    text = "\n".join(row[0] for row in lines)
+    (answer,) = _explained(statement, "ANALYZE, BUFFERS, FORMAT JSON")
+    text = "\n".join(_explained(statement, "ANALYZE, BUFFERS, COSTS OFF"))
     found = (json.loads(answer) if isinstance(answer, str) else answer)[0]
     nodes = list(_nodes(found["Plan"]))
     return Plan(
-        sql=sql,
+        sql=statement.sql,
         pages=found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"],
         milliseconds=found["Execution Time"],
         whole_tables=tuple(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
         text=text,
     )
+
+
+def _explained(statement: Statement, form: str) -> list[Any]:
+    """The lines in which PostgreSQL explains a statement; what that did is undone."""
+    from workflows.store import TUNING  # it needs the settings
+
+    sql, params = statement.sql, statement.params
+    with transaction.atomic(), connection.cursor() as cursor:
+        if statement.is_prepared:
+            cursor.execute(TUNING)
+            cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
+            sql = f"EXECUTE explained ({', '.join('%s' for _ in params)})"
+        cursor.execute(f"EXPLAIN ({form}) {sql}", params)
+        lines = [line for (line,) in cursor.fetchall()]
+        if statement.is_prepared:
+            cursor.execute("DEALLOCATE explained")
+        transaction.set_rollback(True)
+    return lines
 
 
 def _numbered(sql: str) -> str:

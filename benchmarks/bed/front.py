@@ -22,38 +22,37 @@ SERVER = (
     "--threads", "32", "--keep-alive", "75", "--no-control-socket", "--log-level", "error",
 )  # fmt: skip
 
-if not settings.configured:
-    address = conninfo_to_dict(os.environ["PEER_DATABASE"])
-    settings.configure(
-        SECRET_KEY="only-for-a-benchmark",  # noqa: S106
-        ALLOWED_HOSTS=["127.0.0.1"],
-        ROOT_URLCONF=__name__,
-        MIDDLEWARE=[],
-        USE_TZ=True,
-        INSTALLED_APPS=[
-            "django.contrib.auth",
-            "django.contrib.contenttypes",
-            "rest_framework",
-            "rest_framework.authtoken",
-        ],
-        DATABASES={
-            "default": {
-                "ENGINE": "django.db.backends.postgresql",
-                "HOST": address["host"],
-                "PORT": address["port"],
-                "USER": address["user"],
-                "NAME": address["dbname"],
-                "CONN_MAX_AGE": None,
-            }
-        },
-        REST_FRAMEWORK={
-            "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
-            "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-            "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-            "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-        },
-    )
-    django.setup()
+address = conninfo_to_dict(os.environ["PEER_DATABASE"])
+settings.configure(
+    SECRET_KEY="only-for-a-benchmark",  # noqa: S106
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    MIDDLEWARE=[],
+    USE_TZ=True,
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "rest_framework",
+        "rest_framework.authtoken",
+    ],
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": address["host"],
+            "PORT": address["port"],
+            "USER": address["user"],
+            "NAME": address["dbname"],
+            "CONN_MAX_AGE": None,
+        }
+    },
+    REST_FRAMEWORK={
+        "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+        "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    },
+)
+django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402 (needs the settings)
 from django.urls import path  # noqa: E402
