@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "integration_site.api.middleware.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -233,6 +234,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": schedule(600.0),
         "options": {"expires": 300},
     },
+    "forget-audit-entries": {
+        "task": "registry.tasks.forget_audit_entries",
+        "schedule": schedule(600.0),
+        "options": {"expires": 300},
+    },
     "forget-webhook-deliveries": {
         "task": "workflows.tasks.forget_deliveries",
         "schedule": schedule(600.0),
@@ -299,6 +305,7 @@ INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
 INTEGRATION_HISTORY_DAYS = env.int("INTEGRATION_HISTORY_DAYS", default=30)
 INTEGRATION_HISTORY_MOST = env.int("INTEGRATION_HISTORY_MOST", default=10_000)
 CREDENTIAL_HISTORY_DAYS = env.int("CREDENTIAL_HISTORY_DAYS", default=365)
+AUDIT_HISTORY_DAYS = env.int("AUDIT_HISTORY_DAYS", default=365)
 WEBHOOK_HISTORY_DAYS = env.int("WEBHOOK_HISTORY_DAYS", default=30)
 WEBHOOK_HISTORY_MOST = env.int("WEBHOOK_HISTORY_MOST", default=10_000)
 

@@ -8,6 +8,7 @@ from typing import Any
 from celery.signals import worker_shutdown
 from django.utils import timezone
 
+from registry.audit import forget_entries
 from registry.calls.shared import close_shared_client
 from registry.connections.testing import run_due_tests
 from registry.credentials.audit import forget_events
@@ -39,8 +40,14 @@ def forget_integration_history() -> None:
 
 @periodic_task("registry.tasks.forget_credential_history")
 def forget_credential_history() -> None:
-    """Drop entries of the audit trail that are old enough."""
+    """Drop entries on uses of credentials that are old enough."""
     forget_events(now=timezone.now())
+
+
+@periodic_task("registry.tasks.forget_audit_entries")
+def forget_audit_entries() -> None:
+    """Drop entries on what persons did that are old enough."""
+    forget_entries(now=timezone.now())
 
 
 @periodic_task("registry.tasks.test_connections")

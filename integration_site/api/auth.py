@@ -17,6 +17,7 @@ from registry.access import SCOPES, Role, scopes_of_groups, scopes_of_role
 from registry.database import read_row
 from registry.models import ApiKey
 from registry.models.access import digest_of, is_in_networks, split_key
+from registry.models.audit import ActorKind
 
 LAST_USED_PRECISION = timedelta(minutes=1)
 
@@ -27,6 +28,8 @@ class Caller:
 
     name: str
     scopes: frozenset[str]
+    kind: str = ActorKind.ANONYMOUS
+    id: str = ""
     is_authenticated: bool = True
     is_active: bool = True
 
@@ -60,7 +63,8 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise exceptions.AuthenticationFailed("This API key may not be used from this address.")
         if key.last_used_at is None or key.last_used_at < now - LAST_USED_PRECISION:
             ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        return Caller(key.name, key.effective_scopes()), key
+        scopes = key.effective_scopes()
+        return Caller(key.name, scopes, ActorKind.API_KEY, str(key.pk)), key
 
     def authenticate_header(self, request: Any) -> str:
         return 'Bearer realm="service-integration"'
@@ -94,9 +98,10 @@ class AdminSessionAuthentication(SessionAuthentication):
             return None
         user = found[0]
         if user.is_superuser:
-            return Caller(user.get_username(), frozenset(SCOPES)), None
-        names = set(user.groups.values_list("name", flat=True))
-        return Caller(user.get_username(), scopes_of_groups(names)), None
+            scopes = frozenset(SCOPES)
+        else:
+            scopes = scopes_of_groups(set(user.groups.values_list("name", flat=True)))
+        return Caller(user.get_username(), scopes, ActorKind.USER, str(user.pk)), None
 
 
 class AnonymousRoleAuthentication(BaseAuthentication):

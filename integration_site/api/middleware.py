@@ -10,6 +10,9 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from registry.audit import Actor, acting
+from registry.models.audit import ActorKind
+
 logger = structlog.get_logger("request")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -78,6 +81,28 @@ class ProbeHostMiddleware:
         if _PROBED.match(request.path_info):
             request.META["HTTP_HOST"] = "localhost"
         return self.get_response(request)
+
+
+class ActorMiddleware:
+    """Lets what a request does be recorded under the person who is logged in to the admin.
+
+    API views say themselves who calls. Nothing of it outlasts the request.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_act = request.method == "POST" and request.path_info.startswith("/admin/")
+        with acting(_person(request) if is_act else None):
+            return self.get_response(request)
+
+
+def _person(request: HttpRequest) -> Actor | None:
+    user = request.user
+    if not user.is_authenticated:
+        return None
+    return Actor(kind=ActorKind.USER, id=str(user.pk), name=user.get_username())
 
 
 class TrailingSlashMiddleware:

@@ -13,12 +13,16 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from registry.api.idempotency import do_once, read_key
+from registry.audit import Actor, act_as
 from registry.models import ApiKey
 from registry.models.base import Vocabulary, validate_object
 from registry.services import check_owner
 
 ANY_REFERENCE = r"[^/]+"
 
+
+# Why a change is made, for the audit trail; bodies that have a `reason` of their own say it there.
+REASON_HEADER = "X-Request-Reason"
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -134,6 +138,7 @@ class ResourceViewSet(GenericViewSet[Any]):
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        act_as(self.audited)
         name = str(request.method).lower()
         if self.takes_key and read_key(request):
             handler = getattr(self, name)
@@ -164,6 +169,13 @@ class ResourceViewSet(GenericViewSet[Any]):
     def caller(self) -> Any:
         """Who asks: what the authentication made of the request, not a user of Django's."""
         return self.request.user
+
+    @property
+    def audited(self) -> Actor:
+        """Who is calling, for the audit trail."""
+        given = self.request.headers.get(REASON_HEADER, "")
+        reason = given.encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "")
+        return Actor(kind=self.caller.kind, id=self.caller.id, name=self.actor, reason=reason)
 
     def only_own(self, scope: str) -> bool:
         """Whether the caller may change only what it owns: it lacks the wider scope."""

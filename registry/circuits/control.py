@@ -8,12 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from django.db import transaction
 from django.db.models import Q
 
+from registry import audit
 from registry.circuits import store
 from registry.circuits.decide import Circuit, closed
 from registry.exceptions import NotFound, ValidationFailed
-from registry.models import CircuitBreakerState, CircuitState, Connection, ServiceInstance
+from registry.models import (
+    AuditVerb,
+    CircuitBreakerState,
+    CircuitState,
+    Connection,
+    ServiceInstance,
+)
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500
@@ -29,6 +37,12 @@ class Control(StrEnum):
     RESET = "reset"
 
 
+_VERBS = {
+    Control.OPEN: AuditVerb.FORCED_OPEN,
+    Control.CLOSE: AuditVerb.CLOSED,
+    Control.DISABLE: AuditVerb.DISABLED,
+    Control.RESET: AuditVerb.RESET,
+}
 HELD = {Control.OPEN: CircuitState.FORCED_OPEN, Control.DISABLE: CircuitState.DISABLED}
 
 
@@ -56,12 +70,17 @@ def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
     _check(order)
     guarded_id = _guarded_id(reference)
     store.load([guarded_id])
-    changed = store.change(
-        guarded_id, _decision(order), actor=order.actor, reason=order.reason.strip()
-    )
-    if changed is None:
-        raise _unknown(reference)
-    return get_circuit(guarded_id)
+    with transaction.atomic():
+        before = get_circuit(guarded_id)
+        changed = store.change(
+            guarded_id, _decision(order), actor=order.actor, reason=order.reason.strip()
+        )
+        if changed is None:
+            raise _unknown(reference)
+        circuit = get_circuit(guarded_id)
+        changes = {"state": [before.state, circuit.state], "until": [before.until, circuit.until]}
+        audit.record(_VERBS[order.control], circuit, reason=order.reason, changes=changes)
+    return circuit
 
 
 def get_circuit(reference: str) -> CircuitBreakerState:

@@ -1,6 +1,7 @@
 """What exists and how to reach it."""
 
 from registry.models.access import ApiKey
+from registry.models.audit import ActorKind, AuditEntry, AuditVerb
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
     Connection,
@@ -45,7 +46,10 @@ __all__ = [
     "ALIVE",
     "EXECUTABLE",
     "HEALTHY",
+    "ActorKind",
     "ApiKey",
+    "AuditEntry",
+    "AuditVerb",
     "CallRate",
     "CallSeat",
     "CircuitBreakerState",

@@ -11,12 +11,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from yarl import URL
 
+from registry import audit
 from registry.calls.dialling import get_policy, refusal_of
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.mediator import mediator
 from registry.models import (
+    AuditVerb,
     RegistryChangeKind,
     Service,
     ServiceAction,
@@ -92,16 +94,20 @@ def _register(registration: Registration, *, actor: str, only_own: bool, link: L
         service = Service(name=registration.name, owner=actor)
     else:
         check_owner(service, actor=actor, only_own=only_own)
+    before = {} if created else audit.snapshot(service)
     _assign(service, registration.fields)
     link.apply(service)
     _save_checked(service)
-    if registration.actions is not None:
-        _replace_actions(service, registration.actions)
+    changes = _replace_actions(service, registration.actions)
+    if created:
+        audit.record(AuditVerb.CREATED, service)
     new_instance = registration.url is not None and _register_instance(
         service,
         url=registration.url,
         fields={**registration.instance_fields, "status": registration.status},
     )
+    if not created:
+        audit.record_changes(service, before, changes)
     refresh_status(service)
     created = created or new_instance
     kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
@@ -154,7 +160,13 @@ def as_validation_failed(error: ValidationError, *, prefix: str = "") -> Validat
     )
 
 
-def _replace_actions(service: Service, actions: Sequence[Mapping[str, Any]]) -> None:
+def _replace_actions(
+    service: Service, actions: Sequence[Mapping[str, Any]] | None
+) -> dict[str, Any]:
+    """Put the actions that are given in place of those that are known; return what changed."""
+    if actions is None:
+        return {}
+    changes: dict[str, Any] = {}
     known = {action.name: action for action in service.actions.all()} if service.pk else {}
     seen: set[str] = set()
     for position, fields in enumerate(actions):
@@ -175,7 +187,9 @@ def _replace_actions(service: Service, actions: Sequence[Mapping[str, Any]]) -> 
             row.unknown_fields = known[name].unknown_fields
         _assign(row, fields)
         _save_checked(row, prefix=prefix)
+        changes |= audit.changes_within(f"actions.{name}", known.get(name), row)
     service.actions.exclude(name__in=seen).delete()
+    return changes | ({"actions": [sorted(known), sorted(seen)]} if seen != set(known) else {})
 
 
 def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
@@ -196,6 +210,8 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
     if created:
         _check_addresses(instance)
     get_discovery().register(instance, at=timezone.now())
+    if created:
+        audit.record(AuditVerb.CREATED, instance)
     if status := fields.get("status"):
         ServiceInstance.objects.filter(pk=instance.pk).update(status=instance_status(status))
         get_discovery().release([instance.pk])
@@ -232,6 +248,7 @@ def remove_instance(service: Service, instance_id: str) -> None:
         instance = next((i for i in locked.instances.all() if str(i.pk) == str(instance_id)), None)
         if instance is None:
             raise NotFound(f"The service '{service.name}' has no instance '{instance_id}'.")
+        audit.record(AuditVerb.DELETED, instance)
         get_discovery().deregister(instance)
         if not refresh_status(locked) and not locked.instances.exists():
             locked.status = ServiceStatus.OFFLINE  # nobody is left to call
@@ -258,12 +275,13 @@ def update_service(
     try:
         with noting_denials(), transaction.atomic():
             locked = lock_service(service, only_as_read=only_as_read)
+            before = audit.snapshot(locked)
             locked.name = registration.name
             _assign(locked, registration.fields)
             link.apply(locked)
             _save_checked(locked)
-            if registration.actions is not None:
-                _replace_actions(locked, registration.actions)
+            changes = _replace_actions(locked, registration.actions)
+            audit.record_changes(locked, before, changes)
             _update_instance(locked, registration)
             refresh_status(locked)
             record_change(locked, RegistryChangeKind.UPDATED)
@@ -278,12 +296,16 @@ def _update_instance(service: Service, registration: Registration) -> None:
     instances = list(service.instances.all())
     if registration.url is None:
         for instance in instances if registration.instance_fields else ():
+            before = audit.snapshot(instance)
             _assign(instance, registration.instance_fields)
             _save_checked(instance)
+            audit.record_changes(instance, before)
         return
     only = instances[0] if len(instances) == 1 else None
     if only is not None and only.url != registration.url:
         ServiceInstance.objects.filter(pk=only.pk).update(url=registration.url)
+        moved = {"url": [only.url, registration.url]}
+        audit.record(AuditVerb.CHANGED, only, changes=moved)
         get_discovery().release([only.pk])
     _register_instance(service, url=registration.url, fields=registration.instance_fields)
 
@@ -300,6 +322,7 @@ def unregister_service(service: Service, *, actor: str = "", only_as_read: bool 
         record_change(locked, RegistryChangeKind.UNREGISTERED)
         name, pk = locked.name, locked.pk
         note_link(locked, before=locked.credential, actor=actor)
+        audit.record(AuditVerb.DELETED, locked)
         for instance in locked.instances.all():
             get_discovery().deregister(instance)
         locked.delete()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
+from registry import audit
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.mediator import mediator
 from registry.models import (
+    AuditVerb,
     RegistryChange,
     RegistryChangeKind,
     Service,
@@ -66,6 +68,7 @@ def set_service_status(service: Service, status: str, *, actor: str = "") -> Ser
     value = instance_status(status)
     with transaction.atomic():
         locked = lock_service(service)
+        was = locked.status
         locked.instances.update(status=value, expired_at=None, suspected_at=None)
         get_discovery().release(locked.instances.values_list("pk", flat=True))
         if not locked.instances.exists() and locked.status != value:
@@ -73,10 +76,18 @@ def set_service_status(service: Service, status: str, *, actor: str = "") -> Ser
             locked.save(update_fields=("status", "updated_at"))
             record_change(locked, RegistryChangeKind.STATUS_CHANGED)
         refresh_status(locked, note=True)
+        audit.record(_verb_of(was, value), locked, changes={"status": [was, value]})
         mediator.publish_on_commit(
             "service_status_set", service_id=locked.pk, status=value, actor=actor
         )
     return reload_service(locked)
+
+
+def _verb_of(was: str, status: str) -> AuditVerb:
+    if status == ServiceStatus.MAINTENANCE:
+        return AuditVerb.MAINTENANCE_STARTED
+    ended = was == ServiceStatus.MAINTENANCE
+    return AuditVerb.MAINTENANCE_ENDED if ended else AuditVerb.STATUS_SET
 
 
 def refresh_status(service: Service, *, note: bool = False) -> bool:

@@ -34,8 +34,9 @@ ENUM_COLUMNS = [
     # One that may be empty has a narrower check of its own.
     if isinstance(field, EnumField) and not field.null
 ]
-# The database refuses to change what happened, whatever the value.
-CHANGED_COLUMNS = [p for p in ENUM_COLUMNS if p.id != "workflow_event.kind"]
+# What happened is not changed, whatever the value.
+APPEND_ONLY = ("workflow_event.", "audit_entry.")
+CHANGED_COLUMNS = [p for p in ENUM_COLUMNS if not str(p.id).startswith(APPEND_ONLY)]
 
 
 def words_of(field: Any) -> type[Vocabulary]:
