@@ -18,6 +18,7 @@ from registry.expressions import (
     compile_template,
     json_size,
 )
+from tests.examples import in_proportion
 
 RECORDED = Recorded(now=datetime(2026, 3, 1, 12, 30, tzinfo=UTC), seed="execution-1:step")
 ITEMS = [
@@ -397,7 +398,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=in_proportion(30), deadline=None)
 def test_size_is_close_to_that_of_json(value):
     exact = len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     estimate = json_size(value, 1 << 30)
@@ -413,7 +414,7 @@ format concat group_by_key to_number map $ \\ \\u0000
 @given(
     st.lists(st.sampled_from(WORDS.split()), max_size=25).map("".join) | st.text(max_size=40), JSON
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=in_proportion(100), deadline=None)
 def test_no_text_does_more_than_fail(text, value):
     try:
         result = compile_expression(text).evaluate(make_scope(input=value), RECORDED)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.strict_json import JSONRefused, parse
+from tests.examples import in_proportion
 
 VALUES = st.recursive(
     st.none()
@@ -22,13 +23,13 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=in_proportion(50), deadline=None)
 def test_what_json_writes_is_read_back(value: object, ascii_only: bool) -> None:
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=in_proportion(100), deadline=None)
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     try:
         parse(body)

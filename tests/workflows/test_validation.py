@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import in_proportion
 from workflows import validation
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
 
@@ -436,7 +437,7 @@ STEP: st.SearchStrategy[Any] = st.fixed_dictionaries(
     | st.fixed_dictionaries({"steps": st.lists(STEP, max_size=4)}, optional={"output": JSON})
     | JSON
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=in_proportion(60), deadline=None)
 def test_no_json_makes_it_raise(document):
     validation = validate(document, directory=FakeDirectory())
     assert all(isinstance(path, str) and path for path in validation.errors)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import in_proportion
 from workflows import validation
 from workflows.definition import KINDS
 from workflows.validation import ActionInfo, ActionNotFoundError
@@ -411,7 +412,7 @@ DOCUMENTS = BLOCKS | st.fixed_dictionaries(
 
 
 @given(DOCUMENTS | ANY)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=in_proportion(15), deadline=None)
 def test_no_json_makes_it_raise(document):
     found = validate(document, directory=FakeDirectory())
     assert all(isinstance(path, str) and path for path in found.errors)
@@ -427,7 +428,7 @@ CONTAINERS = st.recursive(
 
 
 @given(st.lists(CONTAINERS, min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=in_proportion(30), deadline=None)
 def test_well_formed_nesting_is_valid_however_it_is_nested(shapes):
     counter = iter(range(1000))
 
