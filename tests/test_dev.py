@@ -155,26 +155,6 @@ def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["keys.env"]
 
 
-def test_packages_are_counted_once_without_hashes_and_comments() -> None:
-    pins = "a==1 \\\n    --hash=sha256:00\nb[extra]==2 ; sys_platform == 'win32'\n"
-    text = f"{pins}# c==3\n    # via a==1\n{pins}"
-    assert dev.count_packages(text) == 2
-
-
-def test_progress_counts_what_pip_names_and_drops_other_platforms() -> None:
-    progress = dev.Progress(4)
-    progress.take("Collecting aiohttp==3.14.5 (from -r requirements.txt (line 4))")
-    progress.take("Processing /srv/wheels/click_plugins-1.1-py3-none-any.whl (from -r r.txt)")
-    progress.take("Ignoring colorama: markers 'sys_platform == \"win32\"' don't match")
-    progress.take("Requirement already satisfied: idna==3.20 in ./lib")
-    assert progress.text == "3 of 3: idna"
-
-
-def test_failed_install_shows_pips_error() -> None:
-    lines = ["Collecting a", "ERROR: No matching distribution found for a==1", "notice"]
-    assert dev.last_error(lines) == "No matching distribution found for a==1"
-
-
 def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path: Path) -> None:
     note = tmp_path / "supervisor.pid"
     note.write_text(f"{os.getpid()} {dev.start_time(os.getpid())}")
@@ -274,7 +254,10 @@ def project(tmp_path: Path) -> Path:
     """A project with a hub that only answers 200, and a virtual environment that is up to date."""
     for name in ("dev", "supervise.py"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "requirements.txt").touch()
+    installed = ("requirements.txt", dev.CLIENT)
+    for name in installed:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
     (tmp_path / "manage.py").write_text("print('bootstrapped', flush=True)")
     (tmp_path / "web.py").write_text(WEB)
     (tmp_path / "worker.py").write_text(WORKER)
@@ -283,7 +266,7 @@ def project(tmp_path: Path) -> Path:
     packages = next((tmp_path / ".venv").glob("lib/python*/site-packages"))
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
     (tmp_path / ".venv" / "installed").write_text(
-        f"requirements.txt {dev.digest(tmp_path / 'requirements.txt')}\n"
+        "".join(f"{name} {dev.digest(tmp_path / name)}\n" for name in installed)
     )
     return tmp_path
 
