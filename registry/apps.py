@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class RegistryConfig(AppConfig):
@@ -14,7 +15,9 @@ class RegistryConfig(AppConfig):
     def ready(self) -> None:
         from registry import checks  # noqa: F401 (registers them)
         from registry.mediator import mediator
+        from registry.models.lookups import add_functions
 
+        connection_created.connect(add_functions)
         mediator.subscribe("registry_changed", _announce_change)
 
 

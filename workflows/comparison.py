@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from registry.expressions import join_path
+from registry.json_equality import json_equal
 from workflows.definition import extend_path
 
 Kind = Literal["ADDED", "REMOVED", "CHANGED"]
@@ -141,7 +142,7 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[Change]:
         old, new = dict(enumerate(before)), dict(enumerate(after))
         for index in range(max(len(old), len(new))):
             yield from _difference(old, new, index, extend_path(path, f"[{index}]"))
-    elif before != after or isinstance(before, bool) != isinstance(after, bool):
+    elif not json_equal(before, after):
         yield Change(path, "CHANGED", before, after)
 
 

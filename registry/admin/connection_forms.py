@@ -182,7 +182,7 @@ class BaseConnectionForm(forms.ModelForm):
         config = {}
         for part in parts_of(type, driver or KINDS[type].drivers[0]):
             value = self.cleaned_data.get(setting_name(part.name))
-            if value not in (None, "", {}, False):
+            if value is not False and value not in (None, "", {}):
                 config[part.name] = value
         return config
 

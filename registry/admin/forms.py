@@ -16,6 +16,7 @@ from unfold.widgets import (
 
 from registry import strict_json
 from registry.access import SCOPES
+from registry.json_equality import json_equal
 from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
 
 
@@ -69,7 +70,7 @@ class StrictJSONField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
-            return (initial or self.expected()) != self.to_python(data)
+            return not json_equal(initial or self.expected(), self.to_python(data))
         except ValidationError:
             return True
 

@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from registry.admin.forms import StrictJSONField
 from registry.exceptions import ValidationFailed
 from registry.integrations import changes
+from registry.json_equality import json_equal
 from registry.models import Integration, IntegrationStatus, TargetKind
 
 # Which fields show with which kind of target.
@@ -55,7 +56,7 @@ class MappingFormField(StrictJSONField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
-            return initial != self.to_python(data)
+            return not json_equal(initial, self.to_python(data))
         except ValidationError:
             return True
 

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from registry.api.idempotency import do_once, read_key
 from registry.audit import Actor, act_as
+from registry.json_equality import json_equal
 from registry.models import ApiKey
 from registry.models.base import Vocabulary, validate_object
 from registry.services import check_owner
@@ -105,7 +106,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             name = self.other_names.get(key, key)
             if name not in self.fields:
                 errors[key] = [self._unknown(key)]
-            elif name in renamed and renamed[name] != value:
+            elif name in renamed and not json_equal(renamed[name], value):
                 errors[key] = [f"This is another name of '{name}', which has another value."]
             renamed[name] = value
         if errors:

@@ -19,6 +19,7 @@ from registry.connections.login import check_login
 from registry.credentials.kinds import PartErrors
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.models import Connection, ConnectionStatus, ConnectionType
 from registry.services.registration import as_validation_failed
@@ -93,11 +94,11 @@ def update_connection(
         link = change.link(fields)
         guarded = _guarded_of(locked)
         _assign(locked, fields)
-        if _guarded_of(locked) != guarded:
+        if not json_equal(_guarded_of(locked), guarded):
             link.redirect(locked)
         link.apply(locked)
         _check_credential(locked)
-        if _reach_of(locked) != before:
+        if not json_equal(_reach_of(locked), before):
             _forget_tests(locked)
         locked.save()
         _tell(locked, "changed", change.actor)

@@ -18,6 +18,7 @@ from registry.credentials.origins import parse_origin
 from registry.credentials.secrets import hold_secret, open_secret
 from registry.credentials.users import title_of, users_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed, VaultError
+from registry.json_equality import json_equal
 from registry.models import Credential, CredentialEventKind, CredentialToken, CredentialType
 from registry.services.registration import as_validation_failed
 
@@ -74,7 +75,7 @@ def update_credential(
         _check_type(locked, fields)
         _check_new_end(locked, fields)
         _store(locked, fields)
-        changed = [name for name, value in before.items() if getattr(locked, name) != value]
+        changed = [n for n, value in before.items() if not json_equal(getattr(locked, n), value)]
         if rotates:
             record(locked, CredentialEventKind.ROTATED, actor=actor)
         if changed:
@@ -197,7 +198,8 @@ def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:
     if credential.expires_at != ended_at:
         credential.warned_days = None
     is_new = credential._state.adding
-    changes = bool(secret) or before != (credential.attributes, credential.allowed_origins)
+    now = (credential.attributes, credential.allowed_origins)
+    changes = bool(secret) or not json_equal(before, now)
     if is_new or not changes:
         return False
     credential.version += 1
@@ -212,13 +214,14 @@ def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
     names = given.pop("headers", []) if is_headers else []
     try:
         attributes = kinds.check_attributes(credential.type, given)
+        is_other = not json_equal(attributes, credential.attributes)
         secret = fields.get("secret")
         if secret:
             held = kinds.check_secret(credential.type, secret, attributes)
             hold_secret(credential, held)
             credential.rotated_at = None if is_new else timezone.now()
             names = sorted(held) if is_headers else []
-        elif credential.has_secret and attributes != credential.attributes and not is_headers:
+        elif credential.has_secret and not is_headers and is_other:
             _check_with_held(credential, attributes)
     except kinds.PartErrors as error:
         path, sentence = next(iter(error.errors.items()))
@@ -226,7 +229,7 @@ def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
             f"{path}: {sentence}", errors={k: [v] for k, v in error.errors.items()}
         ) from None
     ends_at = kinds.natural_expiry(credential.type, attributes)
-    if ends_at is not None and attributes != credential.attributes and not fields.get("expires_at"):
+    if ends_at is not None and is_other and not fields.get("expires_at"):
         credential.expires_at = ends_at
     credential.attributes = {**attributes, "headers": names} if is_headers else attributes
 

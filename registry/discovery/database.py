@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
+from registry import strict_json
 from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
 from registry.models import (
     RegistryChange,
@@ -177,8 +177,8 @@ def _parts_condition(criteria: Criteria) -> Q:
 def _has_text(key: str, text: str) -> Q:
     """Metadata has this text, or the number, boolean or null that is written so."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+    except strict_json.JSONRefused:
         value = text
     condition = Q(has_entry("metadata", key, text))
     plain = value is None or isinstance(value, bool | int | float)

@@ -15,6 +15,7 @@ from registry.expressions.bounds import Run
 from registry.expressions.errors import ExpressionError, either
 from registry.expressions.texts import as_text, fill, join
 from registry.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
+from registry.json_equality import canonical_json
 
 _ANY: Any = {"types": []}
 _ANY_VARIADIC: Any = {"types": [], "variadic": True}
@@ -167,7 +168,7 @@ class BoundedFunctions(Functions):
 def _identity(value: Any) -> Any:
     """A hashable that two values share exactly when they are equal as JSON."""
     if isinstance(value, (dict, list)):
-        return json.dumps(bounded(value), sort_keys=True)
+        return canonical_json(bounded(value))
     return json_type(value), value
 
 

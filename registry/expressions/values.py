@@ -7,6 +7,7 @@ from typing import Any
 from jmespath.visitor import _Expression
 
 from registry.expressions.errors import ExpressionError
+from registry.json_equality import json_equal
 
 MAX_RESULT_BYTES = 1 << 20
 # A longer list cannot be part of a result within MAX_RESULT_BYTES.
@@ -33,12 +34,13 @@ def equals(left: Any, right: Any) -> bool:
     kind = json_type(left)
     if left is right or kind != json_type(right):
         return left is right
-    if kind in ("array", "object"):
-        if len(left) != len(right):
-            return False
-        if json_size(left, MAX_RESULT_BYTES) > MAX_RESULT_BYTES:
-            raise ExpressionError("A value of more than 1 MiB cannot be compared; select less.")
-    return bool(left == right)
+    if kind not in ("array", "object"):
+        return bool(left == right)
+    if len(left) != len(right):
+        return False
+    if json_size(left, MAX_RESULT_BYTES) > MAX_RESULT_BYTES:
+        raise ExpressionError("A value of more than 1 MiB cannot be compared; select less.")
+    return json_equal(left, right)
 
 
 def is_false(value: Any) -> bool:

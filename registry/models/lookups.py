@@ -1,69 +1,75 @@
-"""Conditions on JSON columns that PostgreSQL and SQLite both answer."""
+"""Conditions on JSON columns that PostgreSQL and SQLite both answer, and alike."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, Value
+from django.db.models import BooleanField, F, Func
+
+from registry.json_equality import json_equal
 
 
-class _JSONContains(Func):
-    """Whether a JSON column contains a JSON value, by PostgreSQL's `@>`."""
-
-    output_field = BooleanField()
-    arity = 2
-
-    def __init__(self, *expressions: Any, wanted: Any = None, **extra: Any) -> None:
-        super().__init__(*expressions, **extra)
-        self.wanted = wanted
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return super().as_sql(
-            compiler, connection, template="%(expressions)s::jsonb", arg_joiner=" @> "
-        )
-
-
-class _HasItem(_JSONContains):
+class _HasItem(Func):
     """Whether a JSON list has a string."""
 
+    output_field = BooleanField()
+
+    def __init__(self, column: F, item: str) -> None:
+        super().__init__(column)
+        self.item = item
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"{column}::jsonb @> %s::jsonb", (*params, json.dumps([self.item]))
+
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         column, params = compiler.compile(self.source_expressions[0])
-        sql = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)"  # noqa: S608
-        return sql, (*params, self.wanted)
+        sql = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE type = 'text' AND value = %s)"  # noqa: S608
+        return sql, (*params, self.item)
 
 
-class _HasEntry(_JSONContains):
+class _HasEntry(Func):
     """Whether a JSON object has a key with a value."""
 
+    output_field = BooleanField()
+
+    def __init__(self, column: F, key: str, value: Any) -> None:
+        super().__init__(column)
+        self.key, self.value = key, value
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        column, params = compiler.compile(self.source_expressions[0])
+        # The first part uses an index, and would be content with a part of the value.
+        sql = f"({column}::jsonb @> %s::jsonb AND {column}::jsonb -> %s::text = %s::jsonb)"
+        entry, value = json.dumps({self.key: self.value}), json.dumps(self.value)
+        return sql, (*params, entry, *params, self.key, value)
+
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         column, params = compiler.compile(self.source_expressions[0])
-        key, value = self.wanted
-        sql = (
-            f"EXISTS (SELECT 1 FROM json_each({column}) WHERE key = %s AND {_sqlite_value(value)})"  # noqa: S608
-        )
-        return sql, (*params, key, _sqlite_param(value))
+        return f"hub_has_entry({column}, %s, %s)", (*params, self.key, json.dumps(self.value))
 
 
-def _sqlite_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "type = %s"
-    return "json(value) = json(%s)" if isinstance(value, dict | list) else "value IS %s"
+def add_functions(connection: Any, **_: Any) -> None:
+    """Give a new connection to SQLite what the conditions above ask of it."""
+    if connection.vendor == "sqlite":
+        connection.connection.create_function("hub_has_entry", 3, _has_entry, deterministic=True)
 
 
-def _sqlite_param(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return float(value)  # as SQLite itself reads an integer of that size in JSON
-    return json.dumps(value) if isinstance(value, dict | list) else value
+def _has_entry(column: str, key: str, value: str) -> bool:
+    document = json.loads(column)
+    return (
+        isinstance(document, dict)
+        and key in document
+        and json_equal(document[key], json.loads(value))
+    )
 
 
 def has_item(column: str, item: str) -> Func:
     """A condition: the JSON list in `column` has this string."""
-    return _HasItem(F(column), Value(json.dumps([item])), wanted=item)
+    return _HasItem(F(column), item)
 
 
 def has_entry(column: str, key: str, value: Any) -> Func:
     """A condition: the JSON object in `column` has this key with this value."""
-    return _HasEntry(F(column), Value(json.dumps({key: value})), wanted=(key, value))
+    return _HasEntry(F(column), key, value)

@@ -252,6 +252,21 @@ def test_only_what_has_ended_can_be_rerun():
         rerun(execution)
 
 
+def test_same_key_refuses_a_rerun_with_another_edited_input():
+    first = finished(CHAIN, {"n": 1}, client())
+    asked = Start(input={}, context={}, idempotency_key="k")
+
+    def again(step_input: dict[str, Any] | None) -> bool:
+        edited = Rerun(from_step="b", step_input=step_input)
+        return services.rerun_execution(first.pk, edited, asked).created
+
+    assert again({"a": 1})
+    assert not again({"a": 1.0})
+    for other in ({"a": True}, None):
+        with pytest.raises(Conflict, match="another input of the step"):
+            again(other)
+
+
 def test_same_key_answers_the_same_rerun_and_refuses_another():
     first = finished(CHAIN, {"n": 1}, client())
     asked = Start(input={}, context={}, idempotency_key="k")

@@ -31,11 +31,10 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
         ValidationFailed: the Idempotency-Key is too long, or not printable.
     """
     key = read_key(request)
-    context = dict(data.get("context") or {})
-    context.setdefault("request_id", _request_id())
     return Start(
         input=data.get("input_data") or {},
-        context=context,
+        context=data.get("context") or {},
+        noted={"request_id": _request_id()},
         version=data.get("version"),
         idempotency_key=key or None,
         actor=request.user.name,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
 
+from registry.json_equality import canonical_json
 from registry.models.base import (
     EnumField,
     TimestampedModel,
@@ -133,4 +133,4 @@ class WorkflowVersion(TimestampedModel):
 
 def checksum_of(document: dict[str, Any]) -> str:
     """A digest that is equal for definitions that say the same, in whatever order of keys."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(document).encode()).hexdigest()

@@ -211,7 +211,8 @@ def _start(
     key = hashlib.sha256(f"{webhook.pk}:{message.id}".encode()).hexdigest()[:32]
     start = Start(
         input=mapped,
-        context=context,
+        context={},
+        noted=context,
         idempotency_key=f"webhook:{key}",
         actor=webhook.actor,
         correlation_id=correlation,

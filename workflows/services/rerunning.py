@@ -74,13 +74,13 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
         start = replace(
             start,
             input=original.input if rerun.input is None else rerun.input,
-            context={**original.context, **start.context},
+            context={**_kept_context(original, start), **start.context},
             correlation_id=original.correlation_id,
             priority=original.priority,
         )
         version = _version_for(original, rerun)
         path = rerun.from_step or _read(version).first
-        wanted = Origin(original, path, version=version)
+        wanted = Origin(original, path, version=version, step_input=rerun.step_input)
         known = known_execution(workflow, replace(start, origin=wanted))
         if known is not None:
             return Started(known, created=False)
@@ -89,8 +89,13 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
                 f"The execution is {original.status}; only one that has ended can be rerun."
             )
         check_startable(workflow)
-        origin = _origin_of(wanted, rerun.step_input)
+        origin = _origin_of(wanted)
         return start_execution(workflow, replace(start, origin=origin))
+
+
+def _kept_context(original: WorkflowExecution, start: Start) -> dict[str, Any]:
+    """The context that a rerun takes over; what is noted of the request is that of its own."""
+    return {k: v for k, v in original.context.items() if k not in start.noted}
 
 
 def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:
@@ -104,12 +109,12 @@ def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:
     return version_of(original.workflow, rerun.version)
 
 
-def _origin_of(wanted: Origin, step_input: Mapping[str, Any] | None) -> Origin:
+def _origin_of(wanted: Origin) -> Origin:
     """Say what is kept, and check that the rest can run."""
     original, path = wanted.execution, wanted.path
     definition, before = _read(wanted.version), _read(original.version)
     step = _step_at(path, definition)
-    if step_input is not None and step.kind != "ACTION":
+    if wanted.step_input is not None and step.kind != "ACTION":
         _refuse("step_input", f"'{path}' is a {step.kind}; only an ACTION is given an input.")
     rows = [r for r in original.steps.filter(scope="") if not r.path.startswith("~")]
     entered = min((r for r in rows if r.path == path), key=lambda r: r.attempt, default=None)
@@ -121,7 +126,7 @@ def _origin_of(wanted: Origin, step_input: Mapping[str, Any] | None) -> Origin:
         _check_readable(step, definition, before)
     kept = _kept_before(entered, rows, definition) if entered is not None else []
     copies = tuple(_copy_of(row, before) for row in kept)
-    return replace(wanted, step=step, step_input=step_input, kept=copies)
+    return replace(wanted, step=step, kept=copies)
 
 
 def _read(version: WorkflowVersion | None) -> Definition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.db import IntegrityError
 from registry.database import insert_rows, one_statement, pipelined_transaction, read_row
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.failpoints import failpoint
+from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.models.service import split_reference
 from workflows.clock import clock
@@ -49,10 +50,15 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What an execution is started with; without a `version`, the current one runs."""
+    """What an execution is started with; without a `version`, the current one runs.
+
+    `noted` is what the hub adds to the context about the request: another request with the same
+    Idempotency-Key may differ in it.
+    """
 
     input: Mapping[str, Any]
     context: Mapping[str, Any]
+    noted: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     actor: str = ""
     correlation_id: str = ""
@@ -62,9 +68,14 @@ class Start:
     version: int | None = None
     origin: Origin | None = None
 
+    def whole_context(self) -> dict[str, Any]:
+        """The context with what the hub noted; what was given comes first."""
+        return {**self.noted, **self.context}
+
     def correlation(self) -> str:
         """What ties this execution to its cause."""
-        found = self.context.get("correlation_id") or self.context.get("request_id")
+        context = self.whole_context()
+        found = context.get("correlation_id") or context.get("request_id")
         return str(self.correlation_id or found or "")[:100]
 
 
@@ -205,22 +216,45 @@ def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | Non
 
 def _difference(known: WorkflowExecution, start: Start) -> str:
     """In what an execution differs from what is to be started now."""
-    if known.input != dict(start.input):
+    if not json_equal(known.input, dict(start.input)):
         return "another input"
+    if not json_equal(_given_context(known, start), dict(start.context)):
+        return "another context"
+    if known.priority != start.priority:
+        return "another priority"
     origin = start.origin.execution.pk if start.origin else None
     if known.rerun_of_id != origin:
         return "another execution to rerun" if origin else "a rerun"
-    if start.origin and _began_at(known) != start.origin.path:
-        return "another step to rerun from"
+    if start.origin is not None:
+        begin = _begin_of(known)
+        if begin.get("from_step") != start.origin.path:
+            return "another step to rerun from"
+        if not json_equal(_edited_input(known, begin), start.origin.step_input):
+            return "another input of the step to rerun from"
     number = start.origin.version.number if start.origin else start.version
     if number is not None and known.version is not None and known.version.number != number:
         return "another version"
     return ""
 
 
-def _began_at(rerun: WorkflowExecution) -> str:
+def _given_context(known: WorkflowExecution, start: Start) -> dict[str, Any]:
+    """The context of an execution without what the hub noted of its request."""
+    noted = start.noted.keys() - start.context.keys()
+    return {key: value for key, value in known.context.items() if key not in noted}
+
+
+def _begin_of(rerun: WorkflowExecution) -> dict[str, Any]:
+    """What the history says of the start of a rerun."""
     event = rerun.events.filter(sequence=1).first()
-    return str(event.payload.get("from_step")) if event else ""
+    return event.payload if event else {}
+
+
+def _edited_input(rerun: WorkflowExecution, begin: Mapping[str, Any]) -> Any:
+    """What the first step of a rerun was given instead of its own input; None when nothing was."""
+    if not begin.get("edited"):
+        return None
+    row = rerun.steps.filter(path=begin.get("from_step")).order_by("attempt").first()
+    return row.input if row else None
 
 
 def insert_execution(
@@ -237,7 +271,7 @@ def insert_execution(
         workflow_name=workflow.name,
         type=workflow.type,
         input=dict(start.input),
-        context=dict(start.context),
+        context=start.whole_context(),
         idempotency_key=start.idempotency_key,
         correlation_id=start.correlation(),
         started_by=start.actor[:100],
@@ -289,4 +323,5 @@ def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
         "rerun_of": str(origin.execution.pk),
         "from_step": origin.path,
         "reused": [row.path for row in origin.kept],
+        **({} if origin.step_input is None else {"edited": True}),
     }
