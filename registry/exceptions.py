@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 
 class IntegrationError(Exception):
@@ -24,6 +24,10 @@ class IntegrationError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.details)
+
+    def noting(self, sentence: str) -> Self:
+        """Return the same error with one more sentence."""
+        return type(self)(f"{self.message} {sentence}", **self.details)
 
 
 def _rebuild(
@@ -145,6 +149,12 @@ class ServiceTimeoutError(CallError):
     code = "service_timeout"
     status_code = 504
     kind = "TIMEOUT"
+
+
+class NoTimeLeftError(ServiceTimeoutError):
+    """The deadline passed before anything could be sent."""
+
+    about_target = False
 
 
 class CircuitOpenError(CallError):

@@ -12,10 +12,10 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registry.exceptions import WorkflowError
 from registry.failpoints import failpoint
 from registry.heap import settle_heap
 from registry.periodic import periodic_task
+from workflows.decide import deadline_exceeded
 from workflows.hints import HintPublisher
 from workflows.recovery import (
     has_due_suspects,
@@ -58,10 +58,7 @@ def sweep() -> None:
     recover_orphaned()
     recover_expired()
     for execution in overdue_executions():
-        fail_execution(
-            execution,
-            WorkflowError("It took longer than its timeout.", code="deadline_exceeded"),
-        )
+        fail_execution(execution, deadline_exceeded())
     for child in orphaned_children():
         cancel_orphan(child)
     admit_everywhere()

@@ -31,6 +31,7 @@ from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
+    NoTimeLeftError,
     ServiceNotReachedError,
     ServiceResponseError,
 )
@@ -252,6 +253,14 @@ class ServiceClient:
         self, found: ResolvedAction, candidate: Candidate, outgoing: Outgoing, limits: Limits
     ) -> tuple[int, Any]:
         """Send if the circuit of the instance lets it through. Raises: Refused, CallError."""
+        if self._clock() >= limits.deadline:
+            raise NoTimeLeftError(
+                f"'{found.service}' was not called: its deadline was over before anything could be"
+                " sent.",
+                service=found.service,
+                instance=candidate.url,
+                action=found.action,
+            )
         profile = candidate.profile
         if profile is None:
             return await self._send(found, candidate, outgoing, limits)

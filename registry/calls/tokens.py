@@ -63,12 +63,14 @@ class Tokens:
 
         Raises:
             CredentialError: the token server refuses the client.
-            TokenUnavailableError: it does not answer, or not in time.
+            TokenUnavailableError: it does not answer, or not in time. Without time it is not asked.
         """
         key = (credential.id, credential.version)
         held = self._held.get(key)
         if held is not None and held.until > self._clock():
             return held
+        if seconds <= 0:
+            raise _late(credential)
         coming = self._coming.get(key)
         if coming is None:
             coming = asyncio.create_task(self._obtain(credential))
@@ -108,7 +110,7 @@ class Tokens:
         owner = uuid.uuid4().hex
         give_up_at = self._clock() + LEASE_SECONDS + FETCH_SECONDS
         pause = FIRST_PAUSE_SECONDS
-        while self._clock() < give_up_at:
+        while True:
             grant = await self._acquire(credential, owner)
             if grant.is_claimed:
                 return await self._fetch_as(credential, owner, grant)
@@ -117,9 +119,10 @@ class Tokens:
             if grant.error:
                 kind = CredentialError if grant.is_refused else TokenUnavailableError
                 raise kind(grant.error, retry_after=grant.retry_after, credential=credential.name)
+            if self._clock() + pause >= give_up_at:
+                raise _late(credential)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        raise _late(credential)
 
     async def _acquire(self, credential: LoadedCredential, owner: str) -> Grant:
         try:

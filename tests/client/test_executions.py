@@ -8,7 +8,10 @@ from service_integration_client import (
     SyncServiceIntegrationClient,
     WorkflowExecutionError,
 )
-from tests.client.fake_hub import FakeHub, answer
+from service_integration_client.configuration import Configuration
+from service_integration_client.hub import BlockingHub, Edge, run_blocking
+from service_integration_client.operations import executions
+from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
 RUNNING = {"id": "e1", "execution_id": "e1", "status": "RUNNING", "workflow_name": "docs"}
 DONE = {
@@ -155,6 +158,29 @@ def test_outage_is_not_waited_out_beyond_the_timeout():
         client.execute_workflow("w", timeout=1e-9)
 
     assert caught.value.may_have_happened
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [answer(503, {"code": "service_unavailable", "message": "Down."})],
+        [answer(202, RUNNING), httpx2.ConnectError("refused")],
+        [httpx2.ReadError("cut")],
+    ],
+    ids=["start", "poll", "start whose answer was lost"],
+)
+@pytest.mark.parametrize("timeout", [0.4, 1.0, 4.0, 9.0])
+def test_no_pause_crosses_the_timeout(answers, timeout):
+    fake = FakeHub(*answers)
+    edge = Edge(
+        transport=fake.transport, sleep=fake.slept.append, clock=lambda: float(sum(fake.slept))
+    )
+    hub = BlockingHub(Configuration(BASE_URL, None, 5.0), edge=edge)
+
+    with pytest.raises((CircuitOpenError, MaxRetriesExceededError)):
+        run_blocking(executions.execute_workflow(hub, "w", timeout=timeout))
+
+    assert sum(fake.slept) < timeout
 
 
 def test_own_key_makes_the_same_execution():

@@ -241,14 +241,14 @@ async def test_workflows_try_again_when_the_limit_allows_it(
     with pytest.raises(RateLimitedError) as caught:
         await call_connection(limited, {}, client=client)
     error, policy = caught.value, RetryPolicy()
-    assert policy.allows(1, kind=error.kind, status_code=None, code=error.code, elapsed=0)
+    assert policy.allows(1, kind=error.kind, status_code=None, code=error.code)
     assert policy.delay(1, retry_after=error.retry_after, fraction=0) == error.retry_after
     await in_thread(disable_connection, limited, reason="No more.", actor="owner")
     client.resolutions._cache.clear()  # as after two seconds
     with pytest.raises(ConnectionDisabledError) as stopped:
         await call_connection(limited, {}, client=client)
     kind, code = stopped.value.kind, stopped.value.code
-    assert not policy.allows(1, kind=kind, status_code=None, code=code, elapsed=0)
+    assert not policy.allows(1, kind=kind, status_code=None, code=code)
 
 
 def test_limits_of_a_service_are_told_to_callers_of_the_api(web: WebServer, base: str) -> None:

@@ -274,6 +274,17 @@ def test_a_caller_waits_no_longer_than_it_has_time(server: TokenServer) -> None:
     assert len(server.fetches) == 1
 
 
+def test_nobody_asks_for_a_token_who_has_no_time_for_it(server: TokenServer) -> None:
+    credential = make_loaded(server)
+
+    async def act(tokens: Tokens) -> None:
+        with pytest.raises(TokenUnavailableError, match="in time"):
+            await tokens.get(credential, seconds=0)
+
+    asyncio.run(asking(act))
+    assert not server.fetches
+
+
 def test_rotating_the_client_secret_fetches_another_token(server: TokenServer) -> None:
     credential = make_loaded(server)
     ask(credential)

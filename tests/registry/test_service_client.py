@@ -1,6 +1,7 @@
 """Calls over a real connection, to a server that misbehaves in every way we know."""
 
 import asyncio
+import itertools
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import OperationalError
 from registry.calls.client import ServiceClient
 from registry.calls.resolve import Candidate, ResolvedAction, Target
 from registry.exceptions import (
+    NoTimeLeftError,
     RegistryUnreachableError,
     SchemaViolation,
     ServiceConnectionError,
@@ -188,6 +190,18 @@ async def test_empty_answer_is_an_empty_object(server):
 async def test_dripping_answer_does_not_stretch_the_deadline(server):
     with pytest.raises(ServiceTimeoutError, match=r"within 0\.2 s"):
         await call(action_at(server, path="/drip"), timeout_seconds=0.2)
+
+
+async def test_nothing_is_sent_once_the_deadline_is_over(server):
+    moments = itertools.count()
+    client = ServiceClient(
+        clock=lambda: float(next(moments)), resolver=lambda *_: action_at(NOBODY, server)
+    )
+    try:
+        with pytest.raises(NoTimeLeftError, match="not called: its deadline was over"):
+            await client.call(TARGET, "echo", {}, timeout_seconds=0.5)
+    finally:
+        await client.close()
 
 
 async def test_connection_that_breaks_is_told_from_one_that_was_never_made(server):

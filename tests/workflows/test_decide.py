@@ -12,7 +12,7 @@ from registry.exceptions import (
     ServiceUnavailableError,
 )
 from workflows import decide
-from workflows.decide import Failure, Row, Run, Success
+from workflows.decide import Child, Facts, Failure, Row, Run, Success
 from workflows.definition import parse
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -181,6 +181,69 @@ def test_budget_of_time_ends_the_retries():
     row = started(run)
     row.retry_since = NOW - timedelta(seconds=11)
     assert failure(run, row, ServiceTimeoutError("slow")).finish.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("bound", "base_delay", "retry_after", "sentence"),
+    [
+        ({"max_elapsed": 1}, 4, None, "`max_elapsed` is 1 s"),
+        ({"max_elapsed": 2}, 1, 6.0, "`max_elapsed` is 2 s"),
+        ({"timeout": 3}, 4, None, "`timeout` of the execution"),
+        ({"timeout": 5}, 1, 6.0, "`timeout` of the execution"),
+    ],
+)
+def test_attempt_that_would_begin_after_a_bound_is_given_up_before_its_pause(
+    bound, base_delay, retry_after, sentence
+):
+    elapsed = {k: v for k, v in bound.items() if k == "max_elapsed"}
+    run = run_of([call("a", retry={**RETRY, "base_delay": base_delay, **elapsed})])
+    if "timeout" in bound:
+        run.deadline = NOW + timedelta(seconds=bound["timeout"])
+    transition = failure(
+        run, started(run), ServiceUnavailableError("Down.", retry_after=retry_after)
+    )
+    assert transition.followers == []
+    (error,) = transition.finish.errors
+    assert error["code"] == "service_unavailable"
+    assert error["message"].startswith("Down. No further attempt: it would begin")
+    assert sentence in error["message"]
+
+
+def test_attempt_that_begins_just_before_the_bounds_is_made():
+    run = run_of([call("a", retry={**RETRY, "max_elapsed": 1.001})])
+    run.deadline = NOW + timedelta(seconds=1.001)
+    assert failure(run, started(run), ServiceUnavailableError("Down.")).followers
+
+
+def test_attempt_that_nobody_could_begin_in_time_is_not_made():
+    run = run_of([call("a", retry={**RETRY, "max_elapsed": 10}, on_error=[
+        {"match": ["retry_too_late"], "step": "b"}]), call("b")])  # fmt: skip
+    row = first_row(run, attempt=2, input={}, retry_since=NOW - timedelta(seconds=11))
+    transition = decide.resume(run, row, now=NOW)
+    assert transition.settled.error["code"] == "retry_too_late"
+    assert transition.followers[0].step_id == "b"
+
+
+@pytest.mark.parametrize("kind", ["ACTION", "TRANSFORM", "WAIT", "WORKFLOW"])
+def test_nothing_begins_after_the_deadline_of_the_execution(kind):
+    step = {
+        "ACTION": call("a"),
+        "TRANSFORM": {"id": "a", "type": "TRANSFORM", "output": {}},
+        "WAIT": {"id": "a", "type": "WAIT", "seconds": 1},
+        "WORKFLOW": {"id": "a", "type": "WORKFLOW", "workflow": "other"},
+    }[kind]
+    run = run_of([step])
+    run.deadline = NOW
+    transition = decide.resume(run, first_row(run), now=NOW)
+    assert transition.finish.errors[0]["code"] == "deadline_exceeded"
+
+
+def test_child_of_a_step_past_the_deadline_is_cancelled():
+    run = run_of([{"id": "a", "type": "WORKFLOW", "workflow": "other"}])
+    run.deadline = NOW
+    run.facts = Facts(child=Child("c1", "RUNNING", None, []))
+    row = first_row(run, input={"input": {}, "until": None})
+    assert decide.resume(run, row, now=NOW).orphan == "c1"
 
 
 @pytest.mark.parametrize(

@@ -520,3 +520,14 @@ def test_others_may_decide_once_an_approval_is_due():
         services.decide_approval(execution.pk, "ask", approve=True, actor="eve")
         engine.look()
         assert ended(execution).status == "COMPLETED"
+
+
+def test_decision_after_the_time_to_decide_is_refused():
+    execution = start(make_workflow([{**ASK, "timeout": 3600}, call("a")]))
+    with running_engine(client()) as engine:
+        waiting_approval(engine, execution)
+    row = execution.steps.get(path="ask")
+    past = (timezone.now() - timedelta(seconds=1)).isoformat()
+    WorkflowStep.objects.filter(pk=row.pk).update(input={**row.input, "until": past})
+    with pytest.raises(Conflict, match="The time to decide 'ask' ended at"):
+        services.decide_approval(execution.pk, "ask", approve=True, actor="ann")

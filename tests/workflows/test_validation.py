@@ -463,3 +463,41 @@ def test_misspelt_type_is_an_error_even_in_a_draft():
     steps = [{"id": "a", "service_type": "PLANING_SYSTEM", "action": "plan"}]
     found = validation.validate(steps, directory=DirectoryOfKnownTypes(), draft=True)
     assert list(found.errors) == ["steps[0].service_type"]
+
+
+@pytest.mark.parametrize(
+    ("step", "document", "path"),
+    [
+        (
+            action("a", retry={"max_elapsed": 1, "base_delay": 4, "jitter": False}),
+            {},
+            "steps[0].retry",
+        ),
+        (
+            action("a", compensate={"service": "s", "action": "undo",
+                                    "retry": {"max_elapsed": 1, "base_delay": 4}}),
+            {},
+            "steps[0].compensate.retry",
+        ),
+        (
+            {"id": "a", "type": "APPROVAL", "timeout": 60, "due": 60, "escalate_to": ["eve"],
+             "next": None},
+            {},
+            "steps[0].due",
+        ),
+        ({"id": "a", "type": "WAIT", "seconds": 60, "next": None}, {"timeout": 60},
+         "steps[0].seconds"),
+        ({"id": "a", "type": "EVENT", "event": "e", "timeout": 61, "next": None},
+         {"timeout": 60}, "steps[0].timeout"),
+    ],
+)  # fmt: skip
+def test_what_a_bound_cuts_off_is_doubted(step, document, path):
+    found = validate({"steps": [step], **document}, directory=None)
+    assert found.valid
+    assert [w.partition(": ")[0] for w in found.warnings] == [path]
+
+
+@pytest.mark.parametrize("seconds", ["$.input.seconds", 59])
+def test_wait_that_may_end_in_time_is_not_doubted(seconds):
+    step = {"id": "a", "type": "WAIT", "seconds": seconds, "next": None}
+    assert not validate({"steps": [step], "timeout": 60}, directory=None).warnings

@@ -5,7 +5,7 @@ numbers and touch no database: `now` and `fraction` come in, a `Transition` come
 """
 
 from workflows.decide.kinds import DEFAULT_CONCURRENCY, first_of_branch, has_ended
-from workflows.decide.outcomes import describe
+from workflows.decide.outcomes import deadline_exceeded, describe
 from workflows.decide.recall import Outcome, recall
 from workflows.decide.undoing import call_at, error_of_undoing, first_attempt, undoable_steps
 from workflows.decide.values import (
@@ -40,6 +40,7 @@ __all__ = [
     "Success",
     "Transition",
     "call_at",
+    "deadline_exceeded",
     "describe",
     "error_of_undoing",
     "first_attempt",

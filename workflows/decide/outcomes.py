@@ -16,6 +16,9 @@ from workflows.definition import RetryPolicy, Step
 CALL = object()
 STOP = object()
 
+# An attempt whose time was over before anybody could begin it.
+TOO_LATE = "retry_too_late"
+
 
 def skip(run: Run, step: Step, row: Row, transition: Transition, *, now: datetime) -> object:
     """Pass over a step whose condition does not hold."""
@@ -69,11 +72,14 @@ def fail(
     fraction: float = 0.0,
 ) -> object:
     """Retry, then the route of the error, then the fallback, then optional, else the end."""
-    if may_retry(step.retry, row, error, now=now):
-        record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
+    if may_retry(step.retry, row, error):
         again = next_attempt(step.retry, row, error, now=now, fraction=fraction)
-        transition.followers.append(again)
-        return STOP
+        late = why_too_late(step.retry, again, now=now, deadline=run.deadline)
+        if not late:
+            record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
+            transition.followers.append(again)
+            return STOP
+        error = error.noting(late)
     described = describe(error)
     way = next((r for r in step.on_error if "*" in r.match or described["code"] in r.match), None)
     if way is not None:
@@ -94,16 +100,42 @@ def _record_handled(
     run.learn(row.step_id, status=status, output=None, error=described)
 
 
-def may_retry(policy: RetryPolicy, row: Row, error: IntegrationError, *, now: datetime) -> bool:
-    """Whether another attempt may follow this one, which failed thus."""
-    since = row.retry_since or row.started_at or now
+def deadline_exceeded() -> WorkflowError:
+    """The error of an execution whose `timeout` is over."""
+    return WorkflowError("It took longer than its timeout.", code="deadline_exceeded")
+
+
+def may_retry(policy: RetryPolicy, row: Row, error: IntegrationError) -> bool:
+    """Whether another attempt may follow this one, which failed thus, if it is not too late."""
     return isinstance(error, CallError) and policy.allows(
         row.attempt - row.retry_base,
         kind=error.kind,
         status_code=error.upstream_status,
         code=error.code,
-        elapsed=(now - since).total_seconds(),
     )
+
+
+def why_too_late(
+    policy: RetryPolicy, again: Row, *, now: datetime, deadline: datetime | None = None
+) -> str:
+    """A sentence when an attempt would begin after a bound that rules it out; "" when in time.
+
+    The bounds are the policy's `max_elapsed` and the `deadline` of the execution.
+    """
+    begins = max(again.wake_at or now, now)
+    since = again.retry_since or now
+    elapsed, pause = (begins - since).total_seconds(), (begins - now).total_seconds()
+    if policy.max_elapsed is not None and elapsed >= policy.max_elapsed:
+        return (
+            f"No further attempt: it would begin {elapsed:.3g} s after the first one, and"
+            f" `max_elapsed` is {policy.max_elapsed:g} s."
+        )
+    if deadline is not None and begins >= deadline:
+        return (
+            f"No further attempt: it would begin in {pause:.3g} s, and the `timeout` of the"
+            " execution ends before that."
+        )
+    return ""
 
 
 def next_attempt(

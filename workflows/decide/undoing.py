@@ -11,10 +11,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from registry.exceptions import IntegrationError
+from registry.exceptions import IntegrationError, WorkflowError
 from registry.expressions import ExpressionError, Recorded
 from registry.models.base import uuid7
-from workflows.decide.outcomes import describe, may_retry, next_attempt, record, take_up
+from workflows.decide.outcomes import (
+    TOO_LATE,
+    describe,
+    may_retry,
+    next_attempt,
+    record,
+    take_up,
+    why_too_late,
+)
 from workflows.decide.values import Failure, Row, Run, Success, Transition
 from workflows.definition import Compensation, Definition, Step
 from workflows.scopes import compensation_path, is_compensation
@@ -52,7 +60,8 @@ def resume_undoing(run: Run, row: Row, *, now: datetime) -> Transition | None:
     if told is not None:
         return _undone(row, told["output"], now=now)
     if row.input is not None:
-        return None
+        late = why_too_late(call_at(run.definition, row.step_id, row.path).retry, row, now=now)
+        return give_up_undoing(row, WorkflowError(late, code=TOO_LATE), now=now) if late else None
     try:
         row.input = _input_of(run, row, now=now)
     except ExpressionError as error:
@@ -68,10 +77,13 @@ def settle_undoing(
         take_up(row, outcome)
         return _undone(row, outcome.output, now=now)
     call = call_at(run.definition, row.step_id, row.path)
-    if not may_retry(call.retry, row, outcome.error, now=now):
-        return give_up_undoing(row, outcome.error, now=now)
-    record(row, "FAILED", now=now, error={**describe(outcome.error), "handled": "RETRIED"})
-    again = next_attempt(call.retry, row, outcome.error, now=now, fraction=fraction)
+    error = outcome.error
+    if not may_retry(call.retry, row, error):
+        return give_up_undoing(row, error, now=now)
+    again = next_attempt(call.retry, row, error, now=now, fraction=fraction)
+    if late := why_too_late(call.retry, again, now=now):
+        return give_up_undoing(row, error.noting(late), now=now)
+    record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
     return Transition(settled=row, followers=[again])
 
 

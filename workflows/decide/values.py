@@ -97,7 +97,7 @@ class Run:
 
     Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope`
     says which, and `steps` holds what can be seen from there. Rows that follow
-    have its `priority`.
+    have its `priority`. From its `deadline` on nothing more begins.
     """
 
     id: str
@@ -115,6 +115,7 @@ class Run:
     index: int | None = None
     sequence: int = 0
     priority: int = 0
+    deadline: datetime | None = None
     facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:

@@ -13,13 +13,16 @@ from workflows.decide.kinds import BEGIN
 from workflows.decide.outcomes import (
     CALL,
     STOP,
+    TOO_LATE,
     complete,
+    deadline_exceeded,
     end,
     end_failed,
     fail,
     finish,
     skip,
     take_up,
+    why_too_late,
 )
 from workflows.decide.undoing import give_up_undoing, resume_undoing, settle_undoing
 from workflows.decide.values import Failure, Row, Run, Success, Transition
@@ -42,9 +45,12 @@ def resume(run: Run, row: Row, *, now: datetime) -> Transition | None:
         return resume_undoing(run, row, now=now)
     step = run.definition.steps[row.step_id]
     run.visits.setdefault(row.step_id, 1)
+    if step.kind == "ACTION" and (told := (row.error or {}).get("told")) is not None:
+        return _take_word(run, step, row, told, now=now)
+    if run.deadline is not None and run.deadline <= now:
+        return give_up(run, row, deadline_exceeded(), now=now)
     if step.kind == "ACTION" and row.input is not None:
-        told = (row.error or {}).get("told")
-        return None if told is None else _take_word(run, step, row, told, now=now)
+        return _resume_call(run, step, row, now=now)
     transition = Transition(settled=row)
     onward = _begin(run, step, row, transition, now=now)
     if onward is CALL:
@@ -59,7 +65,27 @@ def give_up(run: Run, row: Row, error: IntegrationError, *, now: datetime) -> Tr
         return give_up_undoing(row, error, now=now)
     transition = Transition(settled=row)
     row.output = None
+    _let_go(run, row, transition)
     end_failed(run, row, error, transition, now=now)
+    return transition
+
+
+def _let_go(run: Run, row: Row, transition: Transition) -> None:
+    """Leave nothing behind that goes on for this row: its branches, its child."""
+    if row.done + row.failed < row.begun:
+        transition.abandons = row.path
+    child = run.facts.child
+    if child is not None and child.status not in ("COMPLETED", "FAILED", "CANCELLED"):
+        transition.orphan = child.id
+
+
+def _resume_call(run: Run, step: Step, row: Row, *, now: datetime) -> Transition | None:
+    """None when the call can be made: it is not too late for it."""
+    if row.retry_since is None or not (late := why_too_late(step.retry, row, now=now)):
+        return None
+    transition = Transition(settled=row)
+    onward = fail(run, step, row, WorkflowError(late, code=TOO_LATE), transition, now=now)
+    _go_on(run, onward, transition, now=now)
     return transition
 
 

@@ -47,13 +47,12 @@ class RetryPolicy:
             return planned
         return max(planned, min(retry_after, MAX_RETRY_AFTER_SECONDS))
 
-    def allows(
-        self, attempt: int, *, kind: str, status_code: int | None, code: str, elapsed: float
-    ) -> bool:
-        """Say whether attempt number `attempt`, which failed thus, may be followed by another."""
+    def allows(self, attempt: int, *, kind: str, status_code: int | None, code: str) -> bool:
+        """Say whether attempt number `attempt`, which failed thus, may be followed by another.
+
+        When that would begin is another question: `max_elapsed` bounds it, and so do others.
+        """
         if self.max_attempts is not None and attempt >= self.max_attempts:
-            return False
-        if self.max_elapsed is not None and elapsed >= self.max_elapsed:
             return False
         names = {kind.upper(), code.upper()}
         if status_code is not None:

@@ -75,8 +75,8 @@ def decide_approval(
     """Record what a person decided. One rejection, or enough approvals, lets the execution go on.
 
     Raises:
-        Conflict: the step does not wait for a decision, this person may not decide it or has done
-            so already.
+        Conflict: the step does not wait for a decision, or its time to decide is over; this person
+            may not decide it, or has done so already.
         SchemaViolation: the form does not fit.
     """
     with transaction.atomic():
@@ -84,6 +84,7 @@ def decide_approval(
         row, step = _row_and_step(execution, step_path)
         if step.kind != "APPROVAL" or row.status != StepStatus.WAITING:
             raise Conflict(f"The step '{step_path}' does not wait for a decision.")
+        _check_in_time(row)
         _check_may_decide(step, row, actor)
         if approve:
             _check_form(step, form)
@@ -116,6 +117,12 @@ def _row_and_step(execution: WorkflowExecution, path: str) -> tuple[WorkflowStep
 
 def _decisions_of(row: WorkflowStep) -> list[dict[str, Any]]:
     return list((row.input or {}).get("decisions", ()))
+
+
+def _check_in_time(row: WorkflowStep) -> None:
+    until = (row.input or {}).get("until")
+    if until is not None and datetime.fromisoformat(until) <= database_now():
+        raise Conflict(f"The time to decide '{row.path}' ended at {until}.")
 
 
 def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.exceptions import WorkflowError
 from registry.expressions import json_size
 from registry.models.base import uuid7
 from registry.schemas import Schema
@@ -127,7 +126,7 @@ class _Driver:
         deadline = self._deadline()
         if deadline is not None and due.wake_at > deadline:
             self._now = deadline
-            error = WorkflowError("It took longer than its timeout.", code="deadline_exceeded")
+            error = decide.deadline_exceeded()
             self._memory.cancel("", now=self._now)
             self._end(Finish("FAILED", errors=({"step": None, **decide.describe(error)},)))
         else:
@@ -170,6 +169,7 @@ class _Driver:
             context=self._context,
             definition=self._definition,
             scope=row.scope,
+            deadline=self._deadline(),
         )
         decide.recall(
             run,

@@ -30,6 +30,7 @@ _EXECUTION = {
     "correlation_id": "correlation",
     "last_sequence": "sequence",
     "priority": "priority",
+    "deadline_at": "deadline",
     "input": "run_input",
     "context": "run_context",
 }
@@ -282,6 +283,7 @@ class Claimer:
             scope=scope_of(record["path"]) if undoes else record["scope"],
             sequence=record["sequence"],
             priority=record["priority"],
+            deadline=read_time(record["deadline"]),
         )
 
     def _look_around(

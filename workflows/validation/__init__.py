@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflows.definition import Findings, read
+from workflows.validation.bounds import warn_of_crossed_bounds
 from workflows.validation.directory import (
     ActionInfo,
     ActionNotFoundError,
@@ -74,6 +75,7 @@ def validate(
         check_graph(graph, reading.paths, findings)
         uses = list(uses_of(reading.definition, reading.paths))
         check_references(uses, graph, findings)
+        warn_of_crossed_bounds(reading.definition, reading.paths, findings)
         report = findings.doubt if draft else findings.refuse
         actions: dict[str, ActionInfo] = {}
         if directory is not None:

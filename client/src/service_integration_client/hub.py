@@ -89,9 +89,12 @@ class Hub(ABC):
                 delay = policy.delay(attempt, retry_after=error.retry_after)
                 if delay is None and attempt == 1:
                     raise
-                if delay is None:
-                    raise _exhausted(error, attempts=attempt, lost=lost) from error
+                if delay is None or self._is_late(request, delay):
+                    raise _exhausted(error, attempts=attempt, lost=lost, late=delay) from error
             await self.sleep(delay)
+
+    def _is_late(self, request: Request, delay: float) -> bool:
+        return request.deadline is not None and self.now() + delay >= request.deadline
 
     async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
         if self._edge.breaker is None:
@@ -294,11 +297,14 @@ def _cut(
 
 
 def _exhausted(
-    error: errors.ServiceUnavailableError, *, attempts: int, lost: bool
+    error: errors.ServiceUnavailableError, *, attempts: int, lost: bool, late: float | None
 ) -> errors.MaxRetriesExceededError:
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    if late is not None:
+        times += f", as another would begin in {late:.3g} s, after the time given for it"
     note = " An answer was lost: what was asked for may have been done." if lost else ""
     return errors.MaxRetriesExceededError(
-        f"Given up after {attempts} attempts: {error.message}{note}",
+        f"Given up after {times}: {error.message}{note}",
         attempts=attempts,
         last_error=error,
         may_have_happened=lost,

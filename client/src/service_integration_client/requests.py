@@ -16,7 +16,10 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """What to send, how to retry it, and what it is about when the answer is an error."""
+    """What to send, how to retry it, and what it is about when the answer is an error.
+
+    With a `deadline` on the hub's clock, no attempt but the first begins from then on.
+    """
 
     method: str
     path: str
@@ -27,6 +30,7 @@ class Request:
     resource_type: str | None = None
     resource_id: str | None = None
     wait_seconds: float = 0.0
+    deadline: float | None = None
 
 
 def read(path: str, /, *, about: tuple[str, str] | None = None, **query: Any) -> Request:

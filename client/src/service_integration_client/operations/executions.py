@@ -118,6 +118,7 @@ async def _run(
     hub: Hub, request: Request, *, wait: bool, timeout: float | None, raise_on_failure: bool
 ) -> WorkflowResult:
     deadline = None if timeout is None else hub.now() + timeout
+    request = replace(request, deadline=deadline)
     execution = await _started(hub, request, wait=wait, deadline=deadline)
     if not wait:
         return WorkflowResult(execution, content=execution)
@@ -134,9 +135,11 @@ async def _started(hub: Hub, request: Request, *, wait: bool, deadline: float | 
     try:
         answer: JsonObject = await hub.call(request)
     except (MaxRetriesExceededError, CircuitOpenError) as error:
-        if not (wait and error.may_have_happened):
+        pause = _pause(error)
+        late = deadline is not None and hub.now() + pause >= deadline
+        if late or not (wait and error.may_have_happened):
             raise
-        await hub.sleep(_pause(error))
+        await hub.sleep(pause)
         return await _outlasting(hub, request, deadline=deadline)
     return answer
 
@@ -148,6 +151,7 @@ async def _ended(hub: Hub, execution: JsonObject, *, deadline: float | None) -> 
         if seconds <= 0:
             raise _out_of_time(execution)
         poll = _poll(id_of(execution), wait=min(POLL_WAIT_SECONDS, seconds))
+        poll = replace(poll, deadline=deadline)
         execution = await _outlasting(hub, poll, deadline=deadline)
     return execution
 
@@ -167,10 +171,11 @@ async def _outlasting(hub: Hub, request: Request, *, deadline: float | None) -> 
         try:
             answer: JsonObject = await hub.call(request)
         except (MaxRetriesExceededError, CircuitOpenError) as error:
-            late = deadline is not None and hub.now() >= deadline
+            pause = _pause(error)
+            late = deadline is not None and hub.now() + pause >= deadline
             if late or attempt == OUTAGE_ATTEMPTS:
                 raise
-            await hub.sleep(_pause(error))
+            await hub.sleep(pause)
         else:
             return answer
 
