@@ -21,6 +21,7 @@ from registry.admin.forms import WordsField
 from registry.credentials.changes import check_fields
 from registry.credentials.kinds import KINDS, Part
 from registry.exceptions import IntegrationError, ValidationFailed
+from registry.merge_patch import MergePatch
 from registry.models import Credential, CredentialType
 from registry.vault import Secret
 
@@ -199,7 +200,7 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
         secret = self.read_secret(type)
         self.service_fields = {
             **{name: self.cleaned_data.get(name) for name in ("name", "description", "expires_at")},
-            "attributes": self.read_attributes(type),
+            "attributes": MergePatch(self.read_attributes(type)),
             "allowed_origins": self.cleaned_data.get("allowed_origins") or [],
         }
         if secret:
@@ -257,7 +258,7 @@ class RotateForm(_PartsForm, BaseDialogForm):
             self.add_error(self.first_secret(), "Type the new secret in.")
             return data
         given = {k: v for k, v in self.read_attributes(type).items() if v is not None}
-        self.service_fields = {"secret": secret, "attributes": given}
+        self.service_fields = {"secret": secret, "attributes": MergePatch(given)}
         if "expires_at" in self.fields:
             self.service_fields["expires_at"] = self.cleaned_data.get("expires_at")
         self.check(self.credential, type, self.service_fields)

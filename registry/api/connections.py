@@ -21,6 +21,7 @@ from registry.api.base import (
     etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.patches import PatchSerializer
 from registry.connections import changes
 from registry.connections.changes import MAX_REASON, Change
 from registry.connections.testing import run_test
@@ -93,6 +94,14 @@ class ConnectionInput(StrictSerializer):
         min_value=0, max_value=LONGEST_INTERVAL_SECONDS, required=False
     )
     other_names = {"connection_type": "type", "url": "base_url", "configuration": "config"}
+
+
+class ConnectionPatch(PatchSerializer, ConnectionInput):
+    """A change of a connection."""
+
+    model = Connection
+    lasting = frozenset({"driver"})
+    merged = frozenset({"config", "breaker", "limits"})
 
 
 class ReasonInput(StrictSerializer):
@@ -172,18 +181,18 @@ class ConnectionViewSet(ResourceViewSet):
         """One connection, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=ConnectionInput, responses=ConnectionSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; a given `config` replaces the old one."""
+        """Change what is given and leave the rest; null takes a field or a setting away."""
         connection = self.find()
         insists = self.check_precondition(connection)
-        fields = self.read(ConnectionInput, partial=True)
+        fields = self.read(ConnectionPatch)
         changed = changes.update_connection(connection, fields, self.change, only_as_read=insists)
         return self.answer(changed)
 
-    @extend_schema(request=ConnectionInput, responses=ConnectionSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; a given `config` replaces the old one."""
+        """Change what is given and leave the rest; null takes a field or a setting away."""
         return self.update(request, pk)
 
     @extend_schema(parameters=[IF_MATCH])

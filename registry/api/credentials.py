@@ -24,8 +24,10 @@ from registry.api.base import (
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.pagination import GrowingListPagination
+from registry.api.patches import PatchSerializer
 from registry.credentials import changes
 from registry.credentials.state import CredentialState, state_of, warnings_of
+from registry.merge_patch import MergePatch
 from registry.models import Credential, CredentialEvent, CredentialEventKind, CredentialType
 from registry.vault import Secret
 
@@ -90,12 +92,23 @@ class CredentialInput(StrictSerializer):
     secret = SecretField(required=False)
 
 
+class CredentialPatch(PatchSerializer, CredentialInput):
+    """A change of a credential; a secret that is given replaces the old one with all its parts."""
+
+    model = Credential
+    lasting = frozenset({"secret"})
+    merged = frozenset({"attributes"})
+
+
 class RotationInput(StrictSerializer):
     """A new secret, and what changes with it."""
 
     secret = SecretField()
     attributes = ObjectField(required=False)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+    def validate_attributes(self, value: dict[str, Any]) -> MergePatch:
+        return MergePatch(value)
 
 
 class CredentialEventSerializer(AnswerSerializer):
@@ -172,18 +185,18 @@ class CredentialViewSet(ResourceViewSet):
         """One credential without its secret, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=CredentialInput, responses=CredentialSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=CredentialPatch, responses=CredentialSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; a new destination takes the secret again."""
         credential = self.find()
         insists = self.check_precondition(credential)
-        fields = self.read(CredentialInput, partial=True)
+        fields = self.read(CredentialPatch)
         changed = changes.update_credential(
             credential, fields, actor=self.actor, only_as_read=insists
         )
         return self.answer(changed)
 
-    @extend_schema(request=CredentialInput, responses=CredentialSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=CredentialPatch, responses=CredentialSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; a new destination takes the secret again."""
         return self.update(request, pk)

@@ -23,6 +23,7 @@ from registry.api.base import (
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.pagination import GrowingListPagination
+from registry.api.patches import PatchSerializer
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import changes
 from registry.integrations.running import (
@@ -87,6 +88,14 @@ class IntegrationInput(StrictSerializer):
                 "ERROR is what the hub says of an ACTIVE one. Use DRAFT, ACTIVE or INACTIVE."
             )
         return value
+
+
+class IntegrationPatch(PatchSerializer, IntegrationInput):
+    """A change of an integration; a target and mappings that are given replace the old ones."""
+
+    model = Integration
+    lasting = frozenset({"status"})
+    merged = frozenset({"config"})
 
 
 class IntegrationSerializer(AnswerSerializer):
@@ -235,22 +244,22 @@ class IntegrationViewSet(ResourceViewSet):
         """One integration, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=IntegrationInput, responses=IntegrationSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=IntegrationPatch, responses=IntegrationSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         integration = self.find()
         insists = self.check_precondition(integration)
         changed = changes.update_integration(
             integration,
-            self.read(IntegrationInput, partial=True),
+            self.read(IntegrationPatch),
             only_as_read=insists,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
 
-    @extend_schema(request=IntegrationInput, responses=IntegrationSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=IntegrationPatch, responses=IntegrationSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         return self.update(request, pk)
 
     @extend_schema(parameters=[IF_MATCH])

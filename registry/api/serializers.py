@@ -8,7 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.api.patches import PatchSerializer
 from registry.discovery.base import Criteria
+from registry.merge_patch import MergePatch
 from registry.models import (
     Criticality,
     HttpMethod,
@@ -162,6 +164,20 @@ class ServiceInput(StrictSerializer):
     }
 
 
+class ServicePatch(PatchSerializer, ServiceInput):
+    """A change of a service, and of its instances where it is about them."""
+
+    model = Service
+    lasting = frozenset({"url", "status"})
+    merged = frozenset({"metadata", "breaker", "limits", "probing"})
+
+    def without(self, name: str) -> Any:
+        if name == "actions":
+            return []
+        model = ServiceInstance if name in INSTANCE_FIELDS else Service
+        return model._meta.get_field(name).get_default()
+
+
 class InstanceInput(StrictSerializer):
     """One more place where a service answers."""
 
@@ -179,17 +195,24 @@ class InstanceInput(StrictSerializer):
 def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
     """What the checked body of a registration or a change says."""
     metadata = data.get("metadata")
-    version = data.get("version") or str((metadata or {}).get("version") or "")[:50] or None
     fields = {k: data.get(k) for k in _SERVICE_FIELDS}
     return Registration(
         name=data.get("name") or name,
         url=data.get("url"),
-        fields={**fields, "metadata": metadata, "version": version},
+        fields={**fields, "metadata": metadata, "version": _version_of(data)},
         status=data.get("status"),
         credential=(data["credential"] or "") if "credential" in data else None,
         instance_fields={k: data[k] for k in INSTANCE_FIELDS if data.get(k) is not None},
         actions=data.get("actions"),
     )
+
+
+def _version_of(data: dict[str, Any]) -> str | None:
+    """The version that is given, or that the metadata tells; None when nothing is said of it."""
+    metadata = data.get("metadata") or {}
+    members = metadata.members if isinstance(metadata, MergePatch) else metadata
+    told = str(members.get("version") or "")[:50] or None
+    return data.get("version") or told or data.get("version")
 
 
 class HeartbeatInput(StrictSerializer):

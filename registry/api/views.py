@@ -18,6 +18,7 @@ from registry.api.serializers import (
     InstanceInput,
     InstanceSerializer,
     ServiceInput,
+    ServicePatch,
     ServiceSerializer,
     StatusInput,
     registration_of,
@@ -91,12 +92,12 @@ class ServiceViewSet(ResourceViewSet):
         """One service, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=ServiceInput, responses=ServiceSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         service = self.find_own()
         insists = self.check_precondition(service)
-        data = self.read(ServiceInput, partial=True)
+        data = self.read(ServicePatch)
         changed = services.update_service(
             service,
             registration_of(data, name=service.name),
@@ -106,9 +107,9 @@ class ServiceViewSet(ResourceViewSet):
         )
         return self.answer(changed)
 
-    @extend_schema(request=ServiceInput, responses=ServiceSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         return self.update(request, pk)
 
     @extend_schema(parameters=[IF_MATCH])

@@ -21,6 +21,7 @@ from registry.credentials.linking import Link, note_link, noting_denials
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.json_equality import json_equal
 from registry.mediator import mediator
+from registry.merge_patch import resolved
 from registry.models import Connection, ConnectionStatus, ConnectionType
 from registry.services.registration import as_validation_failed
 
@@ -80,7 +81,7 @@ def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
 def update_connection(
     connection: Connection, fields: Mapping[str, Any], change: Change, *, only_as_read: bool = False
 ) -> Connection:
-    """Change what is given and leave the rest; a given `config` replaces the old one.
+    """Change what is given and leave the rest; what is a `MergePatch` is merged.
 
     Raises:
         ValidationFailed: a field breaks a rule.
@@ -219,6 +220,7 @@ def check_fields(row: Connection, fields: Mapping[str, Any]) -> Connection:
 
 def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
     """Put what is given into the row and hold it against the rules."""
+    fields = resolved(row, fields)
     try:
         row.type = ConnectionType.parse(row.type).value
         row.driver = check_driver(row.type, fields.get("driver") or _driver_of(row))

@@ -19,6 +19,7 @@ from registry.credentials.secrets import hold_secret, open_secret
 from registry.credentials.users import title_of, users_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed, VaultError
 from registry.json_equality import json_equal
+from registry.merge_patch import resolved
 from registry.models import Credential, CredentialEventKind, CredentialToken, CredentialType
 from registry.services.registration import as_validation_failed
 
@@ -209,9 +210,11 @@ def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:
 def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
     """The attributes and the secret, which are checked together."""
     is_new = credential._state.adding
-    given = {**credential.attributes, **(fields.get("attributes") or {})}
+    given = dict(resolved(credential, fields).get("attributes", credential.attributes))
     is_headers = kinds.KINDS[credential.type].headers
-    names = given.pop("headers", []) if is_headers else []
+    names = credential.attributes.get("headers", []) if is_headers else []
+    if is_headers and given.get("headers") == names:
+        del given["headers"]  # told with the secret, and no part of what is given
     try:
         attributes = kinds.check_attributes(credential.type, given)
         is_other = not json_equal(attributes, credential.attributes)

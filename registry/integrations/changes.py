@@ -14,6 +14,7 @@ from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 from registry.integrations.running import find_integration
+from registry.merge_patch import resolved
 from registry.models import (
     EXECUTABLE,
     Connection,
@@ -121,7 +122,7 @@ def _assign(
 ) -> None:
     """Put what is given into the row and hold it against the rules."""
     before = integration.connection
-    for name, value in fields.items():
+    for name, value in resolved(integration, fields).items():
         if name != "target":
             setattr(integration, name, value)
     if "target" in fields:

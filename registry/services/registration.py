@@ -17,6 +17,7 @@ from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.mediator import mediator
+from registry.merge_patch import resolved
 from registry.models import (
     AuditVerb,
     RegistryChangeKind,
@@ -131,7 +132,7 @@ def check_owner(service: Service, *, actor: str, only_own: bool) -> None:
 
 
 def _assign(row: Any, fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
+    for name, value in resolved(row, fields).items():
         if value is not None:
             setattr(row, name, value)
 

@@ -165,6 +165,21 @@ def test_files_are_applied_once(run: Run, tmp_path: Path) -> None:
     assert "ACTIVE" in listed
 
 
+def test_what_a_file_no_longer_says_is_taken_away(run: Run, tmp_path: Path) -> None:
+    metadata = {"team": "a", "city": "b"}
+    run(
+        "workflows",
+        "apply",
+        str(write(tmp_path, {**GREET, "concurrency": 2, "metadata": metadata})),
+    )
+    write(tmp_path, {**GREET, "metadata": {"team": "a"}})
+    assert '-  "concurrency": 2' in run("workflows", "diff", str(tmp_path)).stdout
+    assert "changed" in run("workflows", "apply", str(tmp_path)).stdout
+    stored = parsed(run("workflows", "show", "greet", "--json"))
+    assert (stored.get("concurrency"), stored["metadata"]) == (None, {"team": "a"})
+    assert "unchanged" in run("workflows", "apply", str(tmp_path)).stdout
+
+
 def test_what_is_shown_can_be_applied(run: Run, tmp_path: Path) -> None:
     run("workflows", "apply", str(write(tmp_path, GREET)))
     shown = tmp_path / "shown.json"

@@ -6,6 +6,7 @@ import pytest
 
 import service_integration_client
 from service_integration_client import (
+    REMOVE,
     AsyncServiceIntegrationClient,
     ServiceIntegrationClient,
     SyncServiceIntegrationClient,
@@ -124,6 +125,29 @@ def test_writes_use_the_documented_methods_and_paths():
     ]
     assert hub.bodies[0]["url"] == "http://s:1"
     assert hub.bodies[3] == {"input_data": {"x": 1}, "context": {"project_id": "p"}}
+
+
+def test_a_change_sends_null_for_what_it_takes_away():
+    hub = FakeHub(answer(200, {"id": "x"}))
+    client = SyncServiceIntegrationClient(**hub.options())
+
+    client.update_service("s", description=None, tags=REMOVE, metadata={"team": None})
+    client.update_connection("c", limits=REMOVE)
+    client.update_integration("i", request_mapping=REMOVE)
+    client.update_credential("k", expires_at=REMOVE)
+    client.update_webhook("w", old_credential=REMOVE)
+    client.update_workflow("w", definition={"concurrency": None, "timeout": 5})
+    client.update_schedule("s", ends_at=None, priority=3)
+
+    assert hub.bodies == [
+        {"tags": None, "metadata": {"team": None}},
+        {"limits": None},
+        {"request_mapping": None},
+        {"expires_at": None},
+        {"old_credential": None},
+        {"concurrency": None, "timeout": 5},
+        {"ends_at": None, "priority": 3},
+    ]
 
 
 def test_credentials_are_written_and_never_shown():

@@ -199,7 +199,7 @@ def test_linking_a_credential_takes_its_own_permission(writer: Any, operator: An
         {"host": "localhost"},
         {"port": 6380},
         {"database": "2"},
-        {"config": {}},
+        {"config": None},
         {"config": {"tls": True, "ca_bundle": "pem"}},
     ],
 )

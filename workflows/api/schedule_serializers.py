@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.api.patches import PatchSerializer
 from workflows import services
 from workflows.api.serializers import priority_field
 from workflows.models import (
@@ -86,6 +87,13 @@ class ScheduleInput(StrictSerializer):
                 f"'{value}' is part of the paths of this API. Choose another name."
             )
         return value
+
+
+class SchedulePatch(PatchSerializer, ScheduleInput):
+    """A change of a schedule; an input and a context that are given replace the old ones."""
+
+    model = WorkflowSchedule
+    lasting = frozenset({"enabled"})
 
 
 class PreviewInput(StrictSerializer):

@@ -20,6 +20,7 @@ from workflows.api.schedule_serializers import (
     PreviewInput,
     RunSerializer,
     ScheduleInput,
+    SchedulePatch,
     ScheduleSerializer,
 )
 from workflows.models import WorkflowSchedule, WorkflowScheduleRun
@@ -68,16 +69,16 @@ class ScheduleViewSet(ResourceViewSet):
         """One schedule, by id or name, with its next five ticks."""
         return self.answer(services.get_schedule(pk))
 
-    @extend_schema(request=ScheduleInput, responses=ScheduleSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given; a change of the times begins from now."""
         schedule = services.get_schedule(pk)
         self.check_precondition(schedule)
-        data = self.read(ScheduleInput, partial=True)
+        data = self.read(SchedulePatch)
         services.update_schedule(schedule, data, actor=self.actor)
         return self.answer(services.get_schedule(str(schedule.pk)))
 
-    @extend_schema(request=ScheduleInput, responses=ScheduleSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
         """Change what is given; a change of the times begins from now."""
         return self.update(request, pk)

@@ -14,6 +14,8 @@ from registry.api.base import (
     StrictSerializer,
     VocabularyField,
 )
+from registry.api.patches import PatchSerializer
+from registry.merge_patch import MergePatch
 from workflows import services
 from workflows.models import (
     HIGHEST_PRIORITY,
@@ -94,11 +96,11 @@ class WorkflowInput(StrictSerializer):
     retention = VocabularyField(RetentionClass, required=False)
     metadata = ObjectField(required=False, allow_null=True)
     steps = AnyField()
-    output = AnyField(required=False)
-    retry = AnyField(required=False)
-    timeout = AnyField(required=False)
-    defaults = AnyField(required=False)
-    concurrency = AnyField(required=False)
+    output = AnyField(required=False, allow_null=True)
+    retry = AnyField(required=False, allow_null=True)
+    timeout = AnyField(required=False, allow_null=True)
+    defaults = AnyField(required=False, allow_null=True)
+    concurrency = AnyField(required=False, allow_null=True)
     other_names = {"workflow_type": "type"}
 
     def validate_name(self, value: str) -> str:
@@ -110,7 +112,7 @@ class WorkflowInput(StrictSerializer):
 
     @staticmethod
     def fields_of(data: dict[str, Any]) -> dict[str, Any]:
-        """What is about the workflow itself; null leaves a field as it is."""
+        """What is about the workflow itself; null is as if it were left out."""
         names = ("name", "description", "type", "status", "retention", "metadata")
         return {name: data[name] for name in names if data.get(name) is not None}
 
@@ -119,6 +121,31 @@ class WorkflowInput(StrictSerializer):
         """The definition in it; None when it says nothing of one."""
         found = {k: data[k] for k in ("steps", *OPTION_KEYS) if data.get(k) is not None}
         return found or None
+
+
+class WorkflowPatch(PatchSerializer, WorkflowInput):
+    """A change of a workflow. Each part of its definition is replaced as a whole.
+
+    Null means something inside of them, such as no limit in `retry.max_attempts`.
+    """
+
+    model = Workflow
+    lasting = frozenset({"status"})
+    merged = frozenset({"metadata"})
+
+    def without(self, name: str) -> Any:
+        return None if name in OPTION_KEYS else super().without(name)
+
+    @staticmethod
+    def fields_of(data: dict[str, Any]) -> dict[str, Any]:
+        """What is about the workflow itself."""
+        return {k: v for k, v in data.items() if k not in ("steps", *OPTION_KEYS)}
+
+    @staticmethod
+    def changes_of(data: dict[str, Any]) -> MergePatch | None:
+        """What is to change in the definition; None when it says nothing of one."""
+        members = {k: data[k] for k in ("steps", *OPTION_KEYS) if k in data}
+        return MergePatch(members, replaced=frozenset(OPTION_KEYS)) if members else None
 
 
 class ValidateInput(WorkflowInput):

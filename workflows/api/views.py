@@ -24,6 +24,7 @@ from workflows.api.serializers import (
     ValidationAnswer,
     VersionSerializer,
     WorkflowInput,
+    WorkflowPatch,
     WorkflowSerializer,
 )
 from workflows.api.trials import DryRunAnswer, DryRunInput, run_dry
@@ -98,27 +99,24 @@ class WorkflowViewSet(ResourceViewSet):
         """One workflow, by id or name."""
         return self.answer(services.get_workflow(pk))
 
-    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=WorkflowPatch, responses=WorkflowSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
-        """Change what is given; other steps make a new version."""
+        """Change what is given, null takes it away; another definition makes a new version."""
         workflow = services.get_workflow(pk)
         self.check_precondition(workflow)
-        data = self.read(WorkflowInput, partial=True)
-        document = WorkflowInput.document_of(data)
-        if document is not None and "steps" not in document and workflow.current_version:
-            document = {**workflow.current_version.document, **document}
+        data = self.read(WorkflowPatch)
         changed = services.update_workflow(
             workflow,
-            WorkflowInput.fields_of(data),
-            document,
+            WorkflowPatch.fields_of(data),
+            WorkflowPatch.changes_of(data),
             actor=self.actor,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(services.get_workflow(str(changed.pk)))
 
-    @extend_schema(request=WorkflowInput, responses=WorkflowSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=WorkflowPatch, responses=WorkflowSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given; other steps make a new version."""
+        """Change what is given, null takes it away; another definition makes a new version."""
         return self.update(request, pk)
 
     @extend_schema(parameters=[IF_MATCH])

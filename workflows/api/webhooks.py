@@ -23,6 +23,7 @@ from registry.api.base import (
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.integrations import MappingField
 from registry.api.pagination import GrowingListPagination
+from registry.api.patches import PatchSerializer
 from workflows import services
 from workflows.models import (
     DeliveryOutcome,
@@ -100,6 +101,13 @@ class WebhookInput(StrictSerializer):
     find_by = VocabularyField(FindBy, required=False)
     find = serializers.CharField(max_length=1000, required=False, allow_blank=True)
     mapping = MappingField(required=False, allow_null=True)
+
+
+class WebhookPatch(PatchSerializer, WebhookInput):
+    """A change of a webhook; a mapping that is given replaces the old one."""
+
+    model = Webhook
+    lasting = frozenset({"enabled"})
 
 
 class DeliverySerializer(AnswerSerializer):
@@ -205,23 +213,23 @@ class WebhookViewSet(ResourceViewSet):
         """One webhook, by id or name."""
         return self.answer(services.get_webhook(pk))
 
-    @extend_schema(request=WebhookInput, responses=WebhookSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=WebhookPatch, responses=WebhookSerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         webhook = services.get_webhook(pk)
         insists = self.check_precondition(webhook)
         changed = services.update_webhook(
             webhook,
-            self.read(WebhookInput, partial=True),
+            self.read(WebhookPatch),
             actor=self.actor,
             only_as_read=insists,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
 
-    @extend_schema(request=WebhookInput, responses=WebhookSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=WebhookPatch, responses=WebhookSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest."""
+        """Change what is given and leave the rest; null takes a field away."""
         return self.update(request, pk)
 
     @extend_schema(parameters=[IF_MATCH])

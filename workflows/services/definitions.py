@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound
+from registry.merge_patch import MergePatch, resolved
 from registry.models import Connection, ConnectionDriver, Integration, ServiceType
 from registry.services import as_validation_failed
 from workflows import validation
@@ -178,6 +179,8 @@ def update_workflow(
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
 
+    Fields and the document may be a `MergePatch` of what is there.
+
     Raises:
         As of `create_workflow`; connections that the workflow names already need no permission.
     """
@@ -187,11 +190,13 @@ def update_workflow(
             if locked is None:
                 raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
             was = locked.status
-            for name, value in fields.items():
+            for name, value in resolved(locked, fields).items():
                 setattr(locked, name, value)
             _check_fields(locked)
             draft = lenient or locked.status == WorkflowStatus.DRAFT
             current = locked.current_version.document if locked.current_version else None
+            if isinstance(document, MergePatch):
+                document = document.onto(current)
             if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
                 checked = _check_document(document, draft=draft, name=workflow.name)
                 check_connections(checked, current, may_use_credentials=may_use_credentials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,19 @@ from service_integration_client import retries
 from service_integration_client.retries import RetryPolicy
 
 JsonObject = dict[str, Any]
+
+
+class Removal(enum.Enum):
+    """What is given for a field that a change takes away: it is sent as null.
+
+    None does not serve: as in every other call, it stands for a field that is not given.
+    """
+
+    REMOVE = "REMOVE"
+
+
+# Of any type, as it stands where a text, a number or an object would.
+REMOVE: Any = Removal.REMOVE
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,13 @@ def _about(about: tuple[str, str] | None) -> dict[str, Any]:
 
 
 def _given(values: Mapping[str, Any]) -> JsonObject:
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: None if value is REMOVE else value for name, value in given.items()}
+
+
+def with_removals(changes: Mapping[str, Any] | None) -> JsonObject:
+    """Changes that name just what is given: None takes a field away."""
+    return {k: REMOVE if v is None else v for k, v in (changes or {}).items()}
 
 
 def segment(value: object) -> str:

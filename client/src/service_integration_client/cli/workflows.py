@@ -27,6 +27,8 @@ from service_integration_client.cli.session import Session, hub_command
 from service_integration_client.exceptions import ResourceNotFoundError
 
 ABOUT = ("name", "description", "type", "status", "metadata")
+# What a file that does not have them takes away.
+PARTS = ("output", "retry", "timeout", "defaults", "concurrency")
 FILES = click.argument(
     "paths", nargs=-1, required=True, metavar="FILE|FOLDER...",
     type=click.Path(exists=True, path_type=Path),
@@ -123,7 +125,11 @@ def _save(session: Session, known: dict[str, Any] | None, document: dict[str, An
     options = {k: v for k, v in document.items() if k not in fields}
     if known is None:
         return session.client.create_workflow(**fields, definition=options)
-    return session.client.update_workflow(known["id"], **fields, definition=options)
+    gone = {k: None for k in PARTS if known.get(k) is not None}
+    if isinstance(fields["metadata"], dict):
+        forgotten = dict.fromkeys(known.get("metadata") or {})
+        fields["metadata"] = {**forgotten, **fields["metadata"]}
+    return session.client.update_workflow(known["id"], **fields, definition={**gone, **options})
 
 
 @hub_command(workflows, "diff")
@@ -140,7 +146,8 @@ def diff(session: Session, paths: tuple[Path, ...]) -> None:
 
 
 def _difference(known: dict[str, Any] | None, document: dict[str, Any], *, name: str) -> list[str]:
-    before = _lines({k: _document(known).get(k) for k in document}) if known else []
+    found = _document(known) if known else {}
+    before = _lines({k: found.get(k) for k in _compared(found, document)}) if known else []
     there = f"hub: {document['name']}"
     return list(difflib.unified_diff(before, _lines(document), there, name, lineterm=""))
 
@@ -215,7 +222,12 @@ def _known(session: Session, name: str) -> dict[str, Any] | None:
 
 def _agrees(known: dict[str, Any], document: dict[str, Any]) -> bool:
     found = _document(known)
-    return all(found.get(key) == value for key, value in document.items())
+    return all(found.get(key) == document.get(key) for key in _compared(found, document))
+
+
+def _compared(found: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    """The keys in which the hub and a file are compared: what a file leaves out stays."""
+    return [*document, *(part for part in PARTS if part in found and part not in document)]
 
 
 _OF_THE_HUB = ("id", "version", "owner", "created_at", "updated_at", "workflow_type")

@@ -77,9 +77,10 @@ async def update_connection(
     check_interval_seconds: int | None = None,
     description: str | None = None,
 ) -> JsonObject:
-    """Change what is given of a connection, and leave the rest; `config` is replaced whole.
+    """Change what is given of a connection, and leave the rest.
 
-    An empty `credential` takes away the one it has. Raises: ResourceNotFoundError, ValidationError.
+    `config` is merged: None in it takes a setting away. An empty `credential` takes away the one it
+    has. Raises: ResourceNotFoundError, ValidationError.
     """
     return await CONNECTIONS.update(
         hub,

@@ -8,6 +8,7 @@ from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import (
     JsonObject,
+    with_removals,
 )
 
 SCHEDULES = Collection("/schedules", "schedule")
@@ -37,9 +38,10 @@ async def create_schedule(
 async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> JsonObject:
     """Change these fields of a schedule; `changes` are fields by name. Answers the schedule.
 
+    None takes a field away, such as the end of a schedule by `ends_at=None`.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await SCHEDULES.update(hub, schedule_id, **changes)
+    return await SCHEDULES.update(hub, schedule_id, **with_removals(changes))
 
 
 async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:

@@ -8,6 +8,7 @@ from service_integration_client.requests import (
     JsonObject,
     ask,
     create,
+    with_removals,
 )
 
 WORKFLOWS = Collection("/workflows", "workflow")
@@ -49,13 +50,15 @@ async def update_workflow(
 ) -> JsonObject:
     """Change what is given of a workflow; other steps make a new version. Answers the workflow.
 
-    `definition` holds what the definition says besides its steps: `output`, `retry`, `timeout`.
+    `definition` holds what the definition says besides its steps: `output`, `retry`, `timeout`;
+    None in it takes a part away.
 
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
     fields = {"type": type, "status": status, "steps": steps, "metadata": metadata}
     about = {"name": name, "description": description}
-    return await WORKFLOWS.update(hub, workflow_id, **{**(definition or {}), **about, **fields})
+    parts = with_removals(definition)
+    return await WORKFLOWS.update(hub, workflow_id, **{**parts, **about, **fields})
 
 
 async def delete_workflow(hub: Hub, workflow_id: str) -> JsonObject:
