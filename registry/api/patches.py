@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Field, Model
 
 from registry.api.base import StrictSerializer
 from registry.merge_patch import MergePatch
@@ -44,4 +44,11 @@ class PatchSerializer(StrictSerializer):
 
     def without(self, name: str) -> Any:
         """Return the value that a column has in a row that was made without it."""
-        return self.model._meta.get_field(name).get_default()
+        return default_of(self.model, name)
+
+
+def default_of(model: type[Model], name: str) -> Any:
+    """Return what a column holds of a row that was made without it."""
+    column = model._meta.get_field(name)
+    assert isinstance(column, Field)
+    return column.get_default()

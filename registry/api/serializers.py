@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
-from registry.api.patches import PatchSerializer
+from registry.api.patches import PatchSerializer, default_of
 from registry.discovery.base import Criteria
 from registry.merge_patch import MergePatch
 from registry.models import (
@@ -175,7 +175,7 @@ class ServicePatch(PatchSerializer, ServiceInput):
         if name == "actions":
             return []
         model = ServiceInstance if name in INSTANCE_FIELDS else Service
-        return model._meta.get_field(name).get_default()
+        return default_of(model, name)
 
 
 class InstanceInput(StrictSerializer):
