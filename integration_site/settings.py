@@ -361,6 +361,7 @@ SPECTACULAR_SETTINGS = {
         "UnknownFieldsEnum": "registry.unknown_fields.UnknownFields",
         "DeliveryOutcomeEnum": "workflows.models.DeliveryOutcome",
         "CircuitStateEnum": "registry.models.CircuitState",
+        "KeyStateEnum": "registry.models.KeyState",
         "ConnectionTypeEnum": "registry.models.ConnectionType",
         "ConnectionDriverEnum": "registry.models.ConnectionDriver",
         "ConnectionStatusEnum": "registry.models.ConnectionStatus",

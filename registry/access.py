@@ -17,6 +17,7 @@ SCOPES = {
     "credentials:use": "Let services and connections use credentials",
     "credentials:write": "Set and rotate credentials",
     "audit:read": "See the audit trail and API keys",
+    "keys:write": "Make and revoke API keys that may do no more than its own",
 }
 
 _READ = frozenset({"registry:read", "workflows:read"})
@@ -45,7 +46,7 @@ _ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.VIEWER: _READ,
     Role.SERVICE: _READ | {"registry:register", "actions:execute", "workflows:execute"},
     Role.WORKFLOW_EDITOR: _READ | {"workflows:write", "workflows:execute", "actions:execute"},
-    Role.OPERATOR: frozenset(SCOPES) - {"credentials:write", "audit:read"},
+    Role.OPERATOR: frozenset(SCOPES) - {"credentials:write", "audit:read", "keys:write"},
     Role.SECRET_ADMIN: _READ | {"credentials:read", "credentials:write"},
     Role.AUDITOR: _READ | {"credentials:read", "audit:read"},
 }

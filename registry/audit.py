@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import models
 
+from registry.json_equality import json_equal
 from registry.models.audit import MAX_ACTOR, MAX_REASON, AuditEntry, AuditVerb, object_type_of
 from registry.models.base import uuid7_at
 from registry.vault.secret import HIDDEN
@@ -123,7 +124,9 @@ def snapshot(row: models.Model) -> dict[str, Any]:
 def changes_since(before: Mapping[str, Any], row: models.Model) -> dict[str, Any]:
     """Return the columns that differ from a snapshot: `{"name": ["old", "new"]}`."""
     after = {name: getattr(row, name) for name in before}
-    return {name: [was, after[name]] for name, was in before.items() if was != after[name]}
+    return {
+        name: [was, after[name]] for name, was in before.items() if not json_equal(was, after[name])
+    }
 
 
 def changes_within(path: str, before: models.Model | None, row: models.Model) -> dict[str, Any]:

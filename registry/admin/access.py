@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,12 +14,18 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
+from registry import api_keys
+from registry.access import SCOPES
 from registry.admin.base import HubAdmin, find_or_404, is_id, run_on_each
 from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, moment
 from registry.admin.forms import ApiKeyForm
-from registry.exceptions import Conflict
-from registry.models import ApiKey
+from registry.models import ApiKey, KeyState
+
+WRITABLE = ("name", "role", "scopes", "networks", "expires_at")
+# Who may make keys in the admin may do everything there.
+EVERYTHING = frozenset(SCOPES)
+_TONES = {KeyState.USABLE: "good", KeyState.EXPIRED: "warning", KeyState.REVOKED: "neutral"}
 
 
 @admin.register(ApiKey)
@@ -42,8 +49,9 @@ class ApiKeyAdmin(HubAdmin):
 
     @display(description="State")
     def state_label(self, key: ApiKey) -> str:
-        tone, word = _state(key)
-        return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, word)
+        state = key.state_at(timezone.now())
+        tone = _TONES[state]
+        return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, state.label)
 
     @display(description="Begins with")
     def beginning(self, key: ApiKey) -> str:
@@ -62,10 +70,22 @@ class ApiKeyAdmin(HubAdmin):
         return moment(key.created_at) if key.created_at else NOTHING
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        if not change:
-            # Lives on this request only; a message would put it into a cookie or the session.
-            request.issued_key = obj.issue_secret()  # type: ignore[attr-defined]
-        super().save_model(request, obj, form, change)
+        fields = {name: form.cleaned_data[name] for name in WRITABLE}
+        if change:
+            api_keys.update_key(obj, fields, may_grant=EVERYTHING)
+            return
+        made, text = api_keys.issue_key(fields, may_grant=EVERYTHING)
+        obj.__dict__.update(made.__dict__)
+        # Lives on this request only; a message would put it into a cookie or the session.
+        request.issued_key = text  # type: ignore[attr-defined]
+
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        api_keys.delete_key(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        with transaction.atomic():
+            for key in queryset:
+                self.delete_model(request, key)
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
@@ -91,7 +111,7 @@ class ApiKeyAdmin(HubAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        run_on_each(request, queryset, _revoke, done="revoked")
+        run_on_each(request, queryset, api_keys.revoke_key, done="revoked")
 
     @action(
         description="Revoke",
@@ -105,26 +125,6 @@ class ApiKeyAdmin(HubAdmin):
         },
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        run_on_each(
-            request, [find_or_404(ApiKey.objects.all(), object_id)], _revoke, done="revoked"
-        )
+        key = find_or_404(ApiKey.objects.all(), object_id)
+        run_on_each(request, [key], api_keys.revoke_key, done="revoked")
         return back_to(reverse("admin:registry_apikey_change", args=(object_id,)))
-
-
-def _state(key: ApiKey) -> tuple[str, str]:
-    if key.revoked_at is not None:
-        return "neutral", "Revoked"
-    if not key.is_usable(now=timezone.now()):
-        return "warning", "Expired"
-    return "good", "Usable"
-
-
-def _revoke(key: ApiKey) -> None:
-    """Refuse the key from now on.
-
-    Raises:
-        Conflict: it is revoked already.
-    """
-    now = timezone.now()
-    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
-        raise Conflict("It is revoked already.")

@@ -16,6 +16,8 @@ from unfold.widgets import (
 
 from registry import strict_json
 from registry.access import SCOPES
+from registry.api_keys import check_end
+from registry.exceptions import ValidationFailed
 from registry.json_equality import json_equal
 from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
 
@@ -127,6 +129,15 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ("name", "role", "scopes", "networks", "expires_at")
+
+    def clean_expires_at(self) -> Any:
+        expires_at = self.cleaned_data["expires_at"]
+        if "expires_at" in self.changed_data:
+            try:
+                check_end(expires_at)
+            except ValidationFailed as error:
+                raise ValidationError(error.errors["expires_at"][0]) from None
+        return expires_at
 
 
 class InstanceForm(forms.ModelForm):

@@ -4,10 +4,12 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from registry.api import discovery
+from registry.api.audit import AuditViewSet
 from registry.api.circuits import CircuitViewSet
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
+from registry.api.keys import KeyViewSet
 from registry.api.views import ServiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
@@ -16,6 +18,8 @@ router.register("registry/credentials", CredentialViewSet, basename="credential"
 router.register("registry/integrations", IntegrationViewSet, basename="registry-integration")
 router.register("registry/connections", ConnectionViewSet, basename="connection")
 router.register("health/circuit-breakers", CircuitViewSet, basename="circuit-breaker")
+router.register("keys", KeyViewSet, basename="key")
+router.register("audit", AuditViewSet, basename="audit")
 
 short = SimpleRouter(trailing_slash=False)
 short.register("services", ServiceViewSet, basename="service")

@@ -1,6 +1,6 @@
 """What exists and how to reach it."""
 
-from registry.models.access import ApiKey
+from registry.models.access import ApiKey, KeyState
 from registry.models.audit import ActorKind, AuditEntry, AuditVerb
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
@@ -72,6 +72,7 @@ __all__ = [
     "IntegrationOutcome",
     "IntegrationStatus",
     "IntegrationType",
+    "KeyState",
     "RegistryChange",
     "RegistryChangeKind",
     "Service",

@@ -17,6 +17,7 @@ from registry.models.base import (
     CheckedJSONField,
     EnumField,
     TimestampedModel,
+    Vocabulary,
     enum_check,
     validate_strings,
 )
@@ -40,6 +41,14 @@ def validate_networks(value: Any) -> None:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValidationError(f"'{text}' is not a network such as 10.0.0.0/8.") from None
+
+
+class KeyState(Vocabulary):
+    """Whether a key is taken."""
+
+    USABLE = "USABLE", "Usable"
+    EXPIRED = "EXPIRED", "Expired"
+    REVOKED = "REVOKED", "Revoked"
 
 
 class ApiKey(TimestampedModel):
@@ -84,8 +93,14 @@ class ApiKey(TimestampedModel):
     def effective_scopes(self) -> frozenset[str]:
         return frozenset(self.scopes) or scopes_of_role(self.role)
 
+    def state_at(self, now: datetime) -> KeyState:
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        has_ended = self.expires_at is not None and self.expires_at <= now
+        return KeyState.EXPIRED if has_ended else KeyState.USABLE
+
     def is_usable(self, *, now: datetime) -> bool:
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+        return self.state_at(now) == KeyState.USABLE
 
     def allows_address(self, address: str) -> bool:
         return not self.networks or is_in_networks(address, self.networks)

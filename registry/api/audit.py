@@ -1,0 +1,71 @@
+"""The audit trail: who did what to which object, when and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import django_filters
+from rest_framework.response import Response
+
+from registry.api.base import AnswerSerializer, ObjectField, ResourceViewSet, VocabularyField
+from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.pagination import GrowingListPagination
+from registry.models import ActorKind, AuditEntry, AuditVerb
+from registry.models.base import uuid7_at
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AuditEntrySerializer(AnswerSerializer):
+    """An entry in an answer."""
+
+    actor_kind = VocabularyField(ActorKind)
+    verb = VocabularyField(AuditVerb)
+    changes = ObjectField()
+
+    class Meta:
+        model = AuditEntry
+        fields = (
+            "id", "created_at", "actor_kind", "actor", "actor_id", "verb", "object_type",
+            "object_id", "object_name", "reason", "changes", "request_id",
+        )  # fmt: skip
+
+
+class AuditFilter(django_filters.FilterSet):
+    """Filters of the audit trail."""
+
+    actor = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    actor_kind = VocabularyFilter(ActorKind)
+    verb = VocabularyFilter(AuditVerb)
+    object_type = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    object_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    object_name = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    request_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    created_after = django_filters.IsoDateTimeFilter(method="since")
+    created_before = django_filters.IsoDateTimeFilter(method="until")
+
+    class Meta:
+        model = AuditEntry
+        fields = ()
+
+    def since(self, queryset: Any, _: str, value: Any) -> Any:
+        return queryset.filter(pk__gte=uuid7_at(max(value, EPOCH)))
+
+    def until(self, queryset: Any, _: str, value: Any) -> Any:
+        return queryset.filter(pk__lt=uuid7_at(max(value, EPOCH)))
+
+
+class AuditViewSet(ResourceViewSet):
+    """`/audit`."""
+
+    queryset = AuditEntry.objects.all()
+    serializer_class = AuditEntrySerializer
+    filterset_class = AuditFilter
+    ordering_fields = ()
+    pagination_class = GrowingListPagination
+    scopes = {"list": "audit:read"}
+
+    def list(self, request: Any) -> Response:
+        """What persons and programs did, the latest first."""
+        return self.answer_page(AuditEntry.objects.order_by("-id"), AuditEntrySerializer)
