@@ -12,7 +12,7 @@ from unfold.decorators import display
 from registry import services
 from registry.admin.base import HubAdmin
 from registry.admin.forms import ActionForm
-from registry.models import RegistryChangeKind, ServiceAction
+from registry.models import Service, ServiceAction
 
 
 @admin.register(ServiceAction)
@@ -42,11 +42,13 @@ class ServiceActionAdmin(HubAdmin):
 
     def save_model(self, request: HttpRequest, obj: ServiceAction, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        services.record_change(obj.service, RegistryChangeKind.UPDATED)
+        services.note_changed_parts(obj.service)
+        if change and "service" in form.changed_data:
+            services.note_changed_parts(Service.objects.get(pk=form.initial["service"]))
 
     def delete_model(self, request: HttpRequest, obj: ServiceAction) -> None:
         super().delete_model(request, obj)
-        services.record_change(obj.service, RegistryChangeKind.UPDATED)
+        services.note_changed_parts(obj.service)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceAction]) -> None:
         for row in queryset:

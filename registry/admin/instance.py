@@ -14,7 +14,7 @@ from registry import services
 from registry.admin.base import HubAdmin
 from registry.admin.display import NOTHING, moment, status_badge
 from registry.admin.forms import InstanceForm
-from registry.models import RegistryChangeKind, ServiceInstance
+from registry.models import ServiceInstance
 from registry.services.probes import describe_probing
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
@@ -97,8 +97,9 @@ class ServiceInstanceAdmin(HubAdmin):
     ) -> None:
         """Write only what the form has: heartbeats arrive meanwhile."""
         if change:
-            obj.save(update_fields=(*WRITABLE, "updated_at"))
-            services.record_change(obj.service, RegistryChangeKind.UPDATED)
+            changed = [name for name in WRITABLE if name in form.changed_data]
+            obj.save(update_fields=(*changed, "updated_at"))
+            services.note_changed_parts(obj.service)
             return
         fields = {name: getattr(obj, name) for name in WRITABLE}
         services.add_instance(obj.service, url=obj.url, fields=fields)

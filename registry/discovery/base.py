@@ -60,13 +60,13 @@ Listen = Callable[[float], None]
 class ServiceDiscoveryStrategy(ABC):
     """Holds who is alive. The database stays the record of what a service is.
 
-    `register`, `deregister` and `take_beat` are called inside the caller's transaction, under the
-    lock of the service; what a backend holds elsewhere follows once that is committed.
+    `register`, `deregister`, `take_beat` and `release` are called inside the caller's transaction,
+    under the lock of the service.
     """
 
     @abstractmethod
-    def register(self, instance: ServiceInstance, *, at: datetime) -> None:
-        """Take an instance up as alive from now on."""
+    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
+        """Take an instance up as alive from now on. MAINTENANCE stays whatever is said."""
 
     @abstractmethod
     def deregister(self, instance: ServiceInstance) -> None:
@@ -83,8 +83,9 @@ class ServiceDiscoveryStrategy(ABC):
     ) -> bool:
         """Take a sign of life that changes nothing but its time, and perhaps its metadata.
 
-        False, and nothing taken, when it would bring another status, or lift a suspicion, or is
-        from somebody unknown: `take_beat` is for that. MAINTENANCE stays whatever is said.
+        `instance` is as it was read for this sign, without a lock. False, and nothing taken, when
+        it would bring another status, or lift a suspicion, or is from somebody unknown:
+        `take_beat` is for that. MAINTENANCE stays whatever is said.
         """
 
     @abstractmethod
@@ -100,9 +101,10 @@ class ServiceDiscoveryStrategy(ABC):
 
     @abstractmethod
     def release(self, instance_ids: Iterable[Any]) -> None:
-        """Let go of instances whose record changed, once that is committed.
+        """Let go of instances whose record is about to change.
 
-        Their next sign of life is held against the record again.
+        What was heard of them is in the record from then on, and their next sign of life is held
+        against it under its lock.
         """
 
     @abstractmethod

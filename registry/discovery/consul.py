@@ -19,17 +19,14 @@ from registry.discovery.http_api import ERRORS, BackendAPI
 from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore
 
 DEFAULT_URL = "http://127.0.0.1:8500"
-# Consul keeps 4 KiB of what a check says.
-MOST_OUTPUT = 4000
 # What nobody renews for so long is removed by Consul itself.
 FORGET_AFTER = "10m"
 
 
 class ConsulLeases(LeaseStore):
     """Each instance is a service `<prefix>-<instance id>` of the agent, with a TTL check.
-
-    What the check says (its output) holds the status, the time of the beat and the metadata. News
-    of changes are writes of the key `<prefix>/changes`, for which listeners block.
+    What the check says (its output) holds the status and the time of the beat. News of changes are
+    writes of the key `<prefix>/changes`, for which listeners block.
     """
 
     name = "consul"
@@ -69,22 +66,25 @@ class ConsulLeases(LeaseStore):
         return self._api.put(path, said, absent_is_fine=True)
 
     def renew(self, lease: Lease) -> bool:
-        check_id = f"service:{self._prefix}{lease.id}"
-        held = self._checks(filter=f'CheckID == "{check_id}"').get(lease.id)
+        held = self._check(lease.id).get(lease.id)
         after = renewed(lease, held) if held is not None else None
         if after is None:
             return False
-        output = _output(after)
-        # News that do not fit into the check are for the record.
-        return len(output.encode()) <= MOST_OUTPUT and self._update(lease.id, output)
+        return self._update(lease.id, _output(after))
 
-    def drop(self, ids: Collection[str]) -> None:
+    def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
+        # Consul has nothing that reads and ends in one: of a beat between the two the time is lost.
+        held = self.live() if len(ids) > 1 else _leases(self._check(*ids))
         for lease_id in ids:
             path = f"/v1/agent/service/deregister/{self._prefix}{lease_id}"
             self._api.put(path, absent_is_fine=True)
+        return {lease_id: held[lease_id] for lease_id in ids if lease_id in held}
 
     def live(self) -> Mapping[str, Lease]:
-        return {lease_id: lease_of(lease_id, held) for lease_id, held in self._checks().items()}
+        return _leases(self._checks())
+
+    def _check(self, lease_id: str) -> dict[str, dict[str, Any]]:
+        return self._checks(filter=f'CheckID == "service:{self._prefix}{lease_id}"')
 
     def _checks(self, **query: str) -> dict[str, dict[str, Any]]:
         """What our passing checks say, by the id of the lease."""
@@ -125,6 +125,10 @@ class ConsulLeases(LeaseStore):
         found = int(answer.headers["X-Consul-Index"])
         # An index that goes back means that Consul began anew: so does the listener.
         return found if found >= index else 0
+
+
+def _leases(checks: Mapping[str, dict[str, Any]]) -> dict[str, Lease]:
+    return {lease_id: lease_of(lease_id, held) for lease_id, held in checks.items()}
 
 
 def _output(lease: Lease) -> str:

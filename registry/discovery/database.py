@@ -29,8 +29,8 @@ WATCH_POLL_SECONDS = 0.5
 class DatabaseDiscovery(ServiceDiscoveryStrategy):
     """Keeps liveness in the rows themselves."""
 
-    def register(self, instance: ServiceInstance, *, at: datetime) -> None:
-        instance.record_heartbeat(at=at)
+    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
+        instance.record_heartbeat(at=at, status=status)
         instance.save()
 
     def deregister(self, instance: ServiceInstance) -> None:

@@ -16,7 +16,6 @@ def document_of(lease: Lease) -> dict[str, Any]:
         "status": lease.status,
         "beat_at": lease.beat_at.timestamp(),
         "ttl_seconds": lease.ttl_seconds,
-        "metadata": lease.metadata,
     }
 
 
@@ -27,7 +26,6 @@ def lease_of(lease_id: str, held: Mapping[str, Any]) -> Lease:
         status=held["status"],
         beat_at=datetime.fromtimestamp(held["beat_at"], UTC),
         ttl_seconds=held["ttl_seconds"],
-        metadata=held["metadata"],
     )
 
 
@@ -41,5 +39,4 @@ def renewed(lease: Lease, held: Mapping[str, Any]) -> Lease | None:
         return None
     if held["ttl_seconds"] != lease.ttl_seconds:
         return None
-    metadata = held["metadata"] if lease.metadata is None else lease.metadata
-    return replace(lease, status=held["status"], metadata=metadata)
+    return replace(lease, status=held["status"])

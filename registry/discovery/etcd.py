@@ -66,12 +66,14 @@ class EtcdLeases(LeaseStore):
         )
         return bool(answer.get("succeeded"))
 
-    def drop(self, ids: Collection[str]) -> None:
+    def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
+        ended: dict[str, Lease] = {}
         for lease_id in ids:
-            held = self._read(lease_id)
-            if held:
-                self._api.post("/v3/kv/deleterange", {"key": held["key"]})
+            asked = {"key": self._key(lease_id), "prev_kv": True}
+            for held in self._api.post("/v3/kv/deleterange", asked).get("prev_kvs", []):
+                ended[lease_id] = lease_of(lease_id, _document(held))
                 self._revoke(held)
+        return ended
 
     def _revoke(self, held: Mapping[str, Any]) -> None:
         answer = self._api.client.post("/v3/lease/revoke", json={"ID": held.get("lease", "0")})

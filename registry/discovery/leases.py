@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,23 +11,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from registry.discovery.base import Listen, Staleness
 from registry.discovery.database import DatabaseDiscovery, said_by_beat, show_on
 from registry.discovery.reach import Reach
 from registry.exceptions import DiscoveryUnavailable
-from registry.models import DiscoveryState, ServiceInstance
+from registry.models import DiscoveryState, ServiceInstance, ServiceStatus
 
 # A backend is near, and who asks it has a caller waiting.
 TIMEOUT_SECONDS = 1.0
 BATCH = 500
-STATE_SECONDS = 1.0
-FOLLOWED = ("last_heartbeat_at", "expires_at", "metadata")
+FOLLOWED = ("last_heartbeat_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """An instance is alive: as of when, for how long, and with which status and news.
+    """An instance is alive: as of when, for how long, and with which status.
 
     `name` and `url` are for backends that show services to others.
     """
@@ -38,7 +36,6 @@ class Lease:
     status: str
     beat_at: datetime
     ttl_seconds: int
-    metadata: dict[str, Any] | None = None
     name: str = ""
     url: str = ""
 
@@ -60,12 +57,12 @@ class LeaseStore(ABC):
     def renew(self, lease: Lease) -> bool:
         """Begin a lease anew if it is held, with the same status or in MAINTENANCE.
 
-        Metadata that the new one does not have stays. False when nothing was done.
+        False when nothing was done.
         """
 
     @abstractmethod
-    def drop(self, ids: Collection[str]) -> None:
-        """End leases; those that are not held are no error."""
+    def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
+        """End leases and return those that were held, by their ids."""
 
     @abstractmethod
     def live(self) -> Mapping[str, Lease]:
@@ -81,7 +78,11 @@ class LeaseStore(ABC):
 
 
 class LeaseDiscovery(DatabaseDiscovery):
-    """Keeps signs of life in a lease store; the record follows with every sweep.
+    """Keeps the times of signs of life in a lease store; the record follows with every sweep.
+
+    Only times: whatever else a sign of life says is in the record when it is acknowledged. Who
+    changes the record ends the lease first, which brings its time into the record and sends later
+    signs of life to the lock that the change holds.
 
     While the store does not answer, signs of life are taken into the record as without it, and
     what is read there is said to be stale.
@@ -90,16 +91,16 @@ class LeaseDiscovery(DatabaseDiscovery):
     def __init__(self, store: LeaseStore, *, reach: Reach | None = None) -> None:
         self._store = store
         self._reach = reach or Reach(store.name, store.errors)
-        self._known = _KnownState()
 
-    def register(self, instance: ServiceInstance, *, at: datetime) -> None:
-        super().register(instance, at=at)
+    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
+        self.release([instance.pk])
+        at = max(at, timezone.now())  # not before what was heard until its lease ended
+        super().register(instance, at=at, status=status)
         self._put_on_commit(instance, at)
 
     def deregister(self, instance: ServiceInstance) -> None:
-        lease_id = str(instance.pk)
+        self.release([instance.pk])
         super().deregister(instance)
-        self.release([lease_id])
 
     def renew(
         self,
@@ -109,13 +110,17 @@ class LeaseDiscovery(DatabaseDiscovery):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> bool:
-        lease = _lease_of(instance, at=at, status=status, metadata=metadata)
+        if instance.suspect or instance.status not in (status, ServiceStatus.MAINTENANCE):
+            return False
+        lease = _lease_of(instance, at=at, status=instance.status)
         try:
             taken = self._reach.ask(lambda: self._store.renew(lease))
         except DiscoveryUnavailable:
             return super().renew(instance, at=at, status=status, metadata=metadata)
+        if taken and metadata is not None:
+            return super().renew(instance, at=at, status=status, metadata=metadata)
         if taken:
-            show_on(instance, said_by_beat(instance, at=at, metadata=metadata))
+            show_on(instance, said_by_beat(instance, at=at, metadata=None))
         return taken
 
     def take_beat(
@@ -137,8 +142,13 @@ class LeaseDiscovery(DatabaseDiscovery):
 
     def release(self, instance_ids: Iterable[Any]) -> None:
         ids = [str(pk) for pk in instance_ids]
-        if ids:
-            transaction.on_commit(lambda: self._try(lambda: self._store.drop(ids)))
+        if not ids:
+            return
+        # What is not ended because the store does not answer does not fit the record later on:
+        # the sweep ends it then.
+        with contextlib.suppress(DiscoveryUnavailable):
+            held = self._reach.ask(lambda: self._store.drop(ids))
+            _follow(held, list(held))
 
     def _try(self, question: Any) -> None:
         with contextlib.suppress(DiscoveryUnavailable):
@@ -154,7 +164,7 @@ class LeaseDiscovery(DatabaseDiscovery):
             self._reach.ask(lambda: self._store.drop(odd))
 
     def staleness(self) -> Staleness | None:
-        return self._reach.recent_failure() or self._known.staleness()
+        return self._reach.recent_failure() or _noted_staleness()
 
     def announce_change(self) -> None:
         self._try(self._store.announce)
@@ -180,64 +190,42 @@ class LeaseDiscovery(DatabaseDiscovery):
                 look_again(seconds)
 
 
-def _lease_of(
-    instance: ServiceInstance,
-    *,
-    at: datetime,
-    status: str,
-    metadata: dict[str, Any] | None = None,
-) -> Lease:
+def _lease_of(instance: ServiceInstance, *, at: datetime, status: str) -> Lease:
     return Lease(
         id=str(instance.pk),
         status=str(status),
         beat_at=at,
         ttl_seconds=instance.ttl_seconds,
-        metadata=metadata,
         name=instance.service.name,
         url=instance.url,
     )
 
 
 def _follow(leases: Mapping[str, Lease], ids: Sequence[str]) -> list[str]:
-    """Write the news of these leases into the record; return those that do not fit it.
+    """Write the times of these leases into the record; return those that do not fit it.
 
     Their next sign of life is taken in full, which mends them.
     """
     rows = {str(row.pk): row for row in ServiceInstance.objects.filter(pk__in=ids)}
-    fitting = [
-        (rows[key], leases[key])
-        for key in ids
-        if key in rows and rows[key].status == leases[key].status and rows[key].suspected_at is None
-    ]
-    later = [row for row, lease in fitting if _take_news(row, lease)]
+    later = [row for key, row in rows.items() if _take_time(row, leases[key])]
     ServiceInstance.objects.bulk_update(later, FOLLOWED, batch_size=100)
-    fit = {str(row.pk) for row, _ in fitting}
-    return [key for key in ids if key not in fit]
+    return [key for key in ids if key not in rows or not _fits(rows[key], leases[key])]
 
 
-def _take_news(row: ServiceInstance, lease: Lease) -> bool:
+def _fits(row: ServiceInstance, lease: Lease) -> bool:
+    return row.status == lease.status and row.suspected_at is None
+
+
+def _take_time(row: ServiceInstance, lease: Lease) -> bool:
     if row.last_heartbeat_at is not None and row.last_heartbeat_at >= lease.beat_at:
         return False
     row.last_heartbeat_at = lease.beat_at
     row.expires_at = lease.beat_at + timedelta(seconds=row.ttl_seconds)
-    if lease.metadata is not None:
-        row.metadata = lease.metadata
     return True
 
 
-class _KnownState:
-    """What the sweep found out about the store, read at most once a second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._staleness: Staleness | None = None
-
-    def staleness(self) -> Staleness | None:
-        with self._lock:
-            if time.monotonic() >= self._until:
-                state = DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
-                since = state and state.unreachable_since
-                self._staleness = Staleness(since, state.error) if state and since else None
-                self._until = time.monotonic() + STATE_SECONDS
-            return self._staleness
+def _noted_staleness() -> Staleness | None:
+    """What the sweep found out about the store."""
+    state = DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
+    since = state and state.unreachable_since
+    return Staleness(since, state.error) if state and since else None

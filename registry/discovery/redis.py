@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,9 +19,8 @@ RENEW = """
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status or (status ~= ARGV[1] and status ~= 'MAINTENANCE') then return 0 end
 redis.call('HSET', KEYS[1], 'beat_at', ARGV[2], 'ttl', ARGV[3])
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'metadata', ARGV[4]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3] * 1000)
-redis.call('ZADD', KEYS[2], ARGV[2] + ARGV[3], ARGV[5])
+redis.call('ZADD', KEYS[2], ARGV[2] + ARGV[3], ARGV[4])
 return 1
 """
 
@@ -59,8 +57,6 @@ class RedisLeases(LeaseStore):
             "beat_at": _seconds(lease),
             "ttl": lease.ttl_seconds,
         }
-        if lease.metadata is not None:
-            fields["metadata"] = json.dumps(lease.metadata)
         with self._redis.pipeline() as batch:
             batch.delete(self._key(lease.id))
             batch.hset(self._key(lease.id), mapping=fields)
@@ -69,16 +65,18 @@ class RedisLeases(LeaseStore):
             batch.execute()
 
     def renew(self, lease: Lease) -> bool:
-        news = "" if lease.metadata is None else json.dumps(lease.metadata)
         keys = [self._key(lease.id), self._index]
-        said: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, news, lease.id]
+        said: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, lease.id]
         return bool(self._renew(keys=keys, args=said))
 
-    def drop(self, ids: Collection[str]) -> None:
+    def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
         with self._redis.pipeline() as batch:
+            for lease_id in ids:
+                batch.hgetall(self._key(lease_id))
             batch.delete(*(self._key(lease_id) for lease_id in ids))
             batch.zrem(self._index, *ids)
-            batch.execute()
+            answers = zip(ids, batch.execute()[: len(ids)], strict=True)
+        return {key: _lease(key, fields) for key, fields in answers if fields}
 
     def live(self) -> Mapping[str, Lease]:
         # The set only tells where to look: what it still names after a day is forgotten there.
@@ -119,7 +117,6 @@ def _lease(lease_id: str, fields: Mapping[str, Any]) -> Lease:
         status=fields["status"],
         beat_at=datetime.fromtimestamp(float(fields["beat_at"]), UTC),
         ttl_seconds=int(fields["ttl"]),
-        metadata=json.loads(fields["metadata"]) if "metadata" in fields else None,
     )
 
 

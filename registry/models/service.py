@@ -128,12 +128,15 @@ def split_reference(reference: str) -> tuple[str, str]:
     return text, text if _ID.fullmatch(text) else ""
 
 
-def reference_filter(reference: str) -> Q:
-    """A condition for "the id or the name", as every `{id}` of the API is read."""
+def reference_filter(reference: str, *, of: str = "") -> Q:
+    """A condition for "the id or the name", as every `{id}` of the API is read.
+
+    `of` leads from the rows to what is referred to, such as `service__`.
+    """
     text, key = split_reference(reference)
     # As the unique constraints have it, so that their indexes serve.
-    by_name = Q(Exact(Lower("name"), Lower(Value(text))))
-    return Q(id=key) | by_name if key else by_name
+    by_name = Q(Exact(Lower(f"{of}name"), Lower(Value(text))))
+    return Q(**{f"{of}id": key}) | by_name if key else by_name
 
 
 class Service(TimestampedModel):
@@ -204,6 +207,13 @@ class Service(TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def hold_parts(self, **parts: list[Any]) -> None:
+        """Take these rows for all of its instances or actions, as a prefetch would."""
+        for name, rows in parts.items():
+            held = getattr(self, name).all()
+            held._result_cache, held._prefetch_done = rows, True
+            self.__dict__.setdefault("_prefetched_objects_cache", {})[name] = held
 
     def preferred_instance(self) -> ServiceInstance | None:
         """The instance whose address is the service's: the healthiest, then the latest beat."""
@@ -297,13 +307,13 @@ class ServiceInstance(TimestampedModel):
         failing = reported == ServiceStatus.ONLINE and self.unhealthy_since is not None
         return str(ServiceStatus.DEGRADED if failing else reported)
 
-    def record_heartbeat(self, *, at: datetime, status: str | None = None) -> None:
+    def record_heartbeat(self, *, at: datetime, status: str) -> None:
         """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported."""
         self.last_heartbeat_at = at
         self.expires_at = at + timedelta(seconds=self.ttl_seconds)
         self.expired_at = self.suspected_at = None
         if self.status != ServiceStatus.MAINTENANCE:
-            self.status = status or ServiceStatus.ONLINE
+            self.status = self.observed_status(status)
 
 
 PREFERENCE: dict[str, float] = {

@@ -29,6 +29,7 @@ from registry.services.registration import (
 from registry.services.state import (
     get_service,
     instance_status,
+    note_changed_parts,
     record_change,
     refresh_status,
     set_service_status,
@@ -50,6 +51,7 @@ __all__ = [
     "get_service",
     "instance_status",
     "keep_suspects",
+    "note_changed_parts",
     "read_suspicion",
     "read_unreachable",
     "record_change",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -68,9 +68,11 @@ def _expire(due: QuerySet[ServiceInstance], *, now: datetime, limit: int) -> lis
         least=settings.MASS_EXPIRY_MINIMUM,
     )
     found = list(due[: max(limit, 0)])
+    # Whoever beat since the sweep looked is not due any more.
+    get_discovery().release([instance.pk for instance in found])
     expired = [i for i in found[:room] if _expire_one(i, now=now)]
     suspected = [i for i in found[room:] if _suspect_one(i, now=now)]
-    _follow_up(expired + suspected)
+    _refresh({instance.service_id for instance in expired + suspected})
     for service in {i.service.pk: i.service for i in expired}.values():
         mediator.publish("instance_expired", service_id=service.pk, name=service.name)
     return expired
@@ -102,12 +104,6 @@ def _silent(instance: ServiceInstance, *, now: datetime) -> QuerySet[ServiceInst
     return ServiceInstance.objects.filter(
         pk=instance.pk, status=instance.status, expires_at__lt=now
     )
-
-
-def _follow_up(changed: Sequence[ServiceInstance]) -> None:
-    """Let the services, and what is held of the instances elsewhere, follow."""
-    get_discovery().release([instance.pk for instance in changed])
-    _refresh({instance.service_id for instance in changed})
 
 
 def _refresh(service_ids: Iterable[UUID]) -> None:
@@ -191,7 +187,8 @@ def keep_suspects(*, actor: str, now: datetime | None = None) -> int:
 def _settle(event: str, change: dict[str, object], *, actor: str) -> int:
     with transaction.atomic():
         found = list(_suspects().select_for_update().order_by("pk"))
+        get_discovery().release([instance.pk for instance in found])
         ServiceInstance.objects.filter(pk__in=[i.pk for i in found]).update(**change)
-    _follow_up(found)
+    _refresh({instance.service_id for instance in found})
     mediator.publish(event, actor=actor, count=len(found))
     return len(found)

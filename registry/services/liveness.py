@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,7 +52,7 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
     """
     instance = _beating_instance(service, beat)
     reported = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
-    metadata = None if beat.metadata is None else dict(beat.metadata)
+    metadata = _news(beat, instance)
     at = timezone.now()
     status = instance.observed_status(reported)
     if get_discovery().renew(instance, at=at, status=status, metadata=metadata):
@@ -60,9 +61,21 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
         locked = lock_service(service)
         instance = _lock_instance(instance)
         status = instance.observed_status(reported)
-        get_discovery().take_beat(instance, at=at, status=status, metadata=metadata)
+        metadata = _news(beat, instance)
+        get_discovery().take_beat(instance, at=timezone.now(), status=status, metadata=metadata)
         refresh_status(locked, note=True)
     return reload_service(service)
+
+
+def _news(beat: Heartbeat, instance: ServiceInstance) -> dict[str, Any] | None:
+    """The metadata of a beat where the record does not have it already."""
+    if beat.metadata is None or _text(beat.metadata) == _text(instance.metadata):
+        return None
+    return dict(beat.metadata)
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True)
 
 
 def _lock_instance(instance: ServiceInstance) -> ServiceInstance:

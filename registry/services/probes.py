@@ -82,9 +82,9 @@ def record_probe(instance: ServiceInstance, answer: Probe, *, now: datetime) -> 
         row.probe_error = "" if answer.healthy else answer.error[:300]
         fields = ["probe_failures", "probe_successes", "probe_error"]
         if after.healthy != before.healthy:
+            get_discovery().release([row.pk])
             row.unhealthy_since = None if after.healthy else now
             row.status = _status_after(row.status, healthy=after.healthy)
-            get_discovery().release([row.pk])
             fields += ["unhealthy_since", "status"]
         row.save(update_fields=fields)
         refresh_status(service, note=True)

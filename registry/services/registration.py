@@ -194,7 +194,8 @@ def _replace_actions(
 
 
 def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
-    instance = service.instances.filter(url=url).first()
+    # Locked, so that what beats say meanwhile is written after this, not under it.
+    instance = service.instances.select_for_update().filter(url=url).first()
     created = instance is None
     if instance is None:
         if service.instances.count() >= MAX_INSTANCES:
@@ -203,19 +204,17 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
                 errors={"url": ["Too many instances."]},
             )
         instance = ServiceInstance(service=service, url=url)
-    _assign(instance, fields)
+    status = instance_status(fields.get("status") or ServiceStatus.ONLINE)
+    _assign(instance, {name: value for name, value in fields.items() if name != "status"})
     try:
         instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise as_validation_failed(error) from None
     if created:
         _check_addresses(instance)
-    get_discovery().register(instance, at=timezone.now())
+    get_discovery().register(instance, at=timezone.now(), status=status)
     if created:
         audit.record(AuditVerb.CREATED, instance)
-    if status := fields.get("status"):
-        ServiceInstance.objects.filter(pk=instance.pk).update(status=instance_status(status))
-        get_discovery().release([instance.pk])
     return created
 
 
@@ -294,7 +293,7 @@ def update_service(
 
 
 def _update_instance(service: Service, registration: Registration) -> None:
-    instances = list(service.instances.all())
+    instances = list(service.instances.select_for_update())
     if registration.url is None:
         for instance in instances if registration.instance_fields else ():
             before = audit.snapshot(instance)
@@ -304,10 +303,10 @@ def _update_instance(service: Service, registration: Registration) -> None:
         return
     only = instances[0] if len(instances) == 1 else None
     if only is not None and only.url != registration.url:
-        ServiceInstance.objects.filter(pk=only.pk).update(url=registration.url)
         moved = {"url": [only.url, registration.url]}
         audit.record(AuditVerb.CHANGED, only, changes=moved)
         get_discovery().release([only.pk])
+        ServiceInstance.objects.filter(pk=only.pk).update(url=registration.url)
     _register_instance(service, url=registration.url, fields=registration.instance_fields)
 
 

@@ -69,8 +69,8 @@ def set_service_status(service: Service, status: str, *, actor: str = "") -> Ser
     with transaction.atomic():
         locked = lock_service(service)
         was = locked.status
-        locked.instances.update(status=value, expired_at=None, suspected_at=None)
         get_discovery().release(locked.instances.values_list("pk", flat=True))
+        locked.instances.update(status=value, expired_at=None, suspected_at=None)
         if not locked.instances.exists() and locked.status != value:
             locked.status = value
             locked.save(update_fields=("status", "updated_at"))
@@ -100,6 +100,12 @@ def refresh_status(service: Service, *, note: bool = False) -> bool:
     if note:
         record_change(service, RegistryChangeKind.STATUS_CHANGED)
     return True
+
+
+def note_changed_parts(service: Service) -> None:
+    """Mark a service as changed, because an action or instance was; inside that transaction."""
+    service.save(update_fields=("updated_at",))
+    record_change(service, RegistryChangeKind.UPDATED)
 
 
 def record_change(service: Service, kind: str) -> None:

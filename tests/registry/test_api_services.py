@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from rest_framework.test import APIClient
 
+from registry import services
 from registry.calls.client import CallResult
 from registry.exceptions import (
     CircuitOpenError,
@@ -19,7 +24,8 @@ from registry.exceptions import (
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
-from registry.models import Service, ServiceInstance
+from registry.models import Service, ServiceAction, ServiceInstance
+from registry.services import Heartbeat
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -190,6 +196,83 @@ def test_heartbeats_over_rest(api: APIClient) -> None:
     assert api.post(path, {"endpoint": "http://planner-2"}).status_code == 200
     assert api.post(path, {"instance_id": "nonsense"}).status_code == 404
     assert api.post("/registry/services/other/heartbeat").status_code == 404
+
+
+def _as_admin(path: str, **fields: Any) -> None:
+    """Post a page of the admin with these fields changed."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    shown = client.get(path).context["adminform"].form
+    values = {n: f.prepare_value(shown.initial.get(n)) for n, f in shown.fields.items()}
+    posted = {name: value for name, value in {**values, **fields}.items() if value is not None}
+    assert client.post(path, posted).status_code == 302
+
+
+def _action_page() -> str:
+    action = ServiceAction.objects.get(name="plan")
+    return reverse("admin:registry_serviceaction_change", args=(action.pk,))
+
+
+def _instance_page() -> str:
+    return reverse(
+        "admin:registry_serviceinstance_change", args=(ServiceInstance.objects.get().pk,)
+    )
+
+
+ONE = "/registry/services/planner"
+CHANGES: dict[str, Callable[[APIClient], Any]] = {
+    "maintenance": lambda api: api.put(f"{ONE}/status", {"status": "maintenance"}),
+    "description": lambda api: api.patch(ONE, {"description": "new"}),
+    "tags": lambda api: api.patch(ONE, {"tags": ["new"]}),
+    "actions": lambda api: api.patch(ONE, {"actions": ["other"]}),
+    "action in the admin": lambda _: _as_admin(_action_page(), description="new"),
+    "instance in the admin": lambda _: _as_admin(_instance_page(), zone="new"),
+    "moved": lambda api: api.patch(ONE, {"url": "http://moved"}),
+    "weight": lambda api: api.patch(ONE, {"weight": 7}),
+    "registered again": lambda api: api.post("/registry/services", {**PLANNER, "version": "2"}),
+    "owner": lambda _: Service.objects.update(owner="somebody"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_answer_to_a_beat_has_what_was_changed_before_it(
+    api: APIClient, change: str, settings: Any
+) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    api.post("/registry/services", {**PLANNER, "actions": ["plan"]})
+    for _ in range(2):
+        before = api.post(f"{ONE}/heartbeat").json()
+    CHANGES[change](api)
+    answered = api.post(f"{ONE}/heartbeat").json()
+    assert answered == api.get(ONE).json()
+    assert {**answered, "instances": []} != {**before, "instances": []}
+
+
+def test_a_beat_goes_to_who_has_the_name_now(api: APIClient) -> None:
+    owners = factories.caller("SERVICE"), factories.caller("SERVICE")
+    first = owners[0].post("/registry/services", {"name": "ra", "url": "http://a"}).json()
+    assert owners[0].post("/registry/services/ra/heartbeat").status_code == 200
+    api.patch("/registry/services/ra", {"name": "rb"})
+    second = owners[1].post("/registry/services", {"name": "ra", "url": "http://b"}).json()
+    answered = owners[1].post("/registry/services/ra/heartbeat")
+    assert (answered.status_code, answered.json()["id"]) == (200, second["id"])
+    assert owners[0].post("/registry/services/ra/heartbeat").status_code == 403
+    assert owners[0].post("/registry/services/rb/heartbeat").json()["id"] == first["id"]
+    api.delete("/registry/services/rb")
+    assert owners[0].post("/registry/services/rb/heartbeat").status_code == 404
+
+
+def test_a_beat_is_a_query_that_joins_and_an_update(api: APIClient) -> None:
+    api.post("/registry/services", {**PLANNER, "actions": ["plan"]})
+    for number in range(5):
+        api.post(f"{ONE}/instances", {"url": f"http://more-{number}"})
+    for said in ({"load": 1}, {"load": 2}):
+        beat = Heartbeat(url="http://planner:8000", metadata=said)
+        services.beat_service("planner", beat)
+    with CaptureQueriesContext(connection) as queries:
+        services.beat_service("planner", beat)
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT", "UPDATE"]
 
 
 def test_the_status_comes_in_the_body_or_the_query(api: APIClient) -> None:

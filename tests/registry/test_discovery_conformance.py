@@ -24,7 +24,7 @@ from registry.discovery.base import Criteria, get_discovery
 from registry.discovery.leases import LeaseDiscovery
 from registry.exceptions import NotFound
 from registry.models import RegistryChange, ServiceInstance
-from registry.services import Heartbeat, Registration, beating
+from registry.services import Heartbeat, Registration
 from tests import factories
 from tests.registry.consul_agent import ConsulAgent
 from tests.registry.relay import Relay
@@ -86,7 +86,6 @@ def use_backend(
     settings.SERVICE_DISCOVERY_BACKEND = name
     settings.SERVICE_DISCOVERY_TOKEN = TOKEN
     monkeypatch.setattr(base, "_strategies", {})
-    monkeypatch.setattr(beating, "known_services", beating.KnownServices())
     if name == "database":
         yield Backend(name)
         return
@@ -344,24 +343,25 @@ def test_a_lease_ends_by_itself(leasing: LeaseDiscovery) -> None:
     assert sweep() == [URL]
 
 
-def test_a_beat_makes_no_query(leasing: LeaseDiscovery) -> None:
+def test_a_beat_is_one_query_that_joins(leasing: LeaseDiscovery) -> None:
     register()
-    beat()
-    with CaptureQueriesContext(connection) as queries:
-        for _ in range(3):
-            beat(metadata={"load": 1})
-    assert list(queries) == []
+    beat(metadata={"load": 1})
+    for metadata in (None, {"load": 1}):
+        with CaptureQueriesContext(connection) as queries:
+            beat(metadata=metadata)
+        (query,) = queries
+        assert query["sql"].startswith("SELECT") and " JOIN " in query["sql"]
 
 
-def test_a_beat_over_the_api_asks_only_for_the_key(leasing: LeaseDiscovery) -> None:
+def test_a_beat_over_the_api_asks_only_for_the_key_besides(leasing: LeaseDiscovery) -> None:
     caller = factories.caller("OPERATOR")
     register()
     path = "/registry/services/planner/heartbeat"
     assert caller.post(path).status_code == 200
     with CaptureQueriesContext(connection) as queries:
         assert caller.post(path).status_code == 200
-    (query,) = queries
-    assert "api_key" in query["sql"]
+    key, _ = queries
+    assert "api_key" in key["sql"]
 
 
 def test_beats_are_held_against_what_the_caller_owns(leasing: LeaseDiscovery) -> None:
@@ -400,6 +400,111 @@ def test_a_lease_that_does_not_fit_the_record_is_dropped(leasing: LeaseDiscovery
     sweep()
     assert leases(leasing) == set()
     assert beat() == "ONLINE"
+
+
+# --- No acknowledged value is lost, whoever writes next ---
+
+
+class Writers:
+    """Everybody who writes of one instance; each remembers what it was answered."""
+
+    def __init__(self) -> None:
+        self._number = 600
+        self.answered: dict[str, Any] = {}
+        self.beaten_at: Any = None
+        self.registration()
+
+    def _count(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _beat(self, **said: Any) -> None:
+        answer = services.beat_service("planner", Heartbeat(url=URL, **said))
+        own = next(instance for instance in answer.instances.all() if instance.url == URL)
+        self.answered |= {"metadata": own.metadata, "status": own.status}
+        self.beaten_at = own.last_heartbeat_at
+
+    def beat(self) -> None:
+        self._beat()
+
+    def beat_with_metadata(self) -> None:
+        news = {"load": self._count()}
+        self._beat(metadata=news)
+        assert self.answered["metadata"] == news
+
+    def beat_with_status(self) -> None:
+        self._beat(status="degraded", metadata={"load": self._count()})
+        assert self.answered["status"] == "DEGRADED"
+
+    def registration(self) -> None:
+        ttl = self._count()
+        register(ttl_seconds=ttl)
+        self.answered |= {"ttl_seconds": ttl, "status": "ONLINE"}
+
+    def status(self) -> None:
+        services.set_service_status(services.get_service("planner"), "UNKNOWN")
+        self.answered["status"] = "UNKNOWN"
+
+    def patch(self) -> None:
+        weight = self._count()
+        said = Registration(name="planner", instance_fields={"weight": weight})
+        services.update_service(services.get_service("planner"), said)
+        self.answered["weight"] = weight
+
+    def neighbour(self) -> None:
+        url = "http://planner-2:8000"
+        register(url=url, ttl_seconds=30)
+        beat(url=url, metadata={"other": True})
+        left = ServiceInstance.objects.get(url=url)
+        services.remove_instance(services.get_service("planner"), str(left.pk))
+
+    def sweep(self) -> None:
+        assert sweep() == []
+
+    def check(self) -> None:
+        """Everything that was answered is in the record, the time once that has followed."""
+        kept = row()
+        assert {name: getattr(kept, name) for name in self.answered} == self.answered
+
+
+WRITERS = [name for name in vars(Writers) if not name.startswith("_") and name != "check"]
+
+
+def test_no_acknowledged_value_is_lost_between_two_writers(backend: Backend) -> None:
+    writers = Writers()
+    for pair in itertools.product(WRITERS, repeat=2):
+        for name in pair:
+            getattr(writers, name)()
+            writers.check()
+        if writers.beaten_at:
+            get_discovery().follow(now=timezone.now())
+            assert row().last_heartbeat_at >= writers.beaten_at, pair
+            left = (row().expires_at - writers.beaten_at).total_seconds()
+            assert left >= row().ttl_seconds, pair
+
+
+def test_who_leaves_takes_what_it_said_along(backend: Backend) -> None:
+    for leave in (
+        lambda: services.remove_instance(services.get_service("planner"), str(row().pk)),
+        lambda: services.unregister_service(services.get_service("planner")),
+    ):
+        register()
+        beat(metadata={"load": 1})
+        leave()
+        sweep()
+        register()
+        assert row().metadata == {}
+
+
+def test_a_beat_between_the_look_and_the_verdict_of_the_sweep_counts(
+    leasing: LeaseDiscovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = register()
+    sweep()
+    monkeypatch.setattr(leasing, "follow", lambda *, now: beat())
+    age(instance, 100)
+    assert services.expire_instances(now=timezone.now()) == []
+    assert (row().status, found()) == ("ONLINE", ["planner"])
 
 
 # --- The backend does not answer ---
@@ -461,7 +566,6 @@ def test_afterwards_it_is_learnt_again(outage: Relay, leasing: LeaseDiscovery) -
     wait_until(lambda: sweep() == [] and services.read_unreachable() is None)
     watch_fleet()
     assert not Incident.objects.unresolved().exists()
-    leasing._known._until = 0.0
     assert leasing.staleness() is None
     assert beat() == "ONLINE"
     assert leases(leasing) == {str(row().pk)}
