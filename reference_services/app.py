@@ -25,6 +25,7 @@ from reference_services.problems import (
 from reference_services.schemas import JsonObject, input_check
 from reference_services.service import Action, Call, Service
 from reference_services.store import Store
+from service_integration_client.documents import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -122,16 +123,12 @@ async def _read_body(request: web.Request) -> JsonObject:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(raw, unique_keys=True)
+    except ValueError as error:
         raise MalformedBodyError(f"The body is not JSON: {error}.") from error
     if not isinstance(value, dict):
         raise MalformedBodyError("The body must be a JSON object.")
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

@@ -17,13 +17,15 @@ class JSONRefused(ValueError):
     """The text is not JSON, or is JSON that is not taken; the message says what and where."""
 
 
-def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse UTF-8 JSON text.
+def parse(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value of a JSON text, which is UTF-8 where it is bytes.
 
     Raises:
         JSONRefused: not UTF-8, not JSON, nested beyond `max_depth`, a key twice in one object, NaN
             or an infinite number, or text with NUL or half of a surrogate pair.
     """
+    if isinstance(body, str):
+        body = body.encode("utf-8", "surrogatepass")
     _check_depth(body, max_depth)
     try:
         value = json.loads(

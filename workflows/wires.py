@@ -17,6 +17,8 @@ import redis
 import structlog
 from django.conf import settings
 
+from registry import strict_json
+
 logger = structlog.get_logger(__name__)
 
 READY = f"{settings.SERVICE_NAME}:ready"
@@ -83,7 +85,7 @@ class ReadyListener:
                 if found is not None:
                     # What is heard after the end was meant for another worker.
                     hear = tell_ready if self._stopping.is_set() else self._look
-                    hear(json.loads(found[1]))
+                    hear(strict_json.parse(found[1]))
             except (redis.RedisError, ValueError) as error:
                 logger.warning("hints_unheard", error=str(error)[:300])
                 self._stopping.wait(RETRY_SECONDS)
@@ -160,7 +162,7 @@ class Endings:
         if message["type"] != "message":
             return
         with self._lock:
-            for execution_id in json.loads(str(message["data"], "utf-8")):  # type: ignore[call-overload]
+            for execution_id in strict_json.parse(message["data"]):  # type: ignore[arg-type]
                 self._recent[execution_id] = None
                 for event in self._waiting.get(execution_id, ()):
                     event.set()

@@ -62,7 +62,7 @@ class StrictJSONField(forms.CharField):
         if text is None:
             return self.expected()
         try:
-            parsed = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+            parsed = strict_json.parse(text)
         except strict_json.JSONRefused as error:
             raise ValidationError(f"Not JSON: {error}") from None
         if not isinstance(parsed, self.expected):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+
+from registry import strict_json
 
 LONGEST_SENTENCE = 500
 LONGEST_READ = 65536
@@ -18,8 +19,8 @@ def describe_answer(body: bytes, mask: Callable[[str], str] = str) -> str:
     `mask` takes out what must not be repeated; it sees the sentence before that is cut.
     """
     try:
-        document = json.loads(body[:LONGEST_READ])
-    except (ValueError, RecursionError):
+        document = strict_json.parse(body[:LONGEST_READ])
+    except strict_json.JSONRefused:
         document = body[:LONGEST_READ].decode("utf-8", "replace")
     text = _clean(mask(_sentence(document)))
     return f": {text}" if text else "."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from urllib.parse import quote_plus
 
 from django.views.decorators.debug import sensitive_variables
 
+from registry import strict_json
 from registry.calls.dress import basic_pair
 from registry.calls.loading import LoadedCredential
 from registry.exceptions import CredentialError, TokenUnavailableError
@@ -72,8 +72,8 @@ def read_token(
         TokenUnavailableError: it cannot answer now.
     """
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = strict_json.parse(body)
+    except strict_json.JSONRefused:
         document = None
     document = document if isinstance(document, dict) else {}
     if status != 200:
@@ -90,7 +90,8 @@ def _lifetime(credential: LoadedCredential, given: object) -> float:
     if given is None:
         return DEFAULT_LIFETIME_SECONDS
     try:
-        seconds = float(given) if isinstance(given, int | float | str) else math.nan
+        is_number = isinstance(given, int | float | str) and not isinstance(given, bool)
+        seconds = float(given) if is_number else math.nan  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         seconds = math.nan
     if not seconds > 0:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from registry import strict_json
 from registry.credentials.certificates import certificates
 from registry.credentials.checks import header_name
 
@@ -98,9 +99,9 @@ def document(value: Any) -> dict[str, Any]:
     """A JSON object, also as its text."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
+            value = strict_json.parse(value)
+        except strict_json.JSONRefused as error:
+            raise ValueError(f"Must be a JSON object: {error}") from None
     if not isinstance(value, dict) or len(json.dumps(value)) > LONGEST_QUERY:
         raise ValueError(f"Must be a JSON object of at most {LONGEST_QUERY} characters.")
     return value

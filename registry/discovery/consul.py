@@ -15,7 +15,7 @@ from django.conf import settings
 
 from registry.discovery.base import Listen
 from registry.discovery.documents import document_of, lease_of, renewed
-from registry.discovery.http_api import ERRORS, BackendAPI
+from registry.discovery.http_api import ERRORS, BackendAPI, read_object
 from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore
 
 DEFAULT_URL = "http://127.0.0.1:8500"
@@ -88,9 +88,9 @@ class ConsulLeases(LeaseStore):
 
     def _checks(self, **query: str) -> dict[str, dict[str, Any]]:
         """What our passing checks say, by the id of the lease."""
-        answers = self._api.get("/v1/agent/checks", absent={}, **query)
+        answers = self._api.get("/v1/agent/checks", **query)
         return {
-            check["ServiceID"].removeprefix(self._prefix): json.loads(check["Output"])
+            check["ServiceID"].removeprefix(self._prefix): read_object(check["Output"])
             for check in answers.values()
             if check["ServiceID"].startswith(self._prefix)
             and check["Status"] == "passing"

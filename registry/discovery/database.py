@@ -177,7 +177,7 @@ def _parts_condition(criteria: Criteria) -> Q:
 def _has_text(key: str, text: str) -> Q:
     """Metadata has this text, or the number, boolean or null that is written so."""
     try:
-        value = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+        value = strict_json.parse(text)
     except strict_json.JSONRefused:
         value = text
     condition = Q(has_entry("metadata", key, text))

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from registry.discovery.base import Listen
 from registry.discovery.documents import document_of, lease_of, renewed
-from registry.discovery.http_api import ERRORS, BackendAPI
+from registry.discovery.http_api import ERRORS, BackendAPI, read_object
 from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore
 
 DEFAULT_URL = "http://127.0.0.1:2379"
@@ -124,7 +124,7 @@ class EtcdLeases(LeaseStore):
             with self._api.client.stream("POST", "/v3/watch", json=watch, timeout=limits) as answer:
                 answer.raise_for_status()
                 for line in answer.iter_lines():
-                    result = json.loads(line)["result"] if line.strip() else {}
+                    result = read_object(line)["result"] if line.strip() else {}
                     if result.get("events"):
                         return int(result["header"]["revision"])
                     if time.monotonic() >= until or result.get("canceled"):
@@ -135,8 +135,7 @@ class EtcdLeases(LeaseStore):
 
 
 def _document(pair: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(b64decode(pair["value"]))
-    return found
+    return read_object(b64decode(pair["value"]))
 
 
 def _text(text: str) -> str:

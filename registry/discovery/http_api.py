@@ -7,10 +7,19 @@ from typing import Any
 
 import httpx2
 
+from registry import strict_json
 from registry.discovery.leases import TIMEOUT_SECONDS
 
 # What is no answer: nothing arrived, or not what the interface promises.
 ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError)
+
+
+def read_object(text: bytes | str) -> dict[str, Any]:
+    """Return the JSON object that a backend holds. Raises: ValueError, as of ERRORS."""
+    document = strict_json.parse(text)
+    if not isinstance(document, dict):
+        raise ValueError("The backend holds JSON that is no object.")
+    return document
 
 
 class BackendAPI:
@@ -29,16 +38,15 @@ class BackendAPI:
         """The answer to a POST. Raises one of ERRORS."""
         answer = self.client.post(path, json=body)
         answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+        return read_object(answer.content)
 
-    def get(self, path: str, *, absent: Any = None, **query: str) -> Any:
-        """The answer to a GET, `absent` for 404. Raises one of ERRORS."""
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """The answer to a GET, an empty one for 404. Raises one of ERRORS."""
         answer = self.client.get(path, params=query)
         if answer.status_code == 404:
-            return absent
+            return {}
         answer.raise_for_status()
-        return answer.json()
+        return read_object(answer.content)
 
     def put(self, path: str, body: Any = None, *, absent_is_fine: bool = False) -> bool:
         """PUT, and whether what it is about is there. Raises one of ERRORS."""

@@ -21,7 +21,13 @@ from registry.expressions.template import (
     compile_template,
     join_path,
 )
-from registry.expressions.values import MAX_ELEMENTS, MAX_RESULT_BYTES, json_size, json_type
+from registry.expressions.values import (
+    MAX_ELEMENTS,
+    MAX_RESULT_BYTES,
+    is_too_deep,
+    json_size,
+    json_type,
+)
 
 __all__ = [
     "ABSENT",
@@ -45,6 +51,7 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "did_you_mean",
+    "is_too_deep",
     "join_path",
     "json_size",
     "json_type",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from registry.expressions.errors import ExpressionError, did_you_mean
 from registry.expressions.functions import BoundedFunctions
+from registry.expressions.values import is_too_deep
 
 MAX_DEPTH = 20
 
@@ -39,9 +39,9 @@ def check_tree(tree: Any) -> None:
 def _check_node(node: Any, is_argument: bool) -> Iterator[tuple[Any, bool]]:
     """Check one node and give its children, with whether they are arguments of a function."""
     kind = node["type"]
-    if kind == "literal":
-        _check_literal(node["value"])
-    elif kind == "function_expression":
+    if kind == "literal" and is_too_deep(node["value"], MAX_DEPTH):
+        raise too_deep()
+    if kind == "function_expression":
         _check_call(node["value"], len(node["children"]))
     elif kind == "expref" and not is_argument:
         raise ExpressionError("'&' only stands before an argument of a function such as sort_by().")
@@ -66,23 +66,6 @@ def _check_call(name: str, count: int) -> None:
             f"{name}() takes {'at least ' if variadic else ''}{least} "
             f"argument{'' if least == 1 else 's'}, and was given {count}."
         )
-
-
-def _check_literal(value: Any) -> None:
-    """Refuse what JSON or the database could not hold."""
-    stack = [(value, 0)]
-    while stack:
-        part, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise too_deep()
-        if isinstance(part, dict):
-            stack.extend((child, depth + 1) for pair in part.items() for child in pair)
-        elif isinstance(part, list):
-            stack.extend((child, depth + 1) for child in part)
-        elif isinstance(part, str):
-            _check_text(part)
-        elif isinstance(part, float) and not math.isfinite(part):
-            raise ExpressionError("A number in the expression is out of range.")
 
 
 def _check_text(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from datetime import UTC
@@ -10,6 +9,7 @@ from typing import Any
 
 from jmespath.functions import Functions, signature
 
+from registry import strict_json
 from registry.expressions.arguments import check_argument, check_compared, comparable
 from registry.expressions.bounds import Run
 from registry.expressions.errors import ExpressionError, either
@@ -64,11 +64,10 @@ class BoundedFunctions(Functions):
         if not isinstance(arg, str) or len(arg) > 400:
             return None
         try:
-            number = json.loads(arg)
-        except ValueError:
+            number = strict_json.parse(arg)
+        except strict_json.JSONRefused:
             return None
-        is_number = json_type(number) == "number" and math.isfinite(number)
-        return number if is_number else None
+        return number if json_type(number) == "number" else None
 
     @signature(_ANY)
     def _func_to_string(self, arg: Any) -> str:

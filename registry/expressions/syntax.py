@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from jmespath.exceptions import (
 from jmespath.lexer import Lexer
 from jmespath.parser import Parser
 
+from registry import strict_json
 from registry.expressions.checks import check_brackets
 from registry.expressions.errors import shorten
 
@@ -30,12 +30,14 @@ class _Lexer(Lexer):
         start = self._position
         lexeme = self._consume_until("`").replace("\\`", "`")
         try:
-            value = json.loads(lexeme)
-        except ValueError:
+            value = strict_json.parse(lexeme)
+        except strict_json.JSONRefused as error:
+            why = str(error).rstrip(".")
             raise LexerError(
                 lexer_position=start,
                 lexer_value=lexeme,
-                message="what stands in backticks must be JSON; write a text in single quotes",
+                message="what stands in backticks must be JSON; write a text in single quotes"
+                f" ({why})",
             ) from None
         return {"type": "literal", "value": value, "start": start, "end": self._position - start}
 

@@ -10,6 +10,9 @@ from registry.expressions.errors import ExpressionError
 from registry.json_equality import json_equal
 
 MAX_RESULT_BYTES = 1 << 20
+# Repeated over and over, as in a loop, a result may hold the one before; nothing that reads it may
+# run out of stack.
+MAX_RESULT_DEPTH = 100
 # A longer list cannot be part of a result within MAX_RESULT_BYTES.
 MAX_ELEMENTS = MAX_RESULT_BYTES // 2
 
@@ -84,7 +87,26 @@ def bounded(value: Any) -> Any:
         return value
     if json_size(value, MAX_RESULT_BYTES) > MAX_RESULT_BYTES:
         raise too_large()
+    if is_too_deep(value, MAX_RESULT_DEPTH):
+        raise ExpressionError(
+            f"The result is nested more than {MAX_RESULT_DEPTH} levels deep; select less."
+        )
     return value
+
+
+def is_too_deep(value: Any, limit: int) -> bool:
+    """Return whether lists and objects nest in more than `limit` levels; without recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for part in level
+            if isinstance(part, (dict, list))
+            for child in (part.values() if isinstance(part, dict) else part)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def too_large() -> ExpressionError:

@@ -74,6 +74,44 @@ def test_services_are_found_by_query(
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["Infinity", "-Infinity", "NaN", "1e999", "-1e999", "01", "1_000", "+1", ".5", "0x1",
+     "True", "'a'", '{"a": 1', "[1,]", "\u0661", '"\\ud800"'],
+)  # fmt: skip
+def test_what_only_looks_like_json_is_looked_for_as_a_text(api: APIClient, text: str) -> None:
+    factories.make_service("same", metadata={"codename": text})
+    factories.make_service("other", metadata={"codename": 1})
+    answer = api.get("/discovery/services", {"include_offline": "true", "metadata.codename": text})
+    assert names(answer) == ["same"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1", ["float", "number", "text"]),
+        ("1.0", ["float", "number"]),
+        ("1e0", ["float", "number"]),
+        ("true", ["boolean"]),
+        ("0", []),
+        ("null", ["null"]),
+        ("12345678901234567890", ["large"]),
+        ("1.5e300", ["larger"]),
+    ],
+)
+def test_numbers_and_words_are_found_by_the_value_they_stand_for(
+    api: APIClient, text: str, found: list[str]
+) -> None:
+    values = {
+        "boolean": True, "no": False, "number": 1, "float": 1.0, "text": "1", "null": None,
+        "large": 12345678901234567890, "larger": 1.5e300, "list": [1], "object": {"1": 1},
+    }  # fmt: skip
+    for name, value in values.items():
+        factories.make_service(name, metadata={"x": value})
+    answer = api.get("/discovery/services", {"include_offline": "true", "metadata.x": text})
+    assert names(answer) == found
+
+
+@pytest.mark.parametrize(
     ("query", "path"),
     [
         ("type=x", "type"),

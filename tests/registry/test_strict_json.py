@@ -76,6 +76,12 @@ def test_pairs_of_surrogates_and_32_levels_are_taken() -> None:
     assert parse(b"[" * 32 + b"]" * 32) is not None
 
 
+def test_texts_are_parsed_as_bytes_are() -> None:
+    assert parse('{"a": "é"}') == {"a": "é"}
+    with pytest.raises(JSONRefused, match="not UTF-8"):
+        parse('["\ud800"]')
+
+
 def test_brackets_inside_strings_do_not_count_as_nesting() -> None:
     text = "[{" * 100 + '\\"'
     assert parse(json.dumps([text]).encode()) == [text]

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -357,3 +358,22 @@ def test_same_idempotency_key_from_many_threads_makes_one_execution():
     assert len(found) == len(threads)
     assert len(set(found)) == 1
     assert WorkflowExecution.objects.count() == 1
+
+
+@pytest.mark.each_python
+def test_a_loop_that_nests_what_it_made_before_is_stopped_in_words():
+    nested: Any = "$.steps.nest.output"
+    for _ in range(20):
+        nested = {"in": nested}
+    steps = [
+        {"id": "nest", "type": "TRANSFORM", "output": {"in": nested}, "next": "again"},
+        {"id": "again", "type": "CHOICE", "next": [{"when": "`true`", "step": "nest"}]},
+    ]
+    for step in steps:
+        step["max_visits"] = 100
+    execution = start(make_workflow(steps))
+    with running_engine(ScriptedClient()):
+        found = ended(execution)
+    (error,) = found.errors
+    assert (found.status, error["code"], error["step"]) == ("FAILED", "expression_error", "nest")
+    assert "nested more than 100 levels deep" in error["message"]

@@ -141,6 +141,6 @@ def _field(name: str, about: Mapping[str, Any], *, required: bool) -> Field:
 
 def _read_json(text: str, label: str) -> Any:
     try:
-        return strict_json.parse(text.encode())
+        return strict_json.parse(text)
     except strict_json.JSONRefused:
         raise ValidationFailed(f"{label}: '{text[:100]}' cannot be read.") from None

@@ -59,7 +59,7 @@ class RerunForm(forms.Form):
         if not text.strip():
             return None
         try:
-            parsed = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+            parsed = strict_json.parse(text)
         except strict_json.JSONRefused as error:
             raise forms.ValidationError(f"Not JSON: {error}") from None
         if not isinstance(parsed, dict):

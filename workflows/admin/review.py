@@ -73,7 +73,7 @@ def settle(execution: Any, posted: dict[str, str], *, actor: str) -> str:
 def _output_of(posted: dict[str, str]) -> dict[str, Any]:
     text = posted.get("output", "").strip() or "{}"
     try:
-        output = strict_json.parse(text.encode("utf-8", "surrogatepass"))
+        output = strict_json.parse(text)
     except strict_json.JSONRefused as error:
         raise ValidationFailed(f"The output is not JSON: {error}") from None
     if not isinstance(output, dict):

@@ -71,7 +71,7 @@ def _result_of(execution: WorkflowExecution, said: dict[str, Any]) -> dict[str, 
         if said["kind"] == EXPRESSION:
             value = services.evaluate_expression(execution, said["text"], step=step)
         else:
-            source = strict_json.parse(said["text"].encode("utf-8", "surrogatepass"))
+            source = strict_json.parse(said["text"])
             value = services.evaluate_template(execution, source, step=step)
     except strict_json.JSONRefused as error:
         return {"error": f"Not JSON: {error}"}

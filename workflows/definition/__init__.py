@@ -15,7 +15,6 @@ from workflows.definition.document import (
     MAX_STEPS,
     DefinitionError,
     Reading,
-    is_too_deep,
     parse,
     read,
 )
@@ -86,7 +85,6 @@ __all__ = [
     "Step",
     "Target",
     "extend_path",
-    "is_too_deep",
     "parse",
     "read",
 ]

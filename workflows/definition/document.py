@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from registry.exceptions import ValidationFailed
-from registry.expressions import MAX_TEMPLATE_DEPTH, json_size
+from registry.expressions import MAX_TEMPLATE_DEPTH, is_too_deep, json_size
 from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
 from workflows.definition.fields import FieldReader
 from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
@@ -65,21 +65,6 @@ def read(document: Any) -> Reading:
     reader = FieldReader()
     definition, paths = _definition(reader, document)
     return Reading(definition, reader.errors, reader.warnings, paths)
-
-
-def is_too_deep(value: Any, limit: int) -> bool:
-    """Whether lists and objects nest in more than `limit` levels; without recursion."""
-    level = [value]
-    for _ in range(limit + 1):
-        level = [
-            child
-            for part in level
-            if isinstance(part, (dict, list))
-            for child in (part.values() if isinstance(part, dict) else part)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, dict[str, str]]:

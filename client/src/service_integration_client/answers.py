@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from service_integration_client import exceptions as errors
+from service_integration_client.documents import parse_json
 from service_integration_client.requests import JsonObject, Request
 
 
@@ -22,7 +22,7 @@ def content_of(request: Request, *, status: int, headers: Mapping[str, str], bod
 
 def _decoded(body: bytes, *, status: int) -> Any:
     try:
-        return json.loads(body)
+        return parse_json(body)
     except ValueError as error:
         raise errors.UnexpectedAnswerError(
             "The answer is not JSON; does the base URL lead to a hub's API?", status_code=status
@@ -32,7 +32,7 @@ def _decoded(body: bytes, *, status: int) -> Any:
 def _problem(body: bytes) -> JsonObject:
     """The problem answer; empty where a proxy or another server answered."""
     try:
-        problem = json.loads(body)
+        problem = parse_json(body)
     except ValueError:
         return {}
     return problem if isinstance(problem, dict) else {}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from service_integration_client.documents import is_too_deep
 from service_integration_client.exceptions import ValidationError
 
 DEEPEST = 100
@@ -27,6 +28,9 @@ def encoded(body: Any) -> bytes:
 
 def _dumped(body: Any) -> bytes:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Newer Pythons write what they could not recurse into.
+    if text.count("[") + text.count("{") > DEEPEST and is_too_deep(body, DEEPEST):
+        raise ValueError(f"it is nested beyond {DEEPEST} levels")
     return text.encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ def configuration(
         raise ValueError("base_url has no user name or password in it; give an api_key.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"base_url must look like http://localhost:8090/api, not {url!r}.")
-    if timeout <= 0:
+    if not 0 < timeout < math.inf:
         raise ValueError("timeout is a number of seconds greater than 0.")
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError("api_key holds characters that no API key has.")

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from service_integration_client.cli import drawing
 from service_integration_client.cli.session import Session, hub_command, pairs, read_value
+from service_integration_client.documents import parse_json
 
 # What a column shows of a row: a field, or what is made of the row.
 Columns = Mapping[str, Union[str, Callable[[dict[str, Any]], Any]]]
@@ -136,7 +137,7 @@ def given_input(inputs: Iterable[str], input_file: Any) -> dict[str, Any]:
 def read_object(text: str, what: str, *, of_list: str | None = None) -> dict[str, Any]:
     """A JSON object; a list becomes the field `of_list` of one. Raises: click.UsageError."""
     try:
-        document = json.loads(text)
+        document = parse_json(text, unique_keys=True)
     except ValueError as error:
         raise click.UsageError(f"{what} is not JSON: {error}") from None
     if of_list and isinstance(document, list):

@@ -14,6 +14,7 @@ from rich.console import Console
 from service_integration_client.breaker import is_outage_of_hub
 from service_integration_client.client import SyncServiceIntegrationClient
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS
+from service_integration_client.documents import parse_json
 from service_integration_client.exceptions import (
     AuthenticationError,
     MaxRetriesExceededError,
@@ -177,6 +178,6 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
 def read_value(text: str) -> Any:
     """JSON where it is JSON, else the text itself."""
     try:
-        return json.loads(text)
+        return parse_json(text, unique_keys=True)
     except ValueError:
         return text

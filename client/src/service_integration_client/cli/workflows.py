@@ -24,6 +24,7 @@ from service_integration_client.cli.commands import (
 )
 from service_integration_client.cli.executions import follow
 from service_integration_client.cli.session import Session, hub_command
+from service_integration_client.documents import json_equal
 from service_integration_client.exceptions import ResourceNotFoundError
 
 ABOUT = ("name", "description", "type", "status", "metadata")
@@ -222,7 +223,8 @@ def _known(session: Session, name: str) -> dict[str, Any] | None:
 
 def _agrees(known: dict[str, Any], document: dict[str, Any]) -> bool:
     found = _document(known)
-    return all(found.get(key) == document.get(key) for key in _compared(found, document))
+    keys = _compared(found, document)
+    return all(json_equal(found.get(key), document.get(key)) for key in keys)
 
 
 def _compared(found: dict[str, Any], document: dict[str, Any]) -> list[str]:
