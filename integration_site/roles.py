@@ -8,7 +8,13 @@ from django.db.models import Q
 from registry.access import Role
 
 _APPS = ("registry", "workflows", "monitoring")
-_NOT_FOR_ALL = ("view_apikey", "view_credential", "view_credentialtoken", "view_credentialevent")
+_NOT_FOR_ALL = (
+    "view_apikey",
+    "view_credential",
+    "view_credentialtoken",
+    "view_credentialevent",
+    "view_auditentry",
+)
 _VIEW = Q(content_type__app_label__in=_APPS, codename__startswith="view_") & ~Q(
     codename__in=_NOT_FOR_ALL
 )
@@ -26,7 +32,13 @@ _SERVICES = Q(
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
 _AUDIT = Q(
-    codename__in=("view_apikey", "view_logentry", "view_user", "view_group", "view_credentialevent")
+    codename__in=(
+        "view_apikey",
+        "view_auditentry",
+        "view_user",
+        "view_group",
+        "view_credentialevent",
+    )
 )
 _SEES_CREDENTIALS = Q(content_type__app_label="registry", codename="view_credential")
 _USES_CREDENTIALS = Q(content_type__app_label="registry", codename="use_credential")

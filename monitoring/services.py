@@ -11,9 +11,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
+from registry import audit
 from registry.exceptions import Conflict, NotFound
 from registry.mediator import mediator
-from registry.models import DiscoveryState
+from registry.models import AuditVerb, DiscoveryState
 from registry.services import (
     Suspicion,
     expire_suspects,
@@ -110,14 +111,16 @@ def acknowledge_incident(incident: Incident, *, actor: str) -> Incident:
     Raises:
         Conflict: it is acknowledged or resolved already.
     """
-    changed = Incident.objects.filter(pk=incident.pk, status=IncidentStatus.OPEN).update(
-        status=IncidentStatus.ACKNOWLEDGED,
-        acknowledged_at=timezone.now(),
-        acknowledged_by=actor[:100],
-        updated_at=timezone.now(),
-    )
-    if not changed:
-        raise Conflict("This incident is not open any more.")
+    with transaction.atomic():
+        changed = Incident.objects.filter(pk=incident.pk, status=IncidentStatus.OPEN).update(
+            status=IncidentStatus.ACKNOWLEDGED,
+            acknowledged_at=timezone.now(),
+            acknowledged_by=actor[:100],
+            updated_at=timezone.now(),
+        )
+        if not changed:
+            raise Conflict("This incident is not open any more.")
+        audit.record(AuditVerb.ACKNOWLEDGED, incident)
     logger.info("incident_acknowledged", incident=str(incident.pk), actor=actor)
     return get_incident(str(incident.pk))
 
@@ -126,17 +129,20 @@ def resolve_incident(
     incident: Incident, resolution: str, *, now: datetime, actor: str = ""
 ) -> bool:
     """End an incident; False when it had ended already."""
-    changed = (
-        Incident.objects.unresolved()
-        .filter(pk=incident.pk)
-        .update(
-            status=IncidentStatus.RESOLVED,
-            resolved_at=now,
-            resolved_by=actor[:100],
-            resolution=resolution[:500],
-            updated_at=now,
+    with transaction.atomic():
+        changed = (
+            Incident.objects.unresolved()
+            .filter(pk=incident.pk)
+            .update(
+                status=IncidentStatus.RESOLVED,
+                resolved_at=now,
+                resolved_by=actor[:100],
+                resolution=resolution[:500],
+                updated_at=now,
+            )
         )
-    )
+        if changed:
+            audit.record(AuditVerb.RESOLVED, incident, changes={"resolution": resolution})
     if changed:
         logger.info("incident_resolved", incident=str(incident.pk), actor=actor, how=resolution)
         mediator.publish("incident_resolved", incident_id=incident.pk, actor=actor)
@@ -157,5 +163,7 @@ def decide_suspects(incident: Incident, verdict: Verdict, *, actor: str) -> Inci
     else:
         count = keep_suspects(actor=actor)
         said = f"{count} taken to be alive for another hour."
+    verb = AuditVerb.EXPIRED if verdict is Verdict.EXPIRE else AuditVerb.KEPT
+    audit.record(verb, incident, changes={"instances": count})
     resolve_incident(incident, said, now=timezone.now(), actor=actor)
     return get_incident(str(incident.pk))

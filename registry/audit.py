@@ -19,7 +19,14 @@ from django.conf import settings
 from django.db import models
 
 from registry.json_equality import json_equal
-from registry.models.audit import MAX_ACTOR, MAX_REASON, AuditEntry, AuditVerb, object_type_of
+from registry.models.audit import (
+    MAX_ACTOR,
+    MAX_REASON,
+    ActorKind,
+    AuditEntry,
+    AuditVerb,
+    object_type_of,
+)
 from registry.models.base import uuid7_at
 from registry.vault.secret import HIDDEN
 
@@ -29,8 +36,8 @@ LARGEST_PURGE = 5000
 MAX_VALUE = 1000
 # What is never copied into an entry: that it changed is said, not what it was or is.
 SECRET_COLUMNS = frozenset({"ciphertext", "digest", "password", "fingerprint", "key_id"})
-# What machines write into columns that a form may have too.
-SILENT_COLUMNS = frozenset({"last_login", "last_heartbeat_at"})
+# What machines write into columns that a form may have too, and an id that is told as a number.
+SILENT_COLUMNS = frozenset({"last_login", "last_heartbeat_at", "current_version_id"})
 _SECRET_WORDS = ("secret", "password", "passwd", "token", "api_key", "apikey", "private_key")
 
 Changes = Mapping[str, Any]
@@ -76,7 +83,6 @@ def record(
     *,
     reason: str = "",
     changes: Changes | None = None,
-    name: str = "",
 ) -> None:
     """Append an entry on what the current actor did to a row; nothing when nobody acts.
 
@@ -93,13 +99,23 @@ def record(
         verb=verb,
         object_type=object_type_of(row),
         object_id=str(row.pk),
-        object_name=(name or str(row))[:300],
+        object_name=str(getattr(row, "whole_name", row))[:300],
         reason=(reason or actor.reason).strip()[:MAX_REASON],
         changes={key: _shown(key, value) for key, value in (changes or {}).items()},
         request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:128],
     )
     entry.save(force_insert=True)
     actor.recorded.append(entry)
+
+
+def record_use(verb: AuditVerb, row: models.Model, *, changes: Changes | None = None) -> None:
+    """Append that a person used something, such as called a service.
+
+    Programs do so all the time: what they use is told by its own records, and not recorded here.
+    """
+    actor = _actor.get()
+    if actor is not None and actor.kind == ActorKind.USER:
+        record(verb, row, changes=changes)
 
 
 def was_recorded(row: models.Model) -> bool:

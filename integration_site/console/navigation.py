@@ -41,6 +41,7 @@ _GROUPS = (
         (
             ("Credentials", "lock", "registry.credential"),
             ("Credential trail", "policy", "registry.credentialevent"),
+            ("Audit trail", "fact_check", "registry.auditentry"),
             ("API keys", "key", "registry.apikey"),
             ("Users", "person", "auth.user"),
             ("Groups", "group", "auth.group"),

@@ -20,7 +20,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class HubUserAdmin(UserAdmin, HubAdmin):
+class HubUserAdmin(UserAdmin, HubAdmin):  # type: ignore[misc]
     """People; what each may do comes from the groups."""
 
     form = UserChangeForm
@@ -44,7 +44,7 @@ class HubUserAdmin(UserAdmin, HubAdmin):
 
 
 @admin.register(Group)
-class HubGroupAdmin(GroupAdmin, HubAdmin):
+class HubGroupAdmin(GroupAdmin, HubAdmin):  # type: ignore[misc]
     """Roles; each group of the hub is one."""
 
     list_display = ("name", "members")

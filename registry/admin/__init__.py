@@ -3,6 +3,7 @@
 from registry.admin import (
     access,
     action,
+    audit,
     change,
     circuit,
     connection,
@@ -13,6 +14,6 @@ from registry.admin import (
 )
 
 __all__ = [
-    "access", "action", "change", "circuit", "connection", "credential", "instance",
+    "access", "action", "audit", "change", "circuit", "connection", "credential", "instance",
     "integration", "service",
 ]  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -81,11 +80,6 @@ class ApiKeyAdmin(HubAdmin):
 
     def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
         api_keys.delete_key(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        with transaction.atomic():
-            for key in queryset:
-                self.delete_model(request, key)
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None

@@ -49,7 +49,3 @@ class ServiceActionAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: ServiceAction) -> None:
         super().delete_model(request, obj)
         services.note_changed_parts(obj.service)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceAction]) -> None:
-        for row in queryset:
-            self.delete_model(request, row)

@@ -16,6 +16,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from registry.admin.history import AuditedMixin
 from registry.exceptions import IntegrationError
 
 Row = TypeVar("Row", bound=models.Model)
@@ -51,14 +52,27 @@ class GrowingChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class HubAdmin(ModelAdmin):
-    """A list of fifty per page, with its filters beside it where there is room."""
+class HubAdmin(AuditedMixin, ModelAdmin):
+    """A list of fifty per page, with its filters beside it where there is room.
+
+    What its forms do is in the audit trail.
+    """
 
     list_per_page = 50
     list_max_show_all = 50
     list_filter_sheet = False
     show_facets = ModelAdmin.show_facets.NEVER
     warn_unsaved_form = True
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete one by one, as the page of each would, and say which could not be."""
+        run_on_each(request, queryset, lambda row: self.delete_model(request, row), done="deleted")
+        request.told_deletions = True  # type: ignore[attr-defined]
+
+    def message_user(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        # Django's action goes on to say that all were deleted.
+        if not getattr(request, "told_deletions", False):
+            super().message_user(request, *args, **kwargs)
 
 
 class GrowingAdmin(HubAdmin):

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
@@ -158,10 +157,6 @@ class ConnectionAdmin(HubAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Connection) -> None:
         changes.delete_connection(obj, self._change(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        for row in queryset:
-            self.delete_model(request, row)
 
     # Testing
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -130,10 +129,6 @@ class CredentialAdmin(HubAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Credential) -> None:
         changes.delete_credential(obj, actor=actor_of(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
-        for credential in queryset:
-            self.delete_model(request, credential)
 
     @action(
         description="Rotate secret",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
@@ -107,8 +106,3 @@ class ServiceInstanceAdmin(HubAdmin):
 
     def delete_model(self, request: HttpRequest, obj: ServiceInstance) -> None:
         services.remove_instance(obj.service, str(obj.pk))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceInstance]) -> None:
-        with transaction.atomic():
-            for instance in queryset:
-                self.delete_model(request, instance)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -130,10 +129,11 @@ class ServiceAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: Service) -> None:
         services.unregister_service(obj, actor=actor_of(request))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> None:
-        with transaction.atomic():
-            for service in queryset:
-                self.delete_model(request, service)
+    def parts_of(self, obj: Service) -> list[Any]:
+        """Its instances, their circuits and its actions have their acts on its page too."""
+        instances = obj.instances.select_related("circuit")[:MAX_INSTANCES]
+        circuits = [i.circuit for i in instances if getattr(i, "circuit", None)]
+        return [*instances, *circuits, *obj.actions.all()[:MAX_ACTIONS]]
 
     # Maintenance
 

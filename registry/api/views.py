@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry import services
+from registry import audit, services
 from registry.api.base import IF_MATCH, ResourceViewSet, etag_of, represent
 from registry.api.filters import ServiceFilter
 from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
@@ -26,7 +26,7 @@ from registry.api.serializers import (
 from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.resolve import Target
 from registry.calls.shared import call_service
-from registry.models import Service
+from registry.models import AuditVerb, Service
 
 ACTION_OUTPUT = {"type": ["object", "array"]}
 
@@ -180,6 +180,7 @@ class ServiceViewSet(ResourceViewSet):
         """Call an action now and answer its output."""
         service = self.find()
         data = self.read(ExecuteActionInput)
+        audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
         result = call_service(
             Target("service", service.name),
             name,

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from registry import audit
 from registry.connections.address import check_address
 from registry.connections.kinds import KINDS, check_config, check_driver, default_port
 from registry.connections.login import check_login
@@ -22,7 +23,7 @@ from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.merge_patch import resolved
-from registry.models import Connection, ConnectionStatus, ConnectionType
+from registry.models import AuditVerb, Connection, ConnectionStatus, ConnectionType
 from registry.services.registration import as_validation_failed
 
 logger = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
         change.link(fields).apply(row)
         _check_credential(row)
         row.save()
+        audit.record(AuditVerb.CREATED, row)
         _tell(row, "created", change.actor)
     return row
 
@@ -90,7 +92,7 @@ def update_connection(
     """
     with _conflict_of_names(connection), noting_denials(), transaction.atomic():
         locked = _lock(connection, only_as_read=only_as_read)
-        before = _reach_of(locked)
+        before, kept = _reach_of(locked), audit.snapshot(locked)
         _refuse_other_kind(locked, fields)
         link = change.link(fields)
         guarded = _guarded_of(locked)
@@ -102,6 +104,7 @@ def update_connection(
         if not json_equal(_reach_of(locked), before):
             _forget_tests(locked)
         locked.save()
+        audit.record_changes(locked, kept)
         _tell(locked, "changed", change.actor)
     return locked
 
@@ -117,6 +120,7 @@ def delete_connection(
     with transaction.atomic():
         locked = _lock(connection, only_as_read=only_as_read)
         note_link(locked, before=locked.credential, actor=change.actor)
+        audit.record(AuditVerb.DELETED, locked)
         _tell(locked, "deleted", change.actor)
         try:
             locked.delete()
@@ -142,6 +146,7 @@ def disable_connection(connection: Connection, *, reason: str, actor: str) -> Co
         locked.disabled_at = locked.disabled_at or timezone.now()
         locked.disabled_by, locked.disabled_reason = actor[:100], reason
         locked.save()
+        audit.record(AuditVerb.DISABLED, locked, reason=reason)
         _tell(locked, "disabled", actor, reason=reason)
     return locked
 
@@ -154,6 +159,7 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
             locked.disabled_at, locked.disabled_by, locked.disabled_reason = None, "", ""
             _forget_tests(locked)
             locked.save()
+            audit.record(AuditVerb.ENABLED, locked)
             _tell(locked, "enabled", actor)
     return locked
 

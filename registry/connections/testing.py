@@ -13,10 +13,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from registry import audit
 from registry.calls.endpoints import refuse_disabled
 from registry.connections.trial import Trial, try_connection
 from registry.mediator import mediator
-from registry.models import Connection, ConnectionStatus
+from registry.models import AuditVerb, Connection, ConnectionStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -38,7 +39,10 @@ def run_test(connection: Connection, *, actor: str) -> dict[str, Any]:
     """
     refuse_disabled(connection)
     trial = try_connection(connection, actor=actor)
-    return record_trial(connection, trial, now=timezone.now())
+    with transaction.atomic():
+        result = record_trial(connection, trial, now=timezone.now())
+        audit.record(AuditVerb.TESTED, connection, changes={"status": result["status"]})
+    return result
 
 
 def status_after(was: str, failures: int, trial: Trial) -> str:

@@ -12,14 +12,22 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from registry import audit
 from registry.mediator import mediator
-from registry.models import Credential, CredentialEvent, CredentialEventKind
+from registry.models import AuditVerb, Credential, CredentialEvent, CredentialEventKind
 from registry.models.base import uuid7_at
 from registry.models.credential import MAX_ACTOR
 
 logger = structlog.get_logger(__name__)
 
 LARGEST_PURGE = 5000
+# What is done to a credential is in the trail of all objects too; links are on what carries it.
+_VERBS = {
+    CredentialEventKind.CREATED: AuditVerb.CREATED,
+    CredentialEventKind.CHANGED: AuditVerb.CHANGED,
+    CredentialEventKind.ROTATED: AuditVerb.ROTATED,
+    CredentialEventKind.DELETED: AuditVerb.DELETED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,13 @@ class Uses:
 
 
 def record(
-    credential: Credential, kind: str, *, actor: str, subject: str = "", detail: str = ""
+    credential: Credential,
+    kind: str,
+    *,
+    actor: str,
+    subject: str = "",
+    detail: str = "",
+    changes: audit.Changes | None = None,
 ) -> None:
     """Append an entry, log it, and publish it as `credential_changed` once it is durable.
 
@@ -53,6 +67,8 @@ def record(
         detail=detail[:500],
         request_id=request_id[:128],
     )
+    if verb := _VERBS.get(CredentialEventKind(kind)):
+        audit.record(verb, credential, changes=changes)
     about = {"credential": credential.name, "kind": str(kind), "actor": actor, "subject": subject}
     transaction.on_commit(
         lambda: logger.info("credential_changed", **{k: v for k, v in about.items() if v}),

@@ -80,8 +80,13 @@ def update_credential(
         if rotates:
             record(locked, CredentialEventKind.ROTATED, actor=actor)
         if changed:
-            detail = ", ".join(changed)
-            record(locked, CredentialEventKind.CHANGED, actor=actor, detail=detail)
+            record(
+                locked,
+                CredentialEventKind.CHANGED,
+                actor=actor,
+                detail=", ".join(changed),
+                changes={name: [before[name], getattr(locked, name)] for name in changed},
+            )
     return locked
 
 

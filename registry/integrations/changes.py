@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 
+from registry import audit
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
@@ -17,6 +18,7 @@ from registry.integrations.running import find_integration
 from registry.merge_patch import resolved
 from registry.models import (
     EXECUTABLE,
+    AuditVerb,
     Connection,
     ConnectionType,
     Integration,
@@ -46,6 +48,7 @@ def create_integration(
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         _assign(integration, fields, may_use_credentials=may_use_credentials)
         integration.save()
+        audit.record(AuditVerb.CREATED, integration)
     return find_integration(str(integration.pk))
 
 
@@ -64,10 +67,12 @@ def update_integration(
     """
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         locked = _lock(integration, only_as_read=only_as_read)
+        before = audit.snapshot(locked)
         _assign(locked, fields, may_use_credentials=may_use_credentials)
         if "status" in fields:
             locked.failures_in_a_row, locked.last_error = 0, ""
         locked.save()
+        audit.record_changes(locked, before)
     return find_integration(str(locked.pk))
 
 
@@ -78,7 +83,9 @@ def delete_integration(integration: Integration, *, only_as_read: bool = False) 
         Conflict: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
-        _lock(integration, only_as_read=only_as_read).delete()
+        locked = _lock(integration, only_as_read=only_as_read)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
 
 
 def check_integration(

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.utils import timezone
 
+from registry import audit
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.connections import call_connection
 from registry.calls.request import FittedInput, fit_input
@@ -21,7 +22,7 @@ from registry.exceptions import Conflict, IntegrationError, NotFound, RegistryUn
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt
 from registry.integrations.mapping import map_answer, map_request
-from registry.models import EXECUTABLE, Integration, TargetKind
+from registry.models import EXECUTABLE, AuditVerb, Integration, TargetKind
 from registry.models.base import uuid7
 
 
@@ -120,6 +121,7 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
         ExpressionError: a mapping fails on this payload, or on this answer.
         CallError: no usable answer came; the subclass says why.
     """
+    audit.record_use(AuditVerb.CALLED, integration)
     attempt = _begin(integration, given)
     try:
         executed = on_shared_loop(lambda client: _carry_out(client, attempt, given)).result()

@@ -386,6 +386,11 @@ class ServiceAction(TimestampedModel):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def whole_name(self) -> str:
+        """Its name with that of its service, which alone says which it is."""
+        return f"{self.service.name}: {self.name}"
+
 
 class RegistryChangeKind(Vocabulary):
     """What happened to a service, for those who watch discovery."""

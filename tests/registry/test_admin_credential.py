@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
@@ -17,7 +16,7 @@ from django.utils import timezone
 
 from integration_site.roles import create_roles
 from registry.credentials.secrets import open_secret
-from registry.models import Credential, CredentialEvent, CredentialType, Service
+from registry.models import AuditEntry, Credential, CredentialEvent, CredentialType, Service
 from tests import factories
 from tests.registry.credential_support import ORIGIN, fields_of, make_certificate, make_credential
 
@@ -96,8 +95,13 @@ def test_every_type_is_made_and_its_page_shows_no_secret(keeper: Client, type: s
         shown = keeper.get(url)
         assert shown.status_code == 200
         assert not any(secret in shown.content.decode() for secret in secrets)
-    entry = LogEntry.objects.get()
-    assert not any(secret in entry.change_message for secret in secrets)
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.actor, entry.object_id) == (
+        "CREATED",
+        "secret-admin",
+        str(credential.pk),
+    )
+    assert not any(secret in str(entry.changes) for secret in secrets)
     event = CredentialEvent.objects.get()
     assert (event.kind, event.actor) == ("CREATED", "secret-admin")
 

@@ -140,14 +140,6 @@ class WorkflowScheduleAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: WorkflowSchedule) -> None:
         services.delete_schedule(obj, actor=actor_of(request))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowSchedule]) -> None:
-        run_on_each(
-            request,
-            queryset,
-            lambda row: services.delete_schedule(row, actor=actor_of(request)),
-            done="deleted",
-        )
-
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The record of the runs goes with their schedule, and is not read one by one."""
         names = [str(schedule) for schedule in objs]

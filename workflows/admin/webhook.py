@@ -137,10 +137,6 @@ class WebhookAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         services.delete_webhook(obj, actor=actor_of(request))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        for webhook in queryset:
-            self.delete_model(request, webhook)
-
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The history goes with its webhook, and is not read row by row."""
         names = [str(webhook) for webhook in objs]

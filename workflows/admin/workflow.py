@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, run_on_each
+from registry.admin.base import HubAdmin, actor_of, find_or_404
 from registry.admin.dialogs import back_to
 from registry.admin.display import json_block, moment, status_badge
 from registry.exceptions import IntegrationError
@@ -126,9 +126,6 @@ class WorkflowAdmin(HubAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Workflow) -> None:
         services.delete_workflow(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> None:
-        run_on_each(request, queryset, services.delete_workflow, done="deleted")
 
     # Beside it: comparing versions, running dry
 

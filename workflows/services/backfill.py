@@ -9,7 +9,9 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from registry import audit
 from registry.exceptions import ValidationFailed
+from registry.models import AuditVerb
 from workflows.clock import database_now
 from workflows.models import RunKind, RunOutcome, WorkflowSchedule
 from workflows.schedules import read_timetable
@@ -72,6 +74,8 @@ def start_backfill(
             kind=RunKind.BACKFILL, outcome=RunOutcome.PENDING, reason="", actor=actor[:100]
         )
         record_runs(locked, plan.ticks, RunKind.BACKFILL, RunOutcome.PENDING, actor=actor)
+        span = {"from": first, "to": last, "runs": len(plan.ticks)}
+        audit.record(AuditVerb.BACKFILLED, locked, changes=span)
     logger.info("schedule_backfilled", schedule=locked.name, actor=actor, runs=len(plan.ticks))
     return plan
 
@@ -79,7 +83,9 @@ def start_backfill(
 def cancel_backlog(schedule: WorkflowSchedule, *, actor: str) -> int:
     """Give up what a backfill or catch-up has not started yet; how many runs."""
     pending = schedule.runs.filter(outcome=RunOutcome.PENDING)
-    count = pending.update(outcome=RunOutcome.SKIPPED, reason=f"Given up by {actor}."[:500])
+    with transaction.atomic():
+        count = pending.update(outcome=RunOutcome.SKIPPED, reason=f"Given up by {actor}."[:500])
+        audit.record(AuditVerb.CANCELLED, schedule, changes={"runs": count})
     logger.info("schedule_backlog_cancelled", schedule=schedule.name, actor=actor, runs=count)
     return count
 

@@ -12,7 +12,9 @@ import structlog
 from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import F, Q, QuerySet
 
+from registry import audit
 from registry.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
+from registry.models import AuditVerb
 from workflows.clock import database_now
 from workflows.models import (
     SUITED,
@@ -85,15 +87,19 @@ def start_bulk(order: BulkOrder, *, expected_count: int) -> BulkOperation:
     now = database_now()
     count = count_bulk(order)
     _check_count(count, expected_count)
-    return BulkOperation.objects.create(
-        action=order.action,
-        filter=dict(order.filter),
-        only_started_by=order.only_started_by,
-        reason=order.reason,
-        actor=order.actor[:100],
-        created_before=now,
-        total=count,
-    )
+    with transaction.atomic():
+        operation = BulkOperation.objects.create(
+            action=order.action,
+            filter=dict(order.filter),
+            only_started_by=order.only_started_by,
+            reason=order.reason,
+            actor=order.actor[:100],
+            created_before=now,
+            total=count,
+        )
+        about = {"action": order.action, "filter": order.filter, "executions": count}
+        audit.record(AuditVerb.STARTED, operation, reason=order.reason, changes=about)
+    return operation
 
 
 def resolve_workflow(reference: str) -> str:
@@ -129,16 +135,18 @@ def cancel_bulk(operation_id: Any, *, actor: str) -> BulkOperation:
     """
     now = database_now()
     open_ones = BulkOperation.objects.filter(pk=operation_id, status=BulkStatus.RUNNING)
-    stopped = open_ones.update(
-        status=BulkStatus.CANCELLED,
-        cancelled_by=actor[:100],
-        completed_at=now,
-        lease_until=None,
-        updated_at=now,
-    )
-    operation = BulkOperation.objects.get(pk=operation_id)
-    if not stopped:
-        raise Conflict(f"The bulk operation is {operation.status} already.")
+    with transaction.atomic():
+        stopped = open_ones.update(
+            status=BulkStatus.CANCELLED,
+            cancelled_by=actor[:100],
+            completed_at=now,
+            lease_until=None,
+            updated_at=now,
+        )
+        operation = BulkOperation.objects.get(pk=operation_id)
+        if not stopped:
+            raise Conflict(f"The bulk operation is {operation.status} already.")
+        audit.record(AuditVerb.CANCELLED, operation)
     return operation
 
 

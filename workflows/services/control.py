@@ -10,8 +10,10 @@ from django.db import transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce
 
+from registry import audit
 from registry.exceptions import Conflict, IntegrationError, NotFound
 from registry.mediator import mediator
+from registry.models import AuditVerb
 from workflows.clock import database_now
 from workflows.decide import describe
 from workflows.definition import Definition, DefinitionError
@@ -59,6 +61,7 @@ def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") ->
         execution = lock_execution(execution_id)
         _check_may_cancel(execution)
         stop_execution(execution, as_=ExecutionStatus.CANCELLED, actor=actor, reason=reason)
+        audit.record(AuditVerb.CANCELLED, execution, reason=reason)
     cancel_children(execution, actor=actor)
     wake_parent(execution)
     return execution
@@ -104,7 +107,8 @@ def cancel_children(execution: WorkflowExecution, *, actor: str) -> None:
     children = WorkflowExecution.objects.filter(parent_step__execution=execution)
     for child in children.exclude(status__in=TERMINAL):
         try:
-            cancel_execution(child.pk, actor=actor, reason="Its parent was cancelled.")
+            with audit.acting(None):  # it follows from the act on the parent
+                cancel_execution(child.pk, actor=actor, reason="Its parent was cancelled.")
         except Conflict:
             continue  # it ended meanwhile
 
@@ -136,6 +140,7 @@ def pause_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
         waiting.filter(wake_at__isnull=False).update(held_wake_at=F("wake_at"), wake_at=None)
         execution.status = ExecutionStatus.PAUSED
         append_event(execution, EventKind.PAUSED, actor=actor)
+        audit.record(AuditVerb.PAUSED, execution)
         execution.save()
     return execution
 
@@ -151,6 +156,7 @@ def resume_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution
         if execution.status != ExecutionStatus.PAUSED:
             raise Conflict(f"The execution is {execution.status}; only a PAUSED one can go on.")
         append_event(execution, EventKind.RESUMED, actor=actor)
+        audit.record(AuditVerb.RESUMED, execution)
         if execution.queued_at is not None:
             execution.status = ExecutionStatus.PENDING
             execution.save()
@@ -224,6 +230,7 @@ def _finish_retry(
 ) -> None:
     payload = {"steps": [row.path for row in rows]}
     append_event(execution, EventKind.RETRIED, actor=actor, payload=payload)
+    audit.record(AuditVerb.RETRIED, execution, changes={"steps": [row.path for row in rows]})
     enqueue(execution, now=now)
     execution.save()
     mediator.publish_on_commit("steps_ready", step_ids=[str(row.id) for row in rows])

@@ -9,10 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
+from registry import audit
 from registry.calls.resolve import Target, resolve
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.merge_patch import MergePatch, resolved
-from registry.models import Connection, ConnectionDriver, Integration, ServiceType
+from registry.models import AuditVerb, Connection, ConnectionDriver, Integration, ServiceType
 from registry.services import as_validation_failed
 from workflows import validation
 from workflows.connections import check_connections
@@ -163,6 +164,7 @@ def create_workflow(
         with transaction.atomic():
             workflow.save()
             _add_version(workflow, checked)
+            audit.record(AuditVerb.CREATED, workflow)
     except IntegrityError:
         raise Conflict(f"A workflow named '{workflow.name}' exists already.") from None
     return workflow
@@ -189,7 +191,8 @@ def update_workflow(
             locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
             if locked is None:
                 raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
-            was = locked.status
+            was, before = locked.status, audit.snapshot(locked)
+            number = locked.current_version.number if locked.current_version else None
             for name, value in resolved(locked, fields).items():
                 setattr(locked, name, value)
             _check_fields(locked)
@@ -204,6 +207,7 @@ def update_workflow(
             elif was == WorkflowStatus.DRAFT and not draft:
                 _check_document(current, draft=False, name=locked.name)
             locked.save()
+            audit.record_changes(locked, before, _new_version(locked, number))
     except IntegrityError:
         raise Conflict(f"A workflow named '{fields.get('name')}' exists already.") from None
     return locked
@@ -229,6 +233,7 @@ def delete_workflow(workflow: Workflow) -> None:
             raise Conflict(
                 f"{still_open} executions of '{locked.name}' have not ended. Cancel them first."
             )
+        audit.record(AuditVerb.DELETED, locked)
         locked.delete()
 
 
@@ -245,6 +250,7 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         version = locked.versions.filter(number=number).first()
         if version is None:
             raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
+        audit.record(AuditVerb.ACTIVATED, locked, changes={"version": number})
         locked.current_version = version
         locked.save(update_fields=("current_version", "updated_at"))
     return locked
@@ -264,6 +270,11 @@ def _check_document(document: Any, *, draft: bool, name: str) -> dict[str, Any]:
     if not found.valid:
         raise DefinitionError.of(found.errors)
     return {"steps": document} if isinstance(document, list) else dict(document)
+
+
+def _new_version(workflow: Workflow, before: int | None) -> dict[str, Any]:
+    after = workflow.current_version.number if workflow.current_version else None
+    return {} if after == before else {"version": [before, after]}
 
 
 def _add_version(workflow: Workflow, document: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 
+from registry import audit
 from registry.access import Role
 from registry.exceptions import Conflict, NotFound, SchemaViolation
 from registry.mediator import mediator
-from registry.models import ApiKey
+from registry.models import ApiKey, AuditVerb
 from registry.schemas import Schema
 from workflows.clock import database_now
 from workflows.definition import Step
@@ -47,6 +48,7 @@ def signal_execution(
         append_event(
             execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}
         )
+        audit.record_use(AuditVerb.SIGNALLED, execution, changes={"signal": name})
         execution.save(update_fields=("last_sequence", "updated_at"))
         waiting = execution.steps.filter(status=StepStatus.WAITING, input__event=name)
         _wake(execution, [step.pk for step in waiting])
@@ -100,6 +102,8 @@ def decide_approval(
         row.save(update_fields=("input", "updated_at"))
         kind = EventKind.APPROVED if approve else EventKind.REJECTED
         append_event(execution, kind, actor=actor, payload={"step": row.path, "comment": comment})
+        verb = AuditVerb.APPROVED if approve else AuditVerb.REJECTED
+        audit.record(verb, execution, reason=comment, changes={"step": row.path})
         execution.save(update_fields=("last_sequence", "updated_at"))
         if not approve or len(decisions) >= step.minimum:
             _wake(execution, [row.pk])
@@ -184,6 +188,8 @@ def settle_reviewed(
             _tell_engine(execution, row, told=told, actor=actor, now=now)
         kind = EventKind.STEP_FAILED if error else EventKind.STEP_COMPLETED
         append_event(execution, kind, actor=actor, payload={"step": row.path, **told})
+        verb = AuditVerb.FAILED if error else AuditVerb.COMPLETED
+        audit.record(verb, execution, reason=error, changes={"step": row.path})
         enqueue(execution, now=now)
         execution.save()
     return execution

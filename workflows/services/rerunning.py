@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from django.db import transaction
 
+from registry import audit
 from registry.exceptions import Conflict, ValidationFailed
+from registry.models import AuditVerb
 from workflows.definition import Definition, DefinitionError, Step
 from workflows.models import (
     ENDED,
@@ -90,7 +92,10 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
             )
         check_startable(workflow)
         origin = _origin_of(wanted)
-        return start_execution(workflow, replace(start, origin=origin))
+        started = start_execution(workflow, replace(start, origin=origin))
+        changes = {"from_step": path, "execution": started.execution.pk}
+        audit.record(AuditVerb.RERUN, original, changes=changes)
+        return started
 
 
 def _kept_context(original: WorkflowExecution, start: Start) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, transaction
 
+from registry import audit
 from registry.exceptions import Conflict, IntegrationError
+from registry.models import AuditVerb
 from workflows.clock import database_now
 from workflows.models import (
     BACKLOG,
@@ -226,5 +228,6 @@ def run_now(schedule: WorkflowSchedule, *, actor: str) -> WorkflowScheduleRun:
             raise Conflict(f"{reason} The overlap policy of '{locked.name}' does not let it start.")
         run = WorkflowScheduleRun(schedule=locked, tick=now, kind=RunKind.MANUAL, actor=actor)
         _carry_out(locked, run, doing, reason, standing=standing, now=now)
+        audit.record(AuditVerb.STARTED, locked, changes={"outcome": run.outcome})
     logger.info("schedule_run_now", schedule=locked.name, actor=actor, outcome=run.outcome)
     return run

@@ -10,7 +10,9 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from registry import audit
 from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.models import AuditVerb
 from registry.services import as_validation_failed
 from workflows.clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
@@ -45,7 +47,9 @@ def create_schedule(fields: Mapping[str, Any], *, actor: str = "") -> WorkflowSc
     """
     schedule = WorkflowSchedule(owner=actor)
     _assign(schedule, fields)
-    _save_checked(schedule)
+    with transaction.atomic():
+        _save_checked(schedule)
+        audit.record(AuditVerb.CREATED, schedule)
     logger.info("schedule_created", schedule=schedule.name, actor=actor)
     return schedule
 
@@ -62,10 +66,12 @@ def update_schedule(
     """
     with transaction.atomic():
         locked = lock_schedule(schedule.pk)
+        kept = audit.snapshot(locked)
         before = {name: getattr(locked, name) for name in _TIMES}
         _assign(locked, fields)
         moved = any(getattr(locked, name) != value for name, value in before.items())
         _save_checked(locked, keep_next=not moved)
+        audit.record_changes(locked, kept)
     logger.info("schedule_changed", schedule=locked.name, actor=actor, fields=sorted(fields))
     return locked
 
@@ -77,7 +83,9 @@ def set_enabled(schedule: WorkflowSchedule, enabled: bool, *, actor: str = "") -
 
 def delete_schedule(schedule: WorkflowSchedule, *, actor: str = "") -> None:
     """Delete a schedule and the record of its runs; executions go on and stay."""
-    schedule.delete()
+    with transaction.atomic():
+        audit.record(AuditVerb.DELETED, schedule)
+        schedule.delete()
     logger.info("schedule_deleted", schedule=schedule.name, actor=actor)
 
 

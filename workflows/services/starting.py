@@ -11,11 +11,13 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from registry import audit
 from registry.database import insert_rows, one_statement, pipelined_transaction, read_row
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.failpoints import failpoint
 from registry.json_equality import json_equal
 from registry.mediator import mediator
+from registry.models import AuditVerb
 from registry.models.service import split_reference
 from workflows.clock import clock
 from workflows.definition import Definition, Step
@@ -134,6 +136,7 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
         if known is None:
             raise Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.") from None
         return Started(known, created=False)
+    audit.record_use(AuditVerb.STARTED, execution)
     if execution.is_queued:  # perhaps there was a place for it
         execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
     # What a rerun took over is to be read.

@@ -12,11 +12,12 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 
+from registry import audit
 from registry.credentials.audit import record
 from registry.credentials.users import title_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import mapping_problems
-from registry.models import Credential, CredentialEventKind, CredentialType
+from registry.models import AuditVerb, Credential, CredentialEventKind, CredentialType
 from registry.services import as_validation_failed
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect, Workflow
 from workflows.webhooks.mapping import MESSAGE_NAMES
@@ -51,7 +52,9 @@ def create_webhook(
         PermissionDenied: without `may_use_credentials`.
     """
     webhook = Webhook()
-    _save(webhook, fields, actor=actor, may_use_credentials=may_use_credentials)
+    with transaction.atomic():
+        _save(webhook, fields, actor=actor, may_use_credentials=may_use_credentials)
+        audit.record(AuditVerb.CREATED, webhook)
     logger.info("webhook_created", webhook=webhook.name, actor=actor)
     return get_webhook(str(webhook.pk))
 
@@ -72,7 +75,9 @@ def update_webhook(
     """
     with transaction.atomic():
         locked = _lock(webhook, only_as_read=only_as_read)
+        before = audit.snapshot(locked)
         _save(locked, fields, actor=actor, may_use_credentials=may_use_credentials)
+        audit.record_changes(locked, before)
     logger.info("webhook_changed", webhook=locked.name, actor=actor, fields=sorted(fields))
     return get_webhook(str(locked.pk))
 
@@ -86,6 +91,7 @@ def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = Fa
     with transaction.atomic():
         locked = _lock(webhook, only_as_read=only_as_read)
         _note_links(locked, locked.credentials, (), actor=actor)
+        audit.record(AuditVerb.DELETED, locked)
         locked.delete()
     logger.info("webhook_deleted", webhook=webhook.name, actor=actor)
 
@@ -213,7 +219,7 @@ def _note_links(
     actor: str,
 ) -> None:
     """Note in the trails of credentials that a webhook takes them from now on, or no longer."""
-    about = {"actor": actor, "subject": title_of(webhook)}
+    about: dict[str, Any] = {"actor": actor, "subject": title_of(webhook)}
     for credential in before:
         if credential not in after:
             record(credential, CredentialEventKind.UNLINKED, **about)
