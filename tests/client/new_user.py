@@ -1,12 +1,13 @@
 """What a new user does: registers a service and runs a workflow. Needs nothing but the client.
 
-`tests/client/interpreters.py` runs it with every interpreter; the hub comes from the environment.
+`tests/test_installation.py` runs it with every interpreter; the hub comes from the environment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import platform
+import secrets
 import sys
 
 from service_integration_client import (
@@ -17,7 +18,7 @@ from service_integration_client import (
 )
 from service_integration_client.http_library import NAME
 
-WORKFLOW = "greet-" + platform.python_version().replace(".", "-")
+WORKFLOW = f"greet-{secrets.token_hex(4)}"
 STEPS = [{"id": "say", "type": "TRANSFORM", "output": {"said": "$.input.text"}, "next": None}]
 
 

@@ -1,4 +1,4 @@
-"""The client keeps to what its oldest Python knows. `./dev interpreters` runs it there."""
+"""The client keeps to what its oldest Python knows. `test_installation.py` runs it there."""
 
 import ast
 import re

@@ -2,4 +2,5 @@
 
 from service_integration_client.cli.app import main
 
-main()
+if __name__ == "__main__":
+    main()
