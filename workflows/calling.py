@@ -8,11 +8,12 @@ import time
 from typing import Any
 
 from registry.calls.aim import read_aim
+from registry.calls.client import CallResult
 from registry.calls.connections import call_connection
 from registry.calls.headers import header_text
 from registry.calls.resolve import Target
 from registry.exceptions import RegistryUnreachableError
-from registry.integrations.running import Given, run_integration
+from registry.integrations.running import Executed, Given, run_integration
 from workflows.decide import Success
 from workflows.definition import Compensation, Step
 from workflows.definition import Target as StepTarget
@@ -50,7 +51,7 @@ async def _send(
             actor="engine",
         )
         done = await run_integration(client, target.name, given)
-        return Success(done.output, done.request, done.service, done.instance, done.warnings)
+        return _success(done, done.request)
     if target.kind == "connection":
         method, path = read_aim(call.action or "")
         result = await call_connection(
@@ -71,8 +72,21 @@ async def _send(
             timeout_seconds=call.timeout,
             trim=call.input is None,
             unknown_fields=call.unknown_fields,
+            as_of=claim.run.registry,
         )
-    return Success(result.output, result.sent, result.service, result.instance, result.warnings)
+    return _success(result, result.sent)
+
+
+def _success(result: CallResult | Executed, sent: object) -> Success:
+    """What came of a call, with a warning when only a suspect was there to be called."""
+    warnings = [*result.warnings]
+    if result.fail_open:
+        sentence = (
+            f"Nobody of '{result.service}' was known to be well; {result.instance}, which is"
+            " suspected to be gone, was called and answered."
+        )
+        warnings.append({"code": "fail_open", "message": sentence})
+    return Success(result.output, sent, result.service, result.instance, warnings)
 
 
 def headers_of(claim: Claim) -> dict[str, str]:

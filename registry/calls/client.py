@@ -99,19 +99,21 @@ class ServiceClient:
         trim: bool = False,
         unknown_fields: str | None = None,
         actor: str = "engine",
+        as_of: int = 0,
     ) -> CallResult:
         """Call one action and return its checked answer.
 
         `trim` cuts the document down to what a closed input schema names; `unknown_fields` says
         what happens to others instead of what the action itself says. The deadline covers
         connecting, sending, and everything up to the last byte of the answer. `actor` is who
-        calls, for the audit trail of the service's credential.
+        calls, for the audit trail of the service's credential. Who is called is as it was after the
+        change `as_of` of the registry, or later.
 
         Raises:
             SchemaViolation: the document does not fit the action; nothing was sent.
             CallError: no usable answer came; the subclass says why.
         """
-        found = await self.resolutions.find(target, action)
+        found = await self.resolutions.find(target, action, as_of=as_of)
         fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
         given = timeout_seconds or found.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by

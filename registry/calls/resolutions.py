@@ -41,11 +41,11 @@ class Resolutions:
         self._clock = clock
         self._cache: dict[tuple[Target, str], Resolved] = {}
 
-    async def find(self, target: Target, action: str) -> ResolvedAction:
+    async def find(self, target: Target, action: str, *, as_of: int = 0) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
 
-        Callers that ask at once share one look-up. While the database does not answer, what it last
-        said holds.
+        What is kept from before the change `as_of` of the registry is looked up anew. Callers that
+        ask at once share one look-up. While the database does not answer, what it last said holds.
 
         Raises:
             ServiceNotFoundError: it is not registered.
@@ -54,11 +54,23 @@ class Resolutions:
         key = (target, action)
         known = self._cache.get(key)
         if known is None or known.until < self._clock() or _failed(known.answer):
-            if len(self._cache) >= MOST_CACHED:
-                self._cache.clear()
-            until = self._clock() + CACHE_SECONDS
-            known = Resolved(until, self._look_up(target, action), _last_good(known))
-            self._cache[key] = known
+            known = self._ask(key, known)
+        found = await self._answer(target, known)
+        if found.as_of >= as_of or target.kind == "connection":
+            return found
+        # Somebody else may have asked meanwhile, and that late enough.
+        latest = self._cache.get(key, known)
+        return await self._answer(target, self._ask(key, known) if latest is known else latest)
+
+    def _ask(self, key: tuple[Target, str], known: Resolved | None) -> Resolved:
+        if len(self._cache) >= MOST_CACHED:
+            self._cache.clear()
+        until = self._clock() + CACHE_SECONDS
+        made = Resolved(until, self._look_up(*key), _last_good(known))
+        self._cache[key] = made
+        return made
+
+    async def _answer(self, target: Target, known: Resolved) -> ResolvedAction:
         seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
         try:
             async with asyncio.timeout(seconds):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 
@@ -19,6 +19,8 @@ from registry.schemas import Schema
 from registry.selection import Selection, select_instances
 
 CONNECT_SECONDS = 5.0
+# How many services that are down a sentence names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class ResolvedAction:
     known_as: str = ""
     # What happens to fields that the input schema does not name; None: as the schema says.
     unknown_fields: str | None = None
+    # The newest change of the registry before it was read.
+    as_of: int = 0
 
     @property
     def title(self) -> str:
@@ -125,25 +129,36 @@ class Chosen:
 def resolve(target: Target, action: str) -> ResolvedAction:
     """Find the action of a target in the registry.
 
+    Of a type, the healthy services come first; one that is not up is found as it is by its name,
+    and it is the call that finds nobody to answer.
+
     Raises:
-        ServiceNotFoundError: no such service, none of that type is up, or it has no such action.
+        ServiceNotFoundError: there never was such a service, or it has no such action.
     """
+    as_of = get_discovery().latest_index()
     by_type = target.kind == "service_type"
-    services = services_of_type(target.name) if by_type else _named(target.name)
+    services = _of_type(target.name) if by_type else iter(_named(target.name))
+    seen = []
     for service in services:
         found = next((a for a in service.actions.all() if a.name == action), None)
         if found is not None:
-            return _resolved(service, found)
-    raise _no_action(services, action)
+            return replace(_resolved(service, found), as_of=as_of)
+        seen.append(service)
+    raise _no_action(seen, action)
 
 
-def services_of_type(name: str) -> list[Service]:
-    """Healthy services of a type, in the order of the instances that would be chosen of them.
+def _of_type(name: str) -> Iterator[Service]:
+    """Services of a type: the healthy ones in the order of the choice, then the others.
 
     Raises:
         ServiceNotFoundError: there is none.
     """
-    return [chosen.service for chosen in choices_of_type(name, zone=settings.ZONE)]
+    healthy = [chosen.service for chosen in _choices(name, zone=settings.ZONE)]
+    yield from healthy
+    others = [s for s in _all_of_type(name) if s not in healthy]
+    if not (healthy or others):
+        raise _none_of_type(name)
+    yield from others
 
 
 def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
@@ -151,19 +166,43 @@ def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
 
     Raises:
         ServiceNotFoundError: there is none.
+        ServiceUnavailableError: there is, and it is not up.
     """
-    try:
-        wanted = ServiceType.parse(name).value
-    except ValueError as error:
-        raise ServiceNotFoundError(f"No service of type {name} found: {error}") from None
-    services = get_discovery().find(Criteria(types=(wanted,)))
-    if not services:
-        raise ServiceNotFoundError(f"No service of type {name} found")
+    chosen = _choices(name, zone=zone)
+    if chosen:
+        return chosen
+    down = _all_of_type(name)
+    if not down:
+        raise _none_of_type(name)
+    states = ", ".join(f"'{service.name}' is {service.status}" for service in down[:MOST_NAMED])
+    more = f" and {len(down) - MOST_NAMED} more" if len(down) > MOST_NAMED else ""
+    raise ServiceUnavailableError(
+        f"No service of type {_type_of(name)} is up: {states}{more}.", service=down[0].name
+    )
+
+
+def _choices(name: str, *, zone: str) -> list[Chosen]:
+    services = get_discovery().find(Criteria(types=(_type_of(name),)))
     instances = [instance for service in services for instance in service.instances.all()]
     selection = select_instances(
         [_as_selectable(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
     )
     return _first_of_each(services, instances, selection)
+
+
+def _all_of_type(name: str) -> list[Service]:
+    return get_discovery().find(Criteria(types=(_type_of(name),), include_offline=True))
+
+
+def _type_of(name: str) -> str:
+    try:
+        return str(ServiceType.parse(name).value)
+    except ValueError as error:
+        raise ServiceNotFoundError(f"No service of type {name} found: {error}") from None
+
+
+def _none_of_type(name: str) -> ServiceNotFoundError:
+    return ServiceNotFoundError(f"No service of type {name} found")
 
 
 def _first_of_each(

@@ -15,6 +15,7 @@ from registry.calls.client import CallResult, ServiceClient
 from registry.calls.loop import LoopThread
 from registry.calls.probe import Probe
 from registry.calls.resolve import Target
+from registry.discovery.base import get_discovery
 
 T = TypeVar("T")
 
@@ -39,8 +40,11 @@ def _shared_client() -> ServiceClient:
 def call_service(
     target: Target, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
-    """`ServiceClient.call`, waited for."""
-    return on_shared_loop(lambda client: client.call(target, action, document, **options)).result()
+    """`ServiceClient.call` by what the registry says now, waited for."""
+    as_of = get_discovery().latest_index()
+    return on_shared_loop(
+        lambda client: client.call(target, action, document, as_of=as_of, **options)
+    ).result()
 
 
 def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:

@@ -15,9 +15,11 @@ from django.utils import timezone
 from registry import audit
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.connections import call_connection
+from registry.calls.endpoints import refuse_disabled
 from registry.calls.request import FittedInput, fit_input
 from registry.calls.resolve import Target, resolve
 from registry.calls.shared import on_shared_loop
+from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, IntegrationError, NotFound, RegistryUnreachableError
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt
@@ -124,7 +126,8 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
     audit.record_use(AuditVerb.CALLED, integration)
     attempt = _begin(integration, given)
     try:
-        executed = on_shared_loop(lambda client: _carry_out(client, attempt, given)).result()
+        as_of = get_discovery().latest_index()
+        executed = on_shared_loop(lambda client: _carry_out(client, attempt, given, as_of)).result()
     except IntegrationError as error:
         record_attempt(attempt, _failure(attempt, error))
         raise
@@ -142,12 +145,13 @@ async def run_integration(client: ServiceClient, reference: str, given: Given) -
     """
     try:
         integration = await client.in_database(find_executable, reference)
+        as_of = await client.in_database(get_discovery().latest_index)
     except DatabaseError as error:
         sentence = "The hub's own database did not say what the integration is."
         raise RegistryUnreachableError(sentence) from error
     attempt = _begin(integration, given)
     try:
-        executed = await _carry_out(client, attempt, given)
+        executed = await _carry_out(client, attempt, given, as_of)
     except RegistryUnreachableError:
         raise  # nothing was sent, and whoever asks comes again
     except IntegrationError as error:
@@ -169,13 +173,13 @@ def _begin(integration: Integration, given: Given) -> Attempt:
     )
 
 
-async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given) -> Executed:
+async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given, as_of: int) -> Executed:
     integration = attempt.integration
     scope = scope_of(integration, given, id=attempt.id, at=attempt.started_at)
     recorded = Recorded(attempt.started_at, f"{attempt.id}:request")
     request = map_request(integration.request_mapping, scope, recorded)
     attempt.sending = True
-    result = await _call(client, integration, request, given)
+    result = await _call(client, integration, request, given, as_of)
     recorded = Recorded(attempt.started_at, f"{attempt.id}:answer")
     try:
         seen = {**scope, "output": result.output}
@@ -204,10 +208,15 @@ def scope_of(integration: Integration, given: Given, *, id: UUID, at: datetime) 
 
 
 async def _call(
-    client: ServiceClient, integration: Integration, request: Mapping[str, Any], given: Given
+    client: ServiceClient,
+    integration: Integration,
+    request: Mapping[str, Any],
+    given: Given,
+    as_of: int,
 ) -> CallResult:
     seconds = given.timeout_seconds or integration.config.get("timeout_seconds")
     if integration.connection is not None:
+        refuse_disabled(integration.connection)
         return await call_connection(
             integration.connection,
             request,
@@ -225,6 +234,7 @@ async def _call(
         headers=given.headers,
         timeout_seconds=seconds,
         unknown_fields=integration.unknown_fields,
+        as_of=as_of,
         actor=given.actor,
     )
 

@@ -17,7 +17,7 @@ from registry.exceptions import DiscoveryUnavailable
 from registry.expiry import Fleet, room_to_expire
 from registry.mediator import mediator
 from registry.models import ALIVE, DiscoveryState, Service, ServiceInstance, ServiceStatus
-from registry.services.state import refresh_status
+from registry.services.state import note_instances
 
 SWEEP_INTERVAL = timedelta(seconds=5)
 # What expired so shortly before belongs to the same event.
@@ -111,7 +111,7 @@ def _refresh(service_ids: Iterable[UUID]) -> None:
         with transaction.atomic():
             locked = Service.objects.select_for_update().filter(pk=pk).first()
             if locked is not None:
-                refresh_status(locked, note=True)
+                note_instances(locked)
 
 
 # --- The sweep's own troubles ---

@@ -24,6 +24,7 @@ from registry.services.registration import remove_instance
 from registry.services.state import (
     instance_status,
     lock_service,
+    note_instances,
     refresh_status,
     reload_service,
 )
@@ -62,8 +63,12 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
         instance = _lock_instance(instance)
         status = instance.observed_status(reported)
         metadata = _news(beat, instance)
+        before = (instance.status, instance.suspect)
         get_discovery().take_beat(instance, at=timezone.now(), status=status, metadata=metadata)
-        refresh_status(locked, note=True)
+        if (instance.status, instance.suspect) != before:
+            note_instances(locked)
+        else:
+            refresh_status(locked, note=True)
     return reload_service(service)
 
 

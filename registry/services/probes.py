@@ -14,7 +14,7 @@ from registry.calls.shared import probe_urls
 from registry.discovery.base import get_discovery
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
 from registry.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of
-from registry.services.state import refresh_status
+from registry.services.state import note_instances
 
 Prober = Callable[[Sequence[str]], Sequence[Probe]]
 
@@ -87,7 +87,8 @@ def record_probe(instance: ServiceInstance, answer: Probe, *, now: datetime) -> 
             row.status = _status_after(row.status, healthy=after.healthy)
             fields += ["unhealthy_since", "status"]
         row.save(update_fields=fields)
-        refresh_status(service, note=True)
+        if "status" in fields:
+            note_instances(service)
 
 
 def _status_after(status: str, *, healthy: bool) -> str:

@@ -69,13 +69,15 @@ def set_service_status(service: Service, status: str, *, actor: str = "") -> Ser
     with transaction.atomic():
         locked = lock_service(service)
         was = locked.status
+        moved = locked.instances.exclude(status=value).exists()
         get_discovery().release(locked.instances.values_list("pk", flat=True))
         locked.instances.update(status=value, expired_at=None, suspected_at=None)
         if not locked.instances.exists() and locked.status != value:
             locked.status = value
             locked.save(update_fields=("status", "updated_at"))
             record_change(locked, RegistryChangeKind.STATUS_CHANGED)
-        refresh_status(locked, note=True)
+        if moved:
+            note_instances(locked)
         audit.record(_verb_of(was, value), locked, changes={"status": [was, value]})
         mediator.publish_on_commit(
             "service_status_set", service_id=locked.pk, status=value, actor=actor
@@ -106,6 +108,12 @@ def note_changed_parts(service: Service) -> None:
     """Mark a service as changed, because an action or instance was; inside that transaction."""
     service.save(update_fields=("updated_at",))
     record_change(service, RegistryChangeKind.UPDATED)
+
+
+def note_instances(service: Service) -> None:
+    """Tell the watchers that an instance changed its status, and with it perhaps the service."""
+    if not refresh_status(service, note=True):
+        record_change(service, RegistryChangeKind.UPDATED)
 
 
 def record_change(service: Service, kind: str) -> None:

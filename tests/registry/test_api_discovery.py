@@ -196,6 +196,12 @@ def test_one_service_of_a_type(api: APIClient, fleet: None) -> None:
     found = api.get("/discovery/services/type/planning_system").json()
     assert (found["name"], found["url"]) == ("planner", "http://planner")
     Service.objects.filter(name="planner").update(status="OFFLINE")
+    down = api.get("/discovery/services/type/PLANNING_SYSTEM")
+    assert (down.status_code, down.json()["code"]) == (503, "service_unavailable")
+    assert down.json()["detail"] == (
+        "No service of type PLANNING_SYSTEM is up: 'planner' is OFFLINE."
+    )
+    Service.objects.filter(name="planner").delete()
     missing = api.get("/discovery/services/type/PLANNING_SYSTEM")
     assert missing.status_code == 404
     assert missing.json()["detail"] == "No service of type PLANNING_SYSTEM found"

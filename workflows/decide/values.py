@@ -97,7 +97,8 @@ class Run:
 
     Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope`
     says which, and `steps` holds what can be seen from there. Rows that follow
-    have its `priority`. From its `deadline` on nothing more begins.
+    have its `priority`. From its `deadline` on nothing more begins. `registry` is the newest
+    change of the registry when it was claimed.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Run:
     sequence: int = 0
     priority: int = 0
     deadline: datetime | None = None
+    registry: int = 0
     facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:

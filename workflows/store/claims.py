@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from registry.failpoints import failpoint
+from registry.models import RegistryChange
 from workflows.decide import SETTLED_STATUSES, Outcome, Row, Run, recall
 from workflows.definition import DefinitionError
 from workflows.scopes import is_compensation, scope_of, visible_scopes
@@ -35,7 +36,9 @@ _EXECUTION = {
     "context": "run_context",
 }
 _DOCUMENTS = ("input", "context")
-_COLUMNS = (*_CLAIMED, *_EXECUTION.values(), "is_first")
+_COLUMNS = (*_CLAIMED, *_EXECUTION.values(), "is_first", "registry")
+# The newest change of the registry: who is called is as it was then, or later.
+_REGISTRY = f'(SELECT MAX("index") FROM {RegistryChange._meta.db_table})'
 _SETTLED = ", ".join(f"'{status}'" for status in SETTLED_STATUSES)
 _TAKE = (
     "UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
@@ -71,7 +74,7 @@ def _take_and_begin(due: str) -> str:
         f"{due}, taken AS ({_TAKE} WHERE workflow_step.id = ANY(ARRAY(SELECT id FROM due))"
         f" RETURNING {', '.join(f'workflow_step.{column}' for column in _CLAIMED)}),"
         f" begun AS ({_BEGIN} id = ANY(ARRAY(SELECT execution_id FROM taken)))"
-        f" SELECT {taken}, e.* FROM taken CROSS JOIN LATERAL"
+        f" SELECT {taken}, e.*, {_REGISTRY} FROM taken CROSS JOIN LATERAL"
         f" (SELECT {about}, taken.scope = '' AND NOT EXISTS (SELECT FROM workflow_step s"
         " WHERE s.execution_id = taken.execution_id AND s.scope = ''"
         f" AND s.status IN ({_SETTLED}))"
@@ -157,11 +160,12 @@ class Claimer:
         self._cursor.execute(f"{_BEGIN} {where}", [stamp, stamp, *params])
         outside, of_outside = self._dialect.among("id", {r[place] for r in rows if not r[scope]})
         self._cursor.execute(
-            f"SELECT id, {_of_execution(outside)} FROM workflow_execution WHERE {where}",
+            f"SELECT id, {_REGISTRY}, {_of_execution(outside)} FROM workflow_execution"
+            f" WHERE {where}",
             [*of_outside, *of_outside, *params],
         )
-        found = {key: about for key, *about in self._cursor.fetchall()}
-        return [(*row, *found[row[place]], False) for row in rows]
+        found = {key: (*about, False, newest) for key, newest, *about in self._cursor.fetchall()}
+        return [(*row, *found[row[place]]) for row in rows]
 
     def _load(self, rows: Sequence[Any], done: Committed) -> None:
         records = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
@@ -284,6 +288,7 @@ class Claimer:
             sequence=record["sequence"],
             priority=record["priority"],
             deadline=read_time(record["deadline"]),
+            registry=record["registry"] or 0,
         )
 
     def _look_around(
