@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry import audit
+from registry.concurrency import refuse_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.models import ApiKey, AuditVerb
 from registry.services import as_validation_failed
@@ -56,7 +57,7 @@ def update_key(
 
     Raises:
         As of `issue_key`; and
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         locked = _lock(key, only_as_read=only_as_read)
@@ -87,7 +88,7 @@ def delete_key(key: ApiKey, *, only_as_read: bool = False) -> None:
     """Forget a key, which refuses it too; its name may be used again.
 
     Raises:
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(key, only_as_read=only_as_read)
@@ -137,8 +138,7 @@ def _lock(key: ApiKey, *, only_as_read: bool = False) -> ApiKey:
     locked = ApiKey.objects.select_for_update().filter(pk=key.pk).first()
     if locked is None:
         raise NotFound(f"The API key '{key.name}' was removed meanwhile.")
-    if only_as_read and locked.updated_at != key.updated_at:
-        raise Conflict(f"The API key '{key.name}' was changed meanwhile. Read it again first.")
+    refuse_if_changed(locked, key, only_as_read=only_as_read)
     return locked
 
 

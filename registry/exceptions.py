@@ -69,6 +69,14 @@ class Conflict(IntegrationError):
     permanent = True
 
 
+class PreconditionFailed(IntegrationError):
+    """The thing is not as the caller last saw it, and the caller insists that it is."""
+
+    code = "precondition_failed"
+    status_code = 412
+    permanent = True
+
+
 class DiscoveryUnavailable(IntegrationError):
     """The backend that knows who is alive does not answer."""
 

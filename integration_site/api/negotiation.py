@@ -6,14 +6,16 @@ from typing import Any
 
 from rest_framework.negotiation import BaseContentNegotiation
 
+from registry.media_types import is_json, media_type_of
+
 
 class AlwaysJSON(BaseContentNegotiation):
     """Answers JSON whatever was asked for, and picks the parser by content type."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
-        wanted = request.content_type.split(";")[0].strip().lower()
+        wanted = request.content_type
         for parser in parsers:
-            if wanted in ("", parser.media_type) or wanted.endswith("+json"):
+            if is_json(wanted) or media_type_of(wanted) in ("", parser.media_type):
                 return parser
         return None
 

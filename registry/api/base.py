@@ -8,11 +8,12 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from registry.api.idempotency import do_once, read_key
+from registry.api.preconditions import check_precondition, tag_content
 from registry.audit import Actor, act_as
 from registry.json_equality import json_equal
 from registry.models import ApiKey
@@ -31,13 +32,6 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The ETag of what was read: 412 if changed.",
 )
-
-
-class PreconditionFailed(APIException):
-    """The thing is not as the caller last saw it."""
-
-    status_code = 412
-    default_code = "precondition_failed"
 
 
 class VocabularyField(serializers.ChoiceField):
@@ -203,22 +197,14 @@ class ResourceViewSet(GenericViewSet[Any]):
         return self.get_paginated_response(shown.data)
 
     def check_precondition(self, row: Any) -> bool:
-        """Hold `If-Match` against the row; True when the caller insists on what it read.
+        """Hold the conditions of this change against the row; see `check_precondition`."""
+        return check_precondition(self.request, row)
 
-        Raises:
-            PreconditionFailed: somebody changed it since the caller read it.
-        """
-        wanted = self.request.headers.get("If-Match", "")
-        if not wanted or wanted.strip() == "*":
-            return False
-        if etag_of(row) not in [tag.strip() for tag in wanted.split(",")]:
-            raise PreconditionFailed("It was changed since you read it. Read it again first.")
-        return True
-
-
-def etag_of(row: Any) -> str:
-    """The entity tag of a row: it changes with every change of it."""
-    return f'"{row.pk.hex}-{int(row.updated_at.timestamp() * 1_000_000):x}"'
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if "ETag" in response.headers:
+            response.add_post_render_callback(tag_content(request))
+        return response
 
 
 _prepared: dict[Any, Any] = {}

@@ -18,10 +18,10 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
-    etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.patches import PatchSerializer
+from registry.api.preconditions import etag_of
 from registry.connections import changes
 from registry.connections.changes import MAX_REASON, Change
 from registry.connections.testing import run_test

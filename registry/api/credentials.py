@@ -20,11 +20,11 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
-    etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.pagination import GrowingListPagination
 from registry.api.patches import PatchSerializer
+from registry.api.preconditions import etag_of
 from registry.credentials import changes
 from registry.credentials.state import CredentialState, state_of, warnings_of
 from registry.merge_patch import MergePatch

@@ -22,12 +22,15 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from registry.exceptions import Conflict, IntegrationError, ValidationFailed
+from registry.json_equality import canonical_json
 from registry.models import IdempotencyRecord
 
 HEADER = "Idempotency-Key"
 LONGEST_KEY = 255
 # A call that has not been heard of for so long is taken for lost with its process.
 LONGEST_CALL = timedelta(minutes=10)
+# In this order: `/api/registry/services` is `/services`.
+_OTHER_PREFIXES = ("/api/", "/registry/")
 _KEPT_HEADERS = ("Location", "ETag", "X-Service-Instance", "X-Dropped-Fields")
 
 
@@ -71,7 +74,7 @@ def do_once(
     wanted = IdempotencyRecord(
         caller=caller,
         key_digest=_digest(read_key(request)),
-        request_digest=_digest(request.method, request.path, _canonical(request.data)),
+        request_digest=_digest(*_fingerprint(request)),
     )
     done = _replay(wanted)
     if done is not None:
@@ -153,8 +156,24 @@ def _keep(record: IdempotencyRecord, response: Response) -> None:
     record.save(update_fields=("status_code", "body", "headers", "updated_at"))
 
 
-def _canonical(data: Any) -> str:
-    return json.dumps(data, sort_keys=True, default=str)
+def _fingerprint(request: Any) -> tuple[str, str, str, str]:
+    """Return what makes two requests the same: method, path, query and body, each in one form."""
+    query = sorted(request.query_params.lists())
+    return (
+        request.method,
+        canonical_path(request.path_info),
+        canonical_json(query),
+        canonical_json(request.data),
+    )
+
+
+def canonical_path(path: str) -> str:
+    """Return the one form of the path of a resource, which answers under several."""
+    found = path.rstrip("/")
+    for prefix in _OTHER_PREFIXES:
+        if found.startswith(prefix):
+            found = found.removeprefix(prefix.rstrip("/"))
+    return found or "/"
 
 
 def _digest(*parts: str) -> str:

@@ -19,11 +19,11 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
-    etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.pagination import GrowingListPagination
 from registry.api.patches import PatchSerializer
+from registry.api.preconditions import etag_of
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import changes
 from registry.integrations.running import (

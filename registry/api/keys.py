@@ -20,9 +20,9 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
-    etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.preconditions import etag_of
 from registry.models import ApiKey, KeyState
 
 MOST_NETWORKS = 50

@@ -9,9 +9,10 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry import audit, services
-from registry.api.base import IF_MATCH, ResourceViewSet, etag_of, represent
+from registry.api.base import IF_MATCH, ResourceViewSet, represent
 from registry.api.filters import ServiceFilter
 from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.preconditions import etag_of
 from registry.api.serializers import (
     ExecuteActionInput,
     HeartbeatInput,

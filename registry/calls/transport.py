@@ -33,6 +33,7 @@ from registry.exceptions import (
     ServiceUnavailableError,
 )
 from registry.failpoints import failpoint
+from registry.media_types import is_json
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 # URLs that passed by their look; where they lead is judged whenever they are dialled.
@@ -219,7 +220,7 @@ def _classify(
         raise _refusal(response, body, about, mask)
     if not body.strip():
         return {}
-    if wire.takes_text and "json" not in response.headers.get("Content-Type", ""):
+    if wire.takes_text and not is_json(response.headers.get("Content-Type")):
         return {"text": _printable(body)}
     try:
         output = strict_json.parse(body)

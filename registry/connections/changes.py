@@ -14,6 +14,7 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from registry import audit
+from registry.concurrency import refuse_if_changed
 from registry.connections.address import check_address
 from registry.connections.kinds import KINDS, check_config, check_driver, default_port
 from registry.connections.login import check_login
@@ -87,7 +88,8 @@ def update_connection(
 
     Raises:
         ValidationFailed: a field breaks a rule.
-        Conflict: the name is taken; or, with `only_as_read`, the row was changed since.
+        Conflict: the name is taken.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
         PermissionDenied: it is about a credential, and the caller may not use credentials.
     """
     with _conflict_of_names(connection), noting_denials(), transaction.atomic():
@@ -115,7 +117,8 @@ def delete_connection(
     """Forget a connection with its circuit.
 
     Raises:
-        Conflict: something uses it; or, with `only_as_read`, the row was changed since.
+        Conflict: something uses it.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(connection, only_as_read=only_as_read)
@@ -172,10 +175,7 @@ def _lock(connection: Connection, *, only_as_read: bool) -> Connection:
     locked = rows.first()
     if locked is None:
         raise NotFound(f"The connection '{connection.name}' was removed meanwhile.")
-    if only_as_read and locked.updated_at != connection.updated_at:
-        raise Conflict(
-            f"The connection '{connection.name}' was changed meanwhile. Read it again first."
-        )
+    refuse_if_changed(locked, connection, only_as_read=only_as_read)
     return locked
 
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from registry.concurrency import refuse_if_changed
 from registry.credentials import kinds
 from registry.credentials.audit import record
 from registry.credentials.origins import parse_origin
@@ -64,7 +65,8 @@ def update_credential(
     Raises:
         ValidationFailed: a field breaks a rule; or the old secret would go where it was not meant
             to, which takes giving it again.
-        Conflict: the name is taken; or, with `only_as_read`, the row was changed since.
+        Conflict: the name is taken.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
         VaultError: there is no key to seal the secret with.
     """
     with _conflict_of_names(credential), transaction.atomic():
@@ -109,7 +111,8 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
     """Forget a credential; its audit trail stays.
 
     Raises:
-        Conflict: something uses it; or, with `only_as_read`, the row was changed since.
+        Conflict: something uses it.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(credential, only_as_read=only_as_read)
@@ -133,10 +136,7 @@ def _lock(credential: Credential, *, only_as_read: bool) -> Credential:
     locked = Credential.objects.select_for_update().filter(pk=credential.pk).first()
     if locked is None:
         raise NotFound(f"The credential '{credential.name}' was removed meanwhile.")
-    if only_as_read and locked.updated_at != credential.updated_at:
-        raise Conflict(
-            f"The credential '{credential.name}' was changed meanwhile. Read it again first."
-        )
+    refuse_if_changed(locked, credential, only_as_read=only_as_read)
     return locked
 
 

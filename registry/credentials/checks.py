@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from registry.credentials.origins import origin_of
+from registry.credentials.signing_key import key_of
 
 SHORTEST_SECRET = 4
 LONGEST_VALUE = 8192
@@ -43,14 +44,15 @@ def parameter_name(value: Any) -> str:
 
 def public_text(value: Any) -> str:
     """Printable ASCII of at most 500 characters, as a header or a form carries it."""
-    text = _text(value)
+    text = _as_given(value)
     if not _VISIBLE.fullmatch(text) or len(text) > 500:
-        raise ValueError("Must be 1 to 500 printable ASCII characters.")
+        raise ValueError("Must be 1 to 500 printable ASCII characters without blanks at its ends.")
     return text
 
 
 def user_name(value: Any) -> str:
-    text = _text(value)
+    """A user name as it is given: a blank at an end is part of it."""
+    text = _as_given(value)
     if not text or len(text) > 500 or ":" in text or not text.isprintable():
         raise ValueError("Must be 1 to 500 printable characters without a colon.")
     return text
@@ -103,6 +105,13 @@ def any_secret(value: Any) -> str:
     return value
 
 
+def signing_key(value: Any) -> str:
+    """A secret to sign with, that stands for a key."""
+    text = any_secret(value)
+    key_of(text)
+    return text
+
+
 def pem(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not text.startswith("-----BEGIN ") or not text.isascii() or len(text) > LONGEST_PEM:
@@ -111,6 +120,10 @@ def pem(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    return _as_given(value).strip()
+
+
+def _as_given(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("Must be a text.")
-    return value.strip()
+    return value

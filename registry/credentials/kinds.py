@@ -109,7 +109,7 @@ KINDS: Mapping[str, Kind] = {
             Part("signature_header", "Signature header", checks.header_name, default="X-Signature"),
             Part("key_header", "Key name header", checks.header_name, default="X-Signature-Key"),
         ),
-        secrets=(Part("key", "Signing key", checks.any_secret, required=True),),
+        secrets=(Part("key", "Signing key", checks.signing_key, required=True),),
     ),
     CredentialType.CLIENT_CERTIFICATE: Kind(
         attributes=(

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from registry import audit
 from registry.calls.resolve import Target, resolve
+from registry.concurrency import refuse_if_changed
 from registry.exceptions import CallError, Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 from registry.integrations.running import find_integration
@@ -63,7 +64,7 @@ def update_integration(
 
     Raises:
         As of `create_integration`; and
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         locked = _lock(integration, only_as_read=only_as_read)
@@ -80,7 +81,7 @@ def delete_integration(integration: Integration, *, only_as_read: bool = False) 
     """Forget an integration with its history.
 
     Raises:
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(integration, only_as_read=only_as_read)
@@ -106,10 +107,7 @@ def _lock(integration: Integration, *, only_as_read: bool) -> Integration:
     locked = Integration.objects.select_for_update().filter(pk=integration.pk).first()
     if locked is None:
         raise NotFound(f"The integration '{integration.name}' was removed meanwhile.")
-    if only_as_read and locked.updated_at != integration.updated_at:
-        raise Conflict(
-            f"The integration '{integration.name}' was changed meanwhile. Read it again first."
-        )
+    refuse_if_changed(locked, integration, only_as_read=only_as_read)
     return locked
 
 

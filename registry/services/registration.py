@@ -268,7 +268,8 @@ def update_service(
 
     Raises:
         ValidationFailed: a field breaks a rule.
-        Conflict: the new name is taken; or, with `only_as_read`, the row was changed since.
+        Conflict: the new name is taken.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
         PermissionDenied: another credential is wanted without `may_use_credentials`.
     """
     link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
@@ -314,7 +315,7 @@ def unregister_service(service: Service, *, actor: str = "", only_as_read: bool 
     """Forget a service with its instances and actions. What ran with it stays on record.
 
     Raises:
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = lock_service(service, only_as_read=only_as_read)

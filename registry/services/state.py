@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.db import connection, transaction
 
 from registry import audit
+from registry.concurrency import refuse_if_changed
 from registry.discovery.base import get_discovery
-from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.exceptions import NotFound, ValidationFailed
 from registry.mediator import mediator
 from registry.models import (
     AuditVerb,
@@ -35,8 +36,7 @@ def lock_service(service: Service, *, only_as_read: bool = False) -> Service:
     locked = Service.objects.select_for_update().filter(pk=service.pk).first()
     if locked is None:
         raise NotFound(f"The service '{service.name}' was removed meanwhile.")
-    if only_as_read and locked.updated_at != service.updated_at:
-        raise Conflict(f"The service '{service.name}' was changed meanwhile. Read it again first.")
+    refuse_if_changed(locked, service, only_as_read=only_as_read)
     return locked
 
 

@@ -139,6 +139,13 @@ async def test_a_text_is_an_answer_too(web: WebServer, base: str, client: Servic
     found = await made("WEBHOOK", base_url=base)
     web.reply = Reply(200, b"ok", **{"Content-Type": "text/plain"})
     assert (await call_connection(found, {"a": 1}, client=client)).output == {"text": "ok"}
+    for kind, output in (
+        ("APPLICATION/JSON", {"a": 1}),
+        ("application/vnd.a+JSON; charset=utf-8", {"a": 1}),
+        ("application/x-ndjson", {"text": '{"a": 1}'}),
+    ):
+        web.reply = Reply(200, b'{"a": 1}', **{"Content-Type": kind})
+        assert (await call_connection(found, {"a": 1}, client=client)).output == output, kind
 
 
 async def test_code_that_is_not_asynchronous_calls_too(web: WebServer, base: str) -> None:

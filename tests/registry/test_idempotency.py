@@ -10,11 +10,13 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from registry.api.idempotency import canonical_path
 from registry.calls.client import CallResult
 from registry.exceptions import ServiceUnavailableError
 from registry.models import IdempotencyRecord, RegistryChange, Service
 from registry.services import forget_answers
 from tests import factories
+from tests.resources import RESOURCES, Resource, caller_with_all_scopes
 from workflows.models import Workflow
 
 SERVICES = "/registry/services"
@@ -57,6 +59,63 @@ def test_a_key_means_one_request_only() -> None:
     answer = api.post(SERVICES, service("other"), HTTP_IDEMPOTENCY_KEY="k")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert not Service.objects.filter(name="other").exists()
+
+
+@pytest.mark.django_db
+def test_another_query_is_another_request() -> None:
+    factories.make_service("planner", urls=("http://planner:8000",))
+    api = factories.caller()
+    path = f"{SERVICES}/planner/status"
+    first = api.put(f"{path}?status=maintenance", HTTP_IDEMPOTENCY_KEY="k")
+    assert first.json()["status"] == "MAINTENANCE"
+    assert api.put(f"{path}?status=online", HTTP_IDEMPOTENCY_KEY="k").status_code == 409
+    assert api.put(f"{path}?status=maintenance&", HTTP_IDEMPOTENCY_KEY="k").json() == first.json()
+
+
+@pytest.mark.django_db
+def test_a_body_is_compared_as_json() -> None:
+    api = factories.caller()
+    first = api.post(SERVICES, service(metadata={"a": 1}), HTTP_IDEMPOTENCY_KEY="k")
+    same = api.post(SERVICES, service(metadata={"a": 1.0}), HTTP_IDEMPOTENCY_KEY="k")
+    assert (same.status_code, same.json()) == (201, first.json())
+    other = api.post(SERVICES, service(metadata={"a": True}), HTTP_IDEMPOTENCY_KEY="k")
+    assert other.status_code == 409
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.title)
+def test_the_same_request_under_its_other_paths_is_a_repetition(resource: Resource) -> None:
+    if "create" in resource.view.own_keys:
+        pytest.skip("It sees to the key itself.")
+    api = caller_with_all_scopes()
+    body = {"name": "once", **resource.fields()}
+    first = api.post(resource.path, body, HTTP_IDEMPOTENCY_KEY="k")
+    others = [f"/api{resource.path}", f"{resource.path}/", f"/api{resource.path}/"]
+    if resource.path in ("/registry/services", "/registry/integrations"):
+        short = resource.path.removeprefix("/registry")
+        others += [short, f"{short}/", f"/api{short}", f"/api{short}/"]
+    for path in others:
+        again = api.post(path, body, HTTP_IDEMPOTENCY_KEY="k")
+        assert (again.status_code, again.json()) == (first.status_code, first.json()), path
+        assert again["Idempotency-Replayed"] == "true"
+    patched = api.patch(f"{resource.path}/once", resource.change, HTTP_IDEMPOTENCY_KEY="k")
+    assert patched.status_code == 409
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("path", "canonical"),
+    [
+        ("/", "/"),
+        ("/services", "/services"),
+        ("/api/registry/services//", "/services"),
+        ("/registry/services/api", "/services/api"),
+        ("/workflows/registry/x", "/workflows/registry/x"),
+        ("/apiary", "/apiary"),
+    ],
+)
+def test_a_path_has_one_form(path: str, canonical: str) -> None:
+    assert canonical_path(path) == canonical
 
 
 @pytest.mark.django_db

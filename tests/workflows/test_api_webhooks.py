@@ -55,7 +55,7 @@ def signed(body, *, id="msg-1", at=None, secret=SECRET):
     return {
         "HTTP_WEBHOOK_ID": id,
         "HTTP_WEBHOOK_TIMESTAMP": str(at),
-        "HTTP_WEBHOOK_SIGNATURE": f"v1,{signature_of(id, at, body, Secret(secret))}",
+        "HTTP_WEBHOOK_SIGNATURE": f"v1,{signature_of(id, str(at), body, Secret(secret))}",
     }
 
 

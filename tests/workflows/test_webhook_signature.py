@@ -6,12 +6,14 @@ import pickle
 
 import pytest
 
+from registry.credentials.kinds import PartErrors, check_secret
+from registry.credentials.signing_key import key_of
 from registry.vault import Secret
+from service_integration_client import sign_webhook
 from workflows.webhooks.signature import (
     MessageRefused,
     check_time,
     is_signed_with,
-    key_of,
     read_message,
     refusal_of_signature,
     signature_of,
@@ -41,7 +43,7 @@ def refusal_of(given, body=BODY, *, secret=SECRET, now=AT):
 
 
 def test_example_of_the_specification():
-    assert f"v1,{signature_of(ID, AT, BODY, SECRET)}" == SIGNATURE
+    assert f"v1,{signature_of(ID, str(AT), BODY, SECRET)}" == SIGNATURE
     check_message(read_message(headers(), BODY), SECRET, now=AT)
 
 
@@ -74,7 +76,7 @@ def test_another_body_or_secret_is_refused():
 
 
 def test_one_of_several_signatures_is_enough():
-    both = f"v1,{signature_of(ID, AT, BODY, Secret('old'))} v1a,xyz {SIGNATURE}"
+    both = f"v1,{signature_of(ID, str(AT), BODY, Secret('old'))} v1a,xyz {SIGNATURE}"
     check_message(read_message(headers(**{"Webhook-Signature": both}), BODY), SECRET, now=AT)
 
 
@@ -102,10 +104,42 @@ def test_headers_that_are_none(wrong):
     assert refusal_of(headers(**wrong)) == "malformed_header"
 
 
-def test_secrets_of_any_form():
-    assert key_of(Secret("plain")) == b"plain"
-    assert key_of(Secret("whsec_cGxhaW4=")) == b"plain"
-    assert key_of(Secret("whsec_no base64")) == b"whsec_no base64"
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("plain", b"plain"),
+        ("whsec_cGxhaW4=", b"plain"),
+        ("whsec_cGxhaW4", b"plain"),
+        ("whsec_cGxhaW5z", b"plains"),
+        (" whsec_cGxhaW4", b" whsec_cGxhaW4"),
+    ],
+)
+def test_secrets_of_any_form(text, key):
+    assert key_of(text) == key
+    sent = sign_webhook(text, BODY, message_id=ID, timestamp=AT)
+    check_message(read_message(sent, BODY), Secret(text), now=AT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "whsec_", "whsec_no base64", "whsec_a", "whsec_cGx==", "whsec_-_-_", "whsec_aGk=\n"],
+)
+def test_a_secret_that_stands_for_no_key_is_refused(text):
+    with pytest.raises(ValueError):
+        key_of(text)
+    with pytest.raises(ValueError):
+        sign_webhook(text, BODY)
+    with pytest.raises(PartErrors) as refused:
+        check_secret("HMAC_SIGNATURE", {"key": text}, {})
+    assert list(refused.value.errors) == ["secret.key"]
+
+
+@pytest.mark.parametrize("sent_at", [f"0{AT}", f"00{AT}"])
+def test_the_time_is_signed_as_it_was_sent(sent_at):
+    as_sent = f"v1,{signature_of(ID, sent_at, BODY, SECRET)}"
+    sent = {"Webhook-Timestamp": sent_at, "Webhook-Signature": as_sent}
+    check_message(read_message(headers(**sent), BODY), SECRET, now=AT)
+    assert refusal_of(headers(**{"Webhook-Timestamp": sent_at})) == "bad_signature"
 
 
 def test_refusals_can_be_pickled():

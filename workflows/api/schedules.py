@@ -8,8 +8,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
+from registry.api.base import IF_MATCH, ResourceViewSet
 from registry.api.pagination import GrowingListPagination
+from registry.api.preconditions import etag_of
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (
@@ -73,9 +74,9 @@ class ScheduleViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given; a change of the times begins from now."""
         schedule = services.get_schedule(pk)
-        self.check_precondition(schedule)
+        insists = self.check_precondition(schedule)
         data = self.read(SchedulePatch)
-        services.update_schedule(schedule, data, actor=self.actor)
+        services.update_schedule(schedule, data, actor=self.actor, only_as_read=insists)
         return self.answer(services.get_schedule(str(schedule.pk)))
 
     @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
@@ -87,8 +88,8 @@ class ScheduleViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a schedule and the record of its runs; executions stay."""
         schedule = services.get_schedule(pk)
-        self.check_precondition(schedule)
-        services.delete_schedule(schedule, actor=self.actor)
+        insists = self.check_precondition(schedule)
+        services.delete_schedule(schedule, actor=self.actor, only_as_read=insists)
         return Response(status=204)
 
     @extend_schema(request=PreviewInput, responses=PreviewAnswer)

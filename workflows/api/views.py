@@ -8,8 +8,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import IF_MATCH, ResourceViewSet, etag_of
+from registry.api.base import IF_MATCH, ResourceViewSet
 from registry.api.pagination import GrowingListPagination
+from registry.api.preconditions import etag_of
 from registry.mediator import mediator
 from workflows import services
 from workflows.api.answers import answer_start, list_executions, start_of
@@ -103,13 +104,14 @@ class WorkflowViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given, null takes it away; another definition makes a new version."""
         workflow = services.get_workflow(pk)
-        self.check_precondition(workflow)
+        insists = self.check_precondition(workflow)
         data = self.read(WorkflowPatch)
         changed = services.update_workflow(
             workflow,
             WorkflowPatch.fields_of(data),
             WorkflowPatch.changes_of(data),
             actor=self.actor,
+            only_as_read=insists,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(services.get_workflow(str(changed.pk)))
@@ -123,8 +125,8 @@ class WorkflowViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a workflow; executions that ended keep their record."""
         workflow = services.get_workflow(pk)
-        self.check_precondition(workflow)
-        services.delete_workflow(workflow)
+        insists = self.check_precondition(workflow)
+        services.delete_workflow(workflow, only_as_read=insists)
         return Response(status=204)
 
     @extend_schema(request=ValidateInput, responses=ValidationAnswer)

@@ -18,12 +18,13 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
-    etag_of,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.integrations import MappingField
 from registry.api.pagination import GrowingListPagination
 from registry.api.patches import PatchSerializer
+from registry.api.preconditions import etag_of
+from registry.media_types import is_json, media_type_of
 from workflows import services
 from workflows.models import (
     DeliveryOutcome,
@@ -281,7 +282,7 @@ def _read_body(request: Any) -> bytes:
         BodyTooLarge: it is over 1 MiB.
         UnsupportedMediaType: it says that it is no JSON.
     """
-    if request.content_type and not request.content_type.startswith("application/json"):
+    if media_type_of(request.content_type) and not is_json(request.content_type):
         raise UnsupportedMediaType(request.content_type)
     body = request.stream.read(MAX_BODY_BYTES + 1) if request.stream is not None else b""
     if len(body) > MAX_BODY_BYTES:

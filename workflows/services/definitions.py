@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from registry import audit
 from registry.calls.resolve import Target, resolve
+from registry.concurrency import refuse_if_changed
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.merge_patch import MergePatch, resolved
 from registry.models import AuditVerb, Connection, ConnectionDriver, Integration, ServiceType
@@ -177,6 +178,7 @@ def update_workflow(
     *,
     actor: str = "",
     lenient: bool = False,
+    only_as_read: bool = False,
     may_use_credentials: bool = True,
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
@@ -185,12 +187,11 @@ def update_workflow(
 
     Raises:
         As of `create_workflow`; connections that the workflow names already need no permission.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     try:
         with transaction.atomic():
-            locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
-            if locked is None:
-                raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+            locked = _lock(workflow, only_as_read=only_as_read)
             was, before = locked.status, audit.snapshot(locked)
             number = locked.current_version.number if locked.current_version else None
             for name, value in resolved(locked, fields).items():
@@ -218,16 +219,15 @@ def save_definition(workflow: Workflow, document: Any, *, actor: str = "") -> Wo
     return update_workflow(workflow, {}, document, actor=actor)
 
 
-def delete_workflow(workflow: Workflow) -> None:
+def delete_workflow(workflow: Workflow, *, only_as_read: bool = False) -> None:
     """Delete a workflow and its versions. Executions that ended keep their record.
 
     Raises:
         Conflict: executions of it are still open.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
-        locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
-        if locked is None:
-            raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+        locked = _lock(workflow, only_as_read=only_as_read)
         still_open = locked.executions.exclude(status__in=TERMINAL).count()
         if still_open:
             raise Conflict(
@@ -244,15 +244,21 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         NotFound: there is no such version.
     """
     with transaction.atomic():
-        locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
-        if locked is None:
-            raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+        locked = _lock(workflow)
         version = locked.versions.filter(number=number).first()
         if version is None:
             raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
         audit.record(AuditVerb.ACTIVATED, locked, changes={"version": number})
         locked.current_version = version
         locked.save(update_fields=("current_version", "updated_at"))
+    return locked
+
+
+def _lock(workflow: Workflow, *, only_as_read: bool = False) -> Workflow:
+    locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
+    if locked is None:
+        raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
+    refuse_if_changed(locked, workflow, only_as_read=only_as_read)
     return locked
 
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from registry import audit
+from registry.concurrency import refuse_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.models import AuditVerb
 from registry.services import as_validation_failed
@@ -55,7 +56,11 @@ def create_schedule(fields: Mapping[str, Any], *, actor: str = "") -> WorkflowSc
 
 
 def update_schedule(
-    schedule: WorkflowSchedule, fields: Mapping[str, Any], *, actor: str = ""
+    schedule: WorkflowSchedule,
+    fields: Mapping[str, Any],
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
 ) -> WorkflowSchedule:
     """Change what is given. The next tick moves only with the times, so that a due one is kept.
 
@@ -63,9 +68,11 @@ def update_schedule(
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
         NotFound: it was deleted meanwhile.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = lock_schedule(schedule.pk)
+        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
         kept = audit.snapshot(locked)
         before = {name: getattr(locked, name) for name in _TIMES}
         _assign(locked, fields)
@@ -81,11 +88,20 @@ def set_enabled(schedule: WorkflowSchedule, enabled: bool, *, actor: str = "") -
     return update_schedule(schedule, {"enabled": enabled}, actor=actor)
 
 
-def delete_schedule(schedule: WorkflowSchedule, *, actor: str = "") -> None:
-    """Delete a schedule and the record of its runs; executions go on and stay."""
+def delete_schedule(
+    schedule: WorkflowSchedule, *, actor: str = "", only_as_read: bool = False
+) -> None:
+    """Delete a schedule and the record of its runs; executions go on and stay.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
     with transaction.atomic():
-        audit.record(AuditVerb.DELETED, schedule)
-        schedule.delete()
+        locked = lock_schedule(schedule.pk)
+        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
     logger.info("schedule_deleted", schedule=schedule.name, actor=actor)
 
 

@@ -18,7 +18,7 @@ from workflows.webhooks.signature import (
 )
 
 
-@sensitive_variables("secret")
+@sensitive_variables()
 def find_signer(webhook: Webhook, message: Message, *, now: datetime) -> Credential:
     """The credential whose secret the message is signed with.
 
@@ -30,12 +30,13 @@ def find_signer(webhook: Webhook, message: Message, *, now: datetime) -> Credent
     unreadable: VaultError | None = None
     for credential in webhook.credentials:
         try:
-            secret = open_secret(credential)["key"]
+            if is_signed_with(message, open_secret(credential)["key"]):
+                found.append(credential)
         except VaultError as error:
             unreadable = error
-            continue
-        if is_signed_with(message, secret):
-            found.append(credential)
+        except ValueError as error:
+            sentence = f"The key of the credential '{credential.name}' cannot be used. {error}"
+            unreadable = VaultError(sentence)
     if not found:
         raise unreadable or refusal_of_signature()
     usable = [row for row in found if row.expires_at is None or row.expires_at > now]

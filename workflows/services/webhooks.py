@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 
 from registry import audit
+from registry.concurrency import refuse_if_changed
 from registry.credentials.audit import record
 from registry.credentials.users import title_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed
@@ -71,7 +72,7 @@ def update_webhook(
 
     Raises:
         As of `create_webhook`; and
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(webhook, only_as_read=only_as_read)
@@ -86,7 +87,7 @@ def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = Fa
     """Delete a webhook with its history: ids of messages may come again under its name.
 
     Raises:
-        Conflict: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(webhook, only_as_read=only_as_read)
@@ -100,8 +101,7 @@ def _lock(webhook: Webhook, *, only_as_read: bool) -> Webhook:
     locked = Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
     if locked is None:
         raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.")
-    if only_as_read and locked.updated_at != webhook.updated_at:
-        raise Conflict(f"The webhook '{webhook.name}' was changed meanwhile. Read it again first.")
+    refuse_if_changed(locked, webhook, only_as_read=only_as_read)
     return locked
 
 

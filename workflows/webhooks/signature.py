@@ -7,7 +7,6 @@ several, separated by blanks: while a secret is rotated, a sender signs with the
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 from django.views.decorators.debug import sensitive_variables
 
+from registry.credentials.signing_key import key_of
 from registry.exceptions import IntegrationError
 from registry.vault import Secret
 
@@ -25,7 +25,6 @@ SIGNATURE_HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 MOST_SIGNATURES = 10
 LONGEST_HEADER = 2000
-SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins is none
 # Without the dot that separates the parts of what is signed: it could be read in two ways.
 _ID = re.compile(r"[!-\-/-~]{1,200}\Z")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
@@ -41,12 +40,17 @@ class MessageRefused(IntegrationError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What came: the id, the seconds since 1970 and the signatures that its headers say."""
+    """What came: the id, the time and the signatures as its headers say them."""
 
     id: str
-    timestamp: int
+    sent_at: str  # the digits that were signed, with zeros before them if there were any
     signatures: tuple[str, ...]
     body: bytes
+
+    @property
+    def timestamp(self) -> int:
+        """The seconds since 1970."""
+        return int(self.sent_at)
 
 
 def read_message(headers: Mapping[str, str], body: bytes) -> Message:
@@ -56,7 +60,7 @@ def read_message(headers: Mapping[str, str], body: bytes) -> Message:
         MessageRefused: one is missing, or is not what it should be.
     """
     given = {name: _header(headers, name) for name in (ID_HEADER, TIMESTAMP_HEADER)}
-    signatures = _header(headers, SIGNATURE_HEADER).split()
+    signatures = _header(headers, SIGNATURE_HEADER).split(" ")
     if not _ID.match(given[ID_HEADER]):
         raise MessageRefused(
             f"{ID_HEADER} must be 1 to 200 printable characters without blanks and dots.",
@@ -72,11 +76,11 @@ def read_message(headers: Mapping[str, str], body: bytes) -> Message:
             f"{SIGNATURE_HEADER} has no signature of the version v1, such as v1,<base64>.",
             reason="malformed_header",
         )
-    return Message(given[ID_HEADER], int(given[TIMESTAMP_HEADER]), usable, body)
+    return Message(given[ID_HEADER], given[TIMESTAMP_HEADER], usable, body)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
-    value = headers.get(name, "").strip()
+    value = headers.get(name, "").strip(" \t")
     if not value or len(value) > LONGEST_HEADER:
         raise MessageRefused(
             f"The header {name} is {'too long' if value else 'missing'}.",
@@ -87,8 +91,12 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 @sensitive_variables()
 def is_signed_with(message: Message, secret: Secret) -> bool:
-    """Whether one of the signatures is that of the secret."""
-    expected = signature_of(message.id, message.timestamp, message.body, secret).encode()
+    """Whether one of the signatures is that of the secret.
+
+    Raises:
+        ValueError: the secret stands for no key.
+    """
+    expected = signature_of(message.id, message.sent_at, message.body, secret).encode()
     # Every one is compared, so that the time says nothing of which was right.
     right = [hmac.compare_digest(expected, _ascii(text)) for text in message.signatures]
     return any(right)
@@ -123,20 +131,12 @@ def _ascii(text: str) -> bytes:
 
 
 @sensitive_variables()
-def signature_of(message_id: str, timestamp: int, body: bytes, secret: Secret) -> str:
-    """The signature of a message in base64, without its version."""
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
+def signature_of(message_id: str, sent_at: str, body: bytes, secret: Secret) -> str:
+    """Return the signature of a message in base64, without its version: over what was sent.
+
+    Raises:
+        ValueError: the secret stands for no key.
+    """
+    signed = f"{message_id}.{sent_at}.".encode() + body
+    digest = hmac.new(key_of(secret.reveal()), signed, hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
-
-
-@sensitive_variables()
-def key_of(secret: Secret) -> bytes:
-    """The key that a secret stands for: base64 behind `whsec_`, any other text in UTF-8."""
-    text = secret.reveal()
-    if text.startswith(SECRET_PREFIX):
-        try:
-            return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-        except (binascii.Error, ValueError):
-            pass  # a text that only looks like it
-    return text.encode()

@@ -23,6 +23,9 @@ def sign_webhook(
     The same `message_id` is taken once: give it again when a message is sent again, without it
     there is a new one. `timestamp` is in seconds since 1970, now unless given. Several secrets make
     several signatures, for the time in which a secret is rotated.
+
+    Raises:
+        ValueError: a secret stands for no key.
     """
     identifier = message_id or f"msg_{uuid.uuid4().hex}"
     at = int(time.time()) if timestamp is None else timestamp
@@ -44,10 +47,16 @@ def _signature(secret: str, signed: bytes) -> str:
 
 
 def _key_of(secret: str) -> bytes:
-    """Base64 behind `whsec_`, any other text as it is."""
-    if secret.startswith(SECRET_PREFIX):
+    """Base64 behind `whsec_`, padded or not; any other text as it is."""
+    if not secret.startswith(SECRET_PREFIX):
+        key = secret.encode()
+    else:
+        encoded = secret[len(SECRET_PREFIX) :]
+        padding = "" if encoded.endswith("=") else "=" * (-len(encoded) % 4)
         try:
-            return base64.b64decode(secret[len(SECRET_PREFIX) :], validate=True)
+            key = base64.b64decode(encoded + padding, validate=True)
         except (binascii.Error, ValueError):
-            pass
-    return secret.encode()
+            raise ValueError("Behind whsec_ there must be the key in base64.") from None
+    if not key:
+        raise ValueError("The secret stands for an empty key.")
+    return key
