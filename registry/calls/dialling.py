@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 from yarl import URL
 
+from registry.calls.framing import framed
 from registry.calls.policy import AddressPolicy, AddressRefused, is_refused, read_address
 
 NAMES_SECONDS = 10
@@ -65,11 +66,13 @@ def make_connector(
         policy.check_address(ip_address(str(where[0]).partition("%")[0]))
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(
-        resolver=CheckedResolver(policy, resolver),
-        socket_factory=open_socket,
-        ttl_dns_cache=NAMES_SECONDS,
-        **options,
+    return framed(
+        aiohttp.TCPConnector(
+            resolver=CheckedResolver(policy, resolver),
+            socket_factory=open_socket,
+            ttl_dns_cache=NAMES_SECONDS,
+            **options,
+        )
     )
 
 

@@ -33,16 +33,18 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
         WrongEncoding: it cannot be inflated.
     """
     body, came = bytearray(), 0
-    inflate = _inflater(response)
+    inflate: Inflater | None = None
     async for piece in response.content.iter_chunked(_PIECE):
         came += len(piece)
         if came > most:
             raise TooLarge
+        inflate = inflate or _inflater(response)
         for part in inflate.feed(piece, _PIECE):
             body += part
             if len(body) > most:
                 raise TooLarge
-    inflate.finish()
+    if inflate is not None:
+        inflate.finish()
     return bytes(body)
 
 
