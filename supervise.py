@@ -2,7 +2,8 @@
 
 `./dev run` becomes this program once everything is prepared. honcho starts the processes, merges
 their output and stops them all when one gives up; this module adds that a process which was killed
-is started again, that none outlives a killed supervisor, and the word when the hub is ready.
+is started again, that none outlives a killed supervisor, that services are stopped before the hub
+at which they sign off, and the word when the hub is ready.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import honcho.manager
@@ -26,6 +27,7 @@ from honcho.process import Popen
 
 ROOT = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
+GUEST_SECONDS = 10.0  # services have 8 s to sign off and end
 KILL_SECONDS = 15.0
 PR_SET_PDEATHSIG = 1
 
@@ -52,15 +54,38 @@ done
 
 
 class HubManager(Manager):
-    """honcho's manager, safe against a stop that comes very early or that is not obeyed."""
+    """honcho's manager, safe against a stop that comes very early or that is not obeyed.
+
+    The guests are stopped first: until they have ended, the hub has to answer them.
+    """
+
+    def __init__(self, printer: Printer, guests: Iterable[str]) -> None:
+        super().__init__(printer)
+        self._guests = set(guests)
 
     def terminate(self) -> None:
         if not self._all_started():  # honcho cannot stop a process whose id it has not heard yet
             self._later(0.05, self.terminate)
             return
         if not self._terminating:
-            self._later(KILL_SECONDS, self.kill)
-        super().terminate()
+            self._terminating = True
+            self._later(GUEST_SECONDS + KILL_SECONDS, self.kill)
+            self._stop(self._guests)
+            self._stop_hub(time.monotonic() + GUEST_SECONDS)
+
+    def _stop_hub(self, latest: float) -> None:
+        if self._running(self._guests) and time.monotonic() < latest:
+            self._later(0.05, functools.partial(self._stop_hub, latest))
+        else:
+            self._stop(set(self._processes))
+
+    def _running(self, names: set[str]) -> list[str]:
+        return [name for name in names if "returncode" not in self._processes[name]]
+
+    def _stop(self, names: set[str]) -> None:
+        for name in self._running(names):
+            self._system_print(f"stopping {name}\n")
+            self._procmgr.terminate(self._processes[name]["pid"])
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, action)
@@ -115,6 +140,15 @@ def demo_processes(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def demo_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the demo adds: the hub's access, and no line for each request.
+
+    What it tells a person to look at would drown among them.
+    """
+    access = read_access(Path(environment["DATA_DIR"]))
+    return {**access, "LOG_LEVEL": environment.get("LOG_LEVEL") or "warning"}
+
+
 def read_access(data_dir: Path) -> dict[str, str]:
     """The login and the API key that the first start wrote, by variable name."""
     try:
@@ -164,14 +198,18 @@ def get_status(host: str, port: int, path: str) -> int | None:
 
 def main() -> int:
     multiprocessing.set_start_method("fork")  # what honcho's processes are made for
-    honcho.manager.KILL_WAIT = KILL_SECONDS  # its own 5 s are too short for steps under way
+    # Its own 5 s are too short for steps under way.
+    honcho.manager.KILL_WAIT = GUEST_SECONDS + KILL_SECONDS
     environment = dict(os.environ)
     data_dir = Path(environment["DATA_DIR"])
     processes = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+    guests: dict[str, str] = {}
     if "--demo" in sys.argv[1:]:
-        processes |= demo_processes(environment)
-        environment |= read_access(data_dir)
-    manager = HubManager(HubPrinter(functools.partial(announce_when_ready, environment)))
+        guests = demo_processes(environment)
+        environment |= demo_environment(environment)
+    processes |= guests
+    printer = HubPrinter(functools.partial(announce_when_ready, environment))
+    manager = HubManager(printer, guests)
     for name, command in processes.items():
         process = manager.add_process(name, RESTARTING % command, env=environment)
         process._child_ctor = functools.partial(start_child, os.getpid())

@@ -6,6 +6,7 @@ import errno
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -45,6 +46,21 @@ WORKER = """
 import os, signal
 print("worker process", os.getpid(), flush=True)
 signal.pause()
+"""
+
+
+# Takes its time to sign off, as a service with work under way does.
+SERVICES = """
+import os, signal, time, urllib.request
+url = f"http://127.0.0.1:{os.environ['SERVICE_PORT']}/sign-off"
+def sign_off(*_):
+    time.sleep(0.5)
+    print("signed off:", urllib.request.urlopen(url).status, flush=True)
+    raise SystemExit
+signal.signal(signal.SIGTERM, sign_off)
+print("services process", os.getpid(), os.environ["LOG_LEVEL"], flush=True)
+while True:
+    signal.pause()
 """
 
 
@@ -214,11 +230,11 @@ def test_compose_runs_what_the_procfile_runs() -> None:
 class Hub:
     """A `./dev run` of the tiny project and what it has printed."""
 
-    def __init__(self, project: Path, port: int) -> None:
+    def __init__(self, project: Path, port: int, command: str) -> None:
         self.port = port
         environment = {**os.environ, "DATA_DIR": str(project / "data"), "SERVICE_PORT": str(port)}
         self.process = subprocess.Popen(
-            [sys.executable, str(project / "dev"), "run"],
+            [sys.executable, str(project / "dev"), command],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -272,8 +288,8 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running_hub(project: Path) -> Iterator[Hub]:
-    hub = Hub(project, free_port())
+def running_hub(project: Path, command: str = "run") -> Iterator[Hub]:
+    hub = Hub(project, free_port(), command)
     try:
         yield hub
     finally:
@@ -300,6 +316,56 @@ def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, co
         assert len(started) >= 4
         assert not any(dev.is_alive(pid) for pid in started)
         assert not (project / "data" / "run" / "supervisor.pid").exists()
+
+
+@pytest.fixture
+def demo_project(project: Path) -> Path:
+    """The project with services that sign off at its hub."""
+    (project / "reference_services").mkdir()
+    for name in ("__main__", "demo"):
+        (project / "reference_services" / f"{name}.py").write_text(SERVICES)
+    return project
+
+
+@pytest.mark.e2e
+def test_services_are_stopped_before_the_hub_at_which_they_sign_off(demo_project: Path) -> None:
+    with running_hub(demo_project, "demo") as hub:
+        for _ in range(2):
+            hub.read_until("services process")
+        hub.read_until("is ready")
+        hub.process.send_signal(signal.SIGINT)
+        assert hub.end() == 130
+    said = [line.split("|", 1)[-1].strip() for line in hub.lines]
+    assert said.count("signed off: 200") == 2
+    first = min(said.index(f"stopping {name}") for name in ("web", "worker"))
+    assert max(said.index(f"{name} stopped (rc=0)") for name in ("services", "demo")) < first
+
+
+@pytest.mark.e2e
+def test_service_that_does_not_end_keeps_the_hub_only_so_long(demo_project: Path) -> None:
+    (demo_project / "reference_services" / "demo.py").write_text(
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('services process', flush=True)\nwhile True: signal.pause()\n"
+    )
+    supervise = demo_project / "supervise.py"
+    text = supervise.read_text()
+    for name in ("GUEST_SECONDS", "KILL_SECONDS"):
+        text = re.sub(rf"^{name} = .*$", f"{name} = 0.5", text, flags=re.MULTILINE)
+    supervise.write_text(text)
+    with running_hub(demo_project, "demo") as hub:
+        hub.read_until("is ready")
+        hub.process.send_signal(signal.SIGTERM)
+        assert hub.end() == 143
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("given", "level"), [("", "warning"), ("debug", "debug")])
+def test_demo_logs_no_requests_unless_told(
+    demo_project: Path, monkeypatch: pytest.MonkeyPatch, given: str, level: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", given)
+    with running_hub(demo_project, "demo") as hub:
+        assert hub.read_until("services process").split()[-1] == level
 
 
 @pytest.mark.e2e
