@@ -35,7 +35,7 @@ from workflows.owners import own_name
 from workflows.recovery import release, set_aside_unreadable
 from workflows.services.admission import admit_after
 from workflows.services.control import cancel_orphan, fail_execution
-from workflows.store import Batch, Broken, Claim, Committed, Settled, Store
+from workflows.store import Batch, Broken, Claim, Committed, Settled, Store, is_key
 
 logger = structlog.get_logger(__name__)
 
@@ -105,8 +105,8 @@ class Engine:
         self.look()
 
     def look(self, ids: Iterable[str] = ()) -> None:
-        """Claim these rows if they are due, or whatever is due."""
-        wanted = list(ids)
+        """Claim these rows if they are due, or whatever is due; what is no id names no row."""
+        wanted = [key for key in ids if is_key(key)]
         with self._condition:
             self._inbox.wanted.extend(wanted)
             self._inbox.look = self._inbox.look or not wanted

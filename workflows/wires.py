@@ -85,7 +85,7 @@ class ReadyListener:
                 if found is not None:
                     # What is heard after the end was meant for another worker.
                     hear = tell_ready if self._stopping.is_set() else self._look
-                    hear(strict_json.parse(found[1]))
+                    hear(_ids_in(found[1]))
             except (redis.RedisError, ValueError) as error:
                 logger.warning("hints_unheard", error=str(error)[:300])
                 self._stopping.wait(RETRY_SECONDS)
@@ -102,6 +102,17 @@ def tell_ended(execution_ids: Sequence[str]) -> None:
         _redis().publish(ENDED, json.dumps(list(execution_ids)))
     except redis.RedisError as error:
         logger.warning("end_untold", error=str(error)[:300])
+
+
+def _ids_in(message: bytes | str) -> list[str]:
+    """The ids of a message. Raises ValueError for anything but a list; what is no id is left out.
+
+    Whoever reaches the server may write there, and no message must end the thread that hears it.
+    """
+    found = strict_json.parse(message)
+    if not isinstance(found, list):
+        raise ValueError("A message is not a list of ids.")
+    return [value for value in found if isinstance(value, str)]
 
 
 class Endings:
@@ -162,7 +173,7 @@ class Endings:
         if message["type"] != "message":
             return
         with self._lock:
-            for execution_id in strict_json.parse(message["data"]):  # type: ignore[arg-type]
+            for execution_id in _ids_in(message["data"]):  # type: ignore[arg-type]
                 self._recent[execution_id] = None
                 for event in self._waiting.get(execution_id, ()):
                     event.set()

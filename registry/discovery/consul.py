@@ -16,7 +16,7 @@ from django.conf import settings
 from registry.discovery.base import Listen
 from registry.discovery.documents import document_of, lease_of, renewed
 from registry.discovery.http_api import ERRORS, BackendAPI, read_object
-from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore
+from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore, read_leases
 
 DEFAULT_URL = "http://127.0.0.1:8500"
 # What nobody renews for so long is removed by Consul itself.
@@ -67,7 +67,7 @@ class ConsulLeases(LeaseStore):
 
     def renew(self, lease: Lease) -> bool:
         held = self._check(lease.id).get(lease.id)
-        after = renewed(lease, held) if held is not None else None
+        after = renewed(lease, read_object(held)) if held is not None else None
         if after is None:
             return False
         return self._update(lease.id, _output(after))
@@ -83,14 +83,14 @@ class ConsulLeases(LeaseStore):
     def live(self) -> Mapping[str, Lease]:
         return _leases(self._checks())
 
-    def _check(self, lease_id: str) -> dict[str, dict[str, Any]]:
+    def _check(self, lease_id: str) -> dict[str, str]:
         return self._checks(filter=f'CheckID == "service:{self._prefix}{lease_id}"')
 
-    def _checks(self, **query: str) -> dict[str, dict[str, Any]]:
+    def _checks(self, **query: str) -> dict[str, str]:
         """What our passing checks say, by the id of the lease."""
         answers = self._api.get("/v1/agent/checks", **query)
         return {
-            check["ServiceID"].removeprefix(self._prefix): read_object(check["Output"])
+            check["ServiceID"].removeprefix(self._prefix): check["Output"]
             for check in answers.values()
             if check["ServiceID"].startswith(self._prefix)
             and check["Status"] == "passing"
@@ -127,8 +127,8 @@ class ConsulLeases(LeaseStore):
         return found if found >= index else 0
 
 
-def _leases(checks: Mapping[str, dict[str, Any]]) -> dict[str, Lease]:
-    return {lease_id: lease_of(lease_id, held) for lease_id, held in checks.items()}
+def _leases(checks: Mapping[str, str]) -> dict[str, Lease]:
+    return read_leases(checks.items(), lambda key, text: lease_of(key, read_object(text)))
 
 
 def _output(lease: Lease) -> str:

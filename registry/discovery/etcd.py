@@ -15,7 +15,7 @@ from django.conf import settings
 from registry.discovery.base import Listen
 from registry.discovery.documents import document_of, lease_of, renewed
 from registry.discovery.http_api import ERRORS, BackendAPI, read_object
-from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore
+from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore, read_leases
 
 DEFAULT_URL = "http://127.0.0.1:2379"
 
@@ -71,7 +71,7 @@ class EtcdLeases(LeaseStore):
         for lease_id in ids:
             asked = {"key": self._key(lease_id), "prev_kv": True}
             for held in self._api.post("/v3/kv/deleterange", asked).get("prev_kvs", []):
-                ended[lease_id] = lease_of(lease_id, _document(held))
+                ended |= read_leases([(lease_id, held)], _lease)
                 self._revoke(held)
         return ended
 
@@ -93,13 +93,12 @@ class EtcdLeases(LeaseStore):
                 "/v3/kv/range", {"key": start, "range_end": end, "limit": str(BATCH)}
             )
             pairs = page.get("kvs", [])
-            for pair in pairs:
-                key = b64decode(pair["key"])
-                lease_id = key.decode().removeprefix(self._leases)
-                found[lease_id] = lease_of(lease_id, _document(pair))
+            keys = [b64decode(pair["key"]) for pair in pairs]
+            ids = [key.decode(errors="replace").removeprefix(self._leases) for key in keys]
+            found |= read_leases(zip(ids, pairs, strict=True), _lease)
             if not page.get("more"):
                 return found
-            start = b64encode(key + b"\x00").decode()
+            start = b64encode(keys[-1] + b"\x00").decode()
 
     def announce(self) -> None:
         self._api.post("/v3/kv/put", {"key": self._changes, "value": _text("changed")})
@@ -136,6 +135,10 @@ class EtcdLeases(LeaseStore):
 
 def _document(pair: Mapping[str, Any]) -> dict[str, Any]:
     return read_object(b64decode(pair["value"]))
+
+
+def _lease(lease_id: str, pair: Mapping[str, Any]) -> Lease:
+    return lease_of(lease_id, _document(pair))
 
 
 def _text(text: str) -> str:

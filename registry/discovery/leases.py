@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,6 +20,10 @@ from registry.discovery.database import DatabaseDiscovery, said_by_beat, show_on
 from registry.discovery.reach import Reach
 from registry.exceptions import DiscoveryUnavailable
 from registry.models import DiscoveryState, ServiceInstance, ServiceStatus
+
+logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 # A backend is near, and who asks it has a caller waiting.
 TIMEOUT_SECONDS = 1.0
@@ -38,6 +44,21 @@ class Lease:
     ttl_seconds: int
     name: str = ""
     url: str = ""
+
+
+def read_leases(held: Iterable[tuple[str, T]], read: Callable[[str, T], Lease]) -> dict[str, Lease]:
+    """Leases by their ids, without what cannot be read: others may write to the store too.
+
+    One text that is no lease must not keep the sweep from all the others.
+    """
+    found: dict[str, Lease] = {}
+    for lease_id, value in held:
+        try:
+            UUID(lease_id)
+            found[lease_id] = read(lease_id, value)
+        except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
+            logger.warning("lease_unreadable", lease=lease_id[:100], error=str(error)[:300])
+    return found
 
 
 class LeaseStore(ABC):

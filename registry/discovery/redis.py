@@ -12,7 +12,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from registry.discovery.base import Listen
-from registry.discovery.leases import BATCH, TIMEOUT_SECONDS, Lease, LeaseDiscovery, LeaseStore
+from registry.discovery.leases import (
+    BATCH,
+    TIMEOUT_SECONDS,
+    Lease,
+    LeaseDiscovery,
+    LeaseStore,
+    read_leases,
+)
 
 # Renewing is one step, so that no other client's change gets between looking and writing.
 RENEW = """
@@ -76,7 +83,7 @@ class RedisLeases(LeaseStore):
             batch.delete(*(self._key(lease_id) for lease_id in ids))
             batch.zrem(self._index, *ids)
             answers = zip(ids, batch.execute()[: len(ids)], strict=True)
-        return {key: _lease(key, fields) for key, fields in answers if fields}
+        return read_leases(((key, fields) for key, fields in answers if fields), _lease)
 
     def live(self) -> Mapping[str, Lease]:
         # The set only tells where to look: what it still names after a day is forgotten there.
@@ -89,7 +96,7 @@ class RedisLeases(LeaseStore):
                 for lease_id in some:
                     batch.hgetall(self._key(lease_id))
                 answers = zip(some, batch.execute(), strict=True)
-            found |= {key: _lease(key, fields) for key, fields in answers if fields}
+            found |= read_leases(((key, fields) for key, fields in answers if fields), _lease)
         return found
 
     def announce(self) -> None:

@@ -16,6 +16,7 @@ from tests.workflows.engine_support import (
     until,
 )
 from workflows import services
+from workflows.invariants import check_executions
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start
 from workflows.tasks import sweep
@@ -258,6 +259,40 @@ def test_signal_that_came_early_is_kept():
     services.signal_execution(execution.pk, name="paid", payload={"amount": 9}, actor="me")
     with running_engine(client()):
         assert ended(execution).output == {"amount": 9}
+
+
+def test_signal_that_cannot_be_judged_is_set_aside_and_the_wait_goes_on():
+    step = {**WAITING_FOR[0], "match": "add(event.amount, `1`) > `5`", "next": None}
+    execution = start(make_workflow([step]))
+    bad = [{"amount": "nine"}, {"amount": [9]}]
+    with running_engine(client()) as engine:
+        for payload in bad:
+            until(lambda: execution.steps.filter(status="WAITING").exists())
+            services.signal_execution(execution.pk, name="paid", payload=payload, actor="me")
+            engine.look()
+        until(lambda: execution.events.filter(kind="SIGNAL_SET_ASIDE").count() == 2)
+        until(lambda: execution.steps.filter(status="WAITING").exists())
+        services.signal_execution(execution.pk, name="paid", payload={"amount": 9}, actor="me")
+        engine.look()
+        assert ended(execution).output == {"amount": 9}
+    kept = list(execution.events.filter(kind="SIGNAL_SET_ASIDE").order_by("sequence"))
+    signals = list(execution.events.filter(kind="SIGNAL").values_list("sequence", flat=True))
+    assert [event.payload["signal"] for event in kept] == sorted(signals)[:2]
+    assert all(e.payload["step"] == "e" and "add" in e.payload["reason"] for e in kept)
+    assert not list(check_executions())
+
+
+def test_signals_of_before_the_wait_are_set_aside_in_one_commit_with_the_good_one():
+    step = {**WAITING_FOR[0], "match": "add(event.amount, `1`) > `5`", "next": None}
+    execution = start(make_workflow([step]))
+    for payload in ({"amount": "nine"}, {"amount": 9}):
+        services.signal_execution(execution.pk, name="paid", payload=payload, actor="me")
+    with running_engine(client()):
+        assert ended(execution).output == {"amount": 9}
+    events = execution.events.order_by("sequence").values_list("sequence", "kind")
+    assert list(events) == [
+        (1, "STARTED"), (2, "SIGNAL"), (3, "SIGNAL"), (4, "SIGNAL_SET_ASIDE"), (5, "COMPLETED"),
+    ]  # fmt: skip
 
 
 def test_each_signal_is_taken_once():

@@ -158,6 +158,13 @@ def test_signal_that_does_not_match_waits_for_its_timeout_or_for_ever():
     assert (bounded.errors[0]["code"], bounded.execution_time) == ("event_timeout", 60)
 
 
+def test_signal_that_cannot_be_judged_is_said_to_be_set_aside():
+    event = {"id": "paid", "type": "EVENT", "event": "payment", "match": "add(event.n, `1`) > `5`"}
+    found = dry([{**event, "timeout": 60}], {"paid": {"output": {"n": "six"}}})
+    assert found.errors[0]["code"] == "event_timeout"
+    assert any("Its signal would be set aside" in warning for warning in found.warnings)
+
+
 def test_without_a_mock_the_output_is_a_sample_of_the_schema():
     schema = Schema(
         {

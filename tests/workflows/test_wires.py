@@ -60,6 +60,27 @@ def test_hint_is_heard_by_one_listener(server):
 
 
 @needs_redis
+@pytest.mark.parametrize("message", ["5", "{", "null", '{"a": 1}', '[["x"], 5, null]'])
+def test_message_that_is_none_stops_no_listener(server, message):
+    heard: list[list[str]] = []
+    listener = wires.ReadyListener(heard.append)
+    listener.start()
+    endings = wires.Endings()
+    try:
+        listen(endings)
+        server.rpush(wires.READY, message)
+        server.publish(wires.ENDED, message)
+        wires.tell_ready(["after"])
+        until(lambda: ["after"] in heard, "the next is heard", seconds=SECONDS)
+        with endings.watch("after") as event:
+            until(lambda: endings.hears, "it listens", seconds=SECONDS)
+            wires.tell_ended(["after"])
+            assert event.wait(SECONDS)
+    finally:
+        end(listener)
+
+
+@needs_redis
 def test_hint_heard_while_stopping_is_left_for_another_worker(server):
     # What tests before this one made ready may be heard too.
     by_leaving, by_staying = [], []

@@ -20,7 +20,15 @@ from workflows.decide.outcomes import (
     finish,
     record,
 )
-from workflows.decide.values import BranchResult, ChildStart, Row, Run, Signal, Transition
+from workflows.decide.values import (
+    BranchResult,
+    ChildStart,
+    Row,
+    Run,
+    Signal,
+    Transition,
+    Unmatchable,
+)
 from workflows.definition import Step
 
 MAX_ELEMENTS = 10_000
@@ -140,11 +148,17 @@ def read_time(value: Any, step: Step) -> datetime:
 def begin_event(
     run: Run, step: Step, row: Row, transition: Transition, recorded: Recorded
 ) -> object:
-    """Take the first signal that matches, also one that came early; else wait for it."""
+    """Take the first signal that matches, also one that came early; else wait for it.
+
+    One that cannot be judged is set aside with the reason, and looked at no more.
+    """
     now = recorded.now
     if row.input is None:
         row.input = {"event": _event_name(run, step, recorded), "until": _limit(step, now)}
-    taken = _matching(run, step, row.input["event"], recorded)
+    taken, transition.set_aside = _matching(run, step, row, recorded)
+    if transition.set_aside:
+        places = [signal.sequence for signal in transition.set_aside]
+        row.input = {**row.input, "set_aside": [*row.input.get("set_aside", ()), *places]}
     if taken is not None:
         row.input = {**row.input, "taken": taken.sequence}
         transition.takes = taken.sequence
@@ -169,15 +183,22 @@ def _event_name(run: Run, step: Step, recorded: Recorded) -> str:
     return name
 
 
-def _matching(run: Run, step: Step, name: str, recorded: Recorded) -> Signal | None:
+def _matching(
+    run: Run, step: Step, row: Row, recorded: Recorded
+) -> tuple[Signal | None, tuple[Unmatchable, ...]]:
+    """The first signal that is meant, and those before it on which `match` failed."""
+    passed = row.input.get("set_aside", ())
+    failed: list[Unmatchable] = []
     for signal in run.facts.signals:
-        if signal.name != name:
+        if signal.name != row.input["event"] or signal.sequence in passed:
             continue
-        if step.match is None or step.match.truth(
-            {**run.visible(), "event": signal.payload}, recorded
-        ):
-            return signal
-    return None
+        scope = {**run.visible(), "event": signal.payload}
+        try:
+            if step.match is None or step.match.truth(scope, recorded):
+                return signal, tuple(failed)
+        except ExpressionError as error:
+            failed.append(Unmatchable(signal.sequence, signal.name, error.message))
+    return None, tuple(failed)
 
 
 def _limit(step: Step, now: datetime) -> str | None:

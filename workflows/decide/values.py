@@ -73,6 +73,15 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmatchable:
+    """A signal on which the `match` of an EVENT step failed: the step waits on without it."""
+
+    sequence: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """What is known of a child execution."""
 
@@ -194,9 +203,10 @@ class Transition:
     branch that the row belongs to. `abandons` is a container whose branches are of no use any more.
     `parked` says that the settled row waits for signals, and that it must look again if one came in
     meanwhile. `takes` is the place of the signal that the settled row took, which nobody else may
-    have taken. `child` starts the child execution of the settled row; `orphan` is one that is
-    waited for no longer. `undone` says that the settled row undid its step; `review` is the error
-    for which it could not, and which a person has to look at.
+    have taken. `set_aside` are signals that it could not judge. `child` starts the child execution
+    of the settled row; `orphan` is one that is waited for no longer. `undone` says that the settled
+    row undid its step; `review` is the error for which it could not, and which a person has to look
+    at.
     """
 
     settled: Row | None = None
@@ -206,6 +216,7 @@ class Transition:
     abandons: str = ""
     parked: bool = False
     takes: int | None = None
+    set_aside: tuple[Unmatchable, ...] = ()
     child: ChildStart | None = None
     orphan: str = ""
     undone: bool = False

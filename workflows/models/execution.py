@@ -342,6 +342,7 @@ class EventKind(Vocabulary):
     RESUMED = "RESUMED", "Resumed"
     RETRIED = "RETRIED", "Retried"
     SIGNAL = "SIGNAL", "Signal"
+    SIGNAL_SET_ASIDE = "SIGNAL_SET_ASIDE", "Signal set aside"
     APPROVED = "APPROVED", "Approved"
     REJECTED = "REJECTED", "Rejected"
     STEP_COMPLETED = "STEP_COMPLETED", "Step completed by a person"

@@ -211,8 +211,9 @@ def _copy_of(row: WorkflowStep, definition: Definition) -> WorkflowStep:
     copied = WorkflowStep(reused=True, **{name: getattr(row, name) for name in _COPIED})
     known = definition.steps.get(row.step_id)
     if known is not None and known.kind == "EVENT" and isinstance(row.input, dict):
-        # It numbers a signal of the other execution.
-        copied.input = {key: value for key, value in row.input.items() if key != "taken"}
+        # They number signals of the other execution.
+        numbers = ("taken", "set_aside")
+        copied.input = {key: value for key, value in row.input.items() if key not in numbers}
     return copied
 
 

@@ -208,6 +208,8 @@ class _Driver:
         )
         told = decide.resume(run, row, now=self._now)
         assert told is not None
+        for signal in told.set_aside:
+            self._calls.doubt(step, f"Its signal would be set aside: {signal.reason}")
         if row.status == "WAITING":
             self._calls.doubt(step, "It waits on: what it was given is not what it waits for.")
         return told

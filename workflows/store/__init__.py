@@ -17,13 +17,13 @@ from registry.database import one_statement, pipelined_transaction, prepared_cur
 from workflows.clock import DatabaseClock
 from workflows.models import Worker
 from workflows.store.claims import Claimer
-from workflows.store.dialect import Dialect
+from workflows.store.dialect import Dialect, is_key
 from workflows.store.memory import Memory
 from workflows.store.record import Recorder
 from workflows.store.straight import is_straight, record_straight
 from workflows.store.values import Batch, Broken, Claim, Committed, Settled
 
-__all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store"]
+__all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store", "is_key"]
 
 
 # Without the second, what has to be read whole would be compiled first.

@@ -165,6 +165,14 @@ def key_of(value: Any) -> str:
     return str(value) if isinstance(value, uuid.UUID) else str(uuid.UUID(str(value)))
 
 
+def is_key(value: Any) -> bool:
+    """Whether a value, from wherever it came, can be the id of a row."""
+    try:
+        return isinstance(value, str) and bool(uuid.UUID(value))
+    except ValueError:
+        return False
+
+
 def read_json(value: Any) -> Any:
     """A JSON column, which drivers hand out as text."""
     return json.loads(value) if isinstance(value, str | bytes) else value

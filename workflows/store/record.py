@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from registry.failpoints import failpoint
+from registry.models.base import uuid7
 from workflows.decide import (
     DEFAULT_CONCURRENCY,
     Row,
@@ -30,6 +31,8 @@ from workflows.store.rows import (
 )
 from workflows.store.undoing import go_on, start_undoing
 from workflows.store.values import COUNTERS, Batch, Claim, Committed, Settled
+
+SET_ASIDE = "SIGNAL_SET_ASIDE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Recorder:
         for item in kept:
             if item.transition.child is not None:
                 start_child(item, now=self._now, done=done)
+        self._note_set_aside([s for s in kept if s.transition.set_aside])
         done.ready += go_on(kept, self._dialect, self._cursor, now=self._now, done=done)
         # After what this batch itself began below the containers, before branches are counted.
         self._abandon([s for s in kept if s.transition.abandons], done)
@@ -181,6 +185,39 @@ class Recorder:
             stamp = self._dialect.time(self._now)
             fixed = {"created_at": stamp, "updated_at": stamp, "deaths": 0}
             self._dialect.insert(self._cursor, "workflow_step", INSERTED, rows, fixed=fixed)
+
+    def _note_set_aside(self, settled: Sequence[Settled]) -> None:
+        """Tell in the history which signals could not be judged, and why."""
+        if not settled:
+            return
+        events: list[dict[str, Any]] = []
+        for item in settled:
+            execution, row = item.claim.run.id, item.claim.row
+            standing = self._standings[execution]
+            for place, signal in enumerate(item.transition.set_aside, start=standing.sequence + 1):
+                about = {"step": row.path, "signal": signal.sequence, "name": signal.name}
+                event = {"id": str(uuid7()), "execution_id": execution, "sequence": place}
+                payload = {**about, "reason": signal.reason}
+                events.append({**event, "kind": SET_ASIDE, "payload": payload})
+            sequence = standing.sequence + len(item.transition.set_aside)
+            self._standings[execution] = replace(standing, sequence=sequence)
+        self._insert_events(events)
+        newest = [
+            {"execution_id": key, "sequence": self._standings[key].sequence}
+            for key in {event["execution_id"] for event in events}
+        ]
+        source, params = self._dialect.source(("execution_id", "sequence"), newest)
+        self._cursor.execute(
+            f"UPDATE workflow_execution SET last_sequence = v.sequence FROM {source}"
+            " WHERE workflow_execution.id = v.execution_id",
+            params,
+        )
+
+    def _insert_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        stamp = self._dialect.time(self._now)
+        columns = ("id", "execution_id", "sequence", "kind", "payload")
+        fixed = {"created_at": stamp, "updated_at": stamp, "actor": "engine"}
+        self._dialect.insert(self._cursor, "workflow_event", columns, events, fixed=fixed)
 
     # Branches
 
@@ -300,10 +337,7 @@ class Recorder:
             [stamp, stamp, *params, *ids],
         )
         failpoint("C10")
-        events = [end | {"kind": end["status"]} for end in ends]
-        columns = ("id", "execution_id", "sequence", "kind", "payload")
-        fixed = {"created_at": stamp, "updated_at": stamp, "actor": "engine"}
-        self._dialect.insert(self._cursor, "workflow_event", columns, events, fixed=fixed)
+        self._insert_events([end | {"kind": end["status"]} for end in ends])
         children = [e for e, _ in done.ended if self._standings[e].has_parent]
         if children:
             done.ready.extend(wake_parents(self._dialect, self._cursor, children, self._now))
@@ -322,4 +356,4 @@ def _looking_again(item: Settled, now: datetime) -> Settled:
         completed_at=None,
         wake_at=now,
     )
-    return Settled(item.claim, Transition(settled=row))
+    return Settled(item.claim, Transition(settled=row, set_aside=item.transition.set_aside))
