@@ -59,6 +59,8 @@ class HubManager(Manager):
     The guests are stopped first: until they have ended, the hub has to answer them.
     """
 
+    _terminating: bool
+
     def __init__(self, printer: Printer, guests: Iterable[str]) -> None:
         super().__init__(printer)
         self._guests = set(guests)

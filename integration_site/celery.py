@@ -5,7 +5,6 @@ import os
 import warnings
 
 from celery import Celery
-from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_init
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -18,7 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 # Celery says in eight lines what `say_if_root` says in one.
-warnings.filterwarnings("ignore", "You're running the worker", SecurityWarning)
+warnings.filterwarnings("ignore", "You're running the worker with superuser", UserWarning)
 
 TRANSPORT_ALIASES["files"] = "integration_site.broker:Transport"
 
