@@ -22,6 +22,15 @@ def read_object(text: bytes | str) -> dict[str, Any]:
     return document
 
 
+def _drop_after_head(response: httpx2.Response) -> None:
+    """End the connection of an answer that ends with its head (RFC 9112, 6.3).
+
+    What a peer sends behind it all the same must not be taken for the next answer.
+    """
+    if response.status_code in (204, 304):
+        response.extensions["network_stream"].close()
+
+
 class BackendAPI:
     """An HTTP interface that an operator configured; it is no service, so no policy is asked."""
 
@@ -32,6 +41,7 @@ class BackendAPI:
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
             limits=httpx2.Limits(max_connections=64, max_keepalive_connections=16),
+            event_hooks={"response": [_drop_after_head]},
         )
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,7 +184,10 @@ class BlockingHub(Hub):
                     self._client = http_library().Client(**self._client_arguments())
                 client = self._client
         with self._slots:
-            return client.request(**arguments)
+            response = client.request(**arguments)
+            if stream := _stream_to_drop(response):
+                stream.close()
+            return response
 
     async def sleep(self, seconds: float) -> None:
         (self._edge.sleep or time.sleep)(seconds)
@@ -223,7 +226,10 @@ class AwaitingHub(Hub):
             found = _Connections(client, asyncio.Semaphore(MOST_CONNECTIONS))
             self._connections[loop] = found
         async with found.slots:
-            return await found.client.request(**arguments)
+            response = await found.client.request(**arguments)
+            if stream := _stream_to_drop(response):
+                await stream.aclose()
+            return response
 
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in list(self._connections) if loop.is_closed()]:
@@ -244,6 +250,15 @@ class AwaitingHub(Hub):
         found = self._connections.pop(asyncio.get_running_loop(), None)
         if found is not None:
             await found.client.aclose()
+
+
+def _stream_to_drop(response: Any) -> Any:
+    """The connection of an answer that ends with its head (RFC 9112, 6.3).
+
+    What a peer sends behind it all the same must not be taken for the next answer.
+    """
+    ends_with_head = response.status_code in (204, 304)
+    return response.extensions.get("network_stream") if ends_with_head else None
 
 
 def run_blocking(work: Coroutine[Any, Any, T]) -> T:
