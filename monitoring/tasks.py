@@ -10,7 +10,12 @@ from django.utils import timezone
 from monitoring.services import watch_fleet
 from registry.circuits.store import end_lapsed_controls
 from registry.periodic import periodic_task
-from registry.services import expire_instances, forget_answers, forget_old
+from registry.services import (
+    end_due_maintenance,
+    expire_instances,
+    forget_answers,
+    forget_old,
+)
 from registry.services.probes import probe_due
 
 
@@ -18,9 +23,11 @@ from registry.services.probes import probe_due
 def sweep_heartbeats() -> None:
     """Mark instances whose heartbeats stopped as OFFLINE, and forget those long gone.
 
-    Circuits that an operator holds until a time that is past are closed on the way.
+    Circuits that an operator holds until a time that is past are closed on the way, and
+    maintenance whose end is reached is lifted.
     """
     now = timezone.now()
+    end_due_maintenance(now=now)
     expire_instances(now=now)
     watch_fleet(now=now)
     forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from registry import services
-from registry.admin.base import HubAdmin
 from registry.admin.display import NOTHING, moment, status_badge
 from registry.admin.forms import InstanceForm
+from registry.admin.maintenance import MaintainedAdmin
 from registry.models import ServiceInstance
 from registry.services.probes import describe_probing
 
@@ -20,7 +20,7 @@ WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata"
 
 
 @admin.register(ServiceInstance)
-class ServiceInstanceAdmin(HubAdmin):
+class ServiceInstanceAdmin(MaintainedAdmin):
     """Every instance of every service, the quietest found by its status and last heartbeat."""
 
     form = InstanceForm
@@ -33,6 +33,7 @@ class ServiceInstanceAdmin(HubAdmin):
     autocomplete_fields = ("service",)
     readonly_fields = (
         "status_label",
+        "maintenance_label",
         "heartbeat",
         "expires_at",
         "expired_at",
@@ -51,6 +52,7 @@ class ServiceInstanceAdmin(HubAdmin):
                     "url",
                     "health_url",
                     "status_label",
+                    "maintenance_label",
                     "heartbeat",
                     "probe_label",
                 )
@@ -103,6 +105,12 @@ class ServiceInstanceAdmin(HubAdmin):
         fields = {name: getattr(obj, name) for name in WRITABLE}
         services.add_instance(obj.service, url=obj.url, fields=fields)
         obj.pk = obj.service.instances.values_list("pk", flat=True).get(url=obj.url)
+
+    def set_status(self, row: ServiceInstance, status: str, **order: Any) -> object:
+        return services.set_instance_status(row.service, str(row.pk), status, **order)
+
+    def lift(self, row: ServiceInstance, *, actor: str) -> object:
+        return services.lift_instance_maintenance(row, actor=actor)
 
     def delete_model(self, request: HttpRequest, obj: ServiceInstance) -> None:
         services.remove_instance(obj.service, str(obj.pk))

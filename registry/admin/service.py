@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils import timezone
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from registry import services
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
-from registry.admin.dialogs import back_to
+from registry.admin.base import actor_of, run_on_each
 from registry.admin.display import moment, status_badge
 from registry.admin.forms import ServiceForm
+from registry.admin.maintenance import (
+    LIFTED,
+    MAINTENANCE,
+    SET,
+    MaintainedAdmin,
+    describe_maintenance,
+)
 from registry.credentials.linking import note_link
 from registry.models import (
     Credential,
     RegistryChangeKind,
     Service,
-    ServiceStatus,
 )
 from registry.services.probes import describe_probing
 from registry.uptime import measure_uptime
@@ -30,15 +35,13 @@ FORM_FIELDS = (
     "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "limits",
     "probing",    "metadata", "credential",
 )  # fmt: skip
-MAINTENANCE = ServiceStatus.MAINTENANCE
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
-LIFTED = ServiceStatus.UNKNOWN
 USE = "registry.use_credential"
 
 
 @admin.register(Service)
-class ServiceAdmin(HubAdmin):
+class ServiceAdmin(MaintainedAdmin):
     """One service with its instances and actions."""
 
     form = ServiceForm
@@ -70,7 +73,6 @@ class ServiceAdmin(HubAdmin):
         ),
     )
     actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
-    actions_detail = ("start_maintenance", "lift_maintenance")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         return (
@@ -137,68 +139,21 @@ class ServiceAdmin(HubAdmin):
 
     # Maintenance
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer the one of the two that makes sense now."""
-        is_off = (
-            is_id(object_id) and Service.objects.filter(pk=object_id, status=MAINTENANCE).exists()
-        )
-        unwanted = "_start_maintenance" if is_off else "_lift_maintenance"
-        found = super().get_actions_detail(request, object_id)
-        return [item for item in found if not item.action_name.endswith(unwanted)]
+    def set_status(self, row: Service, status: str, **order: Any) -> object:
+        return services.set_service_status(row, status, **order)
+
+    def lift(self, row: Service, *, actor: str) -> object:
+        return services.lift_maintenance(row, actor=actor)
 
     @admin.action(description="Set maintenance", permissions=["change"])
     def start_maintenance_of_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._set_each(request, queryset, MAINTENANCE, "set to maintenance")
+        act = partial(self.set_status, status=MAINTENANCE, actor=actor_of(request))
+        run_on_each(request, queryset, act, done=SET)
 
     @admin.action(description="Lift maintenance", permissions=["change"])
     def lift_maintenance_of_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._set_each(
-            request, queryset.filter(status=MAINTENANCE), LIFTED, "lifted from maintenance"
-        )
-
-    def _set_each(self, request: HttpRequest, queryset: QuerySet, status: str, done: str) -> None:
-        run_on_each(
-            request,
-            queryset,
-            lambda service: services.set_service_status(service, status, actor=actor_of(request)),
-            done=done,
-        )
-
-    @action(
-        description="Set maintenance",
-        icon="build",
-        permissions=["change"],
-        dialog={
-            "title": "Set this service to maintenance?",
-            "description": "Nothing is sent to it, and its heartbeats do not bring it back, until"
-            " maintenance is lifted.",
-            "form_class": None,
-            "form_submit_text": "Set maintenance",
-        },
-    )
-    def start_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._set_one(request, object_id, MAINTENANCE, "set to maintenance")
-
-    @action(
-        description="Lift maintenance",
-        icon="play_circle",
-        permissions=["change"],
-        dialog={
-            "title": "Lift maintenance?",
-            "description": "The service becomes available with the next heartbeat of an instance.",
-            "form_class": None,
-            "form_submit_text": "Lift maintenance",
-        },
-    )
-    def lift_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._set_one(request, object_id, LIFTED, "lifted from maintenance")
-
-    def _set_one(
-        self, request: HttpRequest, object_id: str, status: str, done: str
-    ) -> HttpResponse:
-        service = find_or_404(Service.objects.all(), object_id)
-        self._set_each(request, Service.objects.filter(pk=service.pk), status, done)
-        return back_to(reverse("admin:registry_service_change", args=(object_id,)))
+        act = partial(self.lift, actor=actor_of(request))
+        run_on_each(request, queryset.filter(status=MAINTENANCE), act, done=LIFTED)
 
 
 def _summary(service: Service | None) -> dict[str, Any]:
@@ -210,6 +165,7 @@ def _summary(service: Service | None) -> dict[str, Any]:
         instance.probe_streak = describe_probing(instance, service)  # type: ignore[attr-defined]
     return {
         "instances": instances,
+        "maintenance": describe_maintenance(service),
         "uptime": measure_uptime(service, now=timezone.now()),
         "service_actions": list(service.actions.order_by("name")[:MAX_ACTIONS]),
     }

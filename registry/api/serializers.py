@@ -22,12 +22,32 @@ from registry.models import (
     ServiceStatus,
     ServiceType,
 )
+from registry.models.audit import MAX_REASON
 from registry.services import Heartbeat, Registration
 from registry.unknown_fields import UnknownFields
 
 MAX_ACTIONS = 500
 _SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "limits", "probing")
 INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
+
+
+class MaintenanceAnswer(serializers.Serializer[Any]):
+    """A maintenance that is under way; `until` is null where a person has to lift it."""
+
+    since = serializers.DateTimeField(source="maintenance_since")
+    until = serializers.DateTimeField(source="maintenance_until", allow_null=True)
+    reason = serializers.CharField(source="maintenance_reason")
+    by = serializers.CharField(source="maintenance_by")
+
+
+class MaintainedSerializer(AnswerSerializer):
+    """A row that may be under maintenance."""
+
+    maintenance = serializers.SerializerMethodField()
+
+    @extend_schema_field(MaintenanceAnswer(allow_null=True))
+    def get_maintenance(self, row: Service | ServiceInstance) -> dict[str, Any] | None:
+        return MaintenanceAnswer(row).data if row.maintenance_since else None
 
 
 class ActionSerializer(AnswerSerializer):
@@ -45,9 +65,10 @@ class ActionSerializer(AnswerSerializer):
         )  # fmt: skip
 
 
-class InstanceSerializer(AnswerSerializer):
-    """An instance in an answer."""
+class InstanceSerializer(MaintainedSerializer):
+    """An instance in an answer; in MAINTENANCE also while its service is."""
 
+    status = VocabularyField(ServiceStatus, source="usable_status")
     last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
     metadata = ObjectField()
     suspect = serializers.BooleanField()
@@ -56,11 +77,11 @@ class InstanceSerializer(AnswerSerializer):
         model = ServiceInstance
         fields = (
             "id", "url", "health_url", "status", "version", "zone", "weight", "ttl_seconds",
-            "last_heartbeat", "expires_at", "registered_at", "metadata", "suspect",
+            "last_heartbeat", "expires_at", "registered_at", "metadata", "suspect", "maintenance",
         )  # fmt: skip
 
 
-class ServiceSerializer(AnswerSerializer):
+class ServiceSerializer(MaintainedSerializer):
     """A service in an answer; its url is that of its preferred instance."""
 
     actions = ActionSerializer(many=True)
@@ -81,8 +102,8 @@ class ServiceSerializer(AnswerSerializer):
         model = Service
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
-            "status", "criticality", "credential", "breaker", "limits", "probing", "tags",
-            "metadata", "owner", "actions", "instances", "last_heartbeat", "registered_at",
+            "status", "maintenance", "criticality", "credential", "breaker", "limits", "probing",
+            "tags", "metadata", "owner", "actions", "instances", "last_heartbeat", "registered_at",
             "created_at", "updated_at",
         )  # fmt: skip
 
@@ -230,9 +251,11 @@ class HeartbeatInput(StrictSerializer):
 
 
 class StatusInput(StrictSerializer):
-    """A status to set."""
+    """A status to set; `until` ends MAINTENANCE by itself."""
 
     status = VocabularyField(ServiceStatus)
+    reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
+    until = serializers.DateTimeField(required=False, allow_null=True)
 
 
 class ExecuteActionInput(StrictSerializer):

@@ -49,6 +49,7 @@ class ServiceViewSet(ResourceViewSet):
         "destroy": "registry:register|registry:write",
         "heartbeat": "registry:register|registry:write",
         "set_status": "registry:register|registry:write",
+        "set_instance_status": "registry:register|registry:write",
         "instances": "registry:read",
         "add_instance": "registry:register|registry:write",
         "remove_instance": "registry:register|registry:write",
@@ -135,13 +136,35 @@ class ServiceViewSet(ResourceViewSet):
     )
     @action(detail=True, methods=["put"], url_path="status")
     def set_status(self, request: Any, pk: str) -> Response:
-        """Set the status. MAINTENANCE stays; any other yields to the next heartbeat."""
+        """Set the status. MAINTENANCE stays, until `until` if that is given.
+
+        Any other status yields to the next heartbeat or good answer of a health URL.
+        """
         service = self.find_own()
-        given = request.data or request.query_params.dict()
-        reader = StatusInput(data=given)
+        return self.answer(
+            services.set_service_status(service, actor=self.actor, **self._read_status(request))
+        )
+
+    @extend_schema(
+        request=StatusInput,
+        responses=ServiceSerializer,
+        parameters=[OpenApiParameter("status", str, description="Instead of a body.")],
+    )
+    @action(detail=True, methods=["put"], url_path=r"instances/(?P<instance_id>[^/]+)/status")
+    def set_instance_status(self, request: Any, pk: str, instance_id: str) -> Response:
+        """The same for one instance."""
+        service = self.find_own()
+        return self.answer(
+            services.set_instance_status(
+                service, instance_id, actor=self.actor, **self._read_status(request)
+            )
+        )
+
+    @staticmethod
+    def _read_status(request: Any) -> dict[str, Any]:
+        reader = StatusInput(data=request.data or request.query_params.dict())
         reader.is_valid(raise_exception=True)
-        status = reader.validated_data["status"]
-        return self.answer(services.set_service_status(service, status, actor=self.actor))
+        return dict(reader.validated_data)
 
     @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
     @action(detail=True, methods=["get"])

@@ -224,7 +224,7 @@ def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) ->
     return Candidate(
         id=str(instance.pk),
         url=instance.url,
-        status=instance.status,
+        status=instance.usable_status,
         weight=instance.weight,
         profile=profile,
         zone=instance.zone,

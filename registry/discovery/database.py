@@ -69,7 +69,8 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         instance.record_heartbeat(at=at, status=status)
         said = said_by_beat(instance, at=at, metadata=metadata)
         show_on(instance, said)
-        ServiceInstance.objects.filter(pk=instance.pk).update(status=instance.status, **said)
+        said |= {"status": instance.status, "maintenance_since": instance.maintenance_since}
+        ServiceInstance.objects.filter(pk=instance.pk).update(**said)
 
     def release(self, instance_ids: Iterable[Any]) -> None:
         """There is nothing beside the record."""

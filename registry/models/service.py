@@ -26,6 +26,11 @@ from registry.models.base import (
     strings_field,
     validate_object,
 )
+from registry.models.maintenance import (
+    MaintainedModel,
+    ends_with_its_beginning,
+    maintenance_index,
+)
 from registry.probing import validate_probing
 from registry.schemas import check_schema
 from registry.unknown_fields import UnknownFields
@@ -139,7 +144,7 @@ def reference_filter(reference: str, *, of: str = "") -> Q:
     return Q(**{f"{of}id": key}) | by_name if key else by_name
 
 
-class Service(TimestampedModel):
+class Service(MaintainedModel, TimestampedModel):
     """A thing that can be called, under one name, wherever its instances run."""
 
     name = models.CharField(max_length=100, validators=[validate_name])
@@ -194,6 +199,7 @@ class Service(TimestampedModel):
             enum_check("registered_service", "type", ServiceType),
             enum_check("registered_service", "status", ServiceStatus),
             enum_check("registered_service", "criticality", Criticality),
+            ends_with_its_beginning("registered_service"),
             models.UniqueConstraint(
                 Lower("name"),
                 name="registered_service_name_key",
@@ -203,10 +209,16 @@ class Service(TimestampedModel):
         indexes = (
             models.Index(fields=("type", "status", "name"), name="service_type_status_name_idx"),
             models.Index(fields=("status", "name"), name="service_status_name_idx"),
+            maintenance_index("service"),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether it is under maintenance itself, whatever its instances are."""
+        return self.maintenance_since is not None
 
     def hold_parts(self, **parts: list[Any]) -> None:
         """Take these rows for all of its instances or actions, as a prefetch would."""
@@ -220,7 +232,7 @@ class Service(TimestampedModel):
         return min(self.instances.all(), key=ServiceInstance.preference, default=None)
 
 
-class ServiceInstance(TimestampedModel):
+class ServiceInstance(MaintainedModel, TimestampedModel):
     """One place where a service answers; alive while its heartbeats arrive within `ttl_seconds`."""
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="instances")
@@ -258,6 +270,7 @@ class ServiceInstance(TimestampedModel):
         ordering = ("service", "url")
         constraints = (
             enum_check("service_instance", "status", ServiceStatus),
+            ends_with_its_beginning("service_instance"),
             models.UniqueConstraint(
                 fields=("service", "url"),
                 name="service_instance_service_url_key",
@@ -266,6 +279,7 @@ class ServiceInstance(TimestampedModel):
         )
         indexes = (
             models.Index(fields=("status", "last_heartbeat_at"), name="instance_status_beat_idx"),
+            maintenance_index("instance"),
             # The sweep reads only what is alive and due, however many instances are gone.
             models.Index(
                 F("expires_at"),
@@ -302,6 +316,11 @@ class ServiceInstance(TimestampedModel):
         """Whether it may be gone: asked only if there is no other."""
         return self.suspected_at is not None
 
+    @property
+    def usable_status(self) -> str:
+        """Its status as callers have to take it: MAINTENANCE while its service is under it."""
+        return ServiceStatus.MAINTENANCE if self.service.in_maintenance else self.status
+
     def observed_status(self, reported: str) -> str:
         """The status of an instance that reports this one: without health it is not ONLINE."""
         failing = reported == ServiceStatus.ONLINE and self.unhealthy_since is not None
@@ -314,6 +333,8 @@ class ServiceInstance(TimestampedModel):
         self.expired_at = self.suspected_at = None
         if self.status != ServiceStatus.MAINTENANCE:
             self.status = self.observed_status(status)
+            if self.status == ServiceStatus.MAINTENANCE:
+                self.begin_maintenance(at=at)
 
 
 PREFERENCE: dict[str, float] = {

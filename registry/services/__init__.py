@@ -15,6 +15,13 @@ from registry.services.liveness import (
     forget_old,
     record_heartbeat,
 )
+from registry.services.maintenance import (
+    end_due_maintenance,
+    lift_instance_maintenance,
+    lift_maintenance,
+    set_instance_status,
+    set_service_status,
+)
 from registry.services.registration import (
     Registered,
     Registration,
@@ -32,7 +39,6 @@ from registry.services.state import (
     note_changed_parts,
     record_change,
     refresh_status,
-    set_service_status,
 )
 
 __all__ = [
@@ -44,6 +50,7 @@ __all__ = [
     "as_validation_failed",
     "beat_service",
     "check_owner",
+    "end_due_maintenance",
     "expire_instances",
     "expire_suspects",
     "forget_answers",
@@ -51,6 +58,8 @@ __all__ = [
     "get_service",
     "instance_status",
     "keep_suspects",
+    "lift_instance_maintenance",
+    "lift_maintenance",
     "note_changed_parts",
     "read_suspicion",
     "read_unreachable",
@@ -59,6 +68,7 @@ __all__ = [
     "refresh_status",
     "register_service",
     "remove_instance",
+    "set_instance_status",
     "set_service_status",
     "unregister_service",
     "update_service",

@@ -70,8 +70,11 @@ def _expire(due: QuerySet[ServiceInstance], *, now: datetime, limit: int) -> lis
     found = list(due[: max(limit, 0)])
     # Whoever beat since the sweep looked is not due any more.
     get_discovery().release([instance.pk for instance in found])
-    expired = [i for i in found[:room] if _expire_one(i, now=now)]
-    suspected = [i for i in found[room:] if _suspect_one(i, now=now)]
+    # Silence is what maintenance is for: it is no sign of a fault between them and the hub.
+    expected = [i for i in found if i.service.in_maintenance]
+    sudden = [i for i in found if not i.service.in_maintenance]
+    expired = [i for i in (*expected, *sudden[:room]) if _expire_one(i, now=now)]
+    suspected = [i for i in sudden[room:] if _suspect_one(i, now=now)]
     _refresh({instance.service_id for instance in expired + suspected})
     for service in {i.service.pk: i.service for i in expired}.values():
         mediator.publish("instance_expired", service_id=service.pk, name=service.name)
@@ -79,13 +82,12 @@ def _expire(due: QuerySet[ServiceInstance], *, now: datetime, limit: int) -> lis
 
 
 def _count_fleet(due: QuerySet[ServiceInstance], *, now: datetime) -> Fleet:
-    live = ServiceInstance.objects.filter(status__in=ALIVE)
-    lately = ServiceInstance.objects.filter(
-        status=ServiceStatus.OFFLINE, expired_at__gt=now - EVENT_WINDOW
-    )
+    fleet = ServiceInstance.objects.filter(service__maintenance_since=None)
+    live = fleet.filter(status__in=ALIVE)
+    lately = fleet.filter(status=ServiceStatus.OFFLINE, expired_at__gt=now - EVENT_WINDOW)
     return Fleet(
         live=live.count(),
-        due=due.count(),
+        due=due.filter(service__maintenance_since=None).count(),
         suspected=live.filter(suspected_at__isnull=False).count(),
         expired=lately.count(),
     )

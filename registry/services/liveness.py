@@ -116,7 +116,9 @@ def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
 def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
     """Drop instances that are gone for longer than `age`, and old entries of the change log."""
     gone = ServiceInstance.objects.filter(
-        status=ServiceStatus.OFFLINE, last_heartbeat_at__lt=now - age
+        status=ServiceStatus.OFFLINE,
+        last_heartbeat_at__lt=now - age,
+        service__maintenance_since=None,
     )
     dropped = 0
     for instance in gone.select_related("service")[:limit]:

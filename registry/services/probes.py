@@ -16,6 +16,7 @@ from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
 from registry.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of
 from registry.services.state import note_instances
 
+PROBED = (*ALIVE, ServiceStatus.MAINTENANCE)
 Prober = Callable[[Sequence[str]], Sequence[Probe]]
 
 
@@ -43,7 +44,8 @@ def describe_probing(instance: ServiceInstance, service: Service) -> str:
 def probe_due(*, now: datetime, limit: int = 200, prober: Prober = probe_urls) -> int:
     """Ask at most `limit` health URLs whose turn it is; return how many were asked.
 
-    Only instances that gave a health URL and live are asked. Nothing is held meanwhile.
+    Only instances that gave a health URL and live, or are under maintenance, are asked. Nothing is
+    held meanwhile.
     """
     claimed = [instance for instance in _waiting(now)[:limit] if _claim(instance, now)]
     if claimed:
@@ -55,7 +57,7 @@ def probe_due(*, now: datetime, limit: int = 200, prober: Prober = probe_urls) -
 
 def _waiting(now: datetime) -> QuerySet[ServiceInstance]:
     due = Q(next_probe_at__isnull=True) | Q(next_probe_at__lte=now)
-    rows = ServiceInstance.objects.filter(due, status__in=ALIVE).exclude(health_url="")
+    rows = ServiceInstance.objects.filter(due, status__in=PROBED).exclude(health_url="")
     if not settings.PROBE_INTERVAL_SECONDS:
         rows = rows.filter(service__probing__has_key="interval_seconds")
     return rows.select_related("service").order_by("next_probe_at")

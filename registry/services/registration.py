@@ -15,7 +15,7 @@ from registry import audit
 from registry.calls.dialling import get_policy, refusal_of
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
-from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.exceptions import Conflict, ValidationFailed
 from registry.mediator import mediator
 from registry.merge_patch import resolved
 from registry.models import (
@@ -26,13 +26,14 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
+from registry.services.maintenance import find_instance, set_service_status
 from registry.services.state import (
     instance_status,
     lock_service,
+    note_changed_parts,
     record_change,
     refresh_status,
     reload_service,
-    set_service_status,
 )
 
 MAX_INSTANCES = 1000
@@ -232,8 +233,7 @@ def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bo
         locked = lock_service(service)
         created = _register_instance(locked, url=url, fields=fields)
         refresh_status(locked)
-        locked.save(update_fields=("updated_at",))
-        record_change(locked, RegistryChangeKind.UPDATED)
+        note_changed_parts(locked)
     return created
 
 
@@ -245,15 +245,11 @@ def remove_instance(service: Service, instance_id: str) -> None:
     """
     with transaction.atomic():
         locked = lock_service(service)
-        instance = next((i for i in locked.instances.all() if str(i.pk) == str(instance_id)), None)
-        if instance is None:
-            raise NotFound(f"The service '{service.name}' has no instance '{instance_id}'.")
+        instance = find_instance(locked, instance_id)
         audit.record(AuditVerb.DELETED, instance)
         get_discovery().deregister(instance)
-        if not refresh_status(locked) and not locked.instances.exists():
-            locked.status = ServiceStatus.OFFLINE  # nobody is left to call
-        locked.save(update_fields=("status", "updated_at"))
-        record_change(locked, RegistryChangeKind.UPDATED)
+        refresh_status(locked, otherwise=ServiceStatus.OFFLINE)  # where nobody is left to call
+        note_changed_parts(locked)
 
 
 def update_service(

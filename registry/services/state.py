@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import connection
 
-from registry import audit
 from registry.concurrency import refuse_if_changed
-from registry.discovery.base import get_discovery
 from registry.exceptions import NotFound, ValidationFailed
 from registry.mediator import mediator
 from registry.models import (
-    AuditVerb,
     RegistryChange,
     RegistryChangeKind,
     Service,
@@ -56,46 +53,14 @@ def instance_status(value: str) -> str:
         raise ValidationFailed(f"status: {error}", errors={"status": [str(error)]}) from None
 
 
-def set_service_status(service: Service, status: str, *, actor: str = "") -> Service:
-    """Set the status of a service and all its instances.
+def refresh_status(service: Service, *, note: bool = False, otherwise: str = "") -> bool:
+    """Derive the status of a locked service, or take `otherwise` where it has no instance.
 
-    MAINTENANCE stays until another status is set; every other status holds until a heartbeat says
-    otherwise.
-
-    Raises:
-        ValidationFailed: it is not a status.
+    With `note`, tell the watchers when it changed. Return whether it did.
     """
-    value = instance_status(status)
-    with transaction.atomic():
-        locked = lock_service(service)
-        was = locked.status
-        moved = locked.instances.exclude(status=value).exists()
-        get_discovery().release(locked.instances.values_list("pk", flat=True))
-        locked.instances.update(status=value, expired_at=None, suspected_at=None)
-        if not locked.instances.exists() and locked.status != value:
-            locked.status = value
-            locked.save(update_fields=("status", "updated_at"))
-            record_change(locked, RegistryChangeKind.STATUS_CHANGED)
-        if moved:
-            note_instances(locked)
-        audit.record(_verb_of(was, value), locked, changes={"status": [was, value]})
-        mediator.publish_on_commit(
-            "service_status_set", service_id=locked.pk, status=value, actor=actor
-        )
-    return reload_service(locked)
-
-
-def _verb_of(was: str, status: str) -> AuditVerb:
-    if status == ServiceStatus.MAINTENANCE:
-        return AuditVerb.MAINTENANCE_STARTED
-    ended = was == ServiceStatus.MAINTENANCE
-    return AuditVerb.MAINTENANCE_ENDED if ended else AuditVerb.STATUS_SET
-
-
-def refresh_status(service: Service, *, note: bool = False) -> bool:
-    """Derive the status from the instances; with `note`, tell the watchers when it changed."""
-    status = derive_status(ServiceInstance.objects.filter(service=service))
-    if status is None or status == service.status:
+    instances = ServiceInstance.objects.filter(service=service)
+    status = derive_status(instances, in_maintenance=service.in_maintenance) or otherwise
+    if not status or status == service.status:
         return False
     service.status = status
     service.save(update_fields=("status", "updated_at"))
@@ -110,9 +75,9 @@ def note_changed_parts(service: Service) -> None:
     record_change(service, RegistryChangeKind.UPDATED)
 
 
-def note_instances(service: Service) -> None:
+def note_instances(service: Service, *, otherwise: str = "") -> None:
     """Tell the watchers that an instance changed its status, and with it perhaps the service."""
-    if not refresh_status(service, note=True):
+    if not refresh_status(service, note=True, otherwise=otherwise):
         record_change(service, RegistryChangeKind.UPDATED)
 
 

@@ -16,7 +16,14 @@ from django.utils import timezone
 
 from registry.admin.display import age_in_words, in_words, json_text, status_badge, tone_of
 from registry.admin.forms import StrictJSONField, WordsField
-from registry.models import ApiKey, RegistryChange, Service, ServiceAction, ServiceInstance
+from registry.models import (
+    ApiKey,
+    AuditEntry,
+    RegistryChange,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+)
 from registry.models.access import digest_of
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +175,27 @@ def test_maintenance_is_set_only_by_post(admin: Client) -> None:
     assert service.status == "MAINTENANCE"
 
 
+@pytest.mark.parametrize("of", ["service", "instance"])
+def test_maintenance_in_the_admin_has_a_reason_and_an_end(admin: Client, of: str) -> None:
+    service = make_service()
+    row = service if of == "service" else service.instances.get()
+    page = f"admin:registry_{row._meta.model_name}"
+    start = reverse(f"{page}_start_maintenance", args=(row.pk,))
+    admin.post(start, {"_form_submitted": "True", "reason": "New disks.", "minutes": "90"})
+    row.refresh_from_db()
+    assert (row.status, row.maintenance_by, row.maintenance_reason) == (
+        "MAINTENANCE", "root", "New disks.",
+    )  # fmt: skip
+    assert row.maintenance_until and row.maintenance_until > timezone.now() + timedelta(minutes=80)
+    shown = admin.get(reverse(f"{page}_change", args=(row.pk,))).content.decode()
+    assert "New disks." in shown and "Lift maintenance" in shown
+    lift = reverse(f"{page}_lift_maintenance", args=(row.pk,))
+    admin.post(lift, {"_form_submitted": "True"})
+    row.refresh_from_db()
+    assert (row.status == "MAINTENANCE", row.maintenance_since) == (False, None)
+    assert AuditEntry.objects.filter(verb="MAINTENANCE_ENDED", actor="root").exists()
+
+
 def test_maintenance_needs_permission_to_change(person: Callable[..., Client]) -> None:
     service = make_service()
     client = person("view_service")
@@ -191,7 +219,7 @@ def test_selected_services_are_set_to_maintenance_and_lifted(admin: Client) -> N
     page = admin.post(url, {"action": "start_maintenance_of_selected", **chosen}, follow=True)
     assert "2 set to maintenance." in page.content.decode()
     admin.post(url, {"action": "lift_maintenance_of_selected", **chosen})
-    assert set(Service.objects.values_list("status", flat=True)) == {"UNKNOWN"}
+    assert set(Service.objects.values_list("status", flat=True)) == {"ONLINE"}
 
 
 def test_deleting_a_service_is_told_to_watchers(admin: Client) -> None:

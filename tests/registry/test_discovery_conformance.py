@@ -210,10 +210,28 @@ def test_maintenance_stays_through_beats_and_sweeps(backend: Backend) -> None:
     for _ in range(3):
         beat()
         sweep()
-    assert (row().status, found()) == ("MAINTENANCE", [])
+    assert beat() == "MAINTENANCE"
+    register(url="http://planner-2:8000")
+    assert beat(url="http://planner-2:8000") == "MAINTENANCE"
+    assert found() == []
     services.set_service_status(services.get_service("planner"), "UNKNOWN")
-    beat()
+    beat(url=URL)
     assert (row().status, found()) == ("ONLINE", ["planner"])
+
+
+def test_maintenance_of_an_instance_stays_apart_from_its_service(backend: Backend) -> None:
+    instance = register()
+    register(url="http://planner-2:8000")
+    service = services.get_service("planner")
+    services.set_instance_status(service, str(instance.pk), "MAINTENANCE")
+    for _ in range(2):
+        assert beat(url=URL) == "ONLINE"
+        register()
+        sweep()
+    assert (row().status, found()) == ("MAINTENANCE", ["planner"])
+    services.set_instance_status(service, str(instance.pk), "UNKNOWN")
+    beat(url=URL)
+    assert row().status == "ONLINE"
 
 
 def test_the_status_of_a_person_yields_to_the_next_beat(backend: Backend) -> None:

@@ -122,10 +122,18 @@ def test_the_status_changes_at_the_threshold_and_beats_do_not_hide_it(prober: An
 
 
 @pytest.mark.django_db
-def test_maintenance_and_offline_are_not_changed_by_answers(prober: Answers) -> None:
+def test_answers_are_heard_but_change_nothing_under_maintenance(prober: Answers) -> None:
     services.set_service_status(make(), "MAINTENANCE")
-    ask(prober, 4, healthy=False, start=0)
-    assert (services.get_service("planner").status, prober.asked) == ("MAINTENANCE", [])
+    ask(prober, 3, healthy=False, start=0)
+    assert services.get_service("planner").status == "MAINTENANCE"
+    assert services.lift_maintenance(services.get_service("planner")).status == "DEGRADED"
+
+
+@pytest.mark.django_db
+def test_what_said_goodbye_is_not_asked(prober: Answers) -> None:
+    services.set_service_status(make(), "OFFLINE")
+    ask(prober, 4, healthy=True, start=0)
+    assert (services.get_service("planner").status, prober.asked) == ("OFFLINE", [])
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ from django.utils import timezone
 from registry import services
 from registry.discovery.base import Changes, Criteria, ServiceDiscoveryFactory, get_discovery
 from registry.discovery.database import version_key
-from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.exceptions import Conflict, NotFound, PreconditionFailed, ValidationFailed
 from registry.models import RegistryChange, Service, ServiceAction, ServiceInstance
 from registry.services import Heartbeat, Registration
 from tests import factories
@@ -167,11 +167,17 @@ def test_the_same_registration_at_once_is_new_once(shared_database: None) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_beat_does_not_lift_maintenance_that_was_set_while_it_came(shared_database: None) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_beat_does_not_lift_maintenance_that_was_set_while_it_came(
+    shared_database: None, whole: bool
+) -> None:
     def beat_after_maintenance() -> object:
         service = register().service
+        instance = str(service.instances.get().pk)
         seen = services.get_service("planner")
-        services.set_service_status(service, "maintenance")
+        services.set_instance_status(service, instance, "maintenance")
+        if whole:
+            services.set_service_status(service, "maintenance")
         services.record_heartbeat(seen, Heartbeat())
         found = services.get_service("planner")
         return found.status, found.instances.get().status
@@ -332,7 +338,7 @@ def test_who_insists_on_what_it_read_does_not_overwrite_a_later_change() -> None
         lambda: services.update_service(read, Registration(name="x"), only_as_read=True),
         lambda: services.unregister_service(read, only_as_read=True),
     ):
-        with pytest.raises(Conflict, match="changed meanwhile"):
+        with pytest.raises(PreconditionFailed, match="changed since"):
             change()
 
 

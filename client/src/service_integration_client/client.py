@@ -79,6 +79,7 @@ class _Clients:
     iter_services = Pages(services.get_services)
     iter_discovered_services = Pages(services.discover)
     set_service_status = Write(services.set_service_status)
+    set_instance_status = Write(services.set_instance_status)
     get_service_instances = Read(services.get_service_instances)
     add_service_instance = Write(services.add_service_instance)
     remove_service_instance = Write(services.remove_service_instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from service_integration_client.hub import Hub
@@ -171,13 +172,47 @@ async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = 
     return await SERVICES.get(hub, service_id, "health", probe="true" if probe else None)
 
 
-async def set_service_status(hub: Hub, service_id: str, status: str) -> JsonObject:
+async def set_service_status(
+    hub: Hub,
+    service_id: str,
+    status: str,
+    *,
+    reason: str | None = None,
+    until: datetime | str | None = None,
+) -> JsonObject:
     """Set a service's status: MAINTENANCE stays, any other yields to the next heartbeat.
 
-    Answers the service. Raises: ResourceNotFoundError, ValidationError.
+    MAINTENANCE is the service's own, whichever instances join, and ends by itself at `until` (a
+    time with its offset) if that is given. Answers the service.
+    Raises: ResourceNotFoundError, ValidationError.
     """
-    path, about = SERVICES.at(service_id, "status"), SERVICES.about(service_id)
-    return await answered(hub, update(path, body={"status": status}, about=about, method="PUT"))
+    path = SERVICES.at(service_id, "status")
+    return await _set_status(hub, path, service_id, status=status, reason=reason, until=until)
+
+
+async def set_instance_status(
+    hub: Hub,
+    service_id: str,
+    instance_id: str,
+    status: str,
+    *,
+    reason: str | None = None,
+    until: datetime | str | None = None,
+) -> JsonObject:
+    """Set the status of one instance, as `set_service_status` does. Answers the service.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    path = SERVICES.at(service_id, "instances", instance_id, "status")
+    return await _set_status(hub, path, service_id, status=status, reason=reason, until=until)
+
+
+async def _set_status(hub: Hub, path: str, service_id: str, **order: Any) -> JsonObject:
+    body = {name: value for name, value in order.items() if value is not None}
+    if isinstance(end := body.get("until"), datetime):
+        body["until"] = end.isoformat()
+    about = SERVICES.about(service_id)
+    return await answered(hub, update(path, body=body, about=about, method="PUT"))
 
 
 async def get_service_instances(

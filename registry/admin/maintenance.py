@@ -1,0 +1,129 @@
+"""Maintenance in the admin: set with a reason and an end, and lifted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
+
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
+from registry.admin.dialogs import back_to
+from registry.admin.display import NOTHING, moment
+from registry.models import ServiceStatus
+from registry.models.audit import MAX_REASON
+
+MOST_MINUTES = 365 * 24 * 60
+SET, LIFTED = "set to maintenance", "lifted from maintenance"
+MAINTENANCE = ServiceStatus.MAINTENANCE
+
+
+class MaintenanceForm(BaseDialogForm):
+    """Why, and for how long."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=MAX_REASON,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Shown on its page, and kept for those who ask later.",
+    )
+    minutes = forms.DecimalField(
+        required=False,
+        min_value=0.1,
+        max_value=MOST_MINUTES,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Ends by itself after so many minutes. Empty: when somebody lifts it.",
+    )
+
+    def order(self) -> dict[str, Any]:
+        """The reason and the end, as the services take them."""
+        return {"reason": self.cleaned_data["reason"], "until": self._until()}
+
+    def _until(self) -> datetime | None:
+        minutes = self.cleaned_data["minutes"]
+        return timezone.now() + timedelta(minutes=float(minutes)) if minutes else None
+
+
+class MaintainedAdmin(HubAdmin):
+    """Two actions on a page, of which the one that makes sense now is offered."""
+
+    actions_detail = ("start_maintenance", "lift_maintenance")
+
+    def set_status(self, row: Any, status: str, **order: Any) -> object:
+        """Set the status of a row."""
+        raise NotImplementedError
+
+    def lift(self, row: Any, *, actor: str) -> object:
+        """End the maintenance of a row."""
+        raise NotImplementedError
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        rows = self.model.objects.filter(pk=object_id) if is_id(object_id) else None
+        is_off = rows is not None and rows.filter(status=MAINTENANCE).exists()
+        unwanted = "_start_maintenance" if is_off else "_lift_maintenance"
+        found = super().get_actions_detail(request, object_id)
+        return [item for item in found if not item.action_name.endswith(unwanted)]
+
+    @action(
+        description="Set maintenance",
+        icon="build",
+        permissions=["change"],
+        dialog={
+            "title": "Set it to maintenance?",
+            "description": "It is not called, and no heartbeat brings it back, until maintenance is"
+            " lifted or ends. Health URLs are still asked.",
+            "form_class": MaintenanceForm,
+            "form_submit_text": "Set maintenance",
+        },
+    )
+    def start_maintenance(
+        self, request: HttpRequest, form: MaintenanceForm, object_id: str
+    ) -> HttpResponse:
+        act = partial(self.set_status, status=MAINTENANCE, **form.order())
+        return self._run(request, object_id, act, done=SET)
+
+    @action(
+        description="Lift maintenance",
+        icon="play_circle",
+        permissions=["change"],
+        dialog={
+            "title": "Lift maintenance?",
+            "description": "What is known from heartbeats and health URLs counts again.",
+            "form_class": None,
+            "form_submit_text": "Lift maintenance",
+        },
+    )
+    def lift_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._run(request, object_id, self.lift, done=LIFTED)
+
+    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
+        row = find_or_404(self.model.objects.all(), object_id)
+        run_on_each(request, [row], partial(act, actor=actor_of(request)), done=done)
+        page = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+        return back_to(reverse(page, args=(row.pk,)))
+
+    @display(description="Maintenance")
+    def maintenance_label(self, row: Any) -> str:
+        return describe_maintenance(row) or NOTHING
+
+
+def describe_maintenance(row: Any) -> str:
+    """Since and until when a row is under maintenance, who set it and why; empty if it is not."""
+    if row.maintenance_since is None:
+        return ""
+    parts = [format_html("since {}", moment(row.maintenance_since))]
+    if row.maintenance_until:
+        parts.append(format_html("ends {}", moment(row.maintenance_until)))
+    if row.maintenance_by:
+        parts.append(format_html("by {}", row.maintenance_by))
+    if row.maintenance_reason:
+        parts.append(format_html("“{}”", row.maintenance_reason))
+    return format_html(", ".join("{}" for _ in parts), *parts)
