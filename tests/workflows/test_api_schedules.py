@@ -77,7 +77,7 @@ def test_a_preview_stores_nothing(api):
     body = {"cron": "*/10 8 * * *", "timezone": "Asia/Tokyo"}
     found = api.post("/schedules/preview", body).json()
     assert len(found["next_runs"]) == 5
-    assert found["words"].startswith("Every 10th minute")
+    assert found["words"].startswith("Every 10 minutes")
     refused = api.post("/schedules/preview", {"cron": "x"})
     assert (refused.status_code, list(refused.json()["errors"])) == (400, ["cron"])
 

@@ -32,7 +32,7 @@ def shown(ticks):
         ("* * * *", "UTC", "cron", "It has 4 fields"),
         ("* * * * * *", "UTC", "cron", "It has 6 fields"),
         ("61 * * * *", "UTC", "cron", "Its minute cannot be used. It says '61'; use 0 to 59"),
-        ("0 0 30 2 *", "UTC", "cron", "Its day-of-month cannot be used"),
+        ("0 0 30 2 *", "UTC", "cron", "there is no day 30 in February"),
         ("0 9 * * MON#6", "UTC", "cron", "Its day-of-week cannot be used"),
         ("@daily", "UTC", "cron", 'such as "0 9 * * 1-5"'),
         ("0 " * 60, "UTC", "cron", "more than 100 characters"),

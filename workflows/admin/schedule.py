@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django.contrib import admin, messages
@@ -25,7 +24,7 @@ from workflows import services
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
 from workflows.models import RunOutcome, WorkflowSchedule
-from workflows.schedules import in_words
+from workflows.schedules import in_words, names_of_zones
 
 
 @admin.register(WorkflowSchedule)
@@ -111,7 +110,7 @@ class WorkflowScheduleAdmin(HubAdmin):
         shown = {
             **context,
             **summary_of(schedule),
-            "timezones": sorted(zoneinfo.available_timezones()),
+            "timezones": sorted(names_of_zones()),
             "may_run": self.has_run_permission(request),
         }
         return super().render_change_form(request, shown, *args, **kwargs)

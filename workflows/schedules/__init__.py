@@ -1,6 +1,12 @@
 """When schedules are due, and what a tick does: pure decisions."""
 
-from workflows.schedules.cron import CronRefused, Timetable, in_words, read_timetable
+from workflows.schedules.cron import (
+    CronRefused,
+    Timetable,
+    in_words,
+    names_of_zones,
+    read_timetable,
+)
 from workflows.schedules.decide import (
     MISSED_AFTER_SECONDS,
     Doing,
@@ -20,6 +26,7 @@ __all__ = [
     "Timetable",
     "in_words",
     "may_work_off",
+    "names_of_zones",
     "on_tick",
     "read_timetable",
     "sort_due",

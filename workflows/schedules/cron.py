@@ -7,6 +7,7 @@ exist comes as soon as it would have; where they go back, one at a fixed time co
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from collections import deque
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ from itertools import islice, takewhile
 
 from cronsim import CronSim, CronSimError
 
+from workflows.schedules.rule import read_rule
+from workflows.schedules.ticks import ticks_after
+from workflows.schedules.words import describe, name_months
+
 FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 LONGEST_CRON = 100
 # Times outside of these are mistakes, and near the ends of what a date can be.
-FIRST_YEAR, LAST_YEAR = 2000, 2199
+FIRST_YEAR = 2000
 # More ticks than these are not counted one by one.
 MOST_TICKS = 10_000
 
@@ -46,18 +51,10 @@ class Timetable:
         first = moment
         if self.starts_at is not None:
             first = max(moment, self.starts_at - timedelta(microseconds=1))
-        latest = first
-        for found in CronSim(self.cron, first.astimezone(self.zone)):
-            if found.year > LAST_YEAR:
-                return
-            tick = found.astimezone(UTC)
+        for tick in ticks_after(read_rule(self.cron), self.zone, first):
             if self.ends_at is not None and tick > self.ends_at:
                 return
-            # In a doubled hour the next fixed time may lie before; times that do not exist
-            # may fall together.
-            if tick > latest:
-                latest = tick
-                yield tick
+            yield tick
 
     def next(self, moment: datetime) -> datetime | None:
         """The first tick later than a moment; None if there is none."""
@@ -115,12 +112,16 @@ def read_timetable(
 
 def in_words(cron: str) -> str:
     """What a checked expression says, such as: At 09:00, Monday through Friday."""
-    return CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)).explain()
+    return describe(read_rule(" ".join(cron.split())))
+
+
+# Reads hundreds of files.
+names_of_zones = functools.cache(zoneinfo.available_timezones)
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:
     try:
-        if name not in zoneinfo.available_timezones():
+        if name not in names_of_zones():
             raise ValueError
         return zoneinfo.ZoneInfo(name)
     except (ValueError, OSError):
@@ -137,9 +138,10 @@ def _check(text: str) -> None:
     count = len(text.split())
     if count != len(FIELDS):
         raise CronRefused("cron", f"It has {count} field{'' if count == 1 else 's'}. {example}")
+    if why := _never(text):
+        raise CronRefused("cron", f"No date ever meets it: {why}.")
     try:
-        ticks = CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
-        next(ticks)
+        next(CronSim(text, datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)))
     except StopIteration:
         raise CronRefused("cron", "No date ever meets it.") from None
     except CronSimError as error:
@@ -147,6 +149,21 @@ def _check(text: str) -> None:
         raise CronRefused("cron", f"Its {wrong} cannot be used. {_about(wrong, text)}") from None
     except (AssertionError, ValueError, OverflowError):
         raise CronRefused("cron", f"It cannot be read. {example}") from None
+
+
+def _never(text: str) -> str:
+    """Why an expression is never met though each field can be read: there is no 30 February."""
+    minute, hour, day, month, weekday = text.split()
+    try:
+        months = read_rule(f"{minute} {hour} 1 {month} *").months
+        days = read_rule(f"{minute} {hour} {day} * {weekday}").days
+    except (CronSimError, AssertionError, ValueError, OverflowError):
+        return ""
+    try:
+        read_rule(text)
+    except CronSimError:
+        return f"there is no day {min(days)} in {name_months(months)}"
+    return ""
 
 
 _RANGES = {
@@ -162,4 +179,5 @@ def _about(wrong: str, text: str) -> str:
     if wrong not in FIELDS:
         return ""
     given = text.split()[FIELDS.index(wrong)]
-    return f"It says '{given}'; use {_RANGES[wrong]}; also *, lists, ranges and steps (*/15)."
+    also = "also *, lists, ranges upwards and steps (*/15)"
+    return f"It says '{given}'; use {_RANGES[wrong]}; {also}."

@@ -18,7 +18,8 @@ from registry.services import as_validation_failed
 from workflows.clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable
-from workflows.schedules.cron import FIRST_YEAR, LAST_YEAR
+from workflows.schedules.cron import FIRST_YEAR
+from workflows.schedules.rule import LAST_YEAR
 
 logger = structlog.get_logger(__name__)
 
