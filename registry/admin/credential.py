@@ -78,6 +78,7 @@ class CredentialAdmin(HubAdmin):
         public = [name for name in names if "__attributes__" in name]
         secret = [name for name in names if "__secret__" in name]
         keep = "Leave it empty to keep the one that is stored." if obj else ""
+        secret += [] if obj else ["draft"]
         return (
             (None, {"fields": (*COMMON, *public, "expires_at", "description")}),
             ("Secret", {"fields": secret, "description": keep}),

@@ -15,10 +15,11 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from registry.admin.forms import WordsField
-from registry.credentials.changes import check_fields
+from registry.credentials.changes import check_fields, check_secret_given
 from registry.credentials.kinds import KINDS, Part
 from registry.exceptions import IntegrationError, ValidationFailed
 from registry.merge_patch import MergePatch
@@ -169,6 +170,14 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
         required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
     )
 
+    draft = forms.BooleanField(
+        required=False,
+        label="Draft",
+        help_text="Store it without its secret for now: it can be linked, and calls that are to"
+        " carry it are refused until the secret is set.",
+        widget=UnfoldBooleanSwitchWidget,
+    )
+
     class Meta:
         model = Credential
         fields = ("name", "type", "description", "expires_at")
@@ -181,6 +190,7 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
             self._show(self.instance)
 
     def _show(self, credential: Credential) -> None:
+        del self.fields["draft"]
         own = fields_of(credential.type)
         for name in [n for n in self.fields if "__" in n and n not in own]:
             del self.fields[name]
@@ -205,10 +215,21 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
         }
         if secret:
             self.service_fields["secret"] = secret
+        elif not self.is_change and not self.errors:
+            self.service_fields["draft"] = self.cleaned_data.get("draft")
+            self._check_draft(type)
         row = self.instance if self.is_change else Credential(type=type)
         if not self.errors:
             self.check(row, type, self.service_fields)
         return data
+
+    def _check_draft(self, type: str) -> None:
+        """Put a missing secret to the first field that it is typed into."""
+        try:
+            check_secret_given({"type": type, **self.service_fields})
+        except ValidationFailed as error:
+            own = [name for name in fields_of(type) if "__secret__" in name]
+            self.add_error(own[0], list(error.errors["secret"]))
 
 
 _ALL_FIELDS = {n: f for type in CredentialType.values for n, f in fields_of(type).items()}

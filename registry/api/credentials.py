@@ -92,6 +92,12 @@ class CredentialInput(StrictSerializer):
     secret = SecretField(required=False)
 
 
+class NewCredentialInput(CredentialInput):
+    """A credential as it is made; a draft may have no secret yet."""
+
+    draft = serializers.BooleanField(required=False)
+
+
 class CredentialPatch(PatchSerializer, CredentialInput):
     """A change of a credential; a secret that is given replaces the old one with all its parts."""
 
@@ -175,10 +181,10 @@ class CredentialViewSet(ResourceViewSet):
         """The credentials without their secrets, by name unless ordered otherwise."""
         return self.answer_page(Credential.objects.order_by("name"), CredentialSerializer)
 
-    @extend_schema(request=CredentialInput, responses={201: CredentialSerializer})
+    @extend_schema(request=NewCredentialInput, responses={201: CredentialSerializer})
     def create(self, request: Any) -> Response:
         """Make a credential; its secret is sealed and never answered."""
-        fields = self.read(CredentialInput)
+        fields = self.read(NewCredentialInput)
         return self.answer(changes.create_credential(fields, actor=self.actor), 201)
 
     def retrieve(self, request: Any, pk: str) -> Response:

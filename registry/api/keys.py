@@ -22,6 +22,7 @@ from registry.api.base import (
     VocabularyField,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.patches import PatchSerializer
 from registry.api.preconditions import etag_of
 from registry.models import ApiKey, KeyState
 
@@ -74,6 +75,12 @@ class KeyInput(StrictSerializer):
         child=serializers.CharField(max_length=100), required=False, max_length=MOST_NETWORKS
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class KeyPatch(PatchSerializer, KeyInput):
+    """A change of a key; its text stays."""
+
+    model = ApiKey
 
 
 class KeyFilter(django_filters.FilterSet):
@@ -145,17 +152,17 @@ class KeyViewSet(ResourceViewSet):
         """One key without its text, by id or name."""
         return self.answer(self.find())
 
-    @extend_schema(request=KeyInput, responses=KeySerializer, parameters=[IF_MATCH])
+    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; the text of the key stays."""
         key = self.find()
         insists = self.check_precondition(key)
-        fields = self.read(KeyInput, partial=True)
+        fields = self.read(KeyPatch)
         return self.answer(
             api_keys.update_key(key, fields, may_grant=self.caller.scopes, only_as_read=insists)
         )
 
-    @extend_schema(request=KeyInput, responses=KeySerializer, parameters=[IF_MATCH])
+    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; the text of the key stays."""
         return self.update(request, pk)

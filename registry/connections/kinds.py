@@ -79,12 +79,24 @@ _HTTP = (
     ),
     _AUTHORITIES,
 )
-_EXPECTED = _part(
-    "expected_status",
-    "Expected status",
-    settings.statuses,
-    "What the test takes for well, by commas. Empty: 200 to 299.",
-)
+# What a receiver of webhooks answers to a request that delivers nothing, where it is not there or
+# lets nobody in; most answer it otherwise than with 2XX.
+WEBHOOK_REFUSES = (401, 403, 404, 407, 410)
+
+
+def _expected(empty: str) -> Part:
+    return _part(
+        "expected_status",
+        "Expected status",
+        settings.statuses,
+        f"What the test takes for well, by commas. Empty: {empty}.",
+    )
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
 _SERVER = (
     _CONNECT,
     _part(
@@ -106,7 +118,12 @@ KINDS: Mapping[str, Kind] = {
         URL_FIELDS,
         (
             *_HTTP,
-            _part("test_path", "Test path", settings.path, "What the test asks for: /health."),
+            _part(
+                "test_path",
+                "Test path",
+                settings.path,
+                "What the test asks for, such as /health. Empty: the base URL itself.",
+            ),
             _part(
                 "test_method",
                 "Test method",
@@ -114,7 +131,7 @@ KINDS: Mapping[str, Kind] = {
                 "GET unless told otherwise.",
                 choices=_METHODS[:3],
             ),
-            _EXPECTED,
+            _expected("200 to 299"),
         ),
     ),
     ConnectionType.GRAPHQL: Kind(
@@ -140,8 +157,8 @@ KINDS: Mapping[str, Kind] = {
                 "test_method",
                 "Test method",
                 lambda value: choice("get", "head", "options", "post")(value).upper(),
-                "HEAD unless told otherwise: any answer below 500 but 401, 403, 404 and 410 is"
-                " well. POST delivers the test body each time.",
+                "HEAD unless told otherwise, so that nothing is delivered. POST delivers the test"
+                " body each time.",
                 choices=_METHODS,
             ),
             _part(
@@ -151,7 +168,7 @@ KINDS: Mapping[str, Kind] = {
                 "What a test by POST delivers, as JSON.",
                 long=True,
             ),
-            _EXPECTED,
+            _expected(f"below 500 but {_listed(WEBHOOK_REFUSES)}; of a test by POST, 200 to 299"),
         ),
     ),
     ConnectionType.DATABASE: Kind(

@@ -22,7 +22,11 @@ from registry.calls.masking import NO_MASK, Mask
 from registry.calls.shared import on_shared_loop
 from registry.connections.address import origin_of_server
 from registry.connections.advice import advice_for, advice_for_status
-from registry.connections.kinds import DEFAULT_CONNECT_SECONDS, DEFAULT_TEST_SECONDS
+from registry.connections.kinds import (
+    DEFAULT_CONNECT_SECONDS,
+    DEFAULT_TEST_SECONDS,
+    WEBHOOK_REFUSES,
+)
 from registry.credentials.audit import Uses, record_uses
 from registry.exceptions import (
     AddressRefusedError,
@@ -45,7 +49,6 @@ LONGEST_ANSWER = 500
 GRACE_SECONDS = 2.0
 DEFAULT_QUERY = "{ __typename }"
 # What a HEAD tells of a webhook that takes only POST: it is there, and lets us in.
-_WEBHOOK_REFUSES = (401, 403, 404, 407, 410)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 _threads = ThreadPoolExecutor(16, "connection-test")
 
@@ -106,7 +109,7 @@ def _try_http(connection: Connection, actor: str) -> Trial:
                 return _failed(tried, "graphql", f"{status}, but no answer of GraphQL.")
     except CallError as error:
         return _http_failure(connection, tried, error)
-    if not _is_expected(connection, status):
+    if not is_expected(connection, status):
         return Trial(tried, False, f"{status}.", advice_for_status(status))
     return Trial(
         tried, True, _shorten(f"{status}: {json.dumps(output)}" if output else f"{status}.")
@@ -122,19 +125,20 @@ def _request_of(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
     return config.get("test_method", "GET"), config.get("test_path", ""), {}
 
 
-def _is_expected(connection: Connection, status: int) -> bool:
+def is_expected(connection: Connection, status: int) -> bool:
+    """Return whether a test takes a status for well, as the help of `expected_status` says."""
     expected = connection.config.get("expected_status")
     if expected:
         return status in expected
     if connection.type == ConnectionType.WEBHOOK and _request_of(connection)[0] != "POST":
-        return status < 500 and status not in _WEBHOOK_REFUSES
+        return status < 500 and status not in WEBHOOK_REFUSES
     return 200 <= status < 300
 
 
 def _http_failure(connection: Connection, tried: str, error: CallError) -> Trial:
     status = error.upstream_status
     if status is not None and not 200 <= status < 300:
-        if _is_expected(connection, status):
+        if is_expected(connection, status):
             return Trial(tried, True, f"{status}.")
         return Trial(tried, False, _shorten(error.message), advice_for_status(status))
     return _failed(tried, _kind_of(connection, error), error.message)

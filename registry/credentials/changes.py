@@ -43,14 +43,16 @@ def get_credential(reference: str) -> Credential:
 
 
 def create_credential(fields: Mapping[str, Any], *, actor: str) -> Credential:
-    """Make a credential. Without `secret` it can be linked, and is refused when it is to be used.
+    """Make a credential. With `draft` it needs no `secret` yet: it can be linked, and is refused
+    when it is to be used.
 
     Raises:
-        ValidationFailed: a field breaks a rule.
+        ValidationFailed: a field breaks a rule, or the secret is missing.
         Conflict: the name is taken.
         VaultError: there is no key to seal the secret with.
     """
     credential = Credential(name=fields.get("name", ""), type=fields.get("type", ""))
+    check_secret_given(fields)
     with _conflict_of_names(credential), transaction.atomic():
         _store(credential, fields)
         record(credential, CredentialEventKind.CREATED, actor=actor, detail=credential.type)
@@ -149,6 +151,23 @@ def _conflict_of_names(credential: Credential) -> Iterator[None]:
 
 
 # --- What is given ---
+
+
+def check_secret_given(fields: Mapping[str, Any]) -> None:
+    """Refuse a new credential without its secret, unless it is to be a draft.
+
+    Raises:
+        ValidationFailed: with what the type takes.
+    """
+    if fields.get("secret") or fields.get("draft"):
+        return
+    kind = kinds.KINDS[CredentialType.parse(fields.get("type"))]
+    parts = [part.name for part in kind.secrets if part.required] or ["its headers"]
+    raise _refusal(
+        "secret",
+        f"A {fields['type']} needs its secret ({', '.join(parts)}): without it every call that is"
+        " to carry it is refused. To store it now and set the secret later, make it a draft.",
+    )
 
 
 def check_fields(credential: Credential, fields: Mapping[str, Any]) -> None:

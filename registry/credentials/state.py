@@ -52,7 +52,9 @@ def warnings_of(credential: Credential, *, now: datetime) -> list[str]:
     found = []
     state = state_of(credential, now=now)
     if state == CredentialState.NO_SECRET:
-        found.append("It has no secret yet: set one.")
+        found.append(
+            "It is a draft: it has no secret yet, and calls that are to carry it are refused."
+        )
     elif state == CredentialState.UNREADABLE:
         found.append(problem_of(credential))
     elif state in (CredentialState.EXPIRING, CredentialState.EXPIRED):

@@ -9,6 +9,7 @@ from typing import Any
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
 from registry.api.integrations import IntegrationPatch, IntegrationViewSet
+from registry.api.keys import KeyPatch, KeyViewSet
 from registry.api.patches import PatchSerializer
 from registry.api.serializers import INSTANCE_FIELDS, ServicePatch
 from registry.api.views import ServiceViewSet
@@ -181,6 +182,21 @@ CASES = [
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
         along={"secret": {"expires_at": "2031-01-01T00:00:00Z"}},
+    ),
+    Case(
+        name="API key",
+        view=KeyViewSet,
+        reader=KeyPatch,
+        path="/keys",
+        admin="registry_apikey",
+        made={
+            "name": "made", "role": "SERVICE", "scopes": ["registry:read"],
+            "networks": ["10.0.0.0/8"], "expires_at": "2031-01-01T00:00:00Z",
+        },
+        other={
+            "name": "changed", "role": "AUDITOR", "scopes": [], "networks": [],
+            "expires_at": "2032-01-01T00:00:00Z",
+        },
     ),
     Case(
         name="integration",

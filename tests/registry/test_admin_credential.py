@@ -106,6 +106,21 @@ def test_every_type_is_made_and_its_page_shows_no_secret(keeper: Client, type: s
     assert (event.kind, event.actor) == ("CREATED", "secret-admin")
 
 
+def test_a_credential_without_its_secret_is_refused_by_the_form_unless_it_is_a_draft(
+    keeper: Client,
+) -> None:
+    url = reverse("admin:registry_credential_add")
+    form = {"name": "later", "type": "BEARER_TOKEN"}
+    refused = keeper.post(url, form)
+    assert refused.status_code == 200
+    errors = refused.context["adminform"].form.errors
+    assert "make it a draft" in errors["bearer_token__secret__token"][0]
+    assert not Credential.objects.exists()
+    assert keeper.post(url, {**form, "draft": "on"}).status_code == 302
+    shown = keeper.get(page(Credential.objects.get())).content.decode()
+    assert "It is a draft: it has no secret yet" in shown
+
+
 def test_a_form_with_an_error_does_not_render_the_secret_back(keeper: Client) -> None:
     for type, secret in (
         ("BEARER_TOKEN", {"bearer_token__secret__token": "typed-in-secret"}),

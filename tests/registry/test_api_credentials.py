@@ -194,12 +194,26 @@ def test_a_certificate_ends_when_it_says_and_is_renewed_with_its_key(keeper: Any
     assert credential.expires_at > timezone.now() + timedelta(days=690)
 
 
-def test_a_credential_without_a_secret_says_so(keeper: Any) -> None:
-    fields = fields_of("API_KEY")
+@pytest.mark.parametrize("type", CredentialType.values)
+def test_a_credential_without_its_secret_is_refused(keeper: Any, type: str) -> None:
+    fields = fields_of(type)
+    del fields["secret"]
+    for given in (fields, {**fields, "draft": False}):
+        refused = keeper.post(LIST, given)
+        assert refused.status_code == 400, refused.content
+        assert "draft" in refused.json()["errors"]["secret"][0]
+    assert not Credential.objects.exists()
+    assert keeper.post(LIST, {**fields, "draft": True}).status_code == 201
+
+
+def test_a_draft_says_that_it_has_no_secret(keeper: Any) -> None:
+    fields = {**fields_of("API_KEY"), "draft": True}
     del fields["secret"]
     body = keeper.post(LIST, fields).json()
     assert (body["has_secret"], body["state"], body["fingerprint"]) == (False, "NO_SECRET", "")
-    assert body["warnings"] == ["It has no secret yet: set one."]
+    assert body["warnings"] == [
+        "It is a draft: it has no secret yet, and calls that are to carry it are refused."
+    ]
 
 
 def test_warnings_say_what_somebody_should_look_at(keeper: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from django.utils import timezone
 from registry.calls.drivers.attempt import Attempt, Place
 from registry.calls.drivers.failures import Failure
 from registry.connections.changes import disable_connection, update_connection
+from registry.connections.kinds import parts_of
 from registry.connections.testing import record_trial, run_due_tests, run_test, status_after
-from registry.connections.trial import Trial, try_connection
+from registry.connections.trial import Trial, is_expected, try_connection
 from registry.models import Connection, CredentialEvent
 from tests import services
 from tests.registry.connection_support import (
@@ -462,3 +464,25 @@ def test_on_demand_and_by_itself_are_the_same(web: WebServer, base: str) -> None
     assert web.paths == ["GET /", "GET /"]
     for said in (by_itself, on_demand):
         assert (said["answered"], said["status"]) == ('200: {"well": true}', "CONNECTED")
+
+
+def _said_to_be_well(help_text: str, method: str) -> set[int]:
+    """The statuses that a help text takes for well where none are given."""
+    default, _, by_post = help_text.partition("Empty: ")[2].partition("; of a test by POST, ")
+    words = by_post if by_post and method == "POST" else default
+    if between := re.match(r"(\d+) to (\d+)", words):
+        return set(range(int(between[1]), int(between[2]) + 1))
+    limit, *refused = map(int, re.findall(r"\d+", words))
+    return set(range(200, limit)) - set(refused)
+
+
+@pytest.mark.parametrize(
+    ("type", "method"),
+    [("HTTP", "GET"), ("HTTP", "HEAD"), ("WEBHOOK", "HEAD"), ("WEBHOOK", "GET"),
+     ("WEBHOOK", "POST")],
+)  # fmt: skip
+def test_help_of_expected_status_says_what_a_test_takes_for_well(type: str, method: str) -> None:
+    part = next(p for p in parts_of(type, "HTTP") if p.name == "expected_status")
+    row = Connection(type=type, config={"test_method": method})
+    well = {status for status in range(200, 600) if is_expected(row, status)}
+    assert well == _said_to_be_well(part.help, method)

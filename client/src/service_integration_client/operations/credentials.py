@@ -24,10 +24,11 @@ async def create_credential(
     allowed_origins: list[str] | None = None,
     description: str | None = None,
     expires_at: str | None = None,
+    draft: bool | None = None,
 ) -> JsonObject:
     """Make a credential that is sent to `allowed_origins` only. Answers it without its secret.
 
-    Raises: ValidationError, ServiceIntegrationError.
+    With `draft` it may have no secret yet. Raises: ValidationError, ServiceIntegrationError.
     """
     return await CREDENTIALS.create(
         hub,
@@ -38,6 +39,7 @@ async def create_credential(
         allowed_origins=allowed_origins,
         description=description,
         expires_at=expires_at,
+        draft=draft,
     )
 
 
