@@ -52,6 +52,16 @@ def pipelined_transaction() -> Iterator[None]:
     connection.run_and_clear_commit_hooks()
 
 
+def has_own_session(raw: psycopg.Connection) -> bool:
+    """Whether a connection has a server process to itself, so that settings of it stay here.
+
+    A pooler answers for the server when the connection is made, and lends processes out: then the
+    process that runs a statement is not the one that answered.
+    """
+    found = raw.execute("SELECT pg_backend_pid()").fetchone()
+    return found is not None and found[0] == raw.info.backend_pid
+
+
 def one_statement() -> contextlib.AbstractContextManager[Any]:
     """For one statement that is its own transaction, where the database has such.
 

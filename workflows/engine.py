@@ -138,7 +138,7 @@ class Engine:
                 # tried again whole; what was recorded after all has a stale fence by now.
                 backoff = min(LONGEST_BACKOFF, backoff * 2 or 0.1)
                 logger.warning("commit_failed", error=str(error)[:500], retry_in=backoff)
-                connection.close()
+                self._store.close_connection()
                 self._pause(backoff)
                 continue
             backoff = 0.0
@@ -280,7 +280,7 @@ class Engine:
             logger.warning("release_failed", error=str(error)[:500], steps=len(self._flights))
         finally:
             self._store.forget_worker()
-            connection.close()
+            self._store.close_connection()
 
     # The event loop
 

@@ -7,13 +7,19 @@ changes nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from django.db import DatabaseError, connection
 
-from registry.database import one_statement, pipelined_transaction, prepared_cursor
+from registry.database import (
+    has_own_session,
+    one_statement,
+    pipelined_transaction,
+    prepared_cursor,
+)
 from workflows.clock import DatabaseClock
 from workflows.models import Worker
 from workflows.store.claims import Claimer
@@ -27,7 +33,12 @@ __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store", "is_key"
 
 
 # Without the second, what has to be read whole would be compiled first.
-TUNING = "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
+_SETTINGS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
+TUNING = "; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items())
+_UNTUNING = "; ".join([*(f"RESET {name}" for name in _SETTINGS), "DISCARD PLANS"])
+_FOR_TRANSACTION = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()
+)
 
 
 class Store:
@@ -40,7 +51,9 @@ class Store:
         self._dialect = Dialect()
         self._memory = Memory()
         self.clock = DatabaseClock()
-        self._tuned: Any = None
+        # The connection that was looked at, and whether its session is ours alone.
+        self._connection: Any = None
+        self._owns_session = True
 
     # Time: the engine measures the clock itself, and lives with the last offset in an outage.
 
@@ -77,10 +90,37 @@ class Store:
         if not self._dialect.is_postgres or connection.in_atomic_block:
             return
         connection.ensure_connection()
-        if connection.connection is not self._tuned:
-            with connection.cursor() as cursor:
-                cursor.execute(TUNING)
-            self._tuned = connection.connection
+        if connection.connection is self._connection:
+            return
+        self._owns_session = has_own_session(connection.connection)
+        if self._owns_session:
+            connection.connection.execute(TUNING, prepare=False)
+        self._connection = connection.connection
+
+    @contextlib.contextmanager
+    def _transaction(self, *, several: bool) -> Iterator[None]:
+        """A transaction, or none around one statement, in which statements are planned so.
+
+        Where a pooler lends its sessions to others between transactions, the settings are of the
+        transaction alone.
+        """
+        own = self._owns_session or not self._dialect.is_postgres
+        with one_statement() if own and not several else pipelined_transaction():
+            if not own:
+                with prepared_cursor() as cursor:
+                    cursor.execute(_FOR_TRANSACTION)
+            yield
+
+    def close_connection(self) -> None:
+        """Give the connection of this thread back as it was; whoever has it next plans as usual."""
+        tuned = connection.connection
+        if tuned is not None and tuned is self._connection and self._owns_session:
+            try:
+                tuned.execute(_UNTUNING, prepare=False)
+            except psycopg.Error:
+                tuned.close()
+        self._connection = None
+        connection.close()
 
     def commit(self, batch: Batch) -> Committed:
         """Do a whole batch, or nothing of it; what it says is `left` is still to be done."""
@@ -88,14 +128,14 @@ class Store:
         done = Committed()
         now = self.now()
         if is_straight(self._dialect, batch):
-            done.left = record_straight(
-                self._dialect, batch.settled, done, owner=self.owner, lease=self.lease, now=now
-            )
+            with self._transaction(several=False):
+                done.left = record_straight(
+                    self._dialect, batch.settled, done, owner=self.owner, lease=self.lease, now=now
+                )
             return done
         # A claim alone is one statement, which is its own transaction.
-        several = batch.settled or batch.renew
-        around = pipelined_transaction() if several else one_statement()
-        with around, prepared_cursor() as cursor:
+        several = bool(batch.settled or batch.renew)
+        with self._transaction(several=several), prepared_cursor() as cursor:
             if batch.settled:
                 recorder = Recorder(
                     self._dialect, cursor, owner=self.owner, lease=self.lease, now=now
