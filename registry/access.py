@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from registry.models.base import Vocabulary
 
 SCOPES = {
@@ -20,6 +22,8 @@ SCOPES = {
     "keys:write": "Make and revoke API keys that may do no more than its own",
 }
 
+# What takes a call of an action, or of what an integration leads to.
+CALLS = "actions:execute"
 _READ = frozenset({"registry:read", "workflows:read"})
 
 
@@ -61,3 +65,15 @@ def scopes_of_groups(names: set[str]) -> frozenset[str]:
     """The scopes of a person, from the names of the person's groups."""
     granted = (scopes_of_role(role) for role in Role if role.group_name in names)
     return frozenset().union(*granted)
+
+
+def scopes_of_user(user: Any) -> frozenset[str]:
+    """Return what a person of the admin may do: all as a superuser, else what the groups may."""
+    if user.is_superuser:
+        return frozenset(SCOPES)
+    return scopes_of_groups(set(user.groups.values_list("name", flat=True)))
+
+
+def may(user: Any, scope: str) -> bool:
+    """Return whether a person of the admin has a scope, as a caller of the API would."""
+    return scope in scopes_of_user(user)

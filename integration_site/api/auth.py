@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
-from registry.access import SCOPES, Role, scopes_of_groups, scopes_of_role
+from registry.access import Role, scopes_of_role, scopes_of_user
 from registry.database import read_row
 from registry.models import ApiKey
 from registry.models.access import digest_of, is_in_networks, split_key
@@ -97,11 +97,8 @@ class AdminSessionAuthentication(SessionAuthentication):
         if found is None or not found[0].is_staff:
             return None
         user = found[0]
-        if user.is_superuser:
-            scopes = frozenset(SCOPES)
-        else:
-            scopes = scopes_of_groups(set(user.groups.values_list("name", flat=True)))
-        return Caller(user.get_username(), scopes, ActorKind.USER, str(user.pk)), None
+        caller = Caller(user.get_username(), scopes_of_user(user), ActorKind.USER, str(user.pk))
+        return caller, None
 
 
 class AnonymousRoleAuthentication(BaseAuthentication):

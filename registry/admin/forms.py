@@ -20,6 +20,7 @@ from registry.api_keys import check_end
 from registry.exceptions import ValidationFailed
 from registry.json_equality import json_equal
 from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
+from registry.services import check_new_instance
 
 
 class WordsField(forms.Field):
@@ -148,6 +149,18 @@ class InstanceForm(forms.ModelForm):
     class Meta:
         model = ServiceInstance
         fields = ("service", "url", "health_url", "version", "zone", "weight", "ttl_seconds")
+
+    def clean(self) -> Any:
+        """Refuse here what `add_instance` would refuse."""
+        super().clean()
+        given = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
+        if self.instance._state.adding and not self.errors:
+            try:
+                check_new_instance(given)
+            except ValidationFailed as error:
+                for name, sentences in error.errors.items():
+                    self.add_error(name, list(sentences))
+        return self.cleaned_data
 
 
 class ActionForm(forms.ModelForm):

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from registry.access import CALLS, may
 from registry.admin.base import (
     GrowingAdmin,
     HubAdmin,
@@ -147,7 +148,7 @@ class IntegrationAdmin(HubAdmin):
 
     def has_try_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this person may call the target, as over the API."""
-        return self.has_change_permission(request, obj)
+        return may(request.user, CALLS)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.try_view)

@@ -55,7 +55,7 @@ class MaintenanceForm(BaseDialogForm):
 class MaintainedAdmin(HubAdmin):
     """Two actions on a page, of which the one that makes sense now is offered."""
 
-    actions_detail = ("start_maintenance", "lift_maintenance")
+    actions_detail: tuple[str, ...] = ("start_maintenance", "lift_maintenance")
 
     def set_status(self, row: Any, status: str, **order: Any) -> object:
         """Set the status of a row."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from unfold.decorators import display
+from django.utils.html import format_html
+from django.views.decorators.http import require_GET
+from unfold.decorators import action, display
 
 from registry import services
+from registry.access import CALLS, may
 from registry.admin.base import actor_of, run_on_each
 from registry.admin.display import moment, status_badge
 from registry.admin.forms import ServiceForm
@@ -22,6 +27,8 @@ from registry.admin.maintenance import (
     MaintainedAdmin,
     describe_maintenance,
 )
+from registry.admin.service_forms import NewServiceForm
+from registry.admin.service_panels import call_view, probe_view
 from registry.credentials.linking import note_link
 from registry.models import (
     Credential,
@@ -35,6 +42,7 @@ FORM_FIELDS = (
     "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "limits",
     "probing",    "metadata", "credential",
 )  # fmt: skip
+MORE = ("version", "owner", "tags", "breaker", "limits", "probing", "metadata")
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
 USE = "registry.use_credential"
@@ -55,24 +63,14 @@ class ServiceAdmin(MaintainedAdmin):
     autocomplete_fields = ("credential",)
     fieldsets = (
         (None, {"fields": ("name", "type", "criticality", "credential", "description")}),
-        (
-            "More",
-            {
-                "fields": (
-                    "version",
-                    "owner",
-                    "tags",
-                    "breaker",
-                    "limits",
-                    "probing",
-                    "metadata",
-                    "created_at",
-                    "updated_at",
-                )
-            },
-        ),
+        ("More", {"fields": (*MORE, "created_at", "updated_at")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("name", "type", "url", "health_url", "credential", "description")}),
+        ("More", {"fields": ("criticality", *MORE)}),
     )
     actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
+    actions_detail = ("probe_now", "call_action", *MaintainedAdmin.actions_detail)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         return (
@@ -127,9 +125,56 @@ class ServiceAdmin(MaintainedAdmin):
         obj.owner = obj.owner or actor_of(request)
         super().save_model(request, obj, form, change)
         services.record_change(obj, RegistryChangeKind.REGISTERED)
+        if given := form.instance_fields():
+            services.add_instance(obj, url=given.pop("url"), fields=given)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Ask for the first instance with a new service."""
+        if obj is None:
+            kwargs["form"] = NewServiceForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def response_add(
+        self, request: HttpRequest, obj: Service, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Say what is next where nothing can be called yet."""
+        if not obj.instances.exists():
+            url = reverse("admin:registry_serviceinstance_add") + f"?service={obj.pk}"
+            words = "{} has no instance yet, so it cannot be called until one registers."
+            sentence = words + ' <a class="hub-link" href="{}">Add an instance</a>'
+            messages.warning(request, format_html(sentence, obj.name, url))
+        return super().response_add(request, obj, post_url_continue)
 
     def delete_model(self, request: HttpRequest, obj: Service) -> None:
         services.unregister_service(obj, actor=actor_of(request))
+
+    # Asking and calling it
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        probe = wrap(require_GET(partial(probe_view, self)))
+        call = wrap(partial(call_view, self))
+        own = [
+            path("<uuid:pk>/probe/", probe, name="service_probe"),
+            path("<uuid:pk>/call/", call, name="service_call"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_call_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether this person may call actions, as over the API."""
+        return may(request.user, CALLS)
+
+    @action(description="Probe now", icon="monitor_heart", permissions=["view"])
+    def probe_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leads to what the health URLs answer now."""
+        return redirect(reverse("admin:service_probe", args=(object_id,)))
+
+    @action(description="Call action", icon="send", permissions=["call"])
+    def call_action(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leads to the panel."""
+        return redirect(reverse("admin:service_call", args=(object_id,)))
 
     def parts_of(self, obj: Service) -> list[Any]:
         """Its instances, their circuits and its actions have their acts on its page too."""

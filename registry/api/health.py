@@ -14,7 +14,7 @@ from registry.api.circuits import InstanceCircuitSerializer
 from registry.api.serializers import InstanceSerializer, ServiceSerializer
 from registry.calls.shared import probe_urls
 from registry.models import CircuitBreakerState, Service, ServiceInstance, ServiceStatus
-from registry.services.probes import describe_probing
+from registry.services.probes import describe_probing, health_url_of
 from registry.uptime import measure_uptime
 
 
@@ -120,8 +120,3 @@ def _probe(service: Service) -> dict[str, Any]:
         "last_probe": answers,
         "response_time_ms": min(times, default=None),
     }
-
-
-def health_url_of(instance: ServiceInstance) -> str:
-    """Where an instance says how it is; `/health` below its URL when it did not say."""
-    return instance.health_url or f"{instance.url.rstrip('/')}/health"

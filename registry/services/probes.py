@@ -41,6 +41,11 @@ def describe_probing(instance: ServiceInstance, service: Service) -> str:
     return describe_streak(streak_of(instance), plan=plan)
 
 
+def health_url_of(instance: ServiceInstance) -> str:
+    """Return where an instance says how it is; `/health` below its URL when it did not say."""
+    return instance.health_url or f"{instance.url.rstrip('/')}/health"
+
+
 def probe_due(*, now: datetime, limit: int = 200, prober: Prober = probe_urls) -> int:
     """Ask at most `limit` health URLs whose turn it is; return how many were asked.
 

@@ -207,16 +207,32 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
         instance = ServiceInstance(service=service, url=url)
     status = instance_status(fields.get("status") or ServiceStatus.ONLINE)
     _assign(instance, {name: value for name, value in fields.items() if name != "status"})
-    try:
-        instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    _check_instance(instance)
     if created:
         _check_addresses(instance)
     get_discovery().register(instance, at=timezone.now(), status=status)
     if created:
         audit.record(AuditVerb.CREATED, instance)
     return created
+
+
+def check_new_instance(fields: Mapping[str, Any]) -> None:
+    """Hold what a new instance would be given against every rule; nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule, or is an address that no call would get past.
+    """
+    instance = ServiceInstance()
+    _assign(instance, fields)
+    _check_instance(instance)
+    _check_addresses(instance)
+
+
+def _check_instance(instance: ServiceInstance) -> None:
+    try:
+        instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
 
 
 def _check_addresses(instance: ServiceInstance) -> None:

@@ -1,0 +1,90 @@
+"""What the page of a service leads to: its health asked now, and its actions called by hand."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from registry import audit
+from registry.access import CALLS, may
+from registry.admin.base import actor_of, find_or_404
+from registry.admin.service_forms import CallForm
+from registry.calls.headers import call_headers
+from registry.calls.resolve import Target
+from registry.calls.shared import call_service, probe_urls
+from registry.exceptions import IntegrationError
+from registry.models import AuditVerb, Service
+from registry.services.probes import health_url_of
+
+MOST_PROBED = 50
+
+
+def probe_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+    """Ask the health URLs of a service now, and show what they answer; nothing is recorded of it.
+
+    Who may see the service may ask it, as over the API.
+    """
+    service = _find(admin, request, pk)
+    instances = list(service.instances.order_by("url")[:MOST_PROBED])
+    probes = probe_urls([health_url_of(instance) for instance in instances])
+    answers = list(zip(instances, probes, strict=True))
+    return _page(admin, request, service, "console/service_probe.html", answers=answers)
+
+
+def call_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+    """Call an action of a service now, and show what it answers.
+
+    Raises:
+        PermissionDenied: this person may not call actions.
+    """
+    service = _find(admin, request, pk)
+    if not may(request.user, CALLS):
+        raise PermissionDenied
+    posted = request.POST if request.method == "POST" else None
+    form = CallForm(service, posted, initial={"action": request.GET.get("action", "")})
+    shown = _call(request, service, form) if form.is_valid() else {}
+    shown["has_actions"] = bool(form.fields["action"].choices)  # type: ignore[attr-defined]
+    return _page(admin, request, service, "console/service_call.html", form=form, **shown)
+
+
+def _find(admin: Any, request: HttpRequest, pk: Any) -> Service:
+    service = find_or_404(Service.objects.all(), str(pk))
+    if not admin.has_view_permission(request, service):
+        raise PermissionDenied
+    return service
+
+
+def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, Any]:
+    given, started = form.cleaned_data, time.perf_counter()
+    audit.record_use(AuditVerb.CALLED, service, changes={"action": given["action"]})
+    try:
+        result = call_service(
+            Target("service", service.name),
+            given["action"],
+            given["input_data"],
+            headers=call_headers({}),
+            timeout_seconds=given["timeout"],
+            actor=actor_of(request),
+        )
+    except IntegrationError as error:
+        return {"called": given["action"], "failure": error}
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    return {"called": given["action"], "result": result, "took_ms": milliseconds}
+
+
+def _page(
+    admin: Any, request: HttpRequest, service: Service, template: str, **shown: Any
+) -> HttpResponse:
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": str(service),
+        "original": service,
+        **shown,
+    }
+    request.current_app = admin.admin_site.name
+    return TemplateResponse(request, template, context)
