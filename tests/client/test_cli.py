@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from monitoring.models import Subject
 from monitoring.services import open_incident
+from registry.access import SCOPES
 from service_integration_client.cli import drawing
 from service_integration_client.cli.app import PROGRAM, root
 from service_integration_client.cli.session import Session
@@ -110,6 +111,64 @@ def test_services_are_listed_and_shown(run: Run) -> None:
     shown = run("services", "show", "planner")
     assert "plan" in shown.stdout
     assert parsed(run("services", "show", "planner", "--json"))["name"] == "planner"
+
+
+def test_services_are_registered_called_and_put_under_maintenance(run: Run, tmp_path: Path) -> None:
+    with own_client(), echoing() as (service, _):
+        url = service.instances.get().url
+        actions = tmp_path / "actions.json"
+        actions.write_text('[{"name": "echo", "method": "POST", "path": "/echo"}]')
+        made = run(
+            "services", "register", "twin", url, "--type", "custom", "--tag", "a", "--tag", "b",
+            "--metadata", "size=3", "--metadata", "codename=Infinity", "--ttl", "60",
+            "--actions-file", str(actions), "--version", "1.2", "--json",
+        )  # fmt: skip
+        found = parsed(made)
+        assert (found["tags"], found["version"]) == (["a", "b"], "1.2")
+        assert found["metadata"] == {"size": 3, "codename": "Infinity"}
+        called = run("services", "call", "twin", "echo", "--input", "text=Hello.")
+        assert called.exit_code == 0, called.output
+        assert "Hello." in called.stdout
+    begun = run("services", "maintenance", "twin", "--reason", "Moving.")
+    assert ("MAINTENANCE" in begun.stdout, "Moving." in begun.stdout) == (True, True)
+    end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    until = run("services", "maintenance", "twin", "--until", end)
+    assert f"until {end[:10]}" in until.stdout, until.output
+    ended = run("services", "maintenance", "twin", "--off").stdout
+    assert ("ONLINE" in ended, "Moving." in ended) == (True, False)
+    both = run("services", "maintenance", "twin", "--off", "--until", "2099-01-01T00:00:00Z")
+    assert both.exit_code == 2
+
+
+def test_health_shows_the_unwell_first(run: Run) -> None:
+    for name, status in (
+        ("a-fine", "ONLINE"), ("b-kept", "MAINTENANCE"), ("c-sick", "DEGRADED"),
+        ("d-gone", "OFFLINE"), ("e-new", "UNKNOWN"), ("f-gone", "OFFLINE"),
+    ):  # fmt: skip
+        factories.make_service(name, status=status)
+    shown = run("health").stdout
+    expected = ["d-gone", "f-gone", "c-sick", "e-new", "b-kept", "a-fine"]
+    assert sorted(expected, key=shown.index) == expected
+
+
+OPTIONS_OF_ALL = (("--url", "{url}"), ("--api-key", "{key}"), ("--timeout", "5"), ("--json",))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_options_of_all_commands_stand_before_or_behind_them(live_server: Any, place: int) -> None:
+    where = {"url": live_server.url, "key": factories.make_key()[1]}
+    options = [part.format(**where) for option in OPTIONS_OF_ALL for part in option]
+    line = ["services", "list"]
+    wrong = {"SERVICE_INTEGRATION_URL": "http://127.0.0.1:9", "SERVICE_INTEGRATION_API_KEY": "x"}
+    result = CliRunner().invoke(root, [*line[:place], *options, *line[place:]], env=wrong)
+    assert (result.exit_code, result.stdout) == (0, "[]\n"), result.output
+
+
+def test_an_option_behind_a_command_comes_before_those_before_it(run: Run) -> None:
+    twice = ("--url", "http://127.0.0.1:9", "services", "list", "--url", "nonsense")
+    assert run(*twice).exit_code == 2
+    assert run("--timeout", "-1", "services", "list", "--timeout", "5").exit_code == 0
+    assert run("--timeout", "nan", "services", "list").exit_code == 2
 
 
 def test_a_list_says_when_there_is_more(run: Run) -> None:
@@ -290,6 +349,110 @@ def test_executions_are_listed_shown_and_cancelled(run: Run, tmp_path: Path) -> 
     again = run("executions", "cancel", first)
     assert again.exit_code == 1
     assert "cannot be cancelled" in again.stderr
+
+
+@pytest.mark.usefixtures("working")
+def test_an_execution_is_run_again_and_tells_what_happened(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    first = run("workflows", "run", "greet", "--input", "name=Ada", "--detach").stdout.strip()
+    assert run("executions", "follow", first).exit_code == 0
+    step_input = tmp_path / "step.json"
+    step_input.write_text("{}")
+    again = run("executions", "rerun", first, "--from-step", "end", "--input", "name=Bo", "--json")
+    rerun = parsed(again)
+    assert (rerun["rerun_of"], rerun["input"]) == (first, {"name": "Bo"})
+    followed = run("executions", "rerun", first, "--version", "newest", "--follow", "--json")
+    assert parsed(followed)["output"] == {"said": "Ada"}
+    edited = run("executions", "rerun", first, "--step-input-file", str(step_input))
+    assert (edited.exit_code, "only an ACTION" in edited.stderr) == (1, True)
+    assert run("executions", "rerun", first, "--version", "1_0").exit_code == 2
+    assert run("executions", "rerun", first, "--version", "1").exit_code == 0
+    shown = run("executions", "events", first).stdout
+    assert shown.index("STARTED") < shown.index("COMPLETED")
+    (event,) = parsed(run("executions", "events", rerun["id"], "--limit", "1", "--json"))
+    assert event["payload"]["from_step"] == "end"
+
+
+@pytest.mark.usefixtures("working")
+def test_a_rerun_that_fails_again_exits_with_one(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, FAILING)))
+    first = run("workflows", "run", "bad", "--detach").stdout.strip()
+    run("executions", "follow", first)
+    assert run("executions", "rerun", first, "--follow").exit_code == 1
+
+
+def test_many_executions_are_counted_asked_for_and_worked_off(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    for _ in range(2):
+        run("workflows", "run", "greet", "--detach")
+    these = ("--workflow", "greet", "--status", "pending")
+    counted = parsed(run("bulk", "run", "pause", *these, "--dry-run", "--json"))
+    assert counted == {"action": "pause", "count": 2}
+    refused = run("bulk", "run", "pause", *these, input="n\n")
+    assert (refused.exit_code, "Pause 2 executions?" in refused.stderr) == (1, True)
+    assert parsed(run("bulk", "list", "--json")) == []
+    asked = run("bulk", "run", "pause", *these, "--reason", "tests", input="y\n")
+    assert asked.exit_code == 0, asked.output
+    started = parsed(run("bulk", "run", "cancel", *these, "--yes", "--json"))
+    assert (started["action"], started["total"]) == ("CANCEL", 2)
+    assert "tests" in run("bulk", "list").stdout
+    assert started["id"] in run("bulk", "show", started["id"]).stdout
+    assert "CANCEL" in run("bulk", "cancel", started["id"]).stdout
+    assert run("bulk", "run", "delete", *these).exit_code == 2
+
+
+# --- Schedules ---
+
+
+def test_schedules_are_made_switched_run_and_deleted(run: Run, tmp_path: Path) -> None:
+    run("workflows", "apply", str(write(tmp_path, GREET)))
+    made = run(
+        "schedules", "create", "daily", "greet", "--cron", "0 6 * * *",
+        "--timezone", "Europe/Berlin", "--input", "name=Ada",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    listed = run("schedules", "list", "--workflow", "greet", "--enabled").stdout
+    assert ("daily" in listed, "Europe/Berlin" in listed) == (True, True)
+    assert parsed(run("schedules", "show", "daily", "--json"))["input"] == {"name": "Ada"}
+    assert "DISABLED" in run("schedules", "disable", "daily").stdout
+    assert run("schedules", "list", "--enabled").stdout.strip() == "None."
+    assert "ACTIVE" in run("schedules", "enable", "daily").stdout
+    assert parsed(run("schedules", "run", "daily", "--json"))["outcome"] == "STARTED"
+    history = run("schedules", "history", "daily", "--outcome", "started").stdout
+    assert "MANUAL" in history
+    ticks = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-03T00:00:00Z")
+    counted = run("schedules", "backfill", "daily", *ticks, "--dry-run", "--json")
+    assert parsed(counted)["count"] == 2
+    assert run("schedules", "delete", "daily").exit_code == 0
+    assert run("schedules", "show", "daily").exit_code == 1
+    wrong = run("schedules", "create", "x", "greet", "--cron", "nonsense")
+    assert (wrong.exit_code, "cron" in wrong.stderr) == (1, True)
+
+
+# --- API keys ---
+
+
+def test_keys_are_issued_once_listed_and_revoked(run: Run) -> None:
+    admin = factories.make_key(name="admin", scopes=sorted(SCOPES))[1]
+    made = run(
+        "keys", "create", "deploy", "--role", "viewer",
+        "--network", "127.0.0.0/8", "--expires-at", "2099-01-01T00:00:00Z", "--json", key=admin,
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    key = parsed(made)["key"]
+    assert run("services", "list", key=key).exit_code == 0
+    listed = run("keys", "list", "--role", "viewer", "--state", "usable", key=admin).stdout
+    assert ("deploy" in listed, key in listed) == (True, False)
+    shown = parsed(run("keys", "show", "deploy", "--json", key=admin))
+    assert ("key" in shown, shown["networks"]) == (False, ["127.0.0.0/8"])
+    run("keys", "create", "narrow", "--scope", "workflows:read", key=admin)
+    narrow = parsed(run("keys", "show", "narrow", "--json", key=admin))
+    assert narrow["effective_scopes"] == ["workflows:read"]
+    assert "REVOKED" in run("keys", "revoke", "deploy", key=admin).stdout
+    assert run("services", "list", key=key).exit_code == 4
+    assert run("keys", "delete", "deploy", key=admin).exit_code == 0
+    viewer = factories.make_key("VIEWER", name="viewer")[1]
+    assert run("keys", "create", "mine", "--role", "admin", key=viewer).exit_code == 4
 
 
 # --- Circuit breakers ---

@@ -17,6 +17,7 @@ from service_integration_client.operations import (
     executions,
     incidents,
     integrations,
+    keys,
     pages,
     schedules,
     services,
@@ -171,6 +172,14 @@ class _Clients:
     preview_bulk_operation = Write(bulk.preview_bulk_operation)
     start_bulk_operation = Write(bulk.start_bulk_operation)
     cancel_bulk_operation = Write(bulk.cancel_bulk_operation)
+    create_api_key = Write(keys.create_api_key)
+    update_api_key = Write(keys.update_api_key)
+    revoke_api_key = Write(keys.revoke_api_key)
+    delete_api_key = Write(keys.delete_api_key)
+    get_api_key = Read(keys.get_api_key)
+    get_api_keys = Read(keys.get_api_keys)
+    iter_api_keys = Pages(keys.get_api_keys)
+
     get_bulk_operation = Read(bulk.get_bulk_operation)
     get_bulk_operations = Read(bulk.get_bulk_operations)
     iter_bulk_operations = Pages(bulk.get_bulk_operations)

@@ -19,6 +19,7 @@ ARGUMENTS = {
     "description": "a text for people",
     "metadata": "an object of your own",
     "reason": "why, as everybody will read it",
+    "key_id": "the id or name of the key",
     "service_id": "the id or name of the service",
     "instance_id": "the id of the instance",
     "workflow_id": "the id or name of the workflow",

@@ -8,24 +8,27 @@ import click
 from click.shell_completion import get_completion_class
 
 from service_integration_client.cli.breakers import breakers
+from service_integration_client.cli.bulk import bulk
 from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.executions import executions
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
+from service_integration_client.cli.keys import keys
+from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import add_discover, services
-from service_integration_client.cli.session import INTERRUPTED
+from service_integration_client.cli.session import INTERRUPTED, hub_group
 from service_integration_client.cli.workflows import workflows
 
 PROGRAM = "service-integration"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@hub_group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="service-integration-client", prog_name=PROGRAM)
 def root() -> None:
     """Talks to a Service Integration hub.
 
     The hub is named by --url and --api-key, or by SERVICE_INTEGRATION_URL and
-    SERVICE_INTEGRATION_API_KEY.
+    SERVICE_INTEGRATION_API_KEY. The options stand before or behind the command.
 
     Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 the hub cannot be reached, 4 the key
     may not do this.
@@ -33,8 +36,8 @@ def root() -> None:
 
 
 for group in (
-    services, workflows, executions, integrations, connections, credentials, webhooks, breakers,
-    incidents,
+    services, workflows, executions, bulk, schedules, integrations, connections, credentials,
+    webhooks, breakers, incidents, keys,
 ):  # fmt: skip
     root.add_command(group)
 add_discover(root)

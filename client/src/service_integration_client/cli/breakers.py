@@ -12,9 +12,10 @@ from service_integration_client.cli.commands import (
     rows_as,
     status_of,
 )
+from service_integration_client.cli.session import hub_group
 
 
-@click.group()
+@hub_group()
 def breakers() -> None:
     """The circuit breakers of instances and connections."""
 

@@ -17,10 +17,10 @@ from service_integration_client.cli.commands import (
     read_object,
     status_of,
 )
-from service_integration_client.cli.session import Session, hub_command
+from service_integration_client.cli.session import Session, hub_command, hub_group
 
 
-@click.group()
+@hub_group()
 def connections() -> None:
     """What the hub talks to besides services: APIs, databases, brokers, caches."""
 
@@ -64,7 +64,7 @@ def _trial(found: dict[str, Any]) -> Any:
     )  # fmt: skip
 
 
-@click.group()
+@hub_group()
 def credentials() -> None:
     """What the hub proves itself with. Secrets are set, and never shown."""
 

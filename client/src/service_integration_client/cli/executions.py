@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,21 @@ from rich.live import Live
 
 from service_integration_client.cli import drawing
 from service_integration_client.cli.commands import (
+    INPUT,
+    INPUT_FILE,
+    Columns,
     age_of,
+    given_input,
     list_command,
     order_command,
+    read_object,
+    rows_as,
     status_of,
 )
 from service_integration_client.cli.session import (
     Session,
     hub_command,
+    hub_group,
     pairs,
     read_value,
 )
@@ -27,7 +35,7 @@ LOOK_SECONDS = 1.0
 WHY = click.option("--reason", help="Everybody sees it.")
 
 
-@click.group()
+@hub_group()
 def executions() -> None:
     """Runs of workflows."""
 
@@ -95,6 +103,67 @@ def retry_execution(session: Session, execution: str, follows: bool) -> None:
         session.show(found, drawing.execution)
     elif follow(session, found).get("status") != "COMPLETED":
         session.fail()
+
+
+@hub_command(executions, "rerun")
+@click.argument("execution")
+@click.option("--from-step", help="What came before it is kept; the first step unless given.")
+@click.option("--version", help="A number or newest; that of the execution unless given.")
+@INPUT
+@INPUT_FILE
+@click.option("--step-input-file", type=click.File(), help="JSON: what --from-step is given.")
+@click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
+def rerun_execution(
+    session: Session,
+    execution: str,
+    from_step: str | None,
+    version: str | None,
+    inputs: tuple[str, ...],
+    input_file: Any,
+    step_input_file: Any,
+    follows: bool,
+) -> None:
+    """Run an execution that ended again, as a new one. A given input replaces its own."""
+    started = session.client.rerun_execution(
+        execution,
+        from_step=from_step,
+        version=_version(version),
+        input_data=given_input(inputs, input_file) if inputs or input_file else None,
+        step_input=step_input_file and read_object(step_input_file.read(), "--step-input-file"),
+        wait=False,
+    )
+    if not follows:
+        session.show(started.execution, drawing.execution)
+    elif follow(session, started.execution).get("status") != "COMPLETED":
+        session.fail()
+
+
+def _version(text: str | None) -> Any:
+    if text is None or text == "newest":
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise click.UsageError(f"--version is a number or newest, not '{text}'.")
+    return int(text)
+
+
+EVENTS: Columns = {
+    "AT": "created_at",
+    "EVENT": status_of("kind"),
+    "BY": lambda row: row.get("actor") or "-",
+    "ABOUT": lambda row: json.dumps(row["payload"], ensure_ascii=False) if row["payload"] else "",
+}
+
+
+@hub_command(executions, "events")
+@click.argument("execution")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+def list_events(session: Session, execution: str, limit: int) -> None:
+    """What happened to an execution, in order."""
+
+    def get_page(**filters: Any) -> Any:
+        return session.client.get_execution_events(execution, **filters)
+
+    session.show_list(get_page, rows_as(EVENTS), limit=limit)
 
 
 @hub_command(executions, "signal")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from service_integration_client.cli.commands import age_of, list_command, order_command, status_of
+from service_integration_client.cli.session import hub_group
 
 
-@click.group()
+@hub_group()
 def incidents() -> None:
     """What is wrong with the hub's surroundings, and what a person decides about it."""
 

@@ -20,10 +20,10 @@ from service_integration_client.cli.commands import (
     order_command,
     status_of,
 )
-from service_integration_client.cli.session import Session, hub_command
+from service_integration_client.cli.session import Session, hub_command, hub_group
 
 
-@click.group()
+@hub_group()
 def integrations() -> None:
     """What one service asks of another, with the fields mapped."""
 
@@ -68,7 +68,7 @@ def _executed(found: dict[str, Any]) -> Any:
     return Group(output, *warnings)
 
 
-@click.group()
+@hub_group()
 def webhooks() -> None:
     """Where others send messages that start or signal executions."""
 

@@ -9,17 +9,28 @@ from rich.console import Group
 
 from service_integration_client.cli import drawing
 from service_integration_client.cli.commands import (
+    INPUT,
+    INPUT_FILE,
     SEARCH,
     Columns,
+    given_input,
     list_command,
     order_command,
+    read_object,
     rows_as,
     status_of,
 )
-from service_integration_client.cli.session import Session, hub_command, pairs, rows_of
+from service_integration_client.cli.session import (
+    Session,
+    hub_command,
+    hub_group,
+    pairs,
+    read_value,
+    rows_of,
+)
 
 
-@click.group()
+@hub_group()
 def services() -> None:
     """The services that the hub knows."""
 
@@ -39,11 +50,21 @@ list_command(
 )  # fmt: skip
 
 
+def _maintenance(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    said = found.get("maintenance")
+    if not said:
+        return []
+    end = f"until {said['until']}" if said.get("until") else "until it is ended"
+    who = f"by {said['by']}" if said.get("by") else ""
+    return [("maintenance", ", ".join(part for part in (said.get("reason"), who, end) if part))]
+
+
 def _service(found: dict[str, Any]) -> Any:
     about = [
         ("status", drawing.status(found["status"])), ("type", found["type"]),
         ("description", found.get("description")), ("version", found.get("version")),
         ("tags", found.get("tags")), ("owner", found.get("owner")),
+        *_maintenance(found),
     ]  # fmt: skip
     instances = (
         (i["url"], drawing.status(i["status"]), i.get("zone"), drawing.ago(i.get("last_heartbeat")))
@@ -64,6 +85,75 @@ order_command(
     services, "show", "get_service",
     "One service with its instances and actions, by id or name.", render=_service,
 )  # fmt: skip
+
+
+@hub_command(services, "register")
+@click.argument("name")
+@click.argument("address")
+@click.option("--health-url", help="What answers 200 while it is well.")
+@click.option("--type", help="Such as PLANNING_SYSTEM.")
+@click.option("--description")
+@click.option("--version")
+@click.option("--tag", "tags", multiple=True, help="Several times.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
+@click.option("--actions-file", type=click.File(), help="A JSON list of its actions.")
+@click.option("--ttl", "ttl_seconds", type=int, help="Seconds without a heartbeat to OFFLINE.")
+@click.option("--zone")
+def register(
+    session: Session,
+    name: str,
+    address: str,
+    tags: tuple[str, ...],
+    metadata: tuple[str, ...],
+    actions_file: Any,
+    **given: Any,
+) -> None:
+    """Register a service that answers at ADDRESS, or refresh it."""
+    said = {key: read_value(text) for key, text in pairs(metadata, "--metadata").items()}
+    made = session.client.register_service(
+        name,
+        url=address,
+        actions=_actions(actions_file),
+        tags=list(tags) or None,
+        metadata=said or None,
+        **given,
+    )
+    session.show(made, _service)
+
+
+def _actions(file: Any) -> Any:
+    if file is None:
+        return None
+    return read_object(file.read(), "--actions-file", of_list="actions").get("actions")
+
+
+@hub_command(services, "call")
+@click.argument("service")
+@click.argument("action")
+@INPUT
+@INPUT_FILE
+def call(
+    session: Session, service: str, action: str, inputs: tuple[str, ...], input_file: Any
+) -> None:
+    """Call an action of a service through the hub, and print its output."""
+    given = given_input(inputs, input_file)
+    session.show(session.client.execute_service_action(service, action, given))
+
+
+@hub_command(services, "maintenance")
+@click.argument("service")
+@click.option("--off", is_flag=True, help="End it: the service is ONLINE again.")
+@click.option("--reason", help="Why; everybody sees it.")
+@click.option("--until", help="The time, with its offset, at which it ends by itself.")
+def maintenance(
+    session: Session, service: str, off: bool, reason: str | None, until: str | None
+) -> None:
+    """Take a service out of discovery until that is ended."""
+    if off and until:
+        raise click.UsageError("--until says when maintenance ends; --off ends it now.")
+    status = "ONLINE" if off else "MAINTENANCE"
+    found = session.client.set_service_status(service, status, reason=reason, until=until)
+    session.show(found, _service)
 
 
 def add_discover(root: click.Group) -> None:
@@ -134,10 +224,21 @@ def _health(found: dict[str, Any]) -> Any:
     return drawing.table(("", ""), shown)
 
 
+# The worst first, and what nobody knows before what is well.
+_BY_NEED = ("OFFLINE", "ERROR", "DEGRADED", "UNKNOWN", "MAINTENANCE", "DISABLED")
+
+
+def _need(word: str) -> int:
+    upper = word.upper()
+    return _BY_NEED.index(upper) if upper in _BY_NEED else len(_BY_NEED)
+
+
 def _system(found: dict[str, Any]) -> Any:
     statuses = found.get("service_statuses") or {}
-    rows = (
-        (name, drawing.status(said if isinstance(said, str) else said.get("status")))
-        for name, said in sorted(statuses.items())
-    )
+    words = {
+        name: str(said if isinstance(said, str) else said.get("status"))
+        for name, said in statuses.items()
+    }
+    unwell_first = sorted(words, key=lambda name: (_need(words[name]), name))
+    rows = ((name, drawing.status(words[name])) for name in unwell_first)
     return Group(_health(found), "", drawing.table(("SERVICE", "STATUS"), rows))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from service_integration_client.breaker import is_outage_of_hub
@@ -106,15 +107,54 @@ def report(error: ServiceIntegrationError, *, as_json: bool) -> None:
         click.secho(f"  request {error.request_id}", dim=True, err=True)
 
 
-_OPTIONS = (
-    click.option("--url", envvar="SERVICE_INTEGRATION_URL", help="Such as http://localhost:8090."),
-    click.option("--api-key", envvar="SERVICE_INTEGRATION_API_KEY", help="The key of the caller."),
-    click.option(
-        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, show_default=True,
-        help="Seconds to wait for one answer.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="JSON for programs."),
-)  # fmt: skip
+_GIVEN = f"{__name__}.given"
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Note an option that stands on the line; that of a command comes after those before it."""
+    name = str(option.name)
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        context.meta.setdefault(_GIVEN, {})[name] = value
+
+
+def _options() -> list[click.Option]:
+    """What the program, its groups and its commands take alike."""
+    said: dict[str, Any] = {"expose_value": False, "callback": _keep}
+    where = "Such as http://localhost:8090; $SERVICE_INTEGRATION_URL unless given."
+    wait = f"Seconds to wait for one answer.  [default: {DEFAULT_TIMEOUT_SECONDS}]"
+    return [
+        click.Option(["--url"], help=where, **said),
+        click.Option(
+            ["--api-key"],
+            help="The key of the caller; $SERVICE_INTEGRATION_API_KEY unless given.",
+            **said,
+        ),
+        click.Option(["--timeout"], type=float, help=wait, **said),
+        click.Option(["--json"], is_flag=True, help="JSON for programs.", **said),
+    ]
+
+
+class HubGroup(click.Group):
+    """A group of commands that takes before them what they take themselves."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params += _options()
+
+
+def hub_group(**settings: Any) -> Callable[[Callable[..., Any]], HubGroup]:
+    """Make a group of a function, whose docstring says what the commands are about."""
+    return click.group(cls=HubGroup, **settings)
+
+
+def _session(context: click.Context) -> Session:
+    given = context.meta.get(_GIVEN, {})
+    return Session(
+        url=given.get("url"),
+        api_key=given.get("api_key"),
+        timeout=given.get("timeout", DEFAULT_TIMEOUT_SECONDS),
+        as_json=given.get("json", False),
+    )
 
 
 def hub_command(group: click.Group, name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -122,20 +162,17 @@ def hub_command(group: click.Group, name: str) -> Callable[[Callable[..., None]]
 
     def made(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
-        def run(
-            *, url: str | None, api_key: str | None, timeout: float, as_json: bool, **given: Any
-        ) -> None:
-            session = Session(url=url, api_key=api_key, timeout=timeout, as_json=as_json)
+        def run(**given: Any) -> None:
+            session = _session(click.get_current_context())
             try:
                 function(session, **given)
             except ServiceIntegrationError as error:
-                report(error, as_json=as_json)
+                report(error, as_json=session.as_json)
                 session.fail(exit_code(error))
 
-        decorated: Callable[..., None] = run
-        for option in reversed(_OPTIONS):
-            decorated = option(decorated)
-        return group.command(name)(decorated)
+        command = group.command(name)(run)
+        command.params += _options()
+        return command
 
     return made
 

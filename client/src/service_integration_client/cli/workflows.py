@@ -23,7 +23,7 @@ from service_integration_client.cli.commands import (
     status_of,
 )
 from service_integration_client.cli.executions import follow
-from service_integration_client.cli.session import Session, hub_command
+from service_integration_client.cli.session import Session, hub_command, hub_group
 from service_integration_client.documents import json_equal
 from service_integration_client.exceptions import ResourceNotFoundError
 
@@ -36,7 +36,7 @@ FILES = click.argument(
 )  # fmt: skip
 
 
-@click.group()
+@hub_group()
 def workflows() -> None:
     """Definitions of what runs across services."""
 
