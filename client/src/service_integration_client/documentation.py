@@ -57,6 +57,7 @@ ARGUMENTS = {
     "created_after": "an ISO 8601 time",
     "created_before": "an ISO 8601 time",
     "expires_at": "an ISO 8601 time",
+    "until": "the time, with its offset, at which it ends by itself",
     "correlation_id": "the one that was given in the context",
     "expression": "JMESPath over `input`, `steps` and `context`",
     "action": "the name of an action",

@@ -23,7 +23,8 @@ async def create_api_key(
     """Issue an API key. `key` of the answer is its text, which no other answer has.
 
     `role`, or `scopes` instead of those of a role, say what it may do, at most what the caller
-    may; `networks` are those that it is taken from, all unless given. Raises: ValidationError, ConflictError.
+    may; `networks` are those that it is taken from, all unless given.
+    Raises: ValidationError, ConflictError.
     """
     return await KEYS.create(
         hub, name=name, role=role, scopes=scopes, networks=networks, expires_at=expires_at
