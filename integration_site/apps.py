@@ -8,3 +8,9 @@ class IntegrationSiteConfig(AppConfig):
 
     name = "integration_site"
     verbose_name = "Service Integration"
+
+    def ready(self) -> None:
+        # Imported late: models are ready only after the apps.
+        from integration_site.people import follow_people
+
+        follow_people()

@@ -56,6 +56,17 @@ _ROLE_SCOPES: dict[str, frozenset[str]] = {
 }
 
 
+ROLE_WORDS: dict[str, str] = {
+    Role.VIEWER: "Sees services, their health, workflows and executions; changes nothing.",
+    Role.SERVICE: "For programs: registers itself, finds and calls services, starts workflows.",
+    Role.WORKFLOW_EDITOR: "Sees everything a viewer does, makes workflows and starts them.",
+    Role.OPERATOR: "Runs the hub: changes services and connections, controls circuits and"
+    " executions, links credentials; sets no secrets.",
+    Role.SECRET_ADMIN: "Makes, rotates and deletes credentials, whose secrets nobody reads.",
+    Role.AUDITOR: "Sees the audit trail, people and API keys; changes nothing.",
+}
+
+
 def scopes_of_role(role: str) -> frozenset[str]:
     """The scopes of a role; none for a word that is no role."""
     return _ROLE_SCOPES.get(role, frozenset())
