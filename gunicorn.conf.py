@@ -1,21 +1,25 @@
 """How gunicorn serves the hub; read by gunicorn itself from the project root."""
 
 import os
+import sys
 
-_host = os.environ.get("SERVICE_HOST", "127.0.0.1")
-_port = os.environ.get("SERVICE_PORT", "8090")
+# gunicorn reads this file before it looks for modules in the folder that it was started in.
+sys.path.insert(0, os.getcwd())
+from configuration.reading import read_or_end
 
+_env = read_or_end(os.environ)
+_host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 # One process with threads: requests wait on the database, and one connection pool serves them all.
 workers = 1
 worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "32"))
+threads = _env["WEB_THREADS"]
 
 graceful_timeout = 5
 # Longer than clients keep idle connections: one that the server drops first fails their next call.
 keepalive = 75
-loglevel = os.environ.get("LOG_LEVEL", "info")
+loglevel = _env["LOG_LEVEL"].lower()
 accesslog = None  # Django logs each request, with its id
 
 # It would listen below HOME, where two hubs of one user would meet.

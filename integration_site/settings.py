@@ -1,12 +1,12 @@
-"""Every setting of the hub; each environment variable is read here and nowhere else.
+"""Every setting of the hub, from the environment as `configuration` has read and checked it.
 
 The variables, their defaults and their effects are listed in docs/configuration.md.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,41 +14,34 @@ from urllib.parse import quote
 import environ
 import structlog
 from celery.schedules import schedule
-from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
+from configuration.reading import data_dir, read_or_end
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = read_or_end(os.environ)
 
 # Where the embedded database, the embedded broker, keys and collected files live.
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-for _name in ("keys.env", "credential-keys.env"):
-    if (DATA_DIR / _name).is_file():
-        env.read_env(str(DATA_DIR / _name))
-
-ENVIRONMENT = env.str("ENVIRONMENT", default="development").lower()
-if ENVIRONMENT not in ("development", "production"):
-    raise ImproperlyConfigured(f"ENVIRONMENT is '{ENVIRONMENT}'. Use development or production.")
+DATA_DIR = data_dir(os.environ)
+ENVIRONMENT = env["ENVIRONMENT"]
 IN_PRODUCTION = ENVIRONMENT == "production"
 
-SERVICE_NAME = env.str("SERVICE_NAME", default="service-integration")
-SERVICE_HOST = env.str("SERVICE_HOST", default="127.0.0.1")
-SERVICE_PORT = env.int("SERVICE_PORT", default=8090)
+SERVICE_NAME = env["SERVICE_NAME"]
+SERVICE_HOST = env["SERVICE_HOST"]
+SERVICE_PORT = env["SERVICE_PORT"]
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")
-if not SECRET_KEY:
-    if IN_PRODUCTION:
-        raise ImproperlyConfigured("SECRET_KEY is not set. Give it 50 random characters or more.")
-    SECRET_KEY = "development-only-" + "0" * 40
+DEBUG = env["DEBUG"]
+SECRET_KEY = env["SECRET_KEY"] or "development-only-" + "0" * 40
 # This machine may always be asked by its local names: so do probes, whatever the public name is.
 LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = [*LOCAL_HOSTS, *env.list("ALLOWED_HOSTS", default=[])]
+ALLOWED_HOSTS = [*LOCAL_HOSTS, *env["ALLOWED_HOSTS"]]
 if not IN_PRODUCTION:
     ALLOWED_HOSTS.append(SERVICE_HOST)
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = env["CSRF_TRUSTED_ORIGINS"]
+ADMIN_USERNAME = env["ADMIN_USERNAME"]
+ADMIN_PASSWORD = env["ADMIN_PASSWORD"]
 
 INSTALLED_APPS = [
     "integration_site.apps.IntegrationSiteConfig",
@@ -105,22 +98,25 @@ TEMPLATES = [
 
 # --- Database: SQLite until PostgreSQL is configured ---
 
-WEB_THREADS = env.int("WEB_THREADS", default=32)
+WEB_THREADS = env["WEB_THREADS"]
 
 
 def _postgres_url() -> str:
     """The URL of PostgreSQL from POSTGRES_*; empty when POSTGRES_HOST is not set."""
-    host = env.str("POSTGRES_HOST", default="")
-    if not host:
+    if not env["POSTGRES_HOST"]:
         return ""
-    user = quote(env.str("POSTGRES_USER", default="postgres"), safe="")
-    password = quote(env.str("POSTGRES_PASSWORD", default="postgres"), safe="")
-    name = quote(env.str("POSTGRES_DB", default="berrys_integration"), safe="")
-    return f"postgres://{user}:{password}@{host}:{env.int('POSTGRES_PORT', default=5432)}/{name}"
+    host = _in_url(env["POSTGRES_HOST"])
+    parts = (env["POSTGRES_USER"], env["POSTGRES_PASSWORD"], env["POSTGRES_DB"])
+    user, password, name = (quote(part, safe="") for part in parts)
+    return f"postgres://{user}:{password}@{host}:{env['POSTGRES_PORT']}/{name}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _database() -> dict[str, object]:
-    url = env.str("DATABASE_URL", default="") or _postgres_url()
+    url = env["DATABASE_URL"] or _postgres_url()
     if not url:
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -142,7 +138,7 @@ def _database() -> dict[str, object]:
             "application_name": SERVICE_NAME,
             # What the engine says again and again is planned once for each connection; a pooler
             # between that shares connections may not know plans.
-            "prepare_threshold": 3 if env.bool("POSTGRES_PREPARE", default=True) else None,
+            "prepare_threshold": 3 if env["POSTGRES_PREPARE"] else None,
         }
     return config
 
@@ -154,10 +150,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def _redis_url() -> str:
-    host = env.str("REDIS_HOST", default="")
-    return env.str("REDIS_URL", default="") or (
-        f"redis://{host}:{env.int('REDIS_PORT', default=6379)}/0" if host else ""
-    )
+    host = env["REDIS_HOST"]
+    return env["REDIS_URL"] or (f"redis://{_in_url(host)}:{env['REDIS_PORT']}/0" if host else "")
 
 
 REDIS_URL = _redis_url()
@@ -263,59 +257,42 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- Engine ---
 
-ENGINE_MAX_IN_FLIGHT = env.int("ENGINE_MAX_IN_FLIGHT", default=500)
-ENGINE_LEASE_SECONDS = env.float("ENGINE_LEASE_SECONDS", default=15.0)
-ENGINE_GRACE_SECONDS = env.float("ENGINE_GRACE_SECONDS", default=5.0)
-CALL_TIMEOUT_SECONDS = env.float("CALL_TIMEOUT_SECONDS", default=30.0)
-FAILPOINT = env.str("FAILPOINT", default="")
-if FAILPOINT and IN_PRODUCTION:
-    raise ImproperlyConfigured("FAILPOINT kills processes. Unset it in production.")
-SERVICE_DISCOVERY_BACKEND = env.str("SERVICE_DISCOVERY_BACKEND", default="database").lower()
-SERVICE_DISCOVERY_URL = env.str("SERVICE_DISCOVERY_URL", default="")
-SERVICE_DISCOVERY_TOKEN = env.str("SERVICE_DISCOVERY_TOKEN", default="")
-ZONE = env.str("ZONE", default="")
+ENGINE_MAX_IN_FLIGHT = env["ENGINE_MAX_IN_FLIGHT"]
+ENGINE_LEASE_SECONDS = env["ENGINE_LEASE_SECONDS"]
+ENGINE_GRACE_SECONDS = env["ENGINE_GRACE_SECONDS"]
+CALL_TIMEOUT_SECONDS = env["CALL_TIMEOUT_SECONDS"]
+FAILPOINT = env["FAILPOINT"] or ""
+SERVICE_DISCOVERY_BACKEND = env["SERVICE_DISCOVERY_BACKEND"]
+SERVICE_DISCOVERY_URL = env["SERVICE_DISCOVERY_URL"] or ""
+SERVICE_DISCOVERY_TOKEN = env["SERVICE_DISCOVERY_TOKEN"] or ""
+ZONE = env["ZONE"] or ""
 # 100 believes every silence; what expires within two minutes is counted together.
-MASS_EXPIRY_PERCENT = env.int("MASS_EXPIRY_PERCENT", default=15)
-MASS_EXPIRY_MINIMUM = env.int("MASS_EXPIRY_MINIMUM", default=3)
+MASS_EXPIRY_PERCENT = env["MASS_EXPIRY_PERCENT"]
+MASS_EXPIRY_MINIMUM = env["MASS_EXPIRY_MINIMUM"]
 # 0 asks no health URL by itself.
-PROBE_INTERVAL_SECONDS = env.int("PROBE_INTERVAL_SECONDS", default=30)
-PROBE_FAILURE_THRESHOLD = env.int("PROBE_FAILURE_THRESHOLD", default=3)
-PROBE_SUCCESS_THRESHOLD = env.int("PROBE_SUCCESS_THRESHOLD", default=2)
+PROBE_INTERVAL_SECONDS = env["PROBE_INTERVAL_SECONDS"]
+PROBE_FAILURE_THRESHOLD = env["PROBE_FAILURE_THRESHOLD"]
+PROBE_SUCCESS_THRESHOLD = env["PROBE_SUCCESS_THRESHOLD"]
 # In development the services run beside the hub; elsewhere an operator says where they are.
-ALLOWED_NETWORKS = env.list(
-    "ALLOWED_NETWORKS", default=[] if IN_PRODUCTION else ["127.0.0.0/8", "::1/128"]
-)
-try:
-    [ip_network(network.strip(), strict=False) for network in ALLOWED_NETWORKS]
-except ValueError as error:
-    raise ImproperlyConfigured(
-        f"ALLOWED_NETWORKS: {error}. Use networks such as 10.0.0.0/8, separated by commas."
-    ) from None
-RETENTION_DAYS = {"SHORT": 7, "STANDARD": 30, "LONG": 365}
-RETENTION_DAYS |= env.dict("RETENTION_DAYS", cast={"value": int}, default={})
-RETENTION_DEFAULT = env.str("RETENTION_DEFAULT", default="FOREVER").upper()
-RETENTION_FAILED_DAYS = env.int("RETENTION_FAILED_DAYS", default=30)
-if set(RETENTION_DAYS) != {"SHORT", "STANDARD", "LONG"} or min(RETENTION_DAYS.values()) < 1:
-    raise ImproperlyConfigured(
-        "RETENTION_DAYS gives days from 1 on, as SHORT=7,STANDARD=30,LONG=365."
-    )
-if RETENTION_DEFAULT not in (*RETENTION_DAYS, "FOREVER"):
-    raise ImproperlyConfigured("RETENTION_DEFAULT is SHORT, STANDARD, LONG or FOREVER.")
-INSTANCE_RETENTION_DAYS = env.int("INSTANCE_RETENTION_DAYS", default=7)
-INTEGRATION_HISTORY_DAYS = env.int("INTEGRATION_HISTORY_DAYS", default=30)
-INTEGRATION_HISTORY_MOST = env.int("INTEGRATION_HISTORY_MOST", default=10_000)
-CREDENTIAL_HISTORY_DAYS = env.int("CREDENTIAL_HISTORY_DAYS", default=365)
-AUDIT_HISTORY_DAYS = env.int("AUDIT_HISTORY_DAYS", default=365)
-WEBHOOK_HISTORY_DAYS = env.int("WEBHOOK_HISTORY_DAYS", default=30)
-WEBHOOK_HISTORY_MOST = env.int("WEBHOOK_HISTORY_MOST", default=10_000)
+ALLOWED_NETWORKS = env["ALLOWED_NETWORKS"] or ([] if IN_PRODUCTION else ["127.0.0.0/8", "::1/128"])
+RETENTION_DAYS = env["RETENTION_DAYS"]
+RETENTION_DEFAULT = env["RETENTION_DEFAULT"]
+RETENTION_FAILED_DAYS = env["RETENTION_FAILED_DAYS"]
+INSTANCE_RETENTION_DAYS = env["INSTANCE_RETENTION_DAYS"]
+INTEGRATION_HISTORY_DAYS = env["INTEGRATION_HISTORY_DAYS"]
+INTEGRATION_HISTORY_MOST = env["INTEGRATION_HISTORY_MOST"]
+CREDENTIAL_HISTORY_DAYS = env["CREDENTIAL_HISTORY_DAYS"]
+AUDIT_HISTORY_DAYS = env["AUDIT_HISTORY_DAYS"]
+WEBHOOK_HISTORY_DAYS = env["WEBHOOK_HISTORY_DAYS"]
+WEBHOOK_HISTORY_MOST = env["WEBHOOK_HISTORY_MOST"]
 
 # --- REST API ---
 
 # Callers that wait for something hold a thread each; the rest of the threads is for the others.
-WATCH_SEATS = env.int("WATCH_SEATS", default=max(WEB_THREADS // 4, 1))
-WAIT_SEATS = env.int("WAIT_SEATS", default=max(WEB_THREADS // 2, 1))
-ANONYMOUS_API_ROLE = env.str("ANONYMOUS_API_ROLE", default="")
-ANONYMOUS_API_NETWORKS = env.list("ANONYMOUS_API_NETWORKS", default=[])
+WATCH_SEATS = env["WATCH_SEATS"] or max(WEB_THREADS // 4, 1)
+WAIT_SEATS = env["WAIT_SEATS"] or max(WEB_THREADS // 2, 1)
+ANONYMOUS_API_ROLE = env["ANONYMOUS_API_ROLE"]
+ANONYMOUS_API_NETWORKS = env["ANONYMOUS_API_NETWORKS"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -392,15 +369,15 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if IN_PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
-    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_SSL_REDIRECT = env["SECURE_SSL_REDIRECT"]
     # Probes of the platform speak plain HTTP to the container.
     SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/(alive|ready)/?$"]
-    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_SECONDS = env["SECURE_HSTS_SECONDS"]
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    if env.bool("TRUST_FORWARDED_PROTO", default=False):
+    if env["TRUST_FORWARDED_PROTO"]:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # What secrets are wrapped with: key_id:base64 of 32 bytes, by commas, the current key first.
-CREDENTIAL_KEYS = env.str("CREDENTIAL_KEYS", default="")
+CREDENTIAL_KEYS = env["CREDENTIAL_KEYS"] or ""
 DEFAULT_EXCEPTION_REPORTER_FILTER = "integration_site.debugging.SecretKeepingFilter"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -419,8 +396,8 @@ STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 
 # --- Logs ---
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
-LOG_FORMAT = env.str("LOG_FORMAT", default="json" if IN_PRODUCTION else "console").lower()
+LOG_LEVEL = env["LOG_LEVEL"]
+LOG_FORMAT = env["LOG_FORMAT"] or ("json" if IN_PRODUCTION else "console")
 _before_rendering: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -442,7 +419,7 @@ LOG_RENDERERS: dict[str, list[Any]] = {
         )
     ],
 }
-_renderer = LOG_RENDERERS["json" if LOG_FORMAT == "json" else "console"]
+_renderer = LOG_RENDERERS[LOG_FORMAT]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

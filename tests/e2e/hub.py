@@ -18,7 +18,7 @@ from tests.services import ending_with_this, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (
-    "celery --quiet -A integration_site worker --pool threads --concurrency 2 --loglevel warning"
+    "celery --quiet -A integration_site worker --pool threads --concurrency 2"
     " --without-gossip --without-mingle --without-heartbeat"
 )
 BEAT = "celery --quiet -A integration_site beat --scheduler celery.beat.Scheduler"

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGES = (
-    "integration_site", "registry", "workflows", "monitoring", "reference_services",
-    "service_integration_client",
+    "configuration", "integration_site", "registry", "workflows", "monitoring",
+    "reference_services", "service_integration_client",
 )  # fmt: skip
 PROGRAMS = ("manage.py", "supervise.py", "gunicorn.conf.py")
 BROKERS = ("redis://", "rediss://", "amqp://", "amqps://", "files://")

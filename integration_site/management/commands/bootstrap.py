@@ -24,7 +24,6 @@ from registry.vault import new_key
 from workflows.catalog import install_catalog
 
 FIRST_KEY_NAME = "first-operator"
-FIRST_USER_NAME = "operator"
 
 
 class Command(BaseCommand):
@@ -77,8 +76,8 @@ class Command(BaseCommand):
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists() or ApiKey.objects.exists():
             return
-        password = os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12)
-        username = os.environ.get("ADMIN_USERNAME") or FIRST_USER_NAME
+        password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
+        username = settings.ADMIN_USERNAME
         key = ApiKey(name=FIRST_KEY_NAME, role=Role.OPERATOR)
         secret = key.issue_secret()
         url = f"http://{_reachable_host()}:{settings.SERVICE_PORT}/api"

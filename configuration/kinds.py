@@ -1,0 +1,211 @@
+"""What the value of a variable may be: how it is read, and the words for it (pure)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+# A reader raises ValueError for what is wrong; what would be right is said by the words.
+Reader = Callable[[str], Any]
+
+LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
+# As Django takes it: all, a name, or a name with everything below it.
+HOST_PATTERN = re.compile(rf"\*|\.?{LABEL}(\.{LABEL})*|\[[0-9a-fA-F:.]+\]")
+KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FAILPOINT = re.compile(r"C[0-9]+(@[^:]+)?(:[1-9]\d*)?")
+USERNAME = re.compile(r"[\w.@+-]{1,150}")
+RETENTION_CLASSES = ("SHORT", "STANDARD", "LONG")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values are read, and what they may be in words."""
+
+    read: Reader
+    words: str
+    is_list: bool = False
+
+
+def entries(text: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in text.split(",")) if part]
+
+
+def matching(pattern: re.Pattern[str], words: str) -> Kind:
+    def read(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError
+        return text
+
+    return Kind(read, words)
+
+
+def whole(least: int, most: int) -> Kind:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise ValueError
+        return int(text)
+
+    return Kind(read, f"a whole number from {least} to {most}")
+
+
+def seconds(least: float, most: float) -> Kind:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise ValueError
+        if not least <= float(text) <= most:
+            raise ValueError
+        return float(text)
+
+    return Kind(read, f"a number from {least:g} to {most:g}")
+
+
+def choice(*values: str) -> Kind:
+    """One of these words, in capitals or not; `-` stands for `_`."""
+
+    def read(text: str) -> str:
+        known = {value.upper(): value for value in values}
+        if text.upper().replace("-", "_") not in known:
+            raise ValueError
+        return known[text.upper().replace("-", "_")]
+
+    return Kind(read, either(values))
+
+
+def either(values: Iterable[str]) -> str:
+    """`a`, `b` or `c`."""
+    *others, last = (f"`{value}`" for value in values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def list_of(kind: Kind, words: str) -> Kind:
+    return Kind(lambda text: [kind.read(entry) for entry in entries(text)], words, is_list=True)
+
+
+def url(*schemes: str, path: bool = True) -> Kind:
+    """A URL with one of these schemes and a host."""
+
+    def read(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not _has_usable_host(parts):
+            raise ValueError
+        if not path and (parts.path or parts.query or parts.fragment or "@" in parts.netloc):
+            raise ValueError
+        return text
+
+    return Kind(read, f"{either(f'{scheme}://' for scheme in schemes)} and a host")
+
+
+def _has_usable_host(parts: SplitResult) -> bool:
+    """Raises ValueError for a port that is none."""
+    host = parts.hostname or ""
+    return parts.port != 0 and bool(HOST.fullmatch(host) or (":" in host and ip_address(host)))
+
+
+def _read_boolean(text: str) -> bool:
+    words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+    words |= {"on": True, "off": False}
+    if text.lower() not in words:
+        raise ValueError
+    return words[text.lower()]
+
+
+def _read_host(text: str) -> str:
+    if not HOST.fullmatch(text):
+        ip_address(text)
+    return text
+
+
+def _read_network(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
+def _read_database(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme == "sqlite":
+        if not parts.path.strip("/"):
+            raise ValueError
+        return text
+    # Without a host, or with a folder for one, PostgreSQL is asked through its socket.
+    socket = not parts.hostname or parts.hostname.startswith("%2f")
+    if not socket and not _has_usable_host(parts):
+        raise ValueError
+    if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
+        raise ValueError
+    return text
+
+
+def _read_redis(text: str) -> str:
+    parts = urlsplit(text)
+    is_redis = parts.scheme in ("redis", "rediss") and _has_usable_host(parts)
+    if not is_redis or not re.fullmatch(r"/?|/[0-9]+", parts.path):
+        raise ValueError
+    return text
+
+
+def _read_keys(text: str) -> str:
+    ids = []
+    for entry in entries(text):
+        key_id, _, encoded = entry.partition(":")
+        standard = encoded.replace("-", "+").replace("_", "/")
+        padded = standard + "=" * (-len(standard) % 4)
+        try:
+            length = len(base64.b64decode(padded, validate=True))
+        except binascii.Error:
+            length = 0
+        if not KEY_ID.fullmatch(key_id) or length != 32:
+            raise ValueError
+        ids.append(key_id)
+    if len(set(ids)) < len(ids):
+        raise ValueError
+    return text
+
+
+def _read_retention(text: str) -> dict[str, int]:
+    days = dict(zip(RETENTION_CLASSES, (7, 30, 365), strict=True))
+    for entry in entries(text):
+        name, _, number = entry.partition("=")
+        if name.strip() not in days:
+            raise ValueError
+        days[name.strip()] = whole(1, 36_500).read(number.strip())
+    return days
+
+
+def _read_directory(text: str) -> str:
+    if Path(text).exists() and not Path(text).is_dir():
+        raise ValueError
+    return text
+
+
+BOOLEAN = Kind(_read_boolean, "`true` or `false`")
+PORT = whole(1, 65_535)
+DAYS = whole(1, 36_500)
+DAYS_OR_EVER = whole(0, 36_500)
+MOST = whole(1, 1_000_000_000)
+ANYTHING = Kind(str, "any text")
+NAME = matching(
+    re.compile(r"[^\s:{}]{1,50}"), "1 to 50 characters without spaces, `:`, `{` and `}`"
+)
+LABEL_TEXT = matching(re.compile(r"[^\x00-\x1f]{1,100}"), "1 to 100 characters")
+HOST_NAME = Kind(_read_host, "a host name or an IP address")
+HOSTS = list_of(
+    matching(HOST_PATTERN, ""),
+    "host names without scheme and port, `.example.org` for all below it, `*` for any",
+)
+ORIGINS = list_of(url("https", "http", path=False), "such as `https://hub.example.org`")
+NETWORKS = list_of(Kind(_read_network, ""), "networks such as `10.0.0.0/8`")
+DATABASE = Kind(_read_database, "`postgres://user:password@host:5432/name` or `sqlite:///path`")
+REDIS = Kind(_read_redis, "`redis://host:6379/0` or `rediss://host:6379/0`")
+KEYS = Kind(_read_keys, "`key_id:base64 of 32 bytes`, each with an id of its own")
+RETENTION = Kind(_read_retention, "days from 1 on, as `SHORT=7,STANDARD=30,LONG=365`", is_list=True)
+DIRECTORY = Kind(_read_directory, "a directory, or a path where one can be made")
+FAILPOINT_KIND = matching(FAILPOINT, "a place such as `C4`, `C4:3` or `C4@pay`")
+LOGIN = matching(USERNAME, "up to 150 letters, digits and `@.+-_`")

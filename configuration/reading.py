@@ -1,0 +1,135 @@
+"""Reads the whole environment at once, and says everything that is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from configuration.kinds import ANYTHING
+from configuration.variables import VARIABLES, Variable
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY_FILES = ("keys.env", "credential-keys.env")
+SECRET_LENGTH = 50
+
+
+class ConfigurationError(Exception):
+    """All that is wrong with the environment; the text is for whoever set it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        lines = "".join(f"  {problem}\n" for problem in problems)
+        super().__init__(f"The configuration cannot be used:\n{lines}  See docs/configuration.md.")
+        self.problems = problems
+
+
+def read(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the value of every variable, those in the files of the data directory included.
+
+    One that is not set and has no default is None.
+
+    Raises:
+        ConfigurationError: one or more cannot be used.
+    """
+    given = with_key_files(environ)
+    values: dict[str, Any] = {}
+    problems = []
+    for variable in VARIABLES.values():
+        try:
+            values[variable.name] = _value(variable, given.get(variable.name, ""))
+        except ValueError:
+            problems.append(_problem(variable, given[variable.name]))
+    # What depends on a wrong value is not reported: it may be a consequence.
+    known = {name: values.get(name) for name in VARIABLES}
+    wrong = VARIABLES.keys() - values.keys()
+    problems += [text for names, text in contradictions(known) if not names & wrong]
+    if problems:
+        raise ConfigurationError(problems)
+    return values
+
+
+def read_or_end(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the same, or end this program with all that is wrong."""
+    try:
+        return read(environ)
+    except ConfigurationError as error:
+        sys.exit(str(error))
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Return the absolute path of the data directory."""
+    return (ROOT / (environ.get("DATA_DIR") or "var")).resolve()
+
+
+def with_key_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with what the key files say; what is set wins."""
+    found: dict[str, str] = {}
+    for name in KEY_FILES:
+        file = data_dir(environ) / name
+        lines = file.read_text().splitlines() if file.is_file() else []
+        for line in lines:
+            key, is_set, value = line.strip().removeprefix("export ").partition("=")
+            if is_set and not key.startswith("#"):
+                found[key.strip()] = value.strip().strip("\"'")
+    return found | {name: value for name, value in environ.items() if value}
+
+
+def _value(variable: Variable, text: str) -> Any:
+    text = (text if variable.kind is ANYTHING else text.strip()) or variable.default
+    if not text:
+        return variable.kind.read("") if variable.kind.is_list else None
+    return variable.kind.read(text)
+
+
+def _problem(variable: Variable, text: str) -> str:
+    said = "cannot be used" if variable.secret else f"is {text!r}"
+    return f"{variable.name} {said}: use {variable.kind.words.replace('`', '')}."
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    """What does not go together, each with the variables that it is about (pure)."""
+    if values["ENVIRONMENT"] == "production":
+        yield from _missing_in_production(values)
+    yield from _anonymous(values)
+    yield from _discovery(values)
+    yield from _seats(values)
+
+
+def _missing_in_production(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    if len(values["SECRET_KEY"] or "") < SECRET_LENGTH:
+        yield {"SECRET_KEY"}, f"SECRET_KEY needs {SECRET_LENGTH} random characters in production."
+    if not values["ALLOWED_HOSTS"]:
+        yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS needs the public host names in production."
+    for name, does in (("DEBUG", "shows code and data"), ("FAILPOINT", "kills processes")):
+        if values[name]:
+            yield {name}, f"{name} {does}: unset it in production."
+
+
+def _anonymous(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    names = {"ANONYMOUS_API_ROLE", "ANONYMOUS_API_NETWORKS"}
+    given = {name for name in names if values[name]}
+    if len(given) == 1:
+        (missing,) = names - given
+        yield names, f"{given.pop()} does nothing without {missing}: set both or none."
+
+
+def _discovery(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    backend, url = values["SERVICE_DISCOVERY_BACKEND"], values["SERVICE_DISCOVERY_URL"]
+    names = {"SERVICE_DISCOVERY_BACKEND", "SERVICE_DISCOVERY_URL"}
+    is_redis = urlsplit(url or "").scheme in ("redis", "rediss")
+    if backend == "redis" and not url and not (values["REDIS_URL"] or values["REDIS_HOST"]):
+        text = "SERVICE_DISCOVERY_BACKEND is redis: set REDIS_URL or SERVICE_DISCOVERY_URL."
+        yield names | {"REDIS_URL", "REDIS_HOST"}, text
+    if url and backend != "database" and is_redis != (backend == "redis"):
+        wanted = "redis:// or rediss://" if backend == "redis" else "http:// or https://"
+        yield names, f"SERVICE_DISCOVERY_URL begins with {wanted} where the backend is {backend}."
+
+
+def _seats(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    names = ("WATCH_SEATS", "WAIT_SEATS")
+    taken, threads = sum(values[name] or 0 for name in names), values["WEB_THREADS"]
+    if threads and taken >= threads:
+        text = f"WATCH_SEATS and WAIT_SEATS take all {threads} WEB_THREADS: leave some for others."
+        yield {*names, "WEB_THREADS"}, text
