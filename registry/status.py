@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from registry.models.service import ServiceInstance, ServiceStatus
+from registry.liveness import explain_silence
+from registry.models.service import Service, ServiceInstance, ServiceStatus
 
 
 def derive_status(
@@ -39,6 +40,46 @@ def status_after_maintenance(instance: ServiceInstance, *, now: datetime) -> str
     """The status of an instance whose maintenance ends: signs of life were taken meanwhile."""
     lives = instance.expires_at is not None and instance.expires_at > now
     return instance.observed_status(ServiceStatus.ONLINE) if lives else ServiceStatus.UNKNOWN
+
+
+def explain_status(instance: ServiceInstance, *, now: datetime) -> str:
+    """Say why an instance is not ONLINE; empty where it is."""
+    if instance.service.in_maintenance:
+        return _explain_maintenance(instance.service)
+    if instance.status == ServiceStatus.MAINTENANCE:
+        return _explain_maintenance(instance)
+    if instance.suspect:
+        return f"It fell silent together with many others. {_silence(instance, now)}"
+    if instance.status == ServiceStatus.OFFLINE:
+        silent = instance.expired_at is not None
+        return _silence(instance, now) if silent else "It signed off, or was set OFFLINE."
+    if instance.status == ServiceStatus.UNKNOWN:
+        return "Nothing was heard of it since its status was set."
+    if instance.status == ServiceStatus.DEGRADED:
+        return _explain_degraded(instance)
+    return ""
+
+
+def _explain_degraded(instance: ServiceInstance) -> str:
+    if instance.unhealthy_since is None:
+        return "It says so itself, or was set DEGRADED."
+    return f"Its health URL does not answer well: {instance.probe_error or 'not often enough'}."
+
+
+def _explain_maintenance(row: Service | ServiceInstance) -> str:
+    of = "Its service is" if isinstance(row, Service) else "It is"
+    why = f": {row.maintenance_reason}" if row.maintenance_reason else "."
+    return f"{of} under maintenance{why}"
+
+
+def _silence(instance: ServiceInstance, now: datetime) -> str:
+    return explain_silence(
+        instance.lives_by,
+        now=now,
+        beaten_at=instance.last_heartbeat_at,
+        answered_at=instance.last_answer_at,
+        error=instance.probe_error,
+    )
 
 
 def _counted(instance: ServiceInstance) -> str:

@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -19,6 +20,7 @@ from registry.access import SCOPES
 from registry.api_keys import check_end
 from registry.exceptions import ValidationFailed
 from registry.json_equality import json_equal
+from registry.liveness import Liveness
 from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
 from registry.services import check_new_instance
 
@@ -105,10 +107,22 @@ class ServiceForm(forms.ModelForm):
         ' {"failure_threshold": 5, "interval_seconds": 10}.',
     )
 
+    # A page that does not have it leaves it.
+    liveness = forms.ChoiceField(
+        required=False,
+        choices=Liveness.choices,
+        widget=UnfoldAdminSelectWidget,
+        help_text="What keeps its instances alive.",
+    )
+
+    def clean_liveness(self) -> str:
+        return self.cleaned_data["liveness"] or self.instance.liveness
+
     class Meta:
         model = Service
         fields = (
             "name", "type", "criticality", "credential", "description", "version", "owner", "tags",
+            "liveness",
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
 
 from registry import services
@@ -15,6 +16,7 @@ from registry.admin.forms import InstanceForm
 from registry.admin.maintenance import MaintainedAdmin
 from registry.models import ServiceInstance
 from registry.services.probes import describe_probing
+from registry.status import explain_status
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
 
@@ -33,8 +35,10 @@ class ServiceInstanceAdmin(MaintainedAdmin):
     autocomplete_fields = ("service",)
     readonly_fields = (
         "status_label",
+        "reason_label",
         "maintenance_label",
         "heartbeat",
+        "answer_label",
         "expires_at",
         "expired_at",
         "suspected_at",
@@ -52,8 +56,10 @@ class ServiceInstanceAdmin(MaintainedAdmin):
                     "url",
                     "health_url",
                     "status_label",
+                    "reason_label",
                     "maintenance_label",
                     "heartbeat",
+                    "answer_label",
                     "probe_label",
                 )
             },
@@ -77,6 +83,14 @@ class ServiceInstanceAdmin(MaintainedAdmin):
     @display(description="Status", ordering="status")
     def status_label(self, instance: ServiceInstance) -> str:
         return status_badge("SUSPECT" if instance.suspect else instance.status)
+
+    @display(description="Why")
+    def reason_label(self, instance: ServiceInstance) -> str:
+        return explain_status(instance, now=timezone.now()) or NOTHING
+
+    @display(description="Last good answer")
+    def answer_label(self, instance: ServiceInstance) -> str:
+        return moment(instance.last_answer_at)
 
     @display(description="Last heartbeat", ordering="last_heartbeat_at")
     def heartbeat(self, instance: ServiceInstance) -> str:

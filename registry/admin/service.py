@@ -36,13 +36,14 @@ from registry.models import (
     Service,
 )
 from registry.services.probes import describe_probing
+from registry.status import explain_status
 from registry.uptime import measure_uptime
 
 FORM_FIELDS = (
     "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "limits",
-    "probing",    "metadata", "credential",
+    "probing", "liveness", "metadata", "credential",
 )  # fmt: skip
-MORE = ("version", "owner", "tags", "breaker", "limits", "probing", "metadata")
+MORE = ("version", "owner", "tags", "breaker", "limits", "probing", "liveness", "metadata")
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
 USE = "registry.use_credential"
@@ -208,6 +209,7 @@ def _summary(service: Service | None) -> dict[str, Any]:
     instances = list(service.instances.select_related("circuit").order_by("url")[:MAX_INSTANCES])
     for instance in instances:
         instance.probe_streak = describe_probing(instance, service)  # type: ignore[attr-defined]
+        instance.status_reason = explain_status(instance, now=timezone.now())  # type: ignore[attr-defined]
     return {
         "instances": instances,
         "maintenance": describe_maintenance(service),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
 from registry.api.patches import PatchSerializer, default_of
 from registry.discovery.base import Criteria
+from registry.liveness import Liveness
 from registry.merge_patch import MergePatch
 from registry.models import (
     Criticality,
@@ -24,10 +26,13 @@ from registry.models import (
 )
 from registry.models.audit import MAX_REASON
 from registry.services import Heartbeat, Registration
+from registry.status import explain_status
 from registry.unknown_fields import UnknownFields
 
 MAX_ACTIONS = 500
-_SERVICE_FIELDS = ("type", "description", "tags", "criticality", "breaker", "limits", "probing")
+_SERVICE_FIELDS = (
+    "type", "description", "tags", "criticality", "breaker", "limits", "probing", "liveness",
+)  # fmt: skip
 INSTANCE_FIELDS = ("health_url", "zone", "weight", "ttl_seconds")
 
 
@@ -72,13 +77,19 @@ class InstanceSerializer(MaintainedSerializer):
     last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
     metadata = ObjectField()
     suspect = serializers.BooleanField()
+    last_answer = serializers.DateTimeField(source="last_answer_at", allow_null=True)
+    status_reason = serializers.SerializerMethodField()
 
     class Meta:
         model = ServiceInstance
         fields = (
             "id", "url", "health_url", "status", "version", "zone", "weight", "ttl_seconds",
-            "last_heartbeat", "expires_at", "registered_at", "metadata", "suspect", "maintenance",
+            "last_heartbeat", "last_answer", "expires_at", "registered_at", "metadata", "suspect",
+            "maintenance", "status_reason",
         )  # fmt: skip
+
+    def get_status_reason(self, instance: ServiceInstance) -> str:
+        return explain_status(instance, now=timezone.now())
 
 
 class ServiceSerializer(MaintainedSerializer):
@@ -103,8 +114,8 @@ class ServiceSerializer(MaintainedSerializer):
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
             "status", "maintenance", "criticality", "credential", "breaker", "limits", "probing",
-            "tags", "metadata", "owner", "actions", "instances", "last_heartbeat", "registered_at",
-            "created_at", "updated_at",
+            "liveness", "tags", "metadata", "owner", "actions", "instances", "last_heartbeat",
+            "registered_at", "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -172,6 +183,7 @@ class ServiceInput(StrictSerializer):
         max_length=100, required=False, allow_blank=True, allow_null=True
     )
     probing = ObjectField(required=False)
+    liveness = VocabularyField(Liveness, required=False)
     status = VocabularyField(ServiceStatus, required=False)
     ttl_seconds = serializers.IntegerField(min_value=3, max_value=86400, required=False)
     weight = serializers.IntegerField(min_value=0, max_value=1000, required=False)

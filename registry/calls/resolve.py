@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from django.conf import settings
+from django.utils import timezone
 
 from registry.calls.load import calls_in_flight
 from registry.calls.loading import LoadedCredential, load_credential
@@ -16,7 +17,8 @@ from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.limits.rules import CallLimits, limits_of
 from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
 from registry.schemas import Schema
-from registry.selection import Selection, select_instances
+from registry.selection import RANK, Selection, select_instances
+from registry.status import explain_status
 
 CONNECT_SECONDS = 5.0
 # How many services that are down a sentence names.
@@ -42,6 +44,8 @@ class Candidate:
     profile: Profile | None = None
     zone: str = ""
     suspect: bool = False
+    # Why it cannot be called, where it cannot.
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ class ResolvedAction:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
             states = ", ".join(sorted({c.status for c in self.candidates}))
-            sentence = f"No instance of '{self.service}' can be called: {states}."
+            reasons = " ".join(dict.fromkeys(c.why for c in self.candidates if c.why))
+            sentence = f"No instance of '{self.service}' can be called: {states}. {reasons}".strip()
         raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
 
 
@@ -221,14 +226,16 @@ def _first_of_each(
 
 
 def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Candidate:
+    status = instance.usable_status
     return Candidate(
         id=str(instance.pk),
         url=instance.url,
-        status=instance.usable_status,
+        status=status,
         weight=instance.weight,
         profile=profile,
         zone=instance.zone,
         suspect=instance.suspect,
+        why="" if status in RANK else explain_status(instance, now=timezone.now()),
     )
 
 

@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from registry import strict_json
 from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
+from registry.liveness import Liveness
 from registry.models import (
     RegistryChange,
     Service,
@@ -23,6 +24,10 @@ from registry.models import (
 from registry.models.lookups import has_entry, has_item
 
 MAX_CHANGES = 500
+BEAT_FIELDS = (
+    "last_heartbeat_at", "expires_at", "expired_at", "suspected_at", "has_beaten", "status",
+    "maintenance_since", "metadata",
+)  # fmt: skip
 WATCH_POLL_SECONDS = 0.5
 
 
@@ -51,6 +56,7 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
             ttl_seconds=instance.ttl_seconds,
             status__in=(status, ServiceStatus.MAINTENANCE),
             suspected_at__isnull=True,
+            has_beaten=True,
         )
         said = said_by_beat(instance, at=at, metadata=metadata)
         if unchanged.update(**said) != 1:
@@ -66,11 +72,11 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        instance.has_beaten = True
         instance.record_heartbeat(at=at, status=status)
-        said = said_by_beat(instance, at=at, metadata=metadata)
-        show_on(instance, said)
-        said |= {"status": instance.status, "maintenance_since": instance.maintenance_since}
-        ServiceInstance.objects.filter(pk=instance.pk).update(**said)
+        if metadata is not None:
+            instance.metadata = metadata
+        instance.save(update_fields=BEAT_FIELDS)
 
     def release(self, instance_ids: Iterable[Any]) -> None:
         """There is nothing beside the record."""
@@ -121,13 +127,10 @@ def look_again(seconds: float) -> None:
 def said_by_beat(
     instance: ServiceInstance, *, at: datetime, metadata: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """What a beat writes, and no more: a concurrent change of the address or weight stays."""
-    said: dict[str, Any] = {
-        "last_heartbeat_at": at,
-        "expires_at": at + timedelta(seconds=instance.ttl_seconds),
-        "expired_at": None,
-        "suspected_at": None,
-    }
+    """What a beat without news writes: a concurrent change of the address or weight stays."""
+    said: dict[str, Any] = {"last_heartbeat_at": at}
+    if instance.lives_by is not Liveness.PROBE:
+        said["expires_at"] = instance.expiry_after_sign(at)
     return said if metadata is None else {**said, "metadata": metadata}
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -131,7 +131,7 @@ class LeaseDiscovery(DatabaseDiscovery):
         status: str,
         metadata: dict[str, Any] | None = None,
     ) -> bool:
-        if instance.suspect or instance.status not in (status, ServiceStatus.MAINTENANCE):
+        if not _changes_only_its_time(instance, status):
             return False
         lease = _lease_of(instance, at=at, status=instance.status)
         try:
@@ -211,6 +211,11 @@ class LeaseDiscovery(DatabaseDiscovery):
                 look_again(seconds)
 
 
+def _changes_only_its_time(instance: ServiceInstance, status: str) -> bool:
+    same = instance.status in (status, ServiceStatus.MAINTENANCE)
+    return same and instance.has_beaten and not instance.suspect
+
+
 def _lease_of(instance: ServiceInstance, *, at: datetime, status: str) -> Lease:
     return Lease(
         id=str(instance.pk),
@@ -227,7 +232,8 @@ def _follow(leases: Mapping[str, Lease], ids: Sequence[str]) -> list[str]:
 
     Their next sign of life is taken in full, which mends them.
     """
-    rows = {str(row.pk): row for row in ServiceInstance.objects.filter(pk__in=ids)}
+    found = ServiceInstance.objects.filter(pk__in=ids).select_related("service")
+    rows = {str(row.pk): row for row in found}
     later = [row for key, row in rows.items() if _take_time(row, leases[key])]
     ServiceInstance.objects.bulk_update(later, FOLLOWED, batch_size=100)
     return [key for key in ids if key not in rows or not _fits(rows[key], leases[key])]
@@ -241,7 +247,7 @@ def _take_time(row: ServiceInstance, lease: Lease) -> bool:
     if row.last_heartbeat_at is not None and row.last_heartbeat_at >= lease.beat_at:
         return False
     row.last_heartbeat_at = lease.beat_at
-    row.expires_at = lease.beat_at + timedelta(seconds=row.ttl_seconds)
+    row.expires_at = row.expiry_after_sign(lease.beat_at)
     return True
 
 

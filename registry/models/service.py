@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from django.db.models.lookups import Exact
 
 from registry.circuits.profile import validate_breaker
 from registry.limits.rules import validate_limits
+from registry.liveness import Liveness, expiry_after_sign, liveness_of
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
@@ -173,7 +174,13 @@ class Service(MaintainedModel, TimestampedModel):
         validators=[validate_probing],
         help_text='How its health URLs are asked otherwise: {"failure_threshold": 5}.',
     )
-
+    liveness = EnumField(
+        vocabulary=Liveness,
+        max_length=20,
+        default=Liveness.AUTO,
+        db_default=Liveness.AUTO,
+        help_text="What keeps its instances alive.",
+    )
     limits = CheckedJSONField(
         default=dict,
         db_default=Value({}, models.JSONField()),
@@ -199,6 +206,7 @@ class Service(MaintainedModel, TimestampedModel):
             enum_check("registered_service", "type", ServiceType),
             enum_check("registered_service", "status", ServiceStatus),
             enum_check("registered_service", "criticality", Criticality),
+            enum_check("registered_service", "liveness", Liveness),
             ends_with_its_beginning("registered_service"),
             models.UniqueConstraint(
                 Lower("name"),
@@ -233,7 +241,7 @@ class Service(MaintainedModel, TimestampedModel):
 
 
 class ServiceInstance(MaintainedModel, TimestampedModel):
-    """One place where a service answers; alive while its heartbeats arrive within `ttl_seconds`."""
+    """One place where a service answers; alive until `expires_at`, which signs of life put off."""
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="instances")
     url = models.CharField(max_length=500, validators=[validate_service_url])
@@ -262,6 +270,10 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
     probe_error = models.CharField(
         max_length=300, blank=True, default="", db_default="", editable=False
     )
+    # Whether it ever sent a heartbeat, and until when the last good answer keeps it alive.
+    has_beaten = models.BooleanField(default=False, db_default=False, editable=False)
+    last_answer_at = models.DateTimeField(null=True, blank=True, editable=False)
+    answered_until = models.DateTimeField(null=True, blank=True, editable=False)
     registered_at = models.DateTimeField(auto_now_add=True)
     metadata = object_field()
 
@@ -307,9 +319,9 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
         return f"{self.service.name} at {self.url}"
 
     def preference(self) -> tuple[float, int, float]:
-        beat = self.last_heartbeat_at.timestamp() if self.last_heartbeat_at else 0.0
+        signs = [at.timestamp() for at in (self.last_heartbeat_at, self.last_answer_at) if at]
         rank = SUSPECT_PREFERENCE if self.suspect else PREFERENCE[self.status]
-        return rank, -self.weight, -beat
+        return rank, -self.weight, -max(signs, default=0.0)
 
     @property
     def suspect(self) -> bool:
@@ -326,10 +338,33 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
         failing = reported == ServiceStatus.ONLINE and self.unhealthy_since is not None
         return str(ServiceStatus.DEGRADED if failing else reported)
 
+    @property
+    def lives_by(self) -> Liveness:
+        """What keeps it alive: HEARTBEAT, PROBE or EITHER."""
+        chosen = self.service.liveness
+        return liveness_of(chosen, has_beaten=self.has_beaten, health_url=self.health_url)
+
+    def expiry_after_sign(self, at: datetime) -> datetime:
+        """Until when it lives if it beats or registers at that time."""
+        return expiry_after_sign(
+            self.lives_by,
+            at=at,
+            ttl_seconds=self.ttl_seconds,
+            before=self.expires_at,
+            answered_until=self.answered_until,
+        )
+
     def record_heartbeat(self, *, at: datetime, status: str) -> None:
-        """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported."""
+        """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported.
+
+        What lives by its health URL alone, and fell silent there, is not brought back by it.
+        """
         self.last_heartbeat_at = at
-        self.expires_at = at + timedelta(seconds=self.ttl_seconds)
+        if self.lives_by is Liveness.PROBE and self.expired_at is not None:
+            return
+        if self.status == ServiceStatus.OFFLINE:
+            self.expires_at = None
+        self.expires_at = self.expiry_after_sign(at)
         self.expired_at = self.suspected_at = None
         if self.status != ServiceStatus.MAINTENANCE:
             self.status = self.observed_status(status)

@@ -120,6 +120,7 @@ def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
         last_heartbeat_at__lt=now - age,
         service__maintenance_since=None,
     )
+    gone = gone.exclude(last_answer_at__gte=now - age)
     dropped = 0
     for instance in gone.select_related("service")[:limit]:
         remove_instance(instance.service, str(instance.pk))

@@ -102,6 +102,7 @@ CASES = [
             "breaker": {"failure_threshold": 7, "recovery_seconds": 9},
             "limits": {"per_second": 5, "max_concurrency": 4}, "credential": "key-first",
             "probing": {"failure_threshold": 4, "interval_seconds": 60}, "status": "ONLINE",
+            "liveness": "PROBE",
             "ttl_seconds": 300, "weight": 7, "zone": "here",
         },
         other={
@@ -112,6 +113,7 @@ CASES = [
             "breaker": {"failure_threshold": 8}, "limits": {"per_second": 6},
             "credential": "key-second", "probing": {"failure_threshold": 5},
             "status": "MAINTENANCE", "ttl_seconds": 400, "weight": 8, "zone": "there",
+            "liveness": "EITHER",
         },
         merged=frozenset({"metadata", "breaker", "limits", "probing"}),
         shown=_service,

@@ -36,12 +36,14 @@ async def register_service(
     ttl_seconds: int | None = None,
     weight: int | None = None,
     zone: str | None = None,
+    liveness: str | None = None,
 ) -> JsonObject:
     """Register a service, or refresh it when the hub knows it by this name and URL.
 
     `endpoint` and `url` are two names of the same thing: where the service answers. An action is
     ``{"name", "description", "method", "path", "input_schema", "output_schema"}``. A service that
-    sends no heartbeat for `ttl_seconds` becomes OFFLINE. Answers the service.
+    sends no heartbeat for `ttl_seconds` becomes OFFLINE, unless its `health_url` keeps it alive:
+    `liveness` is AUTO, HEARTBEAT, PROBE or EITHER. Answers the service.
     Raises: ValidationError, ServiceIntegrationError.
     """
     return await SERVICES.create(
@@ -58,6 +60,7 @@ async def register_service(
         ttl_seconds=ttl_seconds,
         weight=weight,
         zone=zone,
+        liveness=liveness,
     )
 
 
@@ -76,6 +79,7 @@ async def update_service(
     health_url: str | None = None,
     version: str | None = None,
     tags: list[str] | None = None,
+    liveness: str | None = None,
 ) -> JsonObject:
     """Change what is given of a service, and leave the rest. Answers the service.
 
@@ -94,6 +98,7 @@ async def update_service(
         health_url=health_url,
         version=version,
         tags=tags,
+        liveness=liveness,
     )
 
 
