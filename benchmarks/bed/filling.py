@@ -15,8 +15,8 @@ NUMBERED = {
     "sqlite": "'01000000000070008000' || printf('%%012x', n)",
 }
 EARLIER = {
-    "postgresql": "now() - interval '1 day' + n * interval '50 milliseconds'",
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-1 day', (n * 0.05) || ' seconds')",
+    "postgresql": "now() - interval '1 day' + n * interval '{apart} seconds'",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-1 day', (n * {apart}) || ' seconds')",
 }
 SERIES = {
     "postgresql": "generate_series({first}, {last}) AS n",
@@ -32,11 +32,14 @@ def finished_id(number: int) -> str:
     return f"{FIRST_ID[:24]}{number:012x}"
 
 
-def fill_finished(workflow: Any, *, first: int, last: int) -> None:
-    """Insert finished executions with these numbers, each of one finished step."""
+def fill_finished(workflow: Any, *, first: int, last: int, apart: float = 0.05) -> None:
+    """Insert finished executions with these numbers, each of one finished step.
+
+    They are `apart` seconds from each other, the first a day ago.
+    """
     from workflows.models import WorkflowExecution, WorkflowStep
 
-    key, moment = NUMBERED[connection.vendor], EARLIER[connection.vendor]
+    key, moment = NUMBERED[connection.vendor], EARLIER[connection.vendor].format(apart=apart)
     times = dict.fromkeys(("created_at", "updated_at", "started_at", "completed_at"), moment)
     execution = WorkflowExecution(
         workflow=workflow,

@@ -39,13 +39,18 @@ class Hour:
 
 def hours_of(counts: Mapping[tuple[datetime, str], int], *, now: datetime) -> list[Hour]:
     """The last 24 hours, the current one last; `counts` maps an hour and a status to a number."""
-    current = now.replace(minute=0, second=0, microsecond=0)
-    starts = [current - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
+    starts = starts_of_hours(now)
     table = {start: [0] * len(OUTCOMES) for start in starts}
     for (start, status), count in counts.items():
         if start in table:
             table[start][_OUTCOME_OF[status]] += count
     return [Hour(start, tuple(table[start])) for start in starts]
+
+
+def starts_of_hours(now: datetime) -> list[datetime]:
+    """When each of the last 24 hours began, the current one last."""
+    current = now.replace(minute=0, second=0, microsecond=0)
+    return [current - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
 
 
 def most_of(hours: list[Hour]) -> int:
