@@ -44,9 +44,14 @@ class InstanceHealthSerializer(InstanceSerializer):
 
 
 class UptimeSerializer(serializers.Serializer[Any]):
-    """The share of the time since `since`, at most a day, in which it was ONLINE or DEGRADED."""
+    """The share of the time since `since`, at most a day, in which it was ONLINE or DEGRADED.
 
-    percent = serializers.FloatField()
+    What nobody observed, and UNKNOWN, is no data: `percent` is of the rest, or null without any,
+    and `coverage` is how much that is, in percent.
+    """
+
+    percent = serializers.FloatField(allow_null=True)
+    coverage = serializers.FloatField()
     since = serializers.DateTimeField()
 
 

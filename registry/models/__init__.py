@@ -16,7 +16,7 @@ from registry.models.credential import (
     CredentialToken,
     CredentialType,
 )
-from registry.models.discovery import DiscoveryState
+from registry.models.discovery import DiscoveryState, ObservationGap
 from registry.models.idempotency import IdempotencyRecord
 from registry.models.integration import (
     EXECUTABLE,
@@ -73,6 +73,7 @@ __all__ = [
     "IntegrationStatus",
     "IntegrationType",
     "KeyState",
+    "ObservationGap",
     "RegistryChange",
     "RegistryChangeKind",
     "Service",

@@ -4,6 +4,28 @@ from __future__ import annotations
 
 from django.db import models
 
+from registry.models.base import AppendedModel
+
+
+class ObservationGap(AppendedModel):
+    """A time in which nobody looked who is alive: the hub was stopped, or its backend away."""
+
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "observation_gap"
+        ordering = ("started_at",)
+        constraints = (
+            models.CheckConstraint(
+                name="observation_gap_order_check",
+                condition=models.Q(ended_at__gt=models.F("started_at")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.started_at} to {self.ended_at}"
+
 
 class DiscoveryState(models.Model):
     """One row: when the sweep last saw who is alive, and since when it cannot see it."""

@@ -16,10 +16,17 @@ from registry.discovery.base import get_discovery
 from registry.exceptions import DiscoveryUnavailable
 from registry.expiry import Fleet, room_to_expire
 from registry.mediator import mediator
-from registry.models import ALIVE, DiscoveryState, Service, ServiceInstance, ServiceStatus
+from registry.models import (
+    ALIVE,
+    DiscoveryState,
+    ObservationGap,
+    Service,
+    ServiceInstance,
+    ServiceStatus,
+)
 from registry.services.state import note_instances
+from registry.uptime import SWEEP_INTERVAL, UNSEEN_AFTER, WINDOW
 
-SWEEP_INTERVAL = timedelta(seconds=5)
 # What expired so shortly before belongs to the same event.
 EVENT_WINDOW = timedelta(minutes=2)
 # How long suspects that an operator vouches for are taken to live without a sign.
@@ -125,8 +132,16 @@ def _note_sweep(now: datetime) -> timedelta:
     before = state.swept_at
     if not created:
         DiscoveryState.objects.filter(pk=1).update(swept_at=now, unreachable_since=None, error="")
-    late = now - before - SWEEP_INTERVAL if before and not created else timedelta(0)
-    return late if late > SWEEP_INTERVAL else timedelta(0)  # less is the scheduler's jitter
+    if created or before is None or now - before <= UNSEEN_AFTER:
+        return timedelta(0)
+    _note_gap(before, now)
+    return now - before - SWEEP_INTERVAL
+
+
+def _note_gap(start: datetime, end: datetime) -> None:
+    """Remember that nobody looked in between, for as long as uptime goes back."""
+    ObservationGap.objects.filter(ended_at__lt=end - WINDOW).delete()
+    ObservationGap.objects.create(started_at=start, ended_at=end)
 
 
 def _note_unreachable(now: datetime, error: str) -> None:

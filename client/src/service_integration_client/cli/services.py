@@ -216,12 +216,20 @@ def health(session: Session, service: str | None) -> None:
 
 
 def _health(found: dict[str, Any]) -> Any:
-    shown = (
+    shown = [
         (name, drawing.status(value) if name == "status" else value)
         for name, value in found.items()
         if not isinstance(value, (list, dict))
-    )
+    ]
+    if uptime := found.get("uptime"):
+        shown.append(("uptime", _uptime(uptime)))
     return drawing.table(("", ""), shown)
+
+
+def _uptime(found: dict[str, Any]) -> str:
+    if found["percent"] is None:
+        return "no data yet"
+    return f"{found['percent']:g} % of the {found['coverage']:g} % of the time that was observed"
 
 
 # The worst first, and what nobody knows before what is well.
