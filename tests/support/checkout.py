@@ -27,7 +27,7 @@ OLDEST = (3, 11)
 UNPRIVILEGED = 10001
 # These find the project by where they lie; everything else is only linked.
 COPIED = ("dev", "supervise.py")
-LEFT_OUT = {".venv", ".git", ".pytest_cache", "var", *COPIED}
+LEFT_OUT = {".venv", ".git", ".pytest_cache", "__pycache__", "var", *COPIED}
 PINNED = [ROOT / "requirements.txt", ROOT / "client" / "pyproject.toml"]
 
 
