@@ -26,6 +26,7 @@ REASONS = {
     "registry/strict_json.py": "the strict parser",
     "client/src/service_integration_client/documents.py": "the strict parser of the client",
     "registry/api/idempotency.py": "what this process rendered itself",
+    "registry/api/preconditions.py": "what this process rendered itself",
     "registry/credentials/secrets.py": "what the hub itself wrote and sealed",
     "registry/models/lookups.py": "a column, and what is asked of it, both written by the hub",
     "registry/schemas.py": "what this process wrote itself, as the key of a cache",

@@ -150,8 +150,27 @@ def plan(fleet, project_id):
     return fleet.post("/workflows/project-planning", {"project_id": project_id})
 
 
-def test_planning_without_a_planning_system_says_so_and_creation_falls_back(fleet, project):
-    fleet.api.put("/registry/services/planning-system/status", json={"status": "maintenance"})
+NEVER_REGISTERED = "Service not found: No service of type PLANNING_SYSTEM found"
+
+
+@pytest.mark.parametrize(
+    ("change", "back", "code", "sentence"),
+    [
+        ({"type": "CUSTOM"}, {"type": "PLANNING_SYSTEM"}, "service_not_found", NEVER_REGISTERED),
+        ({"status": "maintenance"}, {"status": "online"}, "service_unavailable", "maintenance"),
+    ],
+    ids=["there is none", "it is not up"],
+)
+def test_planning_without_a_planning_system_says_so_and_creation_falls_back(
+    fleet, project, change, back, code, sentence
+):
+    def put(fields):
+        path = "/registry/services/planning-system"
+        if "status" in fields:
+            return fleet.api.put(f"{path}/status", json=fields).raise_for_status()
+        return fleet.api.patch(path, json=fields).raise_for_status()
+
+    put(change)
     try:
         project_id = find_key(project["output"], "project_id")
         # Workers remember for two seconds where a service is.
@@ -161,10 +180,9 @@ def test_planning_without_a_planning_system_says_so_and_creation_falls_back(flee
             "/workflows/project-creation", {"name": "Fallback", "description": "."}
         )
     finally:
-        fleet.api.put("/registry/services/planning-system/status", json={"status": "online"})
-    assert planning["status"] == "FAILED"
-    sentence = "Service not found: No service of type PLANNING_SYSTEM found"
-    assert planning["errors"][0]["message"] == sentence
+        put(back)
+    assert planning["errors"][0]["code"] == code
+    assert sentence in planning["errors"][0]["message"]
     assert creation["status"] == "COMPLETED", creation["errors"]
 
 
