@@ -45,7 +45,8 @@ def left_on(raw: psycopg.Connection) -> dict[str, list[Any]]:
 
 def connections_of_the_pool() -> list[dict[str, list[Any]]]:
     """What is left on every connection that the pool would hand out now."""
-    pool = connection.pool
+    own: Any = connection
+    pool = own.pool
     pool.wait()
     taken = [pool.getconn() for _ in range(pool.get_stats()["pool_size"])]
     try:
