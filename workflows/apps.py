@@ -16,12 +16,17 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
+        from registry import references
         from registry.mediator import mediator
+        from registry.models import renamed
         from workflows.history import renew_guard
         from workflows.models import WorkflowType
+        from workflows.references import follow_rename, users_of
         from workflows.requests import start_by_type
 
         post_migrate.connect(renew_guard, sender=self)
+        references.add_finder(users_of)
+        renamed.connect(follow_rename, dispatch_uid="workflows.references")
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("places_changed", _admit_executions)
         mediator.subscribe("executions_ended", _tell_ended)

@@ -50,7 +50,7 @@ async def _send(
             timeout_seconds=call.timeout,
             actor="engine",
         )
-        done = await run_integration(client, target.name, given)
+        done = await run_integration(client, target.name, given, key=target.id)
         return _success(done, done.request)
     if target.kind == "connection":
         method, path = read_aim(call.action or "")
@@ -62,10 +62,11 @@ async def _send(
             headers=headers,
             deadline=None if call.timeout is None else time.monotonic() + call.timeout,
             client=client,
+            key=target.id,
         )
     else:
         result = await client.call(
-            Target(target.kind, target.name),
+            Target(target.kind, target.name, target.id),
             call.action or "",
             row.input,
             headers=headers,

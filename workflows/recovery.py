@@ -18,6 +18,7 @@ from registry.integrations.running import find_integration, may_be_repeated
 from workflows.clock import database_now
 from workflows.decide import call_at
 from workflows.definition import DefinitionError
+from workflows.definition import Target as StepTarget
 from workflows.models import (
     GOING_ON,
     UNDER_DEADLINE,
@@ -194,7 +195,7 @@ class _Repeatable:
     """Whether what a step calls may be called again; looked up once for each call of a sweep."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], bool] = {}
+        self._known: dict[tuple[StepTarget, str], bool] = {}
 
     def holds_of(self, step: WorkflowStep, execution: WorkflowExecution) -> bool:
         called, version = None, version_with_id(execution.version_id)
@@ -203,19 +204,19 @@ class _Repeatable:
                 called = call_at(definition_of(version), step.step_id, step.path)
         if called is None or called.target is None:
             return True  # it calls nothing, or the next attempt will say what is wrong
-        key = (called.target.kind, called.target.name, step.action)
+        key = (called.target, step.action)
         if key not in self._known:
             self._known[key] = _may_be_sent_again(*key)
         return self._known[key]
 
 
-def _may_be_sent_again(kind: str, name: str, action: str) -> bool:
+def _may_be_sent_again(target: StepTarget, action: str) -> bool:
     try:
-        if kind == "integration":
-            return may_be_repeated(find_integration(name))
-        if kind == "connection":
+        if target.kind == "integration":
+            return may_be_repeated(find_integration(target.name, target.id))
+        if target.kind == "connection":
             return True  # the Idempotency-Key is the same
-        return resolve(Target(kind, name), action).idempotent
+        return resolve(Target(target.kind, target.name, target.id), action).idempotent
     except (CallError, NotFound):
         # Not known any more: the next attempt will say so.
         return True

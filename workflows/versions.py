@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from workflows.definition import Definition, parse
+from workflows.definition import Definition, bind, parse
 from workflows.models import WorkflowVersion
 
 MOST_KEPT = 500
@@ -20,7 +20,7 @@ def definition_of(version: WorkflowVersion) -> Definition:
         DefinitionError: it cannot be read, as one written for a newer hub.
     """
     found = _definitions.get(version.pk)
-    return found or _keep(_definitions, version.pk, parse(version.document))
+    return found or _keep(_definitions, version.pk, bind(parse(version.document), version.bindings))
 
 
 def version_with_id(key: Any) -> WorkflowVersion | None:

@@ -11,7 +11,8 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -63,6 +64,17 @@ class HubAdmin(AuditedMixin, ModelAdmin):
     list_filter_sheet = False
     show_facets = ModelAdmin.show_facets.NEVER
     warn_unsaved_form = True
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Say on the page of the row why it is not deleted."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except IntegrationError as error:
+            messages.error(request, error.message)
+            place = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+            return HttpResponseRedirect(reverse(place, args=[object_id]))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete one by one, as the page of each would, and say which could not be."""

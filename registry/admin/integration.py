@@ -122,6 +122,9 @@ class IntegrationAdmin(HubAdmin):
             changes.create_integration({"id": obj.pk, **form.fields_given()}, **may)
             obj._state.adding = False
 
+    def delete_model(self, request: HttpRequest, obj: Integration) -> None:
+        changes.delete_integration(obj)
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The history goes with its integration, and is not read row by row."""
         names = [str(integration) for integration in objs]

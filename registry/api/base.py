@@ -32,6 +32,9 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The ETag of what was read: 412 if changed.",
 )
+FORCE = OpenApiParameter(
+    "force", bool, description="Delete it though something uses it, which then fails."
+)
 
 
 class VocabularyField(serializers.ChoiceField):
@@ -217,3 +220,15 @@ def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> An
     """
     made = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
     return made.to_representation(row)
+
+
+def asks_for_force(request: Any) -> bool:
+    """Whether `?force=true` is there.
+
+    Raises:
+        ValidationError: it says something else than true or false.
+    """
+    text = request.query_params.get("force", "false").lower()
+    if text not in ("true", "false"):
+        raise ValidationError({"force": ["Use true or false."]})
+    return bool(text == "true")

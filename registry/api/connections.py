@@ -12,12 +12,14 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry.api.base import (
+    FORCE,
     IF_MATCH,
     AnswerSerializer,
     ObjectField,
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
+    asks_for_force,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.patches import PatchSerializer
@@ -195,12 +197,14 @@ class ConnectionViewSet(ResourceViewSet):
         """Change what is given and leave the rest; null takes a field or a setting away."""
         return self.update(request, pk)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH, FORCE])
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget a connection that nothing uses."""
         connection = self.find()
         insists = self.check_precondition(connection)
-        changes.delete_connection(connection, self.change, only_as_read=insists)
+        changes.delete_connection(
+            connection, self.change, only_as_read=insists, force=asks_for_force(request)
+        )
         return Response(status=204)
 
     @extend_schema(request=None, responses=TrialSerializer)

@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry.api.base import (
+    FORCE,
     IF_MATCH,
     AnswerSerializer,
     AnyField,
@@ -19,6 +20,7 @@ from registry.api.base import (
     ResourceViewSet,
     StrictSerializer,
     VocabularyField,
+    asks_for_force,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.pagination import GrowingListPagination
@@ -262,12 +264,12 @@ class IntegrationViewSet(ResourceViewSet):
         """Change what is given and leave the rest; null takes a field away."""
         return self.update(request, pk)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH, FORCE])
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget an integration with its history."""
         integration = self.find()
         insists = self.check_precondition(integration)
-        changes.delete_integration(integration, only_as_read=insists)
+        changes.delete_integration(integration, only_as_read=insists, force=asks_for_force(request))
         return Response(status=204)
 
     @extend_schema(request=ExecuteIntegrationInput, responses=ExecutedAnswer)

@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from registry import audit, services
-from registry.api.base import IF_MATCH, ResourceViewSet, represent
+from registry.api.base import FORCE, IF_MATCH, ResourceViewSet, asks_for_force, represent
 from registry.api.filters import ServiceFilter
 from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.preconditions import etag_of
@@ -114,12 +114,14 @@ class ServiceViewSet(ResourceViewSet):
         """Change what is given and leave the rest; null takes a field away."""
         return self.update(request, pk)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH, FORCE])
     def destroy(self, request: Any, pk: str) -> Response:
         """Unregister a service with all its instances."""
         service = self.find_own()
         insists = self.check_precondition(service)
-        services.unregister_service(service, actor=self.actor, only_as_read=insists)
+        services.unregister_service(
+            service, actor=self.actor, only_as_read=insists, force=asks_for_force(request)
+        )
         return Response(status=204)
 
     @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)

@@ -133,9 +133,10 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         actor: str = "engine",
+        key: str = "",
     ) -> CallResult:
         """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
-        known = await self.resolutions.find(Target("connection", reference), "")
+        known = await self.resolutions.find(Target("connection", reference, key), "")
         found = aimed(known, method=method, path=path)
         own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)

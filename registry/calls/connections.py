@@ -22,13 +22,15 @@ async def call_connection(
     deadline: float | None = None,
     actor: str = "engine",
     client: ServiceClient | None = None,
+    key: str = "",
 ) -> CallResult:
     """Call through a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
 
-    `connection` is its row, id or name; whether it may be called is asked again, at most every two
-    seconds. `path` follows its base URL; `{name}` in it is filled from the document, whose rest is
-    the body, or the query of GET and DELETE; GRAPHQL is given `{"query", "variables"}`. `deadline`
-    is on the clock of `time.monotonic`; without one the connection's own timeout holds.
+    `connection` is its row, id or name, and the row of the id `key` goes before it; whether it may
+    be called is asked again, at most every two seconds. `path` follows its base URL; `{name}` in it
+    is filled from the document, whose rest is the body, or the query of GET and DELETE; GRAPHQL is
+    given `{"query", "variables"}`. `deadline` is on the clock of `time.monotonic`; without one the
+    connection's own timeout holds.
     Without a `client` it runs on the one of this process.
 
     Raises:
@@ -38,6 +40,7 @@ async def call_connection(
     """
     reference = str(connection.pk) if isinstance(connection, Connection) else connection
     options: dict[str, Any] = {"method": method, "path": path, "headers": headers, "actor": actor}
+    options["key"] = key
     if client is not None:
         return await client.call_connection(reference, document, deadline=deadline, **options)
     return await asyncio.wrap_future(

@@ -20,19 +20,21 @@ from registry.exceptions import (
     ServiceResponseError,
 )
 from registry.limits.rules import limits_of
-from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod
+from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod, find_bound
 from registry.schemas import Schema
 
 
-def resolve_connection(reference: str, _: str = "") -> ResolvedAction:
+def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
     """A connection of that id or name, ready to be called; what is called is said with `aimed`.
+
+    With `key`, the one of that id if there is one, whatever its name.
 
     Raises:
         ConnectionNotFoundError: there is none.
         ConnectionDisabledError: an operator switched it off.
         ConnectionTypeError: it is none that speaks HTTP.
     """
-    found = Connection.objects.select_related("credential").find(reference)
+    found = find_bound(Connection.objects.select_related("credential"), reference, key=key)
     if found is None:
         raise ConnectionNotFoundError(
             f"No connection with the id or name '{str(reference)[:100]}'."

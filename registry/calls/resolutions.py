@@ -84,7 +84,7 @@ class Resolutions:
 
     def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
         if target.kind == "connection":
-            return self._threads.run(resolve_connection, target.name)
+            return self._threads.run(resolve_connection, target.name, target.id)
         return self._threads.run(self._resolver, target, action)
 
 

@@ -15,7 +15,14 @@ from registry.circuits.profile import Profile, profile_of
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.limits.rules import CallLimits, limits_of
-from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
+from registry.models import (
+    HttpMethod,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceType,
+    find_bound,
+)
 from registry.schemas import Schema
 from registry.selection import RANK, Selection, select_instances
 from registry.status import explain_status
@@ -27,10 +34,14 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is called: `kind` is service or connection (by name or id), or service_type."""
+    """Who is called: `kind` is service or connection (by name or id), or service_type.
+
+    With an `id`, the row of that id if there is one, whatever its name.
+    """
 
     kind: str
     name: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +153,7 @@ def resolve(target: Target, action: str) -> ResolvedAction:
     """
     as_of = get_discovery().latest_index()
     by_type = target.kind == "service_type"
-    services = _of_type(target.name) if by_type else iter(_named(target.name))
+    services = _of_type(target.name) if by_type else iter(_named(target))
     seen = []
     for service in services:
         found = next((a for a in service.actions.all() if a.name == action), None)
@@ -239,10 +250,10 @@ def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) ->
     )
 
 
-def _named(name: str) -> list[Service]:
-    service = Service.objects.with_parts().find(name)
+def _named(target: Target) -> list[Service]:
+    service = find_bound(Service.objects.with_parts(), target.name, key=target.id)
     if service is None:
-        raise ServiceNotFoundError(f"No service named '{name}' found", service=name)
+        raise ServiceNotFoundError(f"No service named '{target.name}' found", service=target.name)
     return [service]
 
 

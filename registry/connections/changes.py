@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
 from django.utils import timezone
 
 from registry import audit
@@ -25,6 +24,7 @@ from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.merge_patch import resolved
 from registry.models import AuditVerb, Connection, ConnectionStatus, ConnectionType
+from registry.references import refuse_if_used
 from registry.services.registration import as_validation_failed
 
 logger = structlog.get_logger(__name__)
@@ -112,26 +112,21 @@ def update_connection(
 
 
 def delete_connection(
-    connection: Connection, change: Change, *, only_as_read: bool = False
+    connection: Connection, change: Change, *, only_as_read: bool = False, force: bool = False
 ) -> None:
     """Forget a connection with its circuit.
 
     Raises:
-        Conflict: something uses it.
+        Conflict: an integration uses it; or a workflow does, without `force`.
         PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(connection, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force and not locked.integrations.exists())
         note_link(locked, before=locked.credential, actor=change.actor)
         audit.record(AuditVerb.DELETED, locked)
         _tell(locked, "deleted", change.actor)
-        try:
-            locked.delete()
-        except ProtectedError as error:
-            names = ", ".join(sorted({str(row) for row in error.protected_objects})[:5])
-            raise Conflict(
-                f"The connection '{connection.name}' is used by {names}. Remove that first."
-            ) from None
+        locked.delete()
 
 
 def disable_connection(connection: Connection, *, reason: str, actor: str) -> Connection:

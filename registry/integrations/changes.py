@@ -26,6 +26,7 @@ from registry.models import (
     ServiceType,
     TargetKind,
 )
+from registry.references import refuse_if_used
 from registry.services import as_validation_failed
 
 # What can be asked by a request and answers it.
@@ -77,14 +78,18 @@ def update_integration(
     return find_integration(str(locked.pk))
 
 
-def delete_integration(integration: Integration, *, only_as_read: bool = False) -> None:
+def delete_integration(
+    integration: Integration, *, only_as_read: bool = False, force: bool = False
+) -> None:
     """Forget an integration with its history.
 
     Raises:
+        Conflict: something uses it, without `force`.
         PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(integration, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force)
         audit.record(AuditVerb.DELETED, locked)
         locked.delete()
 

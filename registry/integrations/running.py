@@ -24,7 +24,7 @@ from registry.exceptions import Conflict, IntegrationError, NotFound, RegistryUn
 from registry.expressions import ExpressionError, Recorded
 from registry.integrations.history import Attempt, Result, record_attempt
 from registry.integrations.mapping import map_answer, map_request
-from registry.models import EXECUTABLE, AuditVerb, Integration, TargetKind
+from registry.models import EXECUTABLE, AuditVerb, Integration, TargetKind, find_bound
 from registry.models.base import uuid7
 
 
@@ -56,26 +56,26 @@ class Executed:
     fail_open: bool = False
 
 
-def find_integration(reference: str) -> Integration:
-    """The integration of that id or name.
+def find_integration(reference: str, key: str = "") -> Integration:
+    """The integration of that id or name, or the one with the id `key` if there is one.
 
     Raises:
         NotFound: there is none.
     """
-    found = Integration.objects.find(reference)
+    found = find_bound(Integration.objects, reference, key=key)
     if found is None:
         raise NotFound(f"No integration with the id or name '{str(reference)[:100]}'.")
     return found
 
 
-def find_executable(reference: str) -> Integration:
-    """The same, if it may be executed.
+def find_executable(reference: str, key: str = "") -> Integration:
+    """The same, or the one with the id `key` if there is one, if it may be executed.
 
     Raises:
         NotFound: there is none.
         Conflict: it is a DRAFT, or INACTIVE.
     """
-    found = find_integration(reference)
+    found = find_integration(reference, key)
     if found.status not in EXECUTABLE:
         raise Conflict(
             f"The integration '{found.name}' is {found.status}; only an ACTIVE one is executed."
@@ -135,8 +135,10 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
     return executed
 
 
-async def run_integration(client: ServiceClient, reference: str, given: Given) -> Executed:
-    """The same on an event loop, for one that may be executed.
+async def run_integration(
+    client: ServiceClient, reference: str, given: Given, *, key: str = ""
+) -> Executed:
+    """The same on an event loop, for one that may be executed; `key` as of `find_executable`.
 
     Raises:
         NotFound, Conflict: there is none, or it may not be executed.
@@ -144,7 +146,7 @@ async def run_integration(client: ServiceClient, reference: str, given: Given) -
         IntegrationError: as of `execute_integration`.
     """
     try:
-        integration = await client.in_database(find_executable, reference)
+        integration = await client.in_database(find_executable, reference, key)
         as_of = await client.in_database(get_discovery().latest_index)
     except DatabaseError as error:
         sentence = "The hub's own database did not say what the integration is."

@@ -2,6 +2,7 @@
 
 from registry.models.access import ApiKey, KeyState
 from registry.models.audit import ActorKind, AuditEntry, AuditVerb
+from registry.models.base import NamedModel, find_bound, renamed
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
     Connection,
@@ -73,6 +74,7 @@ __all__ = [
     "IntegrationStatus",
     "IntegrationType",
     "KeyState",
+    "NamedModel",
     "ObservationGap",
     "RegistryChange",
     "RegistryChangeKind",
@@ -82,4 +84,6 @@ __all__ = [
     "ServiceStatus",
     "ServiceType",
     "TargetKind",
+    "find_bound",
+    "renamed",
 ]

@@ -13,6 +13,7 @@ from typing import Any, Self
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.dispatch import Signal
 
 
 class Vocabulary(models.TextChoices):
@@ -135,6 +136,39 @@ class CheckedJSONField(models.JSONField):
         """For the database it is any JSON column."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs
+
+
+# A row has another name now: `row`, and the name `before`. Sent in the transaction of its change.
+renamed = Signal()
+
+
+class NamedModel(models.Model):
+    """Tells when its name changes, however it is saved; others name it in their documents."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        fields = kwargs.get("update_fields")
+        if fields is not None and "name" not in fields:
+            return
+        before, name = getattr(self, "name_as_read", ""), self.__dict__.get("name", "")
+        self.name_as_read = name
+        if before and before != name:
+            renamed.send(type(self), row=self, before=before)
+
+    @classmethod
+    def from_db(cls, db: Any, field_names: Any, values: Any, **more: Any) -> Self:
+        row = super().from_db(db, field_names, values, **more)
+        row.name_as_read = row.__dict__.get("name", "")
+        return row
+
+
+def find_bound(rows: Any, reference: str, *, key: str) -> Any:
+    """The row with the id `key`; without one, that of the id or name `reference`."""
+    found = rows.filter(pk=key).first() if key else None
+    return found or rows.find(reference)
 
 
 def object_field(**kwargs: Any) -> CheckedJSONField:

@@ -15,6 +15,7 @@ from registry.limits.rules import validate_limits
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
+    NamedModel,
     TimestampedModel,
     Vocabulary,
     enum_check,
@@ -76,7 +77,7 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         return self.filter(reference_filter(reference)).first()
 
 
-class Connection(TimestampedModel):
+class Connection(NamedModel, TimestampedModel):
     """A place that is called or asked, by URL or by host and port; its secret is a credential."""
 
     name = models.CharField(max_length=100, validators=[validate_name])

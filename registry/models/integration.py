@@ -14,6 +14,7 @@ from registry.models.base import (
     AppendedModel,
     CheckedJSONField,
     EnumField,
+    NamedModel,
     TimestampedModel,
     Vocabulary,
     enum_check,
@@ -73,7 +74,7 @@ class IntegrationQuerySet(models.QuerySet["Integration"]):
         return self.with_parts().filter(reference_filter(reference)).first()
 
 
-class Integration(TimestampedModel):
+class Integration(NamedModel, TimestampedModel):
     """What one service asks of another, or of a connection, and how each understands the other.
 
     Services are named and not referred to: one that leaves and comes back has another id.

@@ -20,6 +20,7 @@ from registry.liveness import Liveness, expiry_after_sign, liveness_of
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
+    NamedModel,
     TimestampedModel,
     Vocabulary,
     enum_check,
@@ -145,7 +146,7 @@ def reference_filter(reference: str, *, of: str = "") -> Q:
     return Q(**{f"{of}id": key}) | by_name if key else by_name
 
 
-class Service(MaintainedModel, TimestampedModel):
+class Service(MaintainedModel, NamedModel, TimestampedModel):
     """A thing that can be called, under one name, wherever its instances run."""
 
     name = models.CharField(max_length=100, validators=[validate_name])

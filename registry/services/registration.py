@@ -26,6 +26,7 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
+from registry.references import refuse_if_used
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.state import (
     instance_status,
@@ -323,14 +324,18 @@ def _update_instance(service: Service, registration: Registration) -> None:
     _register_instance(service, url=registration.url, fields=registration.instance_fields)
 
 
-def unregister_service(service: Service, *, actor: str = "", only_as_read: bool = False) -> None:
+def unregister_service(
+    service: Service, *, actor: str = "", only_as_read: bool = False, force: bool = False
+) -> None:
     """Forget a service with its instances and actions. What ran with it stays on record.
 
     Raises:
+        Conflict: something uses it, without `force`.
         PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = lock_service(service, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force)
         locked.status = ServiceStatus.OFFLINE
         record_change(locked, RegistryChangeKind.UNREGISTERED)
         name, pk = locked.name, locked.pk

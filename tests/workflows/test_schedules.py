@@ -279,7 +279,7 @@ def test_deleting_a_workflow_deletes_its_schedules():
     schedule = make_schedule()
     sweep()
     end_all()
-    services.delete_workflow(schedule.workflow)
+    services.delete_workflow(schedule.workflow, force=True)
     assert not WorkflowSchedule.objects.exists()
     assert WorkflowExecution.objects.count() == 1
 

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import IF_MATCH, ResourceViewSet
+from registry.api.base import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
 from registry.api.pagination import GrowingListPagination
 from registry.api.preconditions import etag_of
 from registry.mediator import mediator
@@ -121,12 +121,12 @@ class WorkflowViewSet(ResourceViewSet):
         """Change what is given, null takes it away; another definition makes a new version."""
         return self.update(request, pk)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH, FORCE])
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a workflow; executions that ended keep their record."""
         workflow = services.get_workflow(pk)
         insists = self.check_precondition(workflow)
-        services.delete_workflow(workflow, only_as_read=insists)
+        services.delete_workflow(workflow, only_as_read=insists, force=asks_for_force(request))
         return Response(status=204)
 
     @extend_schema(request=ValidateInput, responses=ValidationAnswer)

@@ -275,7 +275,9 @@ def begin_workflow(
         return fail(run, step, row, error, transition, now=now)
     if child is None:
         assert step.workflow is not None
-        transition.child = ChildStart(step.workflow, step.version, row.input["input"])
+        transition.child = ChildStart(
+            step.workflow, step.version, row.input["input"], step.workflow_id
+        )
         return park(row, now=now, until=_next_look(row, now))
     if child.status == "COMPLETED":
         return complete(run, step, row, child.output, transition, now=now)

@@ -243,3 +243,4 @@ class ChildStart:
     workflow: str
     version: int | None
     input: dict[str, Any]
+    workflow_id: str = ""

@@ -6,6 +6,7 @@ named exists. What needs the whole graph or the registry is checked by `workflow
 
 from __future__ import annotations
 
+from workflows.definition.bindings import NAMED_KINDS, bind
 from workflows.definition.blocks import MAX_CONTAINERS
 from workflows.definition.document import (
     DOCUMENT_KEYS,
@@ -67,6 +68,7 @@ __all__ = [
     "MAX_STEPS",
     "MAX_TIMEOUT_SECONDS",
     "MAX_WAIT_SECONDS",
+    "NAMED_KINDS",
     "NO_RETRY",
     "PAUSING_KINDS",
     "RETRY_KINDS",
@@ -84,6 +86,7 @@ __all__ = [
     "Route",
     "Step",
     "Target",
+    "bind",
     "extend_path",
     "parse",
     "read",

@@ -65,10 +65,14 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is called: a registered name, a type for discovery, a connection or an integration."""
+    """Who is called: a registered name, a type for discovery, a connection or an integration.
+
+    `id` is the row that the name stood for when the definition was saved.
+    """
 
     kind: str
     name: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,7 @@ class Step:
 
     # WORKFLOW.
     workflow: str | None = None
+    workflow_id: str = ""
     version: int | None = None
 
     @property

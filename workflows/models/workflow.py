@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 from registry.json_equality import canonical_json
 from registry.models.base import (
     EnumField,
+    NamedModel,
     TimestampedModel,
     Vocabulary,
     enum_check,
@@ -60,7 +61,7 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
         return self.filter(reference_filter(reference)).first()
 
 
-class Workflow(TimestampedModel):
+class Workflow(NamedModel, TimestampedModel):
     """A named definition; what it says is in its current version."""
 
     name = models.CharField(max_length=100, validators=[validate_name])
@@ -111,6 +112,9 @@ class WorkflowVersion(TimestampedModel):
     number = models.PositiveIntegerField()
     steps = models.JSONField(default=list, validators=[validate_list])
     options = object_field(help_text="Output, retry and timeout defaults of the definition.")
+    bindings = object_field(
+        editable=False, help_text="The ids of what its steps name, by kind and name."
+    )
     checksum = models.CharField(max_length=64, editable=False)
 
     class Meta:

@@ -15,6 +15,7 @@ from registry.concurrency import refuse_if_changed
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.merge_patch import MergePatch, resolved
 from registry.models import AuditVerb, Connection, ConnectionDriver, Integration, ServiceType
+from registry.references import refuse_if_used
 from registry.services import as_validation_failed
 from workflows import validation
 from workflows.connections import check_connections
@@ -27,6 +28,7 @@ from workflows.models import (
     WorkflowVersion,
     checksum_of,
 )
+from workflows.references import bindings_of
 
 OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
 
@@ -219,15 +221,18 @@ def save_definition(workflow: Workflow, document: Any, *, actor: str = "") -> Wo
     return update_workflow(workflow, {}, document, actor=actor)
 
 
-def delete_workflow(workflow: Workflow, *, only_as_read: bool = False) -> None:
+def delete_workflow(workflow: Workflow, *, only_as_read: bool = False, force: bool = False) -> None:
     """Delete a workflow and its versions. Executions that ended keep their record.
 
+    With `force`, its schedules and webhooks go with it, and steps that run it fail.
+
     Raises:
-        Conflict: executions of it are still open.
+        Conflict: executions of it are still open; or something uses it, without `force`.
         PreconditionFailed: with `only_as_read`, the row was changed since.
     """
     with transaction.atomic():
         locked = _lock(workflow, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force)
         still_open = locked.executions.exclude(status__in=TERMINAL).count()
         if still_open:
             raise Conflict(
@@ -289,6 +294,7 @@ def _add_version(workflow: Workflow, document: dict[str, Any]) -> None:
         workflow=workflow,
         number=last + 1,
         steps=document["steps"],
+        bindings=bindings_of(document["steps"]),
         options={k: document[k] for k in OPTION_KEYS if k in document},
         checksum=checksum_of(document),
     )

@@ -169,14 +169,18 @@ def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
     return version
 
 
-def find_startable(name: str, number: int | None) -> tuple[Workflow, WorkflowVersion]:
+def find_startable(
+    name: str, number: int | None, *, key: str = ""
+) -> tuple[Workflow, WorkflowVersion]:
     """The workflow of that name or id, and the version with that number or the current one.
+
+    With `key`, the workflow of that id if there is one, whatever its name.
 
     Raises:
         NotFound: there is no such workflow or version.
         Conflict: it is not ACTIVE.
     """
-    workflow = workflow_to_start(name)
+    workflow = _workflow_of(key, name)
     current = check_startable(workflow)
     if number is None:
         return workflow, current
@@ -184,6 +188,16 @@ def find_startable(name: str, number: int | None) -> tuple[Workflow, WorkflowVer
     if version is None:
         raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
     return workflow, version
+
+
+def _workflow_of(key: str, name: str) -> Workflow:
+    """The workflow with that id; without one, that of the name. Raises: NotFound."""
+    if not key:
+        return workflow_to_start(name)
+    try:
+        return workflow_to_start(key)
+    except NotFound:
+        return workflow_to_start(name)
 
 
 def check_startable(workflow: Workflow) -> WorkflowVersion:

@@ -39,7 +39,7 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
     try:
         if depth > MOST_DEPTH:
             raise Conflict(f"Workflows start each other more than {MOST_DEPTH} deep.")
-        workflow, version = find_startable(wanted.workflow, wanted.version)
+        workflow, version = find_startable(wanted.workflow, wanted.version, key=wanted.workflow_id)
         check_not_inside_itself(workflow, row.id)
         child, first = insert_execution(workflow, version, start)
     except IntegrationError as error:

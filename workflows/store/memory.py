@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.definition import Definition, DefinitionError, parse
+from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.store.dialect import Dialect, key_of, read_json, size_of
 
 MOST_DEFINITIONS = 500
@@ -79,11 +79,14 @@ def _read_definition(dialect: Dialect, cursor: Any, key: str) -> Definition | De
     found = None
     if key:
         where, params = dialect.among("id", [key])
-        cursor.execute(f"SELECT steps, options FROM workflow_version WHERE {where}", params)
+        cursor.execute(
+            f"SELECT steps, options, bindings FROM workflow_version WHERE {where}", params
+        )
         found = cursor.fetchone()
     if found is None:
         return DefinitionError("The definition of this execution was deleted.")
     try:
-        return parse({**read_json(found[1]), "steps": read_json(found[0])})
+        definition = parse({**read_json(found[1]), "steps": read_json(found[0])})
+        return bind(definition, read_json(found[2]) or {})
     except DefinitionError as error:
         return error

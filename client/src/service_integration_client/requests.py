@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -67,8 +67,9 @@ def update(
     return _write(method, path, retries.UPDATE, body=body, about=about)
 
 
-def delete(path: str, /, *, about: tuple[str, str]) -> Request:
-    return _write("DELETE", path, retries.DELETE, about=about)
+def delete(path: str, /, *, about: tuple[str, str], force: bool = False) -> Request:
+    request = _write("DELETE", path, retries.DELETE, about=about)
+    return replace(request, query={"force": "true"}) if force else request
 
 
 def _write(

@@ -50,8 +50,9 @@ class Collection:
         request = update(self.at(reference), body=fields, about=self.about(reference))
         return await answered(hub, request)
 
-    async def delete(self, hub: Hub, reference: object, /) -> JsonObject:
-        answer = await hub.call(delete(self.at(reference), about=self.about(reference)))
+    async def delete(self, hub: Hub, reference: object, /, *, force: bool = False) -> JsonObject:
+        request = delete(self.at(reference), about=self.about(reference), force=force)
+        answer = await hub.call(request)
         return answer or {"id": reference, "deleted": True}
 
     async def order(

@@ -101,12 +101,13 @@ async def update_connection(
     )
 
 
-async def delete_connection(hub: Hub, connection_id: str) -> JsonObject:
+async def delete_connection(hub: Hub, connection_id: str, *, force: bool = False) -> JsonObject:
     """Remove a connection that nothing uses. Answers ``{"id", "deleted"}``.
 
-    Raises: ResourceNotFoundError, ServiceIntegrationError.
+    With `force` also one that something uses, which then fails.
+    Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await CONNECTIONS.delete(hub, connection_id)
+    return await CONNECTIONS.delete(hub, connection_id, force=force)
 
 
 async def get_connection(hub: Hub, connection_id: str) -> JsonObject:

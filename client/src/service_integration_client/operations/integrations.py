@@ -82,12 +82,13 @@ async def update_integration(
     )
 
 
-async def delete_integration(hub: Hub, integration_id: str) -> JsonObject:
+async def delete_integration(hub: Hub, integration_id: str, *, force: bool = False) -> JsonObject:
     """Remove an integration with its history. Answers ``{"id", "deleted"}``.
 
-    Raises: ResourceNotFoundError.
+    With `force` also one that something uses, which then fails.
+    Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await INTEGRATIONS.delete(hub, integration_id)
+    return await INTEGRATIONS.delete(hub, integration_id, force=force)
 
 
 async def get_integration(hub: Hub, integration_id: str) -> JsonObject:

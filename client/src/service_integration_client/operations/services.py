@@ -102,9 +102,13 @@ async def update_service(
     )
 
 
-async def deregister_service(hub: Hub, service_id: str) -> JsonObject:
-    """Remove a service. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    return await SERVICES.delete(hub, service_id)
+async def deregister_service(hub: Hub, service_id: str, *, force: bool = False) -> JsonObject:
+    """Remove a service. Answers ``{"id", "deleted"}``.
+
+    With `force` also one that something uses, which then fails.
+    Raises: ResourceNotFoundError; ConflictError, saying what uses it.
+    """
+    return await SERVICES.delete(hub, service_id, force=force)
 
 
 async def heartbeat(

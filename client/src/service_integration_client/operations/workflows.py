@@ -61,9 +61,13 @@ async def update_workflow(
     return await WORKFLOWS.update(hub, workflow_id, **{**parts, **about, **fields})
 
 
-async def delete_workflow(hub: Hub, workflow_id: str) -> JsonObject:
-    """Delete a workflow. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.delete(hub, workflow_id)
+async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) -> JsonObject:
+    """Delete a workflow. Answers ``{"id", "deleted"}``.
+
+    With `force` also one that something uses, which then fails.
+    Raises: ResourceNotFoundError; ConflictError, saying what uses it.
+    """
+    return await WORKFLOWS.delete(hub, workflow_id, force=force)
 
 
 async def get_workflow(hub: Hub, workflow_id: str) -> JsonObject:
