@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db.models import CASCADE, PROTECT
 from django.test import Client
@@ -316,3 +318,12 @@ def test_service_that_registers_anew_under_its_name_is_called_again() -> None:
     from registry.calls.resolve import Target, _named
 
     assert _named(Target("service", step.target.name, step.target.id))[0].pk == made.pk
+
+
+def test_definitions_of_before_are_bound_by_the_migration() -> None:
+    users = [in_a_branch(kind)(MAKE[kind]()) for kind in NAMED_KINDS[:1]]
+    expected = [user.current_version.bindings for user in users]
+    WorkflowVersion.objects.update(bindings={})
+    import_module("workflows.migrations.0013_bind_names").bind_names(apps, None)
+    bound = [WorkflowVersion.objects.get(workflow=user).bindings for user in users]
+    assert bound == expected != [{}]
