@@ -4,6 +4,8 @@ from service_integration_client import SyncServiceIntegrationClient, ValidationE
 from service_integration_client.bodies import encoded
 from tests.client.fake_hub import FakeHub
 
+pytestmark = pytest.mark.each_python
+
 
 def test_body_is_compact_utf8():
     assert encoded({"a": ["ä", None, 1.5, (True,)]}) == '{"a":["ä",null,1.5,[true]]}'.encode()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from registry.strict_json import JSONRefused, parse
 from tests.examples import in_proportion
 
+pytestmark = pytest.mark.each_python
 VALUES = st.recursive(
     st.none()
     | st.booleans()
