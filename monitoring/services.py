@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +12,7 @@ from django.utils import timezone
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
 from registry import audit
 from registry.exceptions import Conflict, NotFound
+from registry.identifiers import read_id
 from registry.mediator import mediator
 from registry.models import AuditVerb, DiscoveryState
 from registry.services import (
@@ -24,7 +24,6 @@ from registry.services import (
 )
 
 logger = structlog.get_logger(__name__)
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class Verdict(StrEnum):
@@ -36,8 +35,8 @@ class Verdict(StrEnum):
 
 def get_incident(reference: str) -> Incident:
     """Raises: NotFound."""
-    known = _UUID.fullmatch(str(reference)) is not None
-    found = Incident.objects.filter(pk=reference).first() if known else None
+    key = read_id(reference)
+    found = Incident.objects.filter(pk=key).first() if key else None
     if found is None:
         raise NotFound(f"No incident with the id '{str(reference)[:100]}'.")
     return found

@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from registry import audit
 from registry.concurrency import refuse_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.identifiers import read_id
 from registry.models import ApiKey, AuditVerb
+from registry.models.names import name_in
 from registry.services import as_validation_failed
 
 
@@ -25,9 +27,8 @@ def get_key(reference: str) -> ApiKey:
     Raises:
         NotFound: there is none.
     """
-    with contextlib.suppress(ValueError, ApiKey.DoesNotExist):
-        return ApiKey.objects.get(pk=UUID(reference))
-    found = ApiKey.objects.filter(name=reference).first()
+    key = read_id(reference)
+    found = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
     if found is None:
         raise NotFound(f"No API key with the id or name '{str(reference)[:100]}'.")
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from registry.identifiers import read_id
 from workflows.models import Workflow, WorkflowExecution
 
 NAMES = (
@@ -40,13 +40,5 @@ def search_executions(
     """
     found = Q(correlation_id=term)
     found |= Q(workflow__in=Workflow.objects.filter(name__icontains=term).values("pk"))
-    key = as_id(term)
+    key = read_id(term)
     return executions.filter(found | Q(pk=key) if key else found)
-
-
-def as_id(text: str) -> uuid.UUID | None:
-    """The id that a text writes, if it is one."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
@@ -19,13 +18,13 @@ from unfold.views import ChangeList
 
 from registry.admin.history import AuditedMixin
 from registry.exceptions import IntegrationError
+from registry.identifiers import read_id
 
 Row = TypeVar("Row", bound=models.Model)
 
 MAX_BULK = 200
 MAX_REASONS = 5
 MAX_ACTOR = 100
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")
 
 
 class BoundedPaginator(Paginator):
@@ -118,7 +117,7 @@ def actor_of(request: HttpRequest) -> str:
 
 def is_id(text: object) -> bool:
     """Whether a text from an address or a search can be the id of a row."""
-    return _UUID.match(str(text)) is not None
+    return read_id(text) is not None
 
 
 def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:

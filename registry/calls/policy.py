@@ -6,7 +6,6 @@ inside an IPv6 one are judged by the address inside (RFC 4291, 2.5.5; RFC 6052; 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +14,12 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_address,
     ip_network,
 )
 from typing import Self
 
-Address = IPv4Address | IPv6Address
+from registry.addresses import HTTP_PORTS, Address, BadAddress, normal_host, read_literal
+
 Network = IPv4Network | IPv6Network
 
 # Each with the word that says why. Nothing opens these, not even ALLOWED_NETWORKS.
@@ -51,9 +50,6 @@ _NEVER: tuple[tuple[Network, str], ...] = tuple(
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
-_HOST = re.compile(r"(?=.{1,253}\.?\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)+\Z")
-_LIKE_A_NUMBER = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)\Z")
-_PORTS = {"http": 80, "https": 443}
 
 
 class AddressRefused(OSError):
@@ -83,7 +79,7 @@ class AddressPolicy:
         """
         if user:
             raise AddressRefused("A URL with a user name or password is not called.")
-        if scheme not in _PORTS:
+        if scheme not in HTTP_PORTS:
             raise AddressRefused(f"Only http and https are called, not '{scheme[:20]}'.")
         if port is not None and not 0 < port < 65536:
             raise AddressRefused("The port must be from 1 to 65535.")
@@ -98,11 +94,6 @@ class AddressPolicy:
         literal = read_address(host)
         if literal is not None:
             self.check_address(literal)
-        elif not _HOST.match(host):
-            raise AddressRefused(f"'{host[:100]}' is not a host name.")
-        elif _LIKE_A_NUMBER.match(host.rstrip(".").rpartition(".")[2]):
-            # Resolvers read 127.1, 0x7f.0.0.1 and 2130706433 as addresses.
-            raise AddressRefused(f"'{host[:100]}' is an address in an unusual form.")
 
     def check_address(self, address: Address) -> None:
         """Judge an address.
@@ -133,14 +124,12 @@ def read_address(host: str) -> Address | None:
     """The address that a host is; None for a name.
 
     Raises:
-        AddressRefused: it has a zone, which only means something on one machine.
+        AddressRefused: it is neither, or has a zone, which only means something on one machine.
     """
-    if "%" in host:
-        raise AddressRefused(f"'{host[:100]}' has a zone or an escape in it.")
     try:
-        return ip_address(host.strip("[]") if host.startswith("[") else host)
-    except ValueError:
-        return None
+        return read_literal(normal_host(host))
+    except BadAddress as error:
+        raise AddressRefused(str(error)) from None
 
 
 def _inside(address: IPv6Address) -> IPv4Address | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -15,6 +15,7 @@ from registry import audit
 from registry.circuits import store
 from registry.circuits.decide import Circuit, closed
 from registry.exceptions import NotFound, ValidationFailed
+from registry.identifiers import read_id
 from registry.models import (
     AuditVerb,
     CircuitBreakerState,
@@ -25,7 +26,6 @@ from registry.models import (
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
 class Control(StrEnum):
@@ -90,14 +90,15 @@ def get_circuit(reference: str) -> CircuitBreakerState:
         NotFound: there is none.
     """
     known = CircuitBreakerState.objects.with_places()
-    found = known.filter(_condition(reference)).first() if _UUID.fullmatch(reference) else None
+    key = read_id(reference)
+    found = known.filter(_condition(key)).first() if key else None
     if found is None:
         raise _unknown(reference)
     return found
 
 
-def _condition(reference: str) -> Q:
-    return Q(pk=reference) | Q(instance=reference) | Q(connection=reference)
+def _condition(key: UUID) -> Q:
+    return Q(pk=key) | Q(instance=key) | Q(connection=key)
 
 
 def _unknown(reference: str) -> NotFound:
@@ -107,13 +108,13 @@ def _unknown(reference: str) -> NotFound:
 
 
 def _guarded_id(reference: str) -> str:
-    if _UUID.fullmatch(reference):
-        row = CircuitBreakerState.objects.filter(_condition(reference)).first()
+    if key := read_id(reference):
+        row = CircuitBreakerState.objects.filter(_condition(key)).first()
         if row is not None:
             return str(row.guarded_id)
         for model in (ServiceInstance, Connection):
-            if model.objects.filter(pk=reference).exists():
-                return reference
+            if model.objects.filter(pk=key).exists():
+                return str(key)
     raise _unknown(reference)
 
 

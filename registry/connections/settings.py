@@ -52,8 +52,9 @@ def headers(value: Any) -> dict[str, str]:
     """Headers that every call carries; those that say who calls belong into a credential."""
     if not isinstance(value, dict) or len(value) > MOST_HEADERS:
         raise ValueError(f"Must be an object of at most {MOST_HEADERS} headers.")
-    kept = {header_name(name): _header_value(name, text) for name, text in value.items()}
-    if len({name.lower() for name in kept}) < len(kept):
+    named = [(header_name(name), text) for name, text in value.items()]
+    kept = {name: _header_value(name, text) for name, text in named}
+    if len({name.lower() for name in kept}) < len(named):
         raise ValueError("A header is there twice (names ignore case).")
     return kept
 

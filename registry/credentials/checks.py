@@ -1,4 +1,4 @@
-"""Checks of single values of a credential (pure): each answers the value as it is kept.
+"""Checks of single values of a credential: each answers the value as it is kept.
 
 They raise ValueError with a sentence that says what would be right and never repeats the value.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from registry.credentials.origins import origin_of
+from yarl import URL
+
+from registry.addresses import LONGEST_URL, read_url
+from registry.calls.dialling import get_policy, refusal_of
 from registry.credentials.signing_key import key_of
 
 SHORTEST_SECRET = 4
@@ -59,10 +62,12 @@ def user_name(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    text = _text(value)
-    if not text.isprintable() or re.search(r"[\s\\@#]", text) or len(text) > 500:
-        raise ValueError("Must be an http or https URL without user name or fragment.")
-    origin_of(text)
+    """A URL that can be called, in its one form; it may have a query."""
+    text = read_url(_text(value), with_query=True).text
+    if len(text) > LONGEST_URL:
+        raise ValueError(f"Must have at most {LONGEST_URL} characters.")
+    if why := refusal_of(URL(text, encoded=True), get_policy()):
+        raise ValueError(why)
     return text
 
 

@@ -235,7 +235,7 @@ def _check_headers(given: Mapping[str, Any], errors: dict[str, str]) -> dict[str
             # A name that is none may be a value in the wrong place: it is not repeated.
             path = f"secret.{name}" if _is_header(name) else "secret"
             errors[path] = str(error)
-    if len({name.lower() for name in kept}) < len(kept):
+    if not errors and len({name.lower() for name in kept}) < len(given):
         errors |= {"secret": "A header is there twice (names ignore case)."}
     return kept
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from functools import lru_cache
 
-_HTTP_PORTS = {"http": 80, "https": 443}
+from registry.addresses import HTTP_PORTS, BadAddress, read_literal, read_url
+
 # What is reached by host and port has an origin too, so that its password is bound to it.
-_PORTS = {**_HTTP_PORTS, "postgresql": 5432, "mysql": 3306, "amqp": 5672, "redis": 6379}
-_SCHEMES = "|".join(_PORTS)
-_ORIGIN = re.compile(rf"({_SCHEMES})://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?/?", re.IGNORECASE)
+_PORTS = {**HTTP_PORTS, "postgresql": 5432, "mysql": 3306, "amqp": 5672, "redis": 6379}
+# Always matches: what is before the path, as far as there is any of it.
+_AUTHORITY = re.compile(r"[^/?#]*(//[^/?#]*)?")
 _SENTENCE = (
     "Must be an origin such as https://api.example.org, http://localhost:8000 or"
     " postgresql://db.example.org:5432, no path."
@@ -17,27 +18,19 @@ _SENTENCE = (
 
 
 def origin_of(url: str, *, any_scheme: bool = False) -> str:
-    """Scheme, host and port of a URL in one form: lower case, without a default port.
+    """Return scheme, host and port of a URL in their one form: see `registry.addresses`.
 
     With `any_scheme` it may be the address of a database, a broker or a cache too.
 
     Raises:
         ValueError: it is not an http or https URL with a host.
     """
-    ports = _PORTS if any_scheme else _HTTP_PORTS
-    try:
-        parts = urlsplit(url)
-        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("The host or the port of the URL cannot be read.") from None
-    if scheme not in ports or not host or port == 0:
-        raise ValueError("Must be an http or https URL with a host.")
-    try:
-        host = host.rstrip(".").encode("ascii").decode()
-    except UnicodeEncodeError:
-        raise ValueError("Write the host in ASCII, an international one as xn--…") from None
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}" + ("" if port in (None, ports[scheme]) else f":{port}")
+    return _origin(url[: _AUTHORITY.match(url).end()], any_scheme)  # type: ignore[union-attr]
+
+
+@lru_cache(maxsize=4096)
+def _origin(text: str, any_scheme: bool) -> str:
+    return read_url(text, ports=_PORTS if any_scheme else HTTP_PORTS).origin
 
 
 def parse_origin(text: str) -> str:
@@ -46,13 +39,20 @@ def parse_origin(text: str) -> str:
     Raises:
         ValueError: it is none, or more than one.
     """
-    if not isinstance(text, str) or not _ORIGIN.fullmatch(text.strip()) or len(text) > 300:
+    if not isinstance(text, str) or len(text) > 300:
         raise ValueError(_SENTENCE)
-    return origin_of(text.strip(), any_scheme=True)
+    try:
+        parts = read_url(text.strip(), ports=_PORTS)
+    except BadAddress as error:
+        raise ValueError(f"{_SENTENCE} {error}") from None
+    if parts.path != "/":
+        raise ValueError(_SENTENCE)
+    return parts.origin
 
 
 def is_clear_text(origin: str) -> bool:
     """Whether what is sent there can be read on the way: plain HTTP to another machine."""
-    host = urlsplit(origin).hostname or ""
-    is_local = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host)
-    return origin.startswith("http://") and not is_local
+    parts = read_url(origin, ports=_PORTS)
+    literal = read_literal(parts.host)
+    is_local = literal.is_loopback if literal else parts.host == "localhost"
+    return parts.scheme == "http" and not is_local

@@ -21,6 +21,7 @@ from registry.models.base import (
     enum_check,
     validate_strings,
 )
+from registry.models.names import refuse_id
 
 PREFIX_LENGTH = 8
 
@@ -54,7 +55,7 @@ class KeyState(Vocabulary):
 class ApiKey(TimestampedModel):
     """A key for programs: shown once when made, kept only as the digest of a 256-bit secret."""
 
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=100, unique=True, validators=[refuse_id])
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     role = EnumField(vocabulary=Role, default=Role.VIEWER)

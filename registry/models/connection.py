@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from registry.circuits.profile import validate_breaker
 from registry.limits.rules import validate_limits
+from registry.models.addresses import HostField, UrlField
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
@@ -21,11 +22,9 @@ from registry.models.base import (
     enum_check,
     object_field,
 )
+from registry.models.names import reference_filter, validate_name
 from registry.models.service import (
     Criticality,
-    reference_filter,
-    validate_name,
-    validate_service_url,
 )
 
 LONGEST_INTERVAL_SECONDS = 86_400
@@ -85,10 +84,8 @@ class Connection(NamedModel, TimestampedModel):
     driver = EnumField(vocabulary=ConnectionDriver, default=ConnectionDriver.HTTP)
     description = models.TextField(blank=True, default="", max_length=5000)
     status = EnumField(vocabulary=ConnectionStatus, max_length=20, default=ConnectionStatus.PENDING)
-    base_url = models.CharField(
-        max_length=500, blank=True, default="", validators=[validate_service_url]
-    )
-    host = models.CharField(max_length=253, blank=True, default="")
+    base_url = UrlField(is_base=True, blank=True, default="")
+    host = HostField(blank=True, default="")
     port = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )

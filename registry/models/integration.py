@@ -20,11 +20,9 @@ from registry.models.base import (
     enum_check,
 )
 from registry.models.connection import Connection
+from registry.models.names import reference_filter, validate_action_name, validate_name
 from registry.models.service import (
     HttpMethod,
-    reference_filter,
-    validate_action_name,
-    validate_name,
     validate_path,
 )
 from registry.unknown_fields import UnknownFields

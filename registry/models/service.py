@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
-from django.db.models.lookups import Exact
 
 from registry.circuits.profile import validate_breaker
 from registry.limits.rules import validate_limits
 from registry.liveness import Liveness, expiry_after_sign, liveness_of
+from registry.models.addresses import UrlField
+from registry.models.addresses import validate_service_url as validate_service_url  # of migrations
 from registry.models.base import (
     CheckedJSONField,
     EnumField,
@@ -33,38 +32,11 @@ from registry.models.maintenance import (
     ends_with_its_beginning,
     maintenance_index,
 )
+from registry.models.names import reference_filter, validate_action_name, validate_name
 from registry.probing import validate_probing
 from registry.schemas import check_schema
 from registry.unknown_fields import UnknownFields
 
-
-def validate_service_url(value: str) -> None:
-    """Refuse what cannot be called: another scheme, credentials, a query or a fragment.
-
-    Host names without a dot are allowed: that is how containers find each other.
-    """
-    if not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?", value) or not value.isprintable():
-        raise ValidationError(
-            "Must be an http or https URL such as http://my-service:8000/api,"
-            " without user name, query or fragment."
-        )
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise ValidationError("The host or the port of the URL cannot be read.") from None
-    if not parts.hostname or port == 0 or parts.netloc.endswith(":"):
-        raise ValidationError("The URL needs a host, and a port between 1 and 65535 if it has one.")
-
-
-validate_name = RegexValidator(
-    r"\A[A-Za-z0-9][A-Za-z0-9 ._-]*\Z",
-    "Use letters, digits, blanks, dots, dashes and underscores, beginning with a letter or digit.",
-)
-validate_action_name = RegexValidator(
-    r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z",
-    "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
-)
 validate_path = RegexValidator(
     r"\A/[^\s\x00-\x1f\x7f?#\\]*\Z",
     "Must begin with / and have no blanks, query or fragment, such as /projects/{project_id}.",
@@ -124,26 +96,6 @@ class ServiceQuerySet(models.QuerySet["Service"]):
     def find(self, reference: str) -> Service | None:
         """The service of that id or, in any case, that name."""
         return self.filter(reference_filter(reference)).first()
-
-
-_ID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """A reference as a name, and as an id if it can be one, else ''."""
-    text = str(reference).strip().replace("\x00", "\ufffd")  # no name has it, no column takes it
-    return text, text if _ID.fullmatch(text) else ""
-
-
-def reference_filter(reference: str, *, of: str = "") -> Q:
-    """A condition for "the id or the name", as every `{id}` of the API is read.
-
-    `of` leads from the rows to what is referred to, such as `service__`.
-    """
-    text, key = split_reference(reference)
-    # As the unique constraints have it, so that their indexes serve.
-    by_name = Q(Exact(Lower(f"{of}name"), Lower(Value(text))))
-    return Q(**{f"{of}id": key}) | by_name if key else by_name
 
 
 class Service(MaintainedModel, NamedModel, TimestampedModel):
@@ -245,10 +197,8 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
     """One place where a service answers; alive until `expires_at`, which signs of life put off."""
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="instances")
-    url = models.CharField(max_length=500, validators=[validate_service_url])
-    health_url = models.CharField(
-        max_length=500, blank=True, default="", validators=[validate_service_url]
-    )
+    url = UrlField(is_base=True)
+    health_url = UrlField(blank=True, default="")
     status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.ONLINE)
     version = models.CharField(max_length=50, blank=True, default="")
     zone = models.CharField(max_length=100, blank=True, default="")

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from registry.models import Service, ServiceAction, ServiceInstance
-from registry.models.service import reference_filter
+from registry.models.names import reference_filter
 from registry.services.liveness import Heartbeat, record_heartbeat
 from registry.services.state import get_service
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from registry.discovery.base import get_discovery
 from registry.exceptions import NotFound, ValidationFailed
+from registry.identifiers import read_id
 from registry.models import (
     IdempotencyRecord,
     RegistryChange,
@@ -22,6 +23,7 @@ from registry.models import (
 )
 from registry.services.registration import remove_instance
 from registry.services.state import (
+    base_url_of,
     instance_status,
     lock_service,
     note_instances,
@@ -104,8 +106,10 @@ def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
         raise ValidationFailed(
             sentence, errors={"url": [f"{sentence} Give its url or instance_id."]}
         )
+    url = base_url_of(beat.url) if beat.url else None
+    key = read_id(beat.instance_id)
     for instance in instances:
-        if str(instance.pk) == beat.instance_id or (beat.url and instance.url == beat.url):
+        if key == instance.pk or url == instance.url:
             return instance
     raise NotFound(
         f"The service '{service.name}' has no instance"

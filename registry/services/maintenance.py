@@ -12,6 +12,7 @@ from django.utils import timezone
 from registry import audit
 from registry.discovery.base import get_discovery
 from registry.exceptions import NotFound, ValidationFailed
+from registry.identifiers import read_id
 from registry.mediator import mediator
 from registry.models import AuditVerb, Service, ServiceInstance, ServiceStatus
 from registry.models.audit import MAX_REASON
@@ -111,7 +112,8 @@ def find_instance(service: Service, instance_id: str) -> ServiceInstance:
         NotFound: the service has no such instance.
     """
     rows = service.instances.select_for_update()
-    found = next((row for row in rows if str(row.pk) == str(instance_id)), None)
+    key = read_id(instance_id)
+    found = next((row for row in rows if row.pk == key), None)
     if found is None:
         raise NotFound(f"The service '{service.name}' has no instance '{instance_id}'.")
     return found

@@ -9,10 +9,8 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from yarl import URL
 
 from registry import audit
-from registry.calls.dialling import get_policy, refusal_of
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, ValidationFailed
@@ -29,6 +27,7 @@ from registry.models import (
 from registry.references import refuse_if_used
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.state import (
+    base_url_of,
     instance_status,
     lock_service,
     note_changed_parts,
@@ -209,8 +208,6 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
     status = instance_status(fields.get("status") or ServiceStatus.ONLINE)
     _assign(instance, {name: value for name, value in fields.items() if name != "status"})
     _check_instance(instance)
-    if created:
-        _check_addresses(instance)
     get_discovery().register(instance, at=timezone.now(), status=status)
     if created:
         audit.record(AuditVerb.CREATED, instance)
@@ -226,7 +223,6 @@ def check_new_instance(fields: Mapping[str, Any]) -> None:
     instance = ServiceInstance()
     _assign(instance, fields)
     _check_instance(instance)
-    _check_addresses(instance)
 
 
 def _check_instance(instance: ServiceInstance) -> None:
@@ -234,14 +230,6 @@ def _check_instance(instance: ServiceInstance) -> None:
         instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise as_validation_failed(error) from None
-
-
-def _check_addresses(instance: ServiceInstance) -> None:
-    """Say at once what no call would get past; a name is judged when it is called."""
-    for name in ("url", "health_url"):
-        value = getattr(instance, name)
-        if value and (why := refusal_of(URL(value), get_policy())):
-            raise ValidationFailed(f"{name}: {why}", errors={name: [why]})
 
 
 def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
@@ -316,12 +304,13 @@ def _update_instance(service: Service, registration: Registration) -> None:
             audit.record_changes(instance, before)
         return
     only = instances[0] if len(instances) == 1 else None
-    if only is not None and only.url != registration.url:
-        moved = {"url": [only.url, registration.url]}
+    url = base_url_of(registration.url)
+    if only is not None and only.url != url:
+        moved = {"url": [only.url, url]}
         audit.record(AuditVerb.CHANGED, only, changes=moved)
         get_discovery().release([only.pk])
-        ServiceInstance.objects.filter(pk=only.pk).update(url=registration.url)
-    _register_instance(service, url=registration.url, fields=registration.instance_fields)
+        ServiceInstance.objects.filter(pk=only.pk).update(url=url)
+    _register_instance(service, url=url, fields=registration.instance_fields)
 
 
 def unregister_service(

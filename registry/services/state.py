@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 
+from registry.addresses import BadAddress, normal_base_url
 from registry.concurrency import refuse_if_changed
 from registry.exceptions import NotFound, ValidationFailed
 from registry.mediator import mediator
@@ -39,6 +40,18 @@ def lock_service(service: Service, *, only_as_read: bool = False) -> Service:
 
 def reload_service(service: Service) -> Service:
     return Service.objects.with_parts().get(pk=service.pk)
+
+
+def base_url_of(text: str) -> str:
+    """The one form of the URL of an instance that a caller gave.
+
+    Raises:
+        ValidationFailed: it is no URL.
+    """
+    try:
+        return normal_base_url(text)
+    except BadAddress as error:
+        raise ValidationFailed(f"url: {error}", errors={"url": [str(error)]}) from None
 
 
 def instance_status(value: str) -> str:

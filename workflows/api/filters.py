@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
-from registry.models.service import reference_filter
+from registry.models.names import reference_filter
 from workflows.models import (
     ExecutionStatus,
     RunKind,

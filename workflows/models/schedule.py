@@ -17,7 +17,7 @@ from registry.models.base import (
     enum_check,
     object_field,
 )
-from registry.models.service import reference_filter, validate_name
+from registry.models.names import reference_filter, validate_name
 from workflows.models.execution import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,

@@ -15,7 +15,7 @@ from registry.models.base import (
     Vocabulary,
     enum_check,
 )
-from registry.models.service import reference_filter, validate_name
+from registry.models.names import reference_filter, validate_name
 from workflows.models.workflow import Workflow
 from workflows.webhooks.mapping import (
     validate_expression,

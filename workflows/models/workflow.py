@@ -18,7 +18,7 @@ from registry.models.base import (
     object_field,
     validate_list,
 )
-from registry.models.service import reference_filter, validate_name
+from registry.models.names import reference_filter, validate_name
 
 
 class WorkflowType(Vocabulary):

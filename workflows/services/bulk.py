@@ -14,6 +14,7 @@ from django.db.models import F, Q, QuerySet
 
 from registry import audit
 from registry.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
+from registry.identifiers import read_id
 from registry.models import AuditVerb
 from workflows.clock import database_now
 from workflows.models import (
@@ -24,7 +25,7 @@ from workflows.models import (
     Workflow,
     WorkflowExecution,
 )
-from workflows.selection import as_id, select_executions
+from workflows.selection import select_executions
 from workflows.services.control import (
     cancel_execution,
     pause_execution,
@@ -121,7 +122,7 @@ def get_bulk(reference: str) -> BulkOperation:
     Raises:
         NotFound: there is none.
     """
-    found = BulkOperation.objects.filter(pk=key).first() if (key := as_id(reference)) else None
+    found = BulkOperation.objects.filter(pk=key).first() if (key := read_id(reference)) else None
     if found is None:
         raise NotFound(f"No bulk operation with the id '{str(reference)[:100]}'.")
     return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-import uuid
 
 from django.db import connection
 
 from registry.database import read_row
 from registry.exceptions import NotFound
+from registry.identifiers import read_id
 from workflows.models import WorkflowExecution
 from workflows.wires import endings
 
@@ -21,10 +21,7 @@ def get_execution(reference: str) -> WorkflowExecution:
     Raises:
         NotFound: there is none.
     """
-    try:
-        key = uuid.UUID(str(reference))
-    except ValueError:
-        key = None
+    key = read_id(reference)
     found = (
         WorkflowExecution.objects.select_related("workflow", "version").filter(pk=key).first()
         if key

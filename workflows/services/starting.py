@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 
@@ -15,10 +14,11 @@ from registry import audit
 from registry.database import insert_rows, one_statement, pipelined_transaction, read_row
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.failpoints import failpoint
+from registry.identifiers import read_id
 from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.models import AuditVerb
-from registry.models.service import split_reference
+from registry.models.names import name_in
 from workflows.clock import clock
 from workflows.definition import Definition, Step
 from workflows.events import next_event
@@ -92,7 +92,7 @@ class Started:
 
 _TO_START = ("id", "name", "type", "status", "current_version_id")
 _BY_NAME = "WHERE lower(name) = lower(%s)"
-_BY_ID_OR_NAME = "WHERE id = %s OR lower(name) = lower(%s)"
+_BY_ID = "WHERE id = %s"
 
 
 def workflow_to_start(reference: str) -> Workflow:
@@ -101,10 +101,12 @@ def workflow_to_start(reference: str) -> Workflow:
     Raises:
         NotFound: there is none.
     """
-    name, key = split_reference(reference)
-    given = [UUID(key), name] if key else [name]
+    key = read_id(reference)
     workflow: Workflow | None = read_row(
-        Workflow, _BY_ID_OR_NAME if key else _BY_NAME, given, only=_TO_START
+        Workflow,
+        _BY_ID if key else _BY_NAME,
+        [key or name_in(reference)],
+        only=_TO_START,
     )
     if workflow is None:
         raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
