@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from registry.models import ServiceAction
 from tests import factories
 from workflows.models import WorkflowExecution, WorkflowSchedule
 
@@ -158,3 +159,81 @@ def test_the_limit_is_part_of_a_definition(api):
     assert api.get("/workflows/w").json()["concurrency"] == 3
     refused = api.put("/workflows/w", {"concurrency": 0})
     assert list(refused.json()["errors"]) == ["concurrency"]
+
+
+# --- The input that the workflow needs ---
+
+NEEDS_URL = {
+    "type": "object",
+    "properties": {"url": {"type": "string"}},
+    "required": ["url"],
+}
+EXTRACT = {"id": "extract", "service": "extractor", "action": "extract", "next": None}
+SEEN = {"type": "TRANSFORM", "id": "seen", "next": "extract", "output": {"n": 1}}
+
+
+@pytest.fixture
+def extractor():
+    service = factories.make_service("extractor")
+    answer = {"type": "object", "properties": {"text": {"type": "string"}}}
+    for name, needs in (("extract", NEEDS_URL), ("list", {})):
+        ServiceAction.objects.create(
+            service=service, name=name, path=f"/{name}", input_schema=needs, output_schema=answer
+        )
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [EXTRACT],
+        [SEEN, EXTRACT],
+        [{**EXTRACT, "input": {"url": "$.input.url"}}],
+        [{"id": "t", "type": "TRANSFORM", "output": {"n": "$.length(input.url)"}, "next": None}],
+        [{"id": "p", "type": "PARALLEL", "branches": [[EXTRACT]], "next": None}],
+    ],
+)
+def test_schedule_without_the_input_that_the_workflow_needs_is_refused(api, extractor, steps):
+    factories.make_workflow("report", steps)
+    refused = make(api, input={"n": 5})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["input"])
+    assert "Give what the workflow needs" in refused.json()["errors"]["input"][0]
+    draft = make(api, input={"n": 5}, enabled=False)
+    assert draft.status_code == 201
+    assert api.patch("/schedules/nightly", {"enabled": True}).status_code == 400
+    given = {"input": {"url": "https://a", "n": "5", "list": [{"host": {"name": "a"}}]}}
+    assert api.patch("/schedules/nightly", {"enabled": True, **given}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # What an earlier step answers may bring it.
+        [{**EXTRACT, "id": "first", "action": "list", "next": "extract"}, EXTRACT],
+        [{**EXTRACT, "when": "input.url"}],
+        [{**EXTRACT, "fallback": {"output": {"text": ""}}}],
+        [{**EXTRACT, "service": "not-registered-yet"}],
+    ],
+)
+def test_schedule_is_taken_where_its_input_may_be_enough(api, extractor, steps):
+    factories.make_workflow("report", steps)
+    assert make(api).status_code == 201
+
+
+def test_workflow_may_not_come_to_need_what_its_schedules_do_not_give(api, extractor):
+    factories.make_workflow("report", [{**EXTRACT, "action": "list"}])
+    assert make(api).status_code == 201
+    refused = api.patch("/workflows/report", {"steps": [EXTRACT]})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["steps"])
+    assert "The schedule 'nightly' gives too little." in refused.json()["detail"]
+    assert api.get("/workflows/report").json()["version"] == 1
+    api.patch("/schedules/nightly", {"enabled": False})
+    assert api.patch("/workflows/report", {"steps": [EXTRACT]}).status_code == 200
+    assert api.patch("/workflows/report", {"description": "Needs a url."}).status_code == 200
+
+
+def test_version_that_needs_more_is_not_made_current_under_a_schedule(api, extractor):
+    factories.make_workflow("report", [EXTRACT])
+    api.patch("/workflows/report", {"steps": [{**EXTRACT, "action": "list"}]})
+    make(api)
+    refused = api.post("/workflows/report/versions/1/activate", {})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["steps"])

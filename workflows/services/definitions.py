@@ -29,6 +29,7 @@ from workflows.models import (
     checksum_of,
 )
 from workflows.references import bindings_of
+from workflows.services.needs import check_schedules_of
 
 OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
 
@@ -206,7 +207,10 @@ def update_workflow(
             if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
                 checked = _check_document(document, draft=draft, name=workflow.name)
                 check_connections(checked, current, may_use_credentials=may_use_credentials)
+                current_version = locked.current_version
                 _add_version(locked, checked)
+                if not lenient:
+                    check_schedules_of(locked, current_version)
             elif was == WorkflowStatus.DRAFT and not draft:
                 _check_document(current, draft=False, name=locked.name)
             locked.save()
@@ -247,6 +251,7 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
 
     Raises:
         NotFound: there is no such version.
+        ValidationFailed: enabled schedules would fail with it.
     """
     with transaction.atomic():
         locked = _lock(workflow)
@@ -254,7 +259,8 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         if version is None:
             raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
         audit.record(AuditVerb.ACTIVATED, locked, changes={"version": number})
-        locked.current_version = version
+        before, locked.current_version = locked.current_version, version
+        check_schedules_of(locked, before)
         locked.save(update_fields=("current_version", "updated_at"))
     return locked
 

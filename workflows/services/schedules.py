@@ -20,6 +20,7 @@ from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable
 from workflows.schedules.cron import FIRST_YEAR
 from workflows.schedules.rule import LAST_YEAR
+from workflows.services.needs import check_schedule
 
 logger = structlog.get_logger(__name__)
 
@@ -208,6 +209,7 @@ def _save_checked(schedule: WorkflowSchedule, *, keep_next: bool = False) -> Non
     if schedule.starts_at and schedule.ends_at and schedule.ends_at <= schedule.starts_at:
         sentence = "It ends before it starts."
         raise ValidationFailed(sentence, errors={"ends_at": [sentence]})
+    check_schedule(schedule)
     timetable = timetable_of(schedule)
     if not keep_next:
         schedule.next_run_at = timetable.next(database_now()) if schedule.enabled else None
