@@ -109,6 +109,29 @@ def test_old_python_passes_over_launchers_that_do_not_work(monkeypatch: pytest.M
     assert [arguments[0] for arguments in replaced] == ["/launchers/python3.12"]
 
 
+@pytest.mark.parametrize("version", ["", "3", "3.10", "3.99", "2.7", "3.1x", "../3.12"])
+def test_python_that_is_not_there_or_too_old_is_refused(version: str) -> None:
+    with pytest.raises(dev.SetupError, match="name one from"):
+        dev.find_python(version)
+
+
+def test_tests_on_another_python_have_an_environment_of_their_own(tmp_path: Path) -> None:
+    version = f"3.{sys.version_info.minor}"
+    program = tmp_path / f"python{version}"
+    program.write_text('#!/bin/sh\n[ "$1" = -c ] || echo "$DEV_VENV" "$@"\n')
+    program.chmod(0o700)
+    launcher = tmp_path / "shims" / program.name
+    launcher.parent.mkdir()
+    launcher.write_text("#!/bin/sh\nexit 127\n")
+    launcher.chmod(0o700)
+    path = os.pathsep.join(map(str, (launcher.parent, tmp_path, os.environ["PATH"])))
+    said = subprocess.run(
+        [sys.executable, ROOT / "dev", "test", "--python", version, "-k", "x"],
+        env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == [f".venv-{version}", str(ROOT / "dev"), "test", "-k", "x"]
+
+
 def test_taken_port_is_named_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
