@@ -75,6 +75,12 @@ class HubAdmin(AuditedMixin, ModelAdmin):
             place = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
             return HttpResponseRedirect(reverse(place, args=[object_id]))
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Say of a time in which zone it is read."""
+        if isinstance(db_field, models.DateTimeField):
+            kwargs.setdefault("help_text", f"{db_field.help_text} In UTC.".strip())
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete one by one, as the page of each would, and say which could not be."""
         run_on_each(request, queryset, lambda row: self.delete_model(request, row), done="deleted")

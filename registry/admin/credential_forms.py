@@ -181,6 +181,7 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
     class Meta:
         model = Credential
         fields = ("name", "type", "description", "expires_at")
+        help_texts = {"expires_at": "In UTC. Empty: it does not."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

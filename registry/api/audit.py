@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from registry.api.base import AnswerSerializer, ObjectField, ResourceViewSet, VocabularyField
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.instants import InstantFilter
 from registry.api.pagination import GrowingListPagination
 from registry.models import ActorKind, AuditEntry, AuditVerb
 from registry.models.base import uuid7_at
@@ -42,8 +43,8 @@ class AuditFilter(django_filters.FilterSet):
     object_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
     object_name = django_filters.CharFilter(max_length=LONGEST_TEXT)
     request_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
-    created_after = django_filters.IsoDateTimeFilter(method="since")
-    created_before = django_filters.IsoDateTimeFilter(method="until")
+    created_after = InstantFilter(method="since")
+    created_before = InstantFilter(method="until")
 
     class Meta:
         model = AuditEntry

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from registry.api.base import AnswerSerializer, ResourceViewSet, StrictSerializer, VocabularyField
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.instants import InstantField
 from registry.circuits.control import (
     LONGEST,
     MAX_REASON,
@@ -59,7 +60,7 @@ class ControlInput(StrictSerializer):
     """Why, and until when."""
 
     reason = serializers.CharField(max_length=MAX_REASON)
-    until = serializers.DateTimeField(required=False, allow_null=True)
+    until = InstantField(required=False, allow_null=True)
     seconds = serializers.FloatField(
         required=False, allow_null=True, min_value=0.001, max_value=LONGEST.total_seconds()
     )

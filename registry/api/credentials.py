@@ -22,6 +22,7 @@ from registry.api.base import (
     VocabularyField,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.instants import InstantField
 from registry.api.pagination import GrowingListPagination
 from registry.api.patches import PatchSerializer
 from registry.api.preconditions import etag_of
@@ -88,7 +89,7 @@ class CredentialInput(StrictSerializer):
     allowed_origins = serializers.ListField(
         child=serializers.CharField(max_length=300), required=False, max_length=50
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = InstantField(required=False, allow_null=True)
     secret = SecretField(required=False)
 
 
@@ -111,7 +112,7 @@ class RotationInput(StrictSerializer):
 
     secret = SecretField()
     attributes = ObjectField(required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = InstantField(required=False, allow_null=True)
 
     def validate_attributes(self, value: dict[str, Any]) -> MergePatch:
         return MergePatch(value)

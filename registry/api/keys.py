@@ -22,6 +22,7 @@ from registry.api.base import (
     VocabularyField,
 )
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.instants import InstantField
 from registry.api.patches import PatchSerializer
 from registry.api.preconditions import etag_of
 from registry.models import ApiKey, KeyState
@@ -74,7 +75,7 @@ class KeyInput(StrictSerializer):
     networks = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=MOST_NETWORKS
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = InstantField(required=False, allow_null=True)
 
 
 class KeyPatch(PatchSerializer, KeyInput):

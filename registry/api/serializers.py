@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.api.instants import InstantField
 from registry.api.patches import PatchSerializer, default_of
 from registry.discovery.base import Criteria
 from registry.liveness import Liveness
@@ -267,7 +268,7 @@ class StatusInput(StrictSerializer):
 
     status = VocabularyField(ServiceStatus)
     reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
-    until = serializers.DateTimeField(required=False, allow_null=True)
+    until = InstantField(required=False, allow_null=True)
 
 
 class ExecuteActionInput(StrictSerializer):

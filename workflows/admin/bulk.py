@@ -19,6 +19,7 @@ from unfold.decorators import display
 from registry.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
 from registry.admin.display import duration, moment, status_badge, status_word
 from registry.exceptions import IntegrationError
+from registry.instant_forms import InstantFormField
 from registry.models.base import Vocabulary
 from workflows import services
 from workflows.admin.filters import AGES
@@ -80,7 +81,7 @@ class FilterForm(forms.Form):
     type = WordField(WorkflowType)
     workflow = forms.UUIDField(required=False)
     search = forms.CharField(required=False, max_length=200)
-    created_after = forms.DateTimeField(required=False)
+    created_after = InstantFormField(required=False)
 
     def wanted(self) -> dict[str, Any]:
         """The filter as it is kept with the operation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -13,8 +14,11 @@ from unfold.widgets import (
 )
 
 from registry.admin.forms import StrictJSONField
+from registry.instants import InstantRefused, in_utc
 from workflows.models import WorkflowSchedule
-from workflows.schedules import CronRefused, read_timetable
+from workflows.schedules import CronRefused, read_timetable, zone_of
+
+_TIMES = ("starts_at", "ends_at")
 
 
 class ScheduleForm(forms.ModelForm):
@@ -59,14 +63,23 @@ class ScheduleForm(forms.ModelForm):
             "catch_up_policy": "What becomes of ticks that nothing was there to start.",
             "catch_up_limit": "With All: so many of them at most, the latest.",
             "priority": "From -100 to 100; higher comes first.",
-            "starts_at": "No tick before. May stay empty.",
-            "ends_at": "No tick after. May stay empty.",
+            "starts_at": "No tick before, in the time zone of the schedule. May stay empty.",
+            "ends_at": "No tick after, in the time zone of the schedule. May stay empty.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "version_number" in self.fields and self.instance.version is not None:
             self.initial["version_number"] = self.instance.version.number
+        for name in _TIMES:
+            if (moment := self.initial.get(name)) is not None:
+                self.initial[name] = self._on_its_wall(moment)
+
+    def _on_its_wall(self, moment: datetime) -> datetime:
+        try:
+            return moment.astimezone(zone_of(self.instance.timezone)).replace(tzinfo=None)
+        except CronRefused:
+            return moment  # its zone is not known any more
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -74,6 +87,8 @@ class ScheduleForm(forms.ModelForm):
             read_timetable(cleaned.get("cron", "0 0 * * *"), cleaned.get("timezone", "UTC"))
         except CronRefused as error:
             self.add_error(error.field, str(error))
+        else:
+            self._read_in_its_zone(cleaned)
         first, last = cleaned.get("starts_at"), cleaned.get("ends_at")
         if first and last and last <= first:
             self.add_error("ends_at", "It ends before it starts.")
@@ -81,6 +96,16 @@ class ScheduleForm(forms.ModelForm):
         if number and workflow and not workflow.versions.filter(number=number).exists():
             self.add_error("version_number", f"'{workflow.name}' has no version {number}.")
         return cleaned
+
+    def _read_in_its_zone(self, cleaned: dict[str, Any]) -> None:
+        """What is typed in is what the wall shows in the time zone of the schedule."""
+        for name in _TIMES:
+            try:
+                if cleaned.get(name):
+                    typed = cleaned[name].replace(tzinfo=None)
+                    cleaned[name] = in_utc(typed, zone_of(cleaned.get("timezone", "UTC")))
+            except InstantRefused as error:
+                self.add_error(name, str(error))
 
 
 class BackfillForm(forms.Form):

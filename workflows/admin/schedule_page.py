@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils.dateparse import parse_datetime
-from django.utils.timezone import make_aware
 
 from registry.exceptions import IntegrationError
 from workflows import services
@@ -63,9 +62,8 @@ def _local_words(local: datetime) -> str:
 
 
 def typed_time(given: Any, name: str) -> Any:
-    """The time in the two inputs of a date and time; None while it is none."""
+    """The time in the two inputs of a date and time, in the schedule's zone; None while none."""
     try:
-        found = parse_datetime(f"{given.get(f'{name}_0', '')} {given.get(f'{name}_1', '')}".strip())
-        return make_aware(found) if found else None
+        return parse_datetime(f"{given.get(f'{name}_0', '')} {given.get(f'{name}_1', '')}".strip())
     except (ValueError, OverflowError):
         return None

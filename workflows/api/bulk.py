@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.core.exceptions import ValidationError as FieldError
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -19,11 +18,11 @@ from registry.api.base import (
     VocabularyField,
 )
 from registry.api.filters import LONGEST_TEXT
+from registry.api.instants import InstantField
 from registry.api.pagination import GrowingListPagination
 from registry.models.base import Vocabulary
 from workflows import services
 from workflows.api.answers import with_open_steps
-from workflows.api.filters import validate_instant
 from workflows.api.serializers import ExecutionSerializer
 from workflows.models import (
     BulkAction,
@@ -64,18 +63,6 @@ class VocabularyListField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> Any:
         return value
-
-
-class InstantField(serializers.DateTimeField):
-    """An ISO 8601 time that is one in UTC too."""
-
-    def to_internal_value(self, value: Any) -> Any:
-        try:
-            read = super().to_internal_value(value)
-            validate_instant(read)
-        except (OverflowError, FieldError):
-            raise serializers.ValidationError("This time is out of range.") from None
-        return read
 
 
 class BulkFilterInput(StrictSerializer):

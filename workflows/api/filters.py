@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
-from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.instants import InstantFilter
 from registry.models.names import reference_filter
 from workflows.models import (
     ExecutionStatus,
@@ -23,14 +22,6 @@ from workflows.models import (
     WorkflowType,
 )
 from workflows.selection import search_executions
-
-
-def validate_instant(value: datetime) -> None:
-    """Refuse a time that is none in UTC: with its offset it lies before year 1 or after 9999."""
-    try:
-        value.astimezone(UTC)
-    except OverflowError:
-        raise ValidationError("This time is out of range.") from None
 
 
 class WorkflowFilter(django_filters.FilterSet):
@@ -59,12 +50,8 @@ class ExecutionFilter(django_filters.FilterSet):
     type = VocabularyFilter(WorkflowType)
     workflow = django_filters.CharFilter(method="of_workflow", max_length=LONGEST_TEXT)
     correlation_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
-    created_after = django_filters.IsoDateTimeFilter(
-        field_name="created_at", lookup_expr="gte", validators=[validate_instant]
-    )
-    created_before = django_filters.IsoDateTimeFilter(
-        field_name="created_at", lookup_expr="lt", validators=[validate_instant]
-    )
+    created_after = InstantFilter(field_name="created_at", lookup_expr="gte")
+    created_before = InstantFilter(field_name="created_at", lookup_expr="lt")
     search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
 
     class Meta:

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.api.instants import WallTimeField
 from registry.api.patches import PatchSerializer
 from workflows import services
 from workflows.api.serializers import priority_field
@@ -77,8 +78,8 @@ class ScheduleInput(StrictSerializer):
     context = ObjectField(required=False)  # type: ignore[assignment]
     priority = priority_field()
     enabled = serializers.BooleanField(required=False)
-    starts_at = serializers.DateTimeField(allow_null=True, required=False)
-    ends_at = serializers.DateTimeField(allow_null=True, required=False)
+    starts_at = WallTimeField(allow_null=True, required=False)
+    ends_at = WallTimeField(allow_null=True, required=False)
     other_names = {"workflow_id": "workflow", "input_data": "input", "data": "input"}
 
     def validate_name(self, value: str) -> str:
@@ -101,8 +102,8 @@ class PreviewInput(StrictSerializer):
 
     cron = serializers.CharField(max_length=200)
     timezone = serializers.CharField(max_length=64, default="UTC")
-    starts_at = serializers.DateTimeField(allow_null=True, required=False)
-    ends_at = serializers.DateTimeField(allow_null=True, required=False)
+    starts_at = WallTimeField(allow_null=True, required=False)
+    ends_at = WallTimeField(allow_null=True, required=False)
 
 
 class PreviewAnswer(serializers.Serializer[Any]):
@@ -134,7 +135,7 @@ class RunSerializer(AnswerSerializer):
 _BackfillFields: Any = type(
     "_BackfillFields",
     (StrictSerializer,),
-    {"from": serializers.DateTimeField(), "to": serializers.DateTimeField()},
+    {"from": WallTimeField(), "to": WallTimeField()},
 )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from registry.exceptions import WorkflowError
 from registry.expressions import ExpressionError, Recorded
+from registry.instants import InstantRefused, parse_instant
 from registry.models.base import uuid7
 from workflows.decide.outcomes import (
     CALL,
@@ -137,12 +138,12 @@ def seconds_from(value: Any, step: Step, now: datetime) -> datetime:
 
 
 def read_time(value: Any, step: Step) -> datetime:
-    """An ISO 8601 time; UTC where it does not say."""
+    """A time with its offset, as RFC 3339 writes it."""
     try:
-        read = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise ExpressionError(f"The time of '{step.id}' is not an ISO 8601 time.") from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+        return parse_instant(value)
+    except InstantRefused as error:
+        shown = value[:50] if isinstance(value, str) else type(value).__name__
+        raise ExpressionError(f"The time of '{step.id}' is '{shown}'. {error}") from None
 
 
 def begin_event(

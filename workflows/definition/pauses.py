@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from registry.expressions import Template
+from registry.instants import InstantRefused, parse_instant
 from registry.schemas import check_schema
 from workflows.definition.actions import read_input
 from workflows.definition.fields import FieldReader, is_expression, show
@@ -107,23 +107,13 @@ def _time(reader: FieldReader, document: dict[str, Any], key: str, path: str) ->
     value = document.get(key)
     if value is None:
         return None
-    if is_expression(value) or _is_instant(value):
-        return reader.template(document, key, path)
-    reader.refuse(
-        f"{path}.{key}",
-        f"{show(value)} is not a time; write one with its offset such as 2030-07-01T09:00:00Z, or "
-        "an expression.",
-    )
-    return None
-
-
-def _is_instant(value: Any) -> bool:
-    """Whether a text is an ISO time with an offset that the calendar holds in UTC too."""
-    try:
-        instant = datetime.fromisoformat(value)
-        return instant.tzinfo is not None and instant.astimezone(UTC) is not None
-    except (TypeError, ValueError, OverflowError):
-        return False
+    if not is_expression(value):
+        try:
+            parse_instant(value)
+        except InstantRefused as error:
+            reader.refuse(f"{path}.{key}", f"{show(value)}: {error} Or write an expression.")
+            return None
+    return reader.template(document, key, path)
 
 
 def _people(reader: FieldReader, document: dict[str, Any], key: str, path: str) -> tuple[str, ...]:

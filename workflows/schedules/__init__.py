@@ -6,6 +6,7 @@ from workflows.schedules.cron import (
     in_words,
     names_of_zones,
     read_timetable,
+    zone_of,
 )
 from workflows.schedules.decide import (
     MISSED_AFTER_SECONDS,
@@ -30,4 +31,5 @@ __all__ = [
     "on_tick",
     "read_timetable",
     "sort_due",
+    "zone_of",
 ]

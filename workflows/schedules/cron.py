@@ -104,7 +104,7 @@ def read_timetable(
     Raises:
         CronRefused: the expression or the time zone is not one.
     """
-    zone = _zone(timezone)
+    zone = zone_of(timezone)
     text = " ".join(cron.split())
     _check(text)
     return Timetable(text, zone, starts_at, ends_at)
@@ -119,7 +119,12 @@ def in_words(cron: str) -> str:
 names_of_zones = functools.cache(zoneinfo.available_timezones)
 
 
-def _zone(name: str) -> zoneinfo.ZoneInfo:
+def zone_of(name: str) -> zoneinfo.ZoneInfo:
+    """Return the time zone of an IANA name.
+
+    Raises:
+        CronRefused: there is none.
+    """
     try:
         if name not in names_of_zones():
             raise ValueError

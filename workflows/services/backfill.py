@@ -16,7 +16,7 @@ from workflows.clock import database_now
 from workflows.models import RunKind, RunOutcome, WorkflowSchedule
 from workflows.schedules import read_timetable
 from workflows.services.schedule_runs import record_runs
-from workflows.services.schedules import check_year, lock_schedule
+from workflows.services.schedules import check_year, in_zone_of, lock_schedule
 
 logger = structlog.get_logger(__name__)
 
@@ -37,6 +37,7 @@ def plan_backfill(schedule: WorkflowSchedule, *, first: datetime, last: datetime
     Raises:
         ValidationFailed: the range is the wrong way round, in the future, or has over 1,000 ticks.
     """
+    first, last = _in_zone_of(schedule, first, last)
     check_year("from", first)
     check_year("to", last)
     if last < first:
@@ -68,6 +69,7 @@ def start_backfill(
     """
     with transaction.atomic():
         locked = lock_schedule(schedule.pk)
+        first, last = _in_zone_of(locked, first, last)
         plan = plan_backfill(locked, first=first, last=last)
         again = _runs_between(locked, first, last).filter(tick__in=plan.ticks)
         again.update(
@@ -78,6 +80,14 @@ def start_backfill(
         audit.record(AuditVerb.BACKFILLED, locked, changes=span)
     logger.info("schedule_backfilled", schedule=locked.name, actor=actor, runs=len(plan.ticks))
     return plan
+
+
+def _in_zone_of(
+    schedule: WorkflowSchedule, first: datetime, last: datetime
+) -> tuple[datetime, datetime]:
+    bounds = {"from": first, "to": last}
+    read = [in_zone_of(schedule.timezone, name, moment) for name, moment in bounds.items()]
+    return read[0] or first, read[1] or last
 
 
 def cancel_backlog(schedule: WorkflowSchedule, *, actor: str) -> int:

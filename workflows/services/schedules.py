@@ -13,11 +13,12 @@ from django.db import IntegrityError, transaction
 from registry import audit
 from registry.concurrency import refuse_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
+from registry.instants import InstantRefused, in_utc
 from registry.models import AuditVerb
 from registry.services import as_validation_failed
 from workflows.clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
-from workflows.schedules import CronRefused, Timetable, read_timetable
+from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR
 from workflows.schedules.rule import LAST_YEAR
 from workflows.services.needs import check_schedule
@@ -163,6 +164,22 @@ def check_year(name: str, moment: datetime | None) -> None:
         raise ValidationFailed(f"{name}: {sentence}", errors={name: [sentence]})
 
 
+def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | None:
+    """Return a time in UTC; one without an offset is in the time zone of its schedule.
+
+    Raises:
+        ValidationFailed: there is no such zone, or no such time in UTC.
+    """
+    if moment is None:
+        return None
+    try:
+        return in_utc(moment, zone_of(timezone))
+    except CronRefused as error:
+        raise ValidationFailed(str(error), errors={error.field: [str(error)]}) from None
+    except InstantRefused as error:
+        raise ValidationFailed(f"{name}: {error}", errors={name: [str(error)]}) from None
+
+
 def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
     given = dict(fields)
     if "workflow" in given:
@@ -172,6 +189,8 @@ def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
     number = given.pop("version", schedule.version.number if schedule.version else None)
     for name, value in given.items():
         setattr(schedule, name, value)
+    for name in ("starts_at", "ends_at"):
+        setattr(schedule, name, in_zone_of(schedule.timezone, name, getattr(schedule, name)))
     if number is not None and schedule.workflow_id is not None:
         schedule.version = _find_version(schedule.workflow, number)
     elif number is None:
@@ -234,6 +253,8 @@ def preview(
     Raises:
         ValidationFailed: the expression or the time zone is not one.
     """
+    starts_at = in_zone_of(timezone, "starts_at", starts_at)
+    ends_at = in_zone_of(timezone, "ends_at", ends_at)
     check_year("starts_at", starts_at)
     check_year("ends_at", ends_at)
     schedule = WorkflowSchedule(cron=cron, timezone=timezone, starts_at=starts_at, ends_at=ends_at)

@@ -6,6 +6,7 @@ import enum
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -92,8 +93,15 @@ def _about(about: tuple[str, str] | None) -> dict[str, Any]:
 
 
 def _given(values: Mapping[str, Any]) -> JsonObject:
-    given = {name: value for name, value in values.items() if value is not None}
-    return {name: None if value is REMOVE else value for name, value in given.items()}
+    return {name: _sent(name, value) for name, value in values.items() if value is not None}
+
+
+def _sent(name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{name!r} needs a time zone, such as datetime.now(timezone.utc).")
+        return value.isoformat()
+    return None if value is REMOVE else value
 
 
 def with_removals(changes: Mapping[str, Any] | None) -> JsonObject:

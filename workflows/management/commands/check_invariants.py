@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from registry import strict_json
+from registry.instants import InstantRefused, parse_instant
 from workflows import invariants
 from workflows.invariants import Violation
 
@@ -24,15 +25,13 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 def parse_since(text: str) -> datetime:
-    """An ISO 8601 time, or so many minutes, hours or days ago: `30m`, `2h`, `7d`."""
+    """An RFC 3339 time, or so many minutes, hours or days ago: `30m`, `2h`, `7d`."""
     if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
         return datetime.now(UTC) - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        sentence = f"'{text}' is no time. Give one such as 2026-01-31T08:00, or 30m, 2h, 7d."
-        raise argparse.ArgumentTypeError(sentence) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+        return parse_instant(text)
+    except InstantRefused as error:
+        raise argparse.ArgumentTypeError(f"'{text}': {error} Or give 30m, 2h, 7d.") from None
 
 
 def readable(text: str) -> Path:

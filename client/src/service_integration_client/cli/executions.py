@@ -51,8 +51,8 @@ list_command(
     click.option("--workflow", help="The name or id of a workflow."),
     click.option("--type", help="Such as PROJECT_PLANNING."),
     click.option("--correlation-id"),
-    click.option("--after", "created_after", help="An ISO 8601 time."),
-    click.option("--before", "created_before", help="An ISO 8601 time."),
+    click.option("--after", "created_after", help="An RFC 3339 time."),
+    click.option("--before", "created_before", help="An RFC 3339 time."),
     limit=20,
 )  # fmt: skip
 for name, operation, sentence, options in (
