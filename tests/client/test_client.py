@@ -13,6 +13,7 @@ from service_integration_client import (
     get_request_id,
     request_id,
 )
+from service_integration_client.configuration import configuration
 from service_integration_client.requests import create
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
@@ -343,3 +344,8 @@ def test_concurrent_calls_keep_their_own_request_ids():
             return await asyncio.gather(*(one(client, f"r{n}") for n in range(50)))
 
     assert [each["id"] for each in asyncio.run(many())] == [f"r{n}" for n in range(50)]
+
+
+def test_certificates_are_checked_however_the_scheme_is_written() -> None:
+    found = configuration(base_url="HTTPS://Hub.example/api/", api_key=None, timeout=1, environ={})
+    assert found.base_url == "https://Hub.example/api"

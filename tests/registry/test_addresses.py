@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from integration_site.facade import get_facade
 from registry.addresses import BadAddress, normal_base_url, normal_host, normal_url, read_url
 from registry.connections.changes import create_connection
+from registry.connections.settings import headers
 from registry.exceptions import ValidationFailed
 from registry.models import (
     CircuitBreakerState,
@@ -181,6 +182,11 @@ def _instance_writers(field: str) -> dict[str, Write]:
         page = reverse("admin:registry_serviceinstance_change", args=(_instance().pk,))
         _posted_in_the_admin(page, {**form, field: value})
 
+    def admin_adds_service(value: str) -> None:
+        page = reverse("admin:registry_service_add")
+        form = {"name": "new", "type": "CUSTOM", "criticality": "NON_CRITICAL", "liveness": "AUTO"}
+        _posted_in_the_admin(page, {**form, **other, field: value})
+
     def cleaned(value: str) -> None:
         row = _instance()
         setattr(row, field, value)
@@ -201,6 +207,7 @@ def _instance_writers(field: str) -> dict[str, Write]:
             "post", f"{SERVICES}/bank/instances", {**other, field: value}
         ),
         "admin adds": admin_adds,
+        "admin adds a service": admin_adds_service,
         "full_clean": lambda value: _done(lambda: cleaned(value)),
         "facade": lambda value: _done(lambda: by_facade(value)),
     }
@@ -357,6 +364,15 @@ def test_one_instance_however_it_is_spelled() -> None:
         assert beat.status_code == 200, text
     assert [each["url"] for each in answer.json()["instances"]] == ["http://localhost:1"]
     assert api.post(f"{SERVICES}/bank/heartbeat").json()["status"] == "ONLINE"
+
+
+@once
+@pytest.mark.parametrize("name", ["authorization", " Authorization", "AUTHORIZATION\t"])
+def test_a_header_that_says_who_calls_is_known_in_any_spelling(name: str) -> None:
+    with pytest.raises(ValueError, match="says who calls"):
+        headers({name: "a"})
+    with pytest.raises(ValueError, match="twice"):
+        headers({"X-A": "a", " x-a": "b"})
 
 
 @pytest.mark.django_db

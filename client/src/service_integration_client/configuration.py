@@ -45,4 +45,5 @@ def configuration(
         raise ValueError("timeout is a number of seconds greater than 0.")
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError("api_key holds characters that no API key has.")
-    return Configuration(url, key, timeout)
+    # What depends on the scheme, such as whether certificates are checked, asks in lower case.
+    return Configuration(parts.scheme + url[len(parts.scheme) :], key, timeout)
