@@ -26,6 +26,8 @@ class HubUserAdmin(UserAdmin, HubAdmin):  # type: ignore[misc]
     """People; what each may do, and that they may log in, comes from their roles."""
 
     form = PersonForm
+    # Django's promises options that the form has by now.
+    add_form_template = None
     add_form = NewPersonForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "group_names", "is_staff", "is_active", "seen")

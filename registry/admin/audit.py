@@ -17,6 +17,8 @@ from registry.admin.history import describe, kind_of, url_of
 from registry.models import AuditEntry
 from registry.models.audit import ActorKind, object_type_of
 
+MOST_NAMED = 3
+
 
 class ObjectFilter(admin.SimpleListFilter):
     """One kind of object; the kinds are those of the admin, so that no row is read for them."""
@@ -37,7 +39,7 @@ class ObjectFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(ReadOnlyMixin, GrowingAdmin):
     """Newest first."""
 
-    list_display = ("when", "who", "verb_label", "object_label", "why")
+    list_display = ("when", "who", "verb_label", "object_label", "changed", "why")
     list_filter = ("verb", "actor_kind", ObjectFilter)
     search_fields = (
         "actor__istartswith",
@@ -76,6 +78,12 @@ class AuditEntryAdmin(ReadOnlyMixin, GrowingAdmin):
             '<a class="hub-link" href="{}">{}</a> <span class="hub-dim">{}</span>',
             url, entry.object_name, kind,
         )  # fmt: skip
+
+    @display(description="What of it")
+    def changed(self, entry: AuditEntry) -> str:
+        names = [change["name"] for change in describe(entry)["changes"]]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return ", ".join(names[:MOST_NAMED]) + more or NOTHING
 
     @display(description="Why")
     def why(self, entry: AuditEntry) -> str:

@@ -33,7 +33,7 @@ class ReasonForm(BaseDialogForm):
     reason = forms.CharField(
         validators=[MaxLengthValidator(MAX_REASON)],
         widget=UnfoldAdminTextInputWidget(attrs={"maxlength": MAX_REASON}),
-        help_text="Kept in the log, for those who ask later.",
+        help_text="Kept in the audit trail, for those who ask later.",
     )
 
 
@@ -120,7 +120,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
         return super().get_actions_detail(request, object_id) if is_id(object_id) else []
 
     @action(
-        description="Close",
+        description="Close circuit",
         icon="check_circle",
         permissions=["control"],
         dialog={

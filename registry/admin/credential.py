@@ -77,7 +77,7 @@ class CredentialAdmin(HubAdmin):
         names = [name for type in types for name in fields_of(type)]
         public = [name for name in names if "__attributes__" in name]
         secret = [name for name in names if "__secret__" in name]
-        keep = "Leave it empty to keep the one that is stored." if obj else ""
+        keep = "Leave it empty to keep the one that is stored." if obj and obj.has_secret else ""
         secret += [] if obj else ["draft"]
         return (
             (None, {"fields": (*COMMON, *public, "expires_at", "description")}),

@@ -16,7 +16,7 @@ from unfold.widgets import (
 )
 
 from registry import strict_json
-from registry.access import SCOPES
+from registry.access import ROLE_WORDS, SCOPES, Role
 from registry.api_keys import check_end
 from registry.exceptions import ValidationFailed
 from registry.json_equality import json_equal
@@ -144,6 +144,12 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = ("name", "role", "scopes", "networks", "expires_at")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "role" in self.fields:
+            choices = [(role.value, f"{role.label} — {ROLE_WORDS[role]}") for role in Role]
+            self.fields["role"].choices = choices  # type: ignore[attr-defined]
 
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Any
 
 from django.apps import apps
@@ -14,6 +16,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils.dateparse import parse_datetime
 
 from registry import audit
 from registry.admin.display import NOTHING
@@ -21,6 +24,7 @@ from registry.models import AuditEntry, AuditVerb
 from registry.models.audit import object_type_of
 
 MOST_SHOWN = 100
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)\Z")
 
 
 class AuditedMixin:
@@ -132,7 +136,10 @@ def _change(name: str, value: Any) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     if value in (None, "", [], {}):
         return NOTHING
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    moment = parse_datetime(value) if _INSTANT.match(value) else None
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else value
 
 
 def _entries_of(obj: models.Model, parts: Iterable[models.Model]) -> QuerySet[AuditEntry]:

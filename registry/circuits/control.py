@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -78,7 +79,9 @@ def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
         if changed is None:
             raise _unknown(reference)
         circuit = get_circuit(guarded_id)
-        changes = {"state": [before.state, circuit.state], "until": [before.until, circuit.until]}
+        changes: dict[str, Any] = {"state": [before.state, circuit.state]}
+        if circuit.until != before.until:
+            changes["until"] = [before.until, circuit.until]
         audit.record(_VERBS[order.control], circuit, reason=order.reason, changes=changes)
     return circuit
 

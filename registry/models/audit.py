@@ -98,7 +98,7 @@ class AuditEntry(AppendedModel):
         db_table = "audit_entry"
         ordering = ("-id",)
         verbose_name = "audit entry"
-        verbose_name_plural = "audit trail"
+        verbose_name_plural = "audit entries"
         constraints = (
             enum_check("audit_entry", "actor_kind", ActorKind),
             enum_check("audit_entry", "verb", AuditVerb),
