@@ -89,5 +89,6 @@ def _announces_body(headers: Any) -> bool:
 
 def framed(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:
     """The same connector, whose connections know where answers end."""
-    connector._factory = partial(FramedResponses, loop=connector._loop)
+    factory: Any = partial(FramedResponses, loop=connector._loop)
+    connector._factory = factory
     return connector
