@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,6 +20,15 @@ def header_text(value: object) -> str:
     return text.strip()[:200]
 
 
+def key_to_send(key: str) -> str:
+    """Return a key as a header can carry it; one that cannot be carried whole by its digest.
+
+    Cut, or without what is no ASCII, two keys could become one, and the second call not be made.
+    """
+    text = header_text(key)
+    return text if text == key else hashlib.sha256(key.encode()).hexdigest()
+
+
 def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]:
     """Headers of a call made for a request: its id, its correlation and a fresh idempotency key.
 
@@ -27,7 +37,7 @@ def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]
     current = structlog.contextvars.get_contextvars().get("request_id", "")
     request_id = header_text(context.get("request_id") or current) or uuid.uuid4().hex
     return {
-        "Idempotency-Key": header_text(key) or uuid.uuid4().hex,
+        "Idempotency-Key": key_to_send(key) or uuid.uuid4().hex,
         "X-Correlation-ID": header_text(context.get("correlation_id") or request_id),
         "X-Request-ID": request_id,
         "traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01",

@@ -132,6 +132,15 @@ def test_headers_are_made_where_none_are_given() -> None:
     assert len(call_headers({})["X-Request-ID"]) == 32
 
 
+def test_two_keys_stay_two_on_the_way_to_a_service() -> None:
+    keys = ["k" * 201 + "a", "k" * 201 + "b", "ä1", "1", "ö1", "k" * 200]
+    sent = [call_headers({}, key=key)["Idempotency-Key"] for key in keys]
+    assert len(set(sent)) == len(keys)
+    assert sent == [call_headers({}, key=key)["Idempotency-Key"] for key in keys]
+    assert sent[3] == "1"
+    assert all(text.isascii() and len(text) <= 200 for text in sent)
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "ä\x00b", {"a": 1}, None, "x" * 9999, 5])
 def test_header_values_are_printable_and_short(value: Any) -> None:
     text = header_text(value)
