@@ -1,6 +1,7 @@
 """Application configuration."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class IntegrationSiteConfig(AppConfig):
@@ -14,3 +15,9 @@ class IntegrationSiteConfig(AppConfig):
         from integration_site.people import follow_people
 
         follow_people()
+
+
+class ConsoleConfig(SimpleAdminConfig):
+    """Django's admin, with the site of the hub."""
+
+    default_site = "integration_site.console.site.HubAdminSite"

@@ -48,9 +48,9 @@ INSTALLED_APPS = [
     "registry",
     "workflows",
     "monitoring",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     # The web process loads the admin with its routes; worker and beat do without.
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "integration_site.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -362,6 +362,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+CSRF_FAILURE_VIEW = "integration_site.console.errors.csrf_failure"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -457,7 +458,12 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "integration_site.console.dashboard.dashboard_callback",
     "STYLES": [lambda request: static("console/console.css")],
-    "SCRIPTS": [lambda request: static("console/console.js")],
+    "SCRIPTS": [
+        lambda request: static("console/console.js"),
+        lambda request: static("console/access.js"),
+    ],
+    # The console is the site: there is nothing else to view or to return to.
+    "SITE_URL": None,
     "SITE_FAVICONS": [
         {
             "rel": "icon",

@@ -150,6 +150,12 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
     return JsonResponse(problem(404, sentence), status=404, content_type=CONTENT_TYPE)
 
 
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403 outside API views."""
+    sentence = str(exception or "") or "This caller may not do this."
+    return JsonResponse(problem(403, sentence), status=403, content_type=CONTENT_TYPE)
+
+
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400 outside API views: a host or a form that Django refuses."""
     sentence = "The request cannot be read. Is the host name one of ALLOWED_HOSTS?"

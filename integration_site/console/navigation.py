@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 _GROUPS = (
     (
@@ -52,22 +54,35 @@ _GROUPS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups with the links that this person may open."""
-    overview = {"title": "Overview", "icon": "dashboard", "link": reverse("admin:index")}
+    first = [_entry("Overview", "dashboard", reverse("admin:index"))]
+    if may_see(request, "workflows.workflowexecution"):
+        first.append(_entry("Inbox", "inbox", reverse("admin:inbox"), title=_title_with_count()))
     groups = [
         {"title": title, "separator": True, "items": _items(request, entries)}
         for title, entries in _GROUPS
     ]
-    if _may_see(request, "workflows.workflowexecution"):
-        inbox = {"title": "Inbox", "icon": "inbox", "link": reverse("admin:inbox")}
-        return [{"items": [overview, inbox]}, *(group for group in groups if group["items"])]
-    return [{"items": [overview]}, *(group for group in groups if group["items"])]
+    return [{"items": first}, *(group for group in groups if group["items"])]
+
+
+def _entry(name: str, icon: str, link: str, *, title: str = "") -> dict[str, Any]:
+    """An entry by its name; `title` is what the menu shows, if that is more."""
+    return {"name": name, "title": title or name, "icon": icon, "link": link}
+
+
+def _title_with_count() -> SafeString:
+    """The count is fetched once the page is there: no page waits for it."""
+    return format_html(
+        'Inbox <span id="inbox-count" hx-get="{}" hx-trigger="load, every 30s '
+        '[document.visibilityState === \'visible\']" hx-swap="innerHTML"></span>',
+        reverse("admin:inbox_count"),
+    )
 
 
 def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
     return [
-        {"title": title, "icon": icon, "link": _list_of(label)}
-        for title, icon, label in entries
-        if _may_see(request, label)
+        _entry(name, icon, _list_of(label))
+        for name, icon, label in entries
+        if may_see(request, label)
     ]
 
 
@@ -75,7 +90,8 @@ def _list_of(label: str) -> str:
     return reverse(f"admin:{label.replace('.', '_')}_changelist")
 
 
-def _may_see(request: HttpRequest, label: str) -> bool:
+def may_see(request: HttpRequest, label: str) -> bool:
+    """Whether this person may see the rows of a model, given as `app.model`."""
     app, model = label.split(".")
     return request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(
         f"{app}.change_{model}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from django.contrib import messages
+from django.contrib.admin import AdminSite
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -17,6 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from registry.admin.history import AuditedMixin
+from registry.admin.labels import label_of, with_acronyms
 from registry.exceptions import IntegrationError
 from registry.identifiers import read_id
 
@@ -55,8 +57,11 @@ class GrowingChangeList(ChangeList):
 class HubAdmin(AuditedMixin, ModelAdmin):
     """A list of fifty per page, with its filters beside it where there is room.
 
-    What its forms do is in the audit trail.
+    What its forms do is in the audit trail. `empty_words` say how rows come to be, where nobody
+    adds them by hand.
     """
+
+    empty_words = "They come by themselves, once there is something to show."
 
     list_per_page = 50
     list_max_show_all = 50
@@ -90,6 +95,17 @@ class HubAdmin(AuditedMixin, ModelAdmin):
         # Django's action goes on to say that all were deleted.
         if not getattr(request, "told_deletions", False):
             super().message_user(request, *args, **kwargs)
+
+    def __init__(self, model: type[models.Model], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        for field in model._meta.fields + model._meta.many_to_many:
+            field.verbose_name = with_acronyms(str(field.verbose_name))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        for name, field in form.base_fields.items():
+            field.label = with_acronyms(str(field.label or label_of(name)))
+        return form
 
 
 class GrowingAdmin(HubAdmin):

@@ -120,7 +120,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
         return super().get_actions_detail(request, object_id) if is_id(object_id) else []
 
     @action(
-        description="Close circuit",
+        description="Close the circuit",
         icon="check_circle",
         permissions=["control"],
         dialog={
@@ -155,7 +155,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
             "title": "Let every call through, whatever happens?",
             "description": "Nothing is counted meanwhile: the circuit cannot open by itself.",
             "form_class": HoldForm,
-            "form_submit_text": "Disable",
+            "form_submit_text": "Disable the breaker",
         },
     )
     def disable(self, request: HttpRequest, form: HoldForm, object_id: str) -> HttpResponse:
@@ -169,7 +169,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
             "title": "Forget everything about this circuit?",
             "description": "It is closed, as if nothing had ever been called.",
             "form_class": ReasonForm,
-            "form_submit_text": "Reset",
+            "form_submit_text": "Reset the breaker",
         },
     )
     def reset(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:

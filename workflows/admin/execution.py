@@ -32,7 +32,7 @@ from workflows.admin.bulk import bulk_query
 from workflows.admin.execution_page import executions_with_parts, page_of
 from workflows.admin.explain import last_error, sentence_of
 from workflows.admin.filters import CreatedFilter, WorkflowFilter
-from workflows.admin.inbox import inbox_view
+from workflows.admin.inbox import STOP_POLLING, address_of_outcome
 from workflows.admin.questions import may_decide, read_answers
 from workflows.admin.rerunning import rerun_view
 from workflows.admin.review import settle
@@ -44,8 +44,6 @@ from workflows.selection import search_executions
 
 CONTROL = "workflows.change_workflowexecution"
 MAX_COMMENT = 2000
-# htmx stops polling at this status.
-STOP_POLLING = 286
 SHORTCUTS = (
     ("All", ""),
     ("Running", ExecutionStatus.RUNNING),
@@ -172,8 +170,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             self.admin_site.admin_view(require_GET(self.step_values_view)),
             name="execution_step_values",
         )
-        inbox = path("inbox/", self.admin_site.admin_view(partial(inbox_view, self)), name="inbox")
-        return [*own, values, inbox, *super().get_urls()]
+        return [*own, values, *super().get_urls()]
 
     def change_view(
         self,
@@ -308,6 +305,8 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             messages.success(request, done)
         except IntegrationError as error:
             messages.error(request, error.message)
+        if request.POST.get("from") == "inbox":
+            return redirect(address_of_outcome(pk))
         return redirect(reverse("admin:workflows_workflowexecution_change", args=(pk,)))
 
     def _page(self, request: HttpRequest, execution: WorkflowExecution) -> dict[str, Any]:

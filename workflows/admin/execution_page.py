@@ -115,6 +115,7 @@ def page_of(
     names = {step.step_id: step.name for step in steps if step.name}
     return {
         "execution": execution,
+        "shown_status": _shown_status(execution, steps),
         "steps": _shown(found, definition, children, {w.path: w.words for w in words}),
         "undone": [ShownStep(s, place=scope_of(s.path)) for s in steps if s.is_compensation],
         "has_more_steps": found.has_more or len(steps) >= MAX_STEPS,
@@ -141,6 +142,14 @@ def page_of(
         "may_resume": execution.status == ExecutionStatus.PAUSED,
         "refresh_seconds": None if execution.has_ended else _refresh_seconds(execution, steps),
     }
+
+
+def _shown_status(execution: WorkflowExecution, steps: list[WorkflowStep]) -> str:
+    """Return the status; what waited and was answered goes on, before a worker takes it up."""
+    if execution.is_queued:
+        return "QUEUED"
+    goes_on = execution.status == ExecutionStatus.WAITING and any(s.status in BUSY for s in steps)
+    return ExecutionStatus.RUNNING if goes_on else execution.status
 
 
 def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:

@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
+from registry.admin.base import find_or_404, is_id
 from workflows.admin.questions import Question, has_decided, question_of
 from workflows.admin.review import Review, review_of
 from workflows.definition import Definition, DefinitionError, Step
-from workflows.models import UNENDED, ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep
+from workflows.models import (
+    OPEN_STEP,
+    UNENDED,
+    ExecutionStatus,
+    StepStatus,
+    WorkflowExecution,
+    WorkflowStep,
+)
 from workflows.versions import definition_of
 
 MAX_SHOWN = 50
+# htmx stops polling at this status.
+STOP_POLLING = 286
 
 
 @dataclass(frozen=True)
@@ -30,24 +44,80 @@ class Item:
     review: Review | None = None
 
 
-def inbox_view(admin: Any, request: HttpRequest) -> HttpResponse:
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution goes on that was decided on here: where it is, or how it ended."""
+
+    execution: WorkflowExecution
+    at: WorkflowStep | None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is under way, so that what is shown will change."""
+        return not self.execution.has_ended and not self.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits again: for more people, a signal or a time."""
+        return self.at is not None and self.at.status == StepStatus.WAITING
+
+
+def inbox_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
     """List what waits for this person, the oldest first."""
-    if not admin.has_view_permission(request):
+    if not _may_see(request):
         raise PermissionDenied
-    may_control = admin.has_control_permission(request)
-    questions = _questions_for(request.user, may_control=may_control)
-    reviews = _reviews() if may_control else []
+    questions, reviews = _items_for(request)
     context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
+        **site.each_context(request),
         "title": "Inbox",
         "questions": questions[:MAX_SHOWN],
         "reviews": reviews,
-        "may_control": may_control,
+        "may_control": _may_control(request),
         "max_shown": MAX_SHOWN,
         "is_cut": max(len(questions), len(reviews)) >= MAX_SHOWN,
+        "outcome": _outcome_of(request.GET.get("done", "")),
     }
     return TemplateResponse(request, "console/inbox.html", context)
+
+
+def count_view(request: HttpRequest) -> HttpResponse:
+    """Say in the menu how many things wait for this person; without access, stop asking."""
+    if not request.user.is_staff or not _may_see(request):
+        return HttpResponse(status=STOP_POLLING)
+    questions, reviews = _items_for(request)
+    count = len(questions) + len(reviews)
+    if not count:
+        return HttpResponse()
+    is_cut = max(len(questions), len(reviews)) >= MAX_SHOWN
+    badge = '<span class="hub-badge">{}{}<span class="hub-unseen"> waiting for you</span></span>'
+    return HttpResponse(format_html(badge, count, "+" if is_cut else ""))
+
+
+def address_of_outcome(execution_id: Any) -> str:
+    """The inbox, with what became of an execution that was decided on."""
+    return f"{reverse('admin:inbox')}?{urlencode({'done': str(execution_id)})}"
+
+
+def _may_see(request: HttpRequest) -> bool:
+    return request.user.has_perm("workflows.view_workflowexecution") or _may_control(request)
+
+
+def _may_control(request: HttpRequest) -> bool:
+    return request.user.has_perm("workflows.change_workflowexecution")
+
+
+def _items_for(request: HttpRequest) -> tuple[list[Item], list[Item]]:
+    may_control = _may_control(request)
+    questions = _questions_for(request.user, may_control=may_control)
+    return questions, _reviews() if may_control else []
+
+
+def _outcome_of(execution_id: str) -> Outcome | None:
+    if not is_id(execution_id):
+        return None
+    execution = find_or_404(WorkflowExecution.objects.defer("input", "context"), execution_id)
+    is_open = execution.steps.filter(status__in=OPEN_STEP).defer("input", "output")
+    return Outcome(execution, is_open.order_by("-id").first())
 
 
 def _rows(status: str, executions: Iterable[str]) -> QuerySet[WorkflowStep]:

@@ -15,6 +15,9 @@ from workflows.models import WorkflowStep
 
 # Kinds of properties that have a field of their own; anything else is one field of JSON.
 INPUTS = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}
+# Fields of a document that ask in words, the first that is there.
+ASKING = ("question", "title", "subject", "purpose", "message", "text")
+MOST_FACTS, LONGEST_FACT = 8, 200
 PREFIX = "form."
 WHOLE = "form"
 
@@ -34,12 +37,18 @@ class Field:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked; `key` changes when somebody decided."""
+    """What is asked; `key` changes when somebody decided.
+
+    `asked` is the question in words, `facts` what it is about in a few plain values, and `rest`
+    all that the document says, without what is empty.
+    """
 
     key: str
     path: str
     name: str
-    document: Any
+    asked: str
+    facts: tuple[tuple[str, Any], ...]
+    rest: Any
     decisions: list[Mapping[str, Any]]
     fields: tuple[Field, ...]
 
@@ -61,15 +70,53 @@ def has_decided(row: WorkflowStep, person: User | AnonymousUser) -> bool:
 def question_of(row: WorkflowStep, step: Step) -> Question:
     """What a waiting step asks."""
     given = row.input if isinstance(row.input, Mapping) else {}
-    decisions = _decisions_of(row)
+    document, decisions = given.get("document"), _decisions_of(row)
     return Question(
         key=f"{row.pk}-{len(decisions)}",
         path=row.path,
         name=row.name or row.step_id,
-        document=given.get("document"),
+        asked=asked_in(document) or row.name or row.step_id,
+        facts=facts_in(document),
+        rest=without_empty(document),
         decisions=decisions,
         fields=fields_of(step.form),
     )
+
+
+def asked_in(document: Any) -> str:
+    """The question that a document asks in words; empty where it has none."""
+    given = document if isinstance(document, Mapping) else {}
+    texts = (given.get(name) for name in ASKING)
+    return next((text.strip() for text in texts if isinstance(text, str) and text.strip()), "")
+
+
+def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
+    """The first plain values of a document with their names in words, but for the question."""
+    given = document if isinstance(document, Mapping) else {}
+    question = asked_in(document)
+    plain = [
+        (_in_words(str(name)), "yes" if value is True else "no" if value is False else value)
+        for name, value in given.items()
+        if isinstance(value, str | int | float)
+        and str(value).strip() not in ("", question)
+        and len(str(value)) <= LONGEST_FACT
+    ]
+    return tuple(plain[:MOST_FACTS])
+
+
+def without_empty(value: Any) -> Any:
+    """A value without what is null or empty in it."""
+    if isinstance(value, Mapping):
+        kept = {name: without_empty(inner) for name, inner in value.items()}
+        return {name: inner for name, inner in kept.items() if inner not in (None, "", [], {})}
+    if isinstance(value, list):
+        return [without_empty(inner) for inner in value]
+    return value
+
+
+def _in_words(name: str) -> str:
+    words = name.replace("_", " ").replace("-", " ").strip()
+    return (words[:1].upper() + words[1:]).replace(" id", " ID")
 
 
 def _decisions_of(row: WorkflowStep) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 // page after the session ended: then the whole page is loaded again, which says what is wrong.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const target = event.detail.target;
-  if (!["overview", "execution", "bulk"].includes(target.id)) {
+  if (!["overview", "execution", "bulk", "outcome"].includes(target.id)) {
     return;
   }
   const answer = event.detail.xhr;

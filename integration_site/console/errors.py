@@ -1,0 +1,78 @@
+"""Pages for what goes wrong in the console; outside of it, the API's answers."""
+
+from __future__ import annotations
+
+import structlog
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+from django.template.response import SimpleTemplateResponse, TemplateResponse
+
+from integration_site.api import errors as api
+from integration_site.api.middleware import current_request_id
+
+logger = structlog.get_logger(__name__)
+CONSOLE = "/admin/"
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 400: a host or a form that Django refuses."""
+    if not request.path.startswith(CONSOLE):
+        return api.bad_request(request, exception)
+    # Without the menu: it may be the session that cannot be read.
+    return _bare_page(400, "This request cannot be read", "Go back, load the page again and retry.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 403: this person may not see or do this."""
+    if not request.path.startswith(CONSOLE):
+        return api.permission_denied(request, exception)
+    sentence = str(exception or "") or "Your account lacks the permission for this page."
+    advice = "An administrator gives permissions by the groups of your account."
+    return _page(request, 403, "You may not do this", sentence, advice)
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 404: no page, or no such row."""
+    if not request.path.startswith(CONSOLE):
+        return api.page_not_found(request, exception)
+    said = exception.args[0] if exception and exception.args else ""
+    sentence = said if isinstance(said, str) and said else f"No page is at {request.path[:200]}."
+    advice = "It may have been deleted or renamed. Find… in the menu looks for names and ids."
+    return _page(request, 404, "There is nothing here", sentence, advice)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500, without the menu: what builds it may be what is broken."""
+    if not request.path.startswith(CONSOLE):
+        return api.server_error(request)
+    request_id = current_request_id()
+    return _bare_page(
+        500, "Something went wrong here", f"It was logged under the request id {request_id}."
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form that does not come from a page of this browser's session."""
+    logger.warning("csrf_refused", path=request.path, reason=reason)
+    if not request.path.startswith(CONSOLE):
+        return api.permission_denied(request, None)
+    sentence = "The form is older than your session, or cookies are switched off. Load it again."
+    return _bare_page(403, "This form was not accepted", sentence)
+
+
+def _page(
+    request: HttpRequest, status: int, title: str, sentence: str, advice: str
+) -> HttpResponse:
+    if not admin.site.has_permission(request):
+        return _bare_page(status, title, sentence)
+    words = {"title": title, "sentence": sentence, "advice": advice}
+    context = {**admin.site.each_context(request), **words}
+    page = TemplateResponse(request, "console/error.html", context, status=status)
+    return page.render()
+
+
+def _bare_page(status: int, title: str, sentence: str) -> HttpResponse:
+    template = loader.get_template("console/bare_error.html")
+    page = SimpleTemplateResponse(template, {"title": title, "sentence": sentence}, status=status)
+    return page.render()

@@ -1,0 +1,166 @@
+"""What a text finds in the hub: pages of the menu, and rows by name, id, URL or correlation.
+
+Each kind is asked only if this person may see it, and gives a few. Tables that grow without end
+are asked by an index, or in their latest rows; the others are small enough to be read through.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Case, CharField, IntegerField, Model, Q, QuerySet, Value, When
+from django.db.models.functions import Cast
+from django.http import HttpRequest
+from django.urls import reverse
+
+from integration_site.console.navigation import may_see, sidebar
+from registry.admin.display import status_word
+from registry.models import (
+    ApiKey,
+    Connection,
+    Credential,
+    Integration,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+)
+from workflows.models import Webhook, Workflow, WorkflowExecution, WorkflowSchedule
+
+MOST_OF_A_KIND = 5
+MOST_WORKFLOWS = 3
+LONGEST_TEXT = 200
+SHORTEST_NAME = 2
+# The end of an id, by which lists show an execution, is looked for among so many.
+LATEST_EXECUTIONS = 10_000
+_PART_OF_ID = re.compile(r"[0-9a-f]{6,32}\Z")
+_SHORT_ID = re.compile(r"[0-9a-f]{8}\Z")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A page that was found."""
+
+    title: str
+    kind: str
+    icon: str
+    link: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of rows: the permission is that to see its model."""
+
+    model: type[Model]
+    icon: str
+    find: Callable[[str], Iterable[Model]]
+    detail: Callable[[Any], str] = lambda row: ""
+    title: Callable[[Any], str] = str
+
+
+def find(request: HttpRequest, text: str) -> list[Hit]:
+    """Return what this person may see of what the text finds, pages of the menu first."""
+    wanted = text[:LONGEST_TEXT]
+    hits = [*_entries(request, wanted.lower())]
+    if len(wanted) >= SHORTEST_NAME:
+        for kind in KINDS:
+            if may_see(request, kind.model._meta.label_lower):
+                hits.extend(_hit(kind, row) for row in kind.find(wanted))
+    return hits
+
+
+def _entries(request: HttpRequest, wanted: str) -> Iterator[Hit]:
+    for group in sidebar(request):
+        for item in group["items"]:
+            if wanted in item["name"].lower():
+                yield Hit(item["name"], "Page", item["icon"], str(item["link"]))
+
+
+def _hit(kind: Kind, row: Model) -> Hit:
+    opts = row._meta
+    link = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
+    name = str(opts.verbose_name)
+    word = name if name[:2].isupper() else name.capitalize()
+    return Hit(kind.title(row), word, kind.icon, link, kind.detail(row))
+
+
+def _named(model: type[Model], field: str = "name") -> Callable[[str], QuerySet[Any]]:
+    """Find rows by a part of a name: whose name it is first, then whose name begins so."""
+
+    def find_named(text: str) -> QuerySet[Any]:
+        rows = model._default_manager.filter(**{f"{field}__icontains": text})
+        return _closest_first(rows, field, text)
+
+    return find_named
+
+
+def _closest_first(rows: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
+    closeness = Case(
+        When(**{f"{field}__iexact": text}, then=Value(0)),
+        When(**{f"{field}__istartswith": text}, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    return rows.order_by(closeness, field)[:MOST_OF_A_KIND]
+
+
+def _instances(text: str) -> QuerySet[ServiceInstance]:
+    rows = ServiceInstance.objects.filter(Q(url__icontains=text) | Q(service__name__icontains=text))
+    return _closest_first(rows.select_related("service"), "url", text)
+
+
+def _actions(text: str) -> QuerySet[ServiceAction]:
+    rows = ServiceAction.objects.filter(name__icontains=text).select_related("service")
+    return _closest_first(rows, "name", text)
+
+
+def _executions(text: str) -> list[WorkflowExecution]:
+    """By id or a part of it, by correlation id, and the latest of workflows of that name."""
+    rows = WorkflowExecution.objects.defer("input", "context", "output", "errors")
+    found = [*_by_id(rows, text.lower().replace("-", ""))]
+    found += rows.filter(correlation_id=text).order_by("-created_at")[:MOST_OF_A_KIND]
+    for workflow in _named(Workflow)(text)[:MOST_WORKFLOWS]:
+        found += rows.filter(workflow=workflow).order_by("-created_at")[:MOST_WORKFLOWS]
+    return list({row.pk: row for row in found}.values())[: 2 * MOST_OF_A_KIND]
+
+
+def _by_id(rows: QuerySet[WorkflowExecution], digits: str) -> Iterator[WorkflowExecution]:
+    if not _PART_OF_ID.match(digits):
+        return
+    first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+    yield from rows.filter(pk__gte=first, pk__lte=last).order_by("pk")[:MOST_OF_A_KIND]
+    if _SHORT_ID.match(digits):
+        latest = WorkflowExecution.objects.order_by("-created_at", "-id")[:LATEST_EXECUTIONS]
+        shown = rows.filter(pk__in=latest.values("pk")).annotate(text=Cast("pk", CharField()))
+        yield from shown.filter(text__endswith=digits)[:MOST_OF_A_KIND]
+
+
+def _status(row: Any) -> str:
+    return status_word(row.status)
+
+
+KINDS = (
+    Kind(Service, "dns", _named(Service), _status),
+    Kind(Workflow, "account_tree", _named(Workflow), _status),
+    Kind(
+        WorkflowExecution,
+        "play_circle",
+        _executions,
+        lambda row: f"{status_word(row.status)}, {row.created_at:%-d %b %Y, %H:%M} UTC",
+        lambda row: f"{row.workflow_name} {row.short_id}",
+    ),
+    Kind(Connection, "cable", _named(Connection), _status),
+    Kind(ServiceInstance, "lan", _instances, lambda row: row.service.name, lambda row: row.url),
+    Kind(ServiceAction, "bolt", _actions, title=lambda row: f"{row.service.name} · {row.name}"),
+    Kind(Integration, "conversion_path", _named(Integration), _status),
+    Kind(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
+    Kind(Webhook, "webhook", _named(Webhook)),
+    Kind(Credential, "lock", _named(Credential)),
+    Kind(ApiKey, "key", _named(ApiKey)),
+    Kind(User, "person", _named(User, "username")),
+)

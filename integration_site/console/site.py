@@ -1,0 +1,35 @@
+"""The admin site of the hub: Django's, with the theme, an inbox and a search over what there is."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.sites import UnfoldAdminSite
+
+
+class HubAdminSite(UnfoldAdminSite):
+    """Where people see and run the hub."""
+
+    def get_urls(self) -> list[URLPattern]:
+        from workflows.admin.inbox import count_view, inbox_view  # once the models are there
+
+        own = [
+            path("inbox/", self.admin_view(partial(inbox_view, self)), name="inbox"),
+            # Its own login check: a poll must learn that the session ended.
+            path("inbox/count/", count_view, name="inbox_count"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return what a text finds, as a part of a page."""
+        from integration_site.console.finding import find  # once the models are there
+
+        text = request.GET.get("s", "").replace("\0", "").strip()
+        found = find(request, text) if text else []
+        return TemplateResponse(request, "console/found.html", {"found": found, "text": text})

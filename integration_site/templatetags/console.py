@@ -1,0 +1,62 @@
+"""Tags of the console's own templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils.text import capfirst
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class Crumb:
+    """A page above this one."""
+
+    title: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Here:
+    """A page's heading, and the pages above it."""
+
+    heading: str
+    crumbs: tuple[Crumb, ...] = ()
+
+
+@register.simple_tag(takes_context=True)
+def where_am_i(context: template.Context) -> Here:
+    """Return the heading of this page and the way to it."""
+    opts, title = context.get("opts"), str(context.get("title") or "Overview")
+    row = _row_of(context)
+    if opts is None or context.get("stands_alone"):
+        return Here(str(context.get("content_title") or title))
+    plural = Crumb(capfirst(opts.verbose_name_plural), _address(opts, "changelist"))
+    if context.get("cl"):
+        return Here(plural.title)
+    crumbs = (plural,) if plural.link else ()
+    if row is None:
+        return Here(title, crumbs)
+    if context.get("change") or title == str(row):  # the page of the row itself
+        return Here(str(row), crumbs)
+    above = Crumb(str(row), _address(row._meta, "change", row.pk))
+    name = "History" if "action_list" in context else title
+    return Here(name, (*crumbs, above))
+
+
+def _row_of(context: template.Context) -> Model | None:
+    found = context.get("original") or context.get("object")
+    return found if isinstance(found, Model) else None
+
+
+def _address(opts: Any, view: str, *arguments: object) -> str:
+    """The address of a model's page; empty where it has none."""
+    try:
+        return reverse(f"admin:{opts.app_label}_{opts.model_name}_{view}", args=arguments)
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,94 @@
+// What every page of the console has to keep to, beside what axe knows. Each gives a list of lines.
+
+window.hubChecks = (() => {
+  const brief = (element) => element.outerHTML.replace(/\s+/g, " ").slice(0, 160);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const seen = (element) =>
+    element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 0;
+
+  // A hint inside of a field is no label: it vanishes with the first letter.
+  const labels = () =>
+    all("input:not([type=hidden]), select, textarea")
+      .filter((e) => seen(e) && !e.ariaLabel && !e.getAttribute("aria-labelledby") && !e.labels?.length)
+      .map((e) => `no label: ${brief(e)}`);
+
+  const KEYS = "a[href], button, input, select, textarea, summary, label, [tabindex]";
+  const mouseOnly = () =>
+    all("[x-on\\:click]")
+      .filter((e) => seen(e) && !e.matches(KEYS) && !e.querySelector("a[href], button, label"))
+      .map((e) => `for a mouse only: ${brief(e)}`);
+
+  const headings = () => {
+    const count = all("h1").filter((e) => e.innerText.trim()).length;
+    return count === 1 ? [] : [`${count} headings of the page`];
+  };
+
+  const wayPastTheMenu = () => {
+    const first = document.querySelector("a[href]");
+    const skips = first?.hash && document.querySelector(first.hash);
+    return !document.querySelector("#nav-sidebar") || skips ? [] : ["no way past the menu"];
+  };
+
+  const loops = () =>
+    all("header a[href]")
+      .filter((e) => e.href === location.href)
+      .map((e) => `leads to itself: ${brief(e)}`);
+
+  const BUTTONS = "header li a, header button, #submit-row a, #submit-row button, #dialog button";
+  const names = () => {
+    const found = all(BUTTONS).filter(seen).map((e) => (e.ariaLabel || e.innerText).trim().toLowerCase());
+    return found.filter((name, index) => found.indexOf(name) < index).map((name) => `two buttons ${name}`);
+  };
+
+  const ACRONYM = /\b(Url|Id|Api|Ttl|Http|Json|Uuid|Tls|Ssl|Sql|Dns|Ip)s?\b/;
+  const acronyms = () =>
+    all("label, th, dt, h1, h2, legend, [data-label]")
+      .map((e) => e.dataset.label || e.textContent)
+      .filter((text) => ACRONYM.test(text))
+      .map((text) => `an acronym: ${text.trim()}`);
+
+  return {
+    own: () => [
+      ...labels(), ...mouseOnly(), ...headings(), ...wayPastTheMenu(), ...loops(), ...names(), ...acronyms(),
+    ],
+
+    tooWide: () => {
+      const { scrollWidth, clientWidth } = document.documentElement;
+      return scrollWidth > clientWidth ? [`${scrollWidth - clientWidth} px too wide at ${clientWidth}`] : [];
+    },
+
+    // What scrolls at this width has to be reached by keys.
+    unreachable: () => {
+      const over = (value, all, shown) => /auto|scroll/.test(value) && all > shown + 1;
+      return all("main *")
+        .filter((e) => {
+          const { overflowX, overflowY } = getComputedStyle(e);
+          const scrolls = over(overflowX, e.scrollWidth, e.clientWidth) || over(overflowY, e.scrollHeight, e.clientHeight);
+          return scrolls && e.checkVisibility() && e.tabIndex < 0 && !e.querySelector(KEYS);
+        })
+        .map((e) => `scrolls for a mouse only: ${brief(e)}`);
+    },
+
+    // Contrast takes most of axe's time and follows from classes: what has the same on the way down
+    // from the page, in the same theme, is looked at once. Gives whether there is anything new.
+    markKnown: () => {
+      const known = new Set(JSON.parse(sessionStorage.getItem("known") || "[]"));
+      const before = known.size;
+      const paths = new Map([[document.body, document.documentElement.className]]);
+      for (const e of document.body.querySelectorAll("*")) {
+        const own = [e.tagName, e.getAttribute("class"), e.dataset.tone, e.dataset.kind, e.ariaCurrent];
+        let hash = 0;
+        for (const letter of `${paths.get(e.parentElement)}>${own.join(" ")}`) {
+          hash = (hash * 31 + letter.charCodeAt(0)) | 0;
+        }
+        paths.set(e, hash);
+        e.toggleAttribute("data-known", !e.firstElementChild && known.has(hash));
+        if (!e.firstElementChild) {
+          known.add(hash);
+        }
+      }
+      sessionStorage.setItem("known", JSON.stringify([...known]));
+      return known.size > before;
+    },
+  };
+})();

@@ -1,0 +1,112 @@
+"""Every page of the console in a real browser: access, room on the screen, names of buttons.
+
+The pages are those that the admin site routes, with a row of everything: a new page is among them
+by itself, and a new model makes `make_hub` fail until it makes a row of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.integration_site.browser_support import (
+    DESKTOP,
+    PHONE,
+    check,
+    find_browser,
+    open_browser,
+    run_axe,
+    run_contrast,
+)
+from tests.integration_site.console_support import addresses, make_hub
+
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("_orm_beside_the_browser")]
+# Beside those that the site routes: no such page, no such row, and not allowed.
+TROUBLE = (
+    "/admin/nope/",
+    "/admin/workflows/workflowexecution/00000000-0000-0000-0000-000000000000/change/",
+    "/admin/workflows/worker/add/",
+)
+# Empty on purpose: these texts are in no row.
+NOTHING_FOUND = "/admin/registry/service/?q=nothing-has-this-name"
+
+
+@pytest.fixture
+def _orm_beside_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser's driver runs an event loop in this thread, in which Django refuses to query."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> Client:
+    find_browser()
+    make_hub()
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", "root@example.com", "-"))
+    return client
+
+
+def test_every_page_is_accessible_and_fits_the_screen(
+    operator: Client, live_server: Any, in_full: bool
+) -> None:
+    found, looked_at, dialogs = [], 0, []
+    with open_browser(live_server.url, session=operator.cookies["sessionid"].value) as page:
+        for url in (*TROUBLE, NOTHING_FOUND, *addresses(in_full=in_full)):
+            status = go_to(page, live_server.url + url)
+            if page.locator("#dialog").count():
+                dialogs.append(url)
+            elif is_page(page) and (status == 200 or url in TROUBLE):
+                found += [f"{url}: {line}" for line in look_at(page)]
+                looked_at += 1
+        page.goto(live_server.url + "/admin/")
+        for url in dialogs:
+            open_dialog(page, url)
+            lines = [*run_axe(page, within="#modal-content"), *check(page, "own")]
+            lines += run_contrast(page)
+            found += [f"{url}: {line}" for line in lines]
+        page.context.clear_cookies()
+        page.goto(live_server.url + "/admin/login/")
+        found += [f"login: {line}" for line in look_at(page)]
+    assert not found, "\n".join(found)
+    assert looked_at > 75
+    assert len(dialogs) > 10
+
+
+def go_to(page: Any, url: str) -> int:
+    """Load an address; 0 for one that has no page, as what only takes POST."""
+    try:
+        return int(page.goto(url).status)
+    except Exception as error:
+        if "ERR_HTTP_RESPONSE_CODE_FAILURE" not in str(error):
+            raise
+        page.wait_for_url("chrome-error://**")
+        return 0
+
+
+def is_page(page: Any) -> bool:
+    return bool(page.evaluate("document.querySelector('main') !== null"))
+
+
+def look_at(page: Any) -> list[str]:
+    """Everything that is wrong with a page: light and dark, wide and narrow."""
+    found = [*run_axe(page), *check(page, "own"), *run_contrast(page), *check(page, "tooWide")]
+    page.set_viewport_size(PHONE)
+    page.evaluate("document.documentElement.classList.add('dark')")
+    found += [*run_contrast(page), *check(page, "unreachable"), *check(page, "tooWide")]
+    page.set_viewport_size(DESKTOP)
+    return found
+
+
+def open_dialog(page: Any, url: str) -> None:
+    """Open a dialog as the button that leads to it does."""
+    page.evaluate(
+        """async (url) => {
+          await htmx.ajax('GET', url, {target: '#modal-content', select: '#dialog'});
+          Alpine.$data(document.documentElement).openModal = true;
+        }""",
+        url,
+    )
+    page.locator("#dialog").wait_for()
