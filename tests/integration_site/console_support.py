@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from integration_site.roles import create_roles
 from monitoring.models import Incident, Severity, Subject
+from registry.audit import Actor, acting
 from registry.integrations.changes import create_integration
 from registry.models import (
     CircuitBreakerState,
@@ -75,9 +76,10 @@ def make_hub() -> None:
     user = User.objects.create_user("asked", "asked@example.com", is_staff=True)
     user.groups.set(Group.objects.filter(name="viewer"))
     factories.make_key()
-    _make_services()
-    _make_connections()
-    _make_workflows()
+    with acting(Actor(kind="USER", name="root", reason="It is needed.")):
+        _make_services()
+        _make_connections()
+        _make_workflows()
     _make_upkeep()
 
 
