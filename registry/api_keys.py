@@ -19,6 +19,7 @@ from registry.identifiers import read_id
 from registry.models import ApiKey, AuditVerb
 from registry.models.names import name_in
 from registry.services import as_validation_failed
+from registry.suggestions import meant_among
 
 
 def get_key(reference: str) -> ApiKey:
@@ -30,7 +31,8 @@ def get_key(reference: str) -> ApiKey:
     key = read_id(reference)
     found = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
     if found is None:
-        raise NotFound(f"No API key with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(ApiKey.objects, reference)
+        raise NotFound(f"No API key with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 

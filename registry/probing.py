@@ -8,6 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from registry.suggestions import did_you_mean
+
 MOST_IN_A_ROW = 1000
 
 
@@ -72,7 +74,8 @@ def validate_probing(value: Any) -> None:
 
 def _problem(name: str, value: Any) -> str:
     if name not in NAMES:
-        return f"There is no setting '{name[:100]}'. Use: {', '.join(NAMES)}."
+        close = did_you_mean(name, NAMES)
+        return f"There is no setting '{name[:100]}'{close} Use: {', '.join(NAMES)}."
     least, most = _LIMITS[name]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         return f"'{name}' must be a whole number from {least} to {most}."

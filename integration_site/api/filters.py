@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 
+from registry.suggestions import did_you_mean, no_such_filter
+
 ALWAYS_ALLOWED = frozenset({"format"})
 
 
@@ -27,8 +29,7 @@ class StrictFilterBackend(DjangoFilterBackend):
             known.add("ordering")
         unknown = sorted(set(request.query_params) - known - ALWAYS_ALLOWED)
         if unknown:
-            sentence = f"There is no such filter. Use: {', '.join(sorted(known))}."
-            raise ValidationError({name: [sentence] for name in unknown})
+            raise ValidationError({name: [no_such_filter(name, sorted(known))] for name in unknown})
 
     @staticmethod
     def _order(request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
@@ -37,7 +38,11 @@ class StrictFilterBackend(DjangoFilterBackend):
             return queryset
         names = [name.strip() for name in text.split(",")]
         allowed = view.ordering_fields
-        if any(name.removeprefix("-") not in allowed for name in names):
-            sentence = f"Order by one of: {', '.join(allowed)}; a dash before it turns it round."
+        wrong = next((name for name in names if name.removeprefix("-") not in allowed), None)
+        if wrong is not None:
+            sentence = (
+                f"'{wrong[:100]}' orders nothing{did_you_mean(wrong, allowed)} Order by one of:"
+                f" {', '.join(allowed)}; a dash before it turns it round."
+            )
             raise ValidationError({"ordering": [sentence]})
         return queryset.order_by(*names, "pk")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import Any
 
@@ -19,6 +18,7 @@ from registry.json_equality import json_equal
 from registry.models import ApiKey
 from registry.models.base import Vocabulary, validate_object
 from registry.services import check_owner
+from registry.suggestions import did_you_mean
 
 ANY_REFERENCE = r"[^/]+"
 
@@ -111,9 +111,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         return renamed
 
     def _unknown(self, key: str) -> str:
-        close = difflib.get_close_matches(key, [*self.fields, *self.other_names], n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        return f"There is no such field.{hint} Known: {', '.join(self.fields)}."
+        close = did_you_mean(key, [*self.fields, *self.other_names])
+        return f"There is no such field{close} Known: {', '.join(self.fields)}."
 
 
 class ResourceViewSet(GenericViewSet[Any]):

@@ -31,6 +31,7 @@ from registry.discovery.base import Changes, Criteria, get_discovery
 from registry.exceptions import ValidationFailed
 from registry.models import Service, ServiceStatus, ServiceType
 from registry.models.base import Vocabulary
+from registry.suggestions import no_such_filter
 
 # Announcements are hints: without one, it is looked so often.
 LOOK_SECONDS = 2.0
@@ -277,11 +278,12 @@ def read_query(query: Any) -> Criteria:
     """
     unknown = sorted(k for k in query if k not in _QUERY and not k.startswith("metadata."))
     if unknown:
-        sentence = f"There is no such filter. Use: {', '.join((*_QUERY, 'metadata.<key>'))}."
-        raise ValidationFailed(sentence, errors={name: [sentence] for name in unknown})
-    errors = {name: problem for name, text in query.items() if (problem := _text_problem(text))}
-    if errors:
-        raise ValidationError(errors)
+        known = (*_QUERY, "metadata.<key>")
+        errors = {name: [no_such_filter(name, known)] for name in unknown}
+        raise ValidationFailed(next(iter(errors.values()))[0], errors=errors)
+    wrong = {name: problem for name, text in query.items() if (problem := _text_problem(text))}
+    if wrong:
+        raise ValidationError(wrong)
     types = (*query.getlist("type"), *query.getlist("service_type"))
     return Criteria(
         types=_parse_all(ServiceType, "type", types),

@@ -22,6 +22,7 @@ from registry.exceptions import (
 from registry.limits.rules import limits_of
 from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod, find_bound
 from registry.schemas import Schema
+from registry.suggestions import meant_among
 
 
 def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
@@ -37,7 +38,8 @@ def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
     found = find_bound(Connection.objects.select_related("credential"), reference, key=key)
     if found is None:
         raise ConnectionNotFoundError(
-            f"No connection with the id or name '{str(reference)[:100]}'."
+            f"No connection with the id or name '{str(reference)[:100]}'"
+            f"{meant_among(Connection.objects, reference)}"
         )
     refuse_disabled(found)
     if found.driver != ConnectionDriver.HTTP:

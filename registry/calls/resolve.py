@@ -26,6 +26,7 @@ from registry.models import (
 from registry.schemas import Schema
 from registry.selection import RANK, Selection, select_instances
 from registry.status import explain_status
+from registry.suggestions import did_you_mean, meant_among
 
 CONNECT_SECONDS = 5.0
 # How many services that are down a sentence names.
@@ -253,7 +254,9 @@ def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) ->
 def _named(target: Target) -> list[Service]:
     service = find_bound(Service.objects.with_parts(), target.name, key=target.id)
     if service is None:
-        raise ServiceNotFoundError(f"No service named '{target.name}' found", service=target.name)
+        close = meant_among(Service.objects, target.name).removesuffix(".")
+        sentence = f"No service named '{target.name}' found{close}"
+        raise ServiceNotFoundError(sentence, service=target.name)
     return [service]
 
 
@@ -261,7 +264,8 @@ def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:
     names = sorted({a.name for s in services for a in s.actions.all()})
     known = f"It has: {', '.join(names)}." if names else "It has registered no actions."
     return ServiceNotFoundError(
-        f"The service '{services[0].name}' has no action '{action}'. {known}",
+        f"The service '{services[0].name}' has no action"
+        f" '{action}'{did_you_mean(action, names)} {known}",
         service=services[0].name,
         action=action,
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from registry.suggestions import did_you_mean
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -78,7 +80,8 @@ def validate_breaker(value: Any) -> None:
 def _problem(name: str, settings: Mapping[str, Any]) -> str:
     known = OTHER_NAMES.get(name, name)
     if known not in NAMES:
-        return f"There is no setting '{name[:100]}'. Use: {', '.join(NAMES)}."
+        close = did_you_mean(name, NAMES)
+        return f"There is no setting '{name[:100]}'{close} Use: {', '.join(NAMES)}."
     if known != name and known in settings:
         return f"'{name}' is another name of '{known}': give one of them."
     value, (least, most) = settings[name], _LIMITS[known]

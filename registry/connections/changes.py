@@ -26,6 +26,7 @@ from registry.merge_patch import resolved
 from registry.models import AuditVerb, Connection, ConnectionStatus, ConnectionType
 from registry.references import refuse_if_used
 from registry.services.registration import as_validation_failed
+from registry.suggestions import meant_among
 
 logger = structlog.get_logger(__name__)
 
@@ -58,7 +59,8 @@ def get_connection(reference: str) -> Connection:
     """
     found = Connection.objects.with_parts().find(reference)
     if found is None:
-        raise NotFound(f"No connection with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Connection.objects, reference)
+        raise NotFound(f"No connection with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 

@@ -23,6 +23,7 @@ from registry.json_equality import json_equal
 from registry.merge_patch import resolved
 from registry.models import Credential, CredentialEventKind, CredentialToken, CredentialType
 from registry.services.registration import as_validation_failed
+from registry.suggestions import meant_among
 
 MOST_ORIGINS = 50
 MOST_NAMED = 5
@@ -38,7 +39,8 @@ def get_credential(reference: str) -> Credential:
     """
     credential = Credential.objects.find(reference)
     if credential is None:
-        raise NotFound(f"No credential with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Credential.objects, reference)
+        raise NotFound(f"No credential with the id or name '{str(reference)[:100]}'{close}")
     return credential
 
 

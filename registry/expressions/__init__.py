@@ -11,7 +11,7 @@ from registry.expressions.arguments import MAX_COMPARED_CHARACTERS
 from registry.expressions.bounds import MAX_SECONDS, MAX_VISITS, Recorded
 from registry.expressions.checks import MAX_DEPTH
 from registry.expressions.compile import MAX_TEXT, Expression, compile_expression
-from registry.expressions.errors import ExpressionError, did_you_mean
+from registry.expressions.errors import ExpressionError
 from registry.expressions.scope import ABSENT, ROOT_NAMES, StepOutcomes, build_scope
 from registry.expressions.template import (
     MAX_TEMPLATE_DEPTH,
@@ -28,6 +28,7 @@ from registry.expressions.values import (
     json_size,
     json_type,
 )
+from registry.suggestions import did_you_mean
 
 __all__ = [
     "ABSENT",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry.expressions.errors import ExpressionError, either
+from registry.expressions.errors import ExpressionError
 from registry.expressions.values import json_type
+from registry.suggestions import either
 
 # Sorting compares strings in one uninterruptible call: bound what it may have to read.
 MAX_COMPARED_CHARACTERS = 4 << 20

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from registry.expressions.errors import ExpressionError, did_you_mean
+from registry.expressions.errors import ExpressionError
 from registry.expressions.functions import BoundedFunctions
 from registry.expressions.values import is_too_deep
+from registry.suggestions import did_you_mean
 
 MAX_DEPTH = 20
 

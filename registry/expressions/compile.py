@@ -10,11 +10,12 @@ from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
 from registry.expressions.bounds import Recorded, Run
 from registry.expressions.checks import check_tree
-from registry.expressions.errors import ExpressionError, either, shorten
+from registry.expressions.errors import ExpressionError, shorten
 from registry.expressions.interpreter import Interpreter
 from registry.expressions.references import plain_fields, references_of
 from registry.expressions.syntax import ExpressionParser, explain
 from registry.expressions.values import bounded, is_false, json_type
+from registry.suggestions import either
 
 MAX_TEXT = 1_000
 

@@ -12,10 +12,11 @@ from jmespath.functions import Functions, signature
 from registry import strict_json
 from registry.expressions.arguments import check_argument, check_compared, comparable
 from registry.expressions.bounds import Run
-from registry.expressions.errors import ExpressionError, either
+from registry.expressions.errors import ExpressionError
 from registry.expressions.texts import as_text, fill, join
 from registry.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
 from registry.json_equality import canonical_json
+from registry.suggestions import either
 
 _ANY: Any = {"types": []}
 _ANY_VARIADIC: Any = {"types": [], "variadic": True}

@@ -28,6 +28,7 @@ from registry.models import (
 )
 from registry.references import refuse_if_used
 from registry.services import as_validation_failed
+from registry.suggestions import meant_among
 
 # What can be asked by a request and answers it.
 CALLABLE = (ConnectionType.HTTP, ConnectionType.GRAPHQL, ConnectionType.WEBHOOK)
@@ -195,7 +196,8 @@ def _of_connection(given: Mapping[str, Any]) -> dict[str, Any]:
     found = Connection.objects.find(given["connection"])
     if found is None:
         name = given["connection"][:100]
-        raise _refusal("target.connection", f"No connection with the id or name '{name}'.")
+        close = meant_among(Connection.objects, name)
+        raise _refusal("target.connection", f"No connection with the id or name '{name}'{close}")
     return {
         "target_kind": TargetKind.CONNECTION,
         "target": "",

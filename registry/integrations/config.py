@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from registry.suggestions import did_you_mean
+
 # Failures in a row after which an ACTIVE integration is shown as ERROR.
 ERROR_AFTER = 5
 _NUMBERS: Mapping[str, tuple[float, float, bool]] = {
@@ -28,7 +30,8 @@ def validate_config(value: Any) -> None:
 
 def _problem(name: str, given: Any) -> str:
     if name not in _NUMBERS:
-        return f"There is no '{name[:100]}'. Known: {', '.join(_NUMBERS)}."
+        close = did_you_mean(name, _NUMBERS)
+        return f"There is no '{name[:100]}'{close} Known: {', '.join(_NUMBERS)}."
     least, most, whole = _NUMBERS[name]
     is_number = isinstance(given, int if whole else int | float) and not isinstance(given, bool)
     if is_number and least <= given <= most:

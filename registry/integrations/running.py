@@ -26,6 +26,7 @@ from registry.integrations.history import Attempt, Result, record_attempt
 from registry.integrations.mapping import map_answer, map_request
 from registry.models import EXECUTABLE, AuditVerb, Integration, TargetKind, find_bound
 from registry.models.base import uuid7
+from registry.suggestions import meant_among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,8 @@ def find_integration(reference: str, key: str = "") -> Integration:
     """
     found = find_bound(Integration.objects, reference, key=key)
     if found is None:
-        raise NotFound(f"No integration with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Integration.objects, reference)
+        raise NotFound(f"No integration with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 

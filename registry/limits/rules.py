@@ -13,6 +13,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from registry.suggestions import did_you_mean
+
 DEFAULT_WAIT_SECONDS = 5.0
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "per_second": (0.001, 100_000),
@@ -88,7 +90,8 @@ def validate_limits(value: Any) -> None:
 
 def _problem(name: str, value: Any) -> str:
     if name not in NAMES:
-        return f"There is no limit '{str(name)[:100]}'. Use: {', '.join(NAMES)}."
+        close = did_you_mean(name, NAMES)
+        return f"There is no limit '{str(name)[:100]}'{close} Use: {', '.join(NAMES)}."
     least, most = _BOUNDS[name]
     whole = name in _WHOLE
     kinds = int if whole else int | float

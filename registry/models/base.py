@@ -15,6 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.dispatch import Signal
 
+from registry.suggestions import did_you_mean
+
 
 class Vocabulary(models.TextChoices):
     """An enum whose values are UPPERCASE and whose input may be in any case."""
@@ -41,7 +43,8 @@ class Vocabulary(models.TextChoices):
     @classmethod
     def refusal(cls, value: object) -> str:
         shown = repr(value) if not isinstance(value, str) else f"'{value[:100]}'"
-        return f"{shown} is not allowed. Use one of: {', '.join(cls.values)}."
+        close = did_you_mean(value, [*cls.values, *cls.aliases()])
+        return f"{shown} is not allowed{close} Use one of: {', '.join(cls.values)}."
 
 
 class EnumField(models.CharField):

@@ -16,6 +16,7 @@ from registry.models import (
     ServiceStatus,
 )
 from registry.status import derive_status
+from registry.suggestions import meant_among
 
 
 def get_service(reference: str) -> Service:
@@ -26,7 +27,8 @@ def get_service(reference: str) -> Service:
     """
     service = Service.objects.with_parts().find(reference)
     if service is None:
-        raise NotFound(f"No service with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Service.objects, reference)
+        raise NotFound(f"No service with the id or name '{str(reference)[:100]}'{close}")
     return service
 
 

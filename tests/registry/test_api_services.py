@@ -127,7 +127,7 @@ def test_a_service_is_named_by_id_or_by_name_in_any_case(api: APIClient) -> None
         ({"name": "a", "type": 5}, "type", "5 is not allowed"),
         ({"name": "a", "type": ["CUSTOM"]}, "type", "is not allowed"),
         ({"name": "a", "status": "up"}, "status", "ONLINE, DEGRADED, OFFLINE, MAINTENANCE"),
-        ({"name": "a", "urll": "x"}, "urll", "Did you mean 'url'?"),
+        ({"name": "a", "urll": "x"}, "urll", "did you mean url"),
         ({"name": "a", "url": "x"}, "url", "http or https URL"),
         ({"name": "a", "tags": {"a": 1}}, "tags", "list"),
         ({"name": "a", "tags": ["b", 5.5, {}]}, "tags[2]", "valid string"),

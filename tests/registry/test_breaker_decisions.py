@@ -200,7 +200,7 @@ def test_a_service_changes_single_settings_also_by_the_names_of_the_guide():
     ("settings", "sentence"),
     [
         ([], "Must be a JSON object, not list."),
-        ({"treshold": 3}, "There is no setting 'treshold'. Use: failure_threshold"),
+        ({"treshold": 3}, "There is no setting 'treshold'; did you mean"),
         ({"failure_threshold": 0}, "must be a whole number from 1 to 1000"),
         ({"failure_threshold": 2.5}, "must be a whole number"),
         ({"failure_threshold": True}, "must be a whole number"),

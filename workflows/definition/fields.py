@@ -69,7 +69,8 @@ class FieldReader(Findings):
         """Read one of the allowed words, in any case."""
         if isinstance(value, str) and value.strip().upper() in allowed:
             return value.strip().upper()
-        self.refuse(path, f"{show(value)} is none of {', '.join(allowed)}.")
+        close = self.suggest(str(value), allowed) if isinstance(value, str) else "."
+        self.refuse(path, f"{show(value)} is none of {', '.join(allowed)}{close}")
         return None
 
     def expression(self, value: Any, path: str) -> Expression | None:

@@ -82,7 +82,9 @@ def _kind(reader: FieldReader, document: dict[str, Any], path: str) -> str | Non
     kind = value.strip().upper() if isinstance(value, str) else ""
     if kind in KINDS:
         return kind
-    reader.refuse(f"{path}.type", f"{show(value)} is not a type of step; use {', '.join(KINDS)}.")
+    close = reader.suggest(kind, KINDS) if kind else "."
+    sentence = f"{show(value)} is not a type of step{close} Use {', '.join(KINDS)}."
+    reader.refuse(f"{path}.type", sentence)
     return None
 
 

@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from registry import audit
+from registry.access import Role
 from registry.calls.resolve import Target, resolve
 from registry.concurrency import refuse_if_changed
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.merge_patch import MergePatch, resolved
-from registry.models import AuditVerb, Connection, ConnectionDriver, Integration, ServiceType
+from registry.models import (
+    ApiKey,
+    AuditVerb,
+    Connection,
+    ConnectionDriver,
+    Integration,
+    ServiceType,
+)
 from registry.references import refuse_if_used
 from registry.services import as_validation_failed
+from registry.suggestions import MOST_COMPARED, did_you_mean, meant_among
 from workflows import validation
 from workflows.connections import check_connections
 from workflows.definition import DefinitionError
@@ -61,7 +72,19 @@ class RegistryDirectory:
             LookupError: there is none of that name or id.
         """
         if Workflow.objects.find(name) is None:
-            raise LookupError(f"There is no workflow '{name}'.")
+            raise LookupError(f"There is no workflow '{name}'{meant_among(Workflow.objects, name)}")
+
+    def find_person(self, name: str) -> None:
+        """Check that somebody or some group has a name that an approval asks for.
+
+        Raises:
+            LookupError: no login, group or API key has it.
+        """
+        if name in {role.group_name for role in Role} or _has_name(name):
+            return
+        every = [rows.values_list(column, flat=True)[:MOST_COMPARED] for rows, column in _people()]
+        close = did_you_mean(name, [known for names in every for known in names])
+        raise LookupError(f"No login, group or API key has the name '{name}'{close}")
 
     @staticmethod
     def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
@@ -84,10 +107,25 @@ class RegistryDirectory:
         )
 
 
+def _people() -> list[tuple[QuerySet[Any], str]]:
+    """Who may be asked to decide, and what holds the name of each."""
+    return [
+        (get_user_model().objects.all(), "username"),
+        (Group.objects.all(), "name"),
+        (ApiKey.objects.all(), "name"),
+    ]
+
+
+def _has_name(name: str) -> bool:
+    return any(rows.filter(**{column: name}).exists() for rows, column in _people())
+
+
 def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
     """What it takes and gives is for its mappings to say."""
     if Integration.objects.find(name) is None:
-        return LookupError(f"There is no integration '{name}'.")
+        return LookupError(
+            f"There is no integration '{name}'{meant_among(Integration.objects, name)}"
+        )
     return validation.ActionInfo(None, None)
 
 
@@ -95,7 +133,9 @@ def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
     """What a third party takes and gives is not known."""
     found = Connection.objects.find(name)
     if found is None:
-        return LookupError(f"There is no connection '{name}'.")
+        return LookupError(
+            f"There is no connection '{name}'{meant_among(Connection.objects, name)}"
+        )
     if found.driver != ConnectionDriver.HTTP:
         return LookupError(
             f"'{found.name}' is of the type {found.type}; what can be called is HTTP, GRAPHQL and"
@@ -112,7 +152,8 @@ def get_workflow(reference: str) -> Workflow:
     """
     workflow = Workflow.objects.select_related("current_version").find(reference)
     if workflow is None:
-        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Workflow.objects, reference)
+        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'{close}")
     return workflow
 
 

@@ -16,6 +16,7 @@ from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.instants import InstantRefused, in_utc
 from registry.models import AuditVerb
 from registry.services import as_validation_failed
+from registry.suggestions import meant_among
 from workflows.clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
@@ -38,7 +39,8 @@ def get_schedule(reference: str) -> WorkflowSchedule:
     """
     found = WorkflowSchedule.objects.with_workflow().find(reference)
     if found is None:
-        raise NotFound(f"No schedule with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(WorkflowSchedule.objects, reference)
+        raise NotFound(f"No schedule with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 
@@ -202,7 +204,8 @@ def _find_workflow(reference: Any) -> Workflow:
         return reference
     found = Workflow.objects.find(str(reference))
     if found is None:
-        sentence = f"There is no workflow '{str(reference)[:100]}'."
+        close = meant_among(Workflow.objects, reference)
+        sentence = f"There is no workflow '{str(reference)[:100]}'{close}"
         raise ValidationFailed(sentence, errors={"workflow": [sentence]})
     return found
 

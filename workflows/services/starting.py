@@ -19,6 +19,7 @@ from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.models import AuditVerb
 from registry.models.names import name_in
+from registry.suggestions import meant_among
 from workflows.clock import clock
 from workflows.definition import Definition, Step
 from workflows.events import next_event
@@ -109,7 +110,8 @@ def workflow_to_start(reference: str) -> Workflow:
         only=_TO_START,
     )
     if workflow is None:
-        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Workflow.objects, reference)
+        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'{close}")
     if workflow.current_version_id is not None:
         workflow.current_version = version_with_id(workflow.current_version_id)
     return workflow

@@ -20,6 +20,7 @@ from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import mapping_problems
 from registry.models import AuditVerb, Credential, CredentialEventKind, CredentialType
 from registry.services import as_validation_failed
+from registry.suggestions import meant_among
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect, Workflow
 from workflows.webhooks.mapping import MESSAGE_NAMES
 from workflows.webhooks.signature import TOLERANCE_SECONDS
@@ -38,7 +39,8 @@ def get_webhook(reference: str) -> Webhook:
     """
     found = Webhook.objects.find(reference)
     if found is None:
-        raise NotFound(f"No webhook with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Webhook.objects, reference)
+        raise NotFound(f"No webhook with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 
@@ -198,7 +200,8 @@ def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential
         return None
     found = Credential.objects.find(str(reference))
     if found is None:
-        raise _refusal(field, f"No credential with the id or name '{str(reference)[:100]}'.")
+        close = meant_among(Credential.objects, reference)
+        raise _refusal(field, f"No credential with the id or name '{str(reference)[:100]}'{close}")
     return found
 
 
@@ -207,7 +210,8 @@ def _find_workflow(reference: Any) -> Workflow | None:
         return reference
     found = Workflow.objects.find(str(reference))
     if found is None:
-        raise _refusal("workflow", f"There is no workflow '{str(reference)[:100]}'.")
+        close = meant_among(Workflow.objects, reference)
+        raise _refusal("workflow", f"There is no workflow '{str(reference)[:100]}'{close}")
     return found
 
 

@@ -123,7 +123,12 @@ def _problems(outcome: Any, path: str) -> list[tuple[str, str]]:
     for key, value in error.items():
         place = join_path(f"{path}.error", key)
         if key not in _KEYS:
-            found.append((place, f"There is no such field. Known: {', '.join(_KEYS)}."))
+            found.append(
+                (
+                    place,
+                    f"There is no such field{did_you_mean(key, _KEYS)} Known: {', '.join(_KEYS)}.",
+                )
+            )
         elif key in ("code", "message") and not (isinstance(value, str) and value):
             found.append((place, "Must be a text."))
         elif key == "status" and not _is_number(value, 100, 599, whole=True):

@@ -17,9 +17,10 @@ from workflows.validation.directory import (
     Directory,
     UnknownTypeError,
     look_up_actions,
+    look_up_people,
     look_up_workflows,
 )
-from workflows.validation.graph import Graph, check_graph
+from workflows.validation.graph import Graph, check_graph, torn_lists
 from workflows.validation.inputs import MAX_INPUT_ERRORS
 from workflows.validation.outputs import warn_of_unknown_outputs
 from workflows.validation.references import (
@@ -72,6 +73,7 @@ def validate(
     findings = Findings(reading.errors, reading.warnings)
     if reading.definition is not None:
         graph = Graph(reading.definition)
+        graph.torn = torn_lists(reading.definition, reading.paths, findings.errors.keys())
         check_graph(graph, reading.paths, findings)
         uses = list(uses_of(reading.definition, reading.paths))
         check_references(uses, graph, findings)
@@ -81,5 +83,6 @@ def validate(
         if directory is not None:
             actions = look_up_actions(reading, directory, findings, report)
             look_up_workflows(reading, directory, report, own_name=name)
+            look_up_people(reading, directory, findings)
         warn_of_unknown_outputs(uses, graph, actions, findings)
     return Validation(findings.errors, findings.warnings)

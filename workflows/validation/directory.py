@@ -130,6 +130,20 @@ def look_up_workflows(
             report(f"{reading.paths[step.id]}.workflow", _sentence(error))
 
 
+def look_up_people(reading: Reading, directory: Directory, findings: Findings) -> None:
+    """Doubt names of people and groups that nobody has; they may come later."""
+    find = getattr(directory, "find_person", None)
+    if find is None or reading.definition is None:
+        return
+    for step in reading.definition.steps.values():
+        for key in ("assignees", "escalate_to"):
+            for index, name in enumerate(getattr(step, key)):
+                try:
+                    find(name)
+                except LookupError as error:
+                    findings.doubt(f"{reading.paths[step.id]}.{key}[{index}]", _sentence(error))
+
+
 def _is_same_name(name: str, other: str | None) -> bool:
     return other is not None and name.lower() == other.lower()
 

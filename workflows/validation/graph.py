@@ -22,6 +22,8 @@ class Graph:
     followers: dict[str, tuple[str, ...]] = field(init=False)
     reachable: set[str] = field(init=False)
     """The steps that some way through their own list leads to."""
+    torn: set[tuple[str | None, int | None]] = field(default_factory=set)
+    """The lists in which a way could not be read: what it would lead to is not known."""
     _aliases: dict[str, str] = field(init=False)
     _before: dict[str, set[str]] = field(default_factory=dict)
     _leaders: dict[str, list[str]] = field(default_factory=dict)
@@ -70,6 +72,18 @@ class Graph:
         return any(name in self.before(outer) for outer in self.around(at))
 
 
+def torn_lists(
+    definition: Definition, paths: Mapping[str, str], errors: Collection[str]
+) -> set[tuple[str | None, int | None]]:
+    """The lists of steps of which errors are about where a step leads to, or what it is called."""
+    found = set()
+    for step in definition.steps.values():
+        keys = tuple(f"{paths[step.id]}.{key}" for key in ("next", "fallback", "on_error"))
+        if any(path.startswith(keys) for path in errors):
+            found.add(list_of(step))
+    return found
+
+
 def list_of(step: Step) -> tuple[str | None, int | None]:
     """Which list a step is in: the id of the step around it, and the branch there."""
     return step.container, step.branch
@@ -88,8 +102,9 @@ def _closure(starts: Collection[str], edges: Mapping[str, Collection[str]]) -> s
 
 def check_graph(graph: Graph, paths: Mapping[str, str], findings: Findings) -> None:
     """Refuse steps that nothing leads to, and cycles that nothing bounds."""
-    for name in graph.definition.steps:
-        if name not in graph.reachable:
+    unreached = _first_unreached(graph)
+    for name, step in graph.definition.steps.items():
+        if name in unreached and list_of(step) not in graph.torn:
             findings.refuse(
                 paths[name],
                 f"No step leads to '{name}'; name it in the 'next' of another, or remove it.",
@@ -100,6 +115,20 @@ def check_graph(graph: Graph, paths: Mapping[str, str], findings: Findings) -> N
             f"The steps go round in a circle ({' -> '.join([*cycle, cycle[0]])}); give one of them "
             "'max_visits', or wait on the way: WAIT, EVENT, APPROVAL.",
         )
+
+
+def _first_unreached(graph: Graph) -> set[str]:
+    """The steps that nothing leads to, without those that only such steps lead to."""
+    lost = [name for name in graph.definition.steps if name not in graph.reachable]
+    first: list[str] = []
+    covered: set[str] = set()
+    led_to = {name for other in lost for name in graph.followers[other] if name != other}
+    # Those without any way to them first; of a circle one stands for all.
+    for name in sorted(lost, key=lambda name: name in led_to):
+        if name not in covered:
+            first.append(name)
+            covered |= _closure([name], graph.followers)
+    return set(first)
 
 
 def _unbounded_cycles(graph: Graph) -> Iterator[list[str]]:

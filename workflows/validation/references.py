@@ -145,8 +145,12 @@ def _check_step_reference(
 
 
 def _can_have_run(name: str, use: Use, graph: Graph) -> bool:
+    around = graph.around(use.step.id) if use.step is not None else []
+    if {list_of(graph.definition.steps[part]) for part in around} & graph.torn:
+        return True
     if use.step is None:
-        return graph.definition.steps[name].container is None and name in graph.reachable
+        own = graph.definition.steps[name]
+        return own.container is None and (name in graph.reachable or TOP in graph.torn)
     if not graph.is_reached(use.step.id):
         return True
     return graph.is_visible(name, use.step.id) or (use.after and name == use.step.id)
