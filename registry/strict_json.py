@@ -47,6 +47,18 @@ def parse(body: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
+def parse_number(text: str) -> float:
+    """Return the number that a text writes as JSON does.
+
+    Raises:
+        JSONRefused: it is no number, as are `NaN`, `1_000` and `1e999`.
+    """
+    number = parse(text)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise JSONRefused("This is not a number.")
+    return float(number)
+
+
 def check_text(value: Any) -> None:
     """Refuse NUL and lone surrogates, which PostgreSQL cannot store.
 

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from registry import strict_json
 from registry.api.idempotency import do_once, read_key
 from registry.api.preconditions import check_precondition, tag_content
 from registry.audit import Actor, act_as
@@ -52,6 +53,18 @@ class VocabularyField(serializers.ChoiceField):
 
     def to_representation(self, value: Any) -> str:
         return str(value)
+
+
+class NumberField(serializers.FloatField):
+    """A finite number, also as the text that JSON would write; a boolean is none."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float | str):
+            self.fail("invalid")
+        try:
+            return strict_json.parse_number(data) if isinstance(data, str) else float(data)
+        except strict_json.JSONRefused:
+            self.fail("invalid")
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})

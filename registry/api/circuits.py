@@ -10,7 +10,13 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import AnswerSerializer, ResourceViewSet, StrictSerializer, VocabularyField
+from registry.api.base import (
+    AnswerSerializer,
+    NumberField,
+    ResourceViewSet,
+    StrictSerializer,
+    VocabularyField,
+)
 from registry.api.filters import LONGEST_TEXT, VocabularyFilter
 from registry.api.instants import InstantField
 from registry.circuits.control import (
@@ -61,7 +67,7 @@ class ControlInput(StrictSerializer):
 
     reason = serializers.CharField(max_length=MAX_REASON)
     until = InstantField(required=False, allow_null=True)
-    seconds = serializers.FloatField(
+    seconds = NumberField(
         required=False, allow_null=True, min_value=0.001, max_value=LONGEST.total_seconds()
     )
 

@@ -21,7 +21,7 @@ from registry.api.base import (
     StrictSerializer,
     VocabularyField,
 )
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from registry.api.filters import LONGEST_TEXT, NumberFilter, VocabularyFilter
 from registry.api.instants import InstantField
 from registry.api.pagination import GrowingListPagination
 from registry.api.patches import PatchSerializer
@@ -135,7 +135,7 @@ class CredentialFilter(django_filters.FilterSet):
     """Filters of the list of credentials."""
 
     type = VocabularyFilter(CredentialType)
-    expiring = django_filters.NumberFilter(
+    expiring = NumberFilter(
         method="ending_within", min_value=0, max_value=36500, label="Ends within so many days."
     )
     search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)

@@ -9,11 +9,31 @@ from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 
+from registry import strict_json
 from registry.models import Service, ServiceAction, ServiceInstance, ServiceStatus, ServiceType
 from registry.models.base import Vocabulary
 from registry.models.lookups import has_item
 
 LONGEST_TEXT = 200
+
+
+class NumberField(forms.DecimalField):
+    """A number as JSON writes it."""
+
+    def to_python(self, value: Any) -> Any:
+        if value in self.empty_values:
+            return None
+        try:
+            strict_json.parse_number(str(value))
+        except strict_json.JSONRefused:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+        return super().to_python(value)
+
+
+class NumberFilter(django_filters.NumberFilter):
+    """A filter by a number, which is not `1_0` and not in other digits."""
+
+    field_class = NumberField
 
 
 class VocabularyFilter(django_filters.Filter):

@@ -8,7 +8,13 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
+from registry.api.base import (
+    AnswerSerializer,
+    NumberField,
+    ObjectField,
+    StrictSerializer,
+    VocabularyField,
+)
 from registry.api.instants import InstantField
 from registry.api.patches import PatchSerializer, default_of
 from registry.discovery.base import Criteria
@@ -150,7 +156,7 @@ class ActionInput(StrictSerializer):
     path = serializers.CharField(max_length=500, required=False, allow_blank=True)
     input_schema = ObjectField(required=False)
     output_schema = ObjectField(required=False)
-    timeout_seconds = serializers.FloatField(required=False, allow_null=True)
+    timeout_seconds = NumberField(required=False, allow_null=True)
     idempotent = serializers.BooleanField(required=False)
     unknown_fields = VocabularyField(UnknownFields, required=False, allow_null=True)
     other_names = {"endpoint": "path", "timeout": "timeout_seconds"}
@@ -276,7 +282,7 @@ class ExecuteActionInput(StrictSerializer):
 
     input_data = ObjectField(default=dict)
     context = ObjectField(default=dict)  # type: ignore[assignment]
-    timeout = serializers.FloatField(min_value=0.1, max_value=60, required=False)
+    timeout = NumberField(min_value=0.1, max_value=60, required=False)
     other_names = {"input": "input_data", "data": "input_data"}
 
 

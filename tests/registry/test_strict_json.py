@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.strict_json import JSONRefused, parse
+from registry.strict_json import JSONRefused, parse, parse_number
 from tests.examples import in_proportion
 
 pytestmark = pytest.mark.each_python
@@ -93,3 +93,20 @@ def test_long_broken_strings_cost_linear_time() -> None:
     body = b"[" * 20 + b"[{}]," * 20 + b'"' + b'\\"' * 500_000
     with pytest.raises(JSONRefused):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1.0), ("-0.5", -0.5), ("1e2", 100.0), (" 2 ", 2)]
+)
+def test_numbers_are_read_as_json_writes_them(text: str, number: float) -> None:
+    assert parse_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "NaN", "Infinity", "-inf", "1e999", "1_0", "+1", ".5", "01", "0x1", "\u0661", "true",
+     "[1]", '"1"', "null"],
+)  # fmt: skip
+def test_what_only_looks_like_a_number_is_refused(text: str) -> None:
+    with pytest.raises(JSONRefused):
+        parse_number(text)

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from registry import strict_json
 from registry.api.base import ResourceViewSet
 from registry.api.pagination import GrowingListPagination
 from registry.api.seats import bounded_wait
@@ -235,8 +236,8 @@ class ExecutionViewSet(ResourceViewSet):
 def _read_wait(request: Any) -> float:
     text = request.query_params.get("wait", "0")
     try:
-        seconds = float(text)
-    except ValueError:
+        seconds = strict_json.parse_number(text)
+    except strict_json.JSONRefused:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_WAIT:
         raise ValidationError({"wait": [f"Use seconds from 0 to {LONGEST_WAIT}."]})

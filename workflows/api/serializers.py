@@ -10,6 +10,7 @@ from rest_framework import serializers
 from registry.api.base import (
     AnswerSerializer,
     AnyField,
+    NumberField,
     ObjectField,
     StrictSerializer,
     VocabularyField,
@@ -273,7 +274,7 @@ class ExecuteInput(StrictSerializer):
 
     input_data = ObjectField(default=dict)
     context = ObjectField(default=dict)  # type: ignore[assignment]
-    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
+    wait = NumberField(min_value=0, max_value=LONGEST_WAIT, default=0)
     priority = priority_field()
     version = serializers.IntegerField(
         min_value=1, max_value=MOST_VERSIONS, allow_null=True, default=None
@@ -284,7 +285,7 @@ class ExecuteInput(StrictSerializer):
 class RequestOptions(StrictSerializer):
     """How a request of a type is run."""
 
-    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, required=False)
+    wait = NumberField(min_value=0, max_value=LONGEST_WAIT, required=False)
     priority = priority_field()
     other_names = {"timeout": "wait"}
 
@@ -340,7 +341,7 @@ class RerunInput(StrictSerializer):
     input_data = ObjectField(allow_null=True, default=None)
     step_input = ObjectField(allow_null=True, default=None)
     version = VersionField(allow_null=True, default=None)
-    wait = serializers.FloatField(min_value=0, max_value=LONGEST_WAIT, default=0)
+    wait = NumberField(min_value=0, max_value=LONGEST_WAIT, default=0)
     other_names = {"input": "input_data", "data": "input_data"}
 
 
