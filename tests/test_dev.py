@@ -24,6 +24,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+import claims
 from tests.services import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +90,10 @@ def test_script_imports_only_the_standard_library() -> None:
         for alias in node.names
     }
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    own = {"configuration"}  # which keeps to the standard library too, by an import contract
+    own = {
+        "claims",
+        "configuration",
+    }  # which keeps to the standard library too, by an import contract
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names | own
 
 
@@ -196,23 +200,23 @@ def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
 
 def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path: Path) -> None:
     note = tmp_path / "supervisor.pid"
-    note.write_text(f"{os.getpid()} {dev.start_time(os.getpid())}")
-    assert dev.running_supervisor(note) == os.getpid()
+    note.write_text(f"{os.getpid()} {claims.start_time(os.getpid())}")
+    assert claims.running_supervisor(note) == os.getpid()
     note.write_text(f"{os.getpid()} 1")
-    assert dev.running_supervisor(note) is None
+    assert claims.running_supervisor(note) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     note = tmp_path / "supervisor.pid"
-    note.write_text(f"{process.pid} {dev.start_time(process.pid)}")
-    assert dev.running_supervisor(note) == process.pid
+    note.write_text(f"{process.pid} {claims.start_time(process.pid)}")
+    assert claims.running_supervisor(note) == process.pid
     process.kill()
     deadline = time.monotonic() + WAIT_SECONDS
-    while not dev.is_zombie(process.pid) and time.monotonic() < deadline:
+    while not claims.is_zombie(process.pid) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
-    assert dev.running_supervisor(note) is None
+    assert claims.running_supervisor(note) is None
     process.communicate()
 
 
@@ -220,7 +224,7 @@ def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Pa
 def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: str) -> None:
     note = tmp_path / "supervisor.pid"
     note.write_text(content)
-    assert dev.running_supervisor(note) is None
+    assert claims.running_supervisor(note) is None
 
 
 def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
@@ -276,6 +280,9 @@ class Hub:
                 return line
         raise AssertionError(f"{text!r} never came: {''.join(self.lines)}")
 
+    def has_said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
     def read_pid(self, name: str) -> int:
         return int(self.read_until(f"{name} process").split()[-1])
 
@@ -291,7 +298,7 @@ class Hub:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with a hub that only answers 200, and a virtual environment that is up to date."""
-    for name in ("dev", "supervise.py"):
+    for name in ("dev", "supervise.py", "claims.py"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "configuration").symlink_to(ROOT / "configuration")
     installed = ("requirements.txt", dev.CLIENT)
@@ -324,9 +331,9 @@ def running_hub(project: Path, command: str = "run") -> Iterator[Hub]:
 
 def wait_until_gone(pids: list[int]) -> bool:
     deadline = time.monotonic() + WAIT_SECONDS
-    while any(dev.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+    while any(claims.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
         os.sched_yield()
-    return not any(dev.is_alive(pid) for pid in pids)
+    return not any(claims.is_alive(pid) for pid in pids)
 
 
 @pytest.mark.e2e
@@ -334,11 +341,11 @@ def wait_until_gone(pids: list[int]) -> bool:
 def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, code: int) -> None:
     with running_hub(project) as hub:
         hub.read_until("is ready")
-        started = dev.supervised_processes(project / "data")
+        started = claims.supervised_processes(project / "data")
         hub.process.send_signal(number)
         assert hub.end() == code
         assert len(started) >= 4
-        assert not any(dev.is_alive(pid) for pid in started)
+        assert not any(claims.is_alive(pid) for pid in started)
         assert not (project / "data" / "run" / "supervisor.pid").exists()
 
 
@@ -354,9 +361,9 @@ def demo_project(project: Path) -> Path:
 @pytest.mark.e2e
 def test_services_are_stopped_before_the_hub_at_which_they_sign_off(demo_project: Path) -> None:
     with running_hub(demo_project, "demo") as hub:
-        for _ in range(2):
-            hub.read_until("services process")
-        hub.read_until("is ready")
+        # In no order: both services, and the word that the hub is ready.
+        while "".join(hub.lines).count("services process") < 2 or not hub.has_said("is ready"):
+            hub.read_until("")
         hub.process.send_signal(signal.SIGINT)
         assert hub.end() == 130
     said = [line.split("|", 1)[-1].strip() for line in hub.lines]
@@ -398,7 +405,7 @@ def test_killed_supervisor_takes_its_processes_along_and_the_next_start_works(
 ) -> None:
     with running_hub(project) as hub:
         hub.read_until("is ready")
-        started = dev.supervised_processes(project / "data")
+        started = claims.supervised_processes(project / "data")
         hub.process.kill()
         assert wait_until_gone(started)
     with running_hub(project) as hub:
@@ -435,7 +442,7 @@ def test_second_start_on_the_same_data_is_refused(project: Path) -> None:
 
 @pytest.mark.e2e
 def test_processes_that_an_earlier_run_left_are_ended(project: Path) -> None:
-    environment = {**os.environ, dev.SUPERVISED: str(project / "data")}
+    environment = {**os.environ, claims.SUPERVISED: str(project / "data")}
     with subprocess.Popen(
         [sys.executable, str(project / "worker.py")], env=environment, stdout=subprocess.PIPE
     ) as left:
