@@ -320,7 +320,7 @@ def test_restart_of_the_hub_in_the_middle_loses_nothing(client, hub):
         waiting.join(90)
         assert found[0]["said"] == "Good morning."
         assert hub.get("/executions", workflow="patient")["total"] == 1
-        client.deregister_service("lasting")
+        client.deregister_service("lasting", force=True)
         until(
             lambda: hub.api.get("/registry/services/lasting").status_code == 200,
             "it registers again",

@@ -87,9 +87,9 @@ class World:
 
     def prepare(self) -> None:
         for name in MADE:
-            self.fleet.api.delete(f"/workflows/{name}")
+            self.fleet.api.delete(f"/workflows/{name}?force=true")
         for name in ("text-extraction-v2", "translation", "guide-service", "my-service", "stock"):
-            self.fleet.api.delete(f"/registry/services/{name}")
+            self.fleet.api.delete(f"/registry/services/{name}?force=true")
         made = self.fleet.post("/workflows", {"name": "guide", "steps": STEPS})
         run = self.fleet.post(f"/workflows/{made['id']}/execute", {"input_data": INPUT, "wait": 30})
         self.ids = {"workflow_id": made["id"], "execution_id": run["id"]}
