@@ -12,6 +12,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from registry.models import CircuitBreakerState
+from tests import factories
 from tests.integration_site.browser_support import (
     DESKTOP,
     PHONE,
@@ -98,6 +100,48 @@ def look_at(page: Any) -> list[str]:
     found += [*run_contrast(page), *check(page, "unreachable"), *check(page, "tooWide")]
     page.set_viewport_size(DESKTOP)
     return found
+
+
+def test_lists_are_compact_on_a_phone(operator: Client, live_server: Any) -> None:
+    for number in range(7):
+        factories.make_service(f"more-{number}", urls=("http://127.0.0.1:9",), tags=["a", "b"])
+    workflow = factories.make_workflow("a-workflow-of-a-long-name")
+    for _ in range(44):
+        factories.make_execution(workflow, status="COMPLETED", started_by="api:first-operator")
+    rows = "[...document.querySelectorAll('tr.data-row')].map((row) => row.offsetHeight)"
+    with open_browser(live_server.url, session=operator.cookies["sessionid"].value) as page:
+        page.set_viewport_size(PHONE)
+        for model, count in (("registry/service", 10), ("workflows/workflowexecution", 50)):
+            page.goto(f"{live_server.url}/admin/{model}/")
+            heights = page.evaluate(rows)
+            assert len(heights) == count
+            assert max(heights) <= 130
+            assert sum(heights) <= 100 * count
+        page.set_viewport_size(DESKTOP)
+        who = page.locator("td.field-started_by").first.bounding_box()
+        assert who["height"] < 60  # one line
+
+
+def test_keys_find_a_row_and_work_a_dialog(operator: Client, live_server: Any) -> None:
+    circuit = CircuitBreakerState.objects.get(state="CLOSED")
+    with open_browser(live_server.url, session=operator.cookies["sessionid"].value) as page:
+        page.goto(f"{live_server.url}/admin/")
+        page.keyboard.press("Control+k")
+        page.keyboard.type("nothing-is-called-this")
+        page.get_by_text("Nothing found for").wait_for()
+        field = page.locator("#search-input-command")
+        field.fill("shop-error")
+        page.locator("#command-results-list li").first.wait_for()
+        field.press("Enter")
+        page.wait_for_url("**/admin/registry/connection/*/change/")
+        assert page.locator("h1").inner_text() == "shop-error"
+        page.goto(f"{live_server.url}/admin/registry/circuitbreakerstate/{circuit.pk}/change/")
+        page.get_by_role("link", name="Force open").press("Enter")
+        page.locator("#dialog").wait_for()
+        focused = "document.activeElement.name || document.activeElement.textContent.trim()"
+        page.wait_for_function(f"({focused}) === 'reason'")
+        page.keyboard.press("Escape")
+        page.wait_for_function(f"({focused}).endsWith('Force open')")
 
 
 def open_dialog(page: Any, url: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, User
 
 from registry import strict_json
+from registry.admin.labels import label_of
 from registry.exceptions import ValidationFailed
 from workflows.definition import Step
 from workflows.models import WorkflowStep
@@ -95,7 +96,10 @@ def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
     given = document if isinstance(document, Mapping) else {}
     question = asked_in(document)
     plain = [
-        (_in_words(str(name)), "yes" if value is True else "no" if value is False else value)
+        (
+            label_of(str(name).replace("-", "_")),
+            "yes" if value is True else "no" if value is False else value,
+        )
         for name, value in given.items()
         if isinstance(value, str | int | float)
         and str(value).strip() not in ("", question)
@@ -112,11 +116,6 @@ def without_empty(value: Any) -> Any:
     if isinstance(value, list):
         return [without_empty(inner) for inner in value]
     return value
-
-
-def _in_words(name: str) -> str:
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return (words[:1].upper() + words[1:]).replace(" id", " ID")
 
 
 def _decisions_of(row: WorkflowStep) -> list[Mapping[str, Any]]:
