@@ -164,14 +164,35 @@ def read_rows(
     As the ORM would, for what is asked for with every request: building the query and making out
     which column is which costs that more than the answer. Columns left out are read once asked for.
     """
+    columns, names, readers = _reading(model, only)
+    table = model._meta.db_table
+    rows = _fetch(f"SELECT {columns} FROM {table} {where}", params)  # noqa: S608
+    return [_row_of(model, names, readers, row) for row in rows]
+
+
+def read_joined(model: Any, other: Any, join: str, params: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """The pairs of rows of two models that the rest of a statement, from JOIN on, picks."""
+    columns, names, readers = _reading(model, ())
+    more, other_names, other_readers = _reading(other, (), len(names))
+    table = model._meta.db_table
+    rows = _fetch(f"SELECT {columns}, {more} FROM {table} {join}", params)  # noqa: S608
+    return [
+        (_row_of(model, names, readers, row), _row_of(other, other_names, other_readers, row))
+        for row in rows
+    ]
+
+
+def _fetch(statement: str, params: Sequence[Any]) -> list[Any]:
     raw = connections[DEFAULT_DB_ALIAS]
-    select, names, readers = _reading(model, only)
     if not raw.features.has_native_uuid_field:
         params = [value.hex if isinstance(value, UUID) else value for value in params]
     with raw.wrap_database_errors, prepared_cursor() as cursor:
-        cursor.execute(f"{select} {where}", params)
-        rows = cursor.fetchall()
-    return [model.from_db(raw.alias, names, [read(row) for read in readers]) for row in rows]
+        cursor.execute(statement, params)
+        return list(cursor.fetchall())
+
+
+def _row_of(model: Any, names: list[str], readers: Sequence[Any], row: Sequence[Any]) -> Any:
+    return model.from_db(DEFAULT_DB_ALIAS, names, [read(row) for read in readers])
 
 
 def read_row(
@@ -183,16 +204,16 @@ def read_row(
 
 @lru_cache(maxsize=64)
 def _reading(
-    model: Any, only: tuple[str, ...]
+    model: Any, only: tuple[str, ...], offset: int = 0
 ) -> tuple[str, list[str], list[Callable[[Any], Any]]]:
-    """The statement up to WHERE, the attributes that it gives, and what reads each of a row.
+    """The columns, the attributes that they give, and what reads each of a row after `offset`.
 
     Every column is named: PostgreSQL refuses a prepared `SELECT *` once a migration adds one.
     """
     meta = model._meta
     fields = [field for field in meta.concrete_fields if not only or field.column in only]
     readers: list[Callable[[Any], Any]] = []
-    for place, field in enumerate(fields):
+    for place, field in enumerate(fields, offset):
         seen = field.get_col(meta.db_table)
         converters = [
             *connection.ops.get_db_converters(seen),
@@ -200,9 +221,8 @@ def _reading(
         ]
         reader = partial(_convert, place, converters, seen) if converters else itemgetter(place)
         readers.append(reader)
-    columns = ", ".join(field.column for field in fields)
-    select = f"SELECT {columns} FROM {meta.db_table}"  # noqa: S608
-    return select, [field.attname for field in fields], readers
+    columns = ", ".join(f"{meta.db_table}.{field.column}" for field in fields)
+    return columns, [field.attname for field in fields], readers
 
 
 def _convert(place: int, converters: Sequence[Any], expression: Any, row: Sequence[Any]) -> Any:

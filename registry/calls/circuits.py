@@ -52,6 +52,7 @@ class Circuits:
         self._breakers: dict[str, SharedBreaker] = {}
         self._renew_at = self._fresh_until = 0.0
         self._since: datetime | None = None
+        self._as_of = 0
         self._renewal: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Future[Any]] = set()
         self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}"
@@ -79,6 +80,15 @@ class Circuits:
                 return False
             self._renew()
         return True
+
+    async def catch_up(self, as_of: int) -> None:
+        """Ask again what changed, once for each change of the registry: it may be an order."""
+        if as_of <= self._as_of:
+            return
+        if self._renewal is not None and not self._renewal.done():
+            await self._wait_for_renewal()  # which may have been asked before that change
+        await self._wait_for_renewal()
+        self._as_of = max(self._as_of, as_of)
 
     async def refresh(self, breaker: SharedBreaker) -> None:
         """Bring a breaker up to date, if that is needed and the database answers."""

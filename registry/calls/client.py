@@ -114,6 +114,7 @@ class ServiceClient:
             CallError: no usable answer came; the subclass says why.
         """
         found = await self.resolutions.find(target, action, as_of=as_of)
+        await self._circuits.catch_up(as_of)
         fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
         given = timeout_seconds or found.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by

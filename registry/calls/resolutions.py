@@ -40,12 +40,14 @@ class Resolutions:
         self._resolver = resolver
         self._clock = clock
         self._cache: dict[tuple[Target, str], Resolved] = {}
+        self._queued: dict[tuple[Target, str], asyncio.Task[Resolved]] = {}
 
     async def find(self, target: Target, action: str, *, as_of: int = 0) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
 
-        What is kept from before the change `as_of` of the registry is looked up anew. Callers that
-        ask at once share one look-up. While the database does not answer, what it last said holds.
+        What is kept from before the change `as_of` of the registry is looked up anew, and a
+        connection for every call: nothing tells of its changes. Callers that ask at once share one
+        look-up. While the database does not answer, what it last said holds.
 
         Raises:
             ServiceNotFoundError: it is not registered.
@@ -53,14 +55,29 @@ class Resolutions:
         """
         key = (target, action)
         known = self._cache.get(key)
+        if target.kind == "connection":
+            return await self._answer(target, await self._look_up_now(key, known))
         if known is None or known.until < self._clock() or _failed(known.answer):
             known = self._ask(key, known)
         found = await self._answer(target, known)
-        if found.as_of >= as_of or target.kind == "connection":
+        if found.as_of >= as_of:
             return found
         # Somebody else may have asked meanwhile, and that late enough.
         latest = self._cache.get(key, known)
         return await self._answer(target, self._ask(key, known) if latest is known else latest)
+
+    async def _look_up_now(self, key: tuple[Target, str], known: Resolved | None) -> Resolved:
+        """Begin a look-up, or share the one that begins when the one under way ends."""
+        if known is None or known.answer.done():
+            return self._ask(key, known)
+        if key not in self._queued:
+            self._queued[key] = asyncio.create_task(self._look_up_after(key, known))
+        return await asyncio.shield(self._queued[key])
+
+    async def _look_up_after(self, key: tuple[Target, str], known: Resolved) -> Resolved:
+        await asyncio.wait([known.answer], timeout=KNOWN_SECONDS)
+        del self._queued[key]
+        return self._ask(key, known)
 
     def _ask(self, key: tuple[Target, str], known: Resolved | None) -> Resolved:
         if len(self._cache) >= MOST_CACHED:

@@ -22,8 +22,10 @@ from registry.models import (
     CircuitBreakerState,
     CircuitState,
     Connection,
+    RegistryChangeKind,
     ServiceInstance,
 )
+from registry.services.state import record_change
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500
@@ -83,6 +85,8 @@ def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
         if circuit.until != before.until:
             changes["until"] = [before.until, circuit.until]
         audit.record(_VERBS[order.control], circuit, reason=order.reason, changes=changes)
+        if circuit.instance is not None:  # whoever calls from here on asks for it again
+            record_change(circuit.instance.service, RegistryChangeKind.UPDATED)
     return circuit
 
 

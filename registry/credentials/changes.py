@@ -21,8 +21,15 @@ from registry.credentials.users import title_of, users_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed, VaultError
 from registry.json_equality import json_equal
 from registry.merge_patch import resolved
-from registry.models import Credential, CredentialEventKind, CredentialToken, CredentialType
+from registry.models import (
+    Credential,
+    CredentialEventKind,
+    CredentialToken,
+    CredentialType,
+    RegistryChangeKind,
+)
 from registry.services.registration import as_validation_failed
+from registry.services.state import record_change
 from registry.suggestions import meant_among
 
 MOST_ORIGINS = 50
@@ -93,6 +100,8 @@ def update_credential(
                 detail=", ".join(changed),
                 changes={name: [before[name], getattr(locked, name)] for name in changed},
             )
+        for service in locked.services.all():
+            record_change(service, RegistryChangeKind.UPDATED)  # its calls carry something else
     return locked
 
 

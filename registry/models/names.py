@@ -43,13 +43,10 @@ def name_in(reference: str) -> str:
     return str(reference).strip().replace("\x00", "\ufffd")  # no name has it, no column takes it
 
 
-def reference_filter(reference: str, *, of: str = "") -> Q:
-    """A condition for "the id or the name", as every `{id}` of the API is read.
-
-    `of` leads from the rows to what is referred to, such as `service__`.
-    """
+def reference_filter(reference: str) -> Q:
+    """A condition for "the id or the name", as every `{id}` of the API is read."""
     key = read_id(reference)
     if key is not None:
-        return Q(**{f"{of}id": key})
+        return Q(id=key)
     # As the unique constraints have it, so that their indexes serve.
-    return Q(Exact(Lower(f"{of}name"), Lower(Value(name_in(reference)))))
+    return Q(Exact(Lower("name"), Lower(Value(name_in(reference)))))

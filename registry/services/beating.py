@@ -7,12 +7,17 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from registry.models import Service, ServiceAction, ServiceInstance
-from registry.models.names import reference_filter
+from registry.database import read_joined, read_row
+from registry.identifiers import read_id
+from registry.models import Credential, Service, ServiceAction, ServiceInstance
+from registry.models.names import name_in
 from registry.services.liveness import Heartbeat, record_heartbeat
 from registry.services.state import get_service
 
 MOST_KEPT = 10_000
+JOINED = "JOIN service_instance ON service_instance.service_id = registered_service.id"
+BY_ID = f"{JOINED} WHERE registered_service.id = %s ORDER BY service_instance.url"
+BY_NAME = f"{JOINED} WHERE lower(registered_service.name) = lower(%s) ORDER BY service_instance.url"
 
 
 class KeptActions:
@@ -65,17 +70,17 @@ def find_beating(reference: str) -> Service:
     Raises:
         NotFound: there is none.
     """
-    rows = list(
-        ServiceInstance.objects.filter(reference_filter(reference, of="service__"))
-        .select_related("service", "service__credential")
-        .defer("service__credential__ciphertext")
-        .order_by("service__name", "url")
-    )
-    if not rows:
+    key = read_id(reference)
+    wanted = BY_NAME if key is None else BY_ID
+    pairs = read_joined(Service, ServiceInstance, wanted, [key or name_in(reference)])
+    if not pairs:
         return get_service(reference)
-    service = rows[0].service
-    own = [row for row in rows if row.service_id == service.pk]
-    for row in own:
-        row.service = service
+    service = pairs[0][0]
+    own = [instance for _, instance in pairs]
+    for instance in own:
+        instance.service = service
+    if service.credential_id:
+        where = [service.credential_id]
+        service.credential = read_row(Credential, "WHERE id = %s", where, only=("id", "name"))
     service.hold_parts(instances=own, actions=kept_actions.find(service))
     return service

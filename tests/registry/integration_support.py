@@ -91,7 +91,7 @@ def echoing(*, status: int = 200) -> Iterator[tuple[Service, dict[str, Any]]]:
         yield (
             factories.make_service(
                 f"echo-{next(_numbers)}", urls=(url,), actions=("echo",),
-                breaker={"failure_threshold": 100, "window_minimum": 1000},
+                breaker={"failure_threshold": 100, "minimum_calls": 1000},
             ),
             told,
         )  # fmt: skip

@@ -200,8 +200,6 @@ def test_over_a_connection(api):
         assert answer.json()["output"] == {"heard": "hello"}
         assert told["headers"]["Idempotency-Key"]
         api.post("/registry/connections/echo-api/disable", {"reason": "maintenance"})
-    # What is known of a connection is kept for two seconds; another process knows nothing of it.
-    with own_client():
         answer = api.post("/integrations/echoed/execute", {})
     assert (answer.status_code, told["calls"]) == (503, 1)
     assert "maintenance" in answer.json()["detail"]
