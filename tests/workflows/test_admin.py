@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -509,6 +510,22 @@ def test_errors_of_a_definition_are_shown_at_their_paths(admin: Client) -> None:
     page = admin.post(page_url(workflow), form_of(workflow, '{"steps": [}')).content.decode()
     assert "Not JSON" in page
     assert workflow.versions.count() == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_definition_comes_back_as_it_was_typed_with_the_place_of_each_error(
+    admin: Client, is_new: bool
+) -> None:
+    make_service()
+    workflow = make_workflow()
+    typed = '{"steps": [\r\n  {"id": "a", "type": "TRANSFORM",\r\n   "output": 1, "nxt": null}]}'
+    place = reverse("admin:workflows_workflow_add") if is_new else page_url(workflow)
+    other = {"name": "another", "base_version": ""} if is_new else {}
+    answer = admin.post(place, {**form_of(workflow, typed), **other})
+    assert answer.status_code == 200
+    page = html.unescape(answer.content.decode())
+    assert typed in page
+    assert "Line 3, column 17, steps[0].nxt: " in page
 
 
 def test_a_definition_that_was_changed_meanwhile_is_not_overwritten(admin: Client) -> None:

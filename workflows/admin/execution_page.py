@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from workflows import services
+from workflows.activity import active_seconds, spans_of
 from workflows.admin.drawing import draw_workflow
 from workflows.admin.explain import Explanation, explain
 from workflows.admin.many import MAX_STEPS, Found, find_steps, totals_of
@@ -121,6 +122,7 @@ def page_of(
         "has_more_steps": found.has_more or len(steps) >= MAX_STEPS,
         "shown_steps": len(steps),
         "events": list(execution.events.order_by("-sequence")[:MAX_EVENTS]),
+        **_activity(execution, found),
         "timeline": timeline_of(
             [s for s in steps if not s.reused and not (found.groups and s.scope)],
             start=execution.started_at,
@@ -150,6 +152,19 @@ def _shown_status(execution: WorkflowExecution, steps: list[WorkflowStep]) -> st
         return "QUEUED"
     goes_on = execution.status == ExecutionStatus.WAITING and any(s.status in BUSY for s in steps)
     return ExecutionStatus.RUNNING if goes_on else execution.status
+
+
+def _activity(execution: WorkflowExecution, found: Found) -> dict[str, float]:
+    """For how long something of it ran, and for how long nothing did."""
+    if execution.started_at is None:
+        return {"active_seconds": 0.0, "idle_seconds": 0.0}
+    end = execution.completed_at or timezone.now()
+    own = [s for s in found.steps if not s.reused and not (found.groups and s.scope)]
+    times = [(step.started_at, step.completed_at) for step in own]
+    times += [(span.begun_at, span.ended_at) for span in found.spans()]
+    active = active_seconds(spans_of(times, until=None if execution.has_ended else end))
+    elapsed = (end - execution.started_at).total_seconds()
+    return {"active_seconds": active, "idle_seconds": elapsed - active}
 
 
 def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:

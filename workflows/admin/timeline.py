@@ -1,20 +1,28 @@
 """When each attempt at each step ran, as bars on one time line (pure).
 
+Where nothing ran for long, as between a failure and the retry of a person, the line is folded: what
+ran keeps its width.
+
 All elements of a MAP and all visits of a step share its row, and all that undoes them another: a
 line has no more than two rows for each step of the workflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from registry.admin.display import in_words, status_word, tone_of
-from workflows.admin.many import Span
+from workflows.activity import Span, active_seconds, idle_gaps, spans_of
+from workflows.admin.many import Span as ManySpan
 from workflows.models import OPEN_STEP, WorkflowStep
 
 NARROWEST_PERCENT = 0.6
+# A gap is folded that takes more of the line than all that ran, so many of them at most.
+FOLD_PERCENT = 4.0
+SHORTEST_FOLD_SECONDS = 1.0
+MOST_FOLDS = 8
 SHORTEST_SECONDS = 0.001
 MARKS = 4
 
@@ -55,11 +63,51 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A gap in which nothing ran, drawn as narrow as every other."""
+
+    left: float
+    width: float
+    words: str
+
+
+@dataclass(frozen=True)
 class Timeline:
-    """All rows and the marks below them."""
+    """All rows, what is folded, and the marks below them."""
 
     rows: list[TimelineRow]
     marks: list[Mark]
+    folds: list[Fold] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where a moment lies on the line, in percent; `gaps` are folded."""
+
+    first: datetime
+    last: datetime
+    gaps: Sequence[Span] = ()
+
+    @property
+    def shown_seconds(self) -> float:
+        """How long the line is without what is folded."""
+        folded = sum((_seconds(*gap) for gap in self.gaps), 0.0)
+        return max(_seconds(self.first, self.last) - folded, SHORTEST_SECONDS)
+
+    def percent(self, moment: datetime) -> float:
+        shown, folds = _seconds(self.first, moment), 0.0
+        for began, ended in self.gaps:
+            if moment <= began:
+                break
+            inside = _seconds(began, min(moment, ended))
+            shown -= inside
+            folds += FOLD_PERCENT * inside / _seconds(began, ended)
+        room = 100 - FOLD_PERCENT * len(self.gaps)
+        return min(max(room * shown / self.shown_seconds + folds, 0), 100)
+
+
+def _seconds(began: datetime, ended: datetime) -> float:
+    return (ended - began).total_seconds()
 
 
 def timeline_of(
@@ -67,7 +115,7 @@ def timeline_of(
     *,
     start: datetime | None,
     end: datetime,
-    spans: Iterable[Span] = (),
+    spans: Sequence[ManySpan] = (),
     names: Mapping[str, str] | None = None,
 ) -> Timeline:
     """Put attempts that began on a line from `start` to `end`, a row per step in order of time.
@@ -77,34 +125,74 @@ def timeline_of(
     begun = [(step, step.started_at) for step in steps if step.started_at is not None]
     if not begun:
         return Timeline([], [])
-    first = min([at for _step, at in begun] + ([start] if start else []))
-    last = max([step.completed_at or at for step, at in begun] + [end])
-    seconds = max((last - first).total_seconds(), SHORTEST_SECONDS)
+    scale = _scale_of(begun, start=start, end=end, spans=spans)
     rows: dict[tuple[str, bool], TimelineRow] = {}
     for step, at in begun:
         key = (step.step_id, step.is_compensation)
         row = rows.setdefault(key, TimelineRow(step.title, step.path))
-        offset = (at - first).total_seconds()
-        until = last if step.status in OPEN_STEP else at
-        length = max(((step.completed_at or until) - at).total_seconds(), 0)
-        row.bars.append(_bar(step, offset=offset, length=length, seconds=seconds))
-        row.words = in_words(length)
+        until = step.completed_at or (scale.last if step.status in OPEN_STEP else at)
+        row.bars.append(_bar(step, at, max(until, at), scale))
+        row.words = in_words(max(_seconds(at, until), 0))
     for span in spans:
         name = (names or {}).get(span.step_id) or span.step_id
         row = rows[span.step_id, False] = TimelineRow(name, span.step_id, times=span.count)
-        offset = (span.begun_at - first).total_seconds()
-        length = max(((span.ended_at or last) - span.begun_at).total_seconds(), 0)
-        row.bars.append(_span_bar(span, name, offset, length, seconds))
-        row.words = in_words(length)
-    marks = [
-        Mark(100 * index / MARKS, in_words(seconds * index / MARKS)) for index in range(MARKS + 1)
+        until = max(span.ended_at or scale.last, span.begun_at)
+        row.bars.append(_span_bar(span, name, until, scale))
+        row.words = in_words(_seconds(span.begun_at, until))
+    return Timeline(list(rows.values()), _marks(scale), _folds(scale))
+
+
+def _scale_of(
+    begun: Sequence[tuple[WorkflowStep, datetime]],
+    *,
+    start: datetime | None,
+    end: datetime,
+    spans: Sequence[ManySpan],
+) -> Scale:
+    first = min([at for _step, at in begun] + ([start] if start else []))
+    last = max([step.completed_at or at for step, at in begun] + [end])
+    ran = [
+        *(span for step, at in begun for span in _ran(step, at, last)),
+        *((span.begun_at, span.ended_at or last) for span in spans),
     ]
-    return Timeline(list(rows.values()), marks)
+    least = max(active_seconds(ran), SHORTEST_FOLD_SECONDS)
+    gaps = [gap for gap in idle_gaps(ran, start=first, end=last) if _seconds(*gap) > least]
+    longest = sorted(gaps, key=lambda gap: _seconds(*gap))[-MOST_FOLDS:]
+    return Scale(first, last, sorted(longest))
 
 
-def _bar(step: WorkflowStep, *, offset: float, length: float, seconds: float) -> Bar:
-    left, width = _place(offset, length, seconds)
-    words = in_words(length)
+def _ran(step: WorkflowStep, began: datetime, last: datetime) -> list[Span]:
+    until = last if step.status in OPEN_STEP else None
+    return spans_of([(began, step.completed_at)], until=until)
+
+
+def _folds(scale: Scale) -> list[Fold]:
+    return [
+        Fold(
+            round(scale.percent(began), 3),
+            FOLD_PERCENT,
+            f"nothing ran for {in_words(_seconds(began, ended))}",
+        )
+        for began, ended in scale.gaps
+    ]
+
+
+def _marks(scale: Scale) -> list[Mark]:
+    """Quarters of a line; of one that is folded, when each piece of it begins, and the end."""
+    seconds = max(_seconds(scale.first, scale.last), SHORTEST_SECONDS)
+    if not scale.gaps:
+        quarters = range(MARKS + 1)
+        return [Mark(100 * part / MARKS, in_words(seconds * part / MARKS)) for part in quarters]
+    pieces = [scale.first, *(ended for _began, ended in scale.gaps[-MARKS:] if ended < scale.last)]
+    marks = [
+        Mark(round(scale.percent(at), 3), in_words(_seconds(scale.first, at))) for at in pieces
+    ]
+    return [*marks, Mark(100, in_words(seconds))]
+
+
+def _bar(step: WorkflowStep, began: datetime, ended: datetime, scale: Scale) -> Bar:
+    left, width = _place(began, ended, scale)
+    words = in_words(_seconds(began, ended))
     return Bar(
         left=left,
         width=width,
@@ -114,15 +202,15 @@ def _bar(step: WorkflowStep, *, offset: float, length: float, seconds: float) ->
     )
 
 
-def _span_bar(span: Span, name: str, offset: float, length: float, seconds: float) -> Bar:
-    left, width = _place(offset, length, seconds)
-    words = in_words(length)
+def _span_bar(span: ManySpan, name: str, ended: datetime, scale: Scale) -> Bar:
+    left, width = _place(span.begun_at, ended, scale)
+    words = in_words(_seconds(span.begun_at, ended))
     tone = "info" if span.ended_at is None else "good"
     return Bar(left, width, tone, words, title=f"{name}: {span.count} in {words}")
 
 
-def _place(offset: float, length: float, seconds: float) -> tuple[float, float]:
+def _place(began: datetime, ended: datetime, scale: Scale) -> tuple[float, float]:
     """Where a bar begins and how wide it is, in percent."""
-    left = min(100 * offset / seconds, 100 - NARROWEST_PERCENT)
-    width = max(100 * length / seconds, NARROWEST_PERCENT)
+    left = min(scale.percent(began), 100 - NARROWEST_PERCENT)
+    width = max(scale.percent(ended) - left, NARROWEST_PERCENT)
     return round(left, 3), round(min(width, 100 - left), 3)

@@ -18,6 +18,7 @@ from registry.api.base import (
 from registry.api.patches import PatchSerializer
 from registry.merge_patch import MergePatch
 from workflows import services
+from workflows.activity import active_seconds, spans_of
 from workflows.models import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
@@ -239,11 +240,13 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     steps = StepSerializer(many=True, source="shown_steps")
     reruns = serializers.ListField(child=serializers.UUIDField(), source="shown_reruns")
     queue_position = serializers.SerializerMethodField()
+    active_time = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField()
 
     class Meta(ExecutionSerializer.Meta):
         fields = (  # type: ignore[assignment]
-            *ExecutionSerializer.Meta.fields, "queue_position", "warnings", "reruns", "steps",
+            *ExecutionSerializer.Meta.fields, "queue_position", "active_time", "warnings", "reruns",
+            "steps",
         )  # fmt: skip
 
     @extend_schema_field(serializers.ListField(child=ObjectField()))
@@ -255,6 +258,15 @@ class ExecutionDetailSerializer(ExecutionSerializer):
             for step in steps
             for warning in step.warnings or ()
         ]
+
+    @extend_schema_field(serializers.FloatField(allow_null=True))
+    def get_active_time(self, execution: WorkflowExecution) -> float | None:
+        """Seconds in which a step ran or waited; null before the end, and of very many steps."""
+        steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
+        if execution.execution_time is None or len(steps) >= SHOWN_STEPS:
+            return None
+        times = ((s.started_at, s.completed_at) for s in steps if not s.reused)
+        return round(active_seconds(spans_of(times, until=None)), 6)
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_queue_position(self, execution: WorkflowExecution) -> int | None:

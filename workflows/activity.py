@@ -1,0 +1,46 @@
+"""When something of an execution was under way, and when nothing was (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+Span = tuple[datetime, datetime]
+
+
+def spans_of(
+    attempts: Iterable[tuple[datetime | None, datetime | None]], *, until: datetime | None
+) -> list[Span]:
+    """Return when each attempt that began was under way or waited for something.
+
+    One without an end goes on `until` then; without that it counts for nothing.
+    """
+    begun = ((began, ended or until or began) for began, ended in attempts if began is not None)
+    return [(began, max(began, ended)) for began, ended in begun]
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Return the spans in order, with those that overlap or touch made one."""
+    found: list[Span] = []
+    for began, ended in sorted(spans):
+        if found and began <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], ended))
+        else:
+            found.append((began, ended))
+    return found
+
+
+def active_seconds(spans: Iterable[Span]) -> float:
+    """Return for how long at least one of them was under way."""
+    lengths = (ended - began for began, ended in merged(spans))
+    return sum(lengths, timedelta()).total_seconds()
+
+
+def idle_gaps(spans: Iterable[Span], *, start: datetime, end: datetime) -> list[Span]:
+    """Return the gaps between `start` and `end` in which none was under way."""
+    gaps, reached = [], start
+    for began, ended in merged(spans):
+        if began > reached:
+            gaps.append((reached, began))
+        reached = max(reached, ended)
+    return [*gaps, (reached, end)] if end > reached else gaps
