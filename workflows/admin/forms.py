@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -16,6 +17,7 @@ from unfold.widgets import (
 
 from registry.admin.base import is_id
 from registry.admin.forms import StrictJSONField
+from registry.json_places import place_of, places_in
 from workflows import services
 from workflows.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, Workflow, WorkflowStatus
 
@@ -57,12 +59,19 @@ class WorkflowForm(forms.ModelForm):
         if "definition" in cleaned:
             draft = cleaned.get("status") == WorkflowStatus.DRAFT
             found = services.validate_document(cleaned["definition"], draft=draft)
-            for path, sentences in found.errors.items():
-                for sentence in sentences:
-                    self.add_error("definition", f"{path}: {sentence}" if path else sentence)
+            self._refuse_definition(found.errors)
             if found.valid:
                 self._check_connections(cleaned["definition"])
         return cleaned
+
+    def _refuse_definition(self, errors: Mapping[str, list[str]]) -> None:
+        """Say what is wrong at its line and column in the text as it was typed."""
+        places = places_in(self.data[self.add_prefix("definition")]) if errors else {}
+        for path, sentences in errors.items():
+            line, column = place_of(path, places) or (1, 1)
+            for sentence in sentences:
+                words = f"Line {line}, column {column}, {path}: {sentence}" if path else sentence
+                self.add_error("definition", words)
 
     def _check_connections(self, document: Any) -> None:
         version = self.instance.current_version if self.instance.pk else None
