@@ -217,7 +217,8 @@ class ResourceViewSet(GenericViewSet[Any]):
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        if "ETag" in response.headers:
+        # Not where an answer is given again and again, as to heartbeats: its version is enough.
+        if "ETag" in response.headers and self.action not in self.own_keys:
             response.add_post_render_callback(tag_content(request))
         return response
 
