@@ -34,7 +34,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CLIENT = ROOT / "client"
 CLIENT_PYTHONS = interpreters((3, 9))
 NEW_USER = ROOT / "tests" / "client" / "new_user.py"
-START_SECONDS = 90
+START_SECONDS = 240
 
 
 def pins(name: str) -> dict[str, Version]:
@@ -120,7 +120,7 @@ def hub(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     threading.Thread(target=process.stdout.read, daemon=True).start()  # nobody waits for a reader
     yield Hub(f"http://127.0.0.1:{port}", access)
     process.terminate()
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.wait(60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.e2e

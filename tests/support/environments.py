@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".pytest_cache" / "environments"
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
-SECONDS = 300
+SECONDS = 600
 # What pip says when nobody is there, as opposed to a package that is not.
 UNREACHABLE = ("connection broken by", "Could not fetch URL")
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")

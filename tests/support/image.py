@@ -24,7 +24,7 @@ from tests.services import ending_with_this
 from tests.support.checkout import PYTHON, may_be_run_by_others
 from tests.support.environments import ROOT, bare_environment, pip_of
 
-STEP_SECONDS = 120
+STEP_SECONDS = 300
 
 
 @dataclass
