@@ -23,7 +23,7 @@ from registry.admin.display import NOTHING
 from registry.models import AuditEntry, AuditVerb
 from registry.models.audit import object_type_of
 
-MOST_SHOWN = 100
+MOST_SHOWN = 50
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)\Z")
 
 
