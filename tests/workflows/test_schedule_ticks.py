@@ -123,7 +123,13 @@ def test_a_fixed_time_comes_once_a_day_whatever_the_clocks_do() -> None:
 
 @pytest.mark.slow
 def test_all_changes_of_all_zones_have_the_same_ticks_from_everywhere() -> None:
+    seen = set()
     for name in sorted(zoneinfo.available_timezones()):
         zone = ZoneInfo(name)
-        for number, change in enumerate(changes(zone, 2000, 2040)):
+        found = list(changes(zone, 2000, 2040))
+        clocks = tuple((change, offset(zone, change)) for change in found)
+        if clocks in seen:
+            continue  # another name of a zone that was looked at
+        seen.add(clocks)
+        for number, change in enumerate(found):
             check(zone, change, [REAL[number % len(REAL)], FIXED[number % len(FIXED)]])
