@@ -96,7 +96,7 @@ class ServiceInstanceAdmin(MaintainedAdmin):
     def heartbeat(self, instance: ServiceInstance) -> str:
         return moment(instance.last_heartbeat_at)
 
-    @display(description="Health URL")
+    @display(description="Recent answers")
     def probe_label(self, instance: ServiceInstance) -> str:
         said = [describe_probing(instance, instance.service), instance.probe_error]
         return " · ".join(word for word in said if word) or NOTHING
