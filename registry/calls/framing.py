@@ -58,6 +58,9 @@ class FramedResponses(ResponseHandler):
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take a head that was parsed; after that of a 1xx comes another one."""
+        if not self._in_head:  # behind a whole answer: the connection may be in the pool already
+            self._drop()
+            return
         message = data[0]
         if message.code >= 200 or message.code == 101:
             self._in_head = False
