@@ -45,12 +45,12 @@ _GUARD = {
 }
 _UNGUARD = {
     "postgresql": (
-        "DROP TRIGGER workflow_event_append_only ON workflow_event",
+        "DROP TRIGGER IF EXISTS workflow_event_append_only ON workflow_event",
         "DROP FUNCTION workflow_event_refuse()",
     ),
     "sqlite": (
-        "DROP TRIGGER workflow_event_no_update",
-        "DROP TRIGGER workflow_event_no_delete",
+        "DROP TRIGGER IF EXISTS workflow_event_no_update",
+        "DROP TRIGGER IF EXISTS workflow_event_no_delete",
         "DROP TABLE history_deletable",
     ),
 }
