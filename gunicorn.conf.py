@@ -5,7 +5,7 @@ import sys
 
 # gunicorn reads this file before it looks for modules in the folder that it was started in.
 sys.path.insert(0, os.getcwd())
-from configuration.reading import read_or_end
+from integration_site.configuration.reading import read_or_end
 
 _env = read_or_end(os.environ)
 _host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]

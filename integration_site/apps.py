@@ -3,6 +3,9 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
 
+# Makes it the application of all tasks, in web processes and commands too.
+from integration_site import celery as celery
+
 
 class IntegrationSiteConfig(AppConfig):
     """The site that joins the apps: API plumbing, the facade and the console."""

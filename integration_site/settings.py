@@ -18,7 +18,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
-from configuration.reading import data_dir, read_or_end
+from integration_site.configuration.reading import data_dir, read_or_end
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = read_or_end(os.environ)

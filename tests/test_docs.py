@@ -24,7 +24,7 @@ WORKFLOWS = ROOT / "docs" / "workflows.md"
 # What reads the environment: Python programs, and files in which a shell or compose puts values.
 READERS = (
     "integration_site/settings.py",
-    "configuration/reading.py",
+    "integration_site/configuration/reading.py",
     "dev",
     "supervise.py",
     "reference_services/demo.py",

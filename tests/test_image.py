@@ -46,7 +46,12 @@ def image() -> Iterator[Image]:
 
 def test_image_has_what_runs_and_nothing_of_this_machine(image: Image) -> None:
     sent = {file.as_posix() for file in sent_to_the_builder(ROOT)}
-    assert {"manage.py", "gunicorn.conf.py", "registry/apps.py", "configuration/reading.py"} <= sent
+    assert {
+        "manage.py",
+        "gunicorn.conf.py",
+        "registry/apps.py",
+        "integration_site/configuration/reading.py",
+    } <= sent
     outside = {"tests", "benchmarks", "docs", ".venv", "var", ".git"}
     assert not {Path(file).parts[0] for file in sent} & outside
     assert all(image.place(file).is_file() for file in sent)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from django.urls import resolve
 
-from configuration.reading import read
-from configuration.variables import VARIABLES
+from integration_site.configuration.reading import read
+from integration_site.configuration.variables import VARIABLES
 from tests.support.image import compose_services, instructions
 
 pytestmark = pytest.mark.once

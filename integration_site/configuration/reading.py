@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from configuration.kinds import ANYTHING
-from configuration.variables import VARIABLES, Variable
+from integration_site.configuration.kinds import ANYTHING
+from integration_site.configuration.variables import VARIABLES, Variable
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 KEY_FILES = ("keys.env", "credential-keys.env")
 SECRET_LENGTH = 50
 

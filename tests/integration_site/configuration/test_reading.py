@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from configuration.kinds import ANYTHING
-from configuration.reading import ConfigurationError, read
-from configuration.variables import ROLES, VARIABLES
+from integration_site.configuration.kinds import ANYTHING
+from integration_site.configuration.reading import ConfigurationError, read
+from integration_site.configuration.variables import ROLES, VARIABLES
 from registry.access import Role
 from registry.discovery.base import STRATEGIES
 from registry.vault.keys import new_key, read_keys
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NUMBERS = ("", "1 2", "x", "1e999", "nan", "inf", "-1", "99999999999", "1_0", "٣")
 BOOLEANS = ("maybe", "2", "tru")
 HOSTS = ("a b", "http://db", "db:5432", "-a", "a..b", "x" * 64, "1.2.3.4.5/8")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from configuration import kinds
-from configuration.kinds import Kind
+from integration_site.configuration import kinds
+from integration_site.configuration.kinds import Kind
 
 ROLES = ("VIEWER", "SERVICE", "WORKFLOW_EDITOR", "OPERATOR", "SECRET_ADMIN", "AUDITOR")
 
