@@ -39,8 +39,11 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
     Raises:
         CredentialError: with the reason; nothing was sent.
     """
-    problem = credential.problem
-    origin = origin_of(url, any_scheme=True)
+    problem, origin = credential.problem, ""
+    try:
+        origin = origin_of(url, any_scheme=True)
+    except ValueError as error:  # which does not repeat the URL: it may hold a password
+        problem = problem or f"Where it would be sent is none of its allowed origins: {error}"
     if not problem and credential.expires_at is not None and credential.expires_at <= now:
         problem = f"It expired on {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it."
     if not problem and origin not in credential.origins:

@@ -1,7 +1,7 @@
 """Virtual environments that tests make for themselves, kept until what they are made of changes.
 
 They lie in pytest's cache: the first run after a change makes them from the package index, through
-pip's own cache of wheels, and every other run finds them.
+the installer's own cache of wheels, and every other run finds them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".pytest_cache" / "environments"
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 SECONDS = 600
-# What pip says when nobody is there, as opposed to a package that is not.
-UNREACHABLE = ("connection broken by", "Could not fetch URL")
+# What pip and uv say when nobody is there, as opposed to a package that is not.
+UNREACHABLE = ("connection broken by", "Could not fetch URL", "error sending request")
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
-PASSED_ON_PREFIXES = ("PIP_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+PASSED_ON_PREFIXES = ("PIP_", "UV_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 def interpreters(oldest: tuple[int, int]) -> list[Path]:
@@ -89,10 +89,9 @@ def environment(
 
 
 def install(python: Path, *arguments: object) -> None:
-    """Have pip install into the environment of that interpreter."""
-    options = ("install", "--quiet", "--no-input", "--no-compile", "--retries", "1")
+    """Install into the environment of that interpreter."""
     try:
-        run(*pip_of(python), *options, *arguments)
+        run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *arguments)
     except AssertionError as error:
         skip_if_unreachable(str(error))
         raise

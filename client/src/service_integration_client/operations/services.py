@@ -83,6 +83,7 @@ async def update_service(
 ) -> JsonObject:
     """Change what is given of a service, and leave the rest. Answers the service.
 
+    `liveness` is AUTO, HEARTBEAT, PROBE or EITHER.
     Raises: ResourceNotFoundError, ValidationError, ServiceIntegrationError.
     """
     return await SERVICES.update(
