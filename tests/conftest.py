@@ -23,7 +23,8 @@ BACKEND = os.environ.get("SI_BACKEND", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
 LONG_FILES = (
     "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py", "tests/test_installation.py",
-    "tests/integration_site/test_console_pages.py", "tests/integration_site/test_canary.py",
+    "tests/integration_site/test_console_pages.py", "tests/test_interpreters.py",
+    "tests/test_image.py", "tests/integration_site/test_canary.py",
     "tests/integration_site/test_api_fuzz.py",
     "tests/integration_site/test_api_boundaries.py",
     "tests/registry/test_discovery_conformance.py",

@@ -195,8 +195,8 @@ class ConnectionAdmin(HubAdmin):
         permissions=["change"],
         dialog={
             "title": "Refuse every call through this connection?",
-            "description": "Calls are refused within two seconds, and it is not tested, until it"
-            " is switched on again.",
+            "description": "Calls that begin from now on are refused, and it is not tested,"
+            " until it is switched on again.",
             "form_class": ReasonForm,
             "form_submit_text": "Switch off",
         },

@@ -137,7 +137,7 @@ class CredentialAdmin(HubAdmin):
         permissions=["change"],
         dialog={
             "title": "Replace the secret?",
-            "description": "Calls carry the new one within two seconds; the old one is gone.",
+            "description": "Calls that begin from now on carry the new one; the old one is gone.",
             "form_class": RotateForm,
             "form_submit_text": "Rotate",
         },

@@ -216,7 +216,7 @@ class ConnectionViewSet(ResourceViewSet):
     @extend_schema(request=ReasonInput, responses=ConnectionSerializer)
     @action(detail=True, methods=["post"])
     def disable(self, request: Any, pk: str) -> Response:
-        """Switch it off: calls are refused with `connection_disabled` within two seconds."""
+        """Switch it off: calls that begin from now on are refused: `connection_disabled`."""
         reason = self.read(ReasonInput)["reason"]
         return self.answer(changes.disable_connection(self.find(), reason=reason, actor=self.actor))
 

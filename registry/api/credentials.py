@@ -219,7 +219,7 @@ class CredentialViewSet(ResourceViewSet):
     @extend_schema(request=RotationInput, responses=CredentialSerializer)
     @action(detail=True, methods=["post"])
     def rotate(self, request: Any, pk: str) -> Response:
-        """Replace the secret; calls carry the new one within two seconds."""
+        """Replace the secret; calls that begin from now on carry the new one."""
         credential = self.find()
         fields = self.read(RotationInput)
         return self.answer(changes.rotate_credential(credential, fields, actor=self.actor))

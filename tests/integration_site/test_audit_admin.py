@@ -264,3 +264,67 @@ def _service_of(circuit: Any) -> Any:
     from registry.models import CircuitBreakerState
 
     return CircuitBreakerState.objects.values_list("instance__service", flat=True).get(pk=circuit)
+
+
+# --- Pages of the console's own ---
+
+
+def _approval() -> Any:
+    return _last(acts._approval())
+
+
+# Each with the row that its address names, and what a person posts there.
+PAGES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "execution_cancel": (lambda: _execution("RUNNING"), {}),
+    "execution_retry": (lambda: _execution("FAILED"), {}),
+    "execution_pause": (lambda: _execution("RUNNING"), {}),
+    "execution_resume": (lambda: _execution("PAUSED"), {}),
+    "execution_decide": (_approval, {"step": "one", "decision": "approve"}),
+    "execution_settle": (
+        lambda: _last(acts._call("NEEDS_REVIEW")),
+        {"step": "one", "verdict": "fail", "reason": "It did not."}),
+    "execution_rerun": (
+        lambda: _execution("FAILED"), {"from_step": "one", "version": "1", "input": "{}"}),
+    "schedule_backfill": (
+        _schedule,
+        {"start": "1", "first_0": "2026-01-01", "first_1": "00:00", "last_0": "2026-01-02",
+         "last_1": "00:00"}),
+    "schedule_give_up": (_schedule, {}),
+    "bulk_cancel": (lambda: _last(acts._bulk()), {}),
+    "bulk_new": (lambda: None, {"action": "CANCEL", "count-CANCEL": "1"}),
+    "connection_test": (lambda: make_connection().pk, {}),
+    "incident_decide": (lambda: (_last(acts._incident()), "acknowledge"), {}),
+    "service_call": (_service, {"action": "pay", "input": "{}", "input_data": "{}"}),
+    "integration_try": (_integration, {"payload": "{}", "send": "1"}),
+}  # fmt: skip
+CHANGE_NOTHING = {
+    "execution_live": "a part of a page", "execution_step_values": "a part of a page",
+    "bulk_live": "a part of a page", "schedule_preview": "a part of a page",
+    "inbox": "a list", "inbox_count": "a part of a page",
+    "execution_evaluate": "tries an expression on what is there",
+    "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",
+    "service_probe": "asks and changes nothing",
+    "execution_undone": "leads to what execution_settle does, for a step that was undone by hand",
+}  # fmt: skip
+OF_DJANGO = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n",
+             "autocomplete", "view_on_site", "app_list", "search", "toggle_sidebar"}  # fmt: skip
+
+
+def test_every_page_of_the_consoles_own_is_in_a_table() -> None:
+    pages = {str(p.name) for p in acts._leaves(admin.site.get_urls()) if p.name} - OF_DJANGO
+    of_models = tuple(f"{each.opts.app_label}_{each.opts.model_name}_" for _, each in _admins())
+    own = {name for name in pages if not name.startswith(of_models)}
+    assert own == PAGES.keys() | CHANGE_NOTHING.keys()
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_page_of_the_consoles_own_leaves_an_entry(name: str, root: Client) -> None:
+    make, posted = PAGES[name]
+    made = make()
+    keys = made if isinstance(made, tuple) else () if made is None else (made,)
+    if name == "bulk_new":
+        factories.make_execution(factories.make_workflow("flow"), status="RUNNING")
+    AuditEntry.objects.all().delete()
+    answer = root.post(reverse(f"admin:{name}", args=keys), posted)
+    assert answer.status_code in (200, 302), answer.content
+    check_entry(name)
