@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 # A reader raises ValueError for what is wrong; what would be right is said by the words.
 Reader = Callable[[str], Any]
@@ -23,6 +23,26 @@ KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FAILPOINT = re.compile(r"C[0-9]+(@[^:]+)?(:[1-9]\d*)?")
 USERNAME = re.compile(r"[\w.@+-]{1,150}")
 RETENTION_CLASSES = ("SHORT", "STANDARD", "LONG")
+# What every client of Redis takes behind `?`: the cache, the broker and the counts of calls.
+REDIS_OPTIONS = frozenset(
+    ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+)
+# What libpq takes, besides who and where, which is said before `?`.
+POSTGRES_OPTIONS = frozenset(
+    (
+        "channel_binding", "client_encoding", "connect_timeout", "gssdelegation", "gssencmode",
+        "gsslib", "host", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle",
+        "keepalives_interval", "krbsrvname", "load_balance_hosts", "options", "passfile",
+        "require_auth", "requirepeer", "service", "ssl_max_protocol_version",
+        "ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl",
+        "sslcrldir", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert", "sslsni",
+        "target_session_attrs", "tcp_user_timeout",
+    )
+)  # fmt: skip
+# What Django takes for a connection, in capitals or not.
+DJANGO_OPTIONS = frozenset(
+    ("atomic_requests", "autocommit", "conn_max_age", "disable_server_side_cursors")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +160,38 @@ def _read_database(text: str) -> str:
         raise ValueError
     if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
         raise ValueError
+    others = _options_of(parts).keys() - POSTGRES_OPTIONS
+    if {name.lower() for name in others} - DJANGO_OPTIONS:
+        raise ValueError
     return text
 
 
 def _read_redis(text: str) -> str:
     parts = urlsplit(text)
     is_redis = parts.scheme in ("redis", "rediss") and _has_usable_host(parts)
-    if not is_redis or not re.fullmatch(r"/?|/[0-9]+", parts.path):
+    if not is_redis or parts.fragment or not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
+        raise ValueError
+    options = _options_of(parts)
+    if options.keys() - (REDIS_OPTIONS if parts.scheme == "rediss" else set()):
+        raise ValueError
+    if options.get("ssl_cert_reqs", "none") not in ("required", "optional", "none"):
         raise ValueError
     return text
+
+
+def _options_of(parts: SplitResult) -> dict[str, str]:
+    """What is behind `?`. Raises ValueError for one that is there twice or has no value."""
+    pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    options = dict(pairs)
+    if len(options) < len(pairs) or "" in options.values():
+        raise ValueError
+    return options
+
+
+def _read_discovery(text: str) -> str:
+    if urlsplit(text).scheme in ("redis", "rediss"):
+        return _read_redis(text)
+    return str(_DISCOVERY_URL.read(text))
 
 
 def _read_keys(text: str) -> str:
@@ -170,13 +213,13 @@ def _read_keys(text: str) -> str:
 
 
 def _read_retention(text: str) -> dict[str, int]:
-    days = dict(zip(RETENTION_CLASSES, (7, 30, 365), strict=True))
+    given: dict[str, int] = {}
     for entry in entries(text):
-        name, _, number = entry.partition("=")
-        if name.strip() not in days:
+        name, _, number = (part.strip() for part in entry.partition("="))
+        if name not in RETENTION_CLASSES or name in given:
             raise ValueError
-        days[name.strip()] = whole(1, 36_500).read(number.strip())
-    return days
+        given[name] = whole(1, 36_500).read(number)
+    return dict(zip(RETENTION_CLASSES, (7, 30, 365), strict=True)) | given
 
 
 def _read_directory(text: str) -> str:
@@ -202,10 +245,24 @@ HOSTS = list_of(
 )
 ORIGINS = list_of(url("https", "http", path=False), "such as `https://hub.example.org`")
 NETWORKS = list_of(Kind(_read_network, ""), "networks such as `10.0.0.0/8`")
-DATABASE = Kind(_read_database, "`postgres://user:password@host:5432/name` or `sqlite:///path`")
-REDIS = Kind(_read_redis, "`redis://host:6379/0` or `rediss://host:6379/0`")
+DATABASE = Kind(
+    _read_database,
+    "`postgres://user:password@host:5432/name`, with options of libpq such as `sslmode=require`"
+    " behind `?`, or `sqlite:///path`",
+)
+REDIS = Kind(
+    _read_redis,
+    "`redis://host:6379/0`, with the number of the database, or `rediss://host:6379/0`, which may"
+    f" have {', '.join(f'`{name}`' for name in sorted(REDIS_OPTIONS))} behind `?`",
+)
+_DISCOVERY_URL = url("redis", "rediss", "http", "https")
+DISCOVERY = Kind(_read_discovery, _DISCOVERY_URL.words + "; for Redis as in `REDIS_URL`")
 KEYS = Kind(_read_keys, "`key_id:base64 of 32 bytes`, each with an id of its own")
-RETENTION = Kind(_read_retention, "days from 1 on, as `SHORT=7,STANDARD=30,LONG=365`", is_list=True)
+RETENTION = Kind(
+    _read_retention,
+    "days from 1 on, as `SHORT=7,STANDARD=30,LONG=365`, each class once",
+    is_list=True,
+)
 DIRECTORY = Kind(_read_directory, "a directory, or a path where one can be made")
 FAILPOINT_KIND = matching(FAILPOINT, "a place such as `C4`, `C4:3` or `C4@pay`")
 LOGIN = matching(USERNAME, "up to 150 letters, digits and `@.+-_`")

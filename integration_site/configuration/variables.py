@@ -65,7 +65,7 @@ VARIABLES = _table(
     Variable(
         "SERVICE_DISCOVERY_BACKEND", kinds.choice("database", "redis", "etcd", "consul"), "database"
     ),
-    Variable("SERVICE_DISCOVERY_URL", kinds.url("redis", "rediss", "http", "https"), secret=True),
+    Variable("SERVICE_DISCOVERY_URL", kinds.DISCOVERY, secret=True),
     Variable("SERVICE_DISCOVERY_TOKEN", kinds.ANYTHING, secret=True),
     Variable("ZONE", kinds.LABEL_TEXT),
     Variable("MASS_EXPIRY_PERCENT", kinds.whole(0, 100), "15"),

@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
+import kombu
 import pytest
+import redis
+import redis.asyncio
+from psycopg.pq import Conninfo
 
-from integration_site.configuration.kinds import ANYTHING
+from integration_site.configuration.kinds import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS
 from integration_site.configuration.reading import ConfigurationError, read
 from integration_site.configuration.variables import ROLES, VARIABLES
 from registry.access import Role
@@ -21,6 +26,13 @@ NUMBERS = ("", "1 2", "x", "1e999", "nan", "inf", "-1", "99999999999", "1_0", "Ù
 BOOLEANS = ("maybe", "2", "tru")
 HOSTS = ("a b", "http://db", "db:5432", "-a", "a..b", "x" * 64, "1.2.3.4.5/8")
 NETWORKS = ("10.0.0.0/33", "everywhere", "10.0.0.0/8;127.0.0.0/8", "10.0.0.1/8/8")
+REDIS_URLS = (
+    "cache", "http://cache", "redis://", "redis://cache/a", "redis://cache:0", "redis://cache/-1",
+    "redis://cache/1.5", "redis://cache/0/1", "redis://cache/9999999999", "redis://cache/0#1",
+    "redis://cache/9?x=y", "redis://cache/0?ssl_cert_reqs=none", "rediss://cache/0?timeout=5",
+    "rediss://cache/0?ssl_cert_reqs=never", "rediss://cache/0?ssl_keyfile",
+    "rediss://cache/0?ssl_keyfile=/a&ssl_keyfile=/b",
+)  # fmt: skip
 # What each variable refuses. A variable that takes any text has nothing here.
 REFUSED = {
     "ENVIRONMENT": ("prod", "staging", "development,production"),
@@ -28,11 +40,19 @@ REFUSED = {
     "SERVICE_HOST": HOSTS,
     "SERVICE_PORT": (*NUMBERS, "0", "65536", "80.5"),
     "DATA_DIR": (__file__,),
-    "DATABASE_URL": ("db", "mysql://db/hub", "postgres://db", "postgres://db:x/hub", "sqlite://"),
+    "DATABASE_URL": (
+        "db",
+        "mysql://db/hub",
+        "postgres://db",
+        "postgres://db:x/hub",
+        "sqlite://",
+        "postgres://db/hub?x=y",
+        "postgres://db/hub?sslmode",
+    ),
     "POSTGRES_HOST": HOSTS,
     "POSTGRES_PORT": (*NUMBERS, "0", "65536", "tcp://10.0.0.1:5432"),
     "POSTGRES_PREPARE": BOOLEANS,
-    "REDIS_URL": ("cache", "http://cache", "redis://", "redis://cache/a", "redis://cache:0"),
+    "REDIS_URL": REDIS_URLS,
     "REDIS_HOST": HOSTS,
     "REDIS_PORT": (*NUMBERS, "0", "65536"),
     "CREDENTIAL_KEYS": ("key", "a:QUJD", "a b:" + "A" * 43, ",".join(["a:" + "A" * 43] * 2)),
@@ -54,7 +74,12 @@ REFUSED = {
     "CALL_TIMEOUT_SECONDS": (*NUMBERS, "0", "86401"),
     "FAILPOINT": ("D1", "C", "C4:0", "C4:x"),
     "SERVICE_DISCOVERY_BACKEND": ("zookeeper", "redis,consul"),
-    "SERVICE_DISCOVERY_URL": ("consul:8500", "ftp://a", "http://"),
+    "SERVICE_DISCOVERY_URL": (
+        "consul:8500",
+        "ftp://a",
+        "http://",
+        *(url for url in REDIS_URLS if url[:5] == "redis"),
+    ),
     "ZONE": ("a\nb", "x" * 101),
     "MASS_EXPIRY_PERCENT": (*NUMBERS, "101"),
     "MASS_EXPIRY_MINIMUM": NUMBERS,
@@ -62,7 +87,15 @@ REFUSED = {
     "PROBE_FAILURE_THRESHOLD": (*NUMBERS, "0"),
     "PROBE_SUCCESS_THRESHOLD": (*NUMBERS, "0"),
     "INSTANCE_RETENTION_DAYS": (*NUMBERS, "0"),
-    "RETENTION_DAYS": ("7", "SHORT=0", "SHORT=x", "NEVER=1", "SHORT"),
+    "RETENTION_DAYS": (
+        "7",
+        "SHORT=0",
+        "SHORT=x",
+        "NEVER=1",
+        "SHORT",
+        "SHORT=7,SHORT=8",
+        "LONG=7,LONG=7",
+    ),
     "RETENTION_DEFAULT": ("NEVER", "7"),
     "RETENTION_FAILED_DAYS": NUMBERS,
     "INTEGRATION_HISTORY_DAYS": (*NUMBERS, "0"),
@@ -80,7 +113,11 @@ ACCEPTED = {
     "ENVIRONMENT": ("Development", "development"),
     "SERVICE_HOST": ("::1", "::1"),
     "POSTGRES_PASSWORD": (" with spaces ", " with spaces "),
-    "DATABASE_URL": ("postgres:///hub", "postgres:///hub"),
+    "DATABASE_URL": (
+        "postgres:///hub?sslmode=require&CONN_MAX_AGE=60",
+        "postgres:///hub?sslmode=require&CONN_MAX_AGE=60",
+    ),
+    "SERVICE_DISCOVERY_URL": ("https://consul:8501", "https://consul:8501"),
     "REDIS_URL": ("rediss://:secret@cache:6380/2", "rediss://:secret@cache:6380/2"),
     "ALLOWED_HOSTS": ("hub.example.org, .example.org,[::1],*", [
         "hub.example.org", ".example.org", "[::1]", "*"]),
@@ -91,6 +128,11 @@ ACCEPTED = {
     "POSTGRES_PREPARE": ("False", False),
     "LOG_LEVEL": ("debug", "DEBUG"),
     "FAILPOINT": ("C4@pay:3", "C4@pay:3"),
+}  # fmt: skip
+# Each option of TLS with a value that Redis clients take.
+REDIS_OPTION_VALUES = {
+    "ssl_ca_certs": "/etc/ca.pem", "ssl_cert_reqs": "required", "ssl_certfile": "/etc/hub.pem",
+    "ssl_check_hostname": "false", "ssl_keyfile": "/etc/hub.key",
 }  # fmt: skip
 
 
@@ -124,6 +166,23 @@ def test_wrong_value_is_named_with_what_would_be_right(
 @pytest.mark.parametrize(("name", "text", "value"), [(n, *pair) for n, pair in ACCEPTED.items()])
 def test_right_value_is_read(name: str, text: str, value: object, nowhere: dict[str, str]) -> None:
     assert read({**nowhere, name: text})[name] == value
+
+
+def test_every_option_behind_the_url_of_redis_is_taken_by_each_client(
+    nowhere: dict[str, str],
+) -> None:
+    assert set(REDIS_OPTION_VALUES) == REDIS_OPTIONS
+    url = f"rediss://127.0.0.1:1/3?{urlencode(REDIS_OPTION_VALUES)}"
+    assert read({**nowhere, "REDIS_URL": url})["REDIS_URL"] == url
+    redis.Redis.from_url(url).connection_pool.make_connection()
+    redis.asyncio.Redis.from_url(url).connection_pool.make_connection()
+    assert set(kombu.Connection(url).ssl) == REDIS_OPTIONS
+
+
+def test_every_option_behind_the_url_of_postgres_is_one_of_libpq() -> None:
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    later = {"gssdelegation", "load_balance_hosts", "require_auth", "sslcertmode", "sslnegotiation"}
+    assert known >= POSTGRES_OPTIONS - later
 
 
 @pytest.mark.parametrize("name", VARIABLES)
