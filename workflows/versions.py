@@ -1,16 +1,19 @@
-"""Versions and their definitions, read once: a version never changes."""
+"""Versions and their definitions, kept. Nothing changes in a version but names of what it means."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, TypeVar
 
 from workflows.definition import Definition, bind, parse
 from workflows.models import WorkflowVersion
 
 MOST_KEPT = 500
+# A rename is written into the versions that mean the row: so long the name before may be taken.
+KEPT_SECONDS = 2.0
 T = TypeVar("T")
 _definitions: dict[Any, Definition] = {}
-_versions: dict[Any, WorkflowVersion] = {}
+_versions: dict[Any, tuple[float, WorkflowVersion]] = {}
 
 
 def definition_of(version: WorkflowVersion) -> Definition:
@@ -19,21 +22,24 @@ def definition_of(version: WorkflowVersion) -> Definition:
     Raises:
         DefinitionError: it cannot be read, as one written for a newer hub.
     """
-    found = _definitions.get(version.pk)
-    return found or _keep(_definitions, version.pk, bind(parse(version.document), version.bindings))
+    key = (version.pk, version.checksum)
+    found = _definitions.get(key)
+    return found or _keep(_definitions, key, bind(parse(version.document), version.bindings))
 
 
 def version_with_id(key: Any) -> WorkflowVersion | None:
     """The version with that id; its document is read when it is asked for."""
-    found = _versions.get(key)
-    if found is None:
-        found = WorkflowVersion.objects.defer("steps", "options").filter(pk=key).first()
-    return found and _keep(_versions, key, found)
+    until, version = _versions.get(key, (0.0, None))
+    if version is not None and time.monotonic() < until:
+        return version
+    version = WorkflowVersion.objects.defer("steps", "options").filter(pk=key).first()
+    if version is not None:
+        _keep(_versions, key, (time.monotonic() + KEPT_SECONDS, version))
+    return version
 
 
 def _keep(kept: dict[Any, T], key: Any, value: T) -> T:
-    if key not in kept:
-        if len(kept) >= MOST_KEPT:
-            kept.clear()
-        kept[key] = value
+    if key not in kept and len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[key] = value
     return value

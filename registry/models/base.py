@@ -169,9 +169,11 @@ class NamedModel(models.Model):
 
 
 def find_bound(rows: Any, reference: str, *, key: str) -> Any:
-    """The row with the id `key`; without one, that of the id or name `reference`."""
-    found = rows.filter(pk=key).first() if key else None
-    return found or rows.find(reference)
+    """The row with the id `key`; without one, that of the id or name `reference`.
+
+    Both are found as `rows.find` finds them, with what it brings along.
+    """
+    return (rows.find(key) if key else None) or rows.find(reference)
 
 
 def object_field(**kwargs: Any) -> CheckedJSONField:

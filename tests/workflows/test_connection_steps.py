@@ -12,12 +12,13 @@ from django.utils import timezone
 
 from integration_site.roles import create_roles
 from registry.calls.client import ServiceClient
+from registry.integrations.changes import create_integration
 from tests import factories
 from tests.registry.connection_support import WebServer, make_connection
 from tests.registry.credential_support import make_credential, serving
 from tests.workflows.engine_support import ended, make_workflow, running_engine, start
 from workflows.admin.graph import graph_of
-from workflows.definition import parse
+from workflows.definition import NAMED_KINDS, parse
 from workflows.recovery import recover_expired
 from workflows.services import (
     DryRun,
@@ -50,6 +51,42 @@ def run(workflow, document):
     execution = start(workflow, document)
     with running_engine(ServiceClient()):
         return ended(execution)
+
+
+def integration(**target):
+    create_integration({"name": "between", "target": target})
+    return {"integration": "between"}
+
+
+# Whoever can be called by a step, from the address of a server; the step's own part of it.
+TARGETS = {
+    "service": lambda: {"service": "billing", "action": "pay"},
+    "service_type": lambda: {"service_type": "CUSTOM", "action": "pay"},
+    "connection": lambda: {"connection": "shop", "action": "post /pay"},
+    "integration with a service": lambda: integration(service="billing", action="pay"),
+    "integration with a connection": lambda: integration(
+        connection="shop", method="POST", path="/pay"
+    ),
+}
+
+
+def test_every_kind_of_target_is_called_below():
+    assert {kind for name in TARGETS for kind in NAMED_KINDS if kind in name} | {"workflow"} == set(
+        NAMED_KINDS
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_step_calls_whatever_it_names(name, web, base):
+    factories.make_service("billing", urls=(base,), actions=("pay",), type="CUSTOM")
+    make_connection(name="shop", base_url=base)
+    web.say({"paid": True})
+    steps = [{"id": "a", "next": None, **TARGETS[name]()}]
+    found = run(create_workflow({"name": "w"}, {"steps": steps}), {})
+    assert found.errors == []
+    assert found.output == {"paid": True}
+    assert len(web.requests) == 1
 
 
 @pytest.mark.django_db(transaction=True)

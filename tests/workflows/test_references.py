@@ -289,6 +289,24 @@ def test_running_parent_starts_the_child_that_was_renamed(parent: Workflow) -> N
 
 
 @pytest.mark.django_db(transaction=True)
+def test_running_parent_starts_nothing_that_took_the_name_of_what_was_deleted(
+    parent: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A worker that has read the definition looks again: here at once, otherwise after a while.
+    monkeypatch.setattr("workflows.store.memory.KEPT_SECONDS", 0.0)
+    execution = start(parent)
+    with running_engine(ScriptedClient()) as engine:
+        until(lambda: execution.steps.filter(status="WAITING").exists())
+        inner = services.get_workflow("inner")
+        services.update_workflow(inner, {"name": "renamed"})
+        a_workflow(WORK, "inner")
+        services.delete_workflow(inner, force=True)
+        found = go_on(execution, engine)
+    assert found.errors[0]["code"] == "not_found"
+    assert "renamed" in found.errors[0]["message"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_running_parent_says_that_its_child_was_deleted(parent: Workflow) -> None:
     execution = start(parent)
     with running_engine(ScriptedClient()) as engine:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import Any
 
 from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.store.dialect import Dialect, key_of, read_json, size_of
+from workflows.versions import KEPT_SECONDS
 
 MOST_DEFINITIONS = 500
 # Of JSON text; as Python objects it is several times as much.
 MOST_KEPT_BYTES = 16 * 1024 * 1024
 
 
-class Memory:
-    """What never changes and is worth keeping between claims.
+@dataclass(frozen=True, slots=True)
+class KeptDefinition:
+    """A definition as its version said it, and until when nobody needs to look again."""
 
-    Definitions; and of executions with branches or elements what all of these see: the
-    execution's input and context, the list gone over, and the outcomes around a container, which
-    are settled before it begins. Without that, each of ten thousand elements would read them.
+    definition: Definition | DefinitionError
+    checksum: str
+    until: float
+
+
+class Memory:
+    """What hardly changes and is worth keeping between claims.
+
+    Definitions, in which renames are looked for now and then; and of executions with branches or
+    elements what all of these see: the execution's input and context, the list gone over, and the
+    outcomes around a container, which are settled before it begins. Without that, each of ten
+    thousand elements would read them.
     """
 
     def __init__(self) -> None:
-        self._definitions: dict[str, Definition | DefinitionError] = {}
+        self._definitions: dict[str, KeptDefinition] = {}
         self._lists = Kept()
         self.documents = Kept()
         self.surroundings = Kept()
@@ -29,10 +42,12 @@ class Memory:
     def definition(self, dialect: Dialect, cursor: Any, version: Any) -> Any:
         """The parsed definition of a version, or the error that reading it gives."""
         key = key_of(version) if version else ""
-        if key not in self._definitions:
-            _make_room(self._definitions, MOST_DEFINITIONS)
-            self._definitions[key] = _read_definition(dialect, cursor, key)
-        return self._definitions[key]
+        kept = self._definitions.get(key)
+        if kept is None or kept.until < time.monotonic():
+            if kept is None:
+                _make_room(self._definitions, MOST_DEFINITIONS)
+            self._definitions[key] = kept = _look_again(dialect, cursor, key, kept)
+        return kept.definition
 
     def elements(self, dialect: Dialect, cursor: Any, execution: str, path: str) -> list[Any]:
         """The list that the MAP at this path goes over."""
@@ -75,14 +90,26 @@ def _make_room(kept: dict[Any, Any], most: int) -> None:
         kept.pop(next(iter(kept)))
 
 
-def _read_definition(dialect: Dialect, cursor: Any, key: str) -> Definition | DefinitionError:
-    found = None
-    if key:
-        where, params = dialect.among("id", [key])
-        cursor.execute(
-            f"SELECT steps, options, bindings FROM workflow_version WHERE {where}", params
-        )
-        found = cursor.fetchone()
+def _look_again(
+    dialect: Dialect, cursor: Any, key: str, before: KeptDefinition | None
+) -> KeptDefinition:
+    """Read a definition, or only see that it is the one that is kept."""
+    until = time.monotonic() + KEPT_SECONDS
+    if before is not None and _read(dialect, cursor, key, "checksum") == (before.checksum,):
+        return KeptDefinition(before.definition, before.checksum, until)
+    found = _read(dialect, cursor, key, "steps, options, bindings, checksum")
+    return KeptDefinition(_definition_in(found), found[3] if found else "", until)
+
+
+def _read(dialect: Dialect, cursor: Any, key: str, columns: str) -> Any:
+    if not key:
+        return None
+    where, params = dialect.among("id", [key])
+    cursor.execute(f"SELECT {columns} FROM workflow_version WHERE {where}", params)
+    return cursor.fetchone()
+
+
+def _definition_in(found: Any) -> Definition | DefinitionError:
     if found is None:
         return DefinitionError("The definition of this execution was deleted.")
     try:
