@@ -12,7 +12,7 @@ from yarl import URL
 
 from registry.addresses import LONGEST_URL, read_url
 from registry.calls.dialling import get_policy, refusal_of
-from registry.credentials.signing_key import key_of
+from registry.credentials.signing_key import PREFIX, key_of
 
 SHORTEST_SECRET = 4
 LONGEST_VALUE = 8192
@@ -93,9 +93,17 @@ def choice(*allowed: str) -> Any:
 
 def sent_secret(value: Any) -> str:
     """A secret that goes into a header: printable ASCII."""
-    text = any_secret(value)
+    text = made_secret(value)
     if not _VISIBLE.fullmatch(text):
         raise ValueError("Must be printable ASCII without blanks at its ends.")
+    return text
+
+
+def made_secret(value: Any) -> str:
+    """A secret that a machine made: a blank at an end came with copying, and is not part of it."""
+    text = any_secret(value)
+    if not all(end.isprintable() and not end.isspace() for end in (text[0], text[-1])):
+        raise ValueError("Begins or ends with a blank: take it away.")
     return text
 
 
@@ -112,7 +120,11 @@ def any_secret(value: Any) -> str:
 
 def signing_key(value: Any) -> str:
     """A secret to sign with, that stands for a key."""
-    text = any_secret(value)
+    text = made_secret(value)
+    if text.lower().startswith(PREFIX) and not text.startswith(PREFIX):
+        raise ValueError(
+            f"Write {PREFIX} in small letters: with others it would be signed wrongly."
+        )
     key_of(text)
     return text
 

@@ -87,7 +87,7 @@ KINDS: Mapping[str, Kind] = {
                 choices=("basic", "body"),
             ),
         ),
-        secrets=(Part("client_secret", "Client secret", checks.any_secret, required=True),),
+        secrets=(Part("client_secret", "Client secret", checks.made_secret, required=True),),
     ),
     CredentialType.HMAC_SIGNATURE: Kind(
         attributes=(

@@ -122,6 +122,35 @@ def test_headers_that_cannot_be_sent_are_refused(given: dict[str, str]) -> None:
     assert all("abcd" not in text for text in caught.value.errors.values())
 
 
+# What a person may have chosen, with a blank at an end; PEM is taken out of what is around it.
+MAY_END_WITH_BLANKS = {"password", "private_key", "passphrase"}
+MADE = [
+    (type, part.name)
+    for type, kind in KINDS.items()
+    for part in kind.secrets
+    if part.name not in MAY_END_WITH_BLANKS
+]
+
+
+@pytest.mark.parametrize("form", [" {}", "{} ", "\u00a0{}", "{}\u200b", "\ufeff{}"])
+@pytest.mark.parametrize(("type", "name"), MADE)
+def test_what_a_machine_made_has_no_blank_at_its_ends(type: str, name: str, form: str) -> None:
+    fields = fields_of(type)
+    fields["secret"] = {**fields["secret"], name: form.format("whsec_cGxhaW4gdGV4dA==")}
+    with pytest.raises(PartErrors) as caught:
+        check_secret(type, fields["secret"], check_attributes(type, fields["attributes"]))
+    assert list(caught.value.errors) == [f"secret.{name}"]
+    assert "blank" in str(caught.value.errors)
+    assert "whsec_cG" not in str(caught.value.errors)
+
+
+@pytest.mark.parametrize("prefix", ["WHSEC_", "Whsec_", "whSec_"])
+def test_the_prefix_of_a_signing_key_is_in_small_letters(prefix: str) -> None:
+    with pytest.raises(PartErrors) as caught:
+        check_secret("HMAC_SIGNATURE", {"key": f"{prefix}cGxhaW4gdGV4dA=="}, {})
+    assert "Write whsec_ in small letters" in caught.value.errors["secret.key"]
+
+
 def test_a_certificate_needs_its_own_key_and_passphrase() -> None:
     pair, other = make_certificate("a"), make_certificate("b")
     said = {"certificate": pair.certificate}
