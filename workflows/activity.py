@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from workflows.definition import PAUSING_KINDS, Definition
+
+# A branch or an element counts by its own steps.
+CONTAINER_KINDS = frozenset({"PARALLEL", "MAP"})
 Span = tuple[datetime, datetime]
+
+
+def idle_kinds(definition: Definition | None) -> dict[str, str]:
+    """Return the kind of each step that is not active while it is open, by its id.
+
+    It waits for a person, an event or a time, or holds branches that count by their own steps.
+    """
+    kinds = PAUSING_KINDS | CONTAINER_KINDS
+    known = definition.steps.values() if definition else ()
+    return {step.id: step.kind for step in known if step.kind in kinds}
 
 
 def spans_of(
     attempts: Iterable[tuple[datetime | None, datetime | None]], *, until: datetime | None
 ) -> list[Span]:
-    """Return when each attempt that began was under way or waited for something.
+    """Return when each attempt that began was under way.
 
     One without an end goes on `until` then; without that it counts for nothing.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, TypeVar
 
-from workflows.definition import Definition, bind, parse
+from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.models import WorkflowVersion
 
 MOST_KEPT = 500
@@ -25,6 +25,15 @@ def definition_of(version: WorkflowVersion) -> Definition:
     key = (version.pk, version.checksum)
     found = _definitions.get(key)
     return found or _keep(_definitions, key, bind(parse(version.document), version.bindings))
+
+
+def known_definition(key: Any) -> Definition | None:
+    """What the version with that id says; None when it is gone or cannot be read."""
+    version = version_with_id(key) if key is not None else None
+    try:
+        return definition_of(version) if version else None
+    except DefinitionError:
+        return None
 
 
 def version_with_id(key: Any) -> WorkflowVersion | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from workflows import services
-from workflows.activity import active_seconds, spans_of
+from workflows.activity import active_seconds, idle_kinds, spans_of
 from workflows.admin.drawing import draw_workflow
 from workflows.admin.explain import Explanation, explain
 from workflows.admin.many import MAX_STEPS, Found, find_steps, totals_of
@@ -110,6 +110,7 @@ def page_of(
     found = find_steps(execution)
     steps = found.steps
     definition = read(execution.version.document).definition if execution.version else None
+    idle = idle_kinds(definition)
     children = children_of(execution, steps, definition)
     waiting = [] if execution.has_ended else waiting_of(steps, definition)
     words = describe(waiting, definition, children)
@@ -122,13 +123,14 @@ def page_of(
         "has_more_steps": found.has_more or len(steps) >= MAX_STEPS,
         "shown_steps": len(steps),
         "events": list(execution.events.order_by("-sequence")[:MAX_EVENTS]),
-        **_activity(execution, found),
+        **_activity(execution, found, idle),
         "timeline": timeline_of(
             [s for s in steps if not s.reused and not (found.groups and s.scope)],
             start=execution.started_at,
             end=execution.completed_at or timezone.now(),
             spans=found.spans(),
             names=names,
+            idle=idle,
         ),
         "graph": _graph(execution, found),
         "waiting": words,
@@ -154,14 +156,16 @@ def _shown_status(execution: WorkflowExecution, steps: list[WorkflowStep]) -> st
     return ExecutionStatus.RUNNING if goes_on else execution.status
 
 
-def _activity(execution: WorkflowExecution, found: Found) -> dict[str, float]:
+def _activity(
+    execution: WorkflowExecution, found: Found, idle: Mapping[str, str]
+) -> dict[str, float]:
     """For how long something of it ran, and for how long nothing did."""
     if execution.started_at is None:
         return {"active_seconds": 0.0, "idle_seconds": 0.0}
     end = execution.completed_at or timezone.now()
     own = [s for s in found.steps if not s.reused and not (found.groups and s.scope)]
-    times = [(step.started_at, step.completed_at) for step in own]
-    times += [(span.begun_at, span.ended_at) for span in found.spans()]
+    times = [(step.started_at, step.completed_at) for step in own if step.step_id not in idle]
+    times += [(s.begun_at, s.ended_at) for s in found.spans() if s.step_id not in idle]
     active = active_seconds(spans_of(times, until=None if execution.has_ended else end))
     elapsed = (end - execution.started_at).total_seconds()
     return {"active_seconds": active, "idle_seconds": elapsed - active}

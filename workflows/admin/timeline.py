@@ -1,7 +1,7 @@
 """When each attempt at each step ran, as bars on one time line (pure).
 
 Where nothing ran for long, as between a failure and the retry of a person, the line is folded: what
-ran keeps its width.
+ran keeps its width. So is a wait for a person, an event or a time: its bar is as wide as the fold.
 
 All elements of a MAP and all visits of a step share its row, and all that undoes them another: a
 line has no more than two rows for each step of the workflow.
@@ -25,6 +25,9 @@ SHORTEST_FOLD_SECONDS = 1.0
 MOST_FOLDS = 8
 SHORTEST_SECONDS = 0.001
 MARKS = 4
+# Labels nearer to each other than this would be printed over each other.
+NEAREST_MARKS_PERCENT = 20.0
+AWAITED = {"APPROVAL": "a person", "EVENT": "an event", "WAIT": "a time"}
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,15 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where a moment lies on the line, in percent; `gaps` are folded."""
+    """Where a moment lies on the line, in percent; `gaps` are folded.
+
+    `waits` are when something was waited for, and what.
+    """
 
     first: datetime
     last: datetime
     gaps: Sequence[Span] = ()
+    waits: Sequence[tuple[Span, str]] = ()
 
     @property
     def shown_seconds(self) -> float:
@@ -117,15 +124,17 @@ def timeline_of(
     end: datetime,
     spans: Sequence[ManySpan] = (),
     names: Mapping[str, str] | None = None,
+    idle: Mapping[str, str] | None = None,
 ) -> Timeline:
     """Put attempts that began on a line from `start` to `end`, a row per step in order of time.
 
-    `spans` are steps of too many attempts to show each; `names` has what they are called.
+    `spans` are steps of too many attempts to show each; `names` has what they are called. `idle`
+    has the kinds of those steps that are not active while they are open.
     """
     begun = [(step, step.started_at) for step in steps if step.started_at is not None]
     if not begun:
         return Timeline([], [])
-    scale = _scale_of(begun, start=start, end=end, spans=spans)
+    scale = _scale_of(begun, start=start, end=end, spans=spans, idle=idle or {})
     rows: dict[tuple[str, bool], TimelineRow] = {}
     for step, at in begun:
         key = (step.step_id, step.is_compensation)
@@ -148,17 +157,27 @@ def _scale_of(
     start: datetime | None,
     end: datetime,
     spans: Sequence[ManySpan],
+    idle: Mapping[str, str],
 ) -> Scale:
     first = min([at for _step, at in begun] + ([start] if start else []))
     last = max([step.completed_at or at for step, at in begun] + [end])
-    ran = [
-        *(span for step, at in begun for span in _ran(step, at, last)),
-        *((span.begun_at, span.ended_at or last) for span in spans),
+    times = [
+        *((step.step_id, span) for step, at in begun for span in _ran(step, at, last)),
+        *((span.step_id, (span.begun_at, span.ended_at or last)) for span in spans),
     ]
-    least = max(active_seconds(ran), SHORTEST_FOLD_SECONDS)
+    ran = [span for step_id, span in times if step_id not in idle]
+    waits = [(span, AWAITED[idle[name]]) for name, span in times if idle.get(name) in AWAITED]
+    return Scale(first, last, _gaps(ran, first=first, last=last), waits)
+
+
+def _gaps(ran: Sequence[Span], *, first: datetime, last: datetime) -> list[Span]:
+    """The longest gaps, of a line on which anything ran."""
+    active = active_seconds(ran)
+    if not active:
+        return []
+    least = max(active, SHORTEST_FOLD_SECONDS)
     gaps = [gap for gap in idle_gaps(ran, start=first, end=last) if _seconds(*gap) > least]
-    longest = sorted(gaps, key=lambda gap: _seconds(*gap))[-MOST_FOLDS:]
-    return Scale(first, last, sorted(longest))
+    return sorted(sorted(gaps, key=lambda gap: _seconds(*gap))[-MOST_FOLDS:])
 
 
 def _ran(step: WorkflowStep, began: datetime, last: datetime) -> list[Span]:
@@ -171,22 +190,39 @@ def _folds(scale: Scale) -> list[Fold]:
         Fold(
             round(scale.percent(began), 3),
             FOLD_PERCENT,
-            f"nothing ran for {in_words(_seconds(began, ended))}",
+            _fold_words(began, ended, scale.waits),
         )
         for began, ended in scale.gaps
     ]
 
 
+def _fold_words(began: datetime, ended: datetime, waits: Sequence[tuple[Span, str]]) -> str:
+    """What was waited for during most of a gap, if anything was."""
+    shares = [
+        (_seconds(max(began, since), min(ended, until)), what) for (since, until), what in waits
+    ]
+    longest, what = max(shares, default=(0.0, ""))
+    if longest > _seconds(began, ended) / 2:
+        return f"waited {in_words(longest)} for {what}"
+    return f"nothing ran for {in_words(_seconds(began, ended))}"
+
+
 def _marks(scale: Scale) -> list[Mark]:
-    """Quarters of a line; of one that is folded, when each piece of it begins, and the end."""
+    """Quarters of a line; of one that is folded, when each piece of it begins, and the end.
+
+    A piece too near to the one before, or to the end, has none.
+    """
     seconds = max(_seconds(scale.first, scale.last), SHORTEST_SECONDS)
     if not scale.gaps:
         quarters = range(MARKS + 1)
         return [Mark(100 * part / MARKS, in_words(seconds * part / MARKS)) for part in quarters]
     pieces = [scale.first, *(ended for _began, ended in scale.gaps[-MARKS:] if ended < scale.last)]
-    marks = [
-        Mark(round(scale.percent(at), 3), in_words(_seconds(scale.first, at))) for at in pieces
-    ]
+    marks: list[Mark] = []
+    for at in pieces:
+        left = round(scale.percent(at), 3)
+        before = marks[-1].left if marks else -NEAREST_MARKS_PERCENT
+        if before + NEAREST_MARKS_PERCENT <= left <= 100 - NEAREST_MARKS_PERCENT:
+            marks.append(Mark(left, in_words(_seconds(scale.first, at))))
     return [*marks, Mark(100, in_words(seconds))]
 
 

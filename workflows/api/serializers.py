@@ -18,7 +18,7 @@ from registry.api.base import (
 from registry.api.patches import PatchSerializer
 from registry.merge_patch import MergePatch
 from workflows import services
-from workflows.activity import active_seconds, spans_of
+from workflows.activity import active_seconds, idle_kinds, spans_of
 from workflows.models import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
@@ -35,6 +35,7 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.services import NEWEST, OPTION_KEYS
+from workflows.versions import known_definition
 
 LONGEST_WAIT = 60
 SHOWN_STEPS = 500
@@ -261,11 +262,16 @@ class ExecutionDetailSerializer(ExecutionSerializer):
 
     @extend_schema_field(serializers.FloatField(allow_null=True))
     def get_active_time(self, execution: WorkflowExecution) -> float | None:
-        """Seconds in which a step ran or waited; null before the end, and of very many steps."""
+        """Seconds in which a step ran; null before the end, and of very many steps.
+
+        Waiting for a person, an event or a time does not count.
+        """
         steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
         if execution.execution_time is None or len(steps) >= SHOWN_STEPS:
             return None
-        times = ((s.started_at, s.completed_at) for s in steps if not s.reused)
+        idle = idle_kinds(known_definition(execution.version_id))
+        own = (s for s in steps if not s.reused and s.step_id not in idle)
+        times = ((s.started_at, s.completed_at) for s in own)
         return round(active_seconds(spans_of(times, until=None)), 6)
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
