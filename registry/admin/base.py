@@ -19,7 +19,7 @@ from unfold.views import ChangeList
 
 from registry.admin.history import AuditedMixin
 from registry.admin.labels import label_of, with_acronyms
-from registry.exceptions import IntegrationError
+from registry.admin.refusals import REFUSALS, RefusalsMixin
 from registry.identifiers import read_id
 
 Row = TypeVar("Row", bound=models.Model)
@@ -54,7 +54,7 @@ class GrowingChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class HubAdmin(AuditedMixin, ModelAdmin):
+class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
     """A list of fifty per page, with its filters beside it where there is room.
 
     What its forms do is in the audit trail. `empty_words` say how rows come to be, where nobody
@@ -75,8 +75,8 @@ class HubAdmin(AuditedMixin, ModelAdmin):
         """Say on the page of the row why it is not deleted."""
         try:
             return super().delete_view(request, object_id, extra_context)
-        except IntegrationError as error:
-            messages.error(request, error.message)
+        except REFUSALS as error:
+            messages.error(request, str(error))
             place = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
             return HttpResponseRedirect(reverse(place, args=[object_id]))
 
@@ -168,8 +168,8 @@ def run_on_each(
         try:
             act(row)
             count += 1
-        except IntegrationError as error:
-            refused[error.message].append(str(row))
+        except REFUSALS as error:
+            refused[str(error)].append(str(row))
     if count:
         messages.success(request, f"{count} {done}.")
     for reason, names in list(refused.items())[:MAX_REASONS]:

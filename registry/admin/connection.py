@@ -20,7 +20,6 @@ from registry.connections import changes
 from registry.connections.changes import Change
 from registry.connections.kinds import HOST_FIELDS, URL_FIELDS
 from registry.connections.testing import run_test
-from registry.credentials.linking import UseDenied
 from registry.exceptions import IntegrationError
 from registry.models import CircuitBreakerState, Connection
 
@@ -134,14 +133,6 @@ class ConnectionAdmin(HubAdmin):
             "circuit": CircuitBreakerState.objects.filter(connection=row.pk).first(),
             "may_test": request.user.has_perm(CHANGE) and not row.is_disabled,
         }
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The form; what changed between its check and its saving is told, not a crash."""
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except (IntegrationError, UseDenied) as error:
-            messages.error(request, str(error))
-            return HttpResponseRedirect(request.get_full_path())
 
     def _change(self, request: HttpRequest) -> Change:
         may_use = request.user.has_perm(USE)

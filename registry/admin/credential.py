@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -112,12 +112,8 @@ class CredentialAdmin(HubAdmin):
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The form; what changed between its check and its saving is told, not a crash."""
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except IntegrationError as error:
-            messages.error(request, error.message)
-            return HttpResponseRedirect(reverse("admin:registry_credential_changelist"))
+        """Keep what was typed out of reports of errors."""
+        return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:
         actor = actor_of(request)

@@ -66,6 +66,29 @@ def test_the_list_says_state_next_run_and_last_outcome_at_constant_cost(admin):
     assert len(many) == len(few)
 
 
+def needs_text():
+    """A workflow whose step calls an action that requires a text."""
+    service = factories.make_service("shouter", actions=("shout",))
+    service.actions.update(input_schema={"type": "object", "required": ["text"]})
+    step = {"id": "shout", "service": "shouter", "action": "shout", "next": None}
+    return factories.make_workflow(steps=[step])
+
+
+def test_a_schedule_that_gives_too_little_is_refused_at_its_input(admin):
+    workflow = needs_text()
+    refused = admin.post(f"{LIST}add/", posted(workflow, description="Mine."))
+    form = refused.context["adminform"].form
+    assert (refused.status_code, list(form.errors)) == (200, ["input"])
+    assert form["description"].value() == "Mine."
+    assert not WorkflowSchedule.objects.exists()
+
+    draft = make(workflow=workflow, enabled=False)
+    switched = admin.post(page(draft), posted(workflow))
+    assert list(switched.context["adminform"].form.errors) == ["input"]
+    assert not WorkflowSchedule.objects.get().enabled
+    assert admin.post(page(draft), posted(workflow, input='{"text": "a"}')).status_code == 302
+
+
 def test_a_schedule_is_made_and_changed_by_a_form(admin):
     workflow = factories.make_workflow()
     assert admin.get(f"{LIST}add/").status_code == 200

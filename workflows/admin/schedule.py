@@ -32,6 +32,7 @@ class WorkflowScheduleAdmin(HubAdmin):
     """The list of schedules, and the page of one."""
 
     form = ScheduleForm
+    refused_at = {"version": "version_number"}
     list_display = ("name", "state_label", "workflow_name", "when", "next_label", "last_label")
     list_filter = ("enabled", "overlap_policy")
     search_fields = ("name", "workflow__name")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -38,6 +36,7 @@ class WorkflowAdmin(HubAdmin):
     """Definitions; a change of the text makes a new version."""
 
     form = WorkflowForm
+    refused_at = {"steps": "definition"}
     list_display = ("name", "status_label", "type", "version_label", "owner", "changed")
     list_filter = ("status", "type")
     search_fields = ("name", "description", "owner")
@@ -84,12 +83,6 @@ class WorkflowAdmin(HubAdmin):
         return moment(workflow.updated_at)
 
     # The page of one
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return _refuse_politely(request, super().changeform_view, *args, **kwargs)
-
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return _refuse_politely(request, super().delete_view, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         found = super().get_form(request, *args, **kwargs)
@@ -188,14 +181,3 @@ def _summary(workflow: Workflow | None) -> dict[str, Any]:
         "versions": list(workflow.versions.defer("steps", "options")[:MAX_VERSIONS]),
         "executions": list(executions[:MAX_EXECUTIONS]),
     }
-
-
-def _refuse_politely(
-    request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **kwargs: Any
-) -> HttpResponse:
-    """Say why something was refused, on the page it was asked on."""
-    try:
-        return view(request, *args, **kwargs)
-    except IntegrationError as error:
-        messages.error(request, error.message)
-        return redirect(request.path)
