@@ -42,7 +42,7 @@ def _clear_configuration() -> None:
             ("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_", "RETENTION_")
         ):
             del os.environ[name]
-    for name in ("ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "LOG_LEVEL", "LOG_FORMAT"):
+    for name in ("DEV_VENV", "ENVIRONMENT", "DEBUG", "ALLOWED_HOSTS", "LOG_LEVEL", "LOG_FORMAT"):
         os.environ.pop(name, None)
 
 

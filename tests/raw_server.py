@@ -76,9 +76,11 @@ class RawServer:
                 with self._lock:
                     self.requests += 1
                     first = self.requests == 1
-                for piece in self._pieces if first else [_OK]:
-                    peer.sendall(piece)
-                self.sent.set()
+                try:
+                    for piece in self._pieces if first else [_OK]:
+                        peer.sendall(piece)
+                finally:  # the peer may have dropped the connection before the end
+                    self.sent.set()
 
     def close(self) -> None:
         for each in (self._listener, *self._open):

@@ -80,6 +80,10 @@ class Pair:
             .not_valid_after(ends_at)
             .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+            # Without these Python 3.13 refuses it.
+            .add_extension(_identifier(x509.SubjectKeyIdentifier, self), False)
+            .add_extension(_identifier(x509.AuthorityKeyIdentifier, signer), False)
+            .add_extension(_usage(signs=issuer is None), True)
         )
         self.certificate = (
             builder.sign(signer.private, SHA256()).public_bytes(Encoding.PEM).decode()
@@ -94,6 +98,21 @@ class Pair:
 
     def encoded(self, encryption: Any) -> str:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def _identifier(extension: Any, of: Pair) -> Any:
+    key = of.private.public_key()
+    if extension is x509.AuthorityKeyIdentifier:
+        return extension.from_issuer_public_key(key)
+    return extension.from_public_key(key)
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    no = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+         "encipher_only", "decipher_only"), False,
+    )  # fmt: skip
+    return x509.KeyUsage(digital_signature=True, key_cert_sign=signs, crl_sign=signs, **no)
 
 
 def make_certificate(name: str, *, issuer: Pair | None = None, days: int = 365) -> Pair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -100,19 +101,20 @@ ARGUMENTS = {
     "filter": "what `get_executions` filters by",
 }  # fmt: skip
 EVERY_CALL = (
-    "    Every call also raises AuthenticationError, PermissionDeniedError, RateLimitedError,\n"
-    "    RequestTimeoutError, and MaxRetriesExceededError, ServiceUnavailableError or\n"
-    "    CircuitOpenError when the hub cannot be reached."
+    "Every call also raises AuthenticationError, PermissionDeniedError, RateLimitedError,\n"
+    "RequestTimeoutError, and MaxRetriesExceededError, ServiceUnavailableError or\n"
+    "CircuitOpenError when the hub cannot be reached."
 )
 
 
 def document(operation: Callable[..., Any]) -> str:
     """The docstring, the arguments that it does not speak of, and the errors of every call."""
-    said, code = operation.__doc__ or "", operation.__code__
+    # Python 3.13 takes the indentation away itself.
+    said, code = inspect.cleandoc(operation.__doc__ or ""), operation.__code__
     if said.endswith(EVERY_CALL):
         return said
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
     silent = [name for name in names if f"`{name}`" not in said and name in ARGUMENTS]
-    listed = "".join(f"\n        {name}: {ARGUMENTS[name]}" for name in silent)
-    arguments = f"\n\n    Arguments:{listed}" if listed else ""
+    listed = "".join(f"\n    {name}: {ARGUMENTS[name]}" for name in silent)
+    arguments = f"\n\nArguments:{listed}" if listed else ""
     return f"{said.rstrip()}{arguments}\n\n{EVERY_CALL}"
