@@ -104,6 +104,7 @@ class ConnectionPatch(PatchSerializer, ConnectionInput):
     model = Connection
     lasting = frozenset({"driver"})
     merged = frozenset({"config", "breaker", "limits"})
+    caseless = frozenset({"headers"})
 
 
 class ReasonInput(StrictSerializer):

@@ -18,12 +18,14 @@ class PatchSerializer(StrictSerializer):
     Nothing is needed. Null takes a field away: it is as in a resource that was made without it,
     which is the default of its column in `model`. What a resource cannot be without, and the fields
     of `lasting`, cannot be taken away. The objects of `merged` are changed member by member, every
-    other value is replaced as a whole.
+    other value is replaced as a whole. Those of `caseless`, within them, have names that are the
+    same in any case.
     """
 
     model: type[Model]
     lasting: frozenset[str] = frozenset()
     merged: frozenset[str] = frozenset()
+    caseless: frozenset[str] = frozenset()
 
     def get_fields(self) -> Any:
         fields = super().get_fields()
@@ -40,7 +42,7 @@ class PatchSerializer(StrictSerializer):
     def _change_of(self, name: str, value: Any) -> Any:
         if value is None:
             return self.without(name)
-        return MergePatch(value) if name in self.merged else value
+        return MergePatch(value, caseless=self.caseless) if name in self.merged else value
 
     def without(self, name: str) -> Any:
         """Return the value that a column has in a row that was made without it."""

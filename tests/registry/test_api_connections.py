@@ -116,6 +116,32 @@ def test_a_name_is_taken_once_in_any_case(operator: Any) -> None:
     assert (answer.status_code, answer.data["code"]) == (409, "conflict")
 
 
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"x-a": "2"}, {"x-a": "2", "X-B": "1"}),
+        ({"X-A": "2", "x-b": "2"}, {"X-A": "2", "x-b": "2"}),
+        ({"x-a": None}, {"X-B": "1"}),
+        ({" x-A ": "2"}, {"x-A": "2", "X-B": "1"}),
+        ({"X-A": None, "x-a": "2"}, {"x-a": "2", "X-B": "1"}),
+        ({"x-c": "2"}, {"X-A": "1", "X-B": "1", "x-c": "2"}),
+    ],
+)
+def test_a_header_is_changed_by_its_name_in_any_case(
+    operator: Any, change: dict[str, str | None], left: dict[str, str]
+) -> None:
+    found = make_connection(config={"headers": {"X-A": "1", "X-B": "1"}})
+    answer = operator.patch(url(found), {"config": {"headers": change}})
+    assert answer.status_code == 200, answer.data
+    assert answer.data["config"]["headers"] == left
+
+
+def test_a_header_that_is_given_twice_is_refused(operator: Any) -> None:
+    found = make_connection(config={"headers": {"X-A": "1"}})
+    answer = operator.patch(url(found), {"config": {"headers": {"X-A": "2", "x-a": "3"}}})
+    assert list(answer.data["errors"]) == ["config.headers"]
+
+
 def test_type_and_driver_stay(operator: Any) -> None:
     found = make_connection("DATABASE", driver="MYSQL")
     for field, value in (("type", "CACHE"), ("driver", "POSTGRESQL")):
