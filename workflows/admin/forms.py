@@ -67,9 +67,9 @@ class WorkflowForm(forms.ModelForm):
     def _refuse_definition(self, errors: Mapping[str, list[str]]) -> None:
         """Say what is wrong at its line and column in the text as it was typed."""
         places = places_in(self.data[self.add_prefix("definition")]) if errors else {}
-        for path, sentences in errors.items():
-            line, column = place_of(path, places) or (1, 1)
-            for sentence in sentences:
+        located = [(place_of(path, places) or (1, 1), path) for path in errors]
+        for (line, column), path in sorted(located):
+            for sentence in errors[path]:
                 words = f"Line {line}, column {column}, {path}: {sentence}" if path else sentence
                 self.add_error("definition", words)
 
