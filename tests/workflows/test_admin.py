@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from registry.models import Service, ServiceAction
+from workflows.admin import drawing
 from workflows.admin.drawing import draw_workflow
 from workflows.admin.explain import explain
 from workflows.admin.graph import NODE_HEIGHT, NODE_WIDTH, Edge, Graph, Node, graph_of, lay_out
@@ -528,6 +530,20 @@ def test_a_definition_comes_back_as_it_was_typed_with_the_place_of_each_error(
     assert "Line 3, column 17, steps[0].nxt: " in page
 
 
+def test_errors_of_a_definition_are_in_the_order_of_their_lines(admin: Client) -> None:
+    make_service()
+    workflow = make_workflow()
+    typed = (
+        '{"steps": [\n{"id": "a", "type": "TRANSFORM", "output": 1,\n"next": "b", "nxt": 1},\n'
+        '{"id": "b", "type": "TRANSFORM",\n"next": "no", "nxt": 2}],\n"other": 1}'
+    )
+    page = admin.post(page_url(workflow), form_of(workflow, typed)).content.decode()
+    places = re.findall(r"Line (\d+), column (\d+), ", page)
+    found = [(int(line), int(column)) for line, column in places]
+    assert len(found) >= 4
+    assert found == sorted(found)
+
+
 def test_a_definition_that_was_changed_meanwhile_is_not_overwritten(admin: Client) -> None:
     make_service()
     workflow = make_workflow()
@@ -614,6 +630,41 @@ def test_an_edge_over_several_layers_goes_around_the_nodes_between() -> None:
     beside = [px for px, py in long.points if y <= py <= y + NODE_HEIGHT]
     assert beside
     assert all(px < x or px > x + NODE_WIDTH for px in beside)
+
+
+@pytest.mark.parametrize("others", [(), (Edge("a", "b"), Edge("b", "c"))])
+def test_edges_between_the_same_two_nodes_are_apart(others: tuple[Edge, ...]) -> None:
+    same = (Edge("a", "c", "FAILURE", "on rejected"), Edge("a", "c"))
+    layout = lay_out(Graph(chain("a", "b", "c").nodes, (*same, *others)))
+    failure, normal = (
+        next(item for item in layout.edges if item.edge == edge).points for edge in same
+    )
+    pairs = list(zip(normal, failure, strict=True))[1:-1] or [(normal[0], failure[0])]
+    assert all(abs(right[0] - left[0]) >= 20 for left, right in pairs)
+
+
+def test_a_label_is_inside_the_picture_and_beside_its_own_line() -> None:
+    edges = (Edge("a", "b", "CONDITION", "input.x > " * 9), Edge("a", "b", "FAILURE", "on y"))
+    layout = lay_out(Graph(chain("a", "b").nodes, edges))
+    left, right = sorted(layout.edges, key=lambda item: item.points[0])
+    assert (left.is_left, right.is_left) == (True, False)
+    x, _y, anchor = drawing._label_at(left)
+    assert anchor == "end"
+    assert len(drawing._label_text(left)) * drawing.LABEL_WIDTH <= x
+
+
+def test_the_way_on_of_an_approval_is_seen_beside_that_of_its_rejection() -> None:
+    steps = [
+        {"id": "ask", "type": "APPROVAL", "next": "tell",
+         "on_error": [{"match": ["rejected"], "step": "tell"}, {"match": ["x"], "step": "tell"}]},
+        {"id": "tell", "type": "TRANSFORM", "output": {}},
+    ]  # fmt: skip
+    layout = lay_out(graph_of(read({"steps": steps}).definition))
+    assert [(item.edge.kind, item.edge.label) for item in layout.edges] == [
+        ("NEXT", ""),
+        ("FAILURE", "on rejected or on x"),
+    ]
+    assert layout.edges[0].points != layout.edges[1].points
 
 
 def test_a_cycle_is_drawn_with_one_edge_leading_up() -> None:

@@ -140,19 +140,22 @@ def _label(placed: PlacedEdge) -> SafeString:
 
 def _label_text(placed: PlacedEdge) -> str:
     # The backticks of JMESPath's literals are noise at this size.
-    return _cut(placed.edge.label.replace("`", ""), MAX_LABEL)
+    x, _y, anchor = _label_at(placed)
+    room = int(x / LABEL_WIDTH) if anchor == "end" else MAX_LABEL
+    return _cut(placed.edge.label.replace("`", ""), max(min(room, MAX_LABEL), 1))
 
 
 def _label_at(placed: PlacedEdge) -> tuple[float, float, str]:
     """Where the first stretch of the edge arrives, on the side that the line does not come from.
 
-    Beside its lane for an edge that leads up.
+    Beside its lane for an edge that leads up; away from another edge between the same nodes.
     """
     if placed.is_back:
         _start, (lane, lower), (_lane, upper), _end = placed.points
         return lane + 6, (lower + upper) / 2 + 4, "start"
     (from_x, _), (x, y) = placed.points[:2]
-    return (x - 6, y - 12, "end") if from_x > x else (x + 6, y - 12, "start")
+    is_left = placed.is_left or from_x > x
+    return (x - 6, y - 12, "end") if is_left else (x + 6, y - 12, "start")
 
 
 def _label_end(placed: PlacedEdge) -> float:

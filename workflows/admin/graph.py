@@ -7,7 +7,7 @@ each layer by the barycentres of its neighbours, then place.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,6 +20,8 @@ NODE_GAP = 24
 WAYPOINT_WIDTH = 20
 LANE_WIDTH = 22
 MARGIN = 6
+# Between the lines of edges that lead from one node straight to the same other.
+BESIDE = 56
 SWEEPS = 4
 END = "\0end"
 
@@ -63,11 +65,15 @@ class PlacedNode:
 
 @dataclass(frozen=True)
 class PlacedEdge:
-    """An edge and the points that it passes; `is_back` when it leads up again."""
+    """An edge and the points that it passes; `is_back` when it leads up again.
+
+    `is_left` when another edge between the same nodes is right of it.
+    """
 
     edge: Edge
     points: tuple[tuple[float, float], ...]
     is_back: bool = False
+    is_left: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,17 @@ def graph_of(definition: Definition | None) -> Graph:
     nodes = [_node_of(step) for step in definition.steps.values()]
     if any(edge.target == END for edge in edges):
         nodes.append(Node(END, "End", kind="END"))
-    return Graph(tuple(nodes), tuple(dict.fromkeys(edges)))
+    return Graph(tuple(nodes), _merged(edges))
+
+
+def _merged(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """Make those of one kind between the same two nodes one, with the labels of all."""
+    labels: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
+    for edge in edges:
+        labels[edge.source, edge.target, edge.kind][edge.label] = None
+    return tuple(
+        Edge(*place, label=" or ".join(filter(None, found))) for place, found in labels.items()
+    )
 
 
 def _node_of(step: Step) -> Node:
@@ -304,7 +320,7 @@ def _finish(graph: Graph, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
         PlacedNode(node, centre[node.id] - NODE_WIDTH / 2, top[node.id]) for node in graph.nodes
     )
     edges = [
-        PlacedEdge(edge, _points(chain, centre, top)) for edge, chain in canvas.threads.items()
+        placed for beside in _beside(canvas.threads) for placed in _placed(beside, centre, top)
     ]
     for lane, edge in enumerate(back, start=1):
         points = _detour(edge, centre, top, right + lane * LANE_WIDTH)
@@ -312,6 +328,25 @@ def _finish(graph: Graph, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
     width = right + MARGIN + len(back) * LANE_WIDTH
     height = max(top.values()) + NODE_HEIGHT + MARGIN
     return Layout(width, height, nodes, tuple(edges))
+
+
+def _beside(threads: Mapping[Edge, list[str]]) -> Iterable[list[tuple[Edge, list[str]]]]:
+    """Take edges together that pass the same points; one without a label is the leftmost."""
+    found: dict[tuple[str, ...], list[tuple[Edge, list[str]]]] = defaultdict(list)
+    for edge, chain in threads.items():
+        found[tuple(chain)].append((edge, chain))
+    return (sorted(group, key=lambda item: bool(item[0].label)) for group in found.values())
+
+
+def _placed(
+    beside: Sequence[tuple[Edge, list[str]]], centre: Mapping[str, float], top: Mapping[str, float]
+) -> Iterable[PlacedEdge]:
+    last = len(beside) - 1
+    step = min(BESIDE, NODE_WIDTH / 2 / max(last, 1))
+    for index, (edge, chain) in enumerate(beside):
+        shift = (index - last / 2) * step
+        points = tuple((x + shift, y) for x, y in _points(chain, centre, top))
+        yield PlacedEdge(edge, points, is_left=index < last)
 
 
 def _points(
