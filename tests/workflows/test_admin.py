@@ -762,6 +762,7 @@ def test_nothing_begun_is_an_empty_line() -> None:
     ("error", "advice"),
     [
         (ERROR, "Bring ‘text’ back up"),
+        ({**ERROR, "upstream_status": 503}, "answered that it cannot do this now"),
         ({"code": "schema_violation", "message": "No."}, "does not fit the action's schema"),
         ({"code": "service_error", "upstream_status": 422}, "refused the request"),
         ({"code": "service_error", "upstream_status": 500}, "failed on its side"),

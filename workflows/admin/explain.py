@@ -28,6 +28,7 @@ _REFUSED = (
     " in the service: the same input is likely to be refused again."
 )
 _BROKEN = f"{{service}} failed on its side. Look at its logs, {_RETRY}."
+_BUSY = f"{{service}} answered that it cannot do this now. See why, {_RETRY}."
 _OTHER = f"Read the failed step below; correct the workflow or the service, {_RETRY}."
 _UNDO = (
     "Put right what kept it from being undone, then go on undoing. Or undo it by hand, and say so"
@@ -95,6 +96,8 @@ def _advice(entry: Mapping[str, Any]) -> str:
     status = entry.get("upstream_status")
     if code == "service_error" and isinstance(status, int):
         template = _REFUSED if 400 <= status < 500 else _BROKEN
+    elif code == "service_unavailable" and isinstance(status, int):
+        template = _BUSY
     else:
         template = _ADVICE.get(code, _OTHER)
     service = entry.get("service")

@@ -43,7 +43,7 @@ def status(word: Any) -> Text:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> RenderableType:
     """A plain table; texts are shown as they are."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     count = 0
     for column in columns:
         drawn.add_column(column, overflow="fold")

@@ -229,7 +229,8 @@ def _health(found: dict[str, Any]) -> Any:
 def _uptime(found: dict[str, Any]) -> str:
     if found["percent"] is None:
         return "no data yet"
-    return f"{found['percent']:g} % of the {found['coverage']:g} % of the time that was observed"
+    watched = f"; nobody looked for {100 - found['coverage']:g} % of the time"
+    return f"up {found['percent']:g} %{watched if found['coverage'] < 100 else ''}"
 
 
 # The worst first, and what nobody knows before what is well.
