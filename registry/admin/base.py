@@ -86,6 +86,18 @@ class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
             kwargs.setdefault("help_text", f"{db_field.help_text} In UTC.".strip())
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return what goes with rows; what only the program writes takes no permission of its own.
+
+        Where something is in the way, that is the reason, and no permission for it.
+        """
+        rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        registered = self.admin_site._registry.items()
+        written = {
+            kind._meta.verbose_name for kind, of in registered if isinstance(of, ReadOnlyMixin)
+        }
+        return rows, counts, set() if protected else lacking - written, protected
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete one by one, as the page of each would, and say which could not be."""
         run_on_each(request, queryset, lambda row: self.delete_model(request, row), done="deleted")
