@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry import audit
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.identifiers import read_id
 from registry.models import ApiKey, AuditVerb
@@ -64,9 +64,9 @@ def update_key(
     """
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         locked = _lock(key, only_as_read=only_as_read)
-        before = audit.snapshot(locked)
+        before, columns = audit.snapshot(locked), columns_of(locked)
         _assign(locked, fields, may_grant=may_grant)
-        locked.save()
+        save_if_changed(locked, columns)
         audit.record_changes(locked, before)
     return locked
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry import audit
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.connections.address import check_address
 from registry.connections.kinds import KINDS, check_config, check_driver, default_port
 from registry.connections.login import check_login
@@ -97,6 +97,7 @@ def update_connection(
     with _conflict_of_names(connection), noting_denials(), transaction.atomic():
         locked = _lock(connection, only_as_read=only_as_read)
         before, kept = _reach_of(locked), audit.snapshot(locked)
+        columns = columns_of(locked)
         _refuse_other_kind(locked, fields)
         link = change.link(fields)
         guarded = _guarded_of(locked)
@@ -107,7 +108,7 @@ def update_connection(
         _check_credential(locked)
         if not json_equal(_reach_of(locked), before):
             _forget_tests(locked)
-        locked.save()
+        save_if_changed(locked, columns)
         audit.record_changes(locked, kept)
         _tell(locked, "changed", change.actor)
     return locked

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.credentials import kinds
 from registry.credentials.audit import record
 from registry.credentials.origins import parse_origin
@@ -197,10 +197,11 @@ def check_fields(credential: Credential, fields: Mapping[str, Any]) -> None:
 
 
 def _store(credential: Credential, fields: Mapping[str, Any]) -> None:
+    before = None if credential._state.adding else columns_of(credential)
     if _assign(credential, fields):
         # What was fetched with what is no longer true.
         CredentialToken.objects.filter(credential=credential.pk).delete()
-    credential.save()
+    save_if_changed(credential, before)
 
 
 def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:

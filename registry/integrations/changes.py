@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from registry import audit
 from registry.calls.resolve import Target, resolve
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.exceptions import CallError, Conflict, NotFound, ValidationFailed
 from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 from registry.integrations.running import find_integration
@@ -70,11 +70,11 @@ def update_integration(
     """
     with _conflict_of_names(fields.get("name")), transaction.atomic():
         locked = _lock(integration, only_as_read=only_as_read)
-        before = audit.snapshot(locked)
+        before, columns = audit.snapshot(locked), columns_of(locked)
         _assign(locked, fields, may_use_credentials=may_use_credentials)
         if "status" in fields:
             locked.failures_in_a_row, locked.last_error = 0, ""
-        locked.save()
+        save_if_changed(locked, columns)
         audit.record_changes(locked, before)
     return find_integration(str(locked.pk))
 

@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from registry import audit
+from registry.concurrency import columns_of
 from registry.discovery.base import get_discovery
 from registry.exceptions import NotFound, ValidationFailed
 from registry.identifiers import read_id
@@ -52,19 +53,26 @@ def set_service_status(
     value = _checked(status, reason=reason, until=until)
     with transaction.atomic():
         locked = lock_service(service)
-        was = locked.status
+        was, before = locked.status, _set_of(locked)
         if value == MAINTENANCE:
             locked.begin_maintenance(at=timezone.now(), until=until, reason=reason, by=actor)
         else:
             locked.end_maintenance()
             _set_instances(locked, value)
-        locked.save(update_fields=(*MAINTENANCE_FIELDS, "updated_at"))
+        if _set_of(locked) != before:
+            locked.save(update_fields=(*MAINTENANCE_FIELDS, "updated_at"))
         note_instances(locked, otherwise=value)
         _record(locked, was, value, reason=reason, until=until)
         mediator.publish_on_commit(
             "service_status_set", service_id=locked.pk, status=value, actor=actor
         )
     return reload_service(locked)
+
+
+def _set_of(service: Service) -> tuple[Any, ...]:
+    """Return what a status that is set changes, of a service and of its instances."""
+    instances = service.instances.order_by("pk").values_list("pk", "status", *MAINTENANCE_FIELDS)
+    return columns_of(service), list(instances)
 
 
 def _set_instances(service: Service, status: str) -> None:

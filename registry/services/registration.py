@@ -11,9 +11,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry import audit
+from registry.concurrency import columns_of
 from registry.credentials.linking import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
 from registry.exceptions import Conflict, ValidationFailed
+from registry.json_equality import json_equal
 from registry.mediator import mediator
 from registry.merge_patch import resolved
 from registry.models import (
@@ -144,11 +146,15 @@ def _save_checked(row: Any, *, prefix: str = "") -> None:
     Raises:
         ValidationFailed: with the errors at `prefix` plus the field's name.
     """
+    _check(row, prefix=prefix)
+    row.save()
+
+
+def _check(row: Any, *, prefix: str = "") -> None:
     try:
         row.full_clean(validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise as_validation_failed(error, prefix=prefix) from None
-    row.save()
 
 
 def as_validation_failed(error: ValidationError, *, prefix: str = "") -> ValidationFailed:
@@ -277,14 +283,16 @@ def update_service(
     try:
         with noting_denials(), transaction.atomic():
             locked = lock_service(service, only_as_read=only_as_read)
-            before = audit.snapshot(locked)
+            before, state = audit.snapshot(locked), _state_of(locked, registration)
             locked.name = registration.name
             _assign(locked, registration.fields)
             link.apply(locked)
-            _save_checked(locked)
+            _check(locked)
             changes = _replace_actions(locked, registration.actions)
             audit.record_changes(locked, before, changes)
             _update_instance(locked, registration)
+            if not json_equal(_state_of(locked, registration), state):
+                locked.save()
             refresh_status(locked)
             record_change(locked, RegistryChangeKind.UPDATED)
     except IntegrityError:
@@ -292,6 +300,16 @@ def update_service(
     if registration.status:
         return set_service_status(locked, registration.status, actor=actor)
     return reload_service(locked)
+
+
+def _state_of(service: Service, registration: Registration) -> list[Any]:
+    """Return what a registration can change of a service and its parts, as it is stored now."""
+    names = ("url", *registration.instance_fields)
+    actions = [columns_of(row) for row in service.actions.order_by("name")]
+    instances = [
+        {name: getattr(row, name) for name in names} for row in service.instances.order_by("pk")
+    ]
+    return [columns_of(service), actions, instances]
 
 
 def _update_instance(service: Service, registration: Registration) -> None:

@@ -98,6 +98,19 @@ def test_a_change_of_one_field_leaves_the_others(case: Case) -> None:
 
 
 @by_name
+def test_a_change_that_changes_nothing_leaves_the_tag_that_others_hold(case: Case) -> None:
+    api = everyone()
+    case.setup()
+    row = made(api, case)
+    version = api.get(at(case, row))["ETag"].rsplit("-", 1)[0]
+    values = {n: v for n, v in case.made.items() if n not in case.hidden}
+    for same in ({}, *({name: value} for name, value in values.items())):
+        answer = api.patch(at(case, row), same, format="json")
+        assert answer.status_code == 200, (same, answer.content)
+        assert answer["ETag"].rsplit("-", 1)[0] == version, same
+
+
+@by_name
 def test_null_makes_a_field_as_if_it_had_been_left_out(case: Case) -> None:
     """What a resource cannot be made without cannot be taken away either."""
     api = everyone()

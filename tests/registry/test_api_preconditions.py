@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -57,9 +58,11 @@ def test_a_change_insists_on_what_was_read(api: APIClient, resource: Resource) -
     made = resource.make(api)
     path = f"{resource.path}/{made['id']}"
 
+    numbers = itertools.count()
+
     def patched(**headers: str) -> int:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return api.patch(path, resource.change, headers=given).status_code
+        return api.patch(path, {"name": f"other-{next(numbers)}"}, headers=given).status_code
 
     tag = api.get(path)["ETag"]
     assert patched(IF_MATCH=f'"x", {tag}') == 200

@@ -14,7 +14,7 @@ from django.db.models import Max, QuerySet
 from registry import audit
 from registry.access import Role
 from registry.calls.resolve import Target, resolve
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.exceptions import CallError, Conflict, NotFound
 from registry.merge_patch import MergePatch, resolved
 from registry.models import (
@@ -236,7 +236,7 @@ def update_workflow(
     try:
         with transaction.atomic():
             locked = _lock(workflow, only_as_read=only_as_read)
-            was, before = locked.status, audit.snapshot(locked)
+            was, before, columns = locked.status, audit.snapshot(locked), columns_of(locked)
             number = locked.current_version.number if locked.current_version else None
             for name, value in resolved(locked, fields).items():
                 setattr(locked, name, value)
@@ -254,7 +254,7 @@ def update_workflow(
                     check_schedules_of(locked, current_version)
             elif was == WorkflowStatus.DRAFT and not draft:
                 _check_document(current, draft=False, name=locked.name)
-            locked.save()
+            save_if_changed(locked, columns)
             audit.record_changes(locked, before, _new_version(locked, number))
     except IntegrityError:
         raise Conflict(f"A workflow named '{fields.get('name')}' exists already.") from None

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from registry import audit
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.exceptions import Conflict, NotFound, ValidationFailed
 from registry.instants import InstantRefused, in_utc
 from registry.models import AuditVerb
@@ -78,11 +78,11 @@ def update_schedule(
     with transaction.atomic():
         locked = lock_schedule(schedule.pk)
         refuse_if_changed(locked, schedule, only_as_read=only_as_read)
-        kept = audit.snapshot(locked)
+        kept, columns = audit.snapshot(locked), columns_of(locked)
         before = {name: getattr(locked, name) for name in _TIMES}
         _assign(locked, fields)
         moved = any(getattr(locked, name) != value for name, value in before.items())
-        _save_checked(locked, keep_next=not moved)
+        _save_checked(locked, columns, keep_next=not moved)
         audit.record_changes(locked, kept)
     logger.info("schedule_changed", schedule=locked.name, actor=actor, fields=sorted(fields))
     return locked
@@ -218,7 +218,9 @@ def _find_version(workflow: Workflow, number: Any) -> Any:
     return found
 
 
-def _save_checked(schedule: WorkflowSchedule, *, keep_next: bool = False) -> None:
+def _save_checked(
+    schedule: WorkflowSchedule, before: dict[str, Any] | None = None, *, keep_next: bool = False
+) -> None:
     schedule.cron = " ".join(str(schedule.cron).split())
     try:
         schedule.full_clean(
@@ -237,7 +239,7 @@ def _save_checked(schedule: WorkflowSchedule, *, keep_next: bool = False) -> Non
         schedule.next_run_at = timetable.next(database_now()) if schedule.enabled else None
     try:
         with transaction.atomic():
-            schedule.save()
+            save_if_changed(schedule, before)
     except IntegrityError:
         if not Workflow.objects.filter(pk=schedule.workflow_id).exists():
             raise Conflict("The workflow was deleted meanwhile.") from None

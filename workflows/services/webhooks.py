@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 
 from registry import audit
-from registry.concurrency import refuse_if_changed
+from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
 from registry.credentials.audit import record
 from registry.credentials.users import title_of
 from registry.exceptions import Conflict, NotFound, ValidationFailed
@@ -111,7 +111,9 @@ def _save(
     webhook: Webhook, fields: Mapping[str, Any], *, actor: str, may_use_credentials: bool
 ) -> None:
     given = dict(fields)
-    before = () if webhook._state.adding else webhook.credentials
+    is_new = webhook._state.adding
+    columns = None if is_new else columns_of(webhook)
+    before = () if is_new else webhook.credentials
     if not before and "credential" not in given:
         raise _refusal("credential", "Name the HMAC signature credential that messages are signed"
                        " with.")  # fmt: skip
@@ -126,7 +128,7 @@ def _save(
     check_webhook(webhook)
     try:
         with transaction.atomic():
-            webhook.save()
+            save_if_changed(webhook, columns)
             _note_links(webhook, before, webhook.credentials, actor=actor)
     except IntegrityError:
         raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
