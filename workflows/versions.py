@@ -29,6 +29,8 @@ def definition_of(version: WorkflowVersion) -> Definition:
 
 def known_definition(key: Any) -> Definition | None:
     """What the version with that id says; None when it is gone or cannot be read."""
+    if key in _definitions:
+        return _definitions[key]
     version = version_with_id(key) if key is not None else None
     try:
         return definition_of(version) if version else None

@@ -687,6 +687,34 @@ def test_an_execution_is_a_tree_with_a_line_for_each_time() -> None:
     assert lines[-1] == "c: It broke. (oops)"
 
 
+@pytest.mark.parametrize("idle", [[], ["ask"]])
+def test_what_ran_keeps_its_width_beside_a_retry_or_a_wait(idle: list[str]) -> None:
+    at = "2026-01-01T00:0{}Z"
+    steps = [
+        step("a", "COMPLETED", 0, 1),
+        step("b", "COMPLETED", 1, 2, completed_at=at.format("5:01"), started_at=at.format("5:00")),
+    ]
+    if idle:
+        wait = {"started_at": at.format("0:01"), "completed_at": at.format("5:00")}
+        steps.insert(1, step("ask", "COMPLETED", 1, 2, **wait))
+    text = drawn(
+        {
+            "id": "1", "workflow_name": "w", "status": "COMPLETED", "execution_time": 301.0,
+            "active_time": 2.0, "idle_steps": idle, "steps": steps,
+        }
+    )  # fmt: skip
+    assert text.splitlines()[0].startswith("w COMPLETED  took 5 min, active 2.0 s")
+    widths = [line.count("━") for line in text.splitlines() if "━" in line]
+    assert widths == ([12, 1, 11] if idle else [12, 11])
+    assert all(line.count("┄") == 1 for line in text.splitlines() if line.count("━") > 1)
+
+
+def test_what_another_execution_did_takes_no_room_on_the_line() -> None:
+    reused = step("a", "COMPLETED", 0, 1, reused=True)
+    text = drawn({"id": "1", "steps": [reused, step("b", "COMPLETED", 40, 50)]})
+    assert [line.count("━") for line in text.splitlines()[1:]] == [0, 24]
+
+
 def test_an_execution_without_steps_can_be_drawn() -> None:
     assert drawn({"id": "1", "status": "PENDING"}).startswith("execution PENDING")
 

@@ -21,6 +21,7 @@ from service_integration_client import (
 )
 from service_integration_client.answers import retry_after_seconds
 from service_integration_client.cli import app, drawing
+from service_integration_client.cli.timeline import BAR, CELLS, Scale, scale_of
 from service_integration_client.cli.workflows import _findings
 from service_integration_client.client import _Clients
 from service_integration_client.documentation import ARGUMENTS
@@ -59,7 +60,9 @@ def test_operation_that_would_suspend_says_so():
 def test_what_is_not_known_is_drawn_as_nothing():
     now = datetime(2030, 1, 1, tzinfo=UTC)
     assert drawing.ago(None) == "-"
-    assert drawing._bar(now, 1, begin=now, length=0, style=None).plain == ""
+    assert scale_of([], now=now) is None
+    instant = Scale(now, now)
+    assert drawing._bar((now, now), instant, style=None).plain == BAR.ljust(CELLS)
     assert "slow" in _findings([{"file": "a", "valid": True, "warnings": ["slow"]}]).plain
 
 

@@ -156,6 +156,7 @@ def test_the_time_until_a_person_answers_is_not_active(client: Client, settings:
     keep_steps(execution, WAITED)
     answer = factories.caller("VIEWER").get(f"/executions/{execution.pk}").json()
     assert (answer["execution_time"], answer["active_time"]) == (281.3, 0.3)
+    assert answer["idle_steps"] == ["ask"]
     client.force_login(User.objects.create_superuser("root"))
     page = client.get(
         reverse("admin:workflows_workflowexecution_change", args=(execution.pk,))

@@ -236,7 +236,7 @@ def test_an_execution_is_accepted(api: APIClient) -> None:
         "input", "output", "result", "errors", "context", "correlation_id", "current_step",
         "execution_time", "started_by", "rerun_of", "started_at", "completed_at", "created_at",
         "reruns", "steps", "warnings", "priority", "queued", "queue_position",
-        "active_time",
+        "active_time", "idle_steps",
     }  # fmt: skip
     assert found["id"] == found["execution_id"]
     assert (found["workflow_id"], found["workflow_type"]) == (workflow["id"], "CUSTOM")

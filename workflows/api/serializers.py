@@ -242,12 +242,13 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     reruns = serializers.ListField(child=serializers.UUIDField(), source="shown_reruns")
     queue_position = serializers.SerializerMethodField()
     active_time = serializers.SerializerMethodField()
+    idle_steps = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField()
 
     class Meta(ExecutionSerializer.Meta):
         fields = (  # type: ignore[assignment]
-            *ExecutionSerializer.Meta.fields, "queue_position", "active_time", "warnings", "reruns",
-            "steps",
+            *ExecutionSerializer.Meta.fields, "queue_position", "active_time", "idle_steps",
+            "warnings", "reruns", "steps",
         )  # fmt: skip
 
     @extend_schema_field(serializers.ListField(child=ObjectField()))
@@ -269,15 +270,27 @@ class ExecutionDetailSerializer(ExecutionSerializer):
         steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
         if execution.execution_time is None or len(steps) >= SHOWN_STEPS:
             return None
-        idle = idle_kinds(known_definition(execution.version_id))
+        idle = _idle_of(execution)
         own = (s for s in steps if not s.reused and s.step_id not in idle)
         times = ((s.started_at, s.completed_at) for s in own)
         return round(active_seconds(spans_of(times, until=None)), 6)
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_idle_steps(self, execution: WorkflowExecution) -> list[str]:
+        """Those of its steps whose time is not active: they wait, or hold branches."""
+        return sorted(_idle_of(execution))
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_queue_position(self, execution: WorkflowExecution) -> int | None:
         queue = services.queue_of(execution)
         return queue.position if queue else None
+
+
+def _idle_of(execution: WorkflowExecution) -> set[str]:
+    """The ids of idle steps among those shown; what called a service is none, and is not read."""
+    steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
+    begun = {s.step_id for s in steps if s.started_at is not None and not s.service}
+    return begun & set(idle_kinds(known_definition(execution.version_id))) if begun else set()
 
 
 def priority_field() -> serializers.IntegerField:

@@ -12,6 +12,18 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from service_integration_client.cli.timeline import (
+    BAR,
+    CELLS,
+    FOLD,
+    Scale,
+    Span,
+    read_time,
+    row_of,
+    scale_of,
+    span_of,
+)
+
 _COLOURS = {
     "green": (
         "ONLINE", "COMPLETED", "ACTIVE", "CLOSED", "OK", "HEALTHY", "CONNECTED", "USABLE",
@@ -32,7 +44,6 @@ _MARKS = {
     "COMPLETED": "✔", "FAILED": "✘", "RUNNING": "▶", "PENDING": "·", "WAITING": "◷",
     "SKIPPED": "↷", "CANCELLED": "■", "COMPENSATED": "↩", "NEEDS_REVIEW": "?",
 }  # fmt: skip
-BAR = 24
 
 
 def status(word: Any) -> Text:
@@ -72,26 +83,23 @@ def seconds(value: float | None) -> str:
 
 def ago(text: str | None, *, now: datetime | None = None) -> str:
     """How long ago an ISO time was."""
-    when = _read(text)
+    when = read_time(text)
     if when is None:
         return "-"
     past = ((now or datetime.now(timezone.utc)) - when).total_seconds()
     return f"{seconds(max(past, 0.0))} ago"
 
 
-def _read(text: Any) -> datetime | None:
-    return datetime.fromisoformat(str(text).replace("Z", "+00:00")) if text else None
-
-
 def execution(found: dict[str, Any], *, now: datetime | None = None) -> RenderableType:
     """An execution as a tree of its steps with their times, and how it came out."""
     title = Text.assemble(
         (str(found.get("workflow_name") or "execution"), "bold"), " ", status(found.get("status")),
-        (f"  {seconds(found.get('execution_time'))}  {found.get('id')}", "dim"),
+        (f"  {_took(found)}  {found.get('id')}", "dim"),
     )  # fmt: skip
     tree = Tree(title, guide_style="dim")
     steps = list(found.get("steps") or ())
-    begin, length = _span(steps, now or datetime.now(timezone.utc))
+    now = now or datetime.now(timezone.utc)
+    scale = scale_of(steps, idle=found.get("idle_steps") or (), now=now)
     labelled = [(step, _label(step), 4 * _depth(step)) for step in steps]
     width = max((len(label) + indent for _, label, indent in labelled), default=0)
     places: dict[str, Tree] = {}
@@ -99,8 +107,15 @@ def execution(found: dict[str, Any], *, now: datetime | None = None) -> Renderab
         label.pad_right(width - indent - len(label) + 1)
         path = _path(step)
         parent = _parent(places, path) or tree
-        places[path] = parent.add(_line(step, label, begin=begin, length=length))
+        places[path] = parent.add(_line(step, label, scale=scale, now=now))
     return Group(tree, *_outcome(found))
+
+
+def _took(found: dict[str, Any]) -> str:
+    whole, active = found.get("execution_time"), found.get("active_time")
+    if whole is None or active is None or whole - active < 1:
+        return seconds(whole)
+    return f"took {seconds(whole)}, active {seconds(active)}"
 
 
 def _path(step: dict[str, Any]) -> str:
@@ -117,14 +132,6 @@ def _parent(places: dict[str, Tree], path: str) -> Tree | None:
     return places.get("/".join(parts[:-2])) if len(parts) > 2 else None
 
 
-def _span(steps: list[dict[str, Any]], now: datetime) -> tuple[datetime, float]:
-    begins = [when for s in steps if (when := _read(s.get("started_at")))]
-    if not begins:
-        return now, 0.0
-    ends = [_read(s.get("completed_at")) or now for s in steps if s.get("started_at")]
-    return min(begins), (max(ends) - min(begins)).total_seconds()
-
-
 def _label(step: dict[str, Any]) -> Text:
     word, path = str(step.get("status")), _path(step)
     attempt = int(step.get("attempt") or 1)
@@ -135,30 +142,24 @@ def _label(step: dict[str, Any]) -> Text:
     )  # fmt: skip
 
 
-def _line(step: dict[str, Any], line: Text, *, begin: datetime, length: float) -> Text:
+def _line(step: dict[str, Any], line: Text, *, scale: Scale | None, now: datetime) -> Text:
     word = str(step.get("status"))
-    started, ended = _read(step.get("started_at")), _read(step.get("completed_at"))
-    if started:
-        taken = (ended - started).total_seconds() if ended else None
-        line.append_text(_bar(started, taken, begin=begin, length=length, style=_STYLE.get(word)))
+    if scale and (span := span_of(step, now=now)):
+        line.append_text(_bar(span, scale, style=_STYLE.get(word)))
+        taken = (span[1] - span[0]).total_seconds() if step.get("completed_at") else None
         line.append(f" {seconds(taken)}", "dim")
     if said := (step.get("error") or {}).get("message"):
         line.append(f"\n  {said}", "red" if word == "FAILED" else "yellow")
     return line
 
 
-def _bar(
-    started: datetime, taken: float | None, *, begin: datetime, length: float, style: str | None
-) -> Text:
+def _bar(span: Span, scale: Scale, *, style: str | None) -> Text:
     """When a step ran within the execution: the history as a line."""
-    if length <= 0:
-        return Text("")
-    offset = (started - begin).total_seconds()
-    left = min(int(offset / length * BAR), BAR - 1)
-    wide = max(1, round((taken if taken is not None else length - offset) / length * BAR))
-    bar = "━" * min(wide, BAR - left)
+    left, wide = row_of(span, scale)
+    folds = set(scale.folds())
+    cells = "".join(FOLD if cell in folds else " " for cell in range(CELLS))
     return Text.assemble(
-        (" " * left, ""), (bar, style or "dim"), (" " * (BAR - left - len(bar)), "")
+        (cells[:left], "dim"), (BAR * wide, style or "dim"), (cells[left + wide :], "dim")
     )
 
 
