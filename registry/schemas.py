@@ -54,6 +54,13 @@ class Schema:
         return found
 
 
+def first_of(problems: Mapping[str, list[str]]) -> str:
+    """Return the first problem as a sentence, after the path of the part that has it."""
+    path, sentences = next(iter(problems.items()))
+    sentence = f"{sentences[0].rstrip('.')}."
+    return sentence if path == "$" else f"{path}: {sentence}"
+
+
 def render_path(parts: Any) -> str:
     """Write a path as `steps[2].next`; the whole document is `$`."""
     text = ""

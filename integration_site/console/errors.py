@@ -28,7 +28,7 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     if not request.path.startswith(CONSOLE):
         return api.permission_denied(request, exception)
     sentence = str(exception or "") or "Your account lacks the permission for this page."
-    advice = "An administrator gives permissions by the groups of your account."
+    advice = "An administrator gives permissions by the roles of your account."
     return _page(request, 403, "You may not do this", sentence, advice)
 
 

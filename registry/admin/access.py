@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 
 from registry import api_keys
 from registry.access import SCOPES
-from registry.admin.base import HubAdmin, find_or_404, is_id, run_on_each
+from registry.admin.base import HubAdmin, find_or_404, is_id, run_on_each, run_on_one
 from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, moment
 from registry.admin.forms import ApiKeyForm
@@ -120,5 +120,5 @@ class ApiKeyAdmin(HubAdmin):
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         key = find_or_404(ApiKey.objects.all(), object_id)
-        run_on_each(request, [key], api_keys.revoke_key, done="revoked")
+        run_on_one(request, key, api_keys.revoke_key, done="revoked")
         return back_to(reverse("admin:registry_apikey_change", args=(object_id,)))

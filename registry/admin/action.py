@@ -10,13 +10,13 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from registry import services
-from registry.admin.base import HubAdmin
+from registry.admin.base import PartAdmin
 from registry.admin.forms import ActionForm
 from registry.models import Service, ServiceAction
 
 
 @admin.register(ServiceAction)
-class ServiceActionAdmin(HubAdmin):
+class ServiceActionAdmin(PartAdmin):
     """Every action of every service, with the shape of what it takes and answers."""
 
     form = ActionForm

@@ -144,6 +144,15 @@ class ReadOnlyMixin:
         return False
 
 
+class PartAdmin(HubAdmin):
+    """Rows of a service: one that was added from its page leads back there."""
+
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        if "service" not in request.GET:
+            return super().response_post_save_add(request, obj)
+        return HttpResponseRedirect(reverse("admin:registry_service_change", args=[obj.service_id]))
+
+
 def actor_of(request: HttpRequest) -> str:
     """The name under which what a person does is recorded."""
     return request.user.get_username()[:MAX_ACTOR]
@@ -164,6 +173,17 @@ def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:
     if found is None:
         raise Http404(f"There is no {rows.model._meta.verbose_name} with this id.")
     return found
+
+
+def run_on_one(
+    request: HttpRequest, row: models.Model, act: Callable[[Any], object], *, done: str
+) -> None:
+    """Do something to the row of a page and say by its name that it was done, or why not."""
+    try:
+        act(row)
+        messages.success(request, f"{row}: {done}.")
+    except REFUSALS as error:
+        messages.error(request, f"{row}: {error}")
 
 
 def run_on_each(

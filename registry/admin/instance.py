@@ -11,6 +11,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from registry import services
+from registry.admin.base import PartAdmin
 from registry.admin.display import NOTHING, moment, status_badge
 from registry.admin.forms import InstanceForm
 from registry.admin.maintenance import MaintainedAdmin
@@ -22,7 +23,7 @@ WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata"
 
 
 @admin.register(ServiceInstance)
-class ServiceInstanceAdmin(MaintainedAdmin):
+class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
     """Every instance of every service, the quietest found by its status and last heartbeat."""
 
     form = InstanceForm

@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_one
 from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, moment
 from registry.models import ServiceStatus
@@ -106,7 +106,7 @@ class MaintainedAdmin(HubAdmin):
 
     def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
         row = find_or_404(self.model.objects.all(), object_id)
-        run_on_each(request, [row], partial(act, actor=actor_of(request)), done=done)
+        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
         page = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
         return back_to(reverse(page, args=(row.pk,)))
 

@@ -35,6 +35,7 @@ from registry.exceptions import (
     ServiceNotReachedError,
     ServiceResponseError,
 )
+from registry.schemas import first_of
 
 T = TypeVar("T")
 
@@ -301,10 +302,9 @@ class ServiceClient:
     def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
         problems = found.output_schema.problems(output)
         if problems:
-            path, sentences = next(iter(problems.items()))
             raise ServiceResponseError(
                 f"The answer of '{found.service}' does not fit the output schema of"
-                f" '{found.action}': {path}: {sentences[0]}",
+                f" '{found.action}': {first_of(problems)}",
                 errors=problems,
                 service=found.service,
                 instance=candidate.url,

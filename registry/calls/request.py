@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from registry.calls.resolve import ResolvedAction
 from registry.exceptions import SchemaViolation
+from registry.schemas import first_of
 from registry.unknown_fields import (
     Fitted,
     UnknownFields,
@@ -99,10 +100,9 @@ def check_input(action: ResolvedAction, document: Any) -> None:
     """
     problems = action.input_schema.problems(document)
     if problems:
-        path, sentences = next(iter(problems.items()))
         raise SchemaViolation(
             f"The input does not fit the action '{action.action}' of '{action.service}':"
-            f" {path}: {sentences[0]}",
+            f" {first_of(problems)}",
             errors=problems,
             service=action.service,
             action=action.action,

@@ -43,6 +43,7 @@ def test_a_page_that_is_not_allowed_is_a_page_of_the_console(client: Client) -> 
     answer = client.get("/admin/registry/service/")
     assert answer.status_code == 403
     assert "You may not do this" in answer.content.decode()
+    assert "by the roles of your account" in answer.content.decode()
     assert 'aria-label="Show or hide the menu"' in answer.content.decode()
 
 

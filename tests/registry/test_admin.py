@@ -222,6 +222,14 @@ def test_selected_services_are_set_to_maintenance_and_lifted(admin: Client) -> N
     assert set(Service.objects.values_list("status", flat=True)) == {"ONLINE"}
 
 
+def test_page_of_one_names_it_when_something_was_done_to_it(admin: Client) -> None:
+    service = make_service("billing")
+    url = reverse("admin:registry_service_start_maintenance", args=(service.pk,))
+    admin.post(url, {"_form_submitted": "True"})
+    page = admin.get(reverse("admin:registry_service_change", args=(service.pk,)))
+    assert "billing: set to maintenance." in page.content.decode()
+
+
 def test_deleting_a_service_is_told_to_watchers(admin: Client) -> None:
     service = make_service()
     url = reverse("admin:registry_service_delete", args=(service.pk,))

@@ -168,3 +168,35 @@ def test_page_offers_both_to_who_may_as_over_the_api(
             {"action": "count", "input_data": '{"text": "x"}'},
         )
         assert called.status_code == (200 if may_call else 403), role
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("serviceaction", {"name": "count", "method": "POST", "timeout_seconds": "5"}),
+        ("serviceinstance", {"url": "http://127.0.0.1:9", "weight": "1", "ttl_seconds": "30"}),
+    ],
+)
+def test_part_that_is_added_from_the_page_of_its_service_leads_back_there(
+    operator: Client, model: str, fields: dict[str, str]
+) -> None:
+    service = make_service("billing")
+    page = reverse("admin:registry_service_change", args=(service.pk,))
+    add = reverse(f"admin:registry_{model}_add")
+    from_page = operator.post(f"{add}?service={service.pk}", {"service": service.pk, **fields})
+    assert (from_page.status_code, from_page.headers["Location"]) == (302, page)
+    other = {"service": make_service("other").pk, **fields}
+    from_list = operator.post(add, other)
+    assert from_list.headers["Location"] == reverse(f"admin:registry_{model}_changelist")
+
+
+def test_service_without_actions_offers_to_add_one_to_who_may(
+    log_in: Callable[[str], Client],
+) -> None:
+    service = make_service("billing")
+    call = reverse("admin:service_call", args=(service.pk,))
+    add = reverse("admin:registry_serviceaction_add") + f"?service={service.pk}"
+    back = f'href="{reverse("admin:registry_service_change", args=(service.pk,))}">Back'
+    shown = log_in("operator").get(call).content.decode()
+    assert add in shown
+    assert back in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each
+from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each, run_on_one
 from registry.admin.dialogs import back_to
 from registry.admin.display import NOTHING, moment, status_badge
 from registry.exceptions import IntegrationError
@@ -25,6 +26,8 @@ from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
 from workflows.models import RunOutcome, WorkflowSchedule
 from workflows.schedules import in_words, names_of_zones
+
+SWITCHED = {True: "enabled", False: "disabled"}
 
 
 @admin.register(WorkflowSchedule)
@@ -160,13 +163,15 @@ class WorkflowScheduleAdmin(HubAdmin):
     def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
         self._switch(request, queryset, on=False)
 
-    def _switch(self, request: HttpRequest, queryset: Any, *, on: bool) -> None:
-        run_on_each(
-            request,
-            queryset,
-            lambda row: services.set_enabled(row, on, actor=actor_of(request)),
-            done="enabled" if on else "disabled",
-        )
+    def _switch(self, request: HttpRequest, queryset: QuerySet, *, on: bool) -> None:
+        act = partial(services.set_enabled, enabled=on, actor=actor_of(request))
+        run_on_each(request, queryset, act, done=SWITCHED[on])
+
+    def _switch_one(self, request: HttpRequest, object_id: str, *, on: bool) -> HttpResponse:
+        schedule = find_or_404(self.get_queryset(request), object_id)
+        act = partial(services.set_enabled, enabled=on, actor=actor_of(request))
+        run_on_one(request, schedule, act, done=SWITCHED[on])
+        return back_to(_page_of(object_id))
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         found = super().get_actions_detail(request, object_id) if is_id(object_id) else []
@@ -213,8 +218,7 @@ class WorkflowScheduleAdmin(HubAdmin):
         },
     )
     def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self._switch(request, [find_or_404(self.get_queryset(request), object_id)], on=True)
-        return back_to(_page_of(object_id))
+        return self._switch_one(request, object_id, on=True)
 
     @action(
         description="Disable",
@@ -228,8 +232,7 @@ class WorkflowScheduleAdmin(HubAdmin):
         },
     )
     def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self._switch(request, [find_or_404(self.get_queryset(request), object_id)], on=False)
-        return back_to(_page_of(object_id))
+        return self._switch_one(request, object_id, on=False)
 
     @action(description="Backfill…", icon="history", permissions=["run"])
     def backfill(self, request: HttpRequest, object_id: str) -> HttpResponse:

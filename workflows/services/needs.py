@@ -54,7 +54,7 @@ def _why_it_fails(found: Simulation) -> str:
     told += [("its output", error) for error in found.errors if error.get("step") is None]
     for where, error in told:
         if error.get("code") in _OF_INPUT and "handled" not in error:
-            return f"With this input {where} fails: {error['message']}"
+            return f"With this input {where} fails: {error['message'].rstrip('.')}."
     return ""
 
 

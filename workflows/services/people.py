@@ -14,7 +14,7 @@ from registry.access import Role
 from registry.exceptions import Conflict, NotFound, SchemaViolation
 from registry.mediator import mediator
 from registry.models import ApiKey, AuditVerb
-from registry.schemas import Schema
+from registry.schemas import Schema, first_of
 from workflows.clock import database_now
 from workflows.definition import Step
 from workflows.events import append_event
@@ -158,9 +158,8 @@ def _check_form(step: Step, form: Any) -> None:
         return
     problems = Schema(step.form).problems(form)
     if problems:
-        path, sentences = next(iter(problems.items()))
         raise SchemaViolation(
-            f"The form does not fit: {path}: {sentences[0]}",
+            f"The form does not fit: {first_of(problems)}",
             errors={f"form.{p}" if p != "$" else "form": s for p, s in problems.items()},
         )
 

@@ -11,7 +11,7 @@ from registry.calls.endpoints import aimed, resolve_connection
 from registry.calls.request import fit_input, prepare
 from registry.calls.resolve import ResolvedAction, Target, resolve
 from registry.exceptions import CallError, SchemaViolation
-from registry.schemas import Schema
+from registry.schemas import Schema, first_of
 from workflows.decide import Failure, Row, Success
 from workflows.definition import Step
 from workflows.simulation.mocks import Mocks, error_of
@@ -98,19 +98,13 @@ class Calls:
         if not schema.document:
             self.doubt(step, "It has no mock, and its action no output schema: its output is {}.")
         elif problems:
-            path, sentences = next(iter(problems.items()))
-            self.doubt(
-                step,
-                f"The sample does not fit the output schema ({path}: {sentences[0]}). Mock it.",
-            )
+            sentence = f"The sample does not fit the output schema: {first_of(problems)} Mock it."
+            self.doubt(step, sentence)
         else:
             self.doubt(step, "It has no mock: its output is a sample of the action's schema.")
         return made
 
     def _check_output(self, step: Step, output: Any, schema: Schema) -> None:
-        for path, sentences in schema.problems(output).items():
-            self.doubt(
-                step,
-                f"The action could not answer this mock; output schema, {path}: {sentences[0]}",
-            )
-            return
+        if problems := schema.problems(output):
+            words = "The action could not answer this mock; output schema:"
+            self.doubt(step, f"{words} {first_of(problems)}")

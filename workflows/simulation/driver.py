@@ -10,7 +10,7 @@ from typing import Any
 
 from registry.expressions import json_size
 from registry.models.base import uuid7
-from registry.schemas import Schema
+from registry.schemas import Schema, first_of
 from workflows import decide
 from workflows.decide import (
     DEFAULT_CONCURRENCY,
@@ -223,7 +223,7 @@ class _Driver:
         rejected = str(said.get("decision") or "").upper().startswith("REJECT")
         problems = Schema(step.form).problems(said.get("form")) if step.form is not None else {}
         for path, sentences in () if rejected else problems.items():
-            self._calls.doubt(step, f"The form would be refused: {path}: {sentences[0]}")
+            self._calls.doubt(step, f"The form would be refused: {first_of({path: sentences})}")
         decision = {
             "decision": "REJECTED" if rejected else "APPROVED",
             "by": _STANDS_IN,
