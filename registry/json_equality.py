@@ -35,10 +35,11 @@ def canonical_json(value: Any) -> str:
 
     What JSON does not know, such as a time or a UUID, is written as its text.
     """
-    return json.dumps(_with_one_form_of_numbers(value), sort_keys=True, default=str)
+    return json.dumps(with_one_form_of_numbers(value), sort_keys=True, default=str)
 
 
-def _with_one_form_of_numbers(value: Any) -> Any:
+def with_one_form_of_numbers(value: Any) -> Any:
+    """Return a copy in which numbers that are equal are written alike: 1.0 as 1."""
     root = [value]
     todo: list[tuple[Any, Any]] = [(root, 0)]
     while todo:

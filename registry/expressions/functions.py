@@ -15,7 +15,7 @@ from registry.expressions.bounds import Run
 from registry.expressions.errors import ExpressionError
 from registry.expressions.texts import as_text, fill, join
 from registry.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
-from registry.json_equality import canonical_json
+from registry.json_equality import canonical_json, with_one_form_of_numbers
 from registry.suggestions import either
 
 _ANY: Any = {"types": []}
@@ -147,7 +147,10 @@ class BoundedFunctions(Functions):
 
     @signature({"types": ["array"]}, {"types": ["string", "expref"]})
     def _func_group_by_key(self, array: list[Any], key: Any) -> dict[str, list[Any]]:
-        """Give an object of lists, by the text of each element's key; without one under `null`."""
+        """Give an object of lists, by the text of each element's key; without one under `null`.
+
+        Keys that are equal as JSON have one text: that of 1.0 is `1`.
+        """
         groups: dict[str, list[Any]] = {}
         for count, element in enumerate(array):
             if not count & 63:
@@ -177,4 +180,6 @@ def _group_name(element: Any, key: Any) -> str:
         found = element.get(key) if isinstance(element, dict) else None
     else:
         found = key.visit(key.expression, element)
-    return as_text(found)
+    if isinstance(found, str):
+        return found
+    return as_text(with_one_form_of_numbers(bounded(found)), sort_keys=True)

@@ -12,10 +12,12 @@ from registry.expressions.values import MAX_RESULT_BYTES, bounded, too_large
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_]*)\}|[{}]")
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Any, *, sort_keys: bool = False) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(bounded(value), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        bounded(value), ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys
+    )
 
 
 def join(parts: list[str], separator: str = "") -> str:

@@ -115,6 +115,18 @@ def test_own_output_and_item_are_in_scope_where_given():
         ("keys(group_by_key(input.items, 'name'))", ["b", "a"]),
         ('group_by_key(input.items, &size)."2"[].name', ["b", "b"]),
         ("group_by_key(`[{\"a\": null}, 5]`, 'a')", {"null": [{"a": None}, 5]}),
+        (
+            'keys(group_by_key(`[{"a": 1}, {"a": true}, {"a": 1.0}, {"a": 1.5}]`, \'a\'))',
+            ["1", "true", "1.5"],
+        ),
+        (
+            'group_by_key(`[{"a": 0}, {"a": -0.0}]`, \'a\')',
+            {"0": [{"a": 0}, {"a": -0.0}]},
+        ),
+        (
+            'keys(group_by_key(`[{"a": {"x": [1], "y": 2}}, {"a": {"y": 2, "x": [1.0]}}]`, \'a\'))',
+            ['{"x":[1],"y":2}'],
+        ),
         ("to_number('1.5')", 1.5),
         ("to_number('NaN')", None),
         ("to_number('1e999')", None),
