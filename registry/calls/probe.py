@@ -10,9 +10,10 @@ import aiohttp
 from yarl import URL
 
 from registry.calls.classify import describe_answer
-from registry.calls.dialling import refusal_of
+from registry.calls.dialling import refusal_in, refusal_of
 from registry.calls.policy import AddressPolicy
 from registry.calls.reading import read_start
+from registry.calls.reasons import reason_of
 
 PROBE_SECONDS = 5.0
 
@@ -45,4 +46,6 @@ async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy)
     except TimeoutError:
         return Probe(url, False, None, None, f"no answer within {PROBE_SECONDS:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Probe(url, False, None, None, str(error)[:300] or type(error).__name__)
+        refusal = refusal_in(error)
+        said = f"not asked: {refusal}" if refusal else reason_of(error)
+        return Probe(url, False, None, None, said)

@@ -21,6 +21,7 @@ from registry.calls.masking import NO_MASK, Mask
 from registry.calls.policy import AddressPolicy
 from registry.calls.probe import Probe, probe
 from registry.calls.reading import ACCEPTED, TooLarge, WrongEncoding, read_answer
+from registry.calls.reasons import reason_of
 from registry.calls.request import PreparedRequest
 from registry.calls.resolve import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
 from registry.exceptions import (
@@ -85,7 +86,7 @@ class Transport:
         except aiohttp.ClientConnectorError as error:
             if refusal := refusal_in(error):
                 raise AddressRefusedError(f"No call to {where}: {refusal}", **about) from None
-            sentence = f"No connection to {where}: {error.os_error.strerror or error.os_error}."
+            sentence = f"No connection to {where}: {reason_of(error)}."
             raise ServiceNotReachedError(sentence, **about) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             text = str(error)[:300] or type(error).__name__
