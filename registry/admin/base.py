@@ -145,7 +145,13 @@ class ReadOnlyMixin:
 
 
 class PartAdmin(HubAdmin):
-    """Rows of a service: one that was added from its page leads back there."""
+    """Rows of a service: one that was added from its page leads back there, or to another of it."""
+
+    def response_add(self, request: HttpRequest, obj: Any, *args: Any) -> HttpResponse:
+        answer = super().response_add(request, obj, *args)
+        if "_addanother" in request.POST and "service" in request.GET:
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
         if "service" not in request.GET:

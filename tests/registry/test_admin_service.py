@@ -188,6 +188,9 @@ def test_part_that_is_added_from_the_page_of_its_service_leads_back_there(
     other = {"service": make_service("other").pk, **fields}
     from_list = operator.post(add, other)
     assert from_list.headers["Location"] == reverse(f"admin:registry_{model}_changelist")
+    further = {"service": make_service("third").pk, **fields, "_addanother": "1"}
+    again = operator.post(f"{add}?service={service.pk}", further)
+    assert again.headers["Location"] == f"{add}?service={service.pk}"
 
 
 def test_service_without_actions_offers_to_add_one_to_who_may(
