@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Case, CharField, IntegerField, Model, Q, QuerySet, Value, When
-from django.db.models.functions import Cast
+from django.db.models import Case, IntegerField, Model, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -30,15 +29,13 @@ from registry.models import (
     ServiceInstance,
 )
 from workflows.models import Webhook, Workflow, WorkflowExecution, WorkflowSchedule
+from workflows.selection import with_short_id
 
 MOST_OF_A_KIND = 5
 MOST_WORKFLOWS = 3
 LONGEST_TEXT = 200
 SHORTEST_NAME = 2
-# The end of an id, by which lists show an execution, is looked for among so many.
-LATEST_EXECUTIONS = 10_000
 _PART_OF_ID = re.compile(r"[0-9a-f]{6,32}\Z")
-_SHORT_ID = re.compile(r"[0-9a-f]{8}\Z")
 
 
 @dataclass(frozen=True)
@@ -134,10 +131,7 @@ def _by_id(rows: QuerySet[WorkflowExecution], digits: str) -> Iterator[WorkflowE
         return
     first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
     yield from rows.filter(pk__gte=first, pk__lte=last).order_by("pk")[:MOST_OF_A_KIND]
-    if _SHORT_ID.match(digits):
-        latest = WorkflowExecution.objects.order_by("-created_at", "-id")[:LATEST_EXECUTIONS]
-        shown = rows.filter(pk__in=latest.values("pk")).annotate(text=Cast("pk", CharField()))
-        yield from shown.filter(text__endswith=digits)[:MOST_OF_A_KIND]
+    yield from rows.filter(pk__in=with_short_id(digits).values("pk"))[:MOST_OF_A_KIND]
 
 
 def _status(row: Any) -> str:
@@ -152,7 +146,6 @@ KINDS = (
         "play_circle",
         _executions,
         lambda row: f"{status_word(row.status)}, {row.created_at:%-d %b %Y, %H:%M} UTC",
-        lambda row: f"{row.workflow_name} {row.short_id}",
     ),
     Kind(Connection, "cable", _named(Connection), _status),
     Kind(ServiceInstance, "lan", _instances, lambda row: row.service.name, lambda row: row.url),

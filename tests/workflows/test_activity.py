@@ -91,7 +91,7 @@ WAITED = [
     [
         ("APPROVAL", "waited 4 min 41 s for a person"),
         ("EVENT", "waited 4 min 41 s for an event"),
-        ("WAIT", "waited 4 min 41 s for a time"),
+        ("WAIT", "waited 4 min 41 s for a timer"),
         ("PARALLEL", "nothing ran for 4 min 41 s"),
     ],
 )

@@ -594,6 +594,18 @@ def test_an_earlier_version_is_made_current_by_post(admin: Client) -> None:
     assert Workflow.objects.get().current_version == first
 
 
+def test_an_execution_has_one_short_name_and_the_list_finds_it(admin: Client) -> None:
+    workflow = make_workflow()
+    first, second = make_execution(workflow), make_execution(workflow)
+    assert str(first) == f"{first.workflow_name} {first.short_id}"
+    listed = reverse("admin:workflows_workflowexecution_changelist")
+    for text in (first.short_id, first.short_id.upper(), str(first.pk)):
+        page = admin.get(listed, {"q": text}).content.decode()
+        assert page_url(first) in page
+        assert page_url(second) not in page
+    assert f"{first.workflow_name} {first.short_id}" in admin.get(page_url(first)).content.decode()
+
+
 # --- The picture (pure) ---
 
 

@@ -97,7 +97,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         return format_html(
             '<span class="hub-nowrap">{} <span class="hub-id">{}</span></span>',
             execution.workflow_name,
-            str(execution.pk)[-8:],
+            execution.short_id,
         )
 
     @display(description="Status")

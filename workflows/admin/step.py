@@ -20,7 +20,7 @@ def execution_link(execution: WorkflowExecution) -> str:
         '<a class="hub-link" href="{}">{} <span class="hub-id">{}</span></a>',
         reverse("admin:workflows_workflowexecution_change", args=(execution.pk,)),
         execution.workflow_name,
-        str(execution.pk)[-8:],
+        execution.short_id,
     )
 
 

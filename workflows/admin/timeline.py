@@ -27,7 +27,7 @@ SHORTEST_SECONDS = 0.001
 MARKS = 4
 # Labels nearer to each other than this would be printed over each other.
 NEAREST_MARKS_PERCENT = 20.0
-AWAITED = {"APPROVAL": "a person", "EVENT": "an event", "WAIT": "a time"}
+AWAITED = {"APPROVAL": "a person", "EVENT": "an event", "WAIT": "a timer"}
 
 
 @dataclass(frozen=True)

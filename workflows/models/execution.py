@@ -180,11 +180,11 @@ class WorkflowExecution(AppendedModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.workflow_name} {str(self.id)[:13]}"
+        return f"{self.workflow_name} {self.short_id}"
 
     @property
     def short_id(self) -> str:
-        """The end of the id, by which lists show it."""
+        """The end of the id, by which pages show it: the beginning is that of its neighbours."""
         return str(self.id)[-8:]
 
     @property
