@@ -7,12 +7,21 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.template.response import SimpleTemplateResponse, TemplateResponse
+from django.templatetags.static import static
+from unfold.settings import get_config
 
 from integration_site.api import errors as api
 from integration_site.api.middleware import current_request_id
 
 logger = structlog.get_logger(__name__)
 CONSOLE = "/admin/"
+STYLES = (
+    "unfold/fonts/inter/styles.css",
+    "unfold/fonts/material-symbols/styles.css",
+    "unfold/css/styles.css",
+    "console/console.css",
+)
+SCRIPTS = ("console/theme.js",)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -46,10 +55,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500, without the menu: what builds it may be what is broken."""
     if not request.path.startswith(CONSOLE):
         return api.server_error(request)
-    request_id = current_request_id()
-    return _bare_page(
-        500, "Something went wrong here", f"It was logged under the request id {request_id}."
-    )
+    sentence = "The fault is the hub's, not yours. Tell those who run it the id below."
+    return _bare_page(500, "Something went wrong here", sentence, request_id=current_request_id())
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -72,7 +79,23 @@ def _page(
     return page.render()
 
 
-def _bare_page(status: int, title: str, sentence: str) -> HttpResponse:
+def _bare_page(status: int, title: str, sentence: str, *, request_id: str = "") -> HttpResponse:
+    """Answer with the looks of the console, by no query and without asking who it is."""
+    context = {
+        "title": title,
+        "sentence": sentence,
+        "request_id": request_id,
+        "styles": _addresses(STYLES),
+        "scripts": _addresses(SCRIPTS),
+        "colors": get_config()["COLORS"],
+    }
     template = loader.get_template("console/bare_error.html")
-    page = SimpleTemplateResponse(template, {"title": title, "sentence": sentence}, status=status)
-    return page.render()
+    return SimpleTemplateResponse(template, context, status=status).render()
+
+
+def _addresses(files: tuple[str, ...]) -> list[str]:
+    """Return where static files are; none where they were not collected."""
+    try:
+        return [static(file) for file in files]
+    except ValueError:
+        return []

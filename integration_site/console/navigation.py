@@ -51,6 +51,8 @@ _GROUPS = (
     ),
 )
 
+NAMES = {label: name for _, entries in _GROUPS for name, _, label in entries}
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups with the links that this person may open."""

@@ -10,6 +10,8 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
 
+from integration_site.console.navigation import NAMES
+
 register = template.Library()
 
 
@@ -36,7 +38,8 @@ def where_am_i(context: template.Context) -> Here:
     row = _row_of(context)
     if opts is None or context.get("stands_alone"):
         return Here(str(context.get("content_title") or title))
-    plural = Crumb(capfirst(opts.verbose_name_plural), _address(opts, "changelist"))
+    name = NAMES.get(opts.label_lower) or capfirst(opts.verbose_name_plural)
+    plural = Crumb(name, _address(opts, "changelist"))
     if context.get("cl"):
         return Here(plural.title)
     crumbs = (plural,) if plural.link else ()
@@ -45,8 +48,8 @@ def where_am_i(context: template.Context) -> Here:
     if context.get("change") or title == str(row):  # the page of the row itself
         return Here(str(row), crumbs)
     above = Crumb(str(row), _address(row._meta, "change", row.pk))
-    name = "History" if "action_list" in context else title
-    return Here(name, (*crumbs, above))
+    heading = "History" if "action_list" in context else title
+    return Here(heading, (*crumbs, above))
 
 
 def _row_of(context: template.Context) -> Model | None:

@@ -11,6 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from integration_site.console.errors import server_error
+from integration_site.console.navigation import NAMES
+from integration_site.templatetags.console import where_am_i
 from registry.admin.labels import ACRONYMS, label_of, with_acronyms
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +67,23 @@ def test_what_breaks_is_told_with_the_request_id(monkeypatch: pytest.MonkeyPatch
     client.force_login(User.objects.create_superuser("root"))
     answer = client.get("/admin/", headers={"X-Request-ID": "request-1"})
     assert answer.status_code == 500
-    assert "request-1" in answer.content.decode()
+    text = answer.content.decode()
+    assert "request-1" in text
+    assert all(
+        link in text for link in ("console/console", "unfold/css/styles", reverse("admin:index"))
+    )
+
+
+def test_the_page_of_what_breaks_asks_nothing(django_assert_num_queries: Any) -> None:
+    request = RequestFactory().get("/admin/")  # without a person
+    with django_assert_num_queries(0):
+        assert server_error(request).status_code == 500
+
+
+def test_a_list_is_called_what_the_menu_calls_it(operator: Client) -> None:
+    for label, name in NAMES.items():
+        page: Any = operator.get(reverse(f"admin:{label.replace('.', '_')}_changelist"))
+        assert where_am_i(page.context).heading == name
 
 
 @pytest.mark.parametrize("url", ["/nope", "/api/nope", "/registry/nope"])
