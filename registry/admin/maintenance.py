@@ -116,10 +116,10 @@ class MaintainedAdmin(HubAdmin):
 
 
 def describe_maintenance(row: Any) -> str:
-    """Since and until when a row is under maintenance, who set it and why; empty if it is not."""
+    """When maintenance of a row started and ends, who set it and why; empty without it."""
     if row.maintenance_since is None:
         return ""
-    parts = [format_html("since {}", moment(row.maintenance_since))]
+    parts = [format_html("started {}", moment(row.maintenance_since))]
     if row.maintenance_until:
         parts.append(format_html("ends {}", moment(row.maintenance_until)))
     if row.maintenance_by:

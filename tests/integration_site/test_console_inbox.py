@@ -157,18 +157,32 @@ def test_the_question_is_what_the_document_asks_in_words(document: Any, question
     assert asked_in(document) == question
 
 
-def test_facts_are_the_plain_values_with_names_in_words() -> None:
+def test_facts_are_the_plain_values_with_names_in_words_but_for_ids() -> None:
     document = {
         "title": "T",
         "order_id": 7,
         "is-new": False,
+        "Interaction ID": "i-1",
+        "orderId": 7,
+        "asker": "0b6f2a3c-5c0e-4a57-9a55-0d8b7c0f4c11",
+        "paid": True,
         "empty": "",
         "x": [1],
         "long": "a" * 500,
     }
-    assert facts_in(document) == (("Order ID", 7), ("Is new", "no"))
+    assert facts_in(document) == (("Is new", "no"), ("Paid", "yes"))
 
 
 def test_what_is_empty_is_left_out_at_any_depth() -> None:
     nested = {"a": None, "b": {"c": None}, "d": [{"e": "", "f": 0}], "g": False}
     assert without_empty(nested) == {"d": [{"f": 0}], "g": False}
+
+
+def test_equal_questions_are_told_apart(operator: Client, asked: Callable[..., Any]) -> None:
+    first, second = asked(), asked()
+    names = re.findall(
+        r'<section class="hub-card hub-question"[^>]* aria-label="([^"]+)"', inbox(operator)
+    )
+    assert [name.rpartition(" ")[2] for name in names] == [
+        f"{run.short_id})" for run in (first, second)
+    ]

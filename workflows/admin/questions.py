@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from registry import strict_json
 from registry.admin.labels import label_of
 from registry.exceptions import ValidationFailed
+from registry.identifiers import read_id
 from workflows.definition import Step
 from workflows.models import WorkflowStep
 
@@ -21,6 +23,8 @@ ASKING = ("question", "title", "subject", "purpose", "message", "text")
 MOST_FACTS, LONGEST_FACT = 8, 200
 PREFIX = "form."
 WHOLE = "form"
+# id, order_id, order-id, orderId, "Order ID", uuid.
+_NAME_OF_ID = re.compile(r"(^|[^A-Za-z])(?i:id|uuid)$|[a-z](Id|ID)$")
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def asked_in(document: Any) -> str:
 
 
 def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
-    """The first plain values of a document with their names in words, but for the question."""
+    """The first plain values of a document with their names in words, without question and ids."""
     given = document if isinstance(document, Mapping) else {}
     question = asked_in(document)
     plain = [
@@ -104,8 +108,13 @@ def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
         if isinstance(value, str | int | float)
         and str(value).strip() not in ("", question)
         and len(str(value)) <= LONGEST_FACT
+        and not _is_id(str(name), value)
     ]
     return tuple(plain[:MOST_FACTS])
+
+
+def _is_id(name: str, value: Any) -> bool:
+    return bool(_NAME_OF_ID.search(name)) or (isinstance(value, str) and read_id(value) is not None)
 
 
 def without_empty(value: Any) -> Any:
