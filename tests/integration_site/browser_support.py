@@ -80,6 +80,12 @@ def run_contrast(page: Any) -> list[str]:
     return _axe(page, {"include": [["html"]], "exclude": [["[data-known]"]]}, options)
 
 
+def run_rules(page: Any, rules: list[str], *, within: list[str]) -> list[str]:
+    """Return what these rules of axe find in parts of a page."""
+    options = {"runOnly": {"type": "rule", "values": rules}}
+    return _axe(page, {"include": [[part] for part in within]}, options)
+
+
 def _axe(page: Any, context: dict[str, Any], options: dict[str, Any]) -> list[str]:
     script = "([context, options]) => axe.run(context, options)"
     result = page.evaluate(script, [context, {**OPTIONS, **options}])

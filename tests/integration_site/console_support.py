@@ -93,10 +93,12 @@ def _make_services() -> None:
         factories.make_service("text-summarization", urls=("http://127.0.0.1:29",)),
         factories.make_service("mail", urls=("http://127.0.0.1:39",)),
     ]  # fmt: skip
-    Service.objects.filter(name="mail").update(status="OFFLINE")
-    for number, state in enumerate(("FORCED_OPEN", "CLOSED")):
+    now = timezone.now()
+    Service.objects.filter(name="mail").update(status="MAINTENANCE", maintenance_since=now)
+    made[2].instances.update(status="ONLINE", last_answer_at=now - timedelta(seconds=11))
+    for service, state in ((made[0], "FORCED_OPEN"), (made[2], "CLOSED")):
         CircuitBreakerState.objects.create(
-            instance=made[number].instances.first(),
+            instance=service.instances.first(),
             state=state,
             failure_count=3,
             opened_at=timezone.now(),
@@ -155,11 +157,12 @@ def _make_workflows() -> None:
             service="text-extraction", action="extract", started_at=now - timedelta(minutes=2),
             completed_at=run.completed_at, error=ERROR if run.errors else None, input={"n": 1},
         )  # fmt: skip
-    waiting = factories.make_execution(asking, status="WAITING", started_at=now)
-    waiting.steps.update(
-        step_id="release", path="release", name="Release the payment", status="WAITING",
-        input=QUESTION, started_at=now,
-    )  # fmt: skip
+    for _ in range(2):  # two questions that are the same, but for what they are of
+        waiting = factories.make_execution(asking, status="WAITING", started_at=now)
+        waiting.steps.update(
+            step_id="release", path="release", name="Release the payment", status="WAITING",
+            input=QUESTION, started_at=now,
+        )  # fmt: skip
     schedule = create_schedule({"name": "nightly", "workflow": reading, "cron": "0 9 * * *"})
     schedule.runs.create(tick=now, outcome="STARTED", kind="TICK")
     webhook = create_webhook({"name": "orders", "workflow": reading, "credential": "signing"})

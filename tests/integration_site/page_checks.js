@@ -12,6 +12,21 @@ window.hubChecks = (() => {
       .filter((e) => seen(e) && !e.ariaLabel && !e.getAttribute("aria-labelledby") && !e.labels?.length)
       .map((e) => `no label: ${brief(e)}`);
 
+  // Radio buttons and checkboxes are told apart by what they choose; rows by their own cells.
+  const alikeFields = () => {
+    const before = new Map();
+    return all("form input:not([type=hidden], [type=radio], [type=checkbox]), form select, form textarea")
+      .filter(seen)
+      .filter((e) => {
+        const name = (e.ariaLabel || e.labels?.[0]?.innerText || "").trim();
+        const within = before.get(e.closest("tr, form")) || new Set();
+        const isAlike = name && within.has(name);
+        before.set(e.closest("tr, form"), within.add(name));
+        return isAlike;
+      })
+      .map((e) => `two fields of one form with the same name: ${brief(e)}`);
+  };
+
   const KEYS = "a[href], button, input, select, textarea, summary, label, [tabindex]";
   const mouseOnly = () =>
     all("[x-on\\:click]")
@@ -40,6 +55,12 @@ window.hubChecks = (() => {
     return found.filter((name, index) => found.indexOf(name) < index).map((name) => `two buttons ${name}`);
   };
 
+  // Times have one form, with their zone.
+  const halfDays = () => {
+    const found = document.body.innerText.match(/.{0,30}\b[ap]\.m\./g) || [];
+    return found.map((text) => `a time without its zone: ${text}`);
+  };
+
   const ACRONYM = /\b(Url|Id|Api|Ttl|Http|Json|Uuid|Tls|Ssl|Sql|Dns|Ip)s?\b/;
   const acronyms = () =>
     all("label, th, dt, h1, h2, legend, [data-label]")
@@ -49,12 +70,32 @@ window.hubChecks = (() => {
 
   return {
     own: () => [
-      ...labels(), ...mouseOnly(), ...headings(), ...wayPastTheMenu(), ...loops(), ...names(), ...acronyms(),
+      ...labels(), ...alikeFields(), ...mouseOnly(), ...headings(), ...wayPastTheMenu(), ...loops(), ...names(), ...acronyms(), ...halfDays(),
     ],
 
     tooWide: () => {
       const { scrollWidth, clientWidth } = document.documentElement;
       return scrollWidth > clientWidth ? [`${scrollWidth - clientWidth} px too wide at ${clientWidth}`] : [];
+    },
+
+    // A status that something is printed over, or an id without its last letters.
+    crowded: () => {
+      const found = [];
+      for (const row of all(".hub-row, tr.data-row").filter(seen)) {
+        const parts = [...row.querySelectorAll(".hub-status, .hub-id, .hub-row-side, .hub-row-main, .hub-mono")].filter(seen);
+        const boxes = parts.map((e) => [e, e.getBoundingClientRect()]);
+        for (const [e, box] of boxes.filter(([e]) => e.matches(".hub-status, .hub-id"))) {
+          const cell = e.closest("td, th, .hub-row > *").getBoundingClientRect();
+          const isCut = box.right > cell.right + 1;
+          const isOver = boxes.some(([other, { left, right, top, bottom }]) =>
+            !other.contains(e) && !e.contains(other) &&
+            left < box.right - 1 && right > box.left + 1 && top < box.bottom - 1 && bottom > box.top + 1);
+          if (isCut || isOver) {
+            found.push(`${isCut ? "cut" : "printed over"} at ${innerWidth}: ${brief(e)}`);
+          }
+        }
+      }
+      return found;
     },
 
     // What scrolls at this width has to be reached by keys.

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from registry.models import CircuitBreakerState
+from registry.models import AuditEntry, CircuitBreakerState
 from tests import factories
 from tests.integration_site.browser_support import (
     DESKTOP,
@@ -22,6 +22,7 @@ from tests.integration_site.browser_support import (
     open_browser,
     run_axe,
     run_contrast,
+    run_rules,
 )
 from tests.integration_site.console_support import addresses, make_hub
 
@@ -52,7 +53,7 @@ def operator(transactional_db: None) -> Client:
 
 
 def test_every_page_is_accessible_and_fits_the_screen(
-    operator: Client, live_server: Any, in_full: bool
+    operator: Client, live_server: Any, in_full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, looked_at, dialogs = [], 0, []
     with open_browser(live_server.url, session=operator.cookies["sessionid"].value) as page:
@@ -61,7 +62,7 @@ def test_every_page_is_accessible_and_fits_the_screen(
             if page.locator("#dialog").count():
                 dialogs.append(url)
             elif is_page(page) and (status == 200 or url in TROUBLE):
-                found += [f"{url}: {line}" for line in look_at(page)]
+                found += [f"{url}: {line}" for line in (*look_at(page), *look_at_filters(page))]
                 looked_at += 1
         page.goto(live_server.url + "/admin/")
         for url in dialogs:
@@ -72,9 +73,16 @@ def test_every_page_is_accessible_and_fits_the_screen(
         page.context.clear_cookies()
         page.goto(live_server.url + "/admin/login/")
         found += [f"login: {line}" for line in look_at(page)]
+        monkeypatch.setattr("integration_site.console.site.UnfoldAdminSite.each_context", fail)
+        assert go_to(page, live_server.url + "/admin/login/") == 500
+        found += [f"broken: {line}" for line in look_at(page)]
     assert not found, "\n".join(found)
     assert looked_at > 75
     assert len(dialogs) > 10
+
+
+def fail(*_: Any) -> None:
+    raise RuntimeError("broken")
 
 
 def go_to(page: Any, url: str) -> int:
@@ -95,11 +103,24 @@ def is_page(page: Any) -> bool:
 def look_at(page: Any) -> list[str]:
     """Everything that is wrong with a page: light and dark, wide and narrow."""
     found = [*run_axe(page), *check(page, "own"), *run_contrast(page), *check(page, "tooWide")]
+    found += check(page, "crowded")
     page.set_viewport_size(PHONE)
     page.evaluate("document.documentElement.classList.add('dark')")
     found += [*run_contrast(page), *check(page, "unreachable"), *check(page, "tooWide")]
+    found += check(page, "crowded")
     page.set_viewport_size(DESKTOP)
     return found
+
+
+def look_at_filters(page: Any) -> list[str]:
+    """What is wrong with the panel of a list's filters, with a choice under the pointer."""
+    choices = page.locator("#changelist-filter a")
+    if not choices.count():
+        return []
+    page.evaluate("Alpine.$data(document.querySelector('#changelist-filter')).filterOpen = true")
+    choices.last.hover()
+    rules = ["heading-order", "color-contrast"]
+    return run_rules(page, rules, within=["#changelist-filter", "h1"])
 
 
 def test_lists_are_compact_on_a_phone(operator: Client, live_server: Any) -> None:
@@ -108,16 +129,35 @@ def test_lists_are_compact_on_a_phone(operator: Client, live_server: Any) -> Non
     workflow = factories.make_workflow("a-workflow-of-a-long-name")
     for _ in range(44):
         factories.make_execution(workflow, status="COMPLETED", started_by="api:first-operator")
+    for _ in range(50):
+        AuditEntry.objects.create(
+            actor_kind="API_KEY", actor="first-operator", verb="MAINTENANCE_STARTED",
+            object_type="service", object_name="text-extraction",
+            reason="The disk is replaced. " * 5,
+            changes={name: {"before": 1, "after": 2} for name in ("timeout", "owner", "tags")},
+        )  # fmt: skip
     rows = "[...document.querySelectorAll('tr.data-row')].map((row) => row.offsetHeight)"
     with open_browser(live_server.url, session=operator.cookies["sessionid"].value) as page:
         page.set_viewport_size(PHONE)
-        for model, count in (("registry/service", 10), ("workflows/workflowexecution", 50)):
+        lists = {
+            "registry/service": 10,
+            "workflows/workflowexecution": 50,
+            "registry/auditentry": 50,
+        }
+        for model, count in lists.items():
             page.goto(f"{live_server.url}/admin/{model}/")
             heights = page.evaluate(rows)
             assert len(heights) == count
             assert max(heights) <= 130
             assert sum(heights) <= 100 * count
         page.set_viewport_size(DESKTOP)
+        for field in ("field-when", "field-who", "field-verb_label"):
+            lines = (
+                "(cell) => { const text = document.createRange(); text.selectNodeContents(cell);"
+            )
+            lines += " return text.getBoundingClientRect().height; }"
+            assert page.locator(f".data-row .{field}").first.evaluate(lines) < 30  # one line
+        page.goto(f"{live_server.url}/admin/workflows/workflowexecution/")
         who = page.locator("td.field-started_by").first.bounding_box()
         assert who["height"] < 60  # one line
 

@@ -47,11 +47,13 @@ function makeOperable(root) {
   }
 }
 
+// A field of several inputs has a label for none of them: it is the nearest one.
 function labelOf(field) {
-  const wrapper = field.closest(".field-line, .form-row, .group, td, .flex.flex-col");
-  const own = field.id && document.querySelector(`label[for="${CSS.escape(field.id)}"]`);
-  const first = field.id && document.querySelector(`label[for="${CSS.escape(field.id.replace(/_1$/, "_0"))}"]`);
-  return own || first || wrapper?.querySelector("label");
+  let label = field.labels?.[0];
+  for (let box = field.parentElement; !label && box && !box.matches("td, fieldset, form"); box = box.parentElement) {
+    label = box.querySelector("label");
+  }
+  return label;
 }
 
 function labelParts(root) {
@@ -72,7 +74,8 @@ function labelParts(root) {
     tip.role = "img";
   }
   for (const field of root.querySelectorAll(".selector input[placeholder]:not([aria-label])")) {
-    field.ariaLabel = field.placeholder;
+    const list = field.closest(".selector-available, .selector-chosen")?.querySelector("label, h2");
+    field.ariaLabel = [list?.textContent.trim(), field.placeholder].filter(Boolean).join(": ");
   }
 }
 
