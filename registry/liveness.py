@@ -50,10 +50,16 @@ def explain_silence(
     now: datetime,
     beaten_at: datetime | None,
     answered_at: datetime | None,
+    has_beaten: bool = True,
     error: str = "",
 ) -> str:
-    """Say which signs an instance does not give, and for how long."""
+    """Say which signs an instance does not give, and for how long.
+
+    Without `has_beaten`, `beaten_at` is when it registered, which counts as its first beat.
+    """
     beats = f"No heartbeat {_lacking_since(beaten_at, now)}"
+    if beaten_at is not None and not has_beaten:
+        beats = f"No heartbeat since it registered, {_whole_seconds(beaten_at, now)} s ago"
     said = f" ({error})" if error else ""
     answers = f"o good answer of its health URL {_lacking_since(answered_at, now)}{said}"
     if liveness is Liveness.HEARTBEAT:
@@ -62,7 +68,11 @@ def explain_silence(
 
 
 def _lacking_since(at: datetime | None, now: datetime) -> str:
-    return "yet" if at is None else f"for {max(int((now - at).total_seconds()), 0)} s"
+    return "yet" if at is None else f"for {_whole_seconds(at, now)} s"
+
+
+def _whole_seconds(since: datetime, now: datetime) -> int:
+    return max(int((now - since).total_seconds()), 0)
 
 
 def seconds_of_answer(plan: ProbePlan, *, ttl_seconds: int) -> int:

@@ -78,6 +78,7 @@ def _silence(instance: ServiceInstance, now: datetime) -> str:
         now=now,
         beaten_at=instance.last_heartbeat_at,
         answered_at=instance.last_answer_at,
+        has_beaten=instance.has_beaten,
         error=instance.probe_error,
     )
 

@@ -95,7 +95,7 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
 
     @display(description="Last heartbeat", ordering="last_heartbeat_at")
     def heartbeat(self, instance: ServiceInstance) -> str:
-        return moment(instance.last_heartbeat_at)
+        return moment(instance.last_heartbeat_at) if instance.has_beaten else "none yet"
 
     @display(description="Recent answers")
     def probe_label(self, instance: ServiceInstance) -> str:

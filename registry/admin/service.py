@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -18,7 +19,7 @@ from unfold.decorators import action, display
 from registry import services
 from registry.access import CALLS, may
 from registry.admin.base import actor_of, run_on_each
-from registry.admin.display import moment, status_badge
+from registry.admin.display import NOTHING, moment, status_badge
 from registry.admin.forms import ServiceForm
 from registry.admin.maintenance import (
     LIFTED,
@@ -54,7 +55,7 @@ class ServiceAdmin(MaintainedAdmin):
     """One service with its instances and actions."""
 
     form = ServiceForm
-    list_display = ("name", "status_label", "type", "instance_count", "heartbeat", "tags_label")
+    list_display = ("name", "status_label", "type", "instance_count", "sign_of_life", "tags_label")
     list_filter = ("status", "type", "criticality")
     search_fields = ("name", "description", "owner")
     search_help_text = "Name, description or owner"
@@ -78,7 +79,16 @@ class ServiceAdmin(MaintainedAdmin):
             super()
             .get_queryset(request)
             .annotate(
-                found_instances=Count("instances"), latest_beat=Max("instances__last_heartbeat_at")
+                found_instances=Count("instances"),
+                latest_beat=Max(
+                    "instances__last_heartbeat_at", filter=Q(instances__has_beaten=True)
+                ),
+                latest_answer=Max("instances__last_answer_at"),
+                latest_registration=Max("instances__last_heartbeat_at"),
+                latest_sign=Greatest(
+                    Coalesce("latest_registration", "latest_answer"),
+                    Coalesce("latest_answer", "latest_registration"),
+                ),
             )
         )
 
@@ -90,9 +100,16 @@ class ServiceAdmin(MaintainedAdmin):
     def instance_count(self, service: Any) -> int:
         return service.found_instances
 
-    @display(description="Last heartbeat", ordering="latest_beat")
-    def heartbeat(self, service: Any) -> str:
-        return moment(service.latest_beat)
+    @display(description="Last sign of life", ordering="latest_sign")
+    def sign_of_life(self, service: Any) -> str:
+        signs = [("beat", service.latest_beat), ("answered", service.latest_answer)]
+        given = [(at, word) for word, at in signs if at is not None]
+        if not given and service.latest_registration is not None:
+            given = [(service.latest_registration, "registered")]
+        if not given:
+            return NOTHING
+        at, word = max(given)
+        return format_html("{} {}", word, moment(at))
 
     @display(description="Tags")
     def tags_label(self, service: Service) -> str:

@@ -173,11 +173,12 @@ def check_secret_given(fields: Mapping[str, Any]) -> None:
     if fields.get("secret") or fields.get("draft"):
         return
     kind = kinds.KINDS[CredentialType.parse(fields.get("type"))]
-    parts = [part.name for part in kind.secrets if part.required] or ["its headers"]
+    parts = [part.name for part in kind.secrets if part.required] or ["the headers"]
     raise _refusal(
         "secret",
-        f"A {fields['type']} needs its secret ({', '.join(parts)}): without it every call that is"
-        " to carry it is refused. To store it now and set the secret later, make it a draft.",
+        f"The type {fields['type']} needs a secret ({', '.join(parts)}): without it every call"
+        " that is to carry it is refused. To store it now and set the secret later, make it a"
+        " draft.",
     )
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from html import escape
 from typing import Any
 
 import pytest
 from aiohttp import web
+from django.contrib.admin import site
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from integration_site.roles import create_roles
+from registry.admin.service import ServiceAdmin
 from registry.models import AuditEntry, Service, ServiceAction, ServiceInstance
 from tests.factories import make_service
 from tests.registry.integration_support import serving
@@ -203,3 +207,24 @@ def test_service_without_actions_offers_to_add_one_to_who_may(
     shown = log_in("operator").get(call).content.decode()
     assert add in shown
     assert back in shown
+
+
+def test_list_says_which_sign_of_life_came_last(operator: Client) -> None:
+    now = timezone.now()
+    make_service("newcomer", urls=("http://127.0.0.1:9",), instance={"at": now})
+    answered = {"at": now - timedelta(hours=2), "last_answer_at": now}
+    make_service("answering", urls=("http://127.0.0.1:9",), instance=answered)
+    beaten = {"at": now, "has_beaten": True, "last_answer_at": now - timedelta(hours=2)}
+    make_service("beating", urls=("http://127.0.0.1:9",), instance=beaten)
+    make_service("empty")
+    page = reverse("admin:registry_service_changelist")
+    shown = ServiceAdmin(Service, site).sign_of_life
+    for order in ("", "?o=5", "?o=-5"):
+        listed = operator.get(f"{page}{order}").context["cl"].result_list
+        said = {row.name: shown(row) for row in listed}
+        assert {name: text.split(" <")[0] for name, text in said.items()} == {
+            "newcomer": "registered",
+            "answering": "answered",
+            "beating": "beat",
+            "empty": "–",
+        }

@@ -12,8 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from registry.credentials.changes import check_secret_given
 from registry.credentials.expiry import warn_expiring
 from registry.credentials.secrets import open_secret
+from registry.exceptions import ValidationFailed
 from registry.mediator import mediator
 from registry.models import Credential, CredentialEvent, CredentialType, Service
 from tests import factories
@@ -412,3 +414,11 @@ def test_each_limit_is_told_once_until_the_end_changes(
     assert kinds_of(credential) == ["CREATED", "EXPIRING", "EXPIRING", "EXPIRING"]
     keeper.patch(url(credential), {"expires_at": (now + timedelta(days=20)).isoformat()})
     assert warn_expiring(now=now) == 1
+
+
+@pytest.mark.parametrize("type", CredentialType.values)
+def test_a_missing_secret_is_asked_for_in_a_sentence(type: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        check_secret_given({"type": type})
+    (sentence,) = refused.value.errors["secret"]
+    assert sentence.startswith(f"The type {type} needs a secret (")

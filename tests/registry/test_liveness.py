@@ -90,6 +90,24 @@ def test_silence_is_told_as_what_is_lacking(liveness: Liveness, said: str) -> No
     assert found == said
 
 
+@pytest.mark.parametrize(
+    ("liveness", "said"),
+    [
+        (H, "No heartbeat since it registered, 95 s ago."),
+        (P, "No good answer of its health URL yet."),
+        (
+            E,
+            "No heartbeat since it registered, 95 s ago, and no good answer of its health URL yet.",
+        ),
+    ],
+)
+def test_a_registration_is_not_told_as_a_heartbeat(liveness: Liveness, said: str) -> None:
+    found = explain_silence(
+        liveness, now=NOW, beaten_at=at(-95), answered_at=None, has_beaten=False
+    )
+    assert found == said
+
+
 # --- As it happens ---
 
 
@@ -158,7 +176,7 @@ def test_heartbeats_only_means_that_answers_do_not_count(life: Life) -> None:
     life.answers = True
     assert life.live(85) == "ONLINE"
     assert life.live(15) == "OFFLINE"
-    assert reason() == "No heartbeat for 100 s."
+    assert reason() == "No heartbeat since it registered, 100 s ago."
     assert life.live(300) == "OFFLINE"
     life.beats = True
     assert life.live(5) == "ONLINE"
@@ -227,7 +245,9 @@ def test_what_lives_by_answers_is_not_forgotten_for_lack_of_heartbeats(life: Lif
 def test_a_refused_call_says_why_nobody_can_be_called(life: Life) -> None:
     life.make(health_url="")
     life.live(100)
-    with pytest.raises(ServiceUnavailableError, match=r"OFFLINE\. No heartbeat for 100 s\.$"):
+    with pytest.raises(
+        ServiceUnavailableError, match=r"OFFLINE\. No heartbeat since it registered, 100 s ago\.$"
+    ):
         resolve(Target("service", "planner"), "plan").selection()
 
 
