@@ -19,6 +19,7 @@ from rich.console import Console
 from monitoring.models import Subject
 from monitoring.services import open_incident
 from registry.access import SCOPES
+from registry.models import ServiceInstance
 from service_integration_client.cli import drawing
 from service_integration_client.cli.app import PROGRAM, root
 from service_integration_client.cli.session import Session
@@ -110,6 +111,10 @@ def test_services_are_listed_and_shown(run: Run) -> None:
     assert "http://planner:8000" in listed.stdout
     shown = run("services", "show", "planner")
     assert "plan" in shown.stdout
+    assert "SIGN OF LIFE" in shown.stdout
+    assert "answered" not in shown.stdout
+    ServiceInstance.objects.update(last_answer_at=datetime.now(UTC) + timedelta(seconds=1))
+    assert "answered" in run("services", "show", "planner").stdout
     assert parsed(run("services", "show", "planner", "--json"))["name"] == "planner"
 
 
@@ -199,6 +204,7 @@ def test_health_tells_by_its_exit_code(run: Run) -> None:
     factories.make_service("planner", urls=("http://planner:8000",))
     one = run("health", "planner")
     assert (one.exit_code, "ONLINE" in one.stdout) == (0, True)
+    assert "last heartbeat or registration" in one.stdout
     factories.make_service("lonely")
     assert run("health", "lonely").exit_code == 1
     system = run("health")

@@ -28,6 +28,7 @@ from service_integration_client.cli.session import (
     read_value,
     rows_of,
 )
+from service_integration_client.cli.timeline import read_time
 
 
 @hub_group()
@@ -59,6 +60,15 @@ def _maintenance(found: dict[str, Any]) -> list[tuple[str, Any]]:
     return [("maintenance", ", ".join(part for part in (said.get("reason"), who, end) if part))]
 
 
+def _sign_of_life(instance: dict[str, Any]) -> str:
+    """The last heartbeat or registration, or the last good answer where that came later."""
+    beaten = read_time(instance.get("last_heartbeat"))
+    answered = read_time(instance.get("last_answer"))
+    if answered and (not beaten or answered > beaten):
+        return f"answered {drawing.ago(instance['last_answer'])}"
+    return drawing.ago(instance.get("last_heartbeat"))
+
+
 def _service(found: dict[str, Any]) -> Any:
     about = [
         ("status", drawing.status(found["status"])), ("type", found["type"]),
@@ -67,7 +77,7 @@ def _service(found: dict[str, Any]) -> Any:
         *_maintenance(found),
     ]  # fmt: skip
     instances = (
-        (i["url"], drawing.status(i["status"]), i.get("zone"), drawing.ago(i.get("last_heartbeat")))
+        (i["url"], drawing.status(i["status"]), i.get("zone"), _sign_of_life(i))
         for i in found.get("instances") or ()
     )
     actions = (
@@ -76,7 +86,7 @@ def _service(found: dict[str, Any]) -> Any:
     )
     return Group(
         drawing.table((found["name"], ""), about), "",
-        drawing.table(("INSTANCE", "STATUS", "ZONE", "HEARTBEAT"), instances), "",
+        drawing.table(("INSTANCE", "STATUS", "ZONE", "SIGN OF LIFE"), instances), "",
         drawing.table(("ACTION", "REQUEST", "DOES"), actions),
     )  # fmt: skip
 
@@ -215,9 +225,13 @@ def health(session: Session, service: str | None) -> None:
         session.fail()
 
 
+# A registration counts as the first heartbeat.
+_NAMES = {"last_heartbeat": "last heartbeat or registration"}
+
+
 def _health(found: dict[str, Any]) -> Any:
     shown = [
-        (name, drawing.status(value) if name == "status" else value)
+        (_NAMES.get(name, name), drawing.status(value) if name == "status" else value)
         for name, value in found.items()
         if not isinstance(value, (list, dict))
     ]
