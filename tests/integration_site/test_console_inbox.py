@@ -157,20 +157,20 @@ def test_the_question_is_what_the_document_asks_in_words(document: Any, question
     assert asked_in(document) == question
 
 
-def test_facts_are_the_plain_values_with_names_in_words_but_for_ids() -> None:
+def test_facts_are_the_plain_values_with_names_in_words_but_for_the_hubs_own_ids() -> None:
     document = {
         "title": "T",
         "order_id": 7,
         "is-new": False,
         "Interaction ID": "i-1",
-        "orderId": 7,
+        "requestId": 7,
         "asker": "0b6f2a3c-5c0e-4a57-9a55-0d8b7c0f4c11",
         "paid": True,
         "empty": "",
         "x": [1],
         "long": "a" * 500,
     }
-    assert facts_in(document) == (("Is new", "no"), ("Paid", "yes"))
+    assert facts_in(document) == (("Order ID", 7), ("Is new", "no"), ("Paid", "yes"))
 
 
 def test_what_is_empty_is_left_out_at_any_depth() -> None:

@@ -23,8 +23,10 @@ ASKING = ("question", "title", "subject", "purpose", "message", "text")
 MOST_FACTS, LONGEST_FACT = 8, 200
 PREFIX = "form."
 WHOLE = "form"
-# id, order_id, order-id, orderId, "Order ID", uuid.
-_NAME_OF_ID = re.compile(r"(^|[^A-Za-z])(?i:id|uuid)$|[a-z](Id|ID)$")
+# Ids of the hub's own affairs tell a person nothing; that of an order may be what is asked about.
+_OWN_IDS = re.compile(
+    r"^(id|uuid|(interaction|correlation|request|execution|task)[ _-]?id)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def _is_id(name: str, value: Any) -> bool:
-    return bool(_NAME_OF_ID.search(name)) or (isinstance(value, str) and read_id(value) is not None)
+    return bool(_OWN_IDS.search(name)) or (isinstance(value, str) and read_id(value) is not None)
 
 
 def without_empty(value: Any) -> Any:
