@@ -9,7 +9,7 @@ import redis
 
 from tests.e2e.hub import Hub, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
 EXECUTIONS = 50
 STEPS = ["one", "two", "three", "four", "five"]
