@@ -88,6 +88,8 @@ class Resolutions:
         return made
 
     async def _answer(self, target: Target, known: Resolved) -> ResolvedAction:
+        if known.answer.done() and not _failed(known.answer):
+            return known.answer.result()
         seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
         try:
             async with asyncio.timeout(seconds):
