@@ -5,8 +5,13 @@ from __future__ import annotations
 import zlib
 
 
-def build_pdf(*, pages: list[list[str]], title: str = "", compress: bool = True) -> bytes:
-    """A PDF whose pages hold the given lines; each line's words are moved apart by TJ."""
+def build_pdf(
+    *, pages: list[list[str]], title: str = "", compress: bool = True, padding: int = 0
+) -> bytes:
+    """Return a PDF whose pages hold the given lines, and each so many blanks that nobody sees.
+
+    The words of every other line are moved apart by TJ.
+    """
     count = len(pages)
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(count))
     objects = [
@@ -16,7 +21,7 @@ def build_pdf(*, pages: list[list[str]], title: str = "", compress: bool = True)
     ]
     for number, lines in enumerate(pages):
         objects.append(_page(content_number=5 + 2 * number))
-        objects.append(_stream(_content(lines), compress=compress))
+        objects.append(_stream(_content(lines) + b" " * padding, compress=compress))
     objects.append(b"<< /Title " + _literal(title) + b" /Producer (Reference documents) >>")
     return _file(objects)
 

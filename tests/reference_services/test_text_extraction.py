@@ -1,6 +1,9 @@
-import pytest
+import io
 
-from reference_services.pdf_text import PdfError, read_pdf
+import pytest
+from pypdf import PdfWriter
+
+from reference_services.documents import MAX_INFLATED_BYTES, DocumentError, read_document
 from reference_services.runner import SAMPLES
 from reference_services.services.text_extraction import SERVICE
 from tests.reference_services.pdf_builder import build_pdf
@@ -92,39 +95,62 @@ async def test_file_of_an_unknown_kind_is_refused(start_service, tmp_path):
     assert "only .txt, .md" in answer["message"]
 
 
+def read_pdf(folder, data):
+    path = folder / "document.pdf"
+    path.write_bytes(data)
+    return read_document(path)
+
+
+def encrypted_pdf(*, password):
+    writer = PdfWriter(io.BytesIO(build_pdf(pages=[["Secret words"]])))
+    writer.encrypt(password, "the owner's", algorithm="AES-256")
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
+
+
+def damaged_pdf():
+    """A PDF of two pages, of which the first cannot be unpacked."""
+    data = build_pdf(pages=[["Some words"], ["and more"]])
+    start = data.index(b"stream\n") + len(b"stream\n")
+    end = data.index(b"\nendstream")
+    return data[:start] + b"x" * (end - start) + data[end:]
+
+
 @pytest.mark.parametrize("compress", [True, False])
-def test_pdf_text_layer_is_read_line_by_line(compress):
+def test_pdf_text_layer_is_read_line_by_line(tmp_path, compress):
     lines = ["First (very) odd \\ line", "moved words here", "BT and ET are words too"]
     data = build_pdf(pages=[lines, ["Page two"]], title="T (1)", compress=compress)
 
-    text, metadata = read_pdf(data)
+    document = read_pdf(tmp_path, data)
 
-    assert text == "\n".join(lines) + "\n\nPage two"
-    assert metadata == {"pages": 2, "title": "T (1)"}
+    assert document.text == "\n".join(lines) + "\n\nPage two"
+    assert document.metadata == {"pages": 2, "title": "T (1)"}
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"hello", "does not begin like a PDF"),
-        (b"%PDF-1.4\n/Encrypt 3 0 R", "encrypted"),
-        (b"%PDF-1.4\n", "no text layer"),
-        (b"%PDF-1.4\n<< /Filter /FlateDecode >>\nstream\nxx\nendstream", "damaged"),
+        (encrypted_pdf(password="a password"), "encrypted"),
+        (encrypted_pdf(password=""), "encrypted"),
+        (build_pdf(pages=[[]]), "no text layer"),
+        (b"%PDF-1.4\n", "damaged"),
+        (build_pdf(pages=[["Some words"]]).replace(b"/Kids [4", b"/Kids [3"), "damaged|no text"),
+        (damaged_pdf(), "damaged"),
     ],
 )
-def test_pdf_without_readable_text_is_refused_with_a_reason(data, reason):
-    with pytest.raises(PdfError, match=reason):
-        read_pdf(data)
+def test_pdf_without_readable_text_is_refused_with_a_reason(tmp_path, data, reason):
+    with pytest.raises(DocumentError, match=reason):
+        read_pdf(tmp_path, data)
 
 
-def test_pdf_that_unpacks_to_too_much_is_refused():
-    import zlib
+@pytest.mark.parametrize("pages", [1, 3])
+def test_pdf_that_unpacks_to_too_much_is_refused(tmp_path, pages):
+    data = build_pdf(pages=[["x"]] * pages, padding=MAX_INFLATED_BYTES * 5 // 4 // pages)
 
-    bomb = zlib.compress(b"BT (x) Tj ET " + b" " * 30_000_000)
-    data = b"%PDF-1.4\n<< /Filter /FlateDecode >>\nstream\n" + bomb + b"\nendstream"
-
-    with pytest.raises(PdfError, match="bytes once unpacked"):
-        read_pdf(data)
+    with pytest.raises(DocumentError, match="bytes once unpacked"):
+        read_pdf(tmp_path, data)
 
 
 def test_description_says_that_nothing_is_fetched():
