@@ -14,7 +14,7 @@ from service_integration_client import (
     request_id,
 )
 from service_integration_client.configuration import configuration
-from service_integration_client.requests import create
+from service_integration_client.requests import make_request
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
 WRITES = (
@@ -174,7 +174,7 @@ def test_credentials_are_written_and_never_shown():
     ]
     assert hub.bodies[0]["secret"] == {"key": "s3cret"}
     assert hub.bodies[2] == {"secret": {"key": "s3cret"}, "expires_at": None}
-    assert "s3cret" not in repr(create("/x", body={"secret": {"key": "s3cret"}}))
+    assert "s3cret" not in repr(make_request("POST", "/x", {"secret": {"key": "s3cret"}}))
 
 
 def test_connections_are_made_tested_and_switched_off():

@@ -10,7 +10,7 @@ from service_integration_client import (
 )
 from service_integration_client.configuration import Configuration
 from service_integration_client.hub import BlockingHub, Edge, run_blocking
-from service_integration_client.operations import executions
+from service_integration_client.operations import runs
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
 RUNNING = {"id": "e1", "execution_id": "e1", "status": "RUNNING", "workflow_name": "docs"}
@@ -178,7 +178,7 @@ def test_no_pause_crosses_the_timeout(answers, timeout):
     hub = BlockingHub(Configuration(BASE_URL, None, 5.0), edge=edge)
 
     with pytest.raises((CircuitOpenError, MaxRetriesExceededError)):
-        run_blocking(executions.execute_workflow(hub, "w", timeout=timeout))
+        run_blocking(runs.execute_workflow(hub, "w", timeout=timeout))
 
     assert sum(fake.slept) < timeout
 

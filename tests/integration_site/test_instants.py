@@ -20,7 +20,7 @@ from registry.admin.credential_forms import RotateForm
 from registry.api.base import StrictSerializer
 from registry.api.instants import InstantField, InstantFilter, WallTimeField
 from registry.instants import InstantRefused, parse_instant
-from service_integration_client.requests import create
+from service_integration_client.requests import make_request
 from tests import factories
 from workflows.admin.bulk import FilterForm
 from workflows.admin.schedule_forms import BackfillForm
@@ -202,10 +202,10 @@ def test_a_computed_time_of_a_wait_is_read_by_the_one_parser(value: Any) -> None
 
 def test_the_client_sends_times_with_their_offset() -> None:
     zone = timezone(timedelta(hours=2))
-    sent = create("/x", body={"until": datetime(2026, 11, 29, 9, tzinfo=zone)}).body
+    sent = make_request("POST", "/x", {"until": datetime(2026, 11, 29, 9, tzinfo=zone)}).body
     assert sent == {"until": "2026-11-29T09:00:00+02:00"}
     with pytest.raises(ValueError, match="'until' needs a time zone"):
-        create("/x", body={"until": datetime(2026, 11, 29, 9)})  # noqa: DTZ001 (what is refused)
+        make_request("POST", "/x", {"until": datetime(2026, 11, 29, 9)})  # noqa: DTZ001 (refused)
 
 
 def test_a_time_is_read_as_rfc_3339_says() -> None:

@@ -56,8 +56,8 @@ def error_for(
         return errors.ValidationError(text, validation_errors=found, **details)
     if status == 404:
         about = {
-            "resource_type": problem.get("resource_type") or request.resource_type,
-            "resource_id": problem.get("resource_id") or request.resource_id,
+            "resource_type": problem.get("resource_type") or request.about[0],
+            "resource_id": problem.get("resource_id") or request.about[1],
         }
         return errors.ResourceNotFoundError(text, **about, **details)
     if status == 429:

@@ -12,13 +12,13 @@ from service_integration_client.operations import (
     bulk,
     circuits,
     connections,
-    control,
     credentials,
     executions,
     incidents,
     integrations,
     keys,
     pages,
+    runs,
     schedules,
     services,
     steps,
@@ -137,29 +137,29 @@ class _Clients:
     compare_versions = Read(workflows.compare_versions)
     dry_run_workflow = Read(workflows.dry_run_workflow)
 
-    execute_workflow = Write(executions.execute_workflow)
-    execute_workflow_type = Write(executions.execute_workflow_type)
+    execute_workflow = Write(runs.execute_workflow)
+    execute_workflow_type = Write(runs.execute_workflow_type)
     cancel_execution = Write(executions.cancel_execution)
     retry_execution = Write(executions.retry_execution)
-    rerun_execution = Write(executions.rerun_execution)
+    rerun_execution = Write(runs.rerun_execution)
     evaluate_expression = Read(executions.evaluate_expression)
     get_workflow_execution_status = Read(executions.get_workflow_execution_status)
-    get_workflow_executions = Read(executions.get_workflow_executions)
+    get_workflow_executions = Read(workflows.get_workflow_executions)
     get_execution_steps = Read(executions.get_execution_steps)
-    get_execution_events = Read(control.get_execution_events)
-    get_executions = Read(control.get_executions)
-    iter_executions = Pages(control.get_executions, by=pages.by_cursor)
-    iter_workflow_executions = Pages(executions.get_workflow_executions, by=pages.by_cursor)
+    get_execution_events = Read(executions.get_execution_events)
+    get_executions = Read(executions.get_executions)
+    iter_executions = Pages(executions.get_executions, by=pages.by_cursor)
+    iter_workflow_executions = Pages(workflows.get_workflow_executions, by=pages.by_cursor)
     iter_execution_steps = Pages(executions.get_execution_steps, by=pages.by_cursor)
-    iter_execution_events = Pages(control.get_execution_events, by=pages.by_cursor)
-    wait_for_execution = Read(control.wait_for_execution)
-    pause_execution = Write(control.pause_execution)
-    resume_execution = Write(control.resume_execution)
-    signal_execution = Write(control.signal_execution)
-    approve_step = Write(control.approve_step)
-    reject_step = Write(control.reject_step)
-    complete_step = Write(control.complete_step)
-    fail_step = Write(control.fail_step)
+    iter_execution_events = Pages(executions.get_execution_events, by=pages.by_cursor)
+    wait_for_execution = Read(executions.wait_for_execution)
+    pause_execution = Write(executions.pause_execution)
+    resume_execution = Write(executions.resume_execution)
+    signal_execution = Write(executions.signal_execution)
+    approve_step = Write(executions.approve_step)
+    reject_step = Write(executions.reject_step)
+    complete_step = Write(executions.complete_step)
+    fail_step = Write(executions.fail_step)
 
     get_circuit_breakers = Read(circuits.get_circuit_breakers)
     get_circuit_breaker = Read(circuits.get_circuit_breaker)

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from service_integration_client import exceptions as errors
 from service_integration_client.configuration import configuration
-from service_integration_client.hub import (
-    AwaitingHub,
-    BlockingHub,
-    Edge,
-    Hub,
-    run_blocking,
-)
+from service_integration_client.hub import AwaitingHub, BlockingHub, Edge, Hub, run_blocking
 from service_integration_client.operations import services
 from service_integration_client.requests import JsonObject
 from service_integration_client.retries import NEVER

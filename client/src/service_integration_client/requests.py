@@ -17,7 +17,7 @@ JsonObject = dict[str, Any]
 
 
 class Removal(enum.Enum):
-    """What is given for a field that a change takes away: it is sent as null.
+    """Stands for a field that a change takes away: it is sent as null.
 
     None does not serve: as in every other call, it stands for a field that is not given.
     """
@@ -33,7 +33,8 @@ REMOVE: Any = Removal.REMOVE
 class Request:
     """What to send, how to retry it, and what it is about when the answer is an error.
 
-    With a `deadline` on the hub's clock, no attempt but the first begins from then on.
+    `about` is the type of a resource and the id or name that was given for it. With a `deadline`
+    on the hub's clock, no attempt but the first begins from then on.
     """
 
     method: str
@@ -42,58 +43,27 @@ class Request:
     query: Mapping[str, Any] = field(default_factory=dict)
     body: JsonObject | None = field(default=None, repr=False)  # may hold secrets
     idempotency_key: str | None = None
-    resource_type: str | None = None
-    resource_id: str | None = None
+    about: tuple[str | None, str | None] = (None, None)
     wait_seconds: float = 0.0
     deadline: float | None = None
 
 
-def read(path: str, /, *, about: tuple[str, str] | None = None, **query: Any) -> Request:
-    """GET; a query value of None is not sent."""
-    return Request("GET", path, retries.READ, query=_given(query), **_about(about))
+def make_request(method: str, path: str, fields: Mapping[str, Any]) -> Request:
+    """Return a request with the fields as its query (GET, DELETE) or as its body.
+
+    A field of None is not sent. Raises: ValueError for a time without a time zone.
+    """
+    sent = {name: _sent(name, value) for name, value in fields.items() if value is not None}
+    request = Request(method, path, retries.POLICIES[method])
+    if method != "GET":
+        request = replace(request, idempotency_key=uuid.uuid4().hex)
+    in_query = method in ("GET", "DELETE")
+    return replace(request, query=sent) if in_query else replace(request, body=sent)
 
 
-def ask(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:
-    """A question that takes a body: it changes nothing, and is retried as a read."""
-    return Request("POST", path, retries.READ, body=_given(body), **_about(about))
-
-
-def create(path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None) -> Request:
-    return _write("POST", path, retries.CREATE, body=body, about=about)
-
-
-def update(
-    path: str, /, *, body: JsonObject, about: tuple[str, str] | None = None, method: str = "PATCH"
-) -> Request:
-    return _write(method, path, retries.UPDATE, body=body, about=about)
-
-
-def delete(path: str, /, *, about: tuple[str, str], force: bool = False) -> Request:
-    request = _write("DELETE", path, retries.DELETE, about=about)
-    return replace(request, query={"force": "true"}) if force else request
-
-
-def _write(
-    method: str,
-    path: str,
-    policy: RetryPolicy,
-    *,
-    body: JsonObject | None = None,
-    about: tuple[str, str] | None = None,
-) -> Request:
-    key = uuid.uuid4().hex
-    given = None if body is None else _given(body)
-    return Request(method, path, policy, body=given, idempotency_key=key, **_about(about))
-
-
-def _about(about: tuple[str, str] | None) -> dict[str, Any]:
-    if about is None:
-        return {}
-    return {"resource_type": about[0], "resource_id": str(about[1])}
-
-
-def _given(values: Mapping[str, Any]) -> JsonObject:
-    return {name: _sent(name, value) for name, value in values.items() if value is not None}
+def as_question(request: Request) -> Request:
+    """Return the request as one that changes nothing though it has a body: retried as a read."""
+    return replace(request, policy=retries.READ, idempotency_key=None)
 
 
 def _sent(name: str, value: Any) -> Any:
@@ -105,12 +75,12 @@ def _sent(name: str, value: Any) -> Any:
 
 
 def with_removals(changes: Mapping[str, Any] | None) -> JsonObject:
-    """Changes that name just what is given: None takes a field away."""
+    """Return changes that name just what is given: None takes a field away."""
     return {k: REMOVE if v is None else v for k, v in (changes or {}).items()}
 
 
 def segment(value: object) -> str:
-    """A value as one part of a path.
+    """Return a value as one part of a path.
 
     Raises: ValueError for what would lead to another path: an empty text, "." and "..".
     """

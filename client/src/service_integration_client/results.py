@@ -7,8 +7,8 @@ from typing import Any
 from service_integration_client.exceptions import WorkflowExecutionError
 from service_integration_client.requests import JsonObject
 
-ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
-NEEDS_A_PERSON = "NEEDS_REVIEW"
+# Those of an execution that goes no further, or not without a person.
+STOPPED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "NEEDS_REVIEW"})
 
 
 class WorkflowResult(dict[str, Any]):
@@ -53,8 +53,9 @@ def errors_of(execution: JsonObject) -> list[JsonObject]:
     return [each if isinstance(each, dict) else {"message": str(each)} for each in found]
 
 
-def has_ended(execution: JsonObject) -> bool:
-    return execution.get("status") in ENDED
+def has_stopped(execution: JsonObject) -> bool:
+    """Return whether an execution ended or needs a person."""
+    return execution.get("status") in STOPPED
 
 
 def failure_of(execution: JsonObject) -> WorkflowExecutionError:

@@ -1,4 +1,4 @@
-"""How often, and after how long, a call to an unavailable hub is made again."""
+"""Decides how often, and after how long, a call to an unavailable hub is made again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RetryPolicy:
     max_delay: float
 
     def delay(self, attempt: int, *, retry_after: float | None = None) -> float | None:
-        """Seconds to wait after the attempt (from 1); None when there is to be no other.
+        """Return the seconds to wait after the attempt (from 1); None when there is to be no other.
 
         What the hub asked for with Retry-After is waited at least; when that is more than a
         minute, there is no other attempt.
@@ -28,8 +28,8 @@ class RetryPolicy:
         return wait if wait <= LONGEST_RETRY_AFTER_SECONDS else None
 
 
-CREATE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
-UPDATE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
+WRITE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
 DELETE = RetryPolicy(retries=2, base_delay=1.0, max_delay=4.0)
 READ = RetryPolicy(retries=2, base_delay=0.5, max_delay=2.0)
 NEVER = RetryPolicy(retries=0, base_delay=0.0, max_delay=0.0)
+POLICIES = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "PUT": WRITE, "DELETE": DELETE}

@@ -29,7 +29,7 @@ from service_integration_client.cli.session import (
     pairs,
     read_value,
 )
-from service_integration_client.results import NEEDS_A_PERSON, has_ended
+from service_integration_client.results import has_stopped
 
 LOOK_SECONDS = 1.0
 WHY = click.option("--reason", help="Everybody sees it.")
@@ -88,7 +88,7 @@ def follow(session: Session, found: dict[str, Any]) -> dict[str, Any]:
 
 def _looks(session: Session, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield found
-    while not has_ended(found) and found.get("status") != NEEDS_A_PERSON:
+    while not has_stopped(found):
         found = session.client.wait_for_execution(found["id"], seconds=LOOK_SECONDS)
         yield found
 

@@ -15,7 +15,7 @@ async def preview_bulk_operation(hub: Hub, action: str, filter: JsonObject) -> J
     `action` is retry, cancel, pause or resume; `filter` takes what `get_executions` filters by.
     Raises: ValidationError.
     """
-    return await BULK.create(hub, action=action, filter=filter, dry_run=True)
+    return await BULK.post(hub, "", {**locals(), "dry_run": True})
 
 
 async def start_bulk_operation(
@@ -26,9 +26,7 @@ async def start_bulk_operation(
     `expected_count` is what the preview said. Raises: ConflictError when there are many more by
     now, ValidationError.
     """
-    return await BULK.create(
-        hub, action=action, filter=filter, expected_count=expected_count, reason=reason
-    )
+    return await BULK.post(hub, "", locals())
 
 
 async def get_bulk_operations(
@@ -38,7 +36,7 @@ async def get_bulk_operations(
 
     Raises: ValidationError.
     """
-    return await BULK.page(hub, page=page, per_page=per_page, cursor=cursor)
+    return await BULK.get(hub, "", locals())
 
 
 async def get_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
@@ -46,9 +44,9 @@ async def get_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError.
     """
-    return await BULK.get(hub, operation_id)
+    return await BULK.get(hub, "/{operation_id}", locals())
 
 
 async def cancel_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
     """Stop it; what was done stays done. Raises: ConflictError when it has ended."""
-    return await BULK.order(hub, operation_id, "cancel")
+    return await BULK.post(hub, "/{operation_id}/cancel", locals())

@@ -1,69 +1,84 @@
-"""What is alike for all resources of the hub: to list, read, make, change, remove, order."""
+"""The resources of a kind, and how the arguments of an operation become a request about them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service_integration_client.hub import Hub
 from service_integration_client.requests import (
     JsonObject,
     Request,
-    create,
-    delete,
-    read,
+    as_question,
+    make_request,
     segment,
-    update,
 )
+
+_NAME = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Where the resources of a kind are, and what an error calls one of them.
+    """The resources of one kind below `path`; an error calls one of them `kind`.
 
-    A field or a query value of None is not sent. An id or name that would lead to another path
-    raises ValueError.
+    An operation says the path below that, such as ``/{connection_id}/test``, and hands over its
+    arguments: mostly just `locals()`, so that they stand in its signature and nowhere else. Those
+    that the path names become parts of it, and the first of them is what errors are about. The
+    others, without the hub, are the fields of the request; None is not sent.
+
+    An id or name that would lead to another path raises ValueError.
     """
 
     path: str
     kind: str
 
-    def at(self, reference: object, *rest: object) -> str:
-        """The path of one of them, or of what lies below it."""
-        return "/".join((self.path, *map(segment, (reference, *rest))))
+    def request(
+        self, method: str, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+    ) -> Request:
+        """Return the request, whose answer may come `wait_seconds` later than others."""
+        template, own_names = self.path + below, _NAME.findall(below)
+        parts = {name: segment(arguments[name]) for name in _NAME.findall(template)}
+        fields = {
+            name: value
+            for name, value in arguments.items()
+            if name not in parts and not isinstance(value, Hub)
+        }
+        request = make_request(method, template.format_map(parts), fields)
+        about = (self.kind, str(arguments[own_names[0]])) if own_names else (None, None)
+        return replace(request, about=about, wait_seconds=wait_seconds)
 
-    def about(self, reference: object) -> tuple[str, str]:
-        return (self.kind, str(reference))
-
-    async def page(self, hub: Hub, /, **filters: Any) -> JsonObject:
-        return await answered(hub, read(self.path, **filters))
-
-    async def create(self, hub: Hub, /, **fields: Any) -> JsonObject:
-        return await answered(hub, create(self.path, body=fields))
-
-    async def get(self, hub: Hub, reference: object, /, *rest: object, **query: Any) -> JsonObject:
-        """One of them, or what lies below it."""
-        path = self.at(reference, *rest)
-        return await answered(hub, read(path, about=self.about(reference), **query))
-
-    async def update(self, hub: Hub, reference: object, /, **fields: Any) -> JsonObject:
-        request = update(self.at(reference), body=fields, about=self.about(reference))
+    async def get(
+        self, hub: Hub, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+    ) -> JsonObject:
+        request = self.request("GET", below, arguments, wait_seconds=wait_seconds)
         return await answered(hub, request)
 
-    async def delete(self, hub: Hub, reference: object, /, *, force: bool = False) -> JsonObject:
-        request = delete(self.at(reference), about=self.about(reference), force=force)
-        answer = await hub.call(request)
-        return answer or {"id": reference, "deleted": True}
+    async def post(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
+        return await answered(hub, self.request("POST", below, arguments))
 
-    async def order(
-        self, hub: Hub, reference: object, /, *rest: object, **fields: Any
+    async def ask(
+        self, hub: Hub, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
     ) -> JsonObject:
-        """POST what is to be done with one of them to the path below it."""
-        path = self.at(reference, *rest)
-        return await answered(hub, create(path, body=fields, about=self.about(reference)))
+        """POST a question: it changes nothing."""
+        request = self.request("POST", below, arguments, wait_seconds=wait_seconds)
+        return await answered(hub, as_question(request))
+
+    async def put(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
+        return await answered(hub, self.request("PUT", below, arguments))
+
+    async def patch(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
+        return await answered(hub, self.request("PATCH", below, arguments))
+
+    async def delete(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
+        """DELETE what the path ends with; `force` is sent when it is true."""
+        fields = {**arguments, "force": True if arguments.get("force") else None}
+        answer = await answered(hub, self.request("DELETE", below, fields))
+        return answer or {"id": arguments[_NAME.findall(below)[-1]], "deleted": True}
 
 
 async def answered(hub: Hub, request: Request) -> JsonObject:
-    """The answer to a request that answers an object."""
+    """Return the answer to a request that answers an object."""
     answer: JsonObject = await hub.call(request)
     return answer

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from service_integration_client.hub import Hub
-from service_integration_client.operations.collection import Collection, answered
-from service_integration_client.requests import (
-    JsonObject,
-    ask,
-)
+from service_integration_client.operations.collection import Collection
+from service_integration_client.requests import JsonObject
 
 CONNECTIONS = Collection("/registry/connections", "connection")
 # The longest that a connection lets its own test take.
@@ -39,24 +34,7 @@ async def create_connection(
 
     `credential` is the id or name of one. Raises: ValidationError, ServiceIntegrationError.
     """
-    return await CONNECTIONS.create(
-        hub,
-        name=name,
-        type=type,
-        base_url=base_url,
-        driver=driver,
-        host=host,
-        port=port,
-        database=database,
-        username=username,
-        credential=credential,
-        config=config,
-        limits=limits,
-        breaker=breaker,
-        criticality=criticality,
-        check_interval_seconds=check_interval_seconds,
-        description=description,
-    )
+    return await CONNECTIONS.post(hub, "", locals())
 
 
 async def update_connection(
@@ -82,23 +60,7 @@ async def update_connection(
     `config` is merged: None in it takes a setting away. An empty `credential` takes away the one it
     has. Raises: ResourceNotFoundError, ValidationError.
     """
-    return await CONNECTIONS.update(
-        hub,
-        connection_id,
-        name=name,
-        base_url=base_url,
-        host=host,
-        port=port,
-        database=database,
-        username=username,
-        credential=credential,
-        config=config,
-        limits=limits,
-        breaker=breaker,
-        criticality=criticality,
-        check_interval_seconds=check_interval_seconds,
-        description=description,
-    )
+    return await CONNECTIONS.patch(hub, "/{connection_id}", locals())
 
 
 async def delete_connection(hub: Hub, connection_id: str, *, force: bool = False) -> JsonObject:
@@ -107,12 +69,12 @@ async def delete_connection(hub: Hub, connection_id: str, *, force: bool = False
     With `force` also one that something uses, which then fails.
     Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await CONNECTIONS.delete(hub, connection_id, force=force)
+    return await CONNECTIONS.delete(hub, "/{connection_id}", locals())
 
 
 async def get_connection(hub: Hub, connection_id: str) -> JsonObject:
     """A connection by its id or name. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.get(hub, connection_id)
+    return await CONNECTIONS.get(hub, "/{connection_id}", locals())
 
 
 async def get_connections(
@@ -129,18 +91,7 @@ async def get_connections(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the connections. Raises: ValidationError."""
-    return await CONNECTIONS.page(
-        hub,
-        type=type,
-        status=status,
-        driver=driver,
-        name=name,
-        credential=credential,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await CONNECTIONS.get(hub, "", locals())
 
 
 async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
@@ -149,16 +100,16 @@ async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
     A failed test raises nothing. Raises: ResourceNotFoundError, ConflictError when it is switched
     off.
     """
-    path, about = CONNECTIONS.at(connection_id, "test"), CONNECTIONS.about(connection_id)
-    question = ask(path, body={}, about=about)
-    return await answered(hub, replace(question, wait_seconds=LONGEST_TEST_SECONDS))
+    return await CONNECTIONS.ask(
+        hub, "/{connection_id}/test", locals(), wait_seconds=LONGEST_TEST_SECONDS
+    )
 
 
 async def disable_connection(hub: Hub, connection_id: str, reason: str) -> JsonObject:
     """Switch a connection off: calls through it are refused. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.order(hub, connection_id, "disable", reason=reason)
+    return await CONNECTIONS.post(hub, "/{connection_id}/disable", locals())
 
 
 async def enable_connection(hub: Hub, connection_id: str) -> JsonObject:
     """Switch a connection on again. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.order(hub, connection_id, "enable")
+    return await CONNECTIONS.post(hub, "/{connection_id}/enable", locals())

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from service_integration_client.hub import Hub
-from service_integration_client.operations.collection import Collection, answered
-from service_integration_client.requests import (
-    JsonObject,
-    update,
-)
+from service_integration_client.operations.collection import Collection
+from service_integration_client.requests import REMOVE, JsonObject
 
 CREDENTIALS = Collection("/registry/credentials", "credential")
 
@@ -30,17 +25,7 @@ async def create_credential(
 
     With `draft` it may have no secret yet. Raises: ValidationError, ServiceIntegrationError.
     """
-    return await CREDENTIALS.create(
-        hub,
-        name=name,
-        type=type,
-        secret=secret,
-        attributes=attributes,
-        allowed_origins=allowed_origins,
-        description=description,
-        expires_at=expires_at,
-        draft=draft,
-    )
+    return await CREDENTIALS.post(hub, "", locals())
 
 
 async def update_credential(
@@ -58,16 +43,7 @@ async def update_credential(
 
     A new origin takes the secret again. Raises: ResourceNotFoundError, ValidationError.
     """
-    return await CREDENTIALS.update(
-        hub,
-        credential_id,
-        name=name,
-        secret=secret,
-        attributes=attributes,
-        allowed_origins=allowed_origins,
-        description=description,
-        expires_at=expires_at,
-    )
+    return await CREDENTIALS.patch(hub, "/{credential_id}", locals())
 
 
 async def rotate_credential(
@@ -84,12 +60,10 @@ async def rotate_credential(
     `expires_at` or `never_expires` is needed where the old secret had an end.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {"secret": secret, "attributes": attributes, "expires_at": expires_at}
-    path, about = CREDENTIALS.at(credential_id, "rotate"), CREDENTIALS.about(credential_id)
-    request = update(path, body=body, about=about, method="POST")
+    fields = {**locals(), "never_expires": None}
     if never_expires:
-        request = replace(request, body={**(request.body or {}), "expires_at": None})
-    return await answered(hub, request)
+        fields["expires_at"] = REMOVE
+    return await CREDENTIALS.post(hub, "/{credential_id}/rotate", fields)
 
 
 async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
@@ -97,12 +71,12 @@ async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ServiceIntegrationError.
     """
-    return await CREDENTIALS.delete(hub, credential_id)
+    return await CREDENTIALS.delete(hub, "/{credential_id}", locals())
 
 
 async def get_credential(hub: Hub, credential_id: str) -> JsonObject:
     """A credential by its id or name, without its secret. Raises: ResourceNotFoundError."""
-    return await CREDENTIALS.get(hub, credential_id)
+    return await CREDENTIALS.get(hub, "/{credential_id}", locals())
 
 
 async def get_credentials(
@@ -119,12 +93,4 @@ async def get_credentials(
 
     Raises: ValidationError.
     """
-    return await CREDENTIALS.page(
-        hub,
-        type=type,
-        expiring=expiring,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await CREDENTIALS.get(hub, "", locals())

@@ -22,19 +22,17 @@ async def get_incidents(
 
     `status` is OPEN, ACKNOWLEDGED or RESOLVED. Raises: ValidationError.
     """
-    return await INCIDENTS.page(
-        hub, status=status, subject=subject, page=page, per_page=per_page, cursor=cursor
-    )
+    return await INCIDENTS.get(hub, "", locals())
 
 
 async def get_incident(hub: Hub, incident_id: str) -> JsonObject:
     """An incident. Raises: ResourceNotFoundError."""
-    return await INCIDENTS.get(hub, incident_id)
+    return await INCIDENTS.get(hub, "/{incident_id}", locals())
 
 
 async def acknowledge_incident(hub: Hub, incident_id: str) -> JsonObject:
     """Say that somebody sees to it. Raises: ResourceNotFoundError, ConflictError if not open."""
-    return await INCIDENTS.order(hub, incident_id, "acknowledge")
+    return await INCIDENTS.post(hub, "/{incident_id}/acknowledge", locals())
 
 
 async def expire_suspects(hub: Hub, incident_id: str) -> JsonObject:
@@ -42,7 +40,7 @@ async def expire_suspects(hub: Hub, incident_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ConflictError when it is not about any.
     """
-    return await INCIDENTS.order(hub, incident_id, "expire")
+    return await INCIDENTS.post(hub, "/{incident_id}/expire", locals())
 
 
 async def keep_suspects(hub: Hub, incident_id: str) -> JsonObject:
@@ -50,4 +48,4 @@ async def keep_suspects(hub: Hub, incident_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ConflictError when it is not about any.
     """
-    return await INCIDENTS.order(hub, incident_id, "keep")
+    return await INCIDENTS.post(hub, "/{incident_id}/keep", locals())

@@ -6,9 +6,7 @@ from typing import Any
 
 from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
-from service_integration_client.requests import (
-    JsonObject,
-)
+from service_integration_client.requests import JsonObject
 
 INTEGRATIONS = Collection("/registry/integrations", "integration")
 
@@ -32,19 +30,7 @@ async def create_integration(
 
     Raises: ValidationError, ServiceIntegrationError.
     """
-    return await INTEGRATIONS.create(
-        hub,
-        name=name,
-        target=target,
-        request_mapping=request_mapping,
-        response_mapping=response_mapping,
-        source=source,
-        type=type,
-        status=status,
-        unknown_fields=unknown_fields,
-        config=config,
-        description=description,
-    )
+    return await INTEGRATIONS.post(hub, "", locals())
 
 
 async def update_integration(
@@ -66,20 +52,7 @@ async def update_integration(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await INTEGRATIONS.update(
-        hub,
-        integration_id,
-        name=name,
-        target=target,
-        request_mapping=request_mapping,
-        response_mapping=response_mapping,
-        source=source,
-        type=type,
-        status=status,
-        unknown_fields=unknown_fields,
-        config=config,
-        description=description,
-    )
+    return await INTEGRATIONS.patch(hub, "/{integration_id}", locals())
 
 
 async def delete_integration(hub: Hub, integration_id: str, *, force: bool = False) -> JsonObject:
@@ -88,12 +61,12 @@ async def delete_integration(hub: Hub, integration_id: str, *, force: bool = Fal
     With `force` also one that something uses, which then fails.
     Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await INTEGRATIONS.delete(hub, integration_id, force=force)
+    return await INTEGRATIONS.delete(hub, "/{integration_id}", locals())
 
 
 async def get_integration(hub: Hub, integration_id: str) -> JsonObject:
     """An integration by its id or name. Raises: ResourceNotFoundError."""
-    return await INTEGRATIONS.get(hub, integration_id)
+    return await INTEGRATIONS.get(hub, "/{integration_id}", locals())
 
 
 async def get_integrations(
@@ -109,17 +82,7 @@ async def get_integrations(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the integrations. Raises: ValidationError."""
-    return await INTEGRATIONS.page(
-        hub,
-        type=type,
-        status=status,
-        source=source,
-        target=target,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await INTEGRATIONS.get(hub, "", locals())
 
 
 async def execute_integration(
@@ -135,9 +98,8 @@ async def execute_integration(
     ResourceNotFoundError, ConflictError when it is not ACTIVE, ServiceCallError,
     ServiceUnavailableError, RequestTimeoutError.
     """
-    return await INTEGRATIONS.order(
-        hub, integration_id, "execute", payload=payload or {}, context=context or {}
-    )
+    fields = {**locals(), "payload": payload or {}, "context": context or {}}
+    return await INTEGRATIONS.post(hub, "/{integration_id}/execute", fields)
 
 
 async def get_integration_executions(
@@ -153,12 +115,4 @@ async def get_integration_executions(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await INTEGRATIONS.get(
-        hub,
-        integration_id,
-        "executions",
-        status=status,
-        page=page,
-        per_page=per_page,
-        cursor=cursor,
-    )
+    return await INTEGRATIONS.get(hub, "/{integration_id}/executions", locals())

@@ -26,9 +26,7 @@ async def create_api_key(
     may; `networks` are those that it is taken from, all unless given.
     Raises: ValidationError, ConflictError.
     """
-    return await KEYS.create(
-        hub, name=name, role=role, scopes=scopes, networks=networks, expires_at=expires_at
-    )
+    return await KEYS.post(hub, "", locals())
 
 
 async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject:
@@ -37,22 +35,22 @@ async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject
     None takes a field away, such as the end of a key by `expires_at=None`.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await KEYS.update(hub, key_id, **with_removals(changes))
+    return await KEYS.patch(hub, "/{key_id}", {**with_removals(changes), "key_id": key_id})
 
 
 async def revoke_api_key(hub: Hub, key_id: str) -> JsonObject:
     """Have an API key refused from now on, for good. Raises: ResourceNotFoundError."""
-    return await KEYS.order(hub, key_id, "revoke")
+    return await KEYS.post(hub, "/{key_id}/revoke", locals())
 
 
 async def delete_api_key(hub: Hub, key_id: str) -> JsonObject:
     """Forget an API key. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    return await KEYS.delete(hub, key_id)
+    return await KEYS.delete(hub, "/{key_id}", locals())
 
 
 async def get_api_key(hub: Hub, key_id: str) -> JsonObject:
     """An API key without its text, by its id or name. Raises: ResourceNotFoundError."""
-    return await KEYS.get(hub, key_id)
+    return await KEYS.get(hub, "/{key_id}", locals())
 
 
 async def get_api_keys(
@@ -71,6 +69,4 @@ async def get_api_keys(
 
     Raises: ValidationError.
     """
-    return await KEYS.page(
-        hub, role=role, state=state, search=search, ordering=ordering, page=page, per_page=per_page
-    )
+    return await KEYS.get(hub, "", locals())

@@ -6,10 +6,7 @@ from typing import Any
 
 from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
-from service_integration_client.requests import (
-    JsonObject,
-    with_removals,
-)
+from service_integration_client.requests import JsonObject, with_removals
 
 SCHEDULES = Collection("/schedules", "schedule")
 
@@ -31,8 +28,10 @@ async def create_schedule(
     of a schedule: `overlap_policy`, `catch_up_policy`, `priority`, `enabled`, `starts_at` ...
     Raises: ValidationError, ConflictError.
     """
-    fields = {**settings, "name": name, "cron": cron, "timezone": timezone, "input": input_data}
-    return await SCHEDULES.create(hub, workflow=workflow_id, **fields)
+    fields = {"name": name, "workflow": workflow_id, "cron": cron}
+    return await SCHEDULES.post(
+        hub, "", {**settings, **fields, "timezone": timezone, "input": input_data}
+    )
 
 
 async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> JsonObject:
@@ -41,27 +40,28 @@ async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> Json
     None takes a field away, such as the end of a schedule by `ends_at=None`.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await SCHEDULES.update(hub, schedule_id, **with_removals(changes))
+    fields = {**with_removals(changes), "schedule_id": schedule_id}
+    return await SCHEDULES.patch(hub, "/{schedule_id}", fields)
 
 
 async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Delete a schedule. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.delete(hub, schedule_id)
+    return await SCHEDULES.delete(hub, "/{schedule_id}", locals())
 
 
 async def enable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule on. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.order(hub, schedule_id, "enable")
+    return await SCHEDULES.post(hub, "/{schedule_id}/enable", locals())
 
 
 async def disable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule off. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.order(hub, schedule_id, "disable")
+    return await SCHEDULES.post(hub, "/{schedule_id}/disable", locals())
 
 
 async def run_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Run a schedule now. Answers the run, with its `outcome`. Raises: ConflictError."""
-    return await SCHEDULES.order(hub, schedule_id, "run")
+    return await SCHEDULES.post(hub, "/{schedule_id}/run", locals())
 
 
 async def backfill_schedule(
@@ -71,13 +71,13 @@ async def backfill_schedule(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    body = {"from": start, "to": end, "dry_run": dry_run}
-    return await SCHEDULES.order(hub, schedule_id, "backfill", **body)
+    fields = {"schedule_id": schedule_id, "from": start, "to": end, "dry_run": dry_run}
+    return await SCHEDULES.post(hub, "/{schedule_id}/backfill", fields)
 
 
 async def get_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """A schedule by its id or name. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.get(hub, schedule_id)
+    return await SCHEDULES.get(hub, "/{schedule_id}", locals())
 
 
 async def get_schedules(
@@ -89,10 +89,8 @@ async def get_schedules(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the schedules. Raises: ValidationError."""
-    said = None if enabled is None else str(enabled).lower()
-    return await SCHEDULES.page(
-        hub, workflow=workflow_id, enabled=said, page=page, per_page=per_page
-    )
+    filters = {"workflow": workflow_id, "enabled": enabled, "page": page, "per_page": per_page}
+    return await SCHEDULES.get(hub, "", filters)
 
 
 async def get_schedule_runs(
@@ -104,6 +102,4 @@ async def get_schedule_runs(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of what became of the ticks, newest first. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.get(
-        hub, schedule_id, "runs", outcome=outcome, page=page, per_page=per_page
-    )
+    return await SCHEDULES.get(hub, "/{schedule_id}/runs", locals())

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from service_integration_client.hub import Hub
-from service_integration_client.operations.collection import Collection, answered
-from service_integration_client.requests import (
-    JsonObject,
-    ask,
-    delete,
-    read,
-    segment,
-    update,
-)
+from service_integration_client.operations.collection import Collection
+from service_integration_client.requests import JsonObject
 
 SERVICES = Collection("/registry/services", "service")
+INSTANCES = Collection("/registry/services/{service_id}/instances", "instance")
+DISCOVERY = Collection("/discovery", "service")
+HEALTH = Collection("/health", "hub")
 
 
 async def register_service(
@@ -46,22 +41,8 @@ async def register_service(
     `liveness` is AUTO, HEARTBEAT, PROBE or EITHER. Answers the service.
     Raises: ValidationError, ServiceIntegrationError.
     """
-    return await SERVICES.create(
-        hub,
-        name=name,
-        description=description,
-        url=url or endpoint,
-        actions=actions,
-        metadata=metadata,
-        type=type,
-        health_url=health_url,
-        version=version,
-        tags=tags,
-        ttl_seconds=ttl_seconds,
-        weight=weight,
-        zone=zone,
-        liveness=liveness,
-    )
+    fields = {**locals(), "url": url or endpoint, "endpoint": None}
+    return await SERVICES.post(hub, "", fields)
 
 
 async def update_service(
@@ -86,21 +67,8 @@ async def update_service(
     `liveness` is AUTO, HEARTBEAT, PROBE or EITHER.
     Raises: ResourceNotFoundError, ValidationError, ServiceIntegrationError.
     """
-    return await SERVICES.update(
-        hub,
-        service_id,
-        name=name,
-        description=description,
-        url=url or endpoint,
-        status=status,
-        actions=actions,
-        metadata=metadata,
-        type=type,
-        health_url=health_url,
-        version=version,
-        tags=tags,
-        liveness=liveness,
-    )
+    fields = {**locals(), "url": url or endpoint, "endpoint": None}
+    return await SERVICES.patch(hub, "/{service_id}", fields)
 
 
 async def deregister_service(hub: Hub, service_id: str, *, force: bool = False) -> JsonObject:
@@ -109,7 +77,7 @@ async def deregister_service(hub: Hub, service_id: str, *, force: bool = False) 
     With `force` also one that something uses, which then fails.
     Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await SERVICES.delete(hub, service_id, force=force)
+    return await SERVICES.delete(hub, "/{service_id}", locals())
 
 
 async def heartbeat(
@@ -125,20 +93,12 @@ async def heartbeat(
 
     Raises: ResourceNotFoundError when the hub does not know it: register again.
     """
-    return await SERVICES.order(
-        hub,
-        service_id,
-        "heartbeat",
-        status=status,
-        instance_id=instance_id,
-        url=url,
-        metadata=metadata,
-    )
+    return await SERVICES.post(hub, "/{service_id}/heartbeat", locals())
 
 
 async def get_service(hub: Hub, service_id: str) -> JsonObject:
     """A service by its id or name. Raises: ResourceNotFoundError."""
-    return await SERVICES.get(hub, service_id)
+    return await SERVICES.get(hub, "/{service_id}", locals())
 
 
 async def get_services(
@@ -159,19 +119,7 @@ async def get_services(
 
     Raises: ValidationError.
     """
-    return await SERVICES.page(
-        hub,
-        status=status,
-        type=type,
-        name=name,
-        tag=tag,
-        action=action,
-        zone=zone,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await SERVICES.get(hub, "", locals())
 
 
 async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = None) -> JsonObject:
@@ -179,7 +127,9 @@ async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = 
 
     Raises: ResourceNotFoundError.
     """
-    return await SERVICES.get(hub, service_id, "health", probe="true" if probe else None)
+    return await SERVICES.get(
+        hub, "/{service_id}/health", {**locals(), "probe": True if probe else None}
+    )
 
 
 async def set_service_status(
@@ -196,8 +146,7 @@ async def set_service_status(
     time with its offset) if that is given. Answers the service.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    path = SERVICES.at(service_id, "status")
-    return await _set_status(hub, path, service_id, status=status, reason=reason, until=until)
+    return await SERVICES.put(hub, "/{service_id}/status", locals())
 
 
 async def set_instance_status(
@@ -213,23 +162,14 @@ async def set_instance_status(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    path = SERVICES.at(service_id, "instances", instance_id, "status")
-    return await _set_status(hub, path, service_id, status=status, reason=reason, until=until)
-
-
-async def _set_status(hub: Hub, path: str, service_id: str, **order: Any) -> JsonObject:
-    body = {name: value for name, value in order.items() if value is not None}
-    if isinstance(end := body.get("until"), datetime):
-        body["until"] = end.isoformat()
-    about = SERVICES.about(service_id)
-    return await answered(hub, update(path, body=body, about=about, method="PUT"))
+    return await SERVICES.put(hub, "/{service_id}/instances/{instance_id}/status", locals())
 
 
 async def get_service_instances(
     hub: Hub, service_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a service's instances, by URL. Raises: ResourceNotFoundError."""
-    return await SERVICES.get(hub, service_id, "instances", page=page, per_page=per_page)
+    return await SERVICES.get(hub, "/{service_id}/instances", locals())
 
 
 async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields: Any) -> JsonObject:
@@ -238,14 +178,13 @@ async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields:
     `fields` are `health_url`, `version`, `weight`, `zone`, `metadata`, `ttl_seconds` (seconds).
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await SERVICES.order(hub, service_id, "instances", **{**fields, "url": url})
+    fields = {**fields, "service_id": service_id, "url": url}
+    return await SERVICES.post(hub, "/{service_id}/instances", fields)
 
 
 async def remove_service_instance(hub: Hub, service_id: str, instance_id: str) -> JsonObject:
     """Forget one instance. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    path = SERVICES.at(service_id, "instances", instance_id)
-    answer = await hub.call(delete(path, about=("instance", instance_id)))
-    return answer or {"id": instance_id, "deleted": True}
+    return await INSTANCES.delete(hub, "/{instance_id}", locals())
 
 
 async def execute_service_action(
@@ -260,8 +199,8 @@ async def execute_service_action(
     Raises: ValidationError when the input does not fit the action's schema, ResourceNotFoundError,
     ServiceCallError, ServiceUnavailableError, RequestTimeoutError.
     """
-    body = {"input_data": input_data or {}, "context": context or {}}
-    return await SERVICES.order(hub, service_id, "actions", action, "execute", **body)
+    fields = {**locals(), "input_data": input_data or {}, "context": context or {}}
+    return await SERVICES.post(hub, "/{service_id}/actions/{action}/execute", fields)
 
 
 async def discover(
@@ -281,27 +220,15 @@ async def discover(
 
     Raises: ValidationError.
     """
-    filters: dict[str, Any] = {f"metadata.{key}": each for key, each in (metadata or {}).items()}
-    if include_offline is not None:
-        filters["include_offline"] = "true" if include_offline else "false"
-    request = read(
-        "/discovery/services",
-        type=type,
-        name=name,
-        tag=tag,
-        action=action,
-        zone=zone,
-        page=page,
-        per_page=per_page,
-        **filters,
-    )
-    return await answered(hub, request)
+    filters = {"type": type, "name": name, "tag": tag, "action": action, "zone": zone}
+    required = {f"metadata.{key}": text for key, text in (metadata or {}).items()}
+    rest = {"page": page, "per_page": per_page, **required, "include_offline": include_offline}
+    return await DISCOVERY.get(hub, "/services", {**filters, **rest})
 
 
 async def find_service(hub: Hub, type: str) -> JsonObject:
     """The service of a type that the hub would call now. Raises: ResourceNotFoundError."""
-    path = f"/discovery/services/type/{segment(type)}"
-    return await answered(hub, read(path, about=("service", type)))
+    return await DISCOVERY.get(hub, "/services/type/{type}", locals())
 
 
 async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
@@ -310,7 +237,7 @@ async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
     `criteria` are `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`,
     `action`, `zone`, `minimum_version`. Raises: ValidationError.
     """
-    return await answered(hub, ask("/discovery/services/search", body=criteria))
+    return await DISCOVERY.ask(hub, "/services/search", criteria)
 
 
 async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30) -> JsonObject:
@@ -319,10 +246,10 @@ async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30
     Answers ``{"index", "changed", "complete", "changes"}``; without an index the present one at
     once. `wait` is in seconds, at most 60. Raises: ValidationError.
     """
-    request = read("/discovery/watch", index=index, wait=None if index is None else int(wait))
-    return await answered(hub, replace(request, wait_seconds=wait))
+    query = {"index": index, "wait": None if index is None else int(wait)}
+    return await DISCOVERY.get(hub, "/watch", query, wait_seconds=wait)
 
 
 async def get_integration_health(hub: Hub) -> JsonObject:
     """How the hub and all it knows are: ``{"status", "service_statuses", ...}``."""
-    return await answered(hub, read("/health/system"))
+    return await HEALTH.get(hub, "/system", {})

@@ -6,9 +6,7 @@ from typing import Any
 
 from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
-from service_integration_client.requests import (
-    JsonObject,
-)
+from service_integration_client.requests import JsonObject
 
 WEBHOOKS = Collection("/webhooks", "webhook")
 
@@ -33,20 +31,7 @@ async def create_webhook(
     `credential` is an HMAC signature credential; what is signed with `old_credential` is taken
     too, while the secret is rotated. Raises: ValidationError, PermissionDeniedError.
     """
-    return await WEBHOOKS.create(
-        hub,
-        name=name,
-        credential=credential,
-        workflow=workflow,
-        mapping=mapping,
-        effect=effect,
-        signal=signal,
-        find=find,
-        find_by=find_by,
-        enabled=enabled,
-        old_credential=old_credential,
-        description=description,
-    )
+    return await WEBHOOKS.post(hub, "", locals())
 
 
 async def update_webhook(
@@ -72,21 +57,7 @@ async def update_webhook(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await WEBHOOKS.update(
-        hub,
-        webhook_id,
-        name=name,
-        credential=credential,
-        workflow=workflow,
-        mapping=mapping,
-        effect=effect,
-        signal=signal,
-        find=find,
-        find_by=find_by,
-        enabled=enabled,
-        old_credential=old_credential,
-        description=description,
-    )
+    return await WEBHOOKS.patch(hub, "/{webhook_id}", locals())
 
 
 async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
@@ -94,12 +65,12 @@ async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError.
     """
-    return await WEBHOOKS.delete(hub, webhook_id)
+    return await WEBHOOKS.delete(hub, "/{webhook_id}", locals())
 
 
 async def get_webhook(hub: Hub, webhook_id: str) -> JsonObject:
     """A webhook by its id or name; messages go to its `path`. Raises: ResourceNotFoundError."""
-    return await WEBHOOKS.get(hub, webhook_id)
+    return await WEBHOOKS.get(hub, "/{webhook_id}", locals())
 
 
 async def get_webhooks(
@@ -113,15 +84,7 @@ async def get_webhooks(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the webhooks. Raises: ValidationError."""
-    return await WEBHOOKS.page(
-        hub,
-        effect=effect,
-        workflow=workflow,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await WEBHOOKS.get(hub, "", locals())
 
 
 async def get_webhook_deliveries(
@@ -137,12 +100,4 @@ async def get_webhook_deliveries(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await WEBHOOKS.get(
-        hub,
-        webhook_id,
-        "deliveries",
-        outcome=outcome,
-        page=page,
-        per_page=per_page,
-        cursor=cursor,
-    )
+    return await WEBHOOKS.get(hub, "/{webhook_id}/deliveries", locals())

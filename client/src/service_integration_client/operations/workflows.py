@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from service_integration_client.hub import Hub
-from service_integration_client.operations.collection import Collection, answered
-from service_integration_client.requests import (
-    JsonObject,
-    ask,
-    create,
-    with_removals,
-)
+from service_integration_client.operations.collection import Collection
+from service_integration_client.requests import JsonObject, with_removals
 
 WORKFLOWS = Collection("/workflows", "workflow")
 
@@ -31,9 +26,8 @@ async def create_workflow(
 
     Raises: ValidationError (`validation_errors` has the path of each fault), ConflictError.
     """
-    fields = {"type": type, "status": status, "steps": steps, "metadata": metadata}
-    about = {"name": name, "description": description}
-    return await WORKFLOWS.create(hub, **{**(definition or {}), **about, **fields})
+    fields = {**(definition or {}), **locals(), "definition": None}
+    return await WORKFLOWS.post(hub, "", fields)
 
 
 async def update_workflow(
@@ -55,10 +49,8 @@ async def update_workflow(
 
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
-    fields = {"type": type, "status": status, "steps": steps, "metadata": metadata}
-    about = {"name": name, "description": description}
-    parts = with_removals(definition)
-    return await WORKFLOWS.update(hub, workflow_id, **{**parts, **about, **fields})
+    fields = {**with_removals(definition), **locals(), "definition": None}
+    return await WORKFLOWS.patch(hub, "/{workflow_id}", fields)
 
 
 async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) -> JsonObject:
@@ -67,12 +59,12 @@ async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) ->
     With `force` also one that something uses, which then fails.
     Raises: ResourceNotFoundError; ConflictError, saying what uses it.
     """
-    return await WORKFLOWS.delete(hub, workflow_id, force=force)
+    return await WORKFLOWS.delete(hub, "/{workflow_id}", locals())
 
 
 async def get_workflow(hub: Hub, workflow_id: str) -> JsonObject:
     """A workflow by its id or name. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.get(hub, workflow_id)
+    return await WORKFLOWS.get(hub, "/{workflow_id}", locals())
 
 
 async def get_workflows(
@@ -89,15 +81,7 @@ async def get_workflows(
 
     Raises: ValidationError.
     """
-    return await WORKFLOWS.page(
-        hub,
-        status=status,
-        type=type,
-        search=search,
-        ordering=ordering,
-        page=page,
-        per_page=per_page,
-    )
+    return await WORKFLOWS.get(hub, "", locals())
 
 
 async def validate_workflow(
@@ -107,20 +91,19 @@ async def validate_workflow(
 
     Faults are in the answer. Raises: ValidationError for what is not JSON.
     """
-    request = ask(f"{WORKFLOWS.path}/validate", body={**(definition or {}), "steps": steps})
-    return await answered(hub, request)
+    return await WORKFLOWS.ask(hub, "/validate", {**(definition or {}), "steps": steps})
 
 
 async def get_workflow_versions(
     hub: Hub, workflow_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a workflow's versions, newest first. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.get(hub, workflow_id, "versions", page=page, per_page=per_page)
+    return await WORKFLOWS.get(hub, "/{workflow_id}/versions", locals())
 
 
 async def activate_workflow_version(hub: Hub, workflow_id: str, number: int) -> JsonObject:
     """Let new executions run this version. Answers the workflow. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.order(hub, workflow_id, "versions", number, "activate")
+    return await WORKFLOWS.post(hub, "/{workflow_id}/versions/{number}/activate", locals())
 
 
 async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
@@ -128,8 +111,8 @@ async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) 
 
     Raises: ResourceNotFoundError.
     """
-    versions = ("versions", int(before), "compare", int(after))
-    return await WORKFLOWS.get(hub, workflow_id, *versions)
+    numbers = {**locals(), "before": int(before), "after": int(after)}
+    return await WORKFLOWS.get(hub, "/{workflow_id}/versions/{before}/compare/{after}", numbers)
 
 
 async def dry_run_workflow(
@@ -148,7 +131,7 @@ async def dry_run_workflow(
     those. Answers ``{"status", "output", "errors", "warnings", "steps", ...}``.
     Raises: ValidationError, ResourceNotFoundError.
     """
-    body: JsonObject = {
+    fields = {
         "workflow": workflow_id,
         "definition": definition,
         "version": version,
@@ -156,4 +139,23 @@ async def dry_run_workflow(
         "context": context or {},
         "mocks": mocks or {},
     }
-    return await answered(hub, create(f"{WORKFLOWS.path}/dry-run", body=body))
+    return await WORKFLOWS.post(hub, "/dry-run", fields)
+
+
+async def get_workflow_executions(
+    hub: Hub,
+    workflow_id: str,
+    status: str | None = None,
+    *,
+    created_after: str | None = None,
+    created_before: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+    cursor: str | None = None,
+) -> JsonObject:
+    """One page of a workflow's executions; `cursor` as in `get_executions`.
+
+    The two times are ISO 8601. Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await WORKFLOWS.get(hub, "/{workflow_id}/executions", locals())
