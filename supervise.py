@@ -1,132 +1,194 @@
 """Runs the processes of the Procfile together, and with `--demo` the example services too.
 
-`./dev run` becomes this program once everything is prepared. honcho starts the processes, merges
-their output and stops them all when one gives up; this module adds that a process which was killed
-is started again, that none outlives a killed supervisor, that services are stopped before the hub
-at which they sign off, and the word when the hub is ready.
+`./dev run` becomes this program once everything is prepared. The first process that ends by itself
+ends the hub with its exit code, so that a wrong setting is seen and not tried for ever; one that a
+signal ended (the kernel's out-of-memory killer, `kill -9`) is started again. Services are stopped
+before the hub at which they sign off, what does not end is killed, and nothing outlives a killed
+supervisor.
 """
 
+import contextlib
 import ctypes
 import functools
-import multiprocessing
 import os
+import queue
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-import honcho.manager
-from honcho.environ import parse_procfile
-from honcho.manager import Manager
-from honcho.printer import Message, Printer
-from honcho.process import Popen
 
 ROOT = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
 GUEST_SECONDS = 10.0  # services have 8 s to sign off and end
 KILL_SECONDS = 15.0
+RESTART_SECONDS = 1.0
+TICK_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1
-
-# A process that a signal ended (the kernel's out-of-memory killer, `kill -9`) is started again; one
-# that ends by itself ends the hub, so that a wrong setting is seen and not tried for ever. honcho
-# stops the whole group with TERM; USR1 is what the kernel sends when the supervisor itself is gone
-# (HUP would be ignored below nohup), HUP when the terminal is.
-# Either may come before there is a child to hear of it.
-RESTARTING = """
-trap 'stopping=1' TERM
-trap 'stopping=1; kill -TERM "$child"' HUP USR1
-while :; do
-  { %s
-  } &
-  child=$!
-  [ -z "$stopping" ] || kill -TERM "$child"
-  wait "$child"; code=$?
-  while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
-  [ -z "$stopping" ] && [ "$code" -gt 128 ] || exit "$code"
-  echo "ended by signal $((code - 128)): starting it again"
-  sleep 1
-done
-"""
+PROCFILE_LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
+COLOURS = ("36", "33", "32", "35", "31", "34")  # ANSI: cyan, yellow, green, magenta, red, blue
+Process = subprocess.Popen[bytes]
 
 
-class HubManager(Manager):
-    """honcho's manager, safe against a stop that comes very early or that is not obeyed.
+@dataclass
+class Program:
+    """A line of the Procfile, and the process that runs it.
 
-    The guests are stopped first: until they have ended, the hub has to answer them.
+    Guests are stopped first: until they have ended, the hub has to answer them.
     """
 
-    _terminating: bool
+    name: str
+    command: str
+    is_guest: bool = False
+    process: Process | None = None
+    restart_at: float | None = None
+    has_ended: bool = False
 
-    def __init__(self, printer: Printer, guests: Iterable[str]) -> None:
-        super().__init__(printer)
-        self._guests = set(guests)
 
-    def terminate(self) -> None:
-        if not self._all_started():  # honcho cannot stop a process whose id it has not heard yet
-            self._later(0.05, self.terminate)
+class Supervisor:
+    """Starts programs, prints what they write, and stops them all when one ends or a signal comes.
+
+    Everything but the reading of output happens in the main thread: a process that is to end with
+    its parent ends with the thread that started it.
+    """
+
+    def __init__(self, programs: list[Program], environment: Mapping[str, str]) -> None:
+        self._programs = programs
+        self._environment = environment
+        self._exit_code: int | None = None
+        self._stopping_since: float | None = None
+        self._has_stopped_hub = False
+        self._processes_read: set[Process] = set()  # whose output has not come to its end
+        # Lines of processes (None at the end), and signals: of all queues, only this one may be
+        # filled by a signal's handler.
+        self._events: queue.SimpleQueue[tuple[Program, Process, bytes | None] | signal.Signals]
+        self._events = queue.SimpleQueue()
+
+    def run(self, on_start: Callable[[], None]) -> int:
+        """Run until every program has ended; return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda number, _: self._events.put(signal.Signals(number)))
+        for program in self._programs:
+            self._start(program)
+        on_start()
+        while running := self._running():
+            self._handle_event()
+            now = time.monotonic()
+            for program in running:
+                self._follow(program, now)
+            if self._stopping_since is not None:
+                self._go_on_stopping(now - self._stopping_since)
+        return self._exit_code or 0
+
+    def _running(self) -> list[Program]:
+        return [program for program in self._programs if not program.has_ended]
+
+    def _start(self, program: Program) -> None:
+        program.restart_at = None
+        program.process = subprocess.Popen(
+            ["/bin/sh", "-c", program.command],
+            env=self._environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
+            preexec_fn=functools.partial(end_with_parent, os.getpid()),
+        )
+        self._processes_read.add(program.process)
+        threading.Thread(target=self._read, args=(program, program.process), daemon=True).start()
+        self._print("system", f"{program.name} started (pid={program.process.pid})")
+
+    def _read(self, program: Program, process: Process) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._events.put((program, process, line))
+        self._events.put((program, process, None))
+
+    def _handle_event(self) -> None:
+        """Wait for a line, a signal, or the next look at the clock where that matters."""
+        has_deadlines = any(program.restart_at for program in self._programs)
+        is_waiting = has_deadlines or self._stopping_since is not None
+        try:
+            event = self._events.get(timeout=TICK_SECONDS if is_waiting else None)
+        except queue.Empty:
             return
-        if not self._terminating:
-            self._terminating = True
-            self._later(GUEST_SECONDS + KILL_SECONDS, self.kill)
-            self._stop(self._guests)
-            self._stop_hub(time.monotonic() + GUEST_SECONDS)
+        if isinstance(event, tuple):
+            program, process, line = event
+            if line is None:
+                self._processes_read.discard(process)
+            else:
+                self._print(program.name, line.decode(errors="replace"))
+        elif event != signal.SIGCHLD:
+            self._print("system", f"{event.name} received")
+            self._stop_all(exit_code=128 + event)
 
-    def _stop_hub(self, latest: float) -> None:
-        if self._running(self._guests) and time.monotonic() < latest:
-            self._later(0.05, functools.partial(self._stop_hub, latest))
-        else:
-            self._stop(set(self._processes))
+    def _follow(self, program: Program, now: float) -> None:
+        """Start a program again that a signal ended, or note that it has ended for good."""
+        assert program.process is not None
+        is_stopping = self._stopping_since is not None
+        code = program.process.poll()
+        if code is None:
+            return
+        code = 128 - code if code < 0 else code  # as a shell tells it
+        if is_stopping or code <= 128:
+            if program.process not in self._processes_read:
+                program.has_ended = True
+                self._print("system", f"{program.name} stopped (rc={code})")
+                self._stop_all(exit_code=code if self._exit_code is None else self._exit_code)
+        elif program.restart_at is None:
+            program.restart_at = now + RESTART_SECONDS
+            self._print(program.name, f"ended by signal {code - 128}: starting it again")
+        elif now >= program.restart_at:
+            self._start(program)
 
-    def _running(self, names: set[str]) -> list[str]:
-        return [name for name in names if "returncode" not in self._processes[name]]
+    def _stop_all(self, *, exit_code: int) -> None:
+        """Stop the guests; the rest follows once they have ended or have had their time."""
+        self._exit_code = exit_code
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+            self._send(signal.SIGTERM, [program for program in self._running() if program.is_guest])
 
-    def _stop(self, names: set[str]) -> None:
-        for name in self._running(names):
-            self._system_print(f"stopping {name}\n")
-            self._procmgr.terminate(self._processes[name]["pid"])
+    def _go_on_stopping(self, seconds: float) -> None:
+        running = self._running()
+        has_guests = any(program.is_guest for program in running)
+        if not self._has_stopped_hub and (not has_guests or seconds >= GUEST_SECONDS):
+            self._has_stopped_hub = True
+            self._send(signal.SIGTERM, running)
+        if seconds >= GUEST_SECONDS + KILL_SECONDS:
+            self._send(signal.SIGKILL, running)
+            self._processes_read.clear()  # who left the group may keep its output open for ever
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        timer = threading.Timer(seconds, action)
-        timer.daemon = True
-        timer.start()
+    def _send(self, number: signal.Signals, programs: list[Program]) -> None:
+        for program in programs:
+            assert program.process is not None
+            verb = "stopping" if number == signal.SIGTERM else "killing"
+            self._print("system", f"{verb} {program.name}")
+            # PermissionError is what macOS says of a group that has ended.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(program.process.pid, number)
 
-
-class HubPrinter(Printer):
-    """Prints what the processes say, and starts to look for the ready hub after the last fork."""
-
-    def __init__(self, announce: Callable[[], None]) -> None:
-        super().__init__(sys.stdout)
-        self._announcer = threading.Thread(target=announce, daemon=True)
-
-    def write(self, message: Message) -> None:
-        if self._announcer.ident is None:
-            self._announcer.start()
-        super().write(message)
-
-
-def start_child(
-    supervisor: int, command: str, *, env: Mapping[str, str], cwd: str | None
-) -> "subprocess.Popen[bytes]":
-    """Start a process that ends when the supervisor does, even if that was killed.
-
-    honcho calls this in the process that it forks for each entry.
-    """
-    end_with_parent(supervisor, signal.SIGKILL)
-    ending = functools.partial(end_with_parent, os.getpid(), signal.SIGUSR1)
-    child: subprocess.Popen[bytes] = Popen(command, env=env, cwd=cwd, preexec_fn=ending)
-    return child
+    def _print(self, name: str, text: str) -> None:
+        names = ["system", *(program.name for program in self._programs)]
+        width = max(map(len, names))
+        for line in text.splitlines():
+            prefix = f"{time.strftime('%H:%M:%S')} {name:<{width}} | "
+            if name != "system" and sys.stdout.isatty():
+                colour = COLOURS[names.index(name) % len(COLOURS)]
+                prefix = f"\033[0m\033[{colour}m{prefix}\033[0m"
+            print(f"{prefix}{line}", flush=True)
 
 
-def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Ask the kernel to send the signal to this process when its parent is gone (Linux only)."""
+def end_with_parent(parent: int) -> None:
+    """Have the kernel send TERM to this process when its parent is gone (Linux only)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it was gone before it was asked
-            os.kill(os.getpid(), number)
+            os._exit(0)
 
 
 def demo_processes(environment: Mapping[str, str]) -> dict[str, str]:
@@ -199,26 +261,18 @@ def get_status(host: str, port: int, path: str) -> int | None:
 
 
 def main() -> int:
-    multiprocessing.set_start_method("fork")  # what honcho's processes are made for
-    # Its own 5 s are too short for steps under way.
-    honcho.manager.KILL_WAIT = GUEST_SECONDS + KILL_SECONDS
     environment = dict(os.environ)
-    data_dir = Path(environment["DATA_DIR"])
-    processes = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
-    guests: dict[str, str] = {}
+    procfile = (ROOT / "Procfile").read_text()
+    programs = [Program(name, command) for name, command in PROCFILE_LINE.findall(procfile)]
     if "--demo" in sys.argv[1:]:
-        guests = demo_processes(environment)
+        guests = demo_processes(environment).items()
+        programs += [Program(name, command, is_guest=True) for name, command in guests]
         environment |= demo_environment(environment)
-    processes |= guests
-    printer = HubPrinter(functools.partial(announce_when_ready, environment))
-    manager = HubManager(printer, guests)
-    for name, command in processes.items():
-        process = manager.add_process(name, RESTARTING % command, env=environment)
-        process._child_ctor = functools.partial(start_child, os.getpid())
-    manager.loop()
-    (data_dir / "run" / "supervisor.pid").unlink(missing_ok=True)
+    announcer = threading.Thread(target=announce_when_ready, args=(environment,), daemon=True)
+    code = Supervisor(programs, environment).run(announcer.start)
+    (Path(environment["DATA_DIR"]) / "run" / "supervisor.pid").unlink(missing_ok=True)
     print("Stopped.", flush=True)
-    return int(manager.returncode or 0)
+    return code
 
 
 if __name__ == "__main__":

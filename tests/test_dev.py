@@ -316,6 +316,14 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def shorten_grace(project: Path) -> None:
+    supervise = project / "supervise.py"
+    text = supervise.read_text()
+    for name in ("GUEST_SECONDS", "KILL_SECONDS"):
+        text = re.sub(rf"^{name} = .*$", f"{name} = 0.5", text, flags=re.MULTILINE)
+    supervise.write_text(text)
+
+
 @contextlib.contextmanager
 def running_hub(project: Path, command: str = "run") -> Iterator[Hub]:
     hub = Hub(project, free_port(), command)
@@ -342,7 +350,7 @@ def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, co
         started = claims.supervised_processes(project / "data")
         hub.process.send_signal(number)
         assert hub.end() == code
-        assert len(started) >= 4
+        assert len(started) == len(["supervisor", "web", "worker"])
         assert not any(claims.is_alive(pid) for pid in started)
         assert not (project / "data" / "run" / "supervisor.pid").exists()
 
@@ -376,15 +384,51 @@ def test_service_that_does_not_end_keeps_the_hub_only_so_long(demo_project: Path
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "print('services process', flush=True)\nwhile True: signal.pause()\n"
     )
-    supervise = demo_project / "supervise.py"
-    text = supervise.read_text()
-    for name in ("GUEST_SECONDS", "KILL_SECONDS"):
-        text = re.sub(rf"^{name} = .*$", f"{name} = 0.5", text, flags=re.MULTILINE)
-    supervise.write_text(text)
+    shorten_grace(demo_project)
     with running_hub(demo_project, "demo") as hub:
         hub.read_until("is ready")
         hub.process.send_signal(signal.SIGTERM)
         assert hub.end() == 143
+        assert hub.has_said("killing demo")
+
+
+@pytest.mark.e2e
+def test_ctrl_c_reaches_the_services_only_through_the_supervisor(demo_project: Path) -> None:
+    with running_hub(demo_project, "demo") as hub:
+        while "".join(hub.lines).count("services process") < 2 or not hub.has_said("is ready"):
+            hub.read_until("")
+        groups = {
+            pid: os.getpgid(pid) for pid in claims.supervised_processes(demo_project / "data")
+        }
+        others = {pid: group for pid, group in groups.items() if pid != hub.process.pid}
+        assert others == {pid: pid for pid in others}, "each is the head of a group of its own"
+
+
+@pytest.mark.e2e
+def test_what_left_its_group_and_holds_the_output_does_not_keep_the_hub(project: Path) -> None:
+    shorten_grace(project)
+    (project / "worker.py").write_text(
+        "import signal, subprocess, sys\n"
+        "sleep = 'import time; time.sleep(600)'\n"
+        "subprocess.Popen([sys.executable, '-c', sleep], start_new_session=True)\n"
+        "print('worker process', flush=True)\n"
+        "signal.pause()\n"
+    )
+    with running_hub(project) as hub:
+        hub.read_until("worker process")
+        hub.process.send_signal(signal.SIGTERM)
+        assert hub.end() == 143
+    (left,) = claims.supervised_processes(project / "data")
+    os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.e2e
+def test_stop_that_comes_before_anything_runs_stops_the_hub(project: Path) -> None:
+    with running_hub(project) as hub:
+        hub.read_until("web started")
+        hub.process.send_signal(signal.SIGTERM)
+        assert hub.end() == 143
+        assert hub.has_said("worker stopped")
 
 
 @pytest.mark.e2e
