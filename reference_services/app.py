@@ -25,7 +25,7 @@ from reference_services.problems import (
 from reference_services.schemas import JsonObject, input_check
 from reference_services.service import Action, Call, Service
 from reference_services.store import Store
-from service_integration_client.documents import parse_json
+from service_integration_client.strict_json import parse_json
 
 logger = logging.getLogger(__name__)
 

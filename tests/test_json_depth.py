@@ -34,13 +34,13 @@ from registry.expressions import (
 )
 from registry.expressions.values import bounded
 from registry.json_equality import json_equal
-from service_integration_client.answers import content_of
-from service_integration_client.bodies import encoded
 from service_integration_client.cli.commands import read_object as read_option
 from service_integration_client.cli.session import read_value
 from service_integration_client.exceptions import ServiceIntegrationError
 from service_integration_client.requests import Request
+from service_integration_client.responses import content_of
 from service_integration_client.retries import READ
+from service_integration_client.strict_json import encode_json
 from tests import factories
 from workflows.services.deliveries import _read_body
 
@@ -130,7 +130,7 @@ def test_values_are_measured_compared_and_bounded_without_recursion(depth: int) 
         with pytest.raises(ExpressionError, match=r"100 levels|1 MiB"):
             bounded(found)
         with pytest.raises(ServiceIntegrationError, match=r"nested|written"):
-            encoded({"input_data": found})
+            encode_json({"input_data": found})
     finally:
         while isinstance(found, dict):
             found = found["error"][0]

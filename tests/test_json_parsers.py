@@ -24,7 +24,7 @@ PACKAGES = (
 # Who parses by other means, and why that is no text from elsewhere.
 REASONS = {
     "registry/strict_json.py": "the strict parser",
-    "client/src/service_integration_client/documents.py": "the strict parser of the client",
+    "client/src/service_integration_client/strict_json.py": "the strict parser of the client",
     "registry/api/idempotency.py": "what this process rendered itself",
     "registry/api/preconditions.py": "what this process rendered itself",
     "registry/credentials/secrets.py": "what the hub itself wrote and sealed",

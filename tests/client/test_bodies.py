@@ -1,14 +1,14 @@
 import pytest
 
 from service_integration_client import SyncServiceIntegrationClient, ValidationError
-from service_integration_client.bodies import encoded
+from service_integration_client.strict_json import encode_json
 from tests.client.fake_hub import FakeHub
 
 pytestmark = pytest.mark.each_python
 
 
 def test_body_is_compact_utf8():
-    assert encoded({"a": ["ä", None, 1.5, (True,)]}) == '{"a":["ä",null,1.5,[true]]}'.encode()
+    assert encode_json({"a": ["ä", None, 1.5, (True,)]}) == '{"a":["ä",null,1.5,[true]]}'.encode()
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_body_is_compact_utf8():
 )
 def test_what_is_not_json_is_named(body, path, sentence):
     with pytest.raises(ValidationError, match=sentence) as caught:
-        encoded(body)
+        encode_json(body)
     assert list(caught.value.validation_errors) == [path]
 
 
@@ -32,12 +32,12 @@ def test_body_that_holds_itself_is_refused():
     body = {}
     body["a"] = body
     with pytest.raises(ValidationError, match="nested beyond"):
-        encoded(body)
+        encode_json(body)
 
 
 def test_number_too_long_to_write_is_refused():
     with pytest.raises(ValidationError, match="cannot be written"):
-        encoded({"a": 10**5000})
+        encode_json({"a": 10**5000})
 
 
 def test_nothing_is_sent_of_it():

@@ -19,7 +19,7 @@ from service_integration_client import (
     UnexpectedAnswerError,
     ValidationError,
 )
-from service_integration_client.answers import retry_after_seconds
+from service_integration_client.responses import retry_after_seconds
 from tests.client.fake_hub import FakeHub, answer, problem
 
 

@@ -9,7 +9,7 @@ from service_integration_client import (
     WorkflowExecutionError,
 )
 from service_integration_client.configuration import Configuration
-from service_integration_client.hub import BlockingHub, Edge, run_blocking
+from service_integration_client.hub import BlockingHub, HubOptions, run_blocking
 from service_integration_client.operations import runs
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
@@ -172,13 +172,15 @@ def test_outage_is_not_waited_out_beyond_the_timeout():
 @pytest.mark.parametrize("timeout", [0.4, 1.0, 4.0, 9.0])
 def test_no_pause_crosses_the_timeout(answers, timeout):
     fake = FakeHub(*answers)
-    edge = Edge(
-        transport=fake.transport, sleep=fake.slept.append, clock=lambda: float(sum(fake.slept))
+    options = HubOptions(
+        Configuration(BASE_URL, None, 5.0),
+        transport=fake.transport,
+        sleep=fake.slept.append,
+        clock=lambda: float(sum(fake.slept)),
     )
-    hub = BlockingHub(Configuration(BASE_URL, None, 5.0), edge=edge)
 
     with pytest.raises((CircuitOpenError, MaxRetriesExceededError)):
-        run_blocking(runs.execute_workflow(hub, "w", timeout=timeout))
+        run_blocking(runs.execute_workflow(BlockingHub(options), "w", timeout=timeout))
 
     assert sum(fake.slept) < timeout
 

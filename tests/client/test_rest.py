@@ -19,13 +19,13 @@ from service_integration_client import (
     SyncServiceIntegrationClient,
     UnexpectedAnswerError,
 )
-from service_integration_client.answers import retry_after_seconds
 from service_integration_client.cli import app, drawing
 from service_integration_client.cli.timeline import BAR, CELLS, Scale, scale_of
 from service_integration_client.cli.workflows import _findings
-from service_integration_client.client import _Clients
+from service_integration_client.client import _BaseClient
 from service_integration_client.documentation import ARGUMENTS
 from service_integration_client.hub import run_blocking
+from service_integration_client.responses import retry_after_seconds
 from service_integration_client.results import errors_of
 from tests.client.fake_hub import FakeHub, answer
 
@@ -107,7 +107,7 @@ def test_interrupted_program_ends_with_its_code(monkeypatch):
 
 
 README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()
-OPERATIONS = [name for name in dir(_Clients) if not name.startswith(("_", "awaits_"))]
+OPERATIONS = [name for name in dir(_BaseClient) if not name.startswith(("_", "awaits_"))]
 
 
 WITHOUT_ERRORS_OF_ITS_OWN = {"get_integration_health"}

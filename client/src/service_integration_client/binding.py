@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from service_integration_client.client import (
         AsyncServiceIntegrationClient,
         SyncServiceIntegrationClient,
-        _Clients,
+        _BaseClient,
     )
 
     P = ParamSpec("P")
@@ -45,7 +45,7 @@ class Operation(Generic[P, T]):
         self._awaiting, self._blocking = awaiting, blocking
         self.__doc__ = awaiting.__doc__
 
-    def _bound(self, client: _Clients | None, *, awaits: str) -> Any:
+    def _bound(self, client: _BaseClient | None, *, awaits: str) -> Any:
         if client is None:
             return self._function(awaits)
         if getattr(client, awaits):
@@ -56,7 +56,7 @@ class Operation(Generic[P, T]):
         """The method as a function of the client."""
 
         @functools.wraps(self._blocking)
-        def method(client: _Clients, *args: Any, **kwargs: Any) -> Any:
+        def method(client: _BaseClient, *args: Any, **kwargs: Any) -> Any:
             return self._bound(client, awaits=awaits)(*args, **kwargs)
 
         found = inspect.signature(self._blocking)
@@ -87,8 +87,8 @@ class Write(_Call[P, T]):
     @overload
     def __get__(self, client: SyncServiceIntegrationClient, owner: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, client: _Clients, owner: type) -> Awaited[P, T]: ...
-    def __get__(self, client: _Clients | None, owner: type) -> Any:
+    def __get__(self, client: _BaseClient, owner: type) -> Awaited[P, T]: ...
+    def __get__(self, client: _BaseClient | None, owner: type) -> Any:
         return self._bound(client, awaits="awaits_writes")
 
 
@@ -100,8 +100,8 @@ class Read(_Call[P, T]):
     @overload
     def __get__(self, client: AsyncServiceIntegrationClient, owner: type) -> Awaited[P, T]: ...
     @overload
-    def __get__(self, client: _Clients, owner: type) -> Callable[P, T]: ...
-    def __get__(self, client: _Clients | None, owner: type) -> Any:
+    def __get__(self, client: _BaseClient, owner: type) -> Callable[P, T]: ...
+    def __get__(self, client: _BaseClient | None, owner: type) -> Any:
         return self._bound(client, awaits="awaits_reads")
 
 
@@ -139,6 +139,6 @@ class Pages(Operation[P, T]):
         self, client: AsyncServiceIntegrationClient, owner: type
     ) -> Callable[P, AsyncIterator[Any]]: ...
     @overload
-    def __get__(self, client: _Clients, owner: type) -> Callable[P, Iterator[Any]]: ...
-    def __get__(self, client: _Clients | None, owner: type) -> Any:
+    def __get__(self, client: _BaseClient, owner: type) -> Callable[P, Iterator[Any]]: ...
+    def __get__(self, client: _BaseClient | None, owner: type) -> Any:
         return self._bound(client, awaits="awaits_reads")

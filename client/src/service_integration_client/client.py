@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from service_integration_client.binding import Pages, Read, Write
 from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
-from service_integration_client.hub import AwaitingHub, BlockingHub, Edge
+from service_integration_client.hub import AwaitingHub, BlockingHub, HubOptions
 from service_integration_client.operations import (
     bulk,
     circuits,
@@ -27,15 +27,13 @@ from service_integration_client.operations import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
     from service_integration_client.hub import Sleep, Transport
 
 
-class _Clients:
-    """What the three clients share: how they are made, and their operations."""
+class _BaseClient:
+    """The part that the three clients share: how they are made, and their operations."""
 
     awaits_writes = True
     awaits_reads = False
@@ -57,9 +55,10 @@ class _Clients:
         """
         self._configuration = configuration(base_url=base_url, api_key=api_key, timeout=timeout)
         self.circuit_breaker = circuit_breaker or CircuitBreaker(is_failure=is_outage_of_hub)
-        edge = Edge(transport=transport, sleep=sleep, breaker=self.circuit_breaker)
-        self._blocking = BlockingHub(self._configuration, edge=edge)
-        self._awaiting = AwaitingHub(self._configuration, edge=edge)
+        options = HubOptions(
+            self._configuration, transport=transport, sleep=sleep, breaker=self.circuit_breaker
+        )
+        self._blocking, self._awaiting = BlockingHub(options), AwaitingHub(options)
 
     def __repr__(self) -> str:
         key = "None" if self._configuration.api_key is None else "'***'"
@@ -205,7 +204,7 @@ class _Clients:
     iter_schedule_runs = Pages(schedules.get_schedule_runs)
 
 
-class _Closing(_Clients):
+class _BlockingContext(_BaseClient):
     """``with client:`` closes the blocking connections."""
 
     def close(self) -> None:
@@ -215,16 +214,11 @@ class _Closing(_Clients):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
-class _AsyncClosing(_Clients):
+class _AsyncContext(_BaseClient):
     """``async with client:`` closes all connections."""
 
     async def aclose(self) -> None:
@@ -235,16 +229,11 @@ class _AsyncClosing(_Clients):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
 
-class ServiceIntegrationClient(_Closing, _AsyncClosing):
+class ServiceIntegrationClient(_BlockingContext, _AsyncContext):
     """Writes are awaited, reads are plain: ``await client.create_workflow(...)`` and
     ``client.get_workflow(...)``.
 
@@ -252,13 +241,13 @@ class ServiceIntegrationClient(_Closing, _AsyncClosing):
     """
 
 
-class AsyncServiceIntegrationClient(_AsyncClosing):
+class AsyncServiceIntegrationClient(_AsyncContext):
     """Everything is awaited."""
 
     awaits_reads = True
 
 
-class SyncServiceIntegrationClient(_Closing):
+class SyncServiceIntegrationClient(_BlockingContext):
     """Nothing is awaited. Threads may share one."""
 
     awaits_writes = False

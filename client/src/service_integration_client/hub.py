@@ -1,4 +1,4 @@
-"""The way to the hub: sends a request, retries it, waits.
+"""Sends a request to the hub, retries it, waits.
 
 Operations are written once, as coroutines that call `Hub`. A `BlockingHub` never suspends them, so
 that `run_blocking` finishes such a coroutine in one go, without an event loop.
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from service_integration_client import exceptions as errors
-from service_integration_client.answers import content_of
-from service_integration_client.bodies import encoded
 from service_integration_client.breaker import CircuitBreaker
 from service_integration_client.configuration import Configuration
 from service_integration_client.http_library import http_library
 from service_integration_client.request_ids import request_id_to_send
 from service_integration_client.requests import Request
+from service_integration_client.responses import content_of
 from service_integration_client.retries import RetryPolicy
+from service_integration_client.strict_json import encode_json
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,43 +40,45 @@ MOST_CONNECTIONS = 100
 
 
 @dataclass(frozen=True)
-class Edge:
-    """What a hub is reached through. Tests replace the network, waiting, and time."""
+class HubOptions:
+    """Where a hub is, and what it is reached with. Tests replace the network, waiting and time.
 
+    Without a `policy`, that of each request says how often it is made again.
+    """
+
+    configuration: Configuration
     transport: Transport | None = None
     sleep: Sleep | None = None
     clock: Callable[[], float] = time.monotonic
     breaker: CircuitBreaker | None = None
+    policy: RetryPolicy | None = None
 
 
 class Hub(ABC):
     """Sends requests; subclasses differ in how they wait."""
 
-    def __init__(
-        self, configuration: Configuration, *, edge: Edge, policy: RetryPolicy | None = None
-    ) -> None:
-        self._configuration = configuration
-        self._edge = edge
-        self._policy = policy
-        self._headers = _headers(configuration)
+    def __init__(self, options: HubOptions) -> None:
+        self._options = options
+        self._configuration = options.configuration
+        self._headers = _headers(options.configuration)
 
     def now(self) -> float:
-        return self._edge.clock()
+        return self._options.clock()
 
     async def call(self, request: Request) -> Any:
-        """The answer's content, after as many attempts as the request's policy allows.
+        """Return the answer's content, after as many attempts as the request's policy allows.
 
         A repeated DELETE that finds nothing has done its work the time before.
         Raises: ValidationError for what is not JSON, CircuitOpenError, MaxRetriesExceededError, or
-        what `answers.error_for` makes of the answer.
+        what `responses.error_for` makes of the answer.
         """
-        policy = self._policy or request.policy
+        policy = self._options.policy or request.policy
         arguments = self._arguments(request)
         attempt, lost = 0, False
         while True:
             attempt += 1
             try:
-                return await self._guarded(request, arguments)
+                return await self._attempt(request, arguments)
             except errors.ResourceNotFoundError:
                 if request.method == "DELETE" and attempt > 1:
                     return None
@@ -96,23 +98,33 @@ class Hub(ABC):
     def _is_late(self, request: Request, delay: float) -> bool:
         return request.deadline is not None and self.now() + delay >= request.deadline
 
-    async def _guarded(self, request: Request, arguments: dict[str, Any]) -> Any:
-        if self._edge.breaker is None:
-            return await self._attempt(request, arguments)
-        with self._edge.breaker.guard(extra_seconds=request.wait_seconds + WAIT_MARGIN_SECONDS):
-            return await self._attempt(request, arguments)
-
     async def _attempt(self, request: Request, arguments: dict[str, Any]) -> Any:
+        """Make one attempt, if the circuit breaker allows it."""
+        breaker = self._options.breaker
+        if breaker is None:
+            return await self._exchange(request, arguments)
+        with breaker.guard(extra_seconds=request.wait_seconds + WAIT_MARGIN_SECONDS):
+            return await self._exchange(request, arguments)
+
+    async def _exchange(self, request: Request, arguments: dict[str, Any]) -> Any:
         http = http_library()
         try:
             response = await self._send(arguments)
         except (http.ConnectTimeout, http.ConnectError) as error:
-            raise _unreachable(self._configuration, error) from error
+            reason = str(error) or type(error).__name__
+            raise errors.ServiceUnavailableError(
+                f"The hub at {self._configuration.base_url} cannot be reached: {reason}."
+            ) from error
         except http.TimeoutException as error:
             sentence = f"No answer to {request.method} {request.path} within the timeout."
             raise errors.RequestTimeoutError(sentence) from error
-        except http.TransportError as error:
-            raise _cut(self._configuration, request, error) from error
+        except http.TransportError as error:  # nobody knows how far the request came
+            reason = str(error) or type(error).__name__
+            raise errors.ServiceUnavailableError(
+                f"The connection to the hub at {self._configuration.base_url} broke before it"
+                f" answered {request.method} {request.path}: {reason}.",
+                may_have_happened=request.method != "GET",
+            ) from error
         except http.DecodingError as error:
             sentence = f"The answer to {request.method} {request.path} cannot be unpacked: {error}"
             raise errors.UnexpectedAnswerError(sentence) from error
@@ -121,14 +133,14 @@ class Hub(ABC):
         )
 
     def _arguments(self, request: Request) -> dict[str, Any]:
-        """What the HTTP library is given: the same for every attempt."""
+        """Return what the HTTP library is given: the same for every attempt."""
         headers = {**self._headers, "X-Request-ID": request_id_to_send()}
         if request.idempotency_key:
             headers["Idempotency-Key"] = request.idempotency_key
         content = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-            content = encoded(request.body)
+            content = encode_json(request.body)
         return {
             "method": request.method,
             "url": self._configuration.base_url + request.path,
@@ -139,7 +151,7 @@ class Hub(ABC):
         }
 
     def _timeout_of(self, request: Request) -> float:
-        timeout, breaker = self._configuration.timeout, self._edge.breaker
+        timeout, breaker = self._configuration.timeout, self._options.breaker
         if breaker is not None and breaker.timeout is not None:
             timeout = min(timeout, breaker.timeout)
         if request.wait_seconds:
@@ -147,15 +159,19 @@ class Hub(ABC):
         return timeout
 
     def _client_arguments(self) -> dict[str, Any]:
-        """Proxies of the environment are not used: the hub is a neighbour. TLS is verified."""
-        uses_tls = self._configuration.base_url.startswith("https:")
-        http = http_library()
-        verify = http.create_ssl_context() if uses_tls and not self._edge.transport else False
-        limits = http.Limits(
-            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS
-        )
-        transport = self._edge.transport
-        return {"transport": transport, "verify": verify, "trust_env": False, "limits": limits}
+        """Return what connections are opened with: TLS is verified, proxies of the environment are
+        not used, as the hub is a neighbour.
+        """
+        http, transport = http_library(), self._options.transport
+        uses_tls = self._configuration.base_url.startswith("https:") and not transport
+        return {
+            "transport": transport,
+            "verify": http.create_ssl_context() if uses_tls else False,
+            "trust_env": False,
+            "limits": http.Limits(
+                max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS
+            ),
+        }
 
     @abstractmethod
     async def _send(self, arguments: dict[str, Any]) -> Any:
@@ -168,10 +184,8 @@ class Hub(ABC):
 class BlockingHub(Hub):
     """Blocks the thread; its coroutines never suspend. Threads may share it."""
 
-    def __init__(
-        self, configuration: Configuration, *, edge: Edge, policy: RetryPolicy | None = None
-    ) -> None:
-        super().__init__(configuration, edge=edge, policy=policy)
+    def __init__(self, options: HubOptions) -> None:
+        super().__init__(options)
         self._client: httpx2.Client | None = None
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
@@ -190,7 +204,7 @@ class BlockingHub(Hub):
             return response
 
     async def sleep(self, seconds: float) -> None:
-        (self._edge.sleep or time.sleep)(seconds)
+        (self._options.sleep or time.sleep)(seconds)
 
     def close(self) -> None:
         client, self._client = self._client, None
@@ -209,24 +223,22 @@ class _Connections:
 class AwaitingHub(Hub):
     """Awaits. Each event loop has its own connections, so that `asyncio.run` may come twice."""
 
-    def __init__(
-        self, configuration: Configuration, *, edge: Edge, policy: RetryPolicy | None = None
-    ) -> None:
-        super().__init__(configuration, edge=edge, policy=policy)
+    def __init__(self, options: HubOptions) -> None:
+        super().__init__(options)
         self._connections: dict[asyncio.AbstractEventLoop, _Connections] = {}
 
     async def _send(self, arguments: dict[str, Any]) -> Any:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        found = self._connections.get(loop)
-        if found is None:
+        connections = self._connections.get(loop)
+        if connections is None:
             self._forget_closed_loops()
             client = http_library().AsyncClient(**self._client_arguments())
-            found = _Connections(client, asyncio.Semaphore(MOST_CONNECTIONS))
-            self._connections[loop] = found
-        async with found.slots:
-            response = await found.client.request(**arguments)
+            connections = _Connections(client, asyncio.Semaphore(MOST_CONNECTIONS))
+            self._connections[loop] = connections
+        async with connections.slots:
+            response = await connections.client.request(**arguments)
             if stream := _stream_to_drop(response):
                 await stream.aclose()
             return response
@@ -239,7 +251,7 @@ class AwaitingHub(Hub):
         import asyncio
         import inspect
 
-        slept = (self._edge.sleep or asyncio.sleep)(seconds)
+        slept = (self._options.sleep or asyncio.sleep)(seconds)
         if inspect.isawaitable(slept):
             await slept
 
@@ -247,33 +259,33 @@ class AwaitingHub(Hub):
         """Close the connections of this event loop."""
         import asyncio
 
-        found = self._connections.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            await found.client.aclose()
+        connections = self._connections.pop(asyncio.get_running_loop(), None)
+        if connections is not None:
+            await connections.client.aclose()
 
 
 def _stream_to_drop(response: Any) -> Any:
-    """The connection of an answer that ends with its head (RFC 9112, 6.3).
+    """Return the connection of an answer that ends with its head (RFC 9112, 6.3).
 
-    What a peer sends behind it all the same must not be taken for the next answer.
+    Bytes that a peer sends behind it all the same must not be taken for the next answer.
     """
     ends_with_head = response.status_code in (204, 304)
     return response.extensions.get("network_stream") if ends_with_head else None
 
 
-def run_blocking(work: Coroutine[Any, Any, T]) -> T:
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     """Finish a coroutine that never suspends, as those of a `BlockingHub` do."""
     try:
-        work.send(None)
+        coroutine.send(None)
     except StopIteration as finished:
         result: T = finished.value
         return result
-    work.close()
+    coroutine.close()
     raise RuntimeError("A blocking operation tried to wait on an event loop.")
 
 
 def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
-    """The items of an asynchronous iterator that never suspends."""
+    """Yield the items of an asynchronous iterator that never suspends."""
     while True:
         try:
             item = run_blocking(_next_of(items))
@@ -291,24 +303,6 @@ def _headers(configuration: Configuration) -> dict[str, str]:
     if configuration.api_key:
         headers["Authorization"] = f"Bearer {configuration.api_key}"
     return headers
-
-
-def _unreachable(configuration: Configuration, error: Exception) -> errors.ServiceUnavailableError:
-    reason = str(error) or type(error).__name__
-    sentence = f"The hub at {configuration.base_url} cannot be reached: {reason}."
-    return errors.ServiceUnavailableError(sentence)
-
-
-def _cut(
-    configuration: Configuration, request: Request, error: Exception
-) -> errors.ServiceUnavailableError:
-    """The request was on its way, and nobody knows how far it came."""
-    reason = str(error) or type(error).__name__
-    sentence = (
-        f"The connection to the hub at {configuration.base_url} broke before it answered"
-        f" {request.method} {request.path}: {reason}."
-    )
-    return errors.ServiceUnavailableError(sentence, may_have_happened=request.method != "GET")
 
 
 def _exhausted(

@@ -7,18 +7,18 @@ import logging
 import random
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from service_integration_client import exceptions as errors
 from service_integration_client.configuration import configuration
-from service_integration_client.hub import AwaitingHub, BlockingHub, Edge, Hub, run_blocking
+from service_integration_client.hub import AwaitingHub, BlockingHub, Hub, HubOptions, run_blocking
 from service_integration_client.operations import services
 from service_integration_client.requests import JsonObject
 from service_integration_client.retries import NEVER
 
 if TYPE_CHECKING:
     import asyncio
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -31,7 +31,12 @@ BEATS_PER_TTL = 3
 JITTER = 0.1
 FIRST_BACKOFF_SECONDS = 1.0
 CALL_TIMEOUT_SECONDS = 10.0
-
+# The arguments of a registration that the hub is told, besides the name and the URL.
+SERVICE_FIELDS = (
+    "type", "description", "health_url", "version", "actions", "metadata", "tags", "weight",
+    "zone", "ttl_seconds",
+)  # fmt: skip
+# No later attempt mends these.
 _PERMANENT = (
     errors.ValidationError,
     errors.AuthenticationError,
@@ -78,24 +83,18 @@ class ServiceRegistration:
         """`sleep` answers after so many seconds; `chance` answers 0 to 1. Raises: ValueError."""
         if ttl_seconds <= 0 or (heartbeat_interval is not None and heartbeat_interval <= 0):
             raise ValueError("ttl_seconds and heartbeat_interval are greater than 0.")
+        arguments = locals()
+        self._fields = {name: arguments[name] for name in SERVICE_FIELDS}
         self.name = name
         self.url = url
         self.interval = heartbeat_interval or ttl_seconds / BEATS_PER_TTL
         self.service: JsonObject | None = None
-        self._fields: dict[str, Any] = {
-            "type": type,
-            "description": description,
-            "health_url": health_url,
-            "version": version,
-            "actions": actions,
-            "metadata": metadata,
-            "tags": tags,
-            "weight": weight,
-            "zone": zone,
-            "ttl_seconds": ttl_seconds,
-        }
-        self._configuration = configuration(base_url=base_url, api_key=api_key, timeout=timeout)
-        self._edge = Edge(transport=transport, sleep=sleep)
+        self._options = HubOptions(
+            configuration(base_url=base_url, api_key=api_key, timeout=timeout),
+            transport=transport,
+            sleep=sleep,
+            policy=NEVER,
+        )
         self._chance = chance
         self._blocking: BlockingHub | None = None
         self._awaiting: AwaitingHub | None = None
@@ -105,16 +104,23 @@ class ServiceRegistration:
 
     @property
     def is_registered(self) -> bool:
-        """Whether the hub knew the service when last spoken to."""
+        """Return whether the hub knew the service when last spoken to."""
         return self.service is not None
 
     def start(self) -> None:
         """Register, and beat from a thread until `stop`. Raises: what does not mend by itself."""
+
+        def wait_or_leave(seconds: float) -> None:
+            self._leaving.wait(seconds)
+
         self._leaving.clear()
-        self._blocking = BlockingHub(self._configuration, edge=self._edge_of_thread(), policy=NEVER)
-        run_blocking(self._enter(self._blocking))
+        options = replace(self._options, sleep=self._options.sleep or wait_or_leave)
+        hub = self._blocking = BlockingHub(options)
+        run_blocking(self._enter(hub))
         self._thread = threading.Thread(
-            target=self._beat_in_thread, name=f"heartbeat of {self.name}", daemon=True
+            target=lambda: run_blocking(self._beat(hub)),
+            name=f"heartbeat of {self.name}",
+            daemon=True,
         )
         self._thread.start()
 
@@ -122,7 +128,7 @@ class ServiceRegistration:
         """Stop beating and set the instance OFFLINE; nothing when it was not started."""
         self._leaving.set()
         if self._thread is not None:
-            self._thread.join(self._configuration.timeout * 2)
+            self._thread.join(self._options.configuration.timeout * 2)
         if self._blocking is not None:
             run_blocking(self._leave(self._blocking))
             self._blocking.close()
@@ -131,12 +137,7 @@ class ServiceRegistration:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
     @contextlib.asynccontextmanager
@@ -148,17 +149,12 @@ class ServiceRegistration:
     async def __aenter__(self) -> Self:
         import asyncio
 
-        self._awaiting = AwaitingHub(self._configuration, edge=self._edge, policy=NEVER)
+        self._awaiting = AwaitingHub(self._options)
         await self._enter(self._awaiting)
         self._task = asyncio.create_task(self._beat(self._awaiting))
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         import asyncio
 
         if self._task is not None:
@@ -201,14 +197,14 @@ class ServiceRegistration:
             await self._register(hub)
             return
         try:
-            await services.heartbeat(hub, self._known_as(), url=self.url)
+            await services.heartbeat(hub, self._reference(), url=self.url)
         except errors.ResourceNotFoundError:
             self.service = None
             logger.info("the hub does not know %s any more", self.name)
             await self._register(hub)
 
     def _pause(self, failures: int) -> float:
-        """Seconds until the next beat: one interval, less after a failure, growing with more."""
+        """Return the seconds until the next beat: an interval; less after failures, and growing."""
         if self.service is None:
             failures = max(failures, 1)
         seconds = self.interval
@@ -220,22 +216,11 @@ class ServiceRegistration:
         if self.service is None:
             return
         try:
-            await services.heartbeat(hub, self._known_as(), url=self.url, status="OFFLINE")
+            await services.heartbeat(hub, self._reference(), url=self.url, status="OFFLINE")
         except errors.ServiceIntegrationError as error:
             logger.warning("%s could not be signed off: %s", self.name, error)
         self.service = None
 
-    def _known_as(self) -> str:
+    def _reference(self) -> str:
+        """Return the id that the hub gave the service, or its name."""
         return str((self.service or {}).get("id") or self.name)
-
-    def _beat_in_thread(self) -> None:
-        if self._blocking is not None:
-            run_blocking(self._beat(self._blocking))
-
-    def _edge_of_thread(self) -> Edge:
-        """Waiting in the thread ends at once when the registration is left."""
-
-        def wait(seconds: float) -> None:
-            self._leaving.wait(seconds)
-
-        return Edge(transport=self._edge.transport, sleep=self._edge.sleep or wait)

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from service_integration_client.cli import drawing
 from service_integration_client.cli.session import Session, hub_command, pairs, read_value
-from service_integration_client.documents import parse_json
+from service_integration_client.strict_json import parse_json
 
 # What a column shows of a row: a field, or what is made of the row.
 Columns = Mapping[str, Union[str, Callable[[dict[str, Any]], Any]]]

@@ -15,7 +15,6 @@ from rich.console import Console
 from service_integration_client.breaker import is_outage_of_hub
 from service_integration_client.client import SyncServiceIntegrationClient
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS
-from service_integration_client.documents import parse_json
 from service_integration_client.exceptions import (
     AuthenticationError,
     MaxRetriesExceededError,
@@ -23,6 +22,7 @@ from service_integration_client.exceptions import (
     ServiceIntegrationError,
     ValidationError,
 )
+from service_integration_client.strict_json import parse_json
 
 REFUSED, UNREACHABLE, NOT_PERMITTED, INTERRUPTED = 1, 3, 4, 130
 PAGE = 100

@@ -24,8 +24,8 @@ from service_integration_client.cli.commands import (
 )
 from service_integration_client.cli.executions import follow
 from service_integration_client.cli.session import Session, hub_command, hub_group
-from service_integration_client.documents import json_equal
 from service_integration_client.exceptions import ResourceNotFoundError
+from service_integration_client.strict_json import json_equal
 
 ABOUT = ("name", "description", "type", "status", "metadata")
 # What a file that does not have them takes away.
