@@ -26,6 +26,7 @@ import yaml
 
 from integration_site import claims
 from tests.services import free_port
+from tests.support.backends import summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0
@@ -134,6 +135,44 @@ def test_tests_on_another_python_have_an_environment_of_their_own(tmp_path: Path
     assert said.stdout.split() == [f".venv-{version}", str(ROOT / "dev"), "test", "-k", "x"]
 
 
+@pytest.mark.parametrize(("uv_works", "programs"), [(True, ["uv"]), (False, ["uv", "pip"])])
+def test_packages_are_installed_by_uv_and_where_it_cannot_by_pip(
+    monkeypatch: pytest.MonkeyPatch, uv_works: bool, programs: list[str]
+) -> None:
+    commands: list[list[str]] = []
+
+    def call(command: list[str], **_: object) -> int:
+        commands.append(command)
+        return 0 if uv_works or "/bin/uv" not in command else 2
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(subprocess, "call", call)
+    dev.install(["requirements.txt"])
+    assert len(commands) == len(programs)
+    for command, program in zip(commands, programs, strict=True):
+        assert Path(command[0]).name == program or command[1:3] == ["-m", program]
+        assert {"--require-hashes", "--no-deps", "-q"} <= set(command)
+
+
+def test_start_ends_with_a_sentence_where_nothing_could_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subprocess, "call", lambda *_, **__: 1)
+    with pytest.raises(dev.SetupError, match="the lines above say why"):
+        dev.install(["requirements.txt"])
+
+
+def test_python_without_pip_says_which_package_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(dev, "VENV", tmp_path)
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    with pytest.raises(dev.SetupError, match="apt install python3-venv"):
+        dev.install(["requirements.txt"])
+
+
 def test_taken_port_is_named_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -231,14 +270,14 @@ def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
         "<testsuites><testsuite><testcase/><testcase><failure/></testcase>"
         '<testcase><skipped message="no browser"/></testcase></testsuite></testsuites>'
     )
-    assert dev.summarise("SQLite", report) == [
+    assert summarise("SQLite", report) == [
         "SQLite: 1 passed, 1 failed, 1 skipped",
         "  1 skipped: no browser",
     ]
 
 
 def test_summary_says_when_pytest_never_began(tmp_path: Path) -> None:
-    assert dev.summarise("SQLite", tmp_path / "none.xml") == ["SQLite: stopped before any test ran"]
+    assert summarise("SQLite", tmp_path / "none.xml") == ["SQLite: stopped before any test ran"]
 
 
 def test_compose_runs_what_the_procfile_runs() -> None:

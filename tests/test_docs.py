@@ -26,6 +26,7 @@ READERS = (
     "integration_site/settings.py",
     "integration_site/configuration/reading.py",
     "dev",
+    "tests/support/backends.py",
     "supervise.py",
     "reference_services/demo.py",
     "reference_services/__main__.py",
