@@ -8,16 +8,19 @@ SI_BACKEND=sqlite, the default, on the embedded ones.
 import contextlib
 import ipaddress
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import hypothesis
 import pytest
 
 from tests import services
+from tests.support import made_once
 
 BACKEND = os.environ.get("SI_BACKEND", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
@@ -62,6 +65,8 @@ def _prepare_environment() -> None:
     os.environ["CREDENTIAL_KEYS"] = "tests:" + "A" * 43 + "="
     os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
     if not WORKER:
+        os.environ[made_once.FOLDER] = str(Path(os.environ["DATA_DIR"], "made-once"))
+        Path(os.environ[made_once.FOLDER]).mkdir()
         _clear_configuration()
         if BACKEND == "postgres":
             _start_servers()
@@ -138,6 +143,29 @@ def _needs_backend(item: pytest.Item) -> bool:
     marked = any(item.get_closest_marker(name) for name in ("django_db", "e2e", "needs_backend"))
     fixtures = {"db", "transactional_db", "backend", "hub"} & set(getattr(item, "fixturenames", ()))
     return bool(marked or fixtures)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+) -> None:
+    """Let the workers start from one migrated database; a lone process has its own to migrate."""
+    from django.db import connection
+
+    if not WORKER:
+        return
+    if BACKEND == "postgres":
+        connection.settings_dict["TEST"]["TEMPLATE"] = made_once.migrated_database()
+        return
+    creation: Any = connection.creation
+    create = creation._create_test_db  # Django knows no template for SQLite
+
+    def create_from_copy(*args: Any, **options: Any) -> str:
+        name = create(*args, **options)
+        shutil.copy(made_once.migrated_file(), name)
+        return str(name)
+
+    creation._create_test_db = create_from_copy
 
 
 def pytest_unconfigure() -> None:

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from tests.e2e.hub import Hub, running_hub, until
+from tests.support import made_once
 
 SERVICES = 9
 
@@ -19,11 +18,7 @@ def surroundings_of(name: str) -> dict[str, str]:
     if "POSTGRES_HOST" not in os.environ:
         return {}
     found = {k: v for k, v in os.environ.items() if k.startswith("POSTGRES_")}
-    address = f"host={found['POSTGRES_HOST']} port={found['POSTGRES_PORT']} user=postgres"
-    with psycopg.connect(f"{address} dbname=postgres", autocommit=True) as connection:
-        identifier = sql.Identifier(name)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(identifier))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+    made_once.create_database(name, template=made_once.migrated_database())
     server, _, _ = os.environ["REDIS_URL"].rpartition("/")
     return {**found, "POSTGRES_DB": name, "REDIS_URL": f"{server}/15", "SERVICE_NAME": name}
 

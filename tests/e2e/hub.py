@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import httpx2
 
 from tests.services import ending_with_this, free_port
+from tests.support import made_once
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (
@@ -60,6 +62,10 @@ class Hub:
         return process
 
     def start(self) -> None:
+        if made_once.FOLDER in os.environ:
+            made_once.copy_static_files(self.directory)
+            if "POSTGRES_HOST" not in self.environment:
+                shutil.copy(made_once.migrated_file(), self.directory)
         assert self.run("python manage.py bootstrap").wait(60) == 0, self.tail()
         self.web = self.run("gunicorn integration_site.wsgi")
         self.worker = self.start_worker()

@@ -49,7 +49,7 @@ class Command(BaseCommand):
 
     def _collect_static(self) -> None:
         stamp = Path(settings.STATIC_ROOT) / ".stamp"
-        wanted = _static_digest()
+        wanted = static_digest()
         if stamp.is_file() and stamp.read_text() == wanted:
             return
         self.stdout.write("  collecting static files")
@@ -143,7 +143,7 @@ def _pending_migrations() -> bool:
     return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def _static_digest() -> str:
+def static_digest() -> str:
     """Changes when the packages that bring static files, or our own files, change."""
     parts = [
         f"{name} {importlib.metadata.version(name)}"
