@@ -34,8 +34,8 @@ from registry.expressions import (
 )
 from registry.expressions.values import bounded
 from registry.json_equality import json_equal
-from service_integration_client.cli.commands import read_object as read_option
-from service_integration_client.cli.session import read_value
+from service_integration_client.cli.options import read_object as read_option
+from service_integration_client.cli.options import read_value
 from service_integration_client.exceptions import ServiceIntegrationError
 from service_integration_client.requests import Request
 from service_integration_client.responses import content_of

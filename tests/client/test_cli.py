@@ -20,9 +20,10 @@ from monitoring.models import Subject
 from monitoring.services import open_incident
 from registry.access import SCOPES
 from registry.models import ServiceInstance
-from service_integration_client.cli import drawing
 from service_integration_client.cli.app import PROGRAM, root
+from service_integration_client.cli.execution_tree import execution_tree
 from service_integration_client.cli.session import Session
+from service_integration_client.cli.tables import seconds
 from tests import factories
 from tests.registry.connection_support import make_connection
 from tests.registry.credential_support import make_credential
@@ -658,7 +659,7 @@ def test_no_output_is_cut_or_coloured_in_a_pipe(run: Run) -> None:
 
 def drawn(execution: dict[str, Any]) -> str:
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(drawing.execution(execution, now=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)))
+    console.print(execution_tree(execution, now=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)))
     return console.export_text()
 
 
@@ -730,4 +731,4 @@ def test_an_execution_without_steps_can_be_drawn() -> None:
     [(None, "-"), (0.0123, "12 ms"), (5.25, "5.2 s"), (600, "10 min"), (9000, "2.5 h")],
 )
 def test_durations_are_short(value: float | None, text: str) -> None:
-    assert drawing.seconds(value) == text
+    assert seconds(value) == text

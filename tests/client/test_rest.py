@@ -19,9 +19,10 @@ from service_integration_client import (
     SyncServiceIntegrationClient,
     UnexpectedAnswerError,
 )
-from service_integration_client.cli import app, drawing
+from service_integration_client.cli import app, tables
+from service_integration_client.cli.execution_tree import _bar
 from service_integration_client.cli.timeline import BAR, CELLS, Scale, scale_of
-from service_integration_client.cli.workflows import _findings
+from service_integration_client.cli.workflows import validation_text
 from service_integration_client.client import _BaseClient
 from service_integration_client.documentation import ARGUMENTS
 from service_integration_client.hub import run_blocking
@@ -59,11 +60,11 @@ def test_operation_that_would_suspend_says_so():
 
 def test_what_is_not_known_is_drawn_as_nothing():
     now = datetime(2030, 1, 1, tzinfo=UTC)
-    assert drawing.ago(None) == "-"
+    assert tables.ago(None) == "-"
     assert scale_of([], now=now) is None
     instant = Scale(now, now)
-    assert drawing._bar((now, now), instant, style=None).plain == BAR.ljust(CELLS)
-    assert "slow" in _findings([{"file": "a", "valid": True, "warnings": ["slow"]}]).plain
+    assert _bar((now, now), instant, style=None).plain == BAR.ljust(CELLS)
+    assert "slow" in validation_text([{"file": "a", "valid": True, "warnings": ["slow"]}]).plain
 
 
 @pytest.mark.parametrize(("word", "body"), [("approve", {"may": 1}), ("reject", {})])

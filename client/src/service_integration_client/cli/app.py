@@ -1,4 +1,4 @@
-"""The program: its groups, and what holds for all of them."""
+"""The program with all its groups of commands."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from service_integration_client.cli.breakers import breakers
 from service_integration_client.cli.bulk import bulk
 from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.executions import executions
+from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
 from service_integration_client.cli.keys import keys
 from service_integration_client.cli.schedules import schedules
-from service_integration_client.cli.services import add_discover, services
-from service_integration_client.cli.session import INTERRUPTED, hub_group
+from service_integration_client.cli.services import discover, health, services
+from service_integration_client.cli.session import INTERRUPTED
 from service_integration_client.cli.workflows import workflows
 
 PROGRAM = "service-integration"
 
 
-@hub_group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=HubGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="service-integration-client", prog_name=PROGRAM)
 def root() -> None:
     """Talks to a Service Integration hub.
@@ -35,21 +36,20 @@ def root() -> None:
     """
 
 
-for group in (
-    services, workflows, executions, bulk, schedules, integrations, connections, credentials,
-    webhooks, breakers, incidents, keys,
+for command in (
+    discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
+    credentials, webhooks, breakers, incidents, keys,
 ):  # fmt: skip
-    root.add_command(group)
-add_discover(root)
+    root.add_command(command)
 
 
 @root.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what a shell needs to complete: eval "$(service-integration completion bash)"."""
-    found = get_completion_class(shell)
-    assert found is not None
-    click.echo(found(root, {}, PROGRAM, "_SERVICE_INTEGRATION_COMPLETE").source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
+    click.echo(completion_class(root, {}, PROGRAM, "_SERVICE_INTEGRATION_COMPLETE").source())
 
 
 def main() -> None:

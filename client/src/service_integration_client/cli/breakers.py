@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import click
 
-from service_integration_client.cli.commands import (
-    REASON,
-    Columns,
-    list_command,
-    order_command,
-    rows_as,
-    status_of,
-)
-from service_integration_client.cli.session import hub_group
+from service_integration_client.cli.groups import HubGroup
+from service_integration_client.cli.options import REASON
+from service_integration_client.cli.tables import Columns, rows_as, status_of
 
-
-@hub_group()
-def breakers() -> None:
-    """The circuit breakers of instances and connections."""
-
-
+breakers = HubGroup("breakers", help="The circuit breakers of instances and connections.")
 COLUMNS: Columns = {
     "ID": "id",
     "SERVICE": "service",
@@ -30,8 +19,8 @@ COLUMNS: Columns = {
 }
 SECONDS = click.option("--seconds", type=float, help="For how long.")
 
-list_command(
-    breakers, "get_circuit_breakers", "Breakers, those that refuse calls first.", COLUMNS,
+breakers.add_list(
+    "get_circuit_breakers", "Breakers, those that refuse calls first.", COLUMNS,
     click.option("--state", help="CLOSED, OPEN, HALF_OPEN, FORCED_OPEN or DISABLED."),
     click.option("--service", help="The name or id of a service."),
 )  # fmt: skip
@@ -41,7 +30,7 @@ for name, sentence, options in (
     ("disable", "Let every call through and count nothing.", (REASON, SECONDS)),
     ("reset", "Let calls through and forget what was before.", (REASON,)),
 ):
-    order_command(
-        breakers, name, f"{name}_circuit_breaker", sentence, *options,
-        render=lambda found: rows_as(COLUMNS)([found]),
+    breakers.add_operation(
+        name, f"{name}_circuit_breaker", sentence, *options,
+        render=lambda breaker: rows_as(COLUMNS)([breaker]),
     )  # fmt: skip

@@ -9,136 +9,124 @@ from typing import Any
 import click
 from rich.live import Live
 
-from service_integration_client.cli import drawing
-from service_integration_client.cli.commands import (
-    INPUT,
-    INPUT_FILE,
-    Columns,
-    age_of,
-    given_input,
-    list_command,
-    order_command,
-    read_object,
-    rows_as,
-    status_of,
+from service_integration_client.cli.execution_tree import execution_tree
+from service_integration_client.cli.groups import HubGroup
+from service_integration_client.cli.options import (
+    EXECUTION_FILTERS,
+    read_file,
+    read_values,
+    takes_input,
 )
-from service_integration_client.cli.session import (
-    Session,
-    hub_command,
-    hub_group,
-    pairs,
-    read_value,
-)
+from service_integration_client.cli.session import Session
+from service_integration_client.cli.tables import age_of, seconds, status_of
 from service_integration_client.results import has_stopped
 
-LOOK_SECONDS = 1.0
-WHY = click.option("--reason", help="Everybody sees it.")
+POLL_SECONDS = 1.0
+REASON = click.option("--reason", help="Everybody sees it.")
+COMMENT = click.option("--comment", default="")
+FOLLOW = click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
 
-
-@hub_group()
-def executions() -> None:
-    """Runs of workflows."""
-
-
-list_command(
-    executions, "get_executions", "Executions, newest first.",
+executions = HubGroup("executions", help="Runs of workflows.")
+executions.add_list(
+    "get_executions", "Executions, newest first.",
     {
         "ID": "id", "WORKFLOW": "workflow_name", "STATUS": status_of(), "AT": "current_step",
-        "TOOK": lambda row: drawing.seconds(row.get("execution_time")),
-        "STARTED": age_of("created_at"),
+        "TOOK": lambda row: seconds(row.get("execution_time")), "STARTED": age_of("created_at"),
     },
-    click.option("--status", help="Such as FAILED or RUNNING."),
-    click.option("--workflow", help="The name or id of a workflow."),
-    click.option("--type", help="Such as PROJECT_PLANNING."),
-    click.option("--correlation-id"),
-    click.option("--after", "created_after", help="An RFC 3339 time."),
-    click.option("--before", "created_before", help="An RFC 3339 time."),
+    click.option("--status", help="Such as FAILED or RUNNING."), *EXECUTION_FILTERS,
     limit=20,
+)  # fmt: skip
+executions.add_history(
+    "get_execution_events", "What happened to an execution, in order.",
+    {
+        "AT": "created_at", "EVENT": status_of("kind"), "BY": lambda e: e.get("actor") or "-",
+        "ABOUT": lambda e: json.dumps(e["payload"], ensure_ascii=False) if e["payload"] else "",
+    },
+    name="events", limit=100,
 )  # fmt: skip
 for name, operation, sentence, options in (
     ("show", "get_workflow_execution_status", "The tree of its steps with their times.", ()),
     ("pause", "pause_execution", "Let an execution begin nothing more.", ()),
     ("resume", "resume_execution", "Let a paused execution go on.", ()),
-    ("cancel", "cancel_execution", "End an execution now.", (WHY,)),
+    ("cancel", "cancel_execution", "End an execution now.", (REASON,)),
 ):
-    order_command(executions, name, operation, sentence, *options, render=drawing.execution)
+    executions.add_operation(name, operation, sentence, *options, render=execution_tree)
 
 
-@hub_command(executions, "follow")
+@executions.hub_command("follow")
 @click.argument("execution")
 def follow_execution(session: Session, execution: str) -> None:
     """Look on until an execution ends. Exits with 1 unless it completed."""
-    found = follow(session, session.client.get_workflow_execution_status(execution))
-    if found.get("status") != "COMPLETED":
-        session.fail()
+    follow(session, session.client.get_workflow_execution_status(execution))
 
 
-def follow(session: Session, found: dict[str, Any]) -> dict[str, Any]:
-    """Draw an execution anew until it ends or needs a person; answer it as it is then."""
+def follow(session: Session, execution: dict[str, Any]) -> dict[str, Any]:
+    """Draw an execution anew until it ends or needs a person; return it as it is then.
+
+    Exits with 1 unless it completed.
+    """
     if session.is_live:
-        last = found
-        with Live(drawing.execution(found), console=session.console) as live:
-            for last in _looks(session, found):
-                live.update(drawing.execution(last))
-        return last
-    *_, last = _looks(session, found)
-    session.show(last, drawing.execution)
+        last = execution
+        with Live(execution_tree(execution), console=session.console) as live:
+            for last in _states(session, execution):
+                live.update(execution_tree(last))
+    else:
+        *_, last = _states(session, execution)
+        session.show(last, execution_tree)
+    if last.get("status") != "COMPLETED":
+        session.fail()
     return last
 
 
-def _looks(session: Session, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield found
-    while not has_stopped(found):
-        found = session.client.wait_for_execution(found["id"], seconds=LOOK_SECONDS)
-        yield found
+def _states(session: Session, execution: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield execution
+    while not has_stopped(execution):
+        execution = session.client.wait_for_execution(execution["id"], seconds=POLL_SECONDS)
+        yield execution
 
 
-@hub_command(executions, "retry")
+def _show_or_follow(session: Session, execution: dict[str, Any], *, follows: bool) -> None:
+    if follows:
+        follow(session, execution)
+    else:
+        session.show(execution, execution_tree)
+
+
+@executions.hub_command("retry")
 @click.argument("execution")
-@click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
+@FOLLOW
 def retry_execution(session: Session, execution: str, follows: bool) -> None:
     """Let a failed execution go on from the step that failed."""
-    found = session.client.retry_execution(execution)
-    if not follows:
-        session.show(found, drawing.execution)
-    elif follow(session, found).get("status") != "COMPLETED":
-        session.fail()
+    _show_or_follow(session, session.client.retry_execution(execution), follows=follows)
 
 
-@hub_command(executions, "rerun")
+@executions.hub_command("rerun")
 @click.argument("execution")
 @click.option("--from-step", help="What came before it is kept; the first step unless given.")
 @click.option("--version", help="A number or newest; that of the execution unless given.")
-@INPUT
-@INPUT_FILE
+@takes_input
 @click.option("--step-input-file", type=click.File(), help="JSON: what --from-step is given.")
-@click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
+@FOLLOW
 def rerun_execution(
     session: Session,
     execution: str,
-    from_step: str | None,
     version: str | None,
-    inputs: tuple[str, ...],
-    input_file: Any,
     step_input_file: Any,
     follows: bool,
+    **changes: Any,
 ) -> None:
     """Run an execution that ended again, as a new one. A given input replaces its own."""
-    started = session.client.rerun_execution(
+    rerun = session.client.rerun_execution(
         execution,
-        from_step=from_step,
-        version=_version(version),
-        input_data=given_input(inputs, input_file) if inputs or input_file else None,
-        step_input=step_input_file and read_object(step_input_file.read(), "--step-input-file"),
+        version=_read_version(version),
+        step_input=step_input_file and read_file(step_input_file, "--step-input-file"),
         wait=False,
+        **changes,
     )
-    if not follows:
-        session.show(started.execution, drawing.execution)
-    elif follow(session, started.execution).get("status") != "COMPLETED":
-        session.fail()
+    _show_or_follow(session, rerun.execution, follows=follows)
 
 
-def _version(text: str | None) -> Any:
+def _read_version(text: str | None) -> Any:
     if text is None or text == "newest":
         return text
     if not (text.isascii() and text.isdigit()):
@@ -146,55 +134,35 @@ def _version(text: str | None) -> Any:
     return int(text)
 
 
-EVENTS: Columns = {
-    "AT": "created_at",
-    "EVENT": status_of("kind"),
-    "BY": lambda row: row.get("actor") or "-",
-    "ABOUT": lambda row: json.dumps(row["payload"], ensure_ascii=False) if row["payload"] else "",
-}
-
-
-@hub_command(executions, "events")
-@click.argument("execution")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
-def list_events(session: Session, execution: str, limit: int) -> None:
-    """What happened to an execution, in order."""
-
-    def get_page(**filters: Any) -> Any:
-        return session.client.get_execution_events(execution, **filters)
-
-    session.show_list(get_page, rows_as(EVENTS), limit=limit)
-
-
-@hub_command(executions, "signal")
+@executions.hub_command("signal")
 @click.argument("execution")
 @click.argument("name")
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
 def signal_execution(session: Session, execution: str, name: str, data: tuple[str, ...]) -> None:
     """Give an execution a signal."""
-    payload = {key: read_value(text) for key, text in pairs(data, "--data").items()}
-    session.show(session.client.signal_execution(execution, name, payload), drawing.execution)
+    payload = read_values(data, "--data")
+    session.show(session.client.signal_execution(execution, name, payload), execution_tree)
 
 
-@hub_command(executions, "approve")
+@executions.hub_command("approve")
 @click.argument("execution")
 @click.argument("step")
-@click.option("--comment", default="")
+@COMMENT
 @click.option("--form", multiple=True, metavar="KEY=VALUE", help="What the form asks for.")
 def approve(
     session: Session, execution: str, step: str, comment: str, form: tuple[str, ...]
 ) -> None:
     """Approve what a step asks."""
-    given = {key: read_value(text) for key, text in pairs(form, "--form").items()}
-    found = session.client.approve_step(execution, step, comment=comment, form=given)
-    session.show(found, drawing.execution)
+    answers = read_values(form, "--form")
+    approved = session.client.approve_step(execution, step, comment=comment, form=answers)
+    session.show(approved, execution_tree)
 
 
-@hub_command(executions, "reject")
+@executions.hub_command("reject")
 @click.argument("execution")
 @click.argument("step")
-@click.option("--comment", default="")
+@COMMENT
 def reject(session: Session, execution: str, step: str, comment: str) -> None:
     """Reject what a step asks."""
-    found = session.client.reject_step(execution, step, comment=comment)
-    session.show(found, drawing.execution)
+    rejected = session.client.reject_step(execution, step, comment=comment)
+    session.show(rejected, execution_tree)

@@ -1,4 +1,4 @@
-"""Integrations and webhooks: seen, executed, and what became of that."""
+"""Integrations and webhooks: seen, executed, and their histories."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from service_integration_client.cli.commands import (
-    INPUT,
-    INPUT_FILE,
-    SEARCH,
-    age_of,
-    given_input,
-    history_command,
-    list_command,
-    order_command,
-    status_of,
+from service_integration_client.cli.groups import HubGroup
+from service_integration_client.cli.options import SEARCH, takes_input
+from service_integration_client.cli.session import Session
+from service_integration_client.cli.tables import age_of, status_of
+
+integrations = HubGroup(
+    "integrations", help="What one service asks of another, with the fields mapped."
 )
-from service_integration_client.cli.session import Session, hub_command, hub_group
-
-
-@hub_group()
-def integrations() -> None:
-    """What one service asks of another, with the fields mapped."""
-
-
-list_command(
-    integrations, "get_integrations", "Integrations by name.",
+integrations.add_list(
+    "get_integrations", "Integrations by name.",
     {
         "NAME": "name", "STATUS": status_of(), "SOURCE": "source",
         "TARGET": lambda row: " ".join(map(str, (row.get("target") or {}).values())),
@@ -40,9 +29,9 @@ list_command(
     click.option("--target", help="The service, type or connection that is asked."),
     SEARCH,
 )  # fmt: skip
-order_command(integrations, "show", "get_integration", "One integration, by id or name.")
-history_command(
-    integrations, "get_integration_executions",
+integrations.add_operation("show", "get_integration", "One integration, by id or name.")
+integrations.add_history(
+    "get_integration_executions",
     "What became of its executions, the latest first.",
     {
         "ID": "id", "STATUS": status_of(), "SERVICE": "service", "STARTED": age_of("started_at"),
@@ -52,29 +41,24 @@ history_command(
 )  # fmt: skip
 
 
-@hub_command(integrations, "execute")
+@integrations.hub_command("execute")
 @click.argument("integration")
-@INPUT
-@INPUT_FILE
-def execute(session: Session, integration: str, inputs: tuple[str, ...], input_file: Any) -> None:
+@takes_input
+def execute(session: Session, integration: str, input_data: Any) -> None:
     """Execute an integration, and print its output."""
-    found = session.client.execute_integration(integration, given_input(inputs, input_file))
-    session.show(found, _executed)
+    answer = session.client.execute_integration(integration, input_data)
+    session.show(answer, _output_and_warnings)
 
 
-def _executed(found: dict[str, Any]) -> Any:
-    output = Text(json.dumps(found.get("output"), indent=2, ensure_ascii=False))
-    warnings = [Text(json.dumps(each), "yellow") for each in found.get("warnings") or ()]
+def _output_and_warnings(answer: dict[str, Any]) -> Any:
+    output = Text(json.dumps(answer.get("output"), indent=2, ensure_ascii=False))
+    warnings = [Text(json.dumps(warning), "yellow") for warning in answer.get("warnings") or ()]
     return Group(output, *warnings)
 
 
-@hub_group()
-def webhooks() -> None:
-    """Where others send messages that start or signal executions."""
-
-
-list_command(
-    webhooks, "get_webhooks", "Webhooks by name.",
+webhooks = HubGroup("webhooks", help="Where others send messages that start or signal executions.")
+webhooks.add_list(
+    "get_webhooks", "Webhooks by name.",
     {
         "NAME": "name", "STATUS": lambda row: "on" if row.get("enabled") else "off",
         "PATH": "path", "EFFECT": "effect", "WORKFLOW": "workflow", "SIGNAL": "signal",
@@ -84,9 +68,9 @@ list_command(
     click.option("--workflow", help="The name or id of a workflow."),
     SEARCH,
 )  # fmt: skip
-order_command(webhooks, "show", "get_webhook", "One webhook, by id or name.")
-history_command(
-    webhooks, "get_webhook_deliveries",
+webhooks.add_operation("show", "get_webhook", "One webhook, by id or name.")
+webhooks.add_history(
+    "get_webhook_deliveries",
     "What became of its messages, the latest first.",
     {
         "MESSAGE": "message_id", "OUTCOME": status_of("outcome"), "EXECUTION": "execution_id",

@@ -6,27 +6,14 @@ from typing import Any
 
 import click
 
-from service_integration_client.cli.commands import (
-    INPUT,
-    INPUT_FILE,
-    age_of,
-    fields,
-    given_input,
-    history_command,
-    list_command,
-    order_command,
-    status_of,
-)
-from service_integration_client.cli.session import Session, hub_command, hub_group
+from service_integration_client.cli.groups import HubGroup
+from service_integration_client.cli.options import takes_input
+from service_integration_client.cli.session import Session
+from service_integration_client.cli.tables import age_of, fields_of, status_of
 
-
-@hub_group()
-def schedules() -> None:
-    """When workflows are started by the clock."""
-
-
-list_command(
-    schedules, "get_schedules", "Schedules by name.",
+schedules = HubGroup("schedules", help="When workflows are started by the clock.")
+schedules.add_list(
+    "get_schedules", "Schedules by name.",
     {
         "NAME": "name", "WORKFLOW": "workflow_name", "STATE": status_of("state"), "CRON": "cron",
         "ZONE": "timezone", "MEANS": "words", "NEXT": "next_run_at", "LAST": age_of("last_run_at"),
@@ -34,8 +21,8 @@ list_command(
     click.option("--workflow", "workflow_id", help="The name or id of a workflow."),
     click.option("--enabled/--disabled", default=None, help="Only those."),
 )  # fmt: skip
-history_command(
-    schedules, "get_schedule_runs", "What became of its ticks, newest first.",
+schedules.add_history(
+    "get_schedule_runs", "What became of its ticks, newest first.",
     {
         "TICK": "tick", "KIND": "kind", "OUTCOME": status_of("outcome"),
         "EXECUTION": "execution_id", "STATUS": status_of("execution_status"), "WHY": "reason",
@@ -49,35 +36,27 @@ for name, operation, sentence in (
     ("run", "run_schedule", "Run a schedule now, besides its ticks."),
     ("delete", "delete_schedule", "Delete a schedule; its executions stay."),
 ):
-    order_command(schedules, name, operation, sentence)
+    schedules.add_operation(name, operation, sentence)
 
 
-@hub_command(schedules, "create")
+@schedules.hub_command("create")
 @click.argument("name")
 @click.argument("workflow")
 @click.option("--cron", required=True, help='Five fields, such as "0 6 * * 1-5".')
 @click.option("--timezone", help="Such as Europe/Berlin; UTC unless given.")
-@INPUT
-@INPUT_FILE
-def create(
-    session: Session,
-    name: str,
-    workflow: str,
-    inputs: tuple[str, ...],
-    input_file: Any,
-    **times: Any,
-) -> None:
+@takes_input
+def create(session: Session, name: str, workflow: str, input_data: Any, **times: Any) -> None:
     """Start a workflow by the clock."""
-    given = given_input(inputs, input_file)
-    made = session.client.create_schedule(name, workflow, input_data=given, **times)
-    session.show(made, fields)
+    schedule = session.client.create_schedule(name, workflow, input_data=input_data or {}, **times)
+    session.show(schedule, fields_of)
 
 
-@hub_command(schedules, "backfill")
+@schedules.hub_command("backfill")
 @click.argument("schedule")
 @click.option("--from", "start", required=True, help="An ISO 8601 time.")
 @click.option("--to", "end", required=True, help="An ISO 8601 time.")
 @click.option("--dry-run", is_flag=True, help="Only count the ticks.")
 def backfill(session: Session, schedule: str, start: str, end: str, dry_run: bool) -> None:
     """Run the ticks of a past time, both ends included."""
-    session.show(session.client.backfill_schedule(schedule, start, end, dry_run=dry_run), fields)
+    counted = session.client.backfill_schedule(schedule, start, end, dry_run=dry_run)
+    session.show(counted, fields_of)

@@ -1,4 +1,4 @@
-"""Services: listed, found, asked how they are."""
+"""Services: listed, discovered, registered, called, and their health."""
 
 from __future__ import annotations
 
@@ -7,42 +7,26 @@ from typing import Any
 import click
 from rich.console import Group
 
-from service_integration_client.cli import drawing
-from service_integration_client.cli.commands import (
-    INPUT,
-    INPUT_FILE,
+from service_integration_client.cli.groups import HubGroup, hub_command
+from service_integration_client.cli.options import (
     SEARCH,
-    Columns,
-    given_input,
-    list_command,
-    order_command,
-    read_object,
-    rows_as,
-    status_of,
+    read_file,
+    read_pairs,
+    read_values,
+    takes_input,
 )
-from service_integration_client.cli.session import (
-    Session,
-    hub_command,
-    hub_group,
-    pairs,
-    read_value,
-    rows_of,
-)
+from service_integration_client.cli.session import Session, rows_of
+from service_integration_client.cli.tables import Columns, ago, rows_as, status, status_of, table
 from service_integration_client.cli.timeline import read_time
 
-
-@hub_group()
-def services() -> None:
-    """The services that the hub knows."""
-
-
+services = HubGroup("services", help="The services that the hub knows.")
 COLUMNS: Columns = {
     "NAME": "name", "TYPE": "type", "STATUS": status_of(),
     "VERSION": lambda row: row.get("version") or "-",
     "INSTANCES": lambda row: len(row.get("instances") or ()), "URL": "url",
 }  # fmt: skip
-list_command(
-    services, "get_services", "Services by name.", COLUMNS,
+services.add_list(
+    "get_services", "Services by name.", COLUMNS,
     click.option("--status", help="ONLINE, DEGRADED, OFFLINE, MAINTENANCE or UNKNOWN."),
     click.option("--type", help="Such as PLANNING_SYSTEM."),
     click.option("--tag"),
@@ -51,53 +35,53 @@ list_command(
 )  # fmt: skip
 
 
-def _maintenance(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    said = found.get("maintenance")
-    if not said:
+def _maintenance(service: dict[str, Any]) -> list[tuple[str, Any]]:
+    window = service.get("maintenance")
+    if not window:
         return []
-    end = f"until {said['until']}" if said.get("until") else "until it is ended"
-    who = f"by {said['by']}" if said.get("by") else ""
-    return [("maintenance", ", ".join(part for part in (said.get("reason"), who, end) if part))]
+    end = f"until {window['until']}" if window.get("until") else "until it is ended"
+    actor = f"by {window['by']}" if window.get("by") else ""
+    return [("maintenance", ", ".join(part for part in (window.get("reason"), actor, end) if part))]
 
 
 def _sign_of_life(instance: dict[str, Any]) -> str:
-    """The last heartbeat or registration, or the last good answer where that came later."""
+    """Return the last heartbeat or registration, or the last good answer if that came later."""
     beaten = read_time(instance.get("last_heartbeat"))
     answered = read_time(instance.get("last_answer"))
     if answered and (not beaten or answered > beaten):
-        return f"answered {drawing.ago(instance['last_answer'])}"
-    return drawing.ago(instance.get("last_heartbeat"))
+        return f"answered {ago(instance['last_answer'])}"
+    return ago(instance.get("last_heartbeat"))
 
 
-def _service(found: dict[str, Any]) -> Any:
+def _service(service: dict[str, Any]) -> Any:
     about = [
-        ("status", drawing.status(found["status"])), ("type", found["type"]),
-        ("description", found.get("description")), ("version", found.get("version")),
-        ("tags", found.get("tags")), ("owner", found.get("owner")),
-        *_maintenance(found),
+        ("status", status(service["status"])), ("type", service["type"]),
+        ("description", service.get("description")), ("version", service.get("version")),
+        ("tags", service.get("tags")), ("owner", service.get("owner")),
+        *_maintenance(service),
     ]  # fmt: skip
     instances = (
-        (i["url"], drawing.status(i["status"]), i.get("zone"), _sign_of_life(i))
-        for i in found.get("instances") or ()
+        (i["url"], status(i["status"]), i.get("zone"), _sign_of_life(i))
+        for i in service.get("instances") or ()
     )
     actions = (
         (a["name"], f"{a.get('method', '')} {a.get('path', '')}", a.get("description"))
-        for a in found.get("actions") or ()
+        for a in service.get("actions") or ()
     )
     return Group(
-        drawing.table((found["name"], ""), about), "",
-        drawing.table(("INSTANCE", "STATUS", "ZONE", "SIGN OF LIFE"), instances), "",
-        drawing.table(("ACTION", "REQUEST", "DOES"), actions),
+        table((service["name"], ""), about), "",
+        table(("INSTANCE", "STATUS", "ZONE", "SIGN OF LIFE"), instances), "",
+        table(("ACTION", "REQUEST", "DOES"), actions),
     )  # fmt: skip
 
 
-order_command(
-    services, "show", "get_service",
+services.add_operation(
+    "show", "get_service",
     "One service with its instances and actions, by id or name.", render=_service,
 )  # fmt: skip
 
 
-@hub_command(services, "register")
+@services.hub_command("register")
 @click.argument("name")
 @click.argument("address")
 @click.option("--health-url", help="What answers 200 while it is well.")
@@ -116,41 +100,32 @@ def register(
     tags: tuple[str, ...],
     metadata: tuple[str, ...],
     actions_file: Any,
-    **given: Any,
+    **fields: Any,
 ) -> None:
     """Register a service that answers at ADDRESS, or refresh it."""
-    said = {key: read_value(text) for key, text in pairs(metadata, "--metadata").items()}
-    made = session.client.register_service(
+    if actions_file:
+        actions = read_file(actions_file, "--actions-file", of_list="actions")
+        fields["actions"] = actions.get("actions")
+    service = session.client.register_service(
         name,
         url=address,
-        actions=_actions(actions_file),
         tags=list(tags) or None,
-        metadata=said or None,
-        **given,
+        metadata=read_values(metadata, "--metadata") or None,
+        **fields,
     )
-    session.show(made, _service)
+    session.show(service, _service)
 
 
-def _actions(file: Any) -> Any:
-    if file is None:
-        return None
-    return read_object(file.read(), "--actions-file", of_list="actions").get("actions")
-
-
-@hub_command(services, "call")
+@services.hub_command("call")
 @click.argument("service")
 @click.argument("action")
-@INPUT
-@INPUT_FILE
-def call(
-    session: Session, service: str, action: str, inputs: tuple[str, ...], input_file: Any
-) -> None:
+@takes_input
+def call(session: Session, service: str, action: str, input_data: Any) -> None:
     """Call an action of a service through the hub, and print its output."""
-    given = given_input(inputs, input_file)
-    session.show(session.client.execute_service_action(service, action, given))
+    session.show(session.client.execute_service_action(service, action, input_data))
 
 
-@hub_command(services, "maintenance")
+@services.hub_command("maintenance")
 @click.argument("service")
 @click.option("--off", is_flag=True, help="End it: the service is ONLINE again.")
 @click.option("--reason", help="Why; everybody sees it.")
@@ -161,21 +136,12 @@ def maintenance(
     """Take a service out of discovery until that is ended."""
     if off and until:
         raise click.UsageError("--until says when maintenance ends; --off ends it now.")
-    status = "ONLINE" if off else "MAINTENANCE"
-    found = session.client.set_service_status(service, status, reason=reason, until=until)
-    session.show(found, _service)
+    word = "ONLINE" if off else "MAINTENANCE"
+    updated = session.client.set_service_status(service, word, reason=reason, until=until)
+    session.show(updated, _service)
 
 
-def add_discover(root: click.Group) -> None:
-    """Add `discover` and `health`, which stand by themselves."""
-    root.add_command(discover)
-    root.add_command(health)
-
-
-_root = click.Group()
-
-
-@hub_command(_root, "discover")
+@hub_command("discover")
 @click.argument("type_", metavar="[TYPE]", required=False)
 @click.option("--name")
 @click.option("--tag")
@@ -204,24 +170,23 @@ def discover(
         session.client.discover,
         limit=limit,
         type=type_,
-        metadata=pairs(metadata, "--metadata"),
+        metadata=read_pairs(metadata, "--metadata"),
         include_offline=True if offline else None,
         **filters,
     )
     session.show(rows, rows_as(COLUMNS))
 
 
-@hub_command(_root, "health")
+@hub_command("health")
 @click.argument("service", required=False)
 def health(session: Session, service: str | None) -> None:
     """How the hub and all it knows are, or one service. Exits with 1 when not well."""
     if service:
-        found = session.client.get_service_health(service)
-        session.show(found, _health)
+        report = session.client.get_service_health(service)
     else:
-        found = session.client.get_integration_health()
-        session.show(found, _system)
-    if str(found.get("status", "")).upper() not in ("ONLINE", "OK", "HEALTHY"):
+        report = session.client.get_integration_health()
+    session.show(report, _health if service else _system)
+    if str(report.get("status", "")).upper() not in ("ONLINE", "OK", "HEALTHY"):
         session.fail()
 
 
@@ -229,22 +194,22 @@ def health(session: Session, service: str | None) -> None:
 _NAMES = {"last_heartbeat": "last heartbeat or registration"}
 
 
-def _health(found: dict[str, Any]) -> Any:
+def _health(report: dict[str, Any]) -> Any:
     shown = [
-        (_NAMES.get(name, name), drawing.status(value) if name == "status" else value)
-        for name, value in found.items()
+        (_NAMES.get(name, name), status(value) if name == "status" else value)
+        for name, value in report.items()
         if not isinstance(value, (list, dict))
     ]
-    if uptime := found.get("uptime"):
+    if uptime := report.get("uptime"):
         shown.append(("uptime", _uptime(uptime)))
-    return drawing.table(("", ""), shown)
+    return table(("", ""), shown)
 
 
-def _uptime(found: dict[str, Any]) -> str:
-    if found["percent"] is None:
+def _uptime(uptime: dict[str, Any]) -> str:
+    if uptime["percent"] is None:
         return "no data yet"
-    watched = f"; nobody looked for {100 - found['coverage']:g} % of the time"
-    return f"up {found['percent']:g} %{watched if found['coverage'] < 100 else ''}"
+    unwatched = f"; nobody looked for {100 - uptime['coverage']:g} % of the time"
+    return f"up {uptime['percent']:g} %{unwatched if uptime['coverage'] < 100 else ''}"
 
 
 # The worst first, and what nobody knows before what is well.
@@ -256,12 +221,12 @@ def _need(word: str) -> int:
     return _BY_NEED.index(upper) if upper in _BY_NEED else len(_BY_NEED)
 
 
-def _system(found: dict[str, Any]) -> Any:
-    statuses = found.get("service_statuses") or {}
+def _system(report: dict[str, Any]) -> Any:
+    statuses = report.get("service_statuses") or {}
     words = {
-        name: str(said if isinstance(said, str) else said.get("status"))
-        for name, said in statuses.items()
+        name: str(entry if isinstance(entry, str) else entry.get("status"))
+        for name, entry in statuses.items()
     }
     unwell_first = sorted(words, key=lambda name: (_need(words[name]), name))
-    rows = ((name, drawing.status(words[name])) for name in unwell_first)
-    return Group(_health(found), "", drawing.table(("SERVICE", "STATUS"), rows))
+    rows = ((name, status(words[name])) for name in unwell_first)
+    return Group(_health(report), "", table(("SERVICE", "STATUS"), rows))

@@ -11,19 +11,11 @@ from typing import Any
 import click
 from rich.text import Text
 
-from service_integration_client.cli import drawing
-from service_integration_client.cli.commands import (
-    INPUT,
-    INPUT_FILE,
-    SEARCH,
-    age_of,
-    given_input,
-    list_command,
-    read_object,
-    status_of,
-)
 from service_integration_client.cli.executions import follow
-from service_integration_client.cli.session import Session, hub_command, hub_group
+from service_integration_client.cli.groups import HubGroup
+from service_integration_client.cli.options import SEARCH, read_object, takes_input
+from service_integration_client.cli.session import Session
+from service_integration_client.cli.tables import age_of, status_of, table
 from service_integration_client.exceptions import ResourceNotFoundError
 from service_integration_client.strict_json import json_equal
 
@@ -36,13 +28,9 @@ FILES = click.argument(
 )  # fmt: skip
 
 
-@hub_group()
-def workflows() -> None:
-    """Definitions of what runs across services."""
-
-
-list_command(
-    workflows, "get_workflows", "Workflows by name.",
+workflows = HubGroup("workflows", help="Definitions of what runs across services.")
+workflows.add_list(
+    "get_workflows", "Workflows by name.",
     {
         "NAME": "name", "TYPE": "type", "STATUS": status_of(), "VERSION": "version",
         "STEPS": lambda row: len(row.get("steps") or ()), "CHANGED": age_of("updated_at"),
@@ -53,141 +41,138 @@ list_command(
 )  # fmt: skip
 
 
-@hub_command(workflows, "show")
+@workflows.hub_command("show")
 @click.argument("workflow")
 def show_workflow(session: Session, workflow: str) -> None:
     """One workflow as JSON, as a file of it would be."""
-    found = session.client.get_workflow(workflow)
-    session.show(found if session.as_json else _document(found))
+    stored = session.client.get_workflow(workflow)
+    session.show(stored if session.as_json else _document(stored))
 
 
-@hub_command(workflows, "validate")
+@workflows.hub_command("validate")
 @FILES
 def validate(session: Session, paths: tuple[Path, ...]) -> None:
     """Check files; nothing is stored. Exits with 1 when one is not valid."""
-    found = []
+    reports = []
     for path, document in _read_all(paths):
         options = {k: v for k, v in document.items() if k not in (*ABOUT, "steps")}
         steps: Any = document.get("steps")
-        said = session.client.validate_workflow(steps, definition=options)
-        found.append({"file": str(path), **said})
-    session.show(found, _findings)
-    if not all(each["valid"] for each in found):
+        report = session.client.validate_workflow(steps, definition=options)
+        reports.append({"file": str(path), **report})
+    session.show(reports, validation_text)
+    if not all(report["valid"] for report in reports):
         session.fail()
 
 
-def _findings(found: list[dict[str, Any]]) -> Any:
+def validation_text(reports: list[dict[str, Any]]) -> Any:
+    """Return each file with its faults and warnings, a line for each."""
     lines = Text()
-    for each in found:
-        lines.append(f"{each['file']}: ")
-        word, colour = ("valid", "green") if each["valid"] else ("not valid", "red")
-        lines.append(f"{word}\n", colour)
-        for path, sentences in (each.get("errors") or {}).items():
+    for report in reports:
+        lines.append(f"{report['file']}: ")
+        lines.append(*(("valid\n", "green") if report["valid"] else ("not valid\n", "red")))
+        for path, sentences in (report.get("errors") or {}).items():
             for sentence in sentences:
                 lines.append(f"  {path}: {sentence}\n", "red")
-        for warning in each.get("warnings") or ():
+        for warning in report.get("warnings") or ():
             lines.append(f"  {warning}\n", "yellow")
     lines.rstrip()
     return lines
 
 
-@hub_command(workflows, "apply")
+@workflows.hub_command("apply")
 @FILES
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def apply(session: Session, paths: tuple[Path, ...], dry_run: bool) -> None:
     """Create or change workflows so that they are as the files say, by name."""
-    done = []
+    outcomes = []
     for path, document in _read_all(paths, named=True):
-        known = _known(session, document["name"])
-        outcome = _outcome(known, document)
-        version = known.get("version") if known else None
+        stored = _stored(session, document["name"])
+        outcome = _outcome(stored, document)
+        version = stored.get("version") if stored else None
         if outcome != "unchanged" and not dry_run:
-            version = _save(session, known, document).get("version")
-        done.append(
+            version = _save(session, stored, document).get("version")
+        outcomes.append(
             {"file": str(path), "name": document["name"], "outcome": outcome, "version": version}
         )
-    session.show(done, _outcomes)
+    session.show(outcomes, _outcome_table)
 
 
-def _outcome(known: dict[str, Any] | None, document: dict[str, Any]) -> str:
-    if known is None:
+def _outcome(stored: dict[str, Any] | None, document: dict[str, Any]) -> str:
+    if stored is None:
         return "created"
-    return "unchanged" if _agrees(known, document) else "changed"
+    before = _document(stored)
+    keys = _compared_keys(before, document)
+    is_same = all(json_equal(before.get(key), document.get(key)) for key in keys)
+    return "unchanged" if is_same else "changed"
 
 
-def _outcomes(done: list[dict[str, Any]]) -> Any:
+def _outcome_table(outcomes: list[dict[str, Any]]) -> Any:
     styles = {"created": "green", "changed": "yellow", "unchanged": "dim"}
-    rows = ((d["name"], Text(d["outcome"], styles[d["outcome"]]), d["version"]) for d in done)
-    return drawing.table(("WORKFLOW", "", "VERSION"), rows)
+    rows = ((o["name"], Text(o["outcome"], styles[o["outcome"]]), o["version"]) for o in outcomes)
+    return table(("WORKFLOW", "", "VERSION"), rows)
 
 
-def _save(session: Session, known: dict[str, Any] | None, document: dict[str, Any]) -> Any:
+def _save(session: Session, stored: dict[str, Any] | None, document: dict[str, Any]) -> Any:
     fields: dict[str, Any] = {k: document.get(k) for k in (*ABOUT, "steps")}
     options = {k: v for k, v in document.items() if k not in fields}
-    if known is None:
+    if stored is None:
         return session.client.create_workflow(**fields, definition=options)
-    gone = {k: None for k in PARTS if known.get(k) is not None}
+    removed = {k: None for k in PARTS if stored.get(k) is not None}
     if isinstance(fields["metadata"], dict):
-        forgotten = dict.fromkeys(known.get("metadata") or {})
-        fields["metadata"] = {**forgotten, **fields["metadata"]}
-    return session.client.update_workflow(known["id"], **fields, definition={**gone, **options})
+        removed_metadata = dict.fromkeys(stored.get("metadata") or {})
+        fields["metadata"] = {**removed_metadata, **fields["metadata"]}
+    definition = {**removed, **options}
+    return session.client.update_workflow(stored["id"], **fields, definition=definition)
 
 
-@hub_command(workflows, "diff")
+@workflows.hub_command("diff")
 @FILES
 def diff(session: Session, paths: tuple[Path, ...]) -> None:
     """What applying the files would change. Exits with 1 when there is something."""
-    found = []
+    differences = []
     for path, document in _read_all(paths, named=True):
-        lines = _difference(_known(session, document["name"]), document, name=str(path))
-        found.append({"file": str(path), "name": document["name"], "diff": lines})
-    session.show(found, _coloured)
-    if any(each["diff"] for each in found):
+        lines = _diff_lines(_stored(session, document["name"]), document, file=str(path))
+        differences.append({"file": str(path), "name": document["name"], "diff": lines})
+    session.show(differences, _diff_text)
+    if any(difference["diff"] for difference in differences):
         session.fail()
 
 
-def _difference(known: dict[str, Any] | None, document: dict[str, Any], *, name: str) -> list[str]:
-    found = _document(known) if known else {}
-    before = _lines({k: found.get(k) for k in _compared(found, document)}) if known else []
-    there = f"hub: {document['name']}"
-    return list(difflib.unified_diff(before, _lines(document), there, name, lineterm=""))
+def _diff_lines(stored: dict[str, Any] | None, document: dict[str, Any], *, file: str) -> list[str]:
+    before: list[str] = []
+    if stored:
+        fields = _document(stored)
+        before = _lines({key: fields.get(key) for key in _compared_keys(fields, document)})
+    source = f"hub: {document['name']}"
+    return list(difflib.unified_diff(before, _lines(document), source, file, lineterm=""))
 
 
-def _coloured(found: list[dict[str, Any]]) -> Any:
+def _diff_text(differences: list[dict[str, Any]]) -> Any:
     text = Text()
-    for line in (line for each in found for line in each["diff"]):
+    for line in (line for difference in differences for line in difference["diff"]):
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         text.append(line + "\n", style)
     text.rstrip()
     return text if text else Text("No difference.", style="dim")
 
 
-@hub_command(workflows, "run")
+@workflows.hub_command("run")
 @click.argument("workflow")
-@INPUT
-@INPUT_FILE
+@takes_input
 @click.option("--correlation-id", help="To find it by.")
 @click.option("--detach", is_flag=True, help="Start it and do not look on.")
 def run(
-    session: Session,
-    workflow: str,
-    inputs: tuple[str, ...],
-    input_file: Any,
-    correlation_id: str | None,
-    detach: bool,
+    session: Session, workflow: str, input_data: Any, correlation_id: str | None, detach: bool
 ) -> None:
     """Run a workflow, look on, and print its output. Exits with 1 unless it completed."""
-    given = given_input(inputs, input_file)
     context = {"correlation_id": correlation_id} if correlation_id else {}
-    started = session.client.execute_workflow(workflow, given, context, wait=False).execution
+    started = session.client.execute_workflow(workflow, input_data, context, wait=False).execution
     if detach:
-        session.show(started, lambda found: found["id"])
+        session.show(started, lambda execution: execution["id"])
         return
-    found = follow(session, started)
-    if found.get("status") != "COMPLETED":
-        session.fail()
+    completed = follow(session, started)
     if not session.as_json:
-        session.show(found.get("output"))
+        session.show(completed.get("output"))
 
 
 # --- Files ---
@@ -205,39 +190,32 @@ def _read_all(
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(path.glob("*.json"))
-        if not found:
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not files:
             raise click.UsageError(f"There is no .json file in {path}.")
-        yield from found
+        yield from files
 
 
-def _known(session: Session, name: str) -> dict[str, Any] | None:
+def _stored(session: Session, name: str) -> dict[str, Any] | None:
     try:
         return session.client.get_workflow(name)
     except ResourceNotFoundError:
         return None
 
 
-def _agrees(known: dict[str, Any], document: dict[str, Any]) -> bool:
-    found = _document(known)
-    keys = _compared(found, document)
-    return all(json_equal(found.get(key), document.get(key)) for key in keys)
+def _compared_keys(stored: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    """Return the keys in which the hub and a file are compared: what a file leaves out stays."""
+    return [*document, *(part for part in PARTS if part in stored and part not in document)]
 
 
-def _compared(found: dict[str, Any], document: dict[str, Any]) -> list[str]:
-    """The keys in which the hub and a file are compared: what a file leaves out stays."""
-    return [*document, *(part for part in PARTS if part in found and part not in document)]
+_FIELDS_OF_THE_HUB = ("id", "version", "owner", "created_at", "updated_at", "workflow_type")
 
 
-_OF_THE_HUB = ("id", "version", "owner", "created_at", "updated_at", "workflow_type")
-
-
-def _document(known: dict[str, Any]) -> dict[str, Any]:
-    """What a file of the workflow would hold."""
-    return {k: v for k, v in known.items() if k not in _OF_THE_HUB and v not in (None, "", {})}
+def _document(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file of the workflow would hold."""
+    return {
+        k: v for k, v in stored.items() if k not in _FIELDS_OF_THE_HUB and v not in (None, "", {})
+    }
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

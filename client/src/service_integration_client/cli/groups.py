@@ -1,0 +1,148 @@
+"""Groups of commands, and the commands that are alike for all of them: list, history, show."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from service_integration_client.cli.options import Decorator, all_of
+from service_integration_client.cli.session import Session, exit_code, report
+from service_integration_client.cli.tables import Columns, Render, fields_of, rows_as
+from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS
+from service_integration_client.exceptions import ServiceIntegrationError
+
+_KEPT = f"{__name__}.options"
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Note an option that stands on the line; that of a command comes after those before it."""
+    name = str(option.name)
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        context.meta.setdefault(_KEPT, {})[name] = value
+
+
+def _common_options() -> list[click.Option]:
+    """Return the options that the program, its groups and its commands take alike."""
+    kept: dict[str, Any] = {"expose_value": False, "callback": _keep}
+    url = "Such as http://localhost:8090; $SERVICE_INTEGRATION_URL unless given."
+    key = "The key of the caller; $SERVICE_INTEGRATION_API_KEY unless given."
+    timeout = f"Seconds to wait for one answer.  [default: {DEFAULT_TIMEOUT_SECONDS}]"
+    return [
+        click.Option(["--url"], help=url, **kept),
+        click.Option(["--api-key"], help=key, **kept),
+        click.Option(["--timeout"], type=float, help=timeout, **kept),
+        click.Option(["--json"], is_flag=True, help="JSON for programs.", **kept),
+    ]
+
+
+def _session(context: click.Context) -> Session:
+    kept = context.meta.get(_KEPT, {})
+    return Session(
+        url=kept.get("url"),
+        api_key=kept.get("api_key"),
+        timeout=kept.get("timeout", DEFAULT_TIMEOUT_SECONDS),
+        as_json=kept.get("json", False),
+    )
+
+
+def hub_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function that gets a `Session` first; errors end it with their code."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(**arguments: Any) -> None:
+            session = _session(click.get_current_context())
+            try:
+                function(session, **arguments)
+            except ServiceIntegrationError as error:
+                report(error, as_json=session.as_json)
+                session.fail(exit_code(error))
+
+        command = click.command(name)(run)
+        command.params += _common_options()
+        return command
+
+    return decorate
+
+
+class HubGroup(click.Group):
+    """Commands for one kind of resource; it takes before them what they take themselves."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params += _common_options()
+
+    def hub_command(self, name: str) -> Callable[[Callable[..., None]], click.Command]:
+        """Make a command of the group, as `hub_command` does."""
+
+        def decorate(function: Callable[..., None]) -> click.Command:
+            command = hub_command(name)(function)
+            self.add_command(command)
+            return command
+
+        return decorate
+
+    def add_list(
+        self,
+        operation: str,
+        sentence: str,
+        columns: Columns,
+        *filters: Decorator,
+        limit: int = 50,
+    ) -> None:
+        """Add `list`: the rows of an operation of the client that answers pages."""
+
+        def run(session: Session, limit: int, **filters: Any) -> None:
+            get_page = getattr(session.client, operation)
+            session.show_list(get_page, rows_as(columns), limit=limit, **filters)
+
+        self._add("list", run, sentence, (*filters, _limit_option(limit)))
+
+    def add_history(
+        self,
+        operation: str,
+        sentence: str,
+        columns: Columns,
+        *filters: Decorator,
+        name: str = "history",
+        limit: int = 20,
+    ) -> None:
+        """Add a list of what became of one resource, which is named first."""
+
+        def run(session: Session, resource: str, limit: int, **filters: Any) -> None:
+            get_page = functools.partial(getattr(session.client, operation), resource)
+            session.show_list(get_page, rows_as(columns), limit=limit, **filters)
+
+        self._add(name, run, sentence, (self._resource(), *filters, _limit_option(limit)))
+
+    def add_operation(
+        self,
+        name: str,
+        operation: str,
+        sentence: str,
+        *options: Decorator,
+        render: Render = fields_of,
+    ) -> None:
+        """Add a command that calls an operation with one resource, and draws the answer."""
+
+        def run(session: Session, resource: str, **arguments: Any) -> None:
+            session.show(getattr(session.client, operation)(resource, **arguments), render)
+
+        self._add(name, run, sentence, (self._resource(), *options))
+
+    def _resource(self) -> Decorator:
+        return click.argument("resource", metavar=str(self.name).rstrip("s").upper())
+
+    def _add(
+        self, name: str, run: Callable[..., None], sentence: str, options: Sequence[Decorator]
+    ) -> None:
+        run.__doc__ = sentence
+        self.hub_command(name)(all_of(*options)(run))
+
+
+def _limit_option(default: int) -> Decorator:
+    return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)
