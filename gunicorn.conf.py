@@ -29,13 +29,13 @@ control_socket_disable = True
 def post_worker_init(_worker: object) -> None:
     """The application is loaded: what it consists of is there to stay."""
     # Imported here: gunicorn reads this file before Django is set up.
-    from registry.heap import settle_heap
+    from core.gc_tuning import settle_heap
 
     settle_heap()
 
 
 def worker_exit(_server: object, _worker: object) -> None:
     """Close what requests called services with, once the last one is answered."""
-    from registry.calls.shared import close_shared_client  # the settings are there by now
+    from registry.calls.blocking_client import close_shared_client  # the settings are there by now
 
     close_shared_client()

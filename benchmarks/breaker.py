@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pybreaker
 
 if TYPE_CHECKING:
-    from registry.calls.breaker import SharedBreaker
+    from registry.calls.circuits.breaker import SharedBreaker
 
 MANY = 64
 PAUSE_SECONDS = 0.01
@@ -59,9 +59,9 @@ def prepare_database(directory: str) -> str:
 
 
 async def measure(instance_id: str, rounds: int, calls: int) -> None:
-    from registry.calls.circuits import Circuits
-    from registry.calls.threads import DatabaseThreads
-    from registry.circuits.profile import PROFILES
+    from registry.calls.circuits.breaker_set import Circuits
+    from registry.calls.circuits.profile import PROFILES
+    from registry.calls.database_threads import DatabaseThreads
 
     threads = DatabaseThreads()
     circuits = Circuits(threads, clock=time.monotonic)

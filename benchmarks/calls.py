@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import breaker
 from benchmarks.bed.printing import say
 from benchmarks.bed.servers import Durable, start_durable
-from tests import services
+from tests.support import servers as services
 
 INSTANCES = 200
 THREADS = 8
@@ -113,8 +113,8 @@ def echo_server() -> Iterator[str]:
 
 def register_echo(url: str) -> None:
     """The echo as a service with schemas, a circuit breaker and a credential."""
-    from registry.credentials.changes import create_credential
-    from registry.services.registration import Registration, register_service
+    from registry.credentials.lifecycle import create_credential
+    from registry.services.lifecycle import Registration, register_service
 
     secret = {"name": "bench", "type": "API_KEY", "secret": {"key": "k" * 32}}
     create_credential({**secret, "allowed_origins": [url]}, actor="bench")
@@ -128,7 +128,7 @@ async def measure_calls(url: str, options: argparse.Namespace) -> None:
     import aiohttp
 
     from registry.calls.client import ServiceClient
-    from registry.calls.resolve import Target
+    from registry.calls.targets.resolver import Target
 
     client, target = ServiceClient(), Target("service", "echo")
     async with aiohttp.ClientSession(trust_env=False) as session:
@@ -194,7 +194,7 @@ def measure_beats(options: argparse.Namespace) -> None:
 
 
 def register_beating(names: Sequence[str]) -> None:
-    from registry.services.registration import Registration, register_service
+    from registry.services.lifecycle import Registration, register_service
 
     for number, name in enumerate(names):
         register_service(
@@ -204,8 +204,8 @@ def register_beating(names: Sequence[str]) -> None:
 
 def beat(name: str) -> None:
     """What the API does with `POST /registry/services/{name}/heartbeat`, without its HTTP."""
-    from registry.services.beating import beat_service
-    from registry.services.liveness import Heartbeat
+    from registry.services.heartbeat_cache import beat_service
+    from registry.services.heartbeats import Heartbeat
 
     beat_service(name, Heartbeat())
 

@@ -20,8 +20,8 @@ from benchmarks.bed.printing import print_figures, say, tell_conditions
 from benchmarks.bed.report import Figures
 from benchmarks.bed.rounds import HTTP, NO_OP, SENTIMENT, Bench, run_round
 from benchmarks.bed.servers import Durable, start_durable
-from tests.e2e.hub import Hub
-from tests.services import missing_servers
+from tests.support.real_hub import Hub
+from tests.support.servers import missing_servers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,8 +19,8 @@ from benchmarks.bed.filling import fill_finished, remove_finished
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
 from benchmarks.bed.servers import start_durable
-from tests.e2e.hub import Hub, until
-from tests.services import free_port, missing_servers
+from tests.support.real_hub import Hub, until
+from tests.support.servers import free_port, missing_servers
 
 PARTS = ("finished", "open", "memory")
 WAIT_SECONDS = 10

@@ -26,8 +26,8 @@ from benchmarks.bed.filling import FIRST_ID, fill_finished
 from benchmarks.bed.hub import use_database_of
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
-from tests import services
-from tests.e2e.hub import Hub, running_hub
+from tests.support import servers as services
+from tests.support.real_hub import Hub, running_hub
 
 LOGIN = "login"
 LISTS = {

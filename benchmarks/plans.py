@@ -19,7 +19,7 @@ from benchmarks.bed.explaining import Plan, capture, explain, list_page, sweep_o
 from benchmarks.bed.filling import fill_finished, finished_id
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
-from tests import services
+from tests.support import servers
 
 DUE_STEPS = 20
 # A small table is read whole; in a big one, each of the fifty rows of a page is looked up at three
@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--many", type=int, default=1_000_000)
     parser.add_argument("--plans", action="store_true", help="print every plan too")
     options = parser.parse_args(arguments)
-    if missing := services.missing_servers():
+    if missing := servers.missing_servers():
         say(f"PostgreSQL is needed: {missing}.")
         return 1
-    with services.start_postgres() as server, tempfile.TemporaryDirectory() as directory:
+    with servers.start_postgres() as server, tempfile.TemporaryDirectory() as directory:
         workflow = prepare_database(server, directory)
         fill_finished(workflow, first=1, last=options.few)
         few = measure(options.few)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return tell(few, many, options)
 
 
-def prepare_database(server: services.Postgres, directory: str) -> Any:
+def prepare_database(server: servers.Postgres, directory: str) -> Any:
     """A migrated database with a workflow and some steps that are due; the workflow."""
     server.create_database("plans")
     for name in [n for n in os.environ if n.startswith(("POSTGRES_", "DATABASE_URL", "REDIS_"))]:

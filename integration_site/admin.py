@@ -1,5 +1,5 @@
 """What the site itself adds to the admin; found here by Django's autodiscovery."""
 
-from integration_site.console import people
+from integration_site.console import users_admin
 
-__all__ = ["people"]
+__all__ = ["users_admin"]

@@ -11,7 +11,8 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
-from monitoring.health import (
+from core.mediator import RequestMediator, mediator
+from monitoring.hub_health import (
     Check,
     check_readiness,
     describe_circuits,
@@ -19,12 +20,11 @@ from monitoring.health import (
     overall_status,
 )
 from registry import services as registry_services
+from registry.calls.blocking_client import call_service
 from registry.calls.client import CallResult
 from registry.calls.headers import call_headers
-from registry.calls.resolve import Target
-from registry.calls.shared import call_service
+from registry.calls.targets.resolver import Target
 from registry.discovery.base import Criteria, ServiceDiscoveryStrategy, get_discovery
-from registry.mediator import RequestMediator, mediator
 from registry.models import Service
 from registry.services import Registered, Registration
 from workflows import services as workflow_services

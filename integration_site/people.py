@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.db.models.signals import m2m_changed, pre_save
 
-from registry import audit
-from registry.models import AuditVerb
+from core import audit
+from core.models import AuditVerb
 
 _DONE = ("post_add", "post_remove", "post_clear")
 

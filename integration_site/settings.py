@@ -45,6 +45,7 @@ ADMIN_PASSWORD = env["ADMIN_PASSWORD"]
 
 INSTALLED_APPS = [
     "integration_site.apps.IntegrationSiteConfig",
+    "core",
     "registry",
     "workflows",
     "monitoring",
@@ -63,17 +64,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "integration_site.api.middleware.RequestIdMiddleware",
-    "integration_site.api.middleware.ProbeHostMiddleware",
+    "core.api.middleware.RequestIdMiddleware",
+    "core.api.middleware.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "integration_site.api.middleware.ContentSecurityMiddleware",
+    "core.api.middleware.ContentSecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "integration_site.api.middleware.TrailingSlashMiddleware",
+    "core.api.middleware.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "integration_site.api.middleware.ActorMiddleware",
+    "core.api.middleware.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -296,19 +297,19 @@ ANONYMOUS_API_NETWORKS = env["ANONYMOUS_API_NETWORKS"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "integration_site.api.auth.ApiKeyAuthentication",
-        "integration_site.api.auth.AdminSessionAuthentication",
-        "integration_site.api.auth.AnonymousRoleAuthentication",
+        "core.api.authentication.ApiKeyAuthentication",
+        "core.api.authentication.AdminSessionAuthentication",
+        "core.api.authentication.AnonymousRoleAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["integration_site.api.auth.HasScope"],
-    "DEFAULT_PARSER_CLASSES": ["integration_site.api.parsers.StrictJSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["core.api.authentication.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "registry.api.pagination.PageNumberPagination",
-    "DEFAULT_FILTER_BACKENDS": ["integration_site.api.filters.StrictFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "integration_site.api.schema.HubSchema",
-    "EXCEPTION_HANDLER": "integration_site.api.errors.problem_response",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "integration_site.api.negotiation.AlwaysJSON",
-    "UNAUTHENTICATED_USER": "integration_site.api.auth.nobody",
+    "DEFAULT_PAGINATION_CLASS": "core.api.pagination.PageNumberPagination",
+    "DEFAULT_FILTER_BACKENDS": ["core.api.filters.StrictFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "core.api.openapi.HubSchema",
+    "EXCEPTION_HANDLER": "core.api.errors.problem_response",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.api.negotiation.AlwaysJSON",
+    "UNAUTHENTICATED_USER": "core.api.authentication.nobody",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
@@ -330,15 +331,15 @@ SPECTACULAR_SETTINGS = {
         "ServiceTypeEnum": "registry.models.ServiceType",
         "ServiceStatusEnum": "registry.models.ServiceStatus",
         "CredentialTypeEnum": "registry.models.CredentialType",
-        "CredentialStateEnum": "registry.credentials.state.CredentialState",
+        "CredentialStateEnum": "registry.credentials.health.CredentialState",
         "HttpMethodEnum": "registry.models.HttpMethod",
         "IntegrationTypeEnum": "registry.models.IntegrationType",
         "IntegrationStatusEnum": "registry.models.IntegrationStatus",
         "IntegrationOutcomeEnum": "registry.models.IntegrationOutcome",
-        "UnknownFieldsEnum": "registry.unknown_fields.UnknownFields",
+        "UnknownFieldsEnum": "core.json.unknown_fields.UnknownFields",
         "DeliveryOutcomeEnum": "workflows.models.DeliveryOutcome",
         "CircuitStateEnum": "registry.models.CircuitState",
-        "KeyStateEnum": "registry.models.KeyState",
+        "KeyStateEnum": "core.models.KeyState",
         "ConnectionTypeEnum": "registry.models.ConnectionType",
         "ConnectionDriverEnum": "registry.models.ConnectionDriver",
         "ConnectionStatusEnum": "registry.models.ConnectionStatus",
@@ -379,7 +380,7 @@ if IN_PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # What secrets are wrapped with: key_id:base64 of 32 bytes, by commas, the current key first.
 CREDENTIAL_KEYS = env["CREDENTIAL_KEYS"] or ""
-DEFAULT_EXCEPTION_REPORTER_FILTER = "integration_site.debugging.SecretKeepingFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "integration_site.exception_filter.SecretKeepingFilter"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Language, time, files ---

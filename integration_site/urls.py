@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
 
 def go_to_console(request: HttpRequest) -> HttpResponse:
@@ -16,6 +17,11 @@ admin.autodiscover()
 urlpatterns = [
     path("", go_to_console),
     path("admin", go_to_console),
+    # Where the pages of these tables were before they moved to the kernel.
+    re_path(
+        r"^admin/registry/(?P<page>(apikey|auditentry)/.*)$",
+        RedirectView.as_view(url="/admin/core/%(page)s", query_string=True),
+    ),
     path("admin/", admin.site.urls),
     # First, so that a path under it is not looked for among all the others.
     path("api/", include("integration_site.api.urls")),

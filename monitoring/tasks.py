@@ -7,9 +7,9 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from monitoring.services import watch_fleet
-from registry.circuits.store import end_lapsed_controls
-from registry.periodic import periodic_task
+from core.periodic_tasks import periodic_task
+from monitoring.incidents import watch_fleet
+from registry.calls.circuits.store import end_lapsed_controls
 from registry.services import (
     end_due_maintenance,
     expire_instances,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.backends.signals import connection_created
 
 
 class RegistryConfig(AppConfig):
@@ -13,11 +12,9 @@ class RegistryConfig(AppConfig):
     verbose_name = "Services and how to reach them"
 
     def ready(self) -> None:
+        from core.mediator import mediator
         from registry import checks  # noqa: F401 (registers them)
-        from registry.mediator import mediator
-        from registry.models.lookups import add_functions
 
-        connection_created.connect(add_functions)
         mediator.subscribe("registry_changed", _announce_change)
 
 

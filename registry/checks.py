@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from registry.exceptions import VaultError
-from registry.vault import get_key_ring
+from core.exceptions import VaultError
+from core.vault import get_key_ring
 
 
 @register()

@@ -8,14 +8,14 @@ from typing import Any
 from celery.signals import worker_shutdown
 from django.utils import timezone
 
-from registry.audit import forget_entries
-from registry.calls.shared import close_shared_client
-from registry.connections.testing import run_due_tests
+from core.audit import forget_entries
+from core.periodic_tasks import periodic_task
+from registry.calls.blocking_client import close_shared_client
+from registry.calls.limits.database_counters import forget_limits
+from registry.connections.scheduled_checks import run_due_tests
 from registry.credentials.audit import forget_events
 from registry.credentials.expiry import warn_expiring
 from registry.integrations.history import forget_executions
-from registry.limits.store import forget_limits
-from registry.periodic import periodic_task
 
 LIMITS_KEPT = timedelta(days=1)
 

@@ -19,20 +19,20 @@ import django
 import hypothesis
 import pytest
 
-from tests import services
-from tests.support import made_once
+from tests.support import made_once, servers
 
 BACKEND = os.environ.get("SI_BACKEND", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
 LONG_FILES = (
-    "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py", "tests/test_installation.py",
-    "tests/integration_site/test_console_pages.py", "tests/test_interpreters.py",
-    "tests/test_image.py", "tests/integration_site/test_canary.py",
-    "tests/integration_site/test_api_fuzz.py",
-    "tests/integration_site/test_api_boundaries.py",
-    "tests/registry/test_discovery_conformance.py",
+    "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py",
+    "tests/installation/test_installation.py",
+    "tests/integration_site/test_console_pages.py", "tests/installation/test_interpreters.py",
+    "tests/installation/test_image.py", "tests/integration_site/test_canary.py",
+    "tests/core/api/test_fuzz.py",
+    "tests/core/api/test_boundaries.py",
+    "tests/registry/discovery/test_conformance.py",
 )  # fmt: skip
-SLOW_FILES = {"test_api_boundaries.py"}
+SLOW_FILES = {"test_boundaries.py"}
 # A plain `pytest` does all of what it is asked for; only `./dev test` shares it out.
 ALL_BACKENDS = "SI_BACKEND" not in os.environ
 _ending = contextlib.ExitStack()
@@ -51,10 +51,10 @@ def _clear_configuration() -> None:
 
 def _start_servers() -> None:
     """Start the servers and put their addresses into the environment, for the workers too."""
-    if missing := services.missing_servers():
+    if missing := servers.missing_servers():
         raise pytest.UsageError(f"PostgreSQL and Redis cannot be started: {missing}.")
-    os.environ.update(_ending.enter_context(services.start_postgres()).environment())
-    os.environ.update(_ending.enter_context(services.start_redis()).environment())
+    os.environ.update(_ending.enter_context(servers.start_postgres()).environment())
+    os.environ.update(_ending.enter_context(servers.start_redis()).environment())
 
 
 def _prepare_environment() -> None:
@@ -78,7 +78,7 @@ def _prepare_environment() -> None:
 _prepare_environment()
 django.setup()
 
-from tests.emptying import use_quick_emptying  # noqa: E402 (needs the settings)
+from tests.support.fast_flush import use_quick_emptying  # noqa: E402 (needs the settings)
 
 use_quick_emptying()
 # The same examples every time, and no clock: a busy machine must not fail a property.
@@ -130,9 +130,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_embedded(item: pytest.Item) -> bool:
     """Whether SQLite does it: what is marked is left to the servers, unless they are missing."""
     return (
-        ALL_BACKENDS
-        or not item.get_closest_marker("on_servers")
-        or bool(services.missing_servers())
+        ALL_BACKENDS or not item.get_closest_marker("on_servers") or bool(servers.missing_servers())
     )
 
 
@@ -227,7 +225,7 @@ def project_root() -> Path:
 @pytest.fixture(scope="module")
 def shared_client() -> Iterator[None]:
     """Closes what code that is not asynchronous called with."""
-    from registry.calls.shared import close_shared_client  # its modules need the settings
+    from registry.calls.blocking_client import close_shared_client  # its modules need the settings
 
     yield
     close_shared_client()

@@ -9,7 +9,8 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.models import ApiKey, Service, ServiceAction, ServiceInstance
+from core.models import ApiKey
+from registry.models import Service, ServiceAction, ServiceInstance
 from registry.services import refresh_status
 from workflows.models import (
     EventKind,

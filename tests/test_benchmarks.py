@@ -17,8 +17,8 @@ from benchmarks.bed.hub import listens, percentile
 from benchmarks.bed.peers import running_celery, running_dbos, spawn, stop_all
 from benchmarks.bed.report import Figures, table
 from benchmarks.bed.servers import start_durable
-from tests.e2e.hub import until
-from tests.services import free_port, missing_servers
+from tests.support.real_hub import until
+from tests.support.servers import free_port, missing_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = "--sqlite --sentiment --rounds 1 --executions 3 --latencies 2 --threads 2 --clients 2"

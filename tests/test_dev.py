@@ -25,8 +25,8 @@ import pytest
 import yaml
 
 from integration_site import claims
-from tests.services import free_port
 from tests.support.backends import summarise
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0

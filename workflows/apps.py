@@ -16,17 +16,17 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from registry import references
-        from registry.mediator import mediator
-        from registry.models import renamed
-        from workflows.history import renew_guard
+        from core.db.models import renamed
+        from core.mediator import mediator
+        from registry.services import references
+        from workflows.history.append_only import renew_guard
         from workflows.models import WorkflowType
-        from workflows.references import follow_rename, users_of
         from workflows.requests import start_by_type
+        from workflows.services.references import follow_rename, users_of
 
         post_migrate.connect(renew_guard, sender=self)
         references.add_finder(users_of)
-        renamed.connect(follow_rename, dispatch_uid="workflows.references")
+        renamed.connect(follow_rename, dispatch_uid="workflows.services.references")
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("places_changed", _admit_executions)
         mediator.subscribe("executions_ended", _tell_ended)
@@ -35,7 +35,7 @@ class WorkflowsConfig(AppConfig):
 
 
 def _admit_executions(workflow_id: str) -> None:
-    from workflows.services.admission import admit_executions
+    from workflows.services.executions.concurrency_limit import admit_executions
 
     admit_executions(workflow_id)
 
@@ -48,6 +48,6 @@ def _announce_steps(step_ids: list[str]) -> None:
 
 
 def _tell_ended(execution_ids: list[str]) -> None:
-    from workflows.wires import tell_ended
+    from workflows.engine.ready_queue import tell_ended
 
     tell_ended(execution_ids)

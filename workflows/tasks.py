@@ -12,12 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from registry.failpoints import failpoint
-from registry.heap import settle_heap
-from registry.periodic import periodic_task
+from core.failpoints import failpoint
+from core.gc_tuning import settle_heap
+from core.periodic_tasks import periodic_task
 from workflows.decide import deadline_exceeded
-from workflows.hints import HintPublisher
-from workflows.recovery import (
+from workflows.engine.lease_recovery import (
     has_due_suspects,
     note_sweep,
     orphaned_children,
@@ -25,17 +24,18 @@ from workflows.recovery import (
     recover_expired,
     recover_orphaned,
 )
-from workflows.services.admission import admit_everywhere
-from workflows.services.bulk import has_open_bulk, work_off_bulk
-from workflows.services.control import cancel_orphan, fail_execution
-from workflows.services.retention import purge_executions, purge_schedule_runs
-from workflows.services.schedule_runs import sweep_schedules
-from workflows.services.webhooks import forget_deliveries
-from workflows.suspects import SuspectProcess
-from workflows.wires import ReadyListener
+from workflows.engine.quarantine import SuspectProcess
+from workflows.engine.ready_publisher import HintPublisher
+from workflows.engine.ready_queue import ReadyListener
+from workflows.services.executions.bulk_operations import has_open_bulk, work_off_bulk
+from workflows.services.executions.concurrency_limit import admit_everywhere
+from workflows.services.executions.control import cancel_orphan, fail_execution
+from workflows.services.retention.purge import purge_executions, purge_schedule_runs
+from workflows.services.schedules.runs import sweep_schedules
+from workflows.services.webhooks.lifecycle import forget_deliveries
 
 if TYPE_CHECKING:
-    from workflows.engine import Engine
+    from workflows.engine.worker import Engine
 
 logger = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ def _send(task: Any) -> None:
 def start_engine(**_: Any) -> None:
     """The worker runs one engine beside its Celery threads."""
     # Imported here: beat and the web load this module too, and need no engine.
-    from workflows.engine import Engine
+    from workflows.engine.worker import Engine
 
     global _engine, _listener
     if _engine is None:

@@ -74,7 +74,7 @@ def explain(statement: Statement) -> Plan:
 
 def _explained(statement: Statement, form: str) -> list[Any]:
     """The lines in which PostgreSQL explains a statement; what that did is undone."""
-    from workflows.store import TUNING  # it needs the settings
+    from workflows.engine.store import TUNING  # it needs the settings
 
     sql, params = statement.sql, statement.params
     with transaction.atomic(), connection.cursor() as cursor:
@@ -108,13 +108,13 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def sweep_once() -> None:
     """What beat makes one worker do every second."""
-    from workflows.recovery import (
+    from workflows.engine.lease_recovery import (
         note_sweep,
         orphaned_children,
         overdue_executions,
         recover_expired,
     )
-    from workflows.store import Batch, Store
+    from workflows.engine.store import Batch, Store
 
     recover_expired()
     orphaned_children()
@@ -127,7 +127,7 @@ def list_page(cursor: str) -> None:
     """One page of the list of executions, from this cursor on, as the API makes it."""
     from rest_framework.test import APIRequestFactory, force_authenticate
 
-    from integration_site.api.auth import Caller
+    from core.api.authentication import Caller
     from workflows.api.executions import ExecutionViewSet
 
     request = APIRequestFactory().get("/executions", {"cursor": cursor, "per_page": "50"})

@@ -22,8 +22,8 @@ import redis
 
 from benchmarks.bed.chain import PAYLOAD, STEPS
 from benchmarks.bed.servers import OBSERVER
-from tests.e2e.hub import Hub, running_hub, until
-from tests.services import free_port
+from tests.support.real_hub import Hub, running_hub, until
+from tests.support.servers import free_port
 
 WORKERS = 2
 SETTINGS = ("POSTGRES_", "REDIS_", "DATABASE_URL", "SERVICE_", "ENGINE_", "CALL_")
@@ -174,7 +174,7 @@ class Ends:
     def __init__(self, hub: Hub) -> None:
         self._heard: Any = None
         if url := hub.environment.get("REDIS_URL"):
-            from workflows.wires import ENDED
+            from workflows.engine.ready_queue import ENDED
 
             self._heard = redis.Redis.from_url(url).pubsub()
             self._heard.subscribe(ENDED)

@@ -23,8 +23,8 @@ import redis
 from benchmarks.bed.chain import PAYLOAD, Done, merge_done, split_evenly
 from benchmarks.bed.hub import listens
 from benchmarks.bed.servers import Durable
-from tests.e2e.hub import until
-from tests.services import ending_with_this, free_port
+from tests.support.real_hub import until
+from tests.support.servers import ending_with_this, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESSES = 2

@@ -13,7 +13,7 @@ from benchmarks.bed.counters import Counters, Reading
 from benchmarks.bed.peers import Peer
 from benchmarks.bed.plain import CLIENTS, Job, Plain
 from benchmarks.bed.report import Figures
-from tests.e2e.hub import Hub
+from tests.support.real_hub import Hub
 
 BACKLOG, POSTED = "hub, backlog", "hub, over POST"
 LOOPS = {client: f"loop, {client}" for client in CLIENTS}

@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 import redis
 
-from tests import services
+from tests.support import servers
 
 DATABASE = "bench"
 # The measuring process has a role of its own, so that its statements can be told from the hub's.
 OBSERVER = "observer"
 STATEMENTS = "pg_stat_statements"
 OPTIONS = {
-    **services.POSTGRES_OPTIONS,
+    **servers.POSTGRES_OPTIONS,
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -31,8 +31,8 @@ TOLD = ("server_version", "fsync", "synchronous_commit", "wal_sync_method", "sha
 class Durable:
     """A running PostgreSQL whose commits survive a power cut, and a Redis."""
 
-    server: services.Postgres
-    redis: services.Redis
+    server: servers.Postgres
+    redis: servers.Redis
     pid: int
     counts_statements: bool
 
@@ -60,7 +60,7 @@ class Durable:
 def start_durable() -> Iterator[Durable]:
     """Both servers until the block ends. Raises ServerStartError."""
     counts = _can_count_statements()
-    with services.start_redis() as broker, _start_postgres(counts) as (server, pid):
+    with servers.start_redis() as broker, _start_postgres(counts) as (server, pid):
         server.create_database(DATABASE)
         with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {OBSERVER} SUPERUSER LOGIN")
@@ -70,27 +70,27 @@ def start_durable() -> Iterator[Durable]:
 
 
 @contextlib.contextmanager
-def _start_postgres(counts_statements: bool) -> Iterator[tuple[services.Postgres, int]]:
-    initdb, postgres = services.find_binary("initdb"), services.find_binary("postgres")
+def _start_postgres(counts_statements: bool) -> Iterator[tuple[servers.Postgres, int]]:
+    initdb, postgres = servers.find_binary("initdb"), servers.find_binary("postgres")
     if initdb is None or postgres is None:
-        raise services.ServerStartError(services.missing_servers())
-    with services.temporary_directory(owner=services.unprivileged_user()) as directory:
+        raise servers.ServerStartError(servers.missing_servers())
+    with servers.temporary_directory(owner=servers.unprivileged_user()) as directory:
         data = directory / "data"
-        services.run_to_end([initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+        servers.run_to_end([initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
                              "--locale=C"])  # fmt: skip
-        server = services.Postgres(port=services.free_port())
+        server = servers.Postgres(port=servers.free_port())
         preload = {"shared_preload_libraries": STATEMENTS} if counts_statements else {}
         command = [postgres, "-D", str(data), "-p", str(server.port)]
         for name, value in {**OPTIONS, **preload}.items():
             command += ["-c", f"{name}={value}"]
-        with services.running(command, log=directory / "log", stop_signal=signal.SIGINT) as process:
-            services.wait_until_answers(process, lambda: psycopg.connect(server.dsn()).close())
+        with servers.running(command, log=directory / "log", stop_signal=signal.SIGINT) as process:
+            servers.wait_until_answers(process, lambda: psycopg.connect(server.dsn()).close())
             yield server, process.pid
 
 
 def _can_count_statements() -> bool:
     """Whether the contributed module that counts statements is installed beside the server."""
-    initdb = services.find_binary("initdb")
+    initdb = servers.find_binary("initdb")
     if initdb is None:
         return False
     root = Path(initdb).resolve().parent.parent

@@ -3,15 +3,15 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from integration_site.api import health
+from integration_site.api import hub_health
 
 urlpatterns = [
     path("", include("workflows.api.urls")),
     path("", include("registry.api.urls")),
     path("", include("monitoring.api.urls")),
-    path("health/alive", health.AliveView.as_view()),
-    path("health/ready", health.ReadyView.as_view()),
-    path("health/system", health.SystemView.as_view()),
+    path("health/alive", hub_health.AliveView.as_view()),
+    path("health/ready", hub_health.ReadyView.as_view()),
+    path("health/system", hub_health.SystemView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -21,7 +21,7 @@ from registry.models import (
     Service,
     ServiceStatus,
 )
-from workflows.admin.explain import Explanation, explain
+from workflows.admin.execution.failure_explanation import Explanation, explain
 from workflows.models import (
     OPEN_STEP,
     ExecutionStatus,

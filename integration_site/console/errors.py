@@ -10,8 +10,8 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.templatetags.static import static
 from unfold.settings import get_config
 
-from integration_site.api import errors as api
-from integration_site.api.middleware import current_request_id
+from core.api import errors as api
+from core.api.middleware import current_request_id
 
 logger = structlog.get_logger(__name__)
 CONSOLE = "/admin/"

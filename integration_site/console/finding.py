@@ -17,10 +17,10 @@ from django.db.models import Case, IntegerField, Model, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 
+from core.admin.formatting import status_word
+from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
-from registry.admin.display import status_word
 from registry.models import (
-    ApiKey,
     Connection,
     Credential,
     Integration,
@@ -28,8 +28,8 @@ from registry.models import (
     ServiceAction,
     ServiceInstance,
 )
+from workflows.execution_filters import with_short_id
 from workflows.models import Webhook, Workflow, WorkflowExecution, WorkflowSchedule
-from workflows.selection import with_short_id
 
 MOST_OF_A_KIND = 5
 MOST_WORKFLOWS = 3

@@ -43,8 +43,8 @@ _GROUPS = (
         (
             ("Credentials", "lock", "registry.credential"),
             ("Credential trail", "policy", "registry.credentialevent"),
-            ("Audit trail", "fact_check", "registry.auditentry"),
-            ("API keys", "key", "registry.apikey"),
+            ("Audit trail", "fact_check", "core.auditentry"),
+            ("API keys", "key", "core.apikey"),
             ("Users", "person", "auth.user"),
             ("Groups", "group", "auth.group"),
         ),

@@ -13,11 +13,11 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
+from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.formatting import NOTHING, duration, moment, status_badge
+from core.exceptions import IntegrationError
+from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
 from monitoring.models import Incident
-from monitoring.services import Verdict, acknowledge_incident, decide_suspects
-from registry.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
-from registry.admin.display import NOTHING, duration, moment, status_badge
-from registry.exceptions import IntegrationError
 
 DECIDE = "monitoring.change_incident"
 

@@ -9,11 +9,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.fields import VocabularyField
+from core.api.pagination import GrowingListPagination
+from core.api.query_filters import VocabularyFilter
+from core.api.serializers import AnswerSerializer
+from core.api.viewsets import ResourceViewSet
+from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects, get_incident
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
-from monitoring.services import Verdict, acknowledge_incident, decide_suspects, get_incident
-from registry.api.base import AnswerSerializer, ResourceViewSet, VocabularyField
-from registry.api.filters import VocabularyFilter
-from registry.api.pagination import GrowingListPagination
 
 
 class IncidentSerializer(AnswerSerializer):

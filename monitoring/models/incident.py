@@ -7,7 +7,8 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from registry.models.base import AppendedModel, EnumField, Vocabulary, enum_check
+from core.db.models import AppendedModel
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 
 
 class IncidentStatus(Vocabulary):

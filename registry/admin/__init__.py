@@ -1,10 +1,8 @@
 """The registry in the admin."""
 
 from registry.admin import (
-    access,
     action,
-    audit,
-    change,
+    change_log,
     circuit,
     connection,
     credential,
@@ -14,6 +12,6 @@ from registry.admin import (
 )
 
 __all__ = [
-    "access", "action", "audit", "change", "circuit", "connection", "credential", "instance",
-    "integration", "service",
+    "action", "change_log", "circuit", "connection", "credential", "instance", "integration",
+    "service",
 ]  # fmt: skip

@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from core.admin.base import PartAdmin
 from registry import services
-from registry.admin.base import PartAdmin
-from registry.admin.forms import ActionForm
+from registry.admin.service_forms import ActionForm
 from registry.models import Service, ServiceAction
 
 

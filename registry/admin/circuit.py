@@ -15,11 +15,16 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
-from registry.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
-from registry.admin.dialogs import back_to
-from registry.admin.display import NOTHING, moment, status_badge
-from registry.circuits.control import MAX_REASON, Control, Order, control_circuit
-from registry.exceptions import IntegrationError
+from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, moment, status_badge
+from core.exceptions import IntegrationError
+from registry.calls.circuits.operator_control import (
+    MAX_REASON,
+    Control,
+    Order,
+    control_circuit,
+)
 from registry.models import CircuitBreakerState
 from registry.models.circuit import TROUBLED_FIRST
 

@@ -11,16 +11,16 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id
+from core.admin.base import HubAdmin, actor_of, find_or_404, is_id
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, json_block, moment, status_badge
+from core.exceptions import IntegrationError
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
-from registry.admin.dialogs import back_to
-from registry.admin.display import NOTHING, json_block, moment, status_badge
-from registry.connections import changes
-from registry.connections.changes import Change
-from registry.connections.kinds import HOST_FIELDS, URL_FIELDS
-from registry.connections.testing import run_test
-from registry.exceptions import IntegrationError
+from registry.connections import lifecycle
+from registry.connections.lifecycle import Change
+from registry.connections.scheduled_checks import run_test
+from registry.connections.type_specs import HOST_FIELDS, URL_FIELDS
 from registry.models import CircuitBreakerState, Connection
 
 USE = "registry.use_credential"
@@ -141,13 +141,13 @@ class ConnectionAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
         by = self._change(request)
         if change:
-            saved = changes.update_connection(obj, form.service_fields, by)
+            saved = lifecycle.update_connection(obj, form.service_fields, by)
         else:
-            saved = changes.create_connection(form.service_fields, by)
+            saved = lifecycle.create_connection(form.service_fields, by)
         obj.__dict__.update(saved.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: Connection) -> None:
-        changes.delete_connection(obj, self._change(request))
+        lifecycle.delete_connection(obj, self._change(request))
 
     # Testing
 
@@ -196,7 +196,7 @@ class ConnectionAdmin(HubAdmin):
         row = find_or_404(Connection.objects.all(), object_id)
         reason = form.cleaned_data["reason"]
         try:
-            changes.disable_connection(row, reason=reason, actor=actor_of(request))
+            lifecycle.disable_connection(row, reason=reason, actor=actor_of(request))
             messages.success(request, f"{row} is switched off.")
         except IntegrationError as error:
             messages.error(request, error.message)
@@ -216,7 +216,7 @@ class ConnectionAdmin(HubAdmin):
     def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         row = find_or_404(Connection.objects.all(), object_id)
         try:
-            changes.enable_connection(row, actor=actor_of(request))
+            lifecycle.enable_connection(row, actor=actor_of(request))
             messages.success(request, f"{row} is switched on.")
         except IntegrationError as error:
             messages.error(request, error.message)

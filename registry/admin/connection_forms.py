@@ -13,11 +13,11 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from registry.admin.forms import StrictJSONField
-from registry.connections.changes import check_fields
-from registry.connections.kinds import HOST_FIELDS, KINDS, URL_FIELDS, parts_of
-from registry.credentials.kinds import Part
-from registry.exceptions import ValidationFailed
+from core.admin.forms import StrictJSONField
+from core.exceptions import ValidationFailed
+from registry.connections.lifecycle import check_fields
+from registry.connections.type_specs import HOST_FIELDS, KINDS, URL_FIELDS, parts_of
+from registry.credentials.type_specs import Part
 from registry.models import Connection, ConnectionDriver
 
 _LONG_ATTRS = {"rows": 5, "class": "hub-code", "spellcheck": "false"}

@@ -12,14 +12,14 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
 
-from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, event_badge, json_block, moment, status_badge
+from core.exceptions import IntegrationError
 from registry.admin.credential_forms import SHOWN_WHEN, CredentialForm, RotateForm, fields_of
-from registry.admin.dialogs import back_to
-from registry.admin.display import NOTHING, event_badge, json_block, moment, status_badge
-from registry.credentials import changes
-from registry.credentials.state import state_of, warnings_of
-from registry.credentials.users import users_of
-from registry.exceptions import IntegrationError
+from registry.credentials import lifecycle
+from registry.credentials.health import state_of, warnings_of
+from registry.credentials.references import users_of
 from registry.models import Credential, CredentialEvent, CredentialType
 
 MOST_EVENTS = 30
@@ -118,14 +118,14 @@ class CredentialAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: Credential, form: Any, change: bool) -> None:
         actor = actor_of(request)
         if change:
-            saved = changes.update_credential(obj, form.service_fields, actor=actor)
+            saved = lifecycle.update_credential(obj, form.service_fields, actor=actor)
         else:
             fields = {**form.service_fields, "type": obj.type}
-            saved = changes.create_credential(fields, actor=actor)
+            saved = lifecycle.create_credential(fields, actor=actor)
         obj.__dict__.update(saved.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: Credential) -> None:
-        changes.delete_credential(obj, actor=actor_of(request))
+        lifecycle.delete_credential(obj, actor=actor_of(request))
 
     @action(
         description="Rotate secret",
@@ -141,7 +141,7 @@ class CredentialAdmin(HubAdmin):
     def rotate(self, request: HttpRequest, form: RotateForm, object_id: str) -> HttpResponse:
         credential = find_or_404(Credential.objects.all(), object_id)
         try:
-            changes.rotate_credential(credential, form.service_fields, actor=actor_of(request))
+            lifecycle.rotate_credential(credential, form.service_fields, actor=actor_of(request))
             messages.success(request, f"{credential}: the secret was replaced.")
         except IntegrationError as error:
             messages.error(request, error.message)

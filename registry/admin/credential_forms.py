@@ -18,13 +18,13 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from registry.admin.forms import WordsField
-from registry.credentials.changes import check_fields, check_secret_given
-from registry.credentials.kinds import KINDS, Part
-from registry.exceptions import IntegrationError, ValidationFailed
-from registry.merge_patch import MergePatch
+from core.admin.forms import WordsField
+from core.exceptions import IntegrationError, ValidationFailed
+from core.json.merge_patch import MergePatch
+from core.vault import Secret
+from registry.credentials.lifecycle import check_fields, check_secret_given
+from registry.credentials.type_specs import KINDS, Part
 from registry.models import Credential, CredentialType
-from registry.vault import Secret
 
 _SECRET_ATTRS = {"autocomplete": "new-password", "spellcheck": "false"}
 _LONG_ATTRS = {"rows": 6, "class": "hub-code", "spellcheck": "false"}

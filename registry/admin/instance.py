@@ -10,14 +10,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
+from core.admin.base import PartAdmin
+from core.admin.formatting import NOTHING, moment, status_badge
 from registry import services
-from registry.admin.base import PartAdmin
-from registry.admin.display import NOTHING, moment, status_badge
-from registry.admin.forms import InstanceForm
 from registry.admin.maintenance import MaintainedAdmin
+from registry.admin.service_forms import InstanceForm
 from registry.models import ServiceInstance
 from registry.services.probes import describe_probing
-from registry.status import explain_status
+from registry.services.status import explain_status
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
 

@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.access import CALLS, may
-from registry.admin.base import (
+from core.access.roles import CALLS, may
+from core.admin.base import (
     GrowingAdmin,
     HubAdmin,
     ReadOnlyMixin,
@@ -24,13 +24,13 @@ from registry.admin.base import (
     find_or_404,
     run_on_each,
 )
-from registry.admin.display import flow, json_block, milliseconds, moment, status_badge
-from registry.admin.filters import RelatedFilter
+from core.admin.filters import RelatedFilter
+from core.admin.formatting import flow, json_block, milliseconds, moment, status_badge
+from core.exceptions import IntegrationError
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
-from registry.exceptions import IntegrationError
-from registry.integrations import changes
-from registry.integrations.running import Given, execute_integration, preview_request
+from registry.integrations import lifecycle
+from registry.integrations.execution import Given, execute_integration, preview_request
 from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
 
 USE = "registry.use_credential"
@@ -117,13 +117,13 @@ class IntegrationAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
         may = {"may_use_credentials": request.user.has_perm(USE)}
         if change:
-            changes.update_integration(obj, form.fields_given(), **may)
+            lifecycle.update_integration(obj, form.fields_given(), **may)
         else:
-            changes.create_integration({"id": obj.pk, **form.fields_given()}, **may)
+            lifecycle.create_integration({"id": obj.pk, **form.fields_given()}, **may)
             obj._state.adding = False
 
     def delete_model(self, request: HttpRequest, obj: Integration) -> None:
-        changes.delete_integration(obj)
+        lifecycle.delete_integration(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The history goes with its integration, and is not read row by row."""
@@ -143,7 +143,7 @@ class IntegrationAdmin(HubAdmin):
         run_on_each(
             request,
             queryset,
-            lambda row: changes.update_integration(row, {"status": status}),
+            lambda row: lifecycle.update_integration(row, {"status": status}),
             done=done,
         )
 

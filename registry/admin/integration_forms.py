@@ -9,10 +9,10 @@ from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from registry.admin.forms import StrictJSONField
-from registry.exceptions import ValidationFailed
-from registry.integrations import changes
-from registry.json_equality import json_equal
+from core.admin.forms import StrictJSONField
+from core.exceptions import ValidationFailed
+from core.json.equality import json_equal
+from registry.integrations import lifecycle
 from registry.models import Integration, IntegrationStatus, TargetKind
 
 # Which fields show with which kind of target.
@@ -121,7 +121,7 @@ class IntegrationForm(forms.ModelForm):
         if self.errors:
             return given
         try:
-            changes.check_integration(
+            lifecycle.check_integration(
                 self.instance, self.fields_given(), may_use_credentials=self.may_use_credentials
             )
         except ValidationFailed as error:

@@ -15,11 +15,11 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_one
-from registry.admin.dialogs import back_to
-from registry.admin.display import NOTHING, moment
+from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_one
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, moment
+from core.models.audit import MAX_REASON
 from registry.models import ServiceStatus
-from registry.models.audit import MAX_REASON
 
 MOST_MINUTES = 365 * 24 * 60
 SET, LIFTED = "set to maintenance", "lifted from maintenance"

@@ -16,11 +16,10 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 from unfold.decorators import action, display
 
+from core.access.roles import CALLS, may
+from core.admin.base import actor_of, run_on_each
+from core.admin.formatting import NOTHING, moment, status_badge
 from registry import services
-from registry.access import CALLS, may
-from registry.admin.base import actor_of, run_on_each
-from registry.admin.display import NOTHING, moment, status_badge
-from registry.admin.forms import ServiceForm
 from registry.admin.maintenance import (
     LIFTED,
     MAINTENANCE,
@@ -28,17 +27,17 @@ from registry.admin.maintenance import (
     MaintainedAdmin,
     describe_maintenance,
 )
-from registry.admin.service_forms import NewServiceForm
+from registry.admin.service_forms import NewServiceForm, ServiceForm
 from registry.admin.service_panels import call_view, probe_view
-from registry.credentials.linking import note_link
+from registry.credentials.links import note_link
 from registry.models import (
     Credential,
     RegistryChangeKind,
     Service,
 )
 from registry.services.probes import describe_probing
-from registry.status import explain_status
-from registry.uptime import measure_uptime
+from registry.services.status import explain_status
+from registry.services.uptime import measure_uptime
 
 FORM_FIELDS = (
     "name", "type", "criticality", "description", "version", "owner", "tags", "breaker", "limits",

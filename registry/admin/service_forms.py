@@ -8,16 +8,105 @@ from django import forms
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
     UnfoldAdminURLInputWidget,
 )
 
+from core.admin.forms import StrictJSONField, WordsField
+from core.exceptions import ValidationFailed
 from registry import services
-from registry.admin.forms import ServiceForm, StrictJSONField
-from registry.exceptions import ValidationFailed
-from registry.models import Service
+from registry.health.liveness import Liveness
+from registry.models import Service, ServiceAction, ServiceInstance
+from registry.services import check_new_instance
 
 MAX_TIMEOUT_SECONDS = 60
 MAX_URL = 500
+
+
+class ServiceForm(forms.ModelForm):
+    """A service as a person prepares or corrects it."""
+
+    description = forms.CharField(
+        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+    )
+    tags = WordsField(required=False, help_text="Words, separated by commas.")
+    metadata = StrictJSONField(required=False, help_text="A JSON object.")
+    breaker = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="What its circuit breakers do otherwise than its criticality says, such as"
+        ' {"failure_threshold": 10, "recovery_seconds": 15}.',
+    )
+    limits = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="How it is called at most, by all workers together, such as"
+        ' {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
+    )
+    probing = StrictJSONField(
+        required=False,
+        rows=3,
+        help_text="How its health URLs are asked otherwise than the settings say, such as"
+        ' {"failure_threshold": 5, "interval_seconds": 10}.',
+    )
+
+    # A page that does not have it leaves it.
+    liveness = forms.ChoiceField(
+        required=False,
+        choices=Liveness.choices,
+        widget=UnfoldAdminSelectWidget,
+        help_text="What keeps its instances alive.",
+    )
+
+    def clean_liveness(self) -> str:
+        return self.cleaned_data["liveness"] or self.instance.liveness
+
+    class Meta:
+        model = Service
+        fields = (
+            "name", "type", "criticality", "credential", "description", "version", "owner", "tags",
+            "liveness",
+        )  # fmt: skip
+
+
+class InstanceForm(forms.ModelForm):
+    """An instance; its service and URL are what it is, and stay."""
+
+    metadata = StrictJSONField(required=False, help_text="A JSON object.")
+
+    class Meta:
+        model = ServiceInstance
+        fields = ("service", "url", "health_url", "version", "zone", "weight", "ttl_seconds")
+
+    def clean(self) -> Any:
+        """Refuse here what `add_instance` would refuse."""
+        super().clean()
+        given = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
+        if self.instance._state.adding and not self.errors:
+            try:
+                check_new_instance(given)
+            except ValidationFailed as error:
+                for name, sentences in error.errors.items():
+                    self.add_error(name, list(sentences))
+        return self.cleaned_data
+
+
+class ActionForm(forms.ModelForm):
+    """An action with its JSON Schemas."""
+
+    input_schema = StrictJSONField(
+        required=False, rows=12, help_text="JSON Schema of what it takes; empty: anything."
+    )
+    output_schema = StrictJSONField(
+        required=False, rows=12, help_text="JSON Schema of what it answers; empty: anything."
+    )
+
+    class Meta:
+        model = ServiceAction
+        fields = (
+            "service", "name", "description", "method", "path", "timeout_seconds",
+            "unknown_fields",
+        )  # fmt: skip
 
 
 class NewServiceForm(ServiceForm):

@@ -9,15 +9,16 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from registry import audit
-from registry.access import CALLS, may
-from registry.admin.base import actor_of, find_or_404
+from core import audit
+from core.access.roles import CALLS, may
+from core.admin.base import actor_of, find_or_404
+from core.exceptions import IntegrationError
+from core.models import AuditVerb
 from registry.admin.service_forms import CallForm
+from registry.calls.blocking_client import call_service, probe_urls
 from registry.calls.headers import call_headers
-from registry.calls.resolve import Target
-from registry.calls.shared import call_service, probe_urls
-from registry.exceptions import IntegrationError
-from registry.models import AuditVerb, Service
+from registry.calls.targets.resolver import Target
+from registry.models import Service
 from registry.services.probes import health_url_of
 
 MOST_PROBED = 50

@@ -10,16 +10,12 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import (
-    AnswerSerializer,
-    NumberField,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-)
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
-from registry.api.instants import InstantField
-from registry.circuits.control import (
+from core.api.fields import NumberField, VocabularyField
+from core.api.instants import InstantField
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import ResourceViewSet
+from registry.calls.circuits.operator_control import (
     LONGEST,
     MAX_REASON,
     Control,

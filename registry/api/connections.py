@@ -11,22 +11,15 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import (
-    FORCE,
-    IF_MATCH,
-    AnswerSerializer,
-    ObjectField,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-    asks_for_force,
-)
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
-from registry.api.patches import PatchSerializer
-from registry.api.preconditions import etag_of
-from registry.connections import changes
-from registry.connections.changes import MAX_REASON, Change
-from registry.connections.testing import run_test
+from core.api.fields import ObjectField, VocabularyField
+from core.api.patches import PatchSerializer
+from core.api.preconditions import etag_of
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
+from registry.connections import lifecycle
+from registry.connections.lifecycle import MAX_REASON, Change
+from registry.connections.scheduled_checks import run_test
 from registry.models import (
     Connection,
     ConnectionDriver,
@@ -157,7 +150,7 @@ class ConnectionViewSet(ResourceViewSet):
 
     def find(self) -> Connection:
         """The connection that the path names."""
-        return changes.get_connection(self.kwargs["pk"])
+        return lifecycle.get_connection(self.kwargs["pk"])
 
     @property
     def change(self) -> Change:
@@ -178,7 +171,7 @@ class ConnectionViewSet(ResourceViewSet):
     def create(self, request: Any) -> Response:
         """Make a connection; it is PENDING until its first test, which is due at once."""
         fields = self.read(ConnectionInput)
-        return self.answer(changes.create_connection(fields, self.change), 201)
+        return self.answer(lifecycle.create_connection(fields, self.change), 201)
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One connection, by id or name."""
@@ -190,7 +183,7 @@ class ConnectionViewSet(ResourceViewSet):
         connection = self.find()
         insists = self.check_precondition(connection)
         fields = self.read(ConnectionPatch)
-        changed = changes.update_connection(connection, fields, self.change, only_as_read=insists)
+        changed = lifecycle.update_connection(connection, fields, self.change, only_as_read=insists)
         return self.answer(changed)
 
     @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
@@ -203,7 +196,7 @@ class ConnectionViewSet(ResourceViewSet):
         """Forget a connection that nothing uses."""
         connection = self.find()
         insists = self.check_precondition(connection)
-        changes.delete_connection(
+        lifecycle.delete_connection(
             connection, self.change, only_as_read=insists, force=asks_for_force(request)
         )
         return Response(status=204)
@@ -219,10 +212,12 @@ class ConnectionViewSet(ResourceViewSet):
     def disable(self, request: Any, pk: str) -> Response:
         """Switch it off: calls that begin from now on are refused: `connection_disabled`."""
         reason = self.read(ReasonInput)["reason"]
-        return self.answer(changes.disable_connection(self.find(), reason=reason, actor=self.actor))
+        return self.answer(
+            lifecycle.disable_connection(self.find(), reason=reason, actor=self.actor)
+        )
 
     @extend_schema(request=None, responses=ConnectionSerializer)
     @action(detail=True, methods=["post"])
     def enable(self, request: Any, pk: str) -> Response:
         """Switch it on again; it is PENDING and tested soon."""
-        return self.answer(changes.enable_connection(self.find(), actor=self.actor))
+        return self.answer(lifecycle.enable_connection(self.find(), actor=self.actor))

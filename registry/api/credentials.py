@@ -13,24 +13,19 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import (
-    IF_MATCH,
-    AnswerSerializer,
-    ObjectField,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-)
-from registry.api.filters import LONGEST_TEXT, NumberFilter, VocabularyFilter
-from registry.api.instants import InstantField
-from registry.api.pagination import GrowingListPagination
-from registry.api.patches import PatchSerializer
-from registry.api.preconditions import etag_of
-from registry.credentials import changes
-from registry.credentials.state import CredentialState, state_of, warnings_of
-from registry.merge_patch import MergePatch
+from core.api.fields import ObjectField, VocabularyField
+from core.api.instants import InstantField
+from core.api.pagination import GrowingListPagination
+from core.api.patches import PatchSerializer
+from core.api.preconditions import etag_of
+from core.api.query_filters import LONGEST_TEXT, NumberFilter, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import IF_MATCH, ResourceViewSet
+from core.json.merge_patch import MergePatch
+from core.vault import Secret
+from registry.credentials import lifecycle
+from registry.credentials.health import CredentialState, state_of, warnings_of
 from registry.models import Credential, CredentialEvent, CredentialEventKind, CredentialType
-from registry.vault import Secret
 
 MOST_SECRETS = 50
 
@@ -172,7 +167,7 @@ class CredentialViewSet(ResourceViewSet):
 
     def find(self) -> Credential:
         """The credential that the path names."""
-        return changes.get_credential(self.kwargs["pk"])
+        return lifecycle.get_credential(self.kwargs["pk"])
 
     def answer(self, credential: Credential, status: int = 200) -> Response:
         headers = {"ETag": etag_of(credential)}
@@ -186,7 +181,7 @@ class CredentialViewSet(ResourceViewSet):
     def create(self, request: Any) -> Response:
         """Make a credential; its secret is sealed and never answered."""
         fields = self.read(NewCredentialInput)
-        return self.answer(changes.create_credential(fields, actor=self.actor), 201)
+        return self.answer(lifecycle.create_credential(fields, actor=self.actor), 201)
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One credential without its secret, by id or name."""
@@ -198,7 +193,7 @@ class CredentialViewSet(ResourceViewSet):
         credential = self.find()
         insists = self.check_precondition(credential)
         fields = self.read(CredentialPatch)
-        changed = changes.update_credential(
+        changed = lifecycle.update_credential(
             credential, fields, actor=self.actor, only_as_read=insists
         )
         return self.answer(changed)
@@ -213,7 +208,7 @@ class CredentialViewSet(ResourceViewSet):
         """Forget a credential that no service uses; its audit trail stays."""
         credential = self.find()
         insists = self.check_precondition(credential)
-        changes.delete_credential(credential, actor=self.actor, only_as_read=insists)
+        lifecycle.delete_credential(credential, actor=self.actor, only_as_read=insists)
         return Response(status=204)
 
     @extend_schema(request=RotationInput, responses=CredentialSerializer)
@@ -222,7 +217,7 @@ class CredentialViewSet(ResourceViewSet):
         """Replace the secret; calls that begin from now on carry the new one."""
         credential = self.find()
         fields = self.read(RotationInput)
-        return self.answer(changes.rotate_credential(credential, fields, actor=self.actor))
+        return self.answer(lifecycle.rotate_credential(credential, fields, actor=self.actor))
 
     @extend_schema(responses=CredentialEventSerializer(many=True))
     @action(

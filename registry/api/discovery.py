@@ -16,22 +16,22 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
+from core.api.pagination import BodyPagination, PageNumberPagination
+from core.api.wait_slots import watch_seats
+from core.db.vocabulary import Vocabulary
+from core.exceptions import ValidationFailed
+from core.suggestions import no_such_filter
 from registry import services
-from registry.api.health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
-from registry.api.pagination import BodyPagination, PageNumberPagination
-from registry.api.seats import watch_seats
-from registry.api.serializers import (
+from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.service_serializers import (
     ChangeSerializer,
     InstanceSerializer,
     SearchInput,
     ServiceSerializer,
 )
-from registry.calls.resolve import Chosen, choices_of_type
+from registry.calls.targets.resolver import Chosen, choices_of_type
 from registry.discovery.base import Changes, Criteria, get_discovery
-from registry.exceptions import ValidationFailed
 from registry.models import Service, ServiceStatus, ServiceType
-from registry.models.base import Vocabulary
-from registry.suggestions import no_such_filter
 
 # Announcements are hints: without one, it is looked so often.
 LOOK_SECONDS = 2.0

@@ -11,24 +11,17 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import (
-    FORCE,
-    IF_MATCH,
-    AnswerSerializer,
-    AnyField,
-    ObjectField,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-    asks_for_force,
-)
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
-from registry.api.pagination import GrowingListPagination
-from registry.api.patches import PatchSerializer
-from registry.api.preconditions import etag_of
+from core.api.fields import AnyField, ObjectField, VocabularyField
+from core.api.pagination import GrowingListPagination
+from core.api.patches import PatchSerializer
+from core.api.preconditions import etag_of
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
+from core.json.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
-from registry.integrations import changes
-from registry.integrations.running import (
+from registry.integrations import lifecycle
+from registry.integrations.execution import (
     Executed,
     Given,
     execute_integration,
@@ -44,7 +37,6 @@ from registry.models import (
     IntegrationType,
     TargetKind,
 )
-from registry.unknown_fields import UnknownFields
 
 MAPPING = {"type": ["object", "array", "string", "null"]}
 WARNINGS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
@@ -237,7 +229,7 @@ class IntegrationViewSet(ResourceViewSet):
     def create(self, request: Any) -> Response:
         """Make an integration; it is ACTIVE unless `status` says otherwise."""
         fields = self.read(IntegrationInput)
-        made = changes.create_integration(
+        made = lifecycle.create_integration(
             fields, may_use_credentials=self.caller.may("credentials:use")
         )
         return self.answer(made, 201)
@@ -251,7 +243,7 @@ class IntegrationViewSet(ResourceViewSet):
         """Change what is given and leave the rest; null takes a field away."""
         integration = self.find()
         insists = self.check_precondition(integration)
-        changed = changes.update_integration(
+        changed = lifecycle.update_integration(
             integration,
             self.read(IntegrationPatch),
             only_as_read=insists,
@@ -269,7 +261,9 @@ class IntegrationViewSet(ResourceViewSet):
         """Forget an integration with its history."""
         integration = self.find()
         insists = self.check_precondition(integration)
-        changes.delete_integration(integration, only_as_read=insists, force=asks_for_force(request))
+        lifecycle.delete_integration(
+            integration, only_as_read=insists, force=asks_for_force(request)
+        )
         return Response(status=204)
 
     @extend_schema(request=ExecuteIntegrationInput, responses=ExecutedAnswer)

@@ -3,14 +3,14 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from core.api.api_keys import KeyViewSet
+from core.api.audit import AuditViewSet
 from registry.api import discovery
-from registry.api.audit import AuditViewSet
 from registry.api.circuits import CircuitViewSet
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
-from registry.api.keys import KeyViewSet
-from registry.api.views import ServiceViewSet
+from registry.api.services import ServiceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("registry/services", ServiceViewSet, basename="registry-service")

@@ -15,18 +15,19 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
-from registry.calls.breaker import Refused
-from registry.calls.circuits import Circuits
-from registry.calls.credentials import Credentials, Outgoing
-from registry.calls.endpoints import aimed, check_graphql
-from registry.calls.limiter import Limiter
-from registry.calls.load import calls_in_flight
-from registry.calls.loading import LoadedCredential
-from registry.calls.probe import Probe
+from core.json.schema import first_of
+from registry.calls.auth.authenticator import Credentials, Outgoing
+from registry.calls.auth.loaded_credential import LoadedCredential
+from registry.calls.circuits.breaker import Refused
+from registry.calls.circuits.breaker_set import Circuits
+from registry.calls.database_threads import DatabaseThreads
+from registry.calls.health_probe import Probe
+from registry.calls.limits.limiter import Limiter
 from registry.calls.request import PreparedRequest, fit_input, prepare
-from registry.calls.resolutions import Resolutions
-from registry.calls.resolve import Candidate, ResolvedAction, Target, resolve
-from registry.calls.threads import DatabaseThreads
+from registry.calls.targets.connection_targets import aimed, check_graphql
+from registry.calls.targets.in_flight import calls_in_flight
+from registry.calls.targets.resolver import Candidate, ResolvedAction, Target, resolve
+from registry.calls.targets.resolver_cache import Resolutions
 from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
@@ -35,7 +36,6 @@ from registry.exceptions import (
     ServiceNotReachedError,
     ServiceResponseError,
 )
-from registry.schemas import first_of
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class ServiceClient:
         actor: str = "engine",
         key: str = "",
     ) -> CallResult:
-        """`registry.calls.connections.call_connection`; `deadline` is on this client's clock."""
+        """Call a connection, as `connection_call` does; `deadline` is on this client's clock."""
         known = await self.resolutions.find(Target("connection", reference, key), "")
         found = aimed(known, method=method, path=path)
         own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from registry.calls.resolve import ResolvedAction
-from registry.exceptions import SchemaViolation
-from registry.schemas import first_of
-from registry.unknown_fields import (
+from core.exceptions import SchemaViolation
+from core.json.schema import first_of
+from core.json.unknown_fields import (
     Fitted,
     UnknownFields,
     enumerate_fields,
@@ -20,6 +19,7 @@ from registry.unknown_fields import (
     refusals_of,
     warning_of,
 )
+from registry.calls.targets.resolver import ResolvedAction
 
 MAX_REQUEST_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")

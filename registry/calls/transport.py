@@ -14,16 +14,18 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from registry import strict_json
-from registry.calls.classify import describe_answer, retry_after_seconds
-from registry.calls.dialling import get_policy, make_connector, refusal_in, refusal_of
-from registry.calls.masking import NO_MASK, Mask
-from registry.calls.policy import AddressPolicy
-from registry.calls.probe import Probe, probe
-from registry.calls.reading import ACCEPTED, TooLarge, WrongEncoding, read_answer
-from registry.calls.reasons import reason_of
+from core.failpoints import failpoint
+from core.json import strict
+from core.media_types import is_json
+from registry.calls.body_reader import ACCEPTED, TooLarge, WrongEncoding, read_answer
+from registry.calls.error_bodies import describe_answer, retry_after_seconds
+from registry.calls.failure_reasons import reason_of
+from registry.calls.health_probe import Probe, probe
+from registry.calls.network.address_policy import AddressPolicy
+from registry.calls.network.dialer import get_policy, make_connector, refusal_in, refusal_of
+from registry.calls.redaction import NO_MASK, Mask
 from registry.calls.request import PreparedRequest
-from registry.calls.resolve import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
+from registry.calls.targets.resolver import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
 from registry.exceptions import (
     AddressRefusedError,
     CallError,
@@ -33,8 +35,6 @@ from registry.exceptions import (
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
-from registry.failpoints import failpoint
-from registry.media_types import is_json
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 # URLs that passed by their look; where they lead is judged whenever they are dialled.
@@ -224,8 +224,8 @@ def _classify(
     if wire.takes_text and not is_json(response.headers.get("Content-Type")):
         return {"text": _printable(body)}
     try:
-        output = strict_json.parse(body)
-    except strict_json.JSONRefused as error:
+        output = strict.parse(body)
+    except strict.JSONRefused as error:
         sentence = f"The answer of '{about['service']}' is not usable JSON: {error}"
         raise ServiceResponseError(sentence, upstream_status=status, **about) from None
     if not isinstance(output, dict | list):

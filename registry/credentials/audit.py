@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from registry import audit
-from registry.mediator import mediator
-from registry.models import AuditVerb, Credential, CredentialEvent, CredentialEventKind
-from registry.models.base import uuid7_at
+from core import audit
+from core.db.uuid7 import uuid7_at
+from core.mediator import mediator
+from core.models import AuditVerb
+from registry.models import Credential, CredentialEvent, CredentialEventKind
 from registry.models.credential import MAX_ACTOR
 
 logger = structlog.get_logger(__name__)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 
+from core.mediator import mediator
 from registry.credentials.audit import record
-from registry.credentials.state import WARNING_DAYS, warning_due
-from registry.mediator import mediator
+from registry.credentials.health import WARNING_DAYS, warning_due
 from registry.models import Credential, CredentialEventKind
 
 logger = structlog.get_logger(__name__)

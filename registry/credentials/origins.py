@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from registry.addresses import HTTP_PORTS, BadAddress, read_literal, read_url
+from core.addresses import HTTP_PORTS, BadAddress, read_literal, read_url
 
 # What is reached by host and port has an origin too, so that its password is bound to it.
 _PORTS = {**HTTP_PORTS, "postgresql": 5432, "mysql": 3306, "amqp": 5672, "redis": 6379}
@@ -18,7 +18,7 @@ _SENTENCE = (
 
 
 def origin_of(url: str, *, any_scheme: bool = False) -> str:
-    """Return scheme, host and port of a URL in their one form: see `registry.addresses`.
+    """Return scheme, host and port of a URL in their one form: see `core.addresses`.
 
     With `any_scheme` it may be the address of a database, a broker or a cache too.
 

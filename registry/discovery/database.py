@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
-from registry import strict_json
+from core.db.json_lookups import has_entry, has_item
+from core.json import strict
 from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
-from registry.liveness import Liveness
+from registry.health.liveness import Liveness
 from registry.models import (
     RegistryChange,
     Service,
@@ -21,7 +22,6 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
-from registry.models.lookups import has_entry, has_item
 
 MAX_CHANGES = 500
 BEAT_FIELDS = (
@@ -181,8 +181,8 @@ def _parts_condition(criteria: Criteria) -> Q:
 def _has_text(key: str, text: str) -> Q:
     """Metadata has this text, or the number, boolean or null that is written so."""
     try:
-        value = strict_json.parse(text)
-    except strict_json.JSONRefused:
+        value = strict.parse(text)
+    except strict.JSONRefused:
         value = text
     condition = Q(has_entry("metadata", key, text))
     plain = value is None or isinstance(value, bool | int | float)

@@ -13,8 +13,8 @@ import httpx2
 from django.conf import settings
 
 from registry.discovery.base import Listen
-from registry.discovery.documents import document_of, lease_of, renewed
-from registry.discovery.http_api import ERRORS, BackendAPI, read_object
+from registry.discovery.http_backend import ERRORS, BackendAPI, read_object
+from registry.discovery.lease_json import document_of, lease_of, renewed
 from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore, read_leases
 
 DEFAULT_URL = "http://127.0.0.1:2379"

@@ -15,9 +15,9 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from registry.discovery.availability import Reach
 from registry.discovery.base import Listen, Staleness
 from registry.discovery.database import DatabaseDiscovery, said_by_beat, show_on
-from registry.discovery.reach import Reach
 from registry.exceptions import DiscoveryUnavailable
 from registry.models import DiscoveryState, ServiceInstance, ServiceStatus
 

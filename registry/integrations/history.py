@@ -14,15 +14,15 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Case, CharField, F, Value, When
 
-from registry.exceptions import IntegrationError, SchemaViolation
-from registry.expressions import ExpressionError
+from core.exceptions import IntegrationError, SchemaViolation
+from core.expressions import ExpressionError
+from core.json.unknown_fields import enumerate_fields
 from registry.models import (
     Integration,
     IntegrationExecution,
     IntegrationOutcome,
     IntegrationStatus,
 )
-from registry.unknown_fields import enumerate_fields
 
 logger = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from registry.expressions import ExpressionError, Recorded, Template, compile_template, did_you_mean
+from core.expressions import ExpressionError, Recorded, Template, compile_template, did_you_mean
 
 REQUEST_NAMES = ("input", "context", "execution")
 ANSWER_NAMES = (*REQUEST_NAMES, "output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from itertools import count
 
-from registry.identifiers import read_id
+from core.identifiers import read_id
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,5 @@
 """What exists and how to reach it."""
 
-from registry.models.access import ApiKey, KeyState
-from registry.models.audit import ActorKind, AuditEntry, AuditVerb
-from registry.models.base import NamedModel, find_bound, renamed
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
     Connection,
@@ -18,7 +15,6 @@ from registry.models.credential import (
     CredentialType,
 )
 from registry.models.discovery import DiscoveryState, ObservationGap
-from registry.models.idempotency import IdempotencyRecord
 from registry.models.integration import (
     EXECUTABLE,
     Integration,
@@ -47,10 +43,6 @@ __all__ = [
     "ALIVE",
     "EXECUTABLE",
     "HEALTHY",
-    "ActorKind",
-    "ApiKey",
-    "AuditEntry",
-    "AuditVerb",
     "CallRate",
     "CallSeat",
     "CircuitBreakerState",
@@ -67,14 +59,11 @@ __all__ = [
     "Criticality",
     "DiscoveryState",
     "HttpMethod",
-    "IdempotencyRecord",
     "Integration",
     "IntegrationExecution",
     "IntegrationOutcome",
     "IntegrationStatus",
     "IntegrationType",
-    "KeyState",
-    "NamedModel",
     "ObservationGap",
     "RegistryChange",
     "RegistryChangeKind",
@@ -84,6 +73,4 @@ __all__ = [
     "ServiceStatus",
     "ServiceType",
     "TargetKind",
-    "find_bound",
-    "renamed",
 ]

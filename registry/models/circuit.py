@@ -10,14 +10,9 @@ from django.db import models
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.db.models.functions import Now
 
-from registry.models.base import (
-    CheckedJSONField,
-    EnumField,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    validate_list,
-)
+from core.db.json_fields import CheckedJSONField, validate_list
+from core.db.models import TimestampedModel
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.models.connection import Connection
 from registry.models.service import ServiceInstance
 
@@ -152,5 +147,7 @@ class CircuitBreakerState(TimestampedModel):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Made once; changes are updates of the columns, with the database's time."""
         if not self._state.adding:
-            raise TypeError("Change a circuit through registry.circuits, not by saving the row.")
+            raise TypeError(
+                "Change a circuit through registry.calls.circuits, not by saving the row."
+            )
         super().save(*args, **kwargs)

@@ -10,19 +10,13 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from registry.circuits.profile import validate_breaker
-from registry.limits.rules import validate_limits
-from registry.models.addresses import HostField, UrlField
-from registry.models.base import (
-    CheckedJSONField,
-    EnumField,
-    NamedModel,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    object_field,
-)
-from registry.models.names import reference_filter, validate_name
+from core.db.json_fields import CheckedJSONField, object_field
+from core.db.models import NamedModel, TimestampedModel
+from core.db.names import reference_filter, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from registry.calls.circuits.profile import validate_breaker
+from registry.calls.limits.rules import validate_limits
+from registry.models.address_fields import HostField, UrlField
 from registry.models.service import (
     Criticality,
 )

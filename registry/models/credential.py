@@ -8,18 +8,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from registry.models.base import (
-    AppendedModel,
-    CheckedJSONField,
-    EnumField,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    object_field,
-    validate_list,
-)
-from registry.models.names import reference_filter, validate_name
-from registry.vault import Place, Sealed
+from core.db.json_fields import CheckedJSONField, object_field, validate_list
+from core.db.models import AppendedModel, TimestampedModel
+from core.db.names import reference_filter, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.vault import Place, Sealed
 
 MAX_ACTOR = 100
 

@@ -8,24 +8,18 @@ from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from registry.integrations.config import ERROR_AFTER, validate_config
+from core.db.json_fields import CheckedJSONField
+from core.db.models import AppendedModel, NamedModel, TimestampedModel
+from core.db.names import reference_filter, validate_action_name, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.json.unknown_fields import UnknownFields
+from registry.integrations.config_checks import ERROR_AFTER, validate_config
 from registry.integrations.mapping import validate_request_mapping, validate_response_mapping
-from registry.models.base import (
-    AppendedModel,
-    CheckedJSONField,
-    EnumField,
-    NamedModel,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-)
 from registry.models.connection import Connection
-from registry.models.names import reference_filter, validate_action_name, validate_name
 from registry.models.service import (
     HttpMethod,
     validate_path,
 )
-from registry.unknown_fields import UnknownFields
 
 
 class IntegrationType(Vocabulary):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import models
 
-from registry.models.audit import MAX_ACTOR, MAX_REASON
+from core.models.audit import MAX_ACTOR, MAX_REASON
 
 MAINTENANCE_FIELDS = (
     "maintenance_since",

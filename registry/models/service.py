@@ -11,31 +11,25 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
 
-from registry.circuits.profile import validate_breaker
-from registry.limits.rules import validate_limits
-from registry.liveness import Liveness, expiry_after_sign, liveness_of
-from registry.models.addresses import UrlField
-from registry.models.addresses import validate_service_url as validate_service_url  # of migrations
-from registry.models.base import (
-    CheckedJSONField,
-    EnumField,
-    NamedModel,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    object_field,
-    strings_field,
-    validate_object,
+from core.db.json_fields import CheckedJSONField, object_field, strings_field, validate_object
+from core.db.models import NamedModel, TimestampedModel
+from core.db.names import reference_filter, validate_action_name, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.json.schema import check_schema
+from core.json.unknown_fields import UnknownFields
+from registry.calls.circuits.profile import validate_breaker
+from registry.calls.limits.rules import validate_limits
+from registry.health.liveness import Liveness, expiry_after_sign, liveness_of
+from registry.health.probe_policy import validate_probing
+from registry.models.address_fields import UrlField
+from registry.models.address_fields import (
+    validate_service_url as validate_service_url,  # of migrations
 )
 from registry.models.maintenance import (
     MaintainedModel,
     ends_with_its_beginning,
     maintenance_index,
 )
-from registry.models.names import reference_filter, validate_action_name, validate_name
-from registry.probing import validate_probing
-from registry.schemas import check_schema
-from registry.unknown_fields import UnknownFields
 
 validate_path = RegexValidator(
     r"\A/[^\s\x00-\x1f\x7f?#\\]*\Z",

@@ -1,6 +1,5 @@
 """What happens to services: they register, beat, change status and leave."""
 
-from registry.services.beating import beat_service
 from registry.services.expiry import (
     Suspicion,
     expire_instances,
@@ -9,11 +8,25 @@ from registry.services.expiry import (
     read_suspicion,
     read_unreachable,
 )
-from registry.services.liveness import (
-    Heartbeat,
-    forget_answers,
-    forget_old,
-    record_heartbeat,
+from registry.services.heartbeat_cache import beat_service
+from registry.services.heartbeats import Heartbeat, forget_answers, forget_old, record_heartbeat
+from registry.services.lifecycle import (
+    Registered,
+    Registration,
+    add_instance,
+    check_new_instance,
+    check_owner,
+    register_service,
+    remove_instance,
+    unregister_service,
+    update_service,
+)
+from registry.services.lookup import (
+    get_service,
+    instance_status,
+    note_changed_parts,
+    record_change,
+    refresh_status,
 )
 from registry.services.maintenance import (
     end_due_maintenance,
@@ -22,25 +35,6 @@ from registry.services.maintenance import (
     set_instance_status,
     set_service_status,
 )
-from registry.services.registration import (
-    Registered,
-    Registration,
-    add_instance,
-    as_validation_failed,
-    check_new_instance,
-    check_owner,
-    register_service,
-    remove_instance,
-    unregister_service,
-    update_service,
-)
-from registry.services.state import (
-    get_service,
-    instance_status,
-    note_changed_parts,
-    record_change,
-    refresh_status,
-)
 
 __all__ = [
     "Heartbeat",
@@ -48,7 +42,6 @@ __all__ = [
     "Registration",
     "Suspicion",
     "add_instance",
-    "as_validation_failed",
     "beat_service",
     "check_new_instance",
     "check_owner",

@@ -12,10 +12,9 @@ from django.db import transaction
 from django.db.models import F, Min, QuerySet
 from django.utils import timezone
 
+from core.mediator import mediator
 from registry.discovery.base import get_discovery
 from registry.exceptions import DiscoveryUnavailable
-from registry.expiry import Fleet, room_to_expire
-from registry.mediator import mediator
 from registry.models import (
     ALIVE,
     DiscoveryState,
@@ -24,8 +23,9 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
-from registry.services.state import note_instances
-from registry.uptime import SWEEP_INTERVAL, UNSEEN_AFTER, WINDOW
+from registry.services.lookup import note_instances
+from registry.services.mass_expiry import Fleet, room_to_expire
+from registry.services.uptime import SWEEP_INTERVAL, UNSEEN_AFTER, WINDOW
 
 # What expired so shortly before belongs to the same event.
 EVENT_WINDOW = timedelta(minutes=2)

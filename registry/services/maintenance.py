@@ -9,22 +9,23 @@ import structlog
 from django.db import models, transaction
 from django.utils import timezone
 
-from registry import audit
-from registry.concurrency import columns_of
+from core import audit
+from core.db.locking import columns_of
+from core.exceptions import NotFound, ValidationFailed
+from core.identifiers import read_id
+from core.mediator import mediator
+from core.models import AuditVerb
+from core.models.audit import MAX_REASON
 from registry.discovery.base import get_discovery
-from registry.exceptions import NotFound, ValidationFailed
-from registry.identifiers import read_id
-from registry.mediator import mediator
-from registry.models import AuditVerb, Service, ServiceInstance, ServiceStatus
-from registry.models.audit import MAX_REASON
+from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.models.maintenance import MAINTENANCE_FIELDS
-from registry.services.state import (
+from registry.services.lookup import (
     instance_status,
     lock_service,
     note_instances,
     reload_service,
 )
-from registry.status import status_after_maintenance
+from registry.services.status import status_after_maintenance
 
 logger = structlog.get_logger(__name__)
 

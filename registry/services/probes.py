@@ -9,13 +9,19 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from registry.calls.probe import Probe
-from registry.calls.shared import probe_urls
+from registry.calls.blocking_client import probe_urls
+from registry.calls.health_probe import Probe
 from registry.discovery.base import get_discovery
-from registry.liveness import Liveness, seconds_of_answer
+from registry.health.liveness import Liveness, seconds_of_answer
+from registry.health.probe_policy import (
+    ProbePlan,
+    Streak,
+    count_answer,
+    describe_streak,
+    plan_of,
+)
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
-from registry.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of
-from registry.services.state import note_instances
+from registry.services.lookup import note_instances
 
 PROBED = (*ALIVE, ServiceStatus.MAINTENANCE)
 ANSWER_FIELDS = (

@@ -1,6 +1,7 @@
 """What a new user does: registers a service and runs a workflow. Needs nothing but the client.
 
-`tests/test_installation.py` runs it with every interpreter; the hub comes from the environment.
+`tests/installation/test_installation.py` runs it with every interpreter; where the hub is comes
+from the environment.
 """
 
 from __future__ import annotations

@@ -16,19 +16,19 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from core.access.roles import SCOPES
+from monitoring.incidents import open_incident
 from monitoring.models import Subject
-from monitoring.services import open_incident
-from registry.access import SCOPES
 from registry.models import ServiceInstance
 from service_integration_client.cli.app import PROGRAM, root
 from service_integration_client.cli.execution_tree import execution_tree
 from service_integration_client.cli.session import Session
 from service_integration_client.cli.tables import seconds
 from tests import factories
-from tests.registry.connection_support import make_connection
-from tests.registry.credential_support import make_credential
-from tests.registry.integration_support import echoing, make_integration, own_client, serving
-from tests.workflows.engine_support import ScriptedClient, running_engine
+from tests.support.connections import make_connection
+from tests.support.credentials import make_credential
+from tests.support.engine import ScriptedClient, running_engine
+from tests.support.integrations import echoing, make_integration, own_client, serving
 from workflows.services import create_webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]

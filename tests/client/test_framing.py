@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from registry.discovery.http_api import BackendAPI
+from registry.discovery.http_backend import BackendAPI
 from service_integration_client import AsyncServiceIntegrationClient, SyncServiceIntegrationClient
-from tests.raw_server import CUTS, ODD_ANSWERS, raw_server
+from tests.support.raw_server import CUTS, ODD_ANSWERS, raw_server
 
 BODILESS = [name for name, (_, _, status, _) in ODD_ANSWERS.items() if status == 204]
 

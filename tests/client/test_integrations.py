@@ -122,7 +122,7 @@ def test_several_secrets_and_new_ids():
 
 def test_the_hub_takes_what_the_client_signs(db):
     from tests import factories
-    from tests.registry.credential_support import make_credential
+    from tests.support.credentials import make_credential
     from workflows.services import create_webhook
 
     make_credential("HMAC_SIGNATURE", name="shop", secret={"key": "s3cret"}, allowed_origins=[])

@@ -11,7 +11,7 @@ from service_integration_client import (
 )
 from tests import factories
 from tests.client.fake_hub import FakeHub, answer, problem
-from tests.e2e.dropping import dropping
+from tests.support.dropping_proxy import dropping
 
 DOWN = httpx2.ConnectError("connection refused")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hub import Hub, running_hub, until
 from tests.support import made_once
+from tests.support.real_hub import Hub, running_hub, until
 
 SERVICES = 9
 

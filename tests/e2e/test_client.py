@@ -24,9 +24,9 @@ from service_integration_client import (
     request_id,
 )
 from tests.e2e.conftest import surroundings_of
-from tests.e2e.dropping import dropping
-from tests.e2e.hub import ROOT, running_hub, until
-from tests.services import free_port
+from tests.support.dropping_proxy import dropping
+from tests.support.real_hub import ROOT, running_hub, until
+from tests.support.servers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 

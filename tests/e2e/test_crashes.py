@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import redis
 
-from tests.e2e.hub import Hub, until
+from tests.support.real_hub import Hub, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.hub import until
-from tests.faults.bed import running_receiver
+from tests.faults.hub_under_test import running_receiver
 from tests.faults.load import define
+from tests.support.real_hub import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 

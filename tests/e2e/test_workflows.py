@@ -3,7 +3,7 @@
 import pytest
 
 import service_integration_client
-from tests.e2e.hub import until
+from tests.support.real_hub import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 

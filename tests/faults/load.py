@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx2
 
-from tests.e2e.hub import Hub
-from tests.faults.bed import say
+from tests.faults.hub_under_test import say
 from tests.faults.kinds import SERVICE, act, chain
+from tests.support.real_hub import Hub
 
 THREADS = 4
 PATIENT_RETRY = {"max_attempts": 20, "base_delay": 0.1, "max_delay": 2}
@@ -115,7 +115,7 @@ class Load:
 
 def use_database_of(hub: Hub) -> None:
     """Set Django up here on the hub's database."""
-    from tests.faults.bed import use_in_this_process
+    from tests.faults.hub_under_test import use_in_this_process
 
     use_in_this_process(hub.directory, hub.environment)
 

@@ -29,8 +29,8 @@ from uuid import UUID
 
 import redis
 
-from tests.e2e.hub import BEAT, ROOT, Hub, running_hub
-from tests.faults.bed import (
+from tests.faults.chaos import Storm, Workers
+from tests.faults.hub_under_test import (
     Server,
     counts_of,
     directory_for_data,
@@ -41,7 +41,7 @@ from tests.faults.bed import (
     say,
 )
 from tests.faults.load import Load, ask, define, use_database_of
-from tests.faults.storm import Storm, Workers
+from tests.support.real_hub import BEAT, ROOT, Hub, running_hub
 
 WORKERS = 3
 LEASE_SECONDS = 5.0

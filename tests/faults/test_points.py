@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.faults.bed import ROOT
+from tests.faults.hub_under_test import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 def test_nothing_is_lost_or_done_twice_wherever_a_process_is_killed():
     embedded = [] if "POSTGRES_HOST" in os.environ else ["--embedded"]
     result = subprocess.run(
-        [sys.executable, "-m", "tests.faults.points", "--times", "2", *embedded],
+        [sys.executable, "-m", "tests.faults.failpoint_campaign", "--times", "2", *embedded],
         cwd=ROOT,
         capture_output=True,
         text=True,

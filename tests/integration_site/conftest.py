@@ -14,7 +14,7 @@ def _static_files_without_manifest(settings: Any) -> None:
 @pytest.fixture
 def world() -> dict[str, str]:
     """One of everything, so that generated requests meet something."""
-    from tests.integration_site.fuzz_support import make_world  # it takes its time to load
+    from tests.support.fuzz import make_world  # it takes its time to load
 
     return make_world()
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from kombu import Connection
 
-from integration_site import broker
+from integration_site import filesystem_broker
 
 NUMBERS = itertools.count(1)
 QUEUE = ""
@@ -79,7 +79,7 @@ def test_many_takers_never_share_a_message(connection):
 
 
 def test_messages_do_not_pile_up_while_nobody_listens(connection, tmp_path, monkeypatch):
-    monkeypatch.setattr(broker, "MOST_WAITING", 5)
+    monkeypatch.setattr(filesystem_broker, "MOST_WAITING", 5)
     put(connection, *range(20))
     assert len(os.listdir(tmp_path / "messages")) <= 5
 
@@ -89,7 +89,7 @@ def test_what_killed_takers_left_is_cleared_after_an_hour(connection, tmp_path):
     old, new = tmp_path / "messages" / "1.taken", tmp_path / "messages" / "2.taken"
     for file in (old, new):
         file.write_text("{}")
-    hour_ago = time.time() - broker.FORGET_SECONDS - 1
+    hour_ago = time.time() - filesystem_broker.FORGET_SECONDS - 1
     os.utime(old, (hour_ago, hour_ago))
     with Connection("files://localhost", transport_options=connection.transport_options) as another:
         take_all(another)

@@ -29,15 +29,16 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
+from core.exceptions import IntegrationError
 from registry.calls.client import ServiceClient
-from registry.calls.resolve import Target
-from registry.exceptions import IntegrationError
+from registry.calls.targets.resolver import Target
 from registry.models import Credential, CredentialEvent, Service, ServiceAction
 from registry.tasks import sweep_credentials
-from tests import factories, services
-from tests.integration_site.canary_support import TYPES, Cage, Canary, hatch, needles, sightings
-from tests.registry.credential_support import serving
-from tests.workflows.engine_support import ended, make_workflow, running_engine, start
+from tests import factories
+from tests.support import servers
+from tests.support.canary import TYPES, Cage, Canary, hatch, needles, sightings
+from tests.support.credentials import serving
+from tests.support.engine import ended, make_workflow, running_engine, start
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -284,8 +285,8 @@ def misuse(
         raise RuntimeError("It broke in the middle.")
 
     by_type = {canary.type: canary for canary in canaries}
-    for place in ("registry.credentials.changes.record", "registry.credentials.secrets.seal",
-                  "registry.vault.envelope._wrap"):  # fmt: skip
+    for place in ("registry.credentials.lifecycle.record", "registry.credentials.sealing.seal",
+                  "core.vault.envelope._wrap"):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(place, fail)
             for canary in by_type.values():
@@ -304,8 +305,8 @@ def misuse(
                 answer = keeper.post("/registry/credentials", body)
                 assert answer.status_code == 500
                 hay.add("traceback", answer.content)
-    for place in ("registry.calls.transport._read", "registry.calls.credentials._merged",
-                  "registry.calls.credentials.dress"):  # fmt: skip
+    for place in ("registry.calls.transport._read", "registry.calls.auth.authenticator._merged",
+                  "registry.calls.auth.authenticator.dress"):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(place, fail)
             for canary in by_type.values():
@@ -387,7 +388,7 @@ def dump_database() -> bytes:
     if connection.vendor == "sqlite":
         with contextlib.closing(sqlite3.connect(name)) as file:
             return "\n".join(file.iterdump()).encode()
-    program = services.find_binary("pg_dump")
+    program = servers.find_binary("pg_dump")
     assert program is not None
     config = connection.settings_dict
     url = f"postgresql://{config['USER']}:{config['PASSWORD']}@{config['HOST']}:{config['PORT']}/{name}"

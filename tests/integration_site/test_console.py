@@ -19,7 +19,7 @@ from django.utils import timezone
 from integration_site.console.charts import draw_hours, hours_of, legend
 from integration_site.console.dashboard import counts_per_hour
 from registry.models import Connection, Service, ServiceInstance
-from tests.registry.connection_support import make_connection
+from tests.support.connections import make_connection
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
 
 NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)

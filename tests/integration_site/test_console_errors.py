@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from core.admin.labels import ACRONYMS, label_of, with_acronyms
 from integration_site.console.errors import server_error
 from integration_site.console.navigation import NAMES
 from integration_site.templatetags.console import where_am_i
-from registry.admin.labels import ACRONYMS, label_of, with_acronyms
 
 pytestmark = pytest.mark.django_db
 MISSING = "00000000-0000-0000-0000-000000000000"

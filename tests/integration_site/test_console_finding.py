@@ -17,7 +17,7 @@ from django.utils import timezone
 from integration_site.console.finding import KINDS
 from registry.models import Service, ServiceInstance
 from tests import factories
-from tests.integration_site.console_support import make_hub
+from tests.support.console import make_hub
 from workflows.models import Workflow, WorkflowExecution
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import factories
-from workflows.admin.questions import asked_in, facts_in, without_empty
+from workflows.admin.execution.approval_form import asked_in, facts_in, without_empty
 from workflows.models import WorkflowExecution, WorkflowStep
 
 pytestmark = pytest.mark.django_db

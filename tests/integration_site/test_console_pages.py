@@ -12,9 +12,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from registry.models import AuditEntry, CircuitBreakerState
+from core.models import AuditEntry
+from registry.models import CircuitBreakerState
 from tests import factories
-from tests.integration_site.browser_support import (
+from tests.support.browser import (
     DESKTOP,
     PHONE,
     check,
@@ -24,7 +25,7 @@ from tests.integration_site.browser_support import (
     run_contrast,
     run_rules,
 )
-from tests.integration_site.console_support import addresses, make_hub
+from tests.support.console import addresses, make_hub
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("_orm_beside_the_browser")]
 # Beside those that the site routes: no such page, no such row, and not allowed.

@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from core.access.roles import ROLE_WORDS, Role
+from core.models import AuditEntry
+from integration_site.admin_groups import create_roles
 from integration_site.console.people_forms import SUPERUSER, role_choices
-from integration_site.roles import create_roles
-from registry.access import ROLE_WORDS, Role
-from registry.models import AuditEntry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 ADD = "admin:auth_user_add"

@@ -13,13 +13,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
-from monitoring.services import watch_fleet
 from registry import services
-from registry.calls.resolve import Target, resolve
-from registry.expiry import Fleet, room_to_expire
+from registry.calls.targets.resolver import Target, resolve
 from registry.models import DiscoveryState, ServiceInstance
 from registry.services import Heartbeat
+from registry.services.mass_expiry import Fleet, room_to_expire
 from tests import factories
 
 COUNTS = st.integers(0, 10_000)

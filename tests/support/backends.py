@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.services import missing_servers
 from tests.support.environments import ROOT
+from tests.support.servers import missing_servers
 
 BACKENDS = {"sqlite": "SQLite", "postgres": "PostgreSQL and Redis"}
 MOST_WORKERS = 8

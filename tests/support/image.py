@@ -20,9 +20,9 @@ from typing import Any
 
 import yaml
 
-from tests.services import ending_with_this
 from tests.support.checkout import PYTHON, may_be_run_by_others
 from tests.support.environments import ROOT, bare_environment, pip_of
+from tests.support.servers import ending_with_this
 
 STEP_SECONDS = 300
 

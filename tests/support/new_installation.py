@@ -1,7 +1,7 @@
 """Loads all that an installation could ever load. Needs nothing but what the project says it needs.
 
-`tests/test_installation.py` runs it where only `requirements.txt` is installed. Every table of the
-project that names something to load is read, so that a new entry is tried as well.
+`tests/installation/test_installation.py` runs it where only `requirements.txt` is installed. Every
+table of the project that names something to load is read, so that a new entry is tried as well.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def load_options() -> int:
     from django.utils.module_loading import import_string
     from kombu import Connection
 
-    from registry.calls.loop import LoopThread
-    from registry.connections.kinds import KINDS
+    from registry.calls.event_loop_thread import LoopThread
+    from registry.connections.type_specs import KINDS
     from registry.discovery.base import STRATEGIES, ServiceDiscoveryFactory
 
     importlib.import_module("integration_site.celery")  # knows files://
@@ -86,7 +86,7 @@ def load_options() -> int:
 
 def fail_to_ask(type: str, driver: str) -> None:
     """Ask where nobody listens: the driver gets as far as that."""
-    from registry.calls.drivers import Attempt, Failure, Place, asker_of
+    from registry.connections.drivers import Attempt, Failure, Place, asker_of
 
     with contextlib.suppress(Failure), Attempt(Place("127.0.0.1", 1)) as attempt:
         asker_of(type, driver)(attempt)

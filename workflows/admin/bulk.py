@@ -16,11 +16,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.decorators import display
 
-from registry.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
-from registry.admin.display import duration, moment, status_badge, status_word
-from registry.exceptions import IntegrationError
-from registry.instant_forms import InstantFormField
-from registry.models.base import Vocabulary
+from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.formatting import duration, moment, status_badge, status_word
+from core.db.vocabulary import Vocabulary
+from core.exceptions import IntegrationError
+from core.instant_forms import InstantFormField
 from workflows import services
 from workflows.admin.filters import AGES
 from workflows.models import (
@@ -32,7 +32,7 @@ from workflows.models import (
     WorkflowType,
 )
 from workflows.services import BulkOrder
-from workflows.services.bulk import MOST_EXECUTIONS
+from workflows.services.executions.bulk_operations import MOST_EXECUTIONS
 
 CONTROL = "workflows.change_workflowexecution"
 # htmx stops polling at this status.

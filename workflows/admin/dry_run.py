@@ -11,15 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 
-from registry.admin.display import in_words
-from registry.admin.forms import StrictJSONField
-from registry.exceptions import IntegrationError
+from core.admin.formatting import in_words
+from core.admin.forms import StrictJSONField
+from core.exceptions import IntegrationError
 from workflows import services
-from workflows.admin.drawing import draw_workflow
-from workflows.admin.execution_page import latest_statuses
+from workflows.admin.execution.page import latest_statuses
+from workflows.admin.graph.svg import draw_workflow
+from workflows.dry_run import MOCKED_KINDS, SimulatedStep, Simulation
 from workflows.models import Workflow, WorkflowVersion
 from workflows.services import DryRun
-from workflows.simulation import MOCKED_KINDS, SimulatedStep, Simulation
 
 MAX_SHOWN = 200
 MAX_VERSIONS = 50

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from registry.admin.base import GrowingAdmin, ReadOnlyMixin
-from registry.admin.display import json_block, moment
+from core.admin.base import GrowingAdmin, ReadOnlyMixin
+from core.admin.formatting import json_block, moment
 from workflows.admin.filters import CreatedFilter
 from workflows.admin.step import execution_link
 from workflows.models import WorkflowEvent

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from registry.admin.filters import RelatedFilter
+from core.admin.filters import RelatedFilter
 from workflows.models import Webhook, Workflow
 
 AGES = {

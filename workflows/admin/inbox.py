@@ -15,10 +15,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from registry.admin.base import find_or_404, is_id
-from workflows.admin.questions import Question, has_decided, question_of
-from workflows.admin.review import Review, review_of
+from core.admin.base import find_or_404, is_id
+from workflows.admin.execution.approval_form import Question, has_decided, question_of
+from workflows.admin.execution.review import Review, review_of
 from workflows.definition import Definition, DefinitionError, Step
+from workflows.definition_cache import definition_of
 from workflows.models import (
     OPEN_STEP,
     UNENDED,
@@ -27,7 +28,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.versions import definition_of
 
 MAX_SHOWN = 50
 # htmx stops polling at this status.

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each, run_on_one
-from registry.admin.dialogs import back_to
-from registry.admin.display import NOTHING, moment, status_badge
-from registry.exceptions import IntegrationError
+from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each, run_on_one
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, moment, status_badge
+from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time

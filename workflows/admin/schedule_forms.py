@@ -13,8 +13,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from registry.admin.forms import StrictJSONField
-from registry.instants import InstantRefused, in_utc
+from core.admin.forms import StrictJSONField
+from core.instants import InstantRefused, in_utc
 from workflows.models import WorkflowSchedule
 from workflows.schedules import CronRefused, read_timetable, zone_of
 

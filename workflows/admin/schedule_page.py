@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 from django.utils.dateparse import parse_datetime
 
-from registry.exceptions import IntegrationError
+from core.exceptions import IntegrationError
 from workflows import services
 from workflows.models import BACKLOG, RunOutcome, WorkflowSchedule, WorkflowScheduleRun
 from workflows.schedules import in_words

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from registry.admin.base import GrowingAdmin, ReadOnlyMixin, is_id
-from registry.admin.display import duration, json_block, moment, status_badge
+from core.admin.base import GrowingAdmin, ReadOnlyMixin, is_id
+from core.admin.formatting import duration, json_block, moment, status_badge
 from workflows.admin.filters import CreatedFilter
 from workflows.models import WorkflowExecution, WorkflowStep
 

@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import action, display
 
-from registry.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
-from registry.admin.dialogs import back_to
-from registry.admin.display import json_block, moment
-from registry.exceptions import IntegrationError
+from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
+from core.admin.dialogs import back_to
+from core.admin.formatting import json_block, moment
+from core.exceptions import IntegrationError
 from workflows import services
-from workflows.admin.drawing import draw_workflow
-from workflows.admin.forms import RunVersionForm, may_run
+from workflows.admin.graph.svg import draw_workflow
+from workflows.admin.workflow_forms import RunVersionForm, may_run
 from workflows.models import WorkflowVersion
 
 MAX_OTHERS = 5

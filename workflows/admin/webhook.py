@@ -12,8 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from registry.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
-from registry.admin.display import NOTHING, flow, moment, status_badge
+from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
+from core.admin.formatting import NOTHING, flow, moment, status_badge
 from workflows import services
 from workflows.admin.filters import WebhookFilter
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm

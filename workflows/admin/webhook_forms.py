@@ -8,8 +8,8 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from core.exceptions import ValidationFailed
 from registry.admin.integration_forms import MappingFormField, code_input
-from registry.exceptions import ValidationFailed
 from registry.models import Credential, CredentialType
 from workflows import services
 from workflows.models import Webhook

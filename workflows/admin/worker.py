@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.utils import timezone
 from unfold.decorators import display
 
-from registry.admin.base import HubAdmin, ReadOnlyMixin
-from registry.admin.display import moment
+from core.admin.base import HubAdmin, ReadOnlyMixin
+from core.admin.formatting import moment
 from workflows.models import Worker
 
 SILENCE = timedelta(seconds=30)

@@ -12,15 +12,15 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from registry.admin.base import HubAdmin, actor_of, find_or_404
-from registry.admin.dialogs import back_to
-from registry.admin.display import json_block, moment, status_badge
-from registry.exceptions import IntegrationError
+from core.admin.base import HubAdmin, actor_of, find_or_404
+from core.admin.dialogs import back_to
+from core.admin.formatting import json_block, moment, status_badge
+from core.exceptions import IntegrationError
 from workflows import services
-from workflows.admin.comparing import compare_view
-from workflows.admin.drawing import draw_workflow
 from workflows.admin.dry_run import dry_run_view
-from workflows.admin.forms import RunForm, WorkflowForm, may_run
+from workflows.admin.graph.svg import draw_workflow
+from workflows.admin.version_diff import compare_view
+from workflows.admin.workflow_forms import RunForm, WorkflowForm, may_run
 from workflows.models import Workflow
 
 MAX_VERSIONS = 20

@@ -10,19 +10,15 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import (
-    AnswerSerializer,
-    ObjectField,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-)
-from registry.api.filters import LONGEST_TEXT
-from registry.api.instants import InstantField
-from registry.api.pagination import GrowingListPagination
-from registry.models.base import Vocabulary
+from core.api.fields import ObjectField, VocabularyField
+from core.api.instants import InstantField
+from core.api.pagination import GrowingListPagination
+from core.api.query_filters import LONGEST_TEXT
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import ResourceViewSet
+from core.db.vocabulary import Vocabulary
 from workflows import services
-from workflows.api.answers import with_open_steps
+from workflows.api.execution_responses import with_open_steps
 from workflows.api.serializers import ExecutionSerializer
 from workflows.models import (
     BulkAction,

@@ -10,13 +10,14 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from registry import strict_json
-from registry.api.base import ResourceViewSet
-from registry.api.pagination import GrowingListPagination
-from registry.api.seats import bounded_wait
-from registry.expressions import json_type
+from core.api.pagination import GrowingListPagination
+from core.api.viewsets import ResourceViewSet
+from core.api.wait_slots import bounded_wait
+from core.expressions import json_type
+from core.json import strict
 from workflows import services
-from workflows.api.answers import answer_start, list_executions, show, start_of
+from workflows.api.dry_runs import EvaluateInput, EvaluationAnswer
+from workflows.api.execution_responses import answer_start, list_executions, show, start_of
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
 from workflows.api.serializers import (
     LONGEST_WAIT,
@@ -31,7 +32,6 @@ from workflows.api.serializers import (
     SignalInput,
     StepSerializer,
 )
-from workflows.api.trials import EvaluateInput, EvaluationAnswer
 from workflows.models import WorkflowExecution
 
 STARTED = {200: ExecutionDetailSerializer, 202: ExecutionDetailSerializer}
@@ -236,8 +236,8 @@ class ExecutionViewSet(ResourceViewSet):
 def _read_wait(request: Any) -> float:
     text = request.query_params.get("wait", "0")
     try:
-        seconds = strict_json.parse_number(text)
-    except strict_json.JSONRefused:
+        seconds = strict.parse_number(text)
+    except strict.JSONRefused:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_WAIT:
         raise ValidationError({"wait": [f"Use seconds from 0 to {LONGEST_WAIT}."]})

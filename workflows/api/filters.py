@@ -7,9 +7,10 @@ from typing import Any
 import django_filters
 from django.db.models import Q, QuerySet
 
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
-from registry.api.instants import InstantFilter
-from registry.models.names import reference_filter
+from core.api.instants import InstantFilter
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.db.names import reference_filter
+from workflows.execution_filters import search_executions
 from workflows.models import (
     ExecutionStatus,
     RunKind,
@@ -21,7 +22,6 @@ from workflows.models import (
     WorkflowStatus,
     WorkflowType,
 )
-from workflows.selection import search_executions
 
 
 class WorkflowFilter(django_filters.FilterSet):

@@ -7,9 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry.api.base import AnswerSerializer, ObjectField, StrictSerializer, VocabularyField
-from registry.api.instants import WallTimeField
-from registry.api.patches import PatchSerializer
+from core.api.fields import ObjectField, VocabularyField
+from core.api.instants import WallTimeField
+from core.api.patches import PatchSerializer
+from core.api.serializers import AnswerSerializer, StrictSerializer
 from workflows import services
 from workflows.api.serializers import priority_field
 from workflows.models import (

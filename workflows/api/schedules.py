@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from registry.api.base import IF_MATCH, ResourceViewSet
-from registry.api.pagination import GrowingListPagination
-from registry.api.preconditions import etag_of
+from core.api.pagination import GrowingListPagination
+from core.api.preconditions import etag_of
+from core.api.viewsets import IF_MATCH, ResourceViewSet
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (

@@ -7,18 +7,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from registry.api.base import (
-    AnswerSerializer,
-    AnyField,
-    NumberField,
-    ObjectField,
-    StrictSerializer,
-    VocabularyField,
-)
-from registry.api.patches import PatchSerializer
-from registry.merge_patch import MergePatch
+from core.api.fields import AnyField, NumberField, ObjectField, VocabularyField
+from core.api.patches import PatchSerializer
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.json.merge_patch import MergePatch
 from workflows import services
-from workflows.activity import active_seconds, idle_kinds, spans_of
+from workflows.definition_cache import known_definition
+from workflows.history.activity import active_seconds, idle_kinds, spans_of
 from workflows.models import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
@@ -35,7 +30,6 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.services import NEWEST, OPTION_KEYS
-from workflows.versions import known_definition
 
 LONGEST_WAIT = 60
 SHOWN_STEPS = 500

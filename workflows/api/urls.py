@@ -6,8 +6,8 @@ from rest_framework.routers import Route, SimpleRouter
 from workflows.api.bulk import BulkOperationViewSet
 from workflows.api.executions import ExecutionViewSet
 from workflows.api.schedules import ScheduleViewSet
-from workflows.api.views import WorkflowViewSet
 from workflows.api.webhooks import WebhookViewSet
+from workflows.api.workflows import WorkflowViewSet
 
 
 class DoorRouter(SimpleRouter):

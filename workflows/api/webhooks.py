@@ -12,19 +12,15 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, UnsupportedMediaType
 from rest_framework.response import Response
 
-from registry.api.base import (
-    IF_MATCH,
-    AnswerSerializer,
-    ResourceViewSet,
-    StrictSerializer,
-    VocabularyField,
-)
-from registry.api.filters import LONGEST_TEXT, VocabularyFilter
+from core.api.fields import VocabularyField
+from core.api.pagination import GrowingListPagination
+from core.api.patches import PatchSerializer
+from core.api.preconditions import etag_of
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import IF_MATCH, ResourceViewSet
+from core.media_types import is_json, media_type_of
 from registry.api.integrations import MappingField
-from registry.api.pagination import GrowingListPagination
-from registry.api.patches import PatchSerializer
-from registry.api.preconditions import etag_of
-from registry.media_types import is_json, media_type_of
 from workflows import services
 from workflows.models import (
     DeliveryOutcome,

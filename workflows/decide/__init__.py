@@ -4,11 +4,16 @@ The engine, the validator and the tests share these functions. They read no cloc
 numbers and touch no database: `now` and `fraction` come in, a `Transition` comes out.
 """
 
+from workflows.decide.compensation import (
+    call_at,
+    error_of_undoing,
+    first_attempt,
+    undoable_steps,
+)
 from workflows.decide.kinds import DEFAULT_CONCURRENCY, first_of_branch, has_ended
 from workflows.decide.outcomes import deadline_exceeded, describe
-from workflows.decide.recall import Outcome, recall
-from workflows.decide.undoing import call_at, error_of_undoing, first_attempt, undoable_steps
-from workflows.decide.values import (
+from workflows.decide.routing import give_up, resume, settle
+from workflows.decide.state import (
     SETTLED_STATUSES,
     BranchResult,
     Child,
@@ -22,7 +27,7 @@ from workflows.decide.values import (
     Success,
     Transition,
 )
-from workflows.decide.walk import give_up, resume, settle
+from workflows.decide.visibility import Outcome, recall
 
 __all__ = [
     "DEFAULT_CONCURRENCY",

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.exceptions import WorkflowError
-from registry.expressions import ExpressionError, Recorded
-from registry.instants import InstantRefused, parse_instant
-from registry.models.base import uuid7
+from core.db.uuid7 import uuid7
+from core.expressions import ExpressionError, Recorded
+from core.instants import InstantRefused, parse_instant
 from workflows.decide.outcomes import (
     CALL,
     STOP,
@@ -21,7 +20,7 @@ from workflows.decide.outcomes import (
     finish,
     record,
 )
-from workflows.decide.values import (
+from workflows.decide.state import (
     BranchResult,
     ChildStart,
     Row,
@@ -31,6 +30,7 @@ from workflows.decide.values import (
     Unmatchable,
 )
 from workflows.definition import Step
+from workflows.exceptions import WorkflowError
 
 MAX_ELEMENTS = 10_000
 DEFAULT_CONCURRENCY = 20

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.exceptions import CallError, IntegrationError, ServiceNotFoundError, WorkflowError
-from registry.expressions import ExpressionError, Recorded
-from registry.models.base import uuid7
-from workflows.decide.values import Finish, Row, Run, Success, Transition
+from core.db.uuid7 import uuid7
+from core.exceptions import IntegrationError
+from core.expressions import ExpressionError, Recorded
+from registry.exceptions import CallError, ServiceNotFoundError
+from workflows.decide.state import Finish, Row, Run, Success, Transition
 from workflows.definition import RetryPolicy, Step
+from workflows.exceptions import WorkflowError
 
 # What a step leads to: the id of the next one, None at the end, or one of these.
 CALL = object()

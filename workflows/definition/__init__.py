@@ -28,16 +28,7 @@ from workflows.definition.kinds import (
     TARGET_KINDS,
     Kind,
 )
-from workflows.definition.retry import (
-    BACKOFFS,
-    MAX_ATTEMPTS,
-    MAX_ELAPSED_SECONDS,
-    MAX_TIMEOUT_SECONDS,
-    MAX_WAIT_SECONDS,
-    RETRY_KINDS,
-)
-from workflows.definition.routes import ANY_CODE, MAX_ROUTES
-from workflows.definition.values import (
+from workflows.definition.model import (
     MAX_RETRY_AFTER_SECONDS,
     NO_RETRY,
     Block,
@@ -50,6 +41,15 @@ from workflows.definition.values import (
     Step,
     Target,
 )
+from workflows.definition.retry import (
+    BACKOFFS,
+    MAX_ATTEMPTS,
+    MAX_ELAPSED_SECONDS,
+    MAX_TIMEOUT_SECONDS,
+    MAX_WAIT_SECONDS,
+    RETRY_KINDS,
+)
+from workflows.definition.routes import ANY_CODE, MAX_ROUTES
 
 __all__ = [
     "ANY_CODE",

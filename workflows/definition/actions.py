@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from registry.calls.aim import read_aim
-from registry.expressions import Template
-from registry.unknown_fields import UnknownFields
+from core.expressions import Template
+from core.json.unknown_fields import UnknownFields
+from registry.calls.targets.connection_action import read_aim
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
+from workflows.definition.model import NO_RETRY, Compensation, RetryPolicy, Step, Target
 from workflows.definition.retry import Defaults, read_retry, read_timeout
-from workflows.definition.values import NO_RETRY, Compensation, RetryPolicy, Step, Target
 
 # As long as the column that keeps it.
 LONGEST_AIM = 100

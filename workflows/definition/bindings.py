@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from workflows.definition.values import Compensation, Definition, Step, Target
+from workflows.definition.model import Compensation, Definition, Step, Target
 
 # What a step names by id or name, by its key.
 NAMED_KINDS = ("service", "connection", "integration", "workflow")

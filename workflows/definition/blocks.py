@@ -8,9 +8,9 @@ from typing import Any
 
 from workflows.definition.fields import FieldReader, show
 from workflows.definition.kinds import ENDING_KINDS
+from workflows.definition.model import Block, Step
 from workflows.definition.retry import Defaults
 from workflows.definition.steps import read_step
-from workflows.definition.values import Block, Step
 
 MAX_CONTAINERS = 5
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from registry.expressions import Template
+from core.expressions import Template
 from workflows.definition.fields import FieldReader, is_expression, show
-from workflows.definition.values import Step
+from workflows.definition.model import Step
 
 MAX_CONCURRENCY = 1_000
 MAX_TOLERATED = 1_000_000

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from registry.exceptions import ValidationFailed
-from registry.expressions import MAX_TEMPLATE_DEPTH, is_too_deep, json_size
+from core.exceptions import ValidationFailed
+from core.expressions import MAX_TEMPLATE_DEPTH, is_too_deep, json_size
 from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
 from workflows.definition.fields import FieldReader
+from workflows.definition.model import NO_RETRY, Definition, RetryPolicy
 from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
-from workflows.definition.values import NO_RETRY, Definition, RetryPolicy
 
 MAX_STEPS = 500
 MAX_BYTES = 256 * 1024

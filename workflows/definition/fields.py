@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry.expressions import (
+from core.expressions import (
     Expression,
     ExpressionError,
     Template,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from registry.suggestions import did_you_mean
+from core.suggestions import did_you_mean
 
 # Comparing a name with hundreds of others takes a millisecond, and a document may hold thousands.
 MAX_SUGGESTIONS = 100

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workflows.definition.fields import FieldReader, show
-from workflows.definition.values import MAX_RETRY_AFTER_SECONDS, NO_RETRY, RetryPolicy
+from workflows.definition.model import MAX_RETRY_AFTER_SECONDS, NO_RETRY, RetryPolicy
 
 MAX_TIMEOUT_SECONDS = 3_600
 MAX_ELAPSED_SECONDS = 30 * 24 * 3_600

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from workflows.definition.fields import FieldReader, show
-from workflows.definition.values import ErrorRoute, Fallback, Route
+from workflows.definition.model import ErrorRoute, Fallback, Route
 
 MAX_ROUTES = 100
 MAX_CODES = 50

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from registry.expressions import join_path
+from core.expressions import join_path
 from workflows.definition.actions import complete_action, read_compensation
 from workflows.definition.containers import complete_map, complete_parallel
 from workflows.definition.fields import FieldReader, show
 from workflows.definition.kinds import COMMON_KEYS, KINDS
-from workflows.definition.pauses import (
+from workflows.definition.model import Step
+from workflows.definition.retry import Defaults
+from workflows.definition.routes import read_fallback, read_next, read_on_error
+from workflows.definition.waits import (
     complete_approval,
     complete_event,
     complete_wait,
     complete_workflow,
 )
-from workflows.definition.retry import Defaults
-from workflows.definition.routes import read_fallback, read_next, read_on_error
-from workflows.definition.values import Step
 
 _STEP_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 

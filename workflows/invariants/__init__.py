@@ -14,18 +14,18 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 
-from workflows.clock import database_now
 from workflows.definition import Definition
+from workflows.engine.database_clock import database_now
 from workflows.invariants.executions import (
     check_ends,
     check_history,
     check_progress,
     missing_executions,
 )
+from workflows.invariants.model import MEANINGS, Page, Violation
 from workflows.invariants.receipts import check_receipts
 from workflows.invariants.secrets import check_secrets
 from workflows.invariants.steps import check_attempts, check_fences, check_keys, check_results
-from workflows.invariants.values import MEANINGS, Page, Violation
 from workflows.models import WorkflowExecution
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from workflows.invariants.values import Violation
+from workflows.invariants.model import Violation
 
 
 def check_receipts(receipts: Iterable[Mapping[str, str]]) -> Iterator[Violation]:

@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Cast
 
-from workflows.invariants.values import Violation
+from workflows.invariants.model import Violation
 
 PAGE_SIZE = 1000
 MOST_MESSAGES = 1000

@@ -8,10 +8,10 @@ from django.db.models import Count, F, Max, Q, Value
 from django.db.models.functions import Concat
 
 from workflows.decide import call_at
-from workflows.invariants.values import Page, Violation
+from workflows.engine.lease_recovery import MOST_DEATHS
+from workflows.invariants.model import Page, Violation
 from workflows.models import OPEN_STEP, TERMINAL, StepStatus
-from workflows.recovery import MOST_DEATHS
-from workflows.scopes import compensation_path
+from workflows.step_paths import compensation_path
 
 # A step that was undone had completed.
 _COMPLETED = (StepStatus.COMPLETED, StepStatus.COMPENSATED)

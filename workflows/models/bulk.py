@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from registry.models.base import AppendedModel, EnumField, Vocabulary, enum_check, object_field
+from core.db.json_fields import object_field
+from core.db.models import AppendedModel
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from workflows.models.execution import ExecutionStatus
 
 

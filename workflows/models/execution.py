@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from registry.models.base import AppendedModel, EnumField, Vocabulary, enum_check, object_field
+from core.db.json_fields import object_field
+from core.db.models import AppendedModel
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from workflows.models.workflow import Workflow, WorkflowType, WorkflowVersion
-from workflows.scopes import is_compensation
+from workflows.step_paths import is_compensation
 
 
 class ExecutionStatus(Vocabulary):

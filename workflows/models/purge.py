@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from registry.models.base import AppendedModel, object_field
+from core.db.json_fields import object_field
+from core.db.models import AppendedModel
 
 
 class PurgeRun(AppendedModel):

@@ -9,15 +9,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from registry.models.base import (
-    AppendedModel,
-    EnumField,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    object_field,
-)
-from registry.models.names import reference_filter, validate_name
+from core.db.json_fields import object_field
+from core.db.models import AppendedModel, TimestampedModel
+from core.db.names import reference_filter, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from workflows.models.execution import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,

@@ -6,16 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from core.db.json_fields import CheckedJSONField
+from core.db.models import AppendedModel, TimestampedModel
+from core.db.names import reference_filter, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.models import Credential
-from registry.models.base import (
-    AppendedModel,
-    CheckedJSONField,
-    EnumField,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-)
-from registry.models.names import reference_filter, validate_name
 from workflows.models.workflow import Workflow
 from workflows.webhooks.mapping import (
     validate_expression,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from registry.models.base import TimestampedModel
+from core.db.models import TimestampedModel
 
 
 class Worker(TimestampedModel):

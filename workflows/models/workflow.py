@@ -8,17 +8,11 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Lower
 
-from registry.json_equality import canonical_json
-from registry.models.base import (
-    EnumField,
-    NamedModel,
-    TimestampedModel,
-    Vocabulary,
-    enum_check,
-    object_field,
-    validate_list,
-)
-from registry.models.names import reference_filter, validate_name
+from core.db.json_fields import object_field, validate_list
+from core.db.models import NamedModel, TimestampedModel
+from core.db.names import reference_filter, validate_name
+from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.json.equality import canonical_json
 
 
 class WorkflowType(Vocabulary):

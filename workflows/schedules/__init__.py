@@ -8,7 +8,7 @@ from workflows.schedules.cron import (
     read_timetable,
     zone_of,
 )
-from workflows.schedules.decide import (
+from workflows.schedules.due_ticks import (
     MISSED_AFTER_SECONDS,
     Doing,
     Due,

@@ -1,30 +1,6 @@
 """What happens to workflows and executions."""
 
-from workflows.connections import check_connections
-from workflows.services.admission import Queue, limit_of, queue_of
-from workflows.services.backfill import (
-    LARGEST_BACKFILL,
-    Backfill,
-    cancel_backlog,
-    plan_backfill,
-    start_backfill,
-)
-from workflows.services.bulk import (
-    BulkOrder,
-    cancel_bulk,
-    count_bulk,
-    covered_executions,
-    get_bulk,
-    resolve_workflow,
-    start_bulk,
-)
 from workflows.services.comparing import ComparedVersions, compare_versions
-from workflows.services.control import (
-    cancel_execution,
-    pause_execution,
-    resume_execution,
-    retry_execution,
-)
 from workflows.services.definitions import (
     OPTION_KEYS,
     RegistryDirectory,
@@ -37,13 +13,41 @@ from workflows.services.definitions import (
     validate_document,
     workflow_of_type,
 )
-from workflows.services.deliveries import Received, receive_message
-from workflows.services.evaluating import evaluate_expression, evaluate_template
+from workflows.services.dry_runs import DryRun, dry_run_document, dry_run_workflow
+from workflows.services.executions.bulk_operations import (
+    BulkOrder,
+    cancel_bulk,
+    count_bulk,
+    covered_executions,
+    get_bulk,
+    resolve_workflow,
+    start_bulk,
+)
+from workflows.services.executions.concurrency_limit import Queue, limit_of, queue_of
+from workflows.services.executions.control import (
+    cancel_execution,
+    pause_execution,
+    resume_execution,
+    retry_execution,
+)
+from workflows.services.executions.lookup import get_execution, wait_for_end
+from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
+from workflows.services.executions.start import (
+    Start,
+    Started,
+    start_execution,
+    workflow_to_start,
+)
+from workflows.services.expression_trials import evaluate_expression, evaluate_template
 from workflows.services.people import decide_approval, settle_reviewed, signal_execution
-from workflows.services.reading import get_execution, wait_for_end
-from workflows.services.rerunning import NEWEST, Rerun, rerun_execution
-from workflows.services.schedule_runs import run_now, sweep_schedules
-from workflows.services.schedules import (
+from workflows.services.schedules.backfill import (
+    LARGEST_BACKFILL,
+    Backfill,
+    cancel_backlog,
+    plan_backfill,
+    start_backfill,
+)
+from workflows.services.schedules.lifecycle import (
     create_schedule,
     delete_schedule,
     get_schedule,
@@ -52,9 +56,9 @@ from workflows.services.schedules import (
     set_enabled,
     update_schedule,
 )
-from workflows.services.simulating import DryRun, dry_run_document, dry_run_workflow
-from workflows.services.starting import Start, Started, start_execution, workflow_to_start
-from workflows.services.webhooks import (
+from workflows.services.schedules.runs import run_now, sweep_schedules
+from workflows.services.webhooks.deliveries import Received, receive_message
+from workflows.services.webhooks.lifecycle import (
     check_webhook_fields,
     create_webhook,
     delete_webhook,
@@ -62,6 +66,7 @@ from workflows.services.webhooks import (
     get_webhook,
     update_webhook,
 )
+from workflows.validation.credential_use import check_connections
 
 __all__ = [
     "LARGEST_BACKFILL",

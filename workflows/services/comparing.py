@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry.exceptions import NotFound
-from workflows.comparison import Comparison, compare
+from core.exceptions import NotFound
+from workflows.definition.diff import Comparison, compare
 from workflows.models import Workflow, WorkflowVersion
 
 

@@ -11,25 +11,19 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet
 
-from registry import audit
-from registry.access import Role
-from registry.calls.resolve import Target, resolve
-from registry.concurrency import columns_of, refuse_if_changed, save_if_changed
-from registry.exceptions import CallError, Conflict, NotFound
-from registry.merge_patch import MergePatch, resolved
-from registry.models import (
-    ApiKey,
-    AuditVerb,
-    Connection,
-    ConnectionDriver,
-    Integration,
-    ServiceType,
-)
-from registry.references import refuse_if_used
-from registry.services import as_validation_failed
-from registry.suggestions import MOST_COMPARED, did_you_mean, meant_among
+from core import audit
+from core.access.roles import Role
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound
+from core.json.merge_patch import MergePatch, resolved
+from core.models import ApiKey, AuditVerb
+from core.suggestions import MOST_COMPARED, did_you_mean, meant_among
+from registry.calls.targets.resolver import Target, resolve
+from registry.exceptions import CallError
+from registry.models import Connection, ConnectionDriver, Integration, ServiceType
+from registry.services.references import refuse_if_used
 from workflows import validation
-from workflows.connections import check_connections
 from workflows.definition import DefinitionError
 from workflows.definition import Target as StepTarget
 from workflows.models import (
@@ -39,8 +33,9 @@ from workflows.models import (
     WorkflowVersion,
     checksum_of,
 )
-from workflows.references import bindings_of
 from workflows.services.needs import check_schedules_of
+from workflows.services.references import bindings_of
+from workflows.validation.credential_use import check_connections
 
 OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
 

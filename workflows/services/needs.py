@@ -7,13 +7,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from registry.exceptions import IntegrationError, ValidationFailed
+from core.exceptions import IntegrationError, ValidationFailed
+from workflows.definition_cache import definition_of
+from workflows.dry_run import Simulation, simulate
+from workflows.dry_run.fake_calls import Calls
+from workflows.dry_run.mocks import Mocks
+from workflows.dry_run.model import Limits
 from workflows.models import Workflow, WorkflowSchedule, WorkflowVersion
-from workflows.simulation import Simulation, simulate
-from workflows.simulation.calls import Calls
-from workflows.simulation.mocks import Mocks
-from workflows.simulation.values import Limits
-from workflows.versions import definition_of
 
 # Of the failures of a dry run, those that an input is to blame for.
 _OF_INPUT = ("schema_violation", "expression_error")

@@ -9,15 +9,17 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 
-from registry import audit
-from registry.access import Role
-from registry.exceptions import Conflict, NotFound, SchemaViolation
-from registry.mediator import mediator
-from registry.models import ApiKey, AuditVerb
-from registry.schemas import Schema, first_of
-from workflows.clock import database_now
+from core import audit
+from core.access.roles import Role
+from core.exceptions import Conflict, NotFound, SchemaViolation
+from core.json.schema import Schema, first_of
+from core.mediator import mediator
+from core.models import ApiKey, AuditVerb
+from workflows.compensation import errors_before_undoing, keep_in_review
 from workflows.definition import Step
-from workflows.events import append_event
+from workflows.definition_cache import definition_of
+from workflows.engine.database_clock import database_now
+from workflows.history.events import append_event
 from workflows.models import (
     TERMINAL,
     EventKind,
@@ -26,11 +28,9 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.scopes import is_compensation
-from workflows.services.admission import enqueue
-from workflows.services.control import lock_execution
-from workflows.undoing import errors_before_undoing, keep_in_review
-from workflows.versions import definition_of
+from workflows.services.executions.concurrency_limit import enqueue
+from workflows.services.executions.control import lock_execution
+from workflows.step_paths import is_compensation
 
 
 def signal_execution(

@@ -11,15 +11,6 @@ from typing import Any
 
 from workflows.definition import Findings, read
 from workflows.validation.bounds import warn_of_crossed_bounds
-from workflows.validation.directory import (
-    ActionInfo,
-    ActionNotFoundError,
-    Directory,
-    UnknownTypeError,
-    look_up_actions,
-    look_up_people,
-    look_up_workflows,
-)
 from workflows.validation.graph import Graph, check_graph, torn_lists
 from workflows.validation.inputs import MAX_INPUT_ERRORS
 from workflows.validation.outputs import warn_of_unknown_outputs
@@ -28,6 +19,15 @@ from workflows.validation.references import (
     STEP_FIELDS,
     check_references,
     uses_of,
+)
+from workflows.validation.references_lookup import (
+    ActionInfo,
+    ActionNotFoundError,
+    Directory,
+    UnknownTypeError,
+    look_up_actions,
+    look_up_people,
+    look_up_workflows,
 )
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from registry.expressions import Template
+from core.expressions import Template
 from workflows.definition import Definition, Findings, RetryPolicy, Step
 
 

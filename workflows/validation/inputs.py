@@ -8,9 +8,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from registry.expressions import Template, join_path
-from registry.schemas import compile_schema
-from registry.unknown_fields import fit
+from core.expressions import Template, join_path
+from core.json.schema import compile_schema
+from core.json.unknown_fields import fit
 
 MAX_INPUT_ERRORS = 20
 

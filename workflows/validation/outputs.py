@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflows.definition import Definition, Findings, Step
-from workflows.validation.directory import ActionInfo
 from workflows.validation.graph import Graph
 from workflows.validation.references import Use
+from workflows.validation.references_lookup import ActionInfo
 
 
 def warn_of_unknown_outputs(

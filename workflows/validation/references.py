@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from registry.expressions import ROOT_NAMES, Expression, Template
+from core.expressions import ROOT_NAMES, Expression, Template
 from workflows.definition import Definition, Findings, Step, extend_path
 from workflows.validation.graph import TOP, Graph, list_of
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from django.views.decorators.debug import sensitive_variables
 
+from core.exceptions import IntegrationError
+from core.vault import Secret
 from registry.credentials.signing_key import key_of
-from registry.exceptions import IntegrationError
-from registry.vault import Secret
 
 ID_HEADER = "Webhook-Id"
 TIMESTAMP_HEADER = "Webhook-Timestamp"

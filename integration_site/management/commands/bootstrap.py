@@ -17,10 +17,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
-from integration_site.roles import create_roles
-from registry.access import Role
-from registry.models import ApiKey
-from registry.vault import new_key
+from core.access.roles import Role
+from core.models import ApiKey
+from core.vault import new_key
+from integration_site.admin_groups import create_roles
 from workflows.catalog import install_catalog
 
 FIRST_KEY_NAME = "first-operator"

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from registry.credentials.keys import count_by_key, count_remaining, rewrap_all
-from registry.exceptions import VaultError
-from registry.vault import get_key_ring
+from core.exceptions import VaultError
+from core.vault import get_key_ring
+from registry.credentials.rekeying import count_by_key, count_remaining, rewrap_all
 
 MOST_NAMED = 20
 

@@ -14,12 +14,12 @@ import redis
 import redis.asyncio
 from psycopg.pq import Conninfo
 
+from core.access.roles import Role
+from core.vault.key_ring import new_key, read_keys
 from integration_site.configuration.kinds import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS
 from integration_site.configuration.reading import ConfigurationError, read
 from integration_site.configuration.variables import ROLES, VARIABLES
-from registry.access import Role
 from registry.discovery.base import STRATEGIES
-from registry.vault.keys import new_key, read_keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NUMBERS = ("", "1 2", "x", "1e999", "nan", "inf", "-1", "99999999999", "1_0", "٣")

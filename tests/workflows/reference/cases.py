@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.exceptions import IntegrationError, SchemaViolation
 from registry.exceptions import (
     CircuitOpenError,
-    IntegrationError,
-    SchemaViolation,
     ServiceConnectionError,
     ServiceNotFoundError,
     ServiceResponseError,

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.models import Min, Q
 
-from tests.workflows.engine_support import until
+from tests.support.engine import until
 from tests.workflows.reference.cases import Case
 from tests.workflows.reference.world import (
     ObservedEngine,
@@ -25,11 +25,11 @@ from tests.workflows.reference.world import (
     start_all,
 )
 from workflows import services
-from workflows.engine import Engine
+from workflows.engine.lease_recovery import recover_expired
+from workflows.engine.store import Batch, Committed, Settled
+from workflows.engine.worker import Engine
 from workflows.models import ACTIVE, GOING_ON, OPEN_STEP, WorkflowExecution, WorkflowStep
-from workflows.recovery import recover_expired
-from workflows.services.control import cancel_orphan
-from workflows.store import Batch, Committed, Settled
+from workflows.services.executions.control import cancel_orphan
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 

@@ -24,7 +24,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from registry.expressions import (
+from core.expressions import (
     ExpressionError,
     Recorded,
     build_scope,

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.examples import in_proportion
+from tests.support.hypothesis_settings import in_proportion
 from tests.workflows.reference.agreement import differences
 from tests.workflows.reference.cases import Case
 from tests.workflows.reference.hand import Hand, Troubles

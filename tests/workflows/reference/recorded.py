@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.expressions import StepOutcomes
+from core.expressions import StepOutcomes
 from tests.workflows.reference.cases import Document
 
 

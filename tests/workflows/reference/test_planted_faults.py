@@ -6,23 +6,23 @@ import pytest
 from django.db import DatabaseError
 from hypothesis import Phase
 
-from registry.exceptions import WorkflowError
 from tests.workflows.reference.cases import Case, Script
 from tests.workflows.reference.hand import Troubles
 from tests.workflows.reference.properties import check, examples, hold
-from workflows import undoing
-from workflows.decide import BranchResult, Finish, Run, kinds, outcomes, values, walk
-from workflows.decide import undoing as undoing_decisions
+from workflows import compensation
+from workflows.decide import BranchResult, Finish, Run, kinds, outcomes, routing, state
+from workflows.decide import compensation as undoing_decisions
 from workflows.definition import RetryPolicy
+from workflows.engine.store import recorder, step_facts
+from workflows.exceptions import WorkflowError
 from workflows.models import WorkflowStep
-from workflows.store import facts, record
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     # It is the comparison that is tested here, and one database is enough for that.
     pytest.mark.once,
 ]
-MODULES = (kinds, outcomes, values, walk, facts, record)
+MODULES = (kinds, outcomes, state, routing, step_facts, recorder)
 
 
 def put(patch, name, wrap):
@@ -119,15 +119,15 @@ def give_what_branches_have_so_far(patch):
         for scope, step_id, output in cursor.fetchall():
             container, _, index = scope.rpartition("/")
             if container == claim.row.path:
-                made = facts.read_json(output)
+                made = step_facts.read_json(output)
                 found[int(index)] = BranchResult(int(index), step_id, made)
         return list(found.values())
 
-    patch.setattr(facts, "_load_results", results)
+    patch.setattr(step_facts, "_load_results", results)
 
 
 def leave_branches_going(patch):
-    patch.setattr(record.Recorder, "_abandon", lambda *_: None)
+    patch.setattr(recorder.Recorder, "_abandon", lambda *_: None)
 
 
 def take_signals_again(patch):
@@ -135,18 +135,20 @@ def take_signals_again(patch):
 
 
 def ignore_fences(patch):
-    settle_rows = record.Recorder._settle_rows
+    settle_rows = recorder.Recorder._settle_rows
 
     def settle(self, settled):
         for item in settled:
             item.claim.fence = WorkflowStep.objects.get(pk=item.claim.row.id).fence
         return settle_rows(self, settled)
 
-    patch.setattr(record.Recorder, "_settle_rows", settle)
+    patch.setattr(recorder.Recorder, "_settle_rows", settle)
 
 
 def undo_the_first_first(patch):
-    patch.setattr(undoing, "_last_completed", lambda execution, names: _first(execution, names))
+    patch.setattr(
+        compensation, "_last_completed", lambda execution, names: _first(execution, names)
+    )
 
 
 def _first(execution, names):

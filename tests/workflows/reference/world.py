@@ -12,13 +12,13 @@ from typing import Any
 from django.db import transaction
 
 from registry.calls.client import CallResult
-from tests.workflows.engine_support import make_workflow
+from tests.support.engine import make_workflow
 from tests.workflows.reference.cases import FAILURES, Case, Document
 from workflows import services
-from workflows.engine import Engine
+from workflows.engine.store import Claim
+from workflows.engine.worker import Engine
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start
-from workflows.store import Claim
 
 _AT: ContextVar[Claim] = ContextVar("at")
 _serial = count(1)

@@ -15,8 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from registry import strict_json
-from registry.instants import InstantRefused, parse_instant
+from core.instants import InstantRefused, parse_instant
+from core.json import strict
 from workflows import invariants
 from workflows.invariants import Violation
 
@@ -74,9 +74,7 @@ class Command(BaseCommand):
             checks.append(invariants.missing_executions(path.read_text().split()))
         if path := options["receipts"]:
             lines = path.read_text().splitlines()
-            checks.append(
-                invariants.check_receipts(strict_json.parse(line) for line in lines if line)
-            )
+            checks.append(invariants.check_receipts(strict.parse(line) for line in lines if line))
         secrets = invariants.check_secrets(
             known_secrets(options), logs=options["log"], since=options["since"]
         )

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.commands import flush
 from django.db import connection
 
-from workflows.history import deletable_history
+from workflows.history.append_only import deletable_history
 
 
 class Command(flush.Command):

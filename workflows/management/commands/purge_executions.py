@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from workflows.services.retention import due_by_class, purge_executions
+from workflows.services.retention.purge import due_by_class, purge_executions
 
 
 class Command(BaseCommand):

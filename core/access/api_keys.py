@@ -1,0 +1,153 @@
+"""API keys are issued, changed, revoked and deleted; nobody gives a key more than they may do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from core import audit
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.names import name_in
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.identifiers import read_id
+from core.models import ApiKey, AuditVerb
+from core.suggestions import meant_among
+
+
+def get_key(reference: str) -> ApiKey:
+    """Return the key of that id or name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    key = read_id(reference)
+    found = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
+    if found is None:
+        close = meant_among(ApiKey.objects, reference)
+        raise NotFound(f"No API key with the id or name '{str(reference)[:100]}'{close}")
+    return found
+
+
+def issue_key(fields: Mapping[str, Any], *, may_grant: frozenset[str]) -> tuple[ApiKey, str]:
+    """Store a new key and return it with its text, which can be shown this once.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PermissionDenied: it could do more than `may_grant`.
+    """
+    key = ApiKey()
+    text = key.issue_secret()
+    with _conflict_of_names(fields.get("name")), transaction.atomic():
+        _assign(key, fields, may_grant=may_grant)
+        key.save()
+        audit.record(AuditVerb.CREATED, key, changes={"role": key.role, "scopes": key.scopes})
+    return key, text
+
+
+def update_key(
+    key: ApiKey, fields: Mapping[str, Any], *, may_grant: frozenset[str], only_as_read: bool = False
+) -> ApiKey:
+    """Change what is given and leave the rest; the secret stays.
+
+    Raises:
+        As of `issue_key`; and
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with _conflict_of_names(fields.get("name")), transaction.atomic():
+        locked = _lock(key, only_as_read=only_as_read)
+        before, columns = audit.snapshot(locked), columns_of(locked)
+        _assign(locked, fields, may_grant=may_grant)
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, before)
+    return locked
+
+
+def revoke_key(key: ApiKey) -> ApiKey:
+    """Refuse the key from now on.
+
+    Raises:
+        Conflict: it is revoked already.
+    """
+    with transaction.atomic():
+        locked = _lock(key)
+        if locked.revoked_at is not None:
+            raise Conflict("It is revoked already.")
+        locked.revoked_at = timezone.now()
+        locked.save(update_fields=("revoked_at", "updated_at"))
+        audit.record(AuditVerb.REVOKED, locked)
+    return locked
+
+
+def delete_key(key: ApiKey, *, only_as_read: bool = False) -> None:
+    """Forget a key, which refuses it too; its name may be used again.
+
+    Raises:
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(key, only_as_read=only_as_read)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+
+
+def check_end(expires_at: datetime | None) -> None:
+    """Refuse an end that is past.
+
+    Raises:
+        ValidationFailed: the key would never be usable.
+    """
+    if expires_at is not None and expires_at <= timezone.now():
+        sentence = "Must be in the future; to end a key now, revoke it."
+        raise ValidationFailed(f"expires_at: {sentence}", errors={"expires_at": [sentence]})
+
+
+def check_grant(key: ApiKey, *, may_grant: frozenset[str]) -> None:
+    """Refuse a key that could do more than who makes it.
+
+    Raises:
+        PermissionDenied: with the scopes that are too much.
+    """
+    if beyond := sorted(key.effective_scopes() - may_grant):
+        raise PermissionDenied(
+            f"A key cannot be given more than its maker may do: {', '.join(beyond)}."
+        )
+
+
+def _assign(key: ApiKey, fields: Mapping[str, Any], *, may_grant: frozenset[str]) -> None:
+    ended_at, could = key.expires_at, key.effective_scopes()
+    is_new = key._state.adding
+    for name, value in fields.items():
+        setattr(key, name, value)
+    try:
+        key.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+    if key.expires_at != ended_at:
+        check_end(key.expires_at)
+    if is_new or key.effective_scopes() != could:
+        check_grant(key, may_grant=may_grant)
+
+
+def _lock(key: ApiKey, *, only_as_read: bool = False) -> ApiKey:
+    locked = ApiKey.objects.select_for_update().filter(pk=key.pk).first()
+    if locked is None:
+        raise NotFound(f"The API key '{key.name}' was removed meanwhile.")
+    refuse_if_changed(locked, key, only_as_read=only_as_read)
+    return locked
+
+
+@contextlib.contextmanager
+def _conflict_of_names(name: Any) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(f"An API key named '{name}' exists already.") from None

@@ -1,0 +1,124 @@
+"""API keys: shown once when made, never again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import action, display
+
+from core.access import api_keys
+from core.access.roles import SCOPES
+from core.admin.base import HubAdmin, find_or_404, is_id, run_on_each, run_on_one
+from core.admin.dialogs import back_to
+from core.admin.formatting import NOTHING, moment
+from core.admin.forms import ApiKeyForm
+from core.models import ApiKey, KeyState
+
+WRITABLE = ("name", "role", "scopes", "networks", "expires_at")
+# Who may make keys in the admin may do everything there.
+EVERYTHING = frozenset(SCOPES)
+_TONES = {KeyState.USABLE: "good", KeyState.EXPIRED: "warning", KeyState.REVOKED: "neutral"}
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(HubAdmin):
+    """Who may call the API, and what each key may do."""
+
+    form = ApiKeyForm
+    list_display = ("name", "state_label", "role", "beginning", "last_used", "expires", "created")
+    list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "prefix")
+    search_help_text = "Name, or the eight characters after si_"
+    ordering = ("name",)
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke",)
+    readonly_fields = ("state_label", "beginning", "last_used_at", "created_at", "revoked_at")
+    add_fieldsets = ((None, {"fields": ("name", "role", "expires_at", "networks", "scopes")}),)
+    fieldsets = (
+        (None, {"fields": ("name", "state_label", "role", "expires_at", "networks", "scopes")}),
+        ("Use", {"fields": ("beginning", "last_used_at", "created_at", "revoked_at")}),
+    )
+
+    @display(description="State")
+    def state_label(self, key: ApiKey) -> str:
+        state = key.state_at(timezone.now())
+        tone = _TONES[state]
+        return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, state.label)
+
+    @display(description="Begins with")
+    def beginning(self, key: ApiKey) -> str:
+        return f"si_{key.prefix}_…"
+
+    @display(description="Last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> str:
+        return moment(key.last_used_at)
+
+    @display(description="Expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> str:
+        return moment(key.expires_at) if key.expires_at else "never"
+
+    @display(description="Made", ordering="created_at")
+    def created(self, key: ApiKey) -> str:
+        return moment(key.created_at) if key.created_at else NOTHING
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        fields = {name: form.cleaned_data[name] for name in WRITABLE}
+        if change:
+            api_keys.update_key(obj, fields, may_grant=EVERYTHING)
+            return
+        made, text = api_keys.issue_key(fields, may_grant=EVERYTHING)
+        obj.__dict__.update(made.__dict__)
+        # Lives on this request only; a message would put it into a cookie or the session.
+        request.issued_key = text  # type: ignore[attr-defined]
+
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        api_keys.delete_key(obj)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key, this once."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": obj,
+            "title": f"API key {obj.name}",
+            "key": request.issued_key,  # type: ignore[attr-defined]
+            "list_url": reverse("admin:core_apikey_changelist"),
+        }
+        return TemplateResponse(request, "console/api_key_created.html", context)
+
+    # Revoking
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        if not is_id(object_id):
+            return []
+        usable = ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
+        return super().get_actions_detail(request, object_id) if usable else []
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        run_on_each(request, queryset, api_keys.revoke_key, done="revoked")
+
+    @action(
+        description="Revoke",
+        icon="block",
+        permissions=["change"],
+        dialog={
+            "title": "Revoke this key?",
+            "description": "Programs that use it are refused from now on. This cannot be undone.",
+            "form_class": None,
+            "form_submit_text": "Revoke",
+        },
+    )
+    def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        key = find_or_404(ApiKey.objects.all(), object_id)
+        run_on_one(request, key, api_keys.revoke_key, done="revoked")
+        return back_to(reverse("admin:core_apikey_change", args=(object_id,)))

@@ -1,0 +1,216 @@
+"""What the admin of every model shares: bounded lists, read-only models and bulk actions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.core.paginator import Paginator
+from django.db import models
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from core.admin.history import AuditedMixin
+from core.admin.labels import label_of, with_acronyms
+from core.admin.refusals import REFUSALS, RefusalsMixin
+from core.identifiers import read_id
+
+Row = TypeVar("Row", bound=models.Model)
+
+MAX_BULK = 200
+MAX_REASONS = 5
+MAX_ACTOR = 100
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than `MAX_COUNTED` rows: a list costs the same at ten million."""
+
+    MAX_COUNTED = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast(QuerySet, self.object_list)
+        return rows.order_by()[: self.MAX_COUNTED].count()
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there may be more rows than were counted."""
+        return self.count >= self.MAX_COUNTED
+
+
+class GrowingChangeList(ChangeList):
+    """Says how many rows were found only where something was looked for."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
+class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
+    """A list of fifty per page, with its filters beside it where there is room.
+
+    What its forms do is in the audit trail. `empty_words` say how rows come to be, where nobody
+    adds them by hand.
+    """
+
+    empty_words = "They come by themselves, once there is something to show."
+
+    list_per_page = 50
+    list_max_show_all = 50
+    list_filter_sheet = False
+    show_facets = ModelAdmin.show_facets.NEVER
+    warn_unsaved_form = True
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Say on the page of the row why it is not deleted."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except REFUSALS as error:
+            messages.error(request, str(error))
+            place = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+            return HttpResponseRedirect(reverse(place, args=[object_id]))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Say of a time in which zone it is read."""
+        if isinstance(db_field, models.DateTimeField):
+            kwargs.setdefault("help_text", f"{db_field.help_text} In UTC.".strip())
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return what goes with rows; what only the program writes takes no permission of its own.
+
+        Where something is in the way, that is the reason, and no permission for it.
+        """
+        rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        registered = self.admin_site._registry.items()
+        written = {
+            kind._meta.verbose_name for kind, of in registered if isinstance(of, ReadOnlyMixin)
+        }
+        return rows, counts, set() if protected else lacking - written, protected
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete one by one, as the page of each would, and say which could not be."""
+        run_on_each(request, queryset, lambda row: self.delete_model(request, row), done="deleted")
+        request.told_deletions = True  # type: ignore[attr-defined]
+
+    def message_user(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        # Django's action goes on to say that all were deleted.
+        if not getattr(request, "told_deletions", False):
+            super().message_user(request, *args, **kwargs)
+
+    def __init__(self, model: type[models.Model], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        for field in model._meta.fields + model._meta.many_to_many:
+            field.verbose_name = with_acronyms(str(field.verbose_name))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        for name, field in form.base_fields.items():
+            field.label = with_acronyms(str(field.label or label_of(name)))
+        return form
+
+
+class GrowingAdmin(HubAdmin):
+    """The list of a table that grows without end: never counted whole, sorted only by its index."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    sortable_by: tuple[str, ...] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return GrowingChangeList
+
+
+class ReadOnlyMixin:
+    """Rows that only the program writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PartAdmin(HubAdmin):
+    """Rows of a service: one that was added from its page leads back there, or to another of it."""
+
+    def response_add(self, request: HttpRequest, obj: Any, *args: Any) -> HttpResponse:
+        answer = super().response_add(request, obj, *args)
+        if "_addanother" in request.POST and "service" in request.GET:
+            return HttpResponseRedirect(request.get_full_path())
+        return answer
+
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        if "service" not in request.GET:
+            return super().response_post_save_add(request, obj)
+        return HttpResponseRedirect(reverse("admin:registry_service_change", args=[obj.service_id]))
+
+
+def actor_of(request: HttpRequest) -> str:
+    """The name under which what a person does is recorded."""
+    return request.user.get_username()[:MAX_ACTOR]
+
+
+def is_id(text: object) -> bool:
+    """Whether a text from an address or a search can be the id of a row."""
+    return read_id(text) is not None
+
+
+def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:
+    """The row with this id.
+
+    Raises:
+        Http404: there is none, or the text is no id.
+    """
+    found = rows.filter(pk=object_id).first() if is_id(object_id) else None
+    if found is None:
+        raise Http404(f"There is no {rows.model._meta.verbose_name} with this id.")
+    return found
+
+
+def run_on_one(
+    request: HttpRequest, row: models.Model, act: Callable[[Any], object], *, done: str
+) -> None:
+    """Do something to the row of a page and say by its name that it was done, or why not."""
+    try:
+        act(row)
+        messages.success(request, f"{row}: {done}.")
+    except REFUSALS as error:
+        messages.error(request, f"{row}: {error}")
+
+
+def run_on_each(
+    request: HttpRequest,
+    rows: Iterable[models.Model],
+    act: Callable[[Any], object],
+    *,
+    done: str,
+) -> None:
+    """Do something to each selected row and say how many were done, and which refused and why."""
+    count = 0
+    refused: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        try:
+            act(row)
+            count += 1
+        except REFUSALS as error:
+            refused[str(error)].append(str(row))
+    if count:
+        messages.success(request, f"{count} {done}.")
+    for reason, names in list(refused.items())[:MAX_REASONS]:
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        shown = f"{', '.join(names[:2])}{more}"
+        messages.warning(request, f"{len(names)} refused. {reason} ({shown})")

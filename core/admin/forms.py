@@ -1,0 +1,112 @@
+"""Form fields for lists and JSON, and the forms that use them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from core.access.api_keys import check_end
+from core.access.roles import ROLE_WORDS, SCOPES, Role
+from core.exceptions import ValidationFailed
+from core.json import strict
+from core.json.equality import json_equal
+from core.models import ApiKey
+
+
+class WordsField(forms.Field):
+    """A list of words, written with commas or on lines."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        if "\x00" in str(value):
+            raise ValidationError("Null characters are not allowed.")
+        words = (word.strip() for word in re.split(r"[,\n]", str(value or "")))
+        return list(dict.fromkeys(word for word in words if word))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return (initial or []) != self.to_python(data)
+
+
+class StrictJSONField(forms.CharField):
+    """JSON text, refused with line and column where it is not taken; empty means `empty_value`."""
+
+    widget = UnfoldAdminTextareaWidget
+
+    def __init__(self, *, expected: type = dict, rows: int = 6, **kwargs: Any) -> None:
+        self.expected = expected
+        attrs = {"rows": rows, "class": "hub-code", "spellcheck": "false"}
+        kwargs.setdefault("widget", UnfoldAdminTextareaWidget(attrs=attrs))
+        super().__init__(strip=False, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        shown = self.expected() if value is None else value
+        return json.dumps(shown, indent=2, ensure_ascii=False)
+
+    def to_python(self, value: Any) -> Any:
+        text = value if isinstance(value, str) and value.strip() else None
+        if text is None:
+            return self.expected()
+        try:
+            parsed = strict.parse(text)
+        except strict.JSONRefused as error:
+            raise ValidationError(f"Not JSON: {error}") from None
+        if not isinstance(parsed, self.expected):
+            word = "an object {...}" if self.expected is dict else "a list [...]"
+            raise ValidationError(f"Must be {word}.")
+        return parsed
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return not json_equal(initial or self.expected(), self.to_python(data))
+        except ValidationError:
+            return True
+
+
+class ApiKeyForm(forms.ModelForm):
+    """What a key may do and from where; the secret is made, never typed."""
+
+    scopes = forms.MultipleChoiceField(
+        required=False,
+        choices=[(scope, f"{scope} — {words}") for scope, words in SCOPES.items()],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Instead of the role's scopes. None checked: what the role may do.",
+    )
+    networks = WordsField(
+        required=False,
+        help_text="Where calls may come from, such as 10.0.0.0/8, separated by commas."
+        " Empty: anywhere.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "role", "scopes", "networks", "expires_at")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "role" in self.fields:
+            choices = [(role.value, f"{role.label} — {ROLE_WORDS[role]}") for role in Role]
+            self.fields["role"].choices = choices  # type: ignore[attr-defined]
+
+    def clean_expires_at(self) -> Any:
+        expires_at = self.cleaned_data["expires_at"]
+        if "expires_at" in self.changed_data:
+            try:
+                check_end(expires_at)
+            except ValidationFailed as error:
+                raise ValidationError(error.errors["expires_at"][0]) from None
+        return expires_at

@@ -1,0 +1,179 @@
+"""API keys: issued with their text once, listed without it, changed, revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from core.access import api_keys
+from core.access.roles import SCOPES, Role
+from core.api.fields import VocabularyField
+from core.api.instants import InstantField
+from core.api.patches import PatchSerializer
+from core.api.preconditions import etag_of
+from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.viewsets import IF_MATCH, ResourceViewSet
+from core.models import ApiKey, KeyState
+
+MOST_NETWORKS = 50
+
+
+class KeySerializer(AnswerSerializer):
+    """A key in an answer: what it may do, never its text."""
+
+    role = VocabularyField(Role)
+    scopes = serializers.ListField(child=serializers.CharField())
+    effective_scopes = serializers.SerializerMethodField()
+    networks = serializers.ListField(child=serializers.CharField())
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "id", "name", "prefix", "role", "scopes", "effective_scopes", "networks", "state",
+            "expires_at", "revoked_at", "last_used_at", "created_at", "updated_at",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_effective_scopes(self, key: ApiKey) -> list[str]:
+        return sorted(key.effective_scopes())
+
+    @extend_schema_field(serializers.ChoiceField(KeyState.choices))
+    def get_state(self, key: ApiKey) -> str:
+        return key.state_at(timezone.now()).value
+
+
+class IssuedKeySerializer(KeySerializer):
+    """A new key with its text, which no other answer has."""
+
+    key = serializers.CharField(read_only=True)
+
+    class Meta(KeySerializer.Meta):
+        fields = ("key", *KeySerializer.Meta.fields)  # type: ignore[assignment]
+
+
+class KeyInput(StrictSerializer):
+    """A key as it is made or changed."""
+
+    name = serializers.CharField(max_length=100)
+    role = VocabularyField(Role, required=False)
+    scopes = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=len(SCOPES)
+    )
+    networks = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=MOST_NETWORKS
+    )
+    expires_at = InstantField(required=False, allow_null=True)
+
+
+class KeyPatch(PatchSerializer, KeyInput):
+    """A change of a key; its text stays."""
+
+    model = ApiKey
+
+
+class KeyFilter(django_filters.FilterSet):
+    """Filters of the list of keys."""
+
+    role = VocabularyFilter(Role)
+    state = VocabularyFilter(KeyState, method="in_state")
+    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
+
+    class Meta:
+        model = ApiKey
+        fields = ()
+
+    def in_state(self, queryset: QuerySet[ApiKey], _: str, value: str) -> QuerySet[ApiKey]:
+        has_ended = Q(expires_at__isnull=False, expires_at__lte=timezone.now())
+        of_state = {
+            KeyState.REVOKED: Q(revoked_at__isnull=False),
+            KeyState.EXPIRED: Q(revoked_at=None) & has_ended,
+            KeyState.USABLE: Q(revoked_at=None) & ~has_ended,
+        }
+        wanted = Q()
+        for word in value.split(","):
+            wanted |= of_state[KeyState.parse(word)]
+        return queryset.filter(wanted)
+
+    def containing(self, queryset: QuerySet[ApiKey], _: str, value: str) -> QuerySet[ApiKey]:
+        return queryset.filter(Q(name__icontains=value) | Q(prefix__istartswith=value))
+
+
+class KeyViewSet(ResourceViewSet):
+    """`/keys`."""
+
+    queryset = ApiKey.objects.all()
+    serializer_class = KeySerializer
+    filterset_class = KeyFilter
+    ordering_fields = ("name", "role", "expires_at", "last_used_at", "created_at", "updated_at")
+    scopes = {
+        "list": "audit:read|keys:write",
+        "retrieve": "audit:read|keys:write",
+        "create": "keys:write",
+        "update": "keys:write",
+        "partial_update": "keys:write",
+        "destroy": "keys:write",
+        "revoke": "keys:write",
+    }
+    # An answer that is kept to be given again would keep the text of the key; the name is taken.
+    own_keys = frozenset({"create"})
+
+    def find(self) -> ApiKey:
+        """The key that the path names."""
+        return api_keys.get_key(self.kwargs["pk"])
+
+    def answer(self, key: ApiKey) -> Response:
+        return Response(KeySerializer(key).data, headers={"ETag": etag_of(key)})
+
+    def list(self, request: Any) -> Response:
+        """The keys without their texts, by name unless ordered otherwise."""
+        return self.answer_page(ApiKey.objects.order_by("name"), KeySerializer)
+
+    @extend_schema(request=KeyInput, responses={201: IssuedKeySerializer})
+    def create(self, request: Any) -> Response:
+        """Make a key; `key` is its text, which is answered this once."""
+        made, text = api_keys.issue_key(self.read(KeyInput), may_grant=self.caller.scopes)
+        made.key = text  # type: ignore[attr-defined]
+        headers = {"ETag": etag_of(made), "Cache-Control": "no-store"}
+        return Response(IssuedKeySerializer(made).data, status=201, headers=headers)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One key without its text, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; the text of the key stays."""
+        key = self.find()
+        insists = self.check_precondition(key)
+        fields = self.read(KeyPatch)
+        return self.answer(
+            api_keys.update_key(key, fields, may_grant=self.caller.scopes, only_as_read=insists)
+        )
+
+    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; the text of the key stays."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Forget a key, which is refused from now on; its name may be used again."""
+        key = self.find()
+        insists = self.check_precondition(key)
+        api_keys.delete_key(key, only_as_read=insists)
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=KeySerializer)
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Any, pk: str) -> Response:
+        """Refuse the key from now on; this cannot be undone."""
+        return self.answer(api_keys.revoke_key(self.find()))

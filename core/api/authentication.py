@@ -1,0 +1,132 @@
+"""Who calls, and whether they may: API keys, admin sessions, and networks without keys."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.permissions import BasePermission
+
+from core.access.roles import Role, scopes_of_role, scopes_of_user
+from core.db.pipeline import read_row
+from core.models import ApiKey
+from core.models.api_key import digest_of, is_in_networks, split_key
+from core.models.audit import ActorKind
+
+LAST_USED_PRECISION = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a request is from, and what it may do."""
+
+    name: str
+    scopes: frozenset[str]
+    kind: str = ActorKind.ANONYMOUS
+    id: str = ""
+    is_authenticated: bool = True
+    is_active: bool = True
+
+    @property
+    def pk(self) -> str:
+        return self.name
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+def nobody() -> Caller:
+    """A caller who gave no key and has no session."""
+    return Caller("", frozenset(), is_authenticated=False)
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <key>` or `X-API-Key: <key>`."""
+
+    def authenticate(self, request: Any) -> tuple[Caller, ApiKey] | None:
+        text = _given_key(request)
+        if text is None:
+            return None
+        key = _find_key(text)
+        now = timezone.now()
+        if key is None or not key.is_usable(now=now):
+            raise exceptions.AuthenticationFailed(
+                "This API key is not known, was revoked or has expired."
+            )
+        if not key.allows_address(request.META.get("REMOTE_ADDR", "")):
+            raise exceptions.AuthenticationFailed("This API key may not be used from this address.")
+        if key.last_used_at is None or key.last_used_at < now - LAST_USED_PRECISION:
+            ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        scopes = key.effective_scopes()
+        return Caller(key.name, scopes, ActorKind.API_KEY, str(key.pk)), key
+
+    def authenticate_header(self, request: Any) -> str:
+        return 'Bearer realm="service-integration"'
+
+
+def _given_key(request: Any) -> str | None:
+    header = request.META.get("HTTP_AUTHORIZATION", "")
+    scheme, _, key = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    return request.META.get("HTTP_X_API_KEY")
+
+
+def _find_key(text: str) -> ApiKey | None:
+    parts = split_key(text)
+    if parts is None or "\x00" in text:
+        return None
+    prefix, secret = parts
+    key: ApiKey | None = read_row(ApiKey, "WHERE prefix = %s", [prefix])
+    if key is None or not hmac.compare_digest(key.digest, digest_of(secret)):
+        return None
+    return key
+
+
+class AdminSessionAuthentication(SessionAuthentication):
+    """A person who is logged in to the admin, with the rights of the person's groups."""
+
+    def authenticate(self, request: Any) -> tuple[Caller, None] | None:
+        found = super().authenticate(request)
+        if found is None or not found[0].is_staff:
+            return None
+        user = found[0]
+        caller = Caller(user.get_username(), scopes_of_user(user), ActorKind.USER, str(user.pk))
+        return caller, None
+
+
+class AnonymousRoleAuthentication(BaseAuthentication):
+    """Callers without a key from the networks of ANONYMOUS_API_NETWORKS have ANONYMOUS_API_ROLE."""
+
+    def authenticate(self, request: Any) -> tuple[Caller, None] | None:
+        if not settings.ANONYMOUS_API_ROLE or not settings.ANONYMOUS_API_NETWORKS:
+            return None
+        address = request.META.get("REMOTE_ADDR", "")
+        if not is_in_networks(address, settings.ANONYMOUS_API_NETWORKS):
+            return None
+        role = Role.parse(settings.ANONYMOUS_API_ROLE)
+        return Caller("anonymous", scopes_of_role(role)), None
+
+
+class HasScope(BasePermission):
+    """Asks for the scope that the view names for its action, or for the method."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        method = "GET" if request.method == "HEAD" else request.method
+        scope = view.scopes.get(getattr(view, "action", None) or "") or view.scopes.get(method)
+        if scope is None:
+            # A method that the view does not have is answered 405, not 403.
+            return request.method not in view.allowed_methods or request.method == "OPTIONS"
+        if not request.user.is_authenticated:
+            raise exceptions.NotAuthenticated(
+                "Give an API key: Authorization: Bearer <key>, or X-API-Key: <key>."
+            )
+        if not any(request.user.may(name) for name in scope.split("|")):
+            raise exceptions.PermissionDenied(f"This needs the scope {scope.replace('|', ' or ')}.")
+        return True

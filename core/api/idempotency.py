@@ -1,0 +1,181 @@
+"""Writes are done once per `Idempotency-Key`: a repeated one is answered as the first was.
+
+A write to the database is recorded in its own transaction, so that both are there or neither; a
+second one with the same key waits for the first at the unique constraint. A write that calls a
+service cannot keep a transaction open meanwhile: it is announced before, and its answer is kept
+after. The header is that of draft-ietf-httpapi-idempotency-key-header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from core.exceptions import Conflict, IntegrationError, ValidationFailed
+from core.json.equality import canonical_json
+from core.models import IdempotencyRecord
+
+HEADER = "Idempotency-Key"
+LONGEST_KEY = 255
+# A call that has not been heard of for so long is taken for lost with its process.
+LONGEST_CALL = timedelta(minutes=10)
+# In this order: `/api/registry/services` is `/services`.
+_OTHER_PREFIXES = ("/api/", "/registry/")
+_KEPT_HEADERS = ("Location", "ETag", "X-Service-Instance", "X-Dropped-Fields")
+
+
+class StillUnderWay(IntegrationError):
+    """The first request with this key has not been answered yet."""
+
+    code = "service_unavailable"
+    status_code = 503
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is still under way. Ask again soon.")
+
+
+def read_key(request: Any) -> str:
+    """The key of a request, or nothing.
+
+    Raises:
+        ValidationFailed: it is too long, or not printable.
+    """
+    key = request.headers.get(HEADER, "").strip()
+    sentence = ""
+    if len(key) > LONGEST_KEY:
+        sentence = f"The Idempotency-Key may have at most {LONGEST_KEY} characters."
+    elif not key.isprintable():
+        sentence = "The Idempotency-Key may have printable characters only."
+    if sentence:
+        raise ValidationFailed(sentence, errors={HEADER: [sentence]})
+    return key
+
+
+def do_once(
+    request: Any, handler: Callable[[], Response], *, caller: str, calls_out: bool
+) -> Response:
+    """Do a write, or answer as it was answered before.
+
+    Raises:
+        Conflict: the key was used for another request.
+        StillUnderWay: the same request is being worked on, and cannot be waited for.
+    """
+    wanted = IdempotencyRecord(
+        caller=caller,
+        key_digest=_digest(read_key(request)),
+        request_digest=_digest(*_fingerprint(request)),
+    )
+    done = _replay(wanted)
+    if done is not None:
+        return done
+    return _do_calling(wanted, handler) if calls_out else _do_writing(wanted, handler)
+
+
+def _do_writing(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
+    try:
+        with transaction.atomic():
+            _insert(wanted)
+            response = handler()
+            _keep(wanted, response)
+            return response
+    except _Taken:
+        # The first one has committed by now, or was rolled back, and then so was its record.
+        done = _replay(wanted)
+        if done is None:
+            raise StillUnderWay() from None
+        return done
+
+
+def _do_calling(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
+    lost = timezone.now() - LONGEST_CALL
+    _rows_of(wanted).filter(status_code=0, created_at__lt=lost).delete()
+    try:
+        with transaction.atomic():
+            _insert(wanted)
+    except _Taken:
+        done = _replay(wanted)
+        if done is None:
+            raise StillUnderWay() from None
+        return done
+    try:
+        response = handler()
+    except BaseException:
+        # It did not happen, or the service knows the key: the next request may try again.
+        wanted.delete()
+        raise
+    _keep(wanted, response)
+    return response
+
+
+class _Taken(Exception):
+    """Somebody else's record has this key."""
+
+
+def _insert(wanted: IdempotencyRecord) -> None:
+    try:
+        wanted.save(force_insert=True)
+    except IntegrityError:
+        raise _Taken from None
+
+
+def _rows_of(wanted: IdempotencyRecord) -> Any:
+    return IdempotencyRecord.objects.filter(caller=wanted.caller, key_digest=wanted.key_digest)
+
+
+def _replay(wanted: IdempotencyRecord) -> Response | None:
+    """The answer that is kept, if there is one."""
+    known = _rows_of(wanted).first()
+    if known is None:
+        return None
+    if known.request_digest != wanted.request_digest:
+        raise Conflict("The Idempotency-Key was used for another request. Take a new one for this.")
+    if not known.status_code:
+        return None
+    headers = {**known.headers, "Idempotency-Replayed": "true"}
+    return Response(known.body, status=known.status_code, headers=headers)
+
+
+def _keep(record: IdempotencyRecord, response: Response) -> None:
+    """Keep an answer. What the handler answered itself is an outcome, also when it refuses."""
+    record.status_code = response.status_code
+    record.body = json.loads(JSONRenderer().render(response.data) or b"null")
+    record.headers = {
+        name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers
+    }
+    record.save(update_fields=("status_code", "body", "headers", "updated_at"))
+
+
+def _fingerprint(request: Any) -> tuple[str, str, str, str]:
+    """Return what makes two requests the same: method, path, query and body, each in one form."""
+    query = sorted(request.query_params.lists())
+    return (
+        request.method,
+        canonical_path(request.path_info),
+        canonical_json(query),
+        canonical_json(request.data),
+    )
+
+
+def canonical_path(path: str) -> str:
+    """Return the one form of the path of a resource, which answers under several."""
+    found = path.rstrip("/")
+    for prefix in _OTHER_PREFIXES:
+        if found.startswith(prefix):
+            found = found.removeprefix(prefix.rstrip("/"))
+    return found or "/"
+
+
+def _digest(*parts: str) -> str:
+    key = settings.SECRET_KEY.encode()
+    return hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,59 @@
+"""Serializers that refuse what they do not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from core.json.equality import json_equal
+from core.suggestions import did_you_mean
+
+
+class AnswerSerializer(serializers.ModelSerializer[Any]):
+    """A row in an answer: every field is there, but those that say `required=False`."""
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not know, and takes other names of those that it does.
+
+    `other_names` maps another name to the field it stands for.
+    """
+
+    other_names: dict[str, str] = {}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise ValidationError(["Must be a JSON object."])
+        return super().to_internal_value(self._renamed(data))
+
+    def _renamed(self, data: dict[str, Any]) -> dict[str, Any]:
+        renamed: dict[str, Any] = {}
+        errors: dict[str, list[str]] = {}
+        for key, value in data.items():
+            name = self.other_names.get(key, key)
+            if name not in self.fields:
+                errors[key] = [self._unknown(key)]
+            elif name in renamed and not json_equal(renamed[name], value):
+                errors[key] = [f"This is another name of '{name}', which has another value."]
+            renamed[name] = value
+        if errors:
+            raise ValidationError(errors)
+        return renamed
+
+    def _unknown(self, key: str) -> str:
+        close = did_you_mean(key, [*self.fields, *self.other_names])
+        return f"There is no such field{close} Known: {', '.join(self.fields)}."
+
+
+_prepared: dict[Any, Any] = {}
+
+
+def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> Any:
+    """A row as a serializer answers it, whose fields are made once instead of for every answer.
+
+    Only for serializers that need no context.
+    """
+    made = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
+    return made.to_representation(row)

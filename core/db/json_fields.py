@@ -1,0 +1,56 @@
+"""JSON columns that keep one type of value within a size."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+MAX_JSON_BYTES = 1024 * 1024
+
+
+def _validate_json(value: Any, *, kind: type, word: str) -> None:
+    if not isinstance(value, kind):
+        raise ValidationError(f"Must be a JSON {word}, not {type(value).__name__}.")
+    if len(json.dumps(value)) > MAX_JSON_BYTES:
+        raise ValidationError("Must be at most 1 MiB of JSON.")
+
+
+def validate_object(value: Any) -> None:
+    """Refuse what is not a JSON object, or is over 1 MiB."""
+    _validate_json(value, kind=dict, word="object")
+
+
+def validate_list(value: Any) -> None:
+    """Refuse what is not a JSON list, or is over 1 MiB."""
+    _validate_json(value, kind=list, word="list")
+
+
+def validate_strings(value: Any) -> None:
+    """Refuse what is not a list of short strings."""
+    validate_list(value)
+    if not all(isinstance(item, str) and 0 < len(item) <= 100 for item in value):
+        raise ValidationError("Must be a list of strings of 1 to 100 characters.")
+
+
+class CheckedJSONField(models.JSONField):
+    """A JSON column whose validators also see empty values: `[]` is no object, `""` no list."""
+
+    empty_values = (None,)
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        """For the database it is any JSON column."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+
+def object_field(**kwargs: Any) -> CheckedJSONField:
+    """A column for a JSON object, empty by default."""
+    return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
+
+
+def strings_field(**kwargs: Any) -> CheckedJSONField:
+    """A column for a list of short strings, empty by default."""
+    return CheckedJSONField(default=list, blank=True, validators=[validate_strings], **kwargs)

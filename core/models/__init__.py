@@ -1,0 +1,14 @@
+"""The tables that no app owns: API keys, the audit trail, remembered answers."""
+
+from core.models.api_key import ApiKey, KeyState
+from core.models.audit import ActorKind, AuditEntry, AuditVerb
+from core.models.idempotency import IdempotencyRecord
+
+__all__ = [
+    "ActorKind",
+    "ApiKey",
+    "AuditEntry",
+    "AuditVerb",
+    "IdempotencyRecord",
+    "KeyState",
+]

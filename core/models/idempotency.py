@@ -1,0 +1,33 @@
+"""Writes that were done, remembered by the key that their callers gave them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from core.db.models import AppendedModel
+
+
+class IdempotencyRecord(AppendedModel):
+    """What a write with an `Idempotency-Key` was answered; `status_code` is 0 until it is known.
+
+    Key and body are kept as digests: a body may hold a secret.
+    """
+
+    caller = models.CharField(max_length=150)
+    key_digest = models.CharField(max_length=64)
+    request_digest = models.CharField(max_length=64)
+    status_code = models.PositiveSmallIntegerField(default=0)
+    body = models.JSONField(null=True)
+    headers = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "idempotency_record"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("caller", "key_digest"), name="idempotency_record_caller_key"
+            ),
+        )
+        indexes = (models.Index(fields=("created_at",), name="idempotency_created_idx"),)
+
+    def __str__(self) -> str:
+        return f"{self.caller} {self.status_code or 'under way'}"

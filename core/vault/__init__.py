@@ -1,0 +1,22 @@
+"""Keeping secrets: the type that hides them, the keys that wrap them, and their envelopes.
+
+Nothing in here knows a table; what is stored where is told by `Place`.
+"""
+
+from core.vault.envelope import Place, Sealed, rewrap, seal, unseal
+from core.vault.key_ring import KeyRing, fingerprint, get_key_ring, new_key, read_keys
+from core.vault.secret import Secret
+
+__all__ = [
+    "KeyRing",
+    "Place",
+    "Sealed",
+    "Secret",
+    "fingerprint",
+    "get_key_ring",
+    "new_key",
+    "read_keys",
+    "rewrap",
+    "seal",
+    "unseal",
+]

@@ -1,0 +1,49 @@
+"""What Django's error pages and error mails show: never a secret, not even with DEBUG."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.views.debug import SafeExceptionReporterFilter
+
+# Frames of these modules, and those they call, hold secrets in their variables.
+SECRET_MODULES = (
+    "core.vault",
+    "registry.credentials",
+    "registry.calls",
+    "registry.api.credentials",
+    "registry.admin.credential",
+)
+_HIDDEN_VARIABLE = "(not shown: this may hold secrets)"
+
+
+class SecretKeepingFilter(SafeExceptionReporterFilter):
+    """Hides what is marked as sensitive also with DEBUG, and everything of credential requests."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
+    def get_post_parameters(self, request: HttpRequest | None) -> Any:
+        found = super().get_post_parameters(request)
+        if request is None or not _is_about_credentials(request):
+            return found
+        return dict.fromkeys(found, self.cleansed_substitute)
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        found = super().get_traceback_frame_variables(request, tb_frame)
+        if (request is not None and _is_about_credentials(request)) or _is_secret(tb_frame):
+            return [(name, _HIDDEN_VARIABLE) for name, _ in found]
+        return found
+
+
+def _is_about_credentials(request: HttpRequest) -> bool:
+    return "credential" in request.path.lower()
+
+
+def _is_secret(frame: Any) -> bool:
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith(SECRET_MODULES):
+            return True
+        frame = frame.f_back
+    return False

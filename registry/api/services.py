@@ -1,0 +1,228 @@
+"""The registry: services register, beat, are changed and leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from core import audit
+from core.api.preconditions import etag_of
+from core.api.serializers import represent
+from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
+from core.models import AuditVerb
+from registry import services
+from registry.api.filters import ServiceFilter
+from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.service_serializers import (
+    ExecuteActionInput,
+    HeartbeatInput,
+    InstanceInput,
+    InstanceSerializer,
+    ServiceInput,
+    ServicePatch,
+    ServiceSerializer,
+    StatusInput,
+    registration_of,
+)
+from registry.calls.blocking_client import call_service
+from registry.calls.headers import call_headers, dropped_fields
+from registry.calls.targets.resolver import Target
+from registry.models import Service
+
+ACTION_OUTPUT = {"type": ["object", "array"]}
+
+
+class ServiceViewSet(ResourceViewSet):
+    """`/registry/services`."""
+
+    queryset = Service.objects.all()
+    serializer_class = ServiceSerializer
+    filterset_class = ServiceFilter
+    ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    scopes = {
+        "list": "registry:read",
+        "retrieve": "registry:read",
+        "health": "registry:read",
+        "create": "registry:register|registry:write",
+        "update": "registry:register|registry:write",
+        "partial_update": "registry:register|registry:write",
+        "destroy": "registry:register|registry:write",
+        "heartbeat": "registry:register|registry:write",
+        "set_status": "registry:register|registry:write",
+        "set_instance_status": "registry:register|registry:write",
+        "instances": "registry:read",
+        "add_instance": "registry:register|registry:write",
+        "remove_instance": "registry:register|registry:write",
+        "execute_action": "actions:execute",
+    }
+    calls_out = frozenset({"execute_action"})
+    own_keys = frozenset({"heartbeat"})
+
+    def check_owner(self, service: Service, scope: str = "registry:write") -> None:
+        """Refuse a caller who may change only its own services."""
+        services.check_owner(service, actor=self.actor, only_own=self.only_own(scope))
+
+    def get_queryset(self) -> Any:
+        return Service.objects.with_parts().order_by("name")
+
+    def find(self) -> Service:
+        """The service that the path names."""
+        return services.get_service(self.kwargs["pk"])
+
+    def find_own(self) -> Service:
+        """The same, if the caller may change it."""
+        service = self.find()
+        self.check_owner(service)
+        return service
+
+    def answer(self, service: Service, status: int = 200) -> Response:
+        headers = {"ETag": etag_of(service)}
+        return Response(represent(ServiceSerializer, service), status=status, headers=headers)
+
+    def list(self, request: Any) -> Response:
+        """The registered services, by name unless ordered otherwise."""
+        return self.answer_page(self.get_queryset(), ServiceSerializer)
+
+    @extend_schema(request=ServiceInput, responses={200: ServiceSerializer, 201: ServiceSerializer})
+    def create(self, request: Any) -> Response:
+        """Register a service or an instance: 201 when something is new, 200 for a refresh."""
+        made = services.register_service(
+            registration_of(self.read(ServiceInput)),
+            actor=self.actor,
+            only_own=self.only_own("registry:write"),
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
+        return self.answer(made.service, 201 if made.created else 200)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One service, by id or name."""
+        return self.answer(self.find())
+
+    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
+    def update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; null takes a field away."""
+        service = self.find_own()
+        insists = self.check_precondition(service)
+        data = self.read(ServicePatch)
+        changed = services.update_service(
+            service,
+            registration_of(data, name=service.name),
+            actor=self.actor,
+            only_as_read=insists,
+            may_use_credentials=self.caller.may("credentials:use"),
+        )
+        return self.answer(changed)
+
+    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Any, pk: str) -> Response:
+        """Change what is given and leave the rest; null takes a field away."""
+        return self.update(request, pk)
+
+    @extend_schema(parameters=[IF_MATCH, FORCE])
+    def destroy(self, request: Any, pk: str) -> Response:
+        """Unregister a service with all its instances."""
+        service = self.find_own()
+        insists = self.check_precondition(service)
+        services.unregister_service(
+            service, actor=self.actor, only_as_read=insists, force=asks_for_force(request)
+        )
+        return Response(status=204)
+
+    @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)
+    @action(detail=True, methods=["post"])
+    def heartbeat(self, request: Any, pk: str) -> Response:
+        """Take a sign of life of an instance."""
+        beat = HeartbeatInput.heartbeat(self.read(HeartbeatInput))
+        return self.answer(services.beat_service(pk, beat, allow=self.check_owner))
+
+    @extend_schema(
+        request=StatusInput,
+        responses=ServiceSerializer,
+        parameters=[OpenApiParameter("status", str, description="Instead of a body.")],
+    )
+    @action(detail=True, methods=["put"], url_path="status")
+    def set_status(self, request: Any, pk: str) -> Response:
+        """Set the status. MAINTENANCE stays, until `until` if that is given.
+
+        Any other status yields to the next heartbeat or good answer of a health URL.
+        """
+        service = self.find_own()
+        return self.answer(
+            services.set_service_status(service, actor=self.actor, **self._read_status(request))
+        )
+
+    @extend_schema(
+        request=StatusInput,
+        responses=ServiceSerializer,
+        parameters=[OpenApiParameter("status", str, description="Instead of a body.")],
+    )
+    @action(detail=True, methods=["put"], url_path=r"instances/(?P<instance_id>[^/]+)/status")
+    def set_instance_status(self, request: Any, pk: str, instance_id: str) -> Response:
+        """The same for one instance."""
+        service = self.find_own()
+        return self.answer(
+            services.set_instance_status(
+                service, instance_id, actor=self.actor, **self._read_status(request)
+            )
+        )
+
+    @staticmethod
+    def _read_status(request: Any) -> dict[str, Any]:
+        reader = StatusInput(data=request.data or request.query_params.dict())
+        reader.is_valid(raise_exception=True)
+        return dict(reader.validated_data)
+
+    @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
+    @action(detail=True, methods=["get"])
+    def health(self, request: Any, pk: str) -> Response:
+        """What is known of the health of a service; `?probe=true` asks it now."""
+        return Response(describe_health(self.find(), request.query_params))
+
+    @extend_schema(responses=InstanceSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
+    def instances(self, request: Any, pk: str) -> Response:
+        """The instances of a service, by URL."""
+        return self.answer_page(self.find().instances.order_by("url"), InstanceSerializer)
+
+    @extend_schema(
+        request=InstanceInput, responses={201: ServiceSerializer, 200: ServiceSerializer}
+    )
+    @instances.mapping.post
+    def add_instance(self, request: Any, pk: str) -> Response:
+        """Add an instance, or refresh the one with this URL."""
+        service = self.find_own()
+        data = self.read(InstanceInput)
+        created = services.add_instance(service, url=data.pop("url"), fields=data)
+        return self.answer(services.get_service(str(service.pk)), 201 if created else 200)
+
+    @action(detail=True, methods=["delete"], url_path=r"instances/(?P<instance_id>[^/]+)")
+    def remove_instance(self, request: Any, pk: str, instance_id: str) -> Response:
+        """Forget one instance."""
+        services.remove_instance(self.find_own(), instance_id)
+        return Response(status=204)
+
+    @extend_schema(
+        request=ExecuteActionInput,
+        responses={200: OpenApiResponse(ACTION_OUTPUT, description="The output of the action.")},
+    )
+    @action(detail=True, methods=["post"], url_path=r"actions/(?P<name>[^/]+)/execute")
+    def execute_action(self, request: Any, pk: str, name: str) -> Response:
+        """Call an action now and answer its output."""
+        service = self.find()
+        data = self.read(ExecuteActionInput)
+        audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
+        result = call_service(
+            Target("service", service.name),
+            name,
+            data["input_data"],
+            headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
+            timeout_seconds=data.get("timeout"),
+            actor=self.actor,
+        )
+        said = {"X-Service-Instance": result.instance, **dropped_fields(result.warnings)}
+        if result.fail_open:
+            said["X-Fail-Open"] = "true"
+        return Response(result.output, headers=said)

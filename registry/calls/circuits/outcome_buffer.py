@@ -1,0 +1,88 @@
+"""What a breaker has still to record: gathered while one write is under way, written together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import structlog
+from django.db import Error as DatabaseError
+
+from registry.calls.circuits.transitions import BUCKETS, Outcome, Result
+
+logger = structlog.get_logger(__name__)
+
+Write = Callable[[Sequence[Outcome]], Awaitable[None]]
+
+
+class Ledger:
+    """The outcomes of one breaker, in their order; used on one event loop.
+
+    Successes on a circuit where all is well are only counted here, by their time. They go along
+    with the next write, so that a failure is seen among the calls around it.
+    """
+
+    def __init__(self, write: Write, *, clock: Callable[[], float]) -> None:
+        self._write = write
+        self._clock = clock
+        self._pending: list[Outcome] = []
+        self._batch: asyncio.Future[None] | None = None
+        self._successes: deque[list[float]] = deque(maxlen=BUCKETS)
+        self.writing: asyncio.Task[None] | None = None
+        self.written_at = 0.0
+
+    def count_success(self, bucket_seconds: float) -> None:
+        """Remember a success without recording it."""
+        now = self._clock()
+        found = self._successes
+        if found and now - found[-1][0] < bucket_seconds:
+            found[-1][1] += 1
+        else:
+            found.append([now, 1])
+
+    def forget_successes(self) -> None:
+        self._successes.clear()
+
+    def add(self, outcome: Outcome) -> asyncio.Future[None]:
+        """Record an outcome; the future is done once that has been tried."""
+        last = self._pending[-1] if self._pending else None
+        if last and (last.result, last.generation) == (outcome.result, outcome.generation):
+            self._pending[-1] = replace(outcome, count=last.count + outcome.count)
+        else:
+            self._pending.append(outcome)
+        if self._batch is None:
+            self._batch = asyncio.get_running_loop().create_future()
+        batch = self._batch
+        if self.writing is None:
+            self.writing = asyncio.create_task(self._write_all())
+        return batch
+
+    async def _write_all(self) -> None:
+        try:
+            while self._pending:
+                outcomes, self._pending = self._pending, []
+                batch, self._batch = self._batch, None
+                try:
+                    await self._write([*self._take_successes(outcomes[0].generation), *outcomes])
+                except DatabaseError as error:
+                    # The calls have their answers. What is lost is this much of what happened.
+                    logger.warning("outcomes_not_recorded", error=str(error)[:500])
+                except Exception:
+                    logger.exception("outcomes_not_recorded")
+                finally:
+                    self.written_at = self._clock()
+                    if batch is not None and not batch.done():
+                        batch.set_result(None)
+        finally:
+            self.writing = None
+
+    def _take_successes(self, generation: int) -> list[Outcome]:
+        now = self._clock()
+        taken = [
+            Outcome(Result.COUNTED, generation, count=int(count), age_seconds=now - moment)
+            for moment, count in self._successes
+        ]
+        self._successes.clear()
+        return taken

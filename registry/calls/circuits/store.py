@@ -1,0 +1,245 @@
+"""The rows of circuits: read, changed under their lock or by a conditional update, and told about.
+
+Every time here is the database's. Functions return a `Reading`, what the row holds and what time it
+was there, or None when the row, or what it guards, is gone. What is guarded is named by its id
+alone, whether it is an instance or a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import DateTimeField as Moment
+from django.db.models import ExpressionWrapper, F, Q
+from django.db.models.functions import Now
+
+from core.mediator import mediator
+from registry.calls.circuits.profile import Profile
+from registry.calls.circuits.transitions import (
+    Circuit,
+    Outcome,
+    after_lapse,
+    has_lapsed,
+    record,
+)
+from registry.models import CircuitBreakerState, CircuitState, Connection, ServiceInstance
+from registry.models.circuit import CircuitQuerySet
+
+logger = structlog.get_logger(__name__)
+
+# A change is visible at most this long after the time it carries.
+LONGEST_CHANGE = timedelta(seconds=5)
+_COLUMNS = tuple(field.name for field in fields(Circuit))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A row as it was at `read_at`."""
+
+    guarded_id: str
+    circuit: Circuit
+    read_at: datetime
+    updated_at: datetime
+
+
+def load(guarded_ids: Collection[str]) -> list[Reading]:
+    """The circuits of these instances and connections; those that are missing are made."""
+    found = _read(_rows(*guarded_ids))
+    missing = set(guarded_ids) - {reading.guarded_id for reading in found}
+    if not missing:
+        return found
+    made = _new_rows([UUID(pk) for pk in missing])
+    try:
+        with transaction.atomic():
+            CircuitBreakerState.objects.bulk_create(made, ignore_conflicts=True)
+    except IntegrityError:
+        # One was removed in between. The others are made when they are asked for again.
+        logger.info("circuits_not_made", count=len(made))
+    return found + _read(_rows(*missing))
+
+
+def _new_rows(ids: list[UUID]) -> list[CircuitBreakerState]:
+    instances = ServiceInstance.objects.filter(pk__in=ids).values_list("pk", flat=True)
+    made = [CircuitBreakerState(instance_id=pk) for pk in instances]
+    if len(made) < len(ids):
+        connections = Connection.objects.filter(pk__in=ids).values_list("pk", flat=True)
+        made += [CircuitBreakerState(connection_id=pk) for pk in connections]
+    return made
+
+
+def changed_since(moment: datetime) -> list[Reading]:
+    """The circuits that changed since then, and some that changed shortly before."""
+    return _read(CircuitBreakerState.objects.filter(updated_at__gte=moment - LONGEST_CHANGE))
+
+
+def record_outcomes(
+    guarded_id: str, outcomes: Sequence[Outcome], profile: Profile
+) -> Reading | None:
+    """Count outcomes, and open or close the circuit where they say so: all at once, or nothing."""
+    with transaction.atomic():
+        before = _lock(guarded_id)
+        if before is None:
+            return None
+        after = record(before.circuit, outcomes, profile, now=before.read_at)
+        return _write(before, after)
+
+
+def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> Reading | None:
+    """Become the one who may call: None when it is not time, or when another worker is.
+
+    `owner` has to be a new word for each claim. The generation rises with it, so a probe that
+    outlived its lease decides nothing.
+    """
+    lease = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=Moment())
+    is_free = Q(probe_until=None) | Q(probe_until__lte=Now())
+    due = _rows(guarded_id).filter(is_free, retry_at__lte=Now())
+    # The state that was left is known by which update found the row; one of them does at most.
+    for was in (CircuitState.OPEN, CircuitState.HALF_OPEN):
+        claimed = due.filter(state=was).update(
+            state=CircuitState.HALF_OPEN,
+            generation=F("generation") + 1,
+            probe_owner=owner,
+            probe_until=lease,
+            updated_at=Now(),
+        )
+        if claimed:
+            return _claimed(guarded_id, owner, was)
+    return None
+
+
+def _claimed(guarded_id: str, owner: str, was: str) -> Reading | None:
+    reading = _first(_rows(guarded_id).filter(probe_owner=owner))
+    if reading is not None and was != reading.circuit.state:
+        announce(reading, was=was)
+    return reading
+
+
+def release_probe(guarded_id: str, *, owner: str) -> None:
+    """Give a probe up that told nothing: the next call may probe at once."""
+    held = _rows(guarded_id).filter(probe_owner=owner)
+    held.update(probe_owner="", probe_until=None, updated_at=Now())
+
+
+def change(
+    guarded_id: str,
+    decide: Callable[[Circuit, datetime], Circuit],
+    *,
+    actor: str = "",
+    reason: str = "",
+) -> Reading | None:
+    """Put `decide(circuit, now)` in place of a circuit, as `actor` wants it."""
+    with transaction.atomic():
+        before = _lock(guarded_id)
+        if before is None:
+            return None
+        after = decide(before.circuit, before.read_at)
+        return _write(before, after, actor=actor, reason=reason)
+
+
+def end_lapsed_controls(*, limit: int = 200) -> int:
+    """Close the circuits that operators had opened or disabled until a time that is now past."""
+    due = CircuitBreakerState.objects.filter(until__lte=Now()).order_by("until")[:limit]
+    ended = 0
+    for reading in _read_in_order(due):
+        with transaction.atomic():
+            before = _lock(reading.guarded_id)
+            if before is not None and has_lapsed(before.circuit, now=before.read_at):
+                _write(before, after_lapse(before.circuit, now=before.read_at))
+                ended += 1
+    return ended
+
+
+# --- Rows ---
+
+
+def _rows(*guarded_ids: str) -> CircuitQuerySet:
+    ids = [UUID(pk) for pk in guarded_ids]
+    return CircuitBreakerState.objects.filter(Q(instance_id__in=ids) | Q(connection_id__in=ids))
+
+
+def _read(rows: Any) -> list[Reading]:
+    return _read_in_order(rows.order_by())
+
+
+def _read_in_order(rows: Any) -> list[Reading]:
+    wanted = ("instance_id", "connection_id", "updated_at", "read_at", *_COLUMNS)
+    return [_reading(values) for values in rows.with_database_time().values(*wanted)]
+
+
+def _first(rows: Any) -> Reading | None:
+    return next(iter(_read(rows)), None)
+
+
+def _reading(values: dict[str, Any]) -> Reading:
+    known = {name: values[name] for name in _COLUMNS if name != "window"}
+    window = tuple(tuple(bucket) for bucket in values["window"])
+    return Reading(
+        guarded_id=str(values["instance_id"] or values["connection_id"]),
+        circuit=Circuit(**known, window=window),
+        read_at=values["read_at"],
+        updated_at=values["updated_at"],
+    )
+
+
+def _lock(guarded_id: str) -> Reading | None:
+    """The row, held until the transaction ends; SQLite has one writer at a time anyway."""
+    return _first(_rows(guarded_id).select_for_update())
+
+
+def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = "") -> Reading:
+    """Store what differs, and tell about a change of the state once it is durable."""
+    old = before.circuit
+    changed = {n: getattr(after, n) for n in _COLUMNS if getattr(after, n) != getattr(old, n)}
+    if not changed:
+        return before
+    if "window" in changed:
+        changed["window"] = [list(bucket) for bucket in after.window]
+    _rows(before.guarded_id).update(**changed, updated_at=Now())
+    reading = Reading(before.guarded_id, after, before.read_at, before.read_at)
+    if after.generation != old.generation:
+        transaction.on_commit(
+            lambda: announce(reading, was=old.state, actor=actor, reason=reason), robust=True
+        )
+    return reading
+
+
+# --- Events ---
+
+
+def announce(reading: Reading, *, was: str, actor: str = "", reason: str = "") -> None:
+    """Log a change of the state and publish it as `circuit_changed`."""
+    circuit = reading.circuit
+    about = {
+        **_place_of(reading.guarded_id),
+        "old_state": str(was),
+        "new_state": str(circuit.state),
+        "cause": circuit.cause,
+        "actor": actor,
+        "reason": reason,
+    }
+    log = logger.warning if circuit.state in ("OPEN", "FORCED_OPEN") else logger.info
+    log("circuit_changed", **{n: v for n, v in about.items() if v and not n.endswith("_id")})
+    mediator.publish("circuit_changed", generation=circuit.generation, **about)
+
+
+def _place_of(guarded_id: str) -> dict[str, str]:
+    """What is guarded, for the record: an instance with its service, or a connection."""
+    place = dict.fromkeys(
+        ("service", "service_id", "instance_id", "connection", "connection_id", "url"), ""
+    )
+    instance = ServiceInstance.objects.select_related("service").filter(pk=guarded_id)
+    found = instance.only("url", "service__name").first()
+    if found is not None:
+        service = {"service": found.service.name, "service_id": str(found.service_id)}
+        return {**place, **service, "instance_id": guarded_id, "url": found.url}
+    connection = Connection.objects.filter(pk=guarded_id).first()
+    if connection is not None:
+        named = {"connection": connection.name, "connection_id": guarded_id}
+        return {**place, **named, "url": connection.address}
+    return {**place, "instance_id": guarded_id}

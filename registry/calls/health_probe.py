@@ -1,0 +1,51 @@
+"""Asking an instance how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from registry.calls.body_reader import read_start
+from registry.calls.error_bodies import describe_answer
+from registry.calls.failure_reasons import reason_of
+from registry.calls.network.address_policy import AddressPolicy
+from registry.calls.network.dialer import refusal_in, refusal_of
+
+PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a health URL answered. `latency_ms` is None when there was no answer."""
+
+    url: str
+    healthy: bool
+    status_code: int | None
+    latency_ms: float | None
+    error: str
+
+
+async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy) -> Probe:
+    """GET a health URL: healthy is a 2xx within five seconds."""
+    started = time.perf_counter()
+    try:
+        target = URL(url)
+        if why := refusal_of(target, policy):
+            return Probe(url, False, None, None, f"not asked: {why}")
+        async with asyncio.timeout(PROBE_SECONDS):
+            async with session.get(target, allow_redirects=False) as response:
+                body = await read_start(response, 65536)
+                latency = round((time.perf_counter() - started) * 1000, 1)
+                healthy = 200 <= response.status < 300
+                said = "" if healthy else f"answered {response.status}{describe_answer(body)}"
+                return Probe(url, healthy, response.status, latency, said)
+    except TimeoutError:
+        return Probe(url, False, None, None, f"no answer within {PROBE_SECONDS:g} s")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        refusal = refusal_in(error)
+        said = f"not asked: {refusal}" if refusal else reason_of(error)
+        return Probe(url, False, None, None, said)

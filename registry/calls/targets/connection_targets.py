@@ -1,0 +1,148 @@
+"""Connections that are called over HTTP, as calls know them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from core.db.models import find_bound
+from core.exceptions import SchemaViolation
+from core.json.schema import Schema
+from core.suggestions import meant_among
+from registry.calls.auth.loaded_credential import load_credential
+from registry.calls.circuits.profile import profile_of
+from registry.calls.limits.rules import limits_of
+from registry.calls.targets.connection_action import is_path
+from registry.calls.targets.resolver import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
+from registry.exceptions import (
+    ConnectionDisabledError,
+    ConnectionNotFoundError,
+    ConnectionTypeError,
+    ServiceResponseError,
+)
+from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod
+
+
+def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
+    """A connection of that id or name, ready to be called; what is called is said with `aimed`.
+
+    With `key`, the one of that id if there is one, whatever its name.
+
+    Raises:
+        ConnectionNotFoundError: there is none.
+        ConnectionDisabledError: an operator switched it off.
+        ConnectionTypeError: it is none that speaks HTTP.
+    """
+    found = find_bound(Connection.objects.select_related("credential"), reference, key=key)
+    if found is None:
+        raise ConnectionNotFoundError(
+            f"No connection with the id or name '{str(reference)[:100]}'"
+            f"{meant_among(Connection.objects, reference)}"
+        )
+    refuse_disabled(found)
+    if found.driver != ConnectionDriver.HTTP:
+        raise ConnectionTypeError(
+            f"The connection '{found.name}' is a {found.type}; only HTTP, GRAPHQL and WEBHOOK"
+            " connections are called.",
+            service=found.name,
+        )
+    return endpoint_of(found)
+
+
+def refuse_disabled(connection: Connection) -> None:
+    """Raises: ConnectionDisabledError: with who switched it off and why."""
+    if connection.is_disabled:
+        who = connection.disabled_by or "An operator"
+        raise ConnectionDisabledError(
+            f"The connection '{connection.name}' is switched off. {who} said why:"
+            f" {connection.disabled_reason}",
+            service=connection.name,
+        )
+
+
+def endpoint_of(connection: Connection) -> ResolvedAction:
+    """What calls need of a connection; its row is not asked for whether it may be called."""
+    config = connection.config
+    return ResolvedAction(
+        service=connection.name,
+        action="",
+        method=HttpMethod.POST,
+        path="",
+        input_schema=Schema({}),
+        output_schema=Schema({}),
+        timeout_seconds=config.get("timeout_seconds"),
+        idempotent=False,
+        candidates=(
+            Candidate(
+                id=str(connection.pk),
+                url=connection.base_url,
+                status="ONLINE",
+                weight=100,
+                profile=profile_of(connection.criticality, connection.breaker),
+            ),
+        ),
+        credential=load_credential(connection.credential) if connection.credential else None,
+        subject_id=str(connection.pk),
+        limits=limits_of(connection.limits),
+        wire=_wire_of(connection.type, config),
+        known_as=f"connection {connection.name}",
+    )
+
+
+def _wire_of(kind: str, config: Mapping[str, Any]) -> Wire:
+    takes_text = kind != ConnectionType.GRAPHQL
+    return Wire(
+        headers=config.get("headers") or {},
+        connect_seconds=config.get("connect_timeout_seconds") or CONNECT_SECONDS,
+        read_seconds=config.get("read_timeout_seconds"),
+        ca_bundle=config.get("ca_bundle", ""),
+        tls=trusting(config["ca_bundle"]) if config.get("ca_bundle") else None,
+        accepts="application/json, */*;q=0.5" if takes_text else "application/json",
+        takes_text=takes_text,
+    )
+
+
+@lru_cache(maxsize=64)
+def trusting(ca_bundle: str) -> ssl.SSLContext:
+    """TLS that trusts these authorities only. One for all, or connections could not be shared."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=ca_bundle)
+    return context
+
+
+def aimed(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
+    """A connection with what of it is called.
+
+    Raises:
+        SchemaViolation: the method or the path is none.
+    """
+    problem = {}
+    if method not in HttpMethod.values:
+        problem = {"method": [f"Use one of: {', '.join(HttpMethod.values)}."]}
+    elif not is_path(path):
+        problem = {"path": ["Must be empty or begin with /, without blanks, query or fragment."]}
+    if problem:
+        name, sentences = next(iter(problem.items()))
+        raise SchemaViolation(f"{name}: {sentences[0]}", errors=problem, service=found.service)
+    return replace(found, method=method, path=path, action=f"{method} {path or '/'}")
+
+
+def check_graphql(found: ResolvedAction, output: Any) -> None:
+    """Refuse an answer of GraphQL that has errors and no data (specification, section 7.1).
+
+    Raises:
+        ServiceResponseError: with the first of its errors.
+    """
+    if not isinstance(output, dict) or not output.get("errors") or output.get("data") is not None:
+        return
+    errors = output["errors"]
+    first = errors[0] if isinstance(errors, list) and errors else errors
+    said = first.get("message") if isinstance(first, dict) else first
+    raise ServiceResponseError(
+        f"'{found.service}' answered an error of GraphQL: {str(said)[:500]}",
+        service=found.service,
+        action=found.action,
+    )

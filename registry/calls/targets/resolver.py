@@ -1,0 +1,284 @@
+"""From a target's name to where it answers and what shape it takes."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from django.conf import settings
+from django.utils import timezone
+
+from core.db.models import find_bound
+from core.json.schema import Schema
+from core.suggestions import did_you_mean, meant_among
+from registry.calls.auth.loaded_credential import LoadedCredential, load_credential
+from registry.calls.circuits.profile import Profile, profile_of
+from registry.calls.limits.rules import CallLimits, limits_of
+from registry.calls.targets.in_flight import calls_in_flight
+from registry.calls.targets.load_balancing import RANK, Selection, select_instances
+from registry.discovery.base import Criteria, get_discovery
+from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
+from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
+from registry.services.status import explain_status
+
+CONNECT_SECONDS = 5.0
+# How many services that are down a sentence names.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is called: `kind` is service or connection (by name or id), or service_type.
+
+    With an `id`, the row of that id if there is one, whatever its name.
+    """
+
+    kind: str
+    name: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An instance that may be called; without a profile no breaker guards it."""
+
+    id: str
+    url: str
+    status: str
+    weight: int
+    profile: Profile | None = None
+    zone: str = ""
+    suspect: bool = False
+    # Why it cannot be called, where it cannot.
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How requests are sent: what a connection says, and what is usual.
+
+    With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connect_seconds: float = CONNECT_SECONDS
+    read_seconds: float | None = None
+    ca_bundle: str = ""
+    tls: ssl.SSLContext | None = None
+    accepts: str = "application/json"
+    takes_text: bool = False
+
+
+USUAL_WIRE = Wire()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAction:
+    """An action of one service, ready to be called on one of its candidates."""
+
+    service: str
+    action: str
+    method: str
+    path: str
+    input_schema: Schema
+    output_schema: Schema
+    timeout_seconds: float | None
+    idempotent: bool
+    candidates: tuple[Candidate, ...]
+    credential: LoadedCredential | None = None
+    # What is limited, and how; None for no limits.
+    subject_id: str = ""
+    limits: CallLimits | None = None
+    wire: Wire = USUAL_WIRE
+    # What the audit trail of a credential calls it, where that is not the service.
+    known_as: str = ""
+    # What happens to fields that the input schema does not name; None: as the schema says.
+    unknown_fields: str | None = None
+    # The newest change of the registry before it was read.
+    as_of: int = 0
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        return f"The action '{self.action}' of '{self.service}'"
+
+    def selection(self, suspected: Collection[str] = ()) -> Selection[Candidate]:
+        """The instances that may be called, best first.
+
+        Those whose URL is `suspected` come last, so that they are used if there is no other.
+
+        Raises:
+            ServiceUnavailableError: every instance is offline or in maintenance.
+        """
+        found = select_instances(
+            self.candidates,
+            zone=settings.ZONE,
+            suspected=suspected,
+            in_flight=calls_in_flight.__getitem__,
+        )
+        if found.order:
+            return found
+        if not self.candidates:
+            sentence = f"The service '{self.service}' has no instance. Register it with its url."
+        else:
+            states = ", ".join(sorted({c.status for c in self.candidates}))
+            reasons = " ".join(dict.fromkeys(c.why for c in self.candidates if c.why))
+            sentence = f"No instance of '{self.service}' can be called: {states}. {reasons}".strip()
+        raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A service of a type, and the instance of it that was chosen, if it has one to call."""
+
+    service: Service
+    instance: ServiceInstance | None
+    fail_open: bool
+
+
+def resolve(target: Target, action: str) -> ResolvedAction:
+    """Find the action of a target in the registry.
+
+    Of a type, the healthy services come first; one that is not up is found as it is by its name,
+    and it is the call that finds nobody to answer.
+
+    Raises:
+        ServiceNotFoundError: there never was such a service, or it has no such action.
+    """
+    as_of = get_discovery().latest_index()
+    by_type = target.kind == "service_type"
+    services = _of_type(target.name) if by_type else iter(_named(target))
+    seen = []
+    for service in services:
+        found = next((a for a in service.actions.all() if a.name == action), None)
+        if found is not None:
+            return replace(_resolved(service, found), as_of=as_of)
+        seen.append(service)
+    raise _no_action(seen, action)
+
+
+def _of_type(name: str) -> Iterator[Service]:
+    """Services of a type: the healthy ones in the order of the choice, then the others.
+
+    Raises:
+        ServiceNotFoundError: there is none.
+    """
+    healthy = [chosen.service for chosen in _choices(name, zone=settings.ZONE)]
+    yield from healthy
+    others = [s for s in _all_of_type(name) if s not in healthy]
+    if not (healthy or others):
+        raise _none_of_type(name)
+    yield from others
+
+
+def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
+    """Healthy services of a type, each with the best of its instances, the best choice first.
+
+    Raises:
+        ServiceNotFoundError: there is none.
+        ServiceUnavailableError: there is, and it is not up.
+    """
+    chosen = _choices(name, zone=zone)
+    if chosen:
+        return chosen
+    down = _all_of_type(name)
+    if not down:
+        raise _none_of_type(name)
+    states = ", ".join(f"'{service.name}' is {service.status}" for service in down[:MOST_NAMED])
+    more = f" and {len(down) - MOST_NAMED} more" if len(down) > MOST_NAMED else ""
+    raise ServiceUnavailableError(
+        f"No service of type {_type_of(name)} is up: {states}{more}.", service=down[0].name
+    )
+
+
+def _choices(name: str, *, zone: str) -> list[Chosen]:
+    services = get_discovery().find(Criteria(types=(_type_of(name),)))
+    instances = [instance for service in services for instance in service.instances.all()]
+    selection = select_instances(
+        [_as_selectable(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
+    )
+    return _first_of_each(services, instances, selection)
+
+
+def _all_of_type(name: str) -> list[Service]:
+    return get_discovery().find(Criteria(types=(_type_of(name),), include_offline=True))
+
+
+def _type_of(name: str) -> str:
+    try:
+        return str(ServiceType.parse(name).value)
+    except ValueError as error:
+        raise ServiceNotFoundError(f"No service of type {name} found: {error}") from None
+
+
+def _none_of_type(name: str) -> ServiceNotFoundError:
+    return ServiceNotFoundError(f"No service of type {name} found")
+
+
+def _first_of_each(
+    services: list[Service], instances: list[ServiceInstance], selection: Selection[Candidate]
+) -> list[Chosen]:
+    rows = {str(instance.pk): instance for instance in instances}
+    owners = {service.pk: service for service in services}
+    chosen: dict[object, Chosen] = {}
+    for candidate in selection.order:
+        row = rows[candidate.id]
+        made = Chosen(owners[row.service_id], row, selection.fail_open)
+        chosen.setdefault(row.service_id, made)
+    # Said to be healthy by a person, and without an instance that could be called.
+    rest = [Chosen(s, None, fail_open=False) for s in services if s.pk not in chosen]
+    return [*chosen.values(), *rest]
+
+
+def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Candidate:
+    status = instance.usable_status
+    return Candidate(
+        id=str(instance.pk),
+        url=instance.url,
+        status=status,
+        weight=instance.weight,
+        profile=profile,
+        zone=instance.zone,
+        suspect=instance.suspect,
+        why="" if status in RANK else explain_status(instance, now=timezone.now()),
+    )
+
+
+def _named(target: Target) -> list[Service]:
+    service = find_bound(Service.objects.with_parts(), target.name, key=target.id)
+    if service is None:
+        close = meant_among(Service.objects, target.name).removesuffix(".")
+        sentence = f"No service named '{target.name}' found{close}"
+        raise ServiceNotFoundError(sentence, service=target.name)
+    return [service]
+
+
+def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:
+    names = sorted({a.name for s in services for a in s.actions.all()})
+    known = f"It has: {', '.join(names)}." if names else "It has registered no actions."
+    return ServiceNotFoundError(
+        f"The service '{services[0].name}' has no action"
+        f" '{action}'{did_you_mean(action, names)} {known}",
+        service=services[0].name,
+        action=action,
+    )
+
+
+def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
+    profile = profile_of(service.criticality, service.breaker)
+    return ResolvedAction(
+        service=service.name,
+        action=action.name,
+        method=str(action.method or HttpMethod.POST),
+        path=action.path or f"/{action.name}",
+        input_schema=Schema(action.input_schema),
+        output_schema=Schema(action.output_schema),
+        timeout_seconds=action.timeout_seconds,
+        idempotent=action.idempotent,
+        candidates=tuple(_as_selectable(i, profile) for i in service.instances.all()),
+        credential=load_credential(service.credential) if service.credential else None,
+        subject_id=str(service.pk),
+        limits=limits_of(service.limits),
+        unknown_fields=action.unknown_fields,
+    )

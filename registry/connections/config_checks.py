@@ -1,0 +1,123 @@
+"""Checks of single settings of a connection (pure): each answers the value as it is kept.
+
+They raise ValueError with a sentence that says what would be right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from core.json import strict
+from registry.credentials.certificates import certificates
+from registry.credentials.field_checks import header_name
+
+MOST_HEADERS = 30
+MOST_STATUSES = 50
+LONGEST_QUERY = 10_000
+# What says who calls, or is set for every call.
+_SECRET = ("authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
+_OWN = ("accept-encoding", "idempotency-key", "x-request-id", "x-correlation-id", "traceparent")
+_TEXT = re.compile(r"[\x20-\x7e]{0,1000}\Z")
+
+
+def seconds(least: float, most: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        number = _number(value)
+        if not least <= number <= most:
+            raise ValueError(f"Must be a number of seconds from {least:g} to {most:g}.")
+        return number
+
+    return check
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("Must be a number of seconds.")
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("Must be a number of seconds.") from None
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("Must be true or false.")
+    return value
+
+
+def headers(value: Any) -> dict[str, str]:
+    """Headers that every call carries; those that say who calls belong into a credential."""
+    if not isinstance(value, dict) or len(value) > MOST_HEADERS:
+        raise ValueError(f"Must be an object of at most {MOST_HEADERS} headers.")
+    named = [(header_name(name), text) for name, text in value.items()]
+    kept = {name: _header_value(name, text) for name, text in named}
+    if len({name.lower() for name in kept}) < len(named):
+        raise ValueError("A header is there twice (names ignore case).")
+    return kept
+
+
+def _header_value(name: str, value: Any) -> str:
+    if name.lower() in _SECRET:
+        raise ValueError(f"'{name}' says who calls: put it into a credential and link that.")
+    if name.lower() in _OWN:
+        raise ValueError(f"'{name}' is set for every call and cannot be set here.")
+    if not isinstance(value, str) or not _TEXT.match(value):
+        raise ValueError(f"The value of '{name}' must be printable ASCII, 1000 characters at most.")
+    return value.strip()
+
+
+def path(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"/[^\s\x00-\x1f\x7f?#\\{}]{0,499}", text) or "/../" in f"{text}/":
+        raise ValueError("Must begin with /, without blanks, query, fragment or braces: /health.")
+    return text
+
+
+def statuses(value: Any) -> list[int]:
+    """A list of HTTP status codes, or one text with commas between them."""
+    words = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(words, list) or not 0 < len(words) <= MOST_STATUSES:
+        raise ValueError(f"Must be a list of 1 to {MOST_STATUSES} status codes, such as [200].")
+    codes = [int(w) if isinstance(w, str) and re.fullmatch(r"\d{3}", w) else w for w in words]
+    if not all(isinstance(c, int) and not isinstance(c, bool) and 100 <= c <= 599 for c in codes):
+        raise ValueError("Every status code must be from 100 to 599.")
+    return sorted(set(codes))
+
+
+def query(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not 0 < len(text) <= LONGEST_QUERY or "\x00" in text:
+        raise ValueError(f"Must be a query of GraphQL of 1 to {LONGEST_QUERY} characters.")
+    if re.match(r"(mutation|subscription)\b", text):
+        raise ValueError("Must be a query: a test must not change anything.")
+    return text
+
+
+def document(value: Any) -> dict[str, Any]:
+    """A JSON object, also as its text."""
+    if isinstance(value, str):
+        try:
+            value = strict.parse(value)
+        except strict.JSONRefused as error:
+            raise ValueError(f"Must be a JSON object: {error}") from None
+    if not isinstance(value, dict) or len(json.dumps(value)) > LONGEST_QUERY:
+        raise ValueError(f"Must be a JSON object of at most {LONGEST_QUERY} characters.")
+    return value
+
+
+def word(longest: int) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        text = value.strip() if isinstance(value, str) else ""
+        if not 0 < len(text) <= longest or not text.isprintable():
+            raise ValueError(f"Must be 1 to {longest} printable characters.")
+        return text
+
+    return check
+
+
+def authorities(value: Any) -> str:
+    """PEM of the authorities that sign the server's certificate."""
+    return certificates(value)

@@ -1,0 +1,290 @@
+"""Connections are made, changed, switched off and on, and deleted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from core import audit
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.json.equality import json_equal
+from core.json.merge_patch import resolved
+from core.mediator import mediator
+from core.models import AuditVerb
+from core.suggestions import meant_among
+from registry.connections.address_checks import check_address
+from registry.connections.login_checks import check_login
+from registry.connections.type_specs import KINDS, check_config, check_driver, default_port
+from registry.credentials.links import Link, note_link, noting_denials
+from registry.credentials.type_specs import PartErrors
+from registry.models import Connection, ConnectionStatus, ConnectionType
+from registry.services.references import refuse_if_used
+
+logger = structlog.get_logger(__name__)
+
+MAX_REASON = 500
+_SIMPLE = (
+    "name", "description", "criticality", "breaker", "limits", "check_interval_seconds",
+)  # fmt: skip
+_ADDRESS = ("base_url", "host", "port", "database", "username")
+# Where a secret goes, and how well it is kept on the way.
+_GUARDING = ("tls", "ca_bundle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Who changes a connection, and whether that may use credentials."""
+
+    actor: str
+    may_use_credentials: bool = True
+
+    def link(self, fields: Mapping[str, Any]) -> Link:
+        wanted = (fields["credential"] or "") if "credential" in fields else None
+        return Link(wanted, actor=self.actor, is_allowed=self.may_use_credentials)
+
+
+def get_connection(reference: str) -> Connection:
+    """The connection of that id or name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Connection.objects.with_parts().find(reference)
+    if found is None:
+        close = meant_among(Connection.objects, reference)
+        raise NotFound(f"No connection with the id or name '{str(reference)[:100]}'{close}")
+    return found
+
+
+def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
+    """Make a connection. It is PENDING until it is tested, which is due at once.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PermissionDenied: it names a credential, and the caller may not use credentials.
+    """
+    row = Connection(name=fields.get("name", ""), type=fields.get("type", ""))
+    with _conflict_of_names(row), noting_denials(), transaction.atomic():
+        _assign(row, fields)
+        change.link(fields).apply(row)
+        _check_credential(row)
+        row.save()
+        audit.record(AuditVerb.CREATED, row)
+        _tell(row, "created", change.actor)
+    return row
+
+
+def update_connection(
+    connection: Connection, fields: Mapping[str, Any], change: Change, *, only_as_read: bool = False
+) -> Connection:
+    """Change what is given and leave the rest; what is a `MergePatch` is merged.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PermissionDenied: it is about a credential, and the caller may not use credentials.
+    """
+    with _conflict_of_names(connection), noting_denials(), transaction.atomic():
+        locked = _lock(connection, only_as_read=only_as_read)
+        before, kept = _reach_of(locked), audit.snapshot(locked)
+        columns = columns_of(locked)
+        _refuse_other_kind(locked, fields)
+        link = change.link(fields)
+        guarded = _guarded_of(locked)
+        _assign(locked, fields)
+        if not json_equal(_guarded_of(locked), guarded):
+            link.redirect(locked)
+        link.apply(locked)
+        _check_credential(locked)
+        if not json_equal(_reach_of(locked), before):
+            _forget_tests(locked)
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, kept)
+        _tell(locked, "changed", change.actor)
+    return locked
+
+
+def delete_connection(
+    connection: Connection, change: Change, *, only_as_read: bool = False, force: bool = False
+) -> None:
+    """Forget a connection with its circuit.
+
+    Raises:
+        Conflict: an integration uses it; or a workflow does, without `force`.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(connection, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force and not locked.integrations.exists())
+        note_link(locked, before=locked.credential, actor=change.actor)
+        audit.record(AuditVerb.DELETED, locked)
+        _tell(locked, "deleted", change.actor)
+        locked.delete()
+
+
+def disable_connection(connection: Connection, *, reason: str, actor: str) -> Connection:
+    """Switch a connection off: calls through it are refused within two seconds, tests at once.
+
+    Raises:
+        ValidationFailed: the reason is missing or too long.
+    """
+    reason = reason.strip()
+    if not 0 < len(reason) <= MAX_REASON:
+        raise _refusal("reason", f"Say why, in at most {MAX_REASON} characters.")
+    with transaction.atomic():
+        locked = _lock(connection, only_as_read=False)
+        locked.status = ConnectionStatus.DISABLED
+        locked.disabled_at = locked.disabled_at or timezone.now()
+        locked.disabled_by, locked.disabled_reason = actor[:100], reason
+        locked.save()
+        audit.record(AuditVerb.DISABLED, locked, reason=reason)
+        _tell(locked, "disabled", actor, reason=reason)
+    return locked
+
+
+def enable_connection(connection: Connection, *, actor: str) -> Connection:
+    """Switch a connection on again: PENDING, and tested soon."""
+    with transaction.atomic():
+        locked = _lock(connection, only_as_read=False)
+        if locked.is_disabled:
+            locked.disabled_at, locked.disabled_by, locked.disabled_reason = None, "", ""
+            _forget_tests(locked)
+            locked.save()
+            audit.record(AuditVerb.ENABLED, locked)
+            _tell(locked, "enabled", actor)
+    return locked
+
+
+# --- Rows ---
+
+
+def _lock(connection: Connection, *, only_as_read: bool) -> Connection:
+    rows = Connection.objects.select_for_update().filter(pk=connection.pk)
+    locked = rows.first()
+    if locked is None:
+        raise NotFound(f"The connection '{connection.name}' was removed meanwhile.")
+    refuse_if_changed(locked, connection, only_as_read=only_as_read)
+    return locked
+
+
+@contextlib.contextmanager
+def _conflict_of_names(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(f"A connection named '{connection.name}' exists already.") from None
+
+
+def _reach_of(row: Connection) -> tuple[Any, ...]:
+    """What a test depends on."""
+    return *(getattr(row, name) for name in _ADDRESS), row.config, row.credential_id
+
+
+def _guarded_of(row: Connection) -> tuple[Any, ...]:
+    """What says where the secret goes."""
+    kept = (row.config.get(name) for name in _GUARDING)
+    return *(getattr(row, name) for name in _ADDRESS), *kept
+
+
+def _forget_tests(row: Connection) -> None:
+    row.next_check_at = timezone.now()
+    row.check_failures, row.last_error, row.last_result = 0, "", {}
+    if not row.is_disabled:
+        row.status = ConnectionStatus.PENDING
+
+
+def _tell(row: Connection, what: str, actor: str, **details: str) -> None:
+    about = {"connection": row.name, "change": what, "actor": actor, **details}
+    transaction.on_commit(lambda: logger.info("connection_changed", **about), robust=True)
+    mediator.publish_on_commit("connection_changed", connection_id=row.pk, **about)
+
+
+# --- What is given ---
+
+
+def check_fields(row: Connection, fields: Mapping[str, Any]) -> Connection:
+    """A row with what is given, held against every rule; nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+    """
+    _assign(row, fields)
+    return row
+
+
+def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
+    """Put what is given into the row and hold it against the rules."""
+    fields = resolved(row, fields)
+    try:
+        row.type = ConnectionType.parse(row.type).value
+        row.driver = check_driver(row.type, fields.get("driver") or _driver_of(row))
+    except ValueError as error:
+        name = "type" if row.type not in KINDS else "driver"
+        raise _refusal(name, str(error)) from None
+    for name in _SIMPLE:
+        if fields.get(name) is not None:
+            setattr(row, name, fields[name])
+    _assign_config(row, fields)
+    _assign_address(row, fields)
+    try:
+        row.clean_fields(exclude=("config", "status", "credential"))
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+
+
+def _driver_of(row: Connection) -> str:
+    return "" if row._state.adding else row.driver
+
+
+def _assign_config(row: Connection, fields: Mapping[str, Any]) -> None:
+    if fields.get("config") is None:
+        return
+    try:
+        row.config = check_config(row.type, row.driver, fields["config"])
+    except PartErrors as error:
+        path, sentence = next(iter(error.errors.items()))
+        raise ValidationFailed(
+            f"{path}: {sentence}", errors={k: [v] for k, v in error.errors.items()}
+        ) from None
+
+
+def _assign_address(row: Connection, fields: Mapping[str, Any]) -> None:
+    columns = KINDS[row.type].columns
+    for name in _ADDRESS:
+        if name in fields and fields[name] not in (None, "") and name not in columns:
+            raise _refusal(name, f"A {row.type} connection has none. It has: {', '.join(columns)}.")
+        if name in columns and name in fields:
+            value = fields[name]
+            setattr(row, name, value if name == "port" else (value or "").strip())
+    if "port" in columns and row.port is None:
+        row.port = default_port(row.driver, row.config)
+    if problem := check_address(row):
+        raise _refusal(*problem)
+
+
+def _refuse_other_kind(row: Connection, fields: Mapping[str, Any]) -> None:
+    for name in ("type", "driver"):
+        if fields.get(name) not in (None, "", getattr(row, name)):
+            raise _refusal(
+                name, f"It stays {getattr(row, name)}. Make another connection for another {name}."
+            )
+
+
+def _check_credential(row: Connection) -> None:
+    if problem := check_login(row):
+        raise _refusal(*problem)
+
+
+def _refusal(field: str, sentence: str) -> ValidationFailed:
+    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})

@@ -1,0 +1,42 @@
+"""Who a connection logs in as: whether its credential, its driver and its settings fit (pure)."""
+
+from __future__ import annotations
+
+from registry.connections.type_specs import KINDS
+from registry.models import Connection, ConnectionDriver, Credential, CredentialType
+
+
+def check_login(row: Connection) -> tuple[str, str] | None:
+    """What is wrong with how a connection shows who it is: the field and a sentence."""
+    credential = row.credential
+    if credential is None:
+        return None
+    allowed = KINDS[row.type].credentials
+    if credential.type not in allowed:
+        return "credential", (
+            f"A {row.type} connection takes a credential of the type {', '.join(allowed)};"
+            f" '{credential.name}' is {credential.type}."
+        )
+    if credential.type == CredentialType.CLIENT_CERTIFICATE:
+        return _check_certificate(row, credential)
+    if row.username and row.username != credential.attributes.get("username"):
+        return "username", "Leave it out: the credential has a user name."
+    return None
+
+
+def _check_certificate(row: Connection, credential: Credential) -> tuple[str, str] | None:
+    """A certificate is shown in the TLS handshake only."""
+    if row.driver == ConnectionDriver.HTTP:
+        if row.base_url.lower().startswith("http://"):
+            return "base_url", (
+                f"It must begin with https: '{credential.name}' is a client certificate."
+            )
+        return None
+    if not row.config.get("tls"):
+        return "config.tls", (
+            f"Set it to true: '{credential.name}' is a client certificate, and those are shown in"
+            " TLS only."
+        )
+    if row.driver == ConnectionDriver.AMQP and row.username:
+        return "username", "Leave it out: the broker takes the user from the certificate."
+    return None

@@ -1,0 +1,82 @@
+"""Moving every sealed secret to the current key, in bounded batches that may stop at any time.
+
+A row is done when its `key_id` is the current one, so a run that was killed is simply started
+again. Each row is written only if it still holds what was read: a secret that was set meanwhile
+wins, and two runs at once do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count
+
+from core.exceptions import VaultError
+from core.vault import KeyRing, get_key_ring, rewrap
+from registry.models import Credential, CredentialToken
+
+TABLES = (Credential, CredentialToken)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """What became of one batch: rows that were moved, and those that cannot be, with the reason."""
+
+    moved: int
+    unreadable: tuple[tuple[str, str], ...]
+
+
+def count_by_key() -> dict[str, int]:
+    """How many sealed secrets need which key."""
+    found: dict[str, int] = {}
+    for model in TABLES:
+        held = _sealed(model).values_list("key_id").annotate(rows=Count("pk")).order_by()
+        for key_id, rows in held:
+            found[key_id] = found.get(key_id, 0) + rows
+    return found
+
+
+def count_remaining() -> int:
+    """How many sealed secrets are not on the current key: the old ones may go when it is 0."""
+    current = get_key_ring().current
+    return sum(rows for key_id, rows in count_by_key().items() if key_id != current)
+
+
+def rewrap_all(*, batch: int = 100) -> Iterator[Rewrapped]:
+    """Move everything to the current key, telling about each batch.
+
+    Raises:
+        VaultError: `CREDENTIAL_KEYS` cannot be used.
+    """
+    ring = get_key_ring()
+    for model in TABLES:
+        last: Any = None
+        while rows := _next(model, ring, after=last, batch=batch):
+            last = rows[-1].pk
+            yield _rewrap_batch(model, rows, ring)
+
+
+def _sealed(model: Any) -> Any:
+    return model.objects.exclude(key_id="")
+
+
+def _next(model: Any, ring: KeyRing, *, after: Any, batch: int) -> list[Any]:
+    waiting = _sealed(model).exclude(key_id=ring.current).order_by("pk")
+    if after is not None:
+        waiting = waiting.filter(pk__gt=after)
+    return list(waiting[:batch])
+
+
+def _rewrap_batch(model: Any, rows: list[Any], ring: KeyRing) -> Rewrapped:
+    moved, unreadable = 0, []
+    for row in rows:
+        try:
+            sealed = rewrap(row.sealed, row.place, ring)
+        except VaultError as error:
+            unreadable.append((str(row), error.message))
+            continue
+        same = model.objects.filter(pk=row.pk, ciphertext=row.ciphertext)
+        moved += same.update(ciphertext=sealed.ciphertext, key_id=sealed.key_id)
+    return Rewrapped(moved, tuple(unreadable))

@@ -1,0 +1,277 @@
+"""What each type of credential consists of: its public attributes and its secret fields (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
+
+from core.vault import Secret
+from registry.credentials import field_checks
+from registry.credentials.certificates import certificates, expiry_of, key_problem
+from registry.models import CredentialType
+
+MOST_HEADERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One value of a credential. `check` answers it as it is kept, or raises ValueError."""
+
+    name: str
+    label: str
+    check: Callable[[Any], Any]
+    help: str = ""
+    default: Any = None
+    required: bool = False
+    long: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type's public attributes and secret fields.
+
+    With `headers`, every secret field is the name of a header and its value.
+    """
+
+    attributes: tuple[Part, ...] = ()
+    secrets: tuple[Part, ...] = ()
+    headers: bool = False
+
+
+class PartErrors(ValueError):
+    """What is wrong with which part, as `{path: sentence}`."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = dict(errors)
+
+
+_ALGORITHMS = ("sha256", "sha512")
+KINDS: Mapping[str, Kind] = {
+    CredentialType.API_KEY: Kind(
+        attributes=(
+            Part("header", "Header", field_checks.header_name, "X-API-Key unless told otherwise."),
+            Part(
+                "query_parameter",
+                "Query parameter",
+                field_checks.parameter_name,
+                "Instead of a header. Servers often log it: use a header where there is a choice.",
+            ),
+        ),
+        secrets=(Part("key", "Key", field_checks.sent_secret, required=True),),
+    ),
+    CredentialType.BEARER_TOKEN: Kind(
+        secrets=(Part("token", "Token", field_checks.sent_secret, required=True),),
+    ),
+    CredentialType.BASIC_AUTH: Kind(
+        attributes=(Part("username", "User name", field_checks.user_name, required=True),),
+        secrets=(Part("password", "Password", field_checks.any_secret, required=True),),
+    ),
+    CredentialType.OAUTH2_CLIENT_CREDENTIALS: Kind(
+        attributes=(
+            Part(
+                "token_url",
+                "Token URL",
+                field_checks.url,
+                "Where tokens are fetched.",
+                required=True,
+            ),
+            Part("client_id", "Client id", field_checks.public_text, required=True),
+            Part("scopes", "Scopes", field_checks.scopes, "Separated by blanks.", default=[]),
+            Part(
+                "audience", "Audience", field_checks.public_text, "Where the server asks for one."
+            ),
+            Part(
+                "client_authentication",
+                "Client authentication",
+                field_checks.choice("basic", "body"),
+                "How the client's own secret is sent to the token URL.",
+                default="basic",
+                choices=("basic", "body"),
+            ),
+        ),
+        secrets=(Part("client_secret", "Client secret", field_checks.made_secret, required=True),),
+    ),
+    CredentialType.HMAC_SIGNATURE: Kind(
+        attributes=(
+            Part("key_name", "Key name", field_checks.public_text, "Tells the receiver which key."),
+            Part(
+                "algorithm",
+                "Algorithm",
+                field_checks.choice(*_ALGORITHMS),
+                default="sha256",
+                choices=_ALGORITHMS,
+            ),
+            Part("id_header", "Id header", field_checks.header_name, default="X-Signature-Id"),
+            Part(
+                "timestamp_header",
+                "Timestamp header",
+                field_checks.header_name,
+                default="X-Signature-Timestamp",
+            ),
+            Part(
+                "signature_header",
+                "Signature header",
+                field_checks.header_name,
+                default="X-Signature",
+            ),
+            Part(
+                "key_header", "Key name header", field_checks.header_name, default="X-Signature-Key"
+            ),
+        ),
+        secrets=(Part("key", "Signing key", field_checks.signing_key, required=True),),
+    ),
+    CredentialType.CLIENT_CERTIFICATE: Kind(
+        attributes=(
+            Part(
+                "certificate",
+                "Certificate",
+                certificates,
+                "PEM, with the certificates in between.",
+                required=True,
+                long=True,
+            ),
+            Part(
+                "ca",
+                "Authorities",
+                certificates,
+                "PEM of who signs the servers' certificates. Empty: those of the system.",
+                long=True,
+            ),
+        ),
+        secrets=(
+            Part("private_key", "Private key", field_checks.pem, "PEM.", required=True, long=True),
+            Part("passphrase", "Passphrase", field_checks.any_secret, "Of an encrypted key."),
+        ),
+    ),
+    CredentialType.CUSTOM_HEADERS: Kind(headers=True),
+}
+
+
+def check_attributes(type: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The public attributes of a credential as they are kept, with the defaults.
+
+    Raises:
+        PartErrors: by paths such as `attributes.token_url`.
+    """
+    errors: dict[str, str] = {}
+    kept = _check(KINDS[type].attributes, given, "attributes", errors)
+    if kept.get("header") and kept.get("query_parameter"):
+        errors["attributes.query_parameter"] = "Give a header or a query parameter, not both."
+    _refuse_twins(type, kept, errors)
+    if errors:
+        raise PartErrors(errors)
+    return kept
+
+
+def _refuse_twins(type: str, kept: Mapping[str, Any], errors: dict[str, str]) -> None:
+    if type != CredentialType.HMAC_SIGNATURE:
+        return
+    names = [str(kept.get(part.name, "")).lower() for part in KINDS[type].attributes[2:]]
+    if len(set(names)) < len(names):
+        errors["attributes.signature_header"] = "The four headers must have different names."
+
+
+@sensitive_variables()
+def check_secret(
+    type: str, given: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> dict[str, Secret]:
+    """The secret fields of a credential as they are kept.
+
+    Raises:
+        PartErrors: by paths such as `secret.password`; the sentences hold no value.
+    """
+    errors: dict[str, str] = {}
+    kind = KINDS[type]
+    plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in given.items()}
+    if kind.headers:
+        kept = _check_headers(plain, errors)
+    else:
+        kept = _check(kind.secrets, plain, "secret", errors)
+    if errors:
+        raise PartErrors(errors)
+    hidden = {name: Secret(value) for name, value in kept.items()}
+    check_together(type, attributes, hidden)
+    return hidden
+
+
+@sensitive_variables()
+def check_together(type: str, attributes: Mapping[str, Any], secret: Mapping[str, Secret]) -> None:
+    """Refuse a private key that is not the certificate's. Raises: PartErrors."""
+    if type != CredentialType.CLIENT_CERTIFICATE:
+        return
+    passphrase = secret["passphrase"].reveal() if "passphrase" in secret else ""
+    found = key_problem(attributes["certificate"], secret["private_key"].reveal(), passphrase)
+    if found:
+        raise PartErrors({f"secret.{found[0]}": found[1]})
+
+
+@sensitive_variables()
+def _check(
+    parts: tuple[Part, ...], given: Mapping[str, Any], prefix: str, errors: dict[str, str]
+) -> dict[str, Any]:
+    known = {part.name: part for part in parts}
+    words = ", ".join(known) or "none"
+    for name in set(given) - set(known):
+        # The name of a secret part may be a secret in the wrong place: it is not repeated.
+        path = prefix if prefix == "secret" else f"{prefix}.{str(name)[:100]}"
+        errors[path] = f"This type has no such part. It has: {words}."
+    kept: dict[str, Any] = {}
+    for name, part in known.items():
+        value = given.get(name)
+        if value in (None, "", []):
+            if part.required:
+                errors[f"{prefix}.{name}"] = "This is needed."
+            elif part.default is not None:
+                kept[name] = part.default
+            continue
+        try:
+            kept[name] = part.check(value)
+        except ValueError as error:
+            errors[f"{prefix}.{name}"] = str(error)
+    return kept
+
+
+@sensitive_variables()
+def _check_headers(given: Mapping[str, Any], errors: dict[str, str]) -> dict[str, str]:
+    if not 0 < len(given) <= MOST_HEADERS:
+        errors["secret"] = f"Give 1 to {MOST_HEADERS} headers with their values."
+        return {}
+    kept: dict[str, str] = {}
+    for name, value in given.items():
+        try:
+            kept[field_checks.header_name(name)] = field_checks.sent_secret(value)
+        except ValueError as error:
+            # A name that is none may be a value in the wrong place: it is not repeated.
+            path = f"secret.{name}" if _is_header(name) else "secret"
+            errors[path] = str(error)
+    if not errors and len({name.lower() for name in kept}) < len(given):
+        errors |= {"secret": "A header is there twice (names ignore case)."}
+    return kept
+
+
+def _is_header(name: object) -> bool:
+    try:
+        field_checks.header_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def natural_expiry(type: str, attributes: Mapping[str, Any]) -> datetime | None:
+    """When a credential ends by itself: the certificate of a CLIENT_CERTIFICATE says so."""
+    if type != CredentialType.CLIENT_CERTIFICATE:
+        return None
+    return expiry_of(attributes["certificate"])
+
+
+def destinations(type: str, attributes: Mapping[str, Any], origins: list[str]) -> frozenset[str]:
+    """Everywhere that the secret may be sent: the origins, and the token URL as it is written."""
+    token_url = attributes.get("token_url")
+    is_oauth = type == CredentialType.OAUTH2_CLIENT_CREDENTIALS
+    return frozenset(origins) | ({token_url} if is_oauth and token_url else frozenset())

@@ -1,0 +1,82 @@
+"""When the answers of a health URL change what is thought of an instance (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from core.suggestions import did_you_mean
+
+MOST_IN_A_ROW = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePlan:
+    """How often a health URL is asked, and how many answers in a row it takes to believe them."""
+
+    failure_threshold: int = 3
+    success_threshold: int = 2
+    interval_seconds: int = 30
+
+
+_LIMITS = {
+    "failure_threshold": (1, 100),
+    "success_threshold": (1, 100),
+    "interval_seconds": (5, 3600),
+}
+NAMES = tuple(field.name for field in fields(ProbePlan))
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Answers of one kind in a row, and whether the instance is thought well of."""
+
+    failures: int = 0
+    successes: int = 0
+    healthy: bool = True
+
+
+def plan_of(overrides: Mapping[str, Any], *, default: ProbePlan) -> ProbePlan:
+    """The plan of a service: the default, and what it sets otherwise."""
+    values = {name: overrides.get(name, getattr(default, name)) for name in NAMES}
+    return ProbePlan(**values)
+
+
+def count_answer(streak: Streak, *, healthy: bool, plan: ProbePlan) -> Streak:
+    """The streak after one more answer; the mind changes only at the threshold of its plan."""
+    if healthy:
+        successes = min(streak.successes + 1, MOST_IN_A_ROW)
+        return Streak(0, successes, streak.healthy or successes >= plan.success_threshold)
+    failures = min(streak.failures + 1, MOST_IN_A_ROW)
+    return Streak(failures, 0, streak.healthy and failures < plan.failure_threshold)
+
+
+def describe_streak(streak: Streak, *, plan: ProbePlan) -> str:
+    """How near the next change is, such as `2 of 3 failures`; empty when nothing is under way."""
+    if streak.healthy and streak.failures:
+        return f"{streak.failures} of {plan.failure_threshold} failures"
+    if not streak.healthy:
+        return f"{streak.successes} of {plan.success_threshold} successes"
+    return ""
+
+
+def validate_probing(value: Any) -> None:
+    """Refuse what is not an object of known settings with possible values."""
+    if not isinstance(value, dict):
+        raise ValidationError(f"Must be a JSON object, not {type(value).__name__}.")
+    problems = [sentence for name in value if (sentence := _problem(name, value[name]))]
+    if problems:
+        raise ValidationError(problems)
+
+
+def _problem(name: str, value: Any) -> str:
+    if name not in NAMES:
+        close = did_you_mean(name, NAMES)
+        return f"There is no setting '{name[:100]}'{close} Use: {', '.join(NAMES)}."
+    least, most = _LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        return f"'{name}' must be a whole number from {least} to {most}."
+    return ""

@@ -1,0 +1,269 @@
+"""Integrations are made, changed and deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+
+from core import audit
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.json.merge_patch import resolved
+from core.models import AuditVerb
+from core.suggestions import meant_among
+from registry.calls.targets.resolver import Target, resolve
+from registry.exceptions import CallError
+from registry.integrations.execution import find_integration
+from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
+from registry.models import (
+    EXECUTABLE,
+    Connection,
+    ConnectionType,
+    Integration,
+    ServiceType,
+    TargetKind,
+)
+from registry.services.references import refuse_if_used
+
+# What can be asked by a request and answers it.
+CALLABLE = (ConnectionType.HTTP, ConnectionType.GRAPHQL, ConnectionType.WEBHOOK)
+_MAPPINGS = {"request_mapping": REQUEST_NAMES, "response_mapping": ANSWER_NAMES}
+_OF_SERVICE = ("service", "service_type")
+
+
+def create_integration(
+    fields: Mapping[str, Any], *, may_use_credentials: bool = True
+) -> Integration:
+    """Make an integration. `target` is `{"service" or "service_type", "action"}`, or
+    `{"connection", "method", "path"}`.
+
+    Raises:
+        ValidationFailed: a field breaks a rule, or the target of an ACTIVE one does not exist.
+        Conflict: the name is taken.
+        PermissionDenied: the connection has a credential, without `may_use_credentials`.
+    """
+    integration = Integration()
+    with _conflict_of_names(fields.get("name")), transaction.atomic():
+        _assign(integration, fields, may_use_credentials=may_use_credentials)
+        integration.save()
+        audit.record(AuditVerb.CREATED, integration)
+    return find_integration(str(integration.pk))
+
+
+def update_integration(
+    integration: Integration,
+    fields: Mapping[str, Any],
+    *,
+    only_as_read: bool = False,
+    may_use_credentials: bool = True,
+) -> Integration:
+    """Change what is given and leave the rest. A status that is given begins without failures.
+
+    Raises:
+        As of `create_integration`; and
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with _conflict_of_names(fields.get("name")), transaction.atomic():
+        locked = _lock(integration, only_as_read=only_as_read)
+        before, columns = audit.snapshot(locked), columns_of(locked)
+        _assign(locked, fields, may_use_credentials=may_use_credentials)
+        if "status" in fields:
+            locked.failures_in_a_row, locked.last_error = 0, ""
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, before)
+    return find_integration(str(locked.pk))
+
+
+def delete_integration(
+    integration: Integration, *, only_as_read: bool = False, force: bool = False
+) -> None:
+    """Forget an integration with its history.
+
+    Raises:
+        Conflict: something uses it, without `force`.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(integration, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+
+
+def check_integration(
+    integration: Integration, fields: Mapping[str, Any], *, may_use_credentials: bool = True
+) -> None:
+    """Hold what would be given against every rule, on a copy: nothing is stored.
+
+    Raises:
+        As of `create_integration`.
+    """
+    draft = copy.copy(integration)
+    draft._state = copy.copy(integration._state)
+    draft._state.fields_cache = dict(integration._state.fields_cache)
+    _assign(draft, fields, may_use_credentials=may_use_credentials)
+
+
+def _lock(integration: Integration, *, only_as_read: bool) -> Integration:
+    locked = Integration.objects.select_for_update().filter(pk=integration.pk).first()
+    if locked is None:
+        raise NotFound(f"The integration '{integration.name}' was removed meanwhile.")
+    refuse_if_changed(locked, integration, only_as_read=only_as_read)
+    return locked
+
+
+@contextlib.contextmanager
+def _conflict_of_names(name: Any) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(f"An integration named '{name}' exists already.") from None
+
+
+# --- What is given ---
+
+
+def _assign(
+    integration: Integration, fields: Mapping[str, Any], *, may_use_credentials: bool
+) -> None:
+    """Put what is given into the row and hold it against the rules."""
+    before = integration.connection
+    for name, value in resolved(integration, fields).items():
+        if name != "target":
+            setattr(integration, name, value)
+    if "target" in fields:
+        for name, value in read_target(fields["target"]).items():
+            setattr(integration, name, value)
+    elif integration._state.adding:
+        raise _refusal("target", 'Say what is called: {"service": "...", "action": "..."}.')
+    check_mappings(integration)
+    try:
+        integration.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+    check_connection(integration, before, is_allowed=may_use_credentials)
+    if integration.status in EXECUTABLE:
+        check_target(integration)
+
+
+def read_target(given: Any) -> dict[str, Any]:
+    """The columns that a target is kept in; another kind of target leaves nothing of the old one.
+
+    Raises:
+        ValidationFailed: with the path of what is wrong, such as `target.action`.
+    """
+    if not isinstance(given, Mapping):
+        raise _refusal("target", "Must be an object.")
+    named = [name for name in (*_OF_SERVICE, "connection") if given.get(name)]
+    if len(named) != 1:
+        raise _refusal("target", "Give one of service, service_type and connection.")
+    kind = named[0]
+    of_connection = kind == "connection"
+    allowed = (kind, *(("method", "path") if of_connection else ("action",)))
+    for name in given:
+        if name not in allowed and given[name] not in (None, ""):
+            raise _refusal(f"target.{name}", f"With '{kind}', a target has {', '.join(allowed)}.")
+    if not isinstance(given[kind], str):
+        raise _refusal(f"target.{kind}", "Must be a text.")
+    return _of_connection(given) if of_connection else _of_service(kind, given)
+
+
+def _of_service(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    name, action = given[kind].strip(), given.get("action")
+    if not isinstance(action, str) or not action.strip():
+        raise _refusal("target.action", "Say which action is called.")
+    if kind == "service_type":
+        try:
+            name = ServiceType.parse(name).value
+        except ValueError as error:
+            raise _refusal("target.service_type", str(error)) from None
+    return {
+        "target_kind": TargetKind.parse(kind),
+        "target": name,
+        "action": action.strip(),
+        "connection": None,
+        "method": "POST",
+        "path": "",
+    }
+
+
+def _of_connection(given: Mapping[str, Any]) -> dict[str, Any]:
+    found = Connection.objects.find(given["connection"])
+    if found is None:
+        name = given["connection"][:100]
+        close = meant_among(Connection.objects, name)
+        raise _refusal("target.connection", f"No connection with the id or name '{name}'{close}")
+    return {
+        "target_kind": TargetKind.CONNECTION,
+        "target": "",
+        "action": "",
+        "connection": found,
+        "method": given.get("method") or "POST",
+        "path": given.get("path") or "",
+    }
+
+
+def check_mappings(integration: Integration) -> None:
+    """Refuse mappings that cannot work.
+
+    Raises:
+        ValidationFailed: with the path of every place, such as `request_mapping.name`.
+    """
+    errors: dict[str, list[str]] = {}
+    for field, names in _MAPPINGS.items():
+        value = getattr(integration, field)
+        for path, sentence in mapping_problems(value, names).items() if value is not None else ():
+            errors[_place(field, path)] = [sentence]
+    if errors:
+        path, sentences = next(iter(errors.items()))
+        raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
+
+
+def _place(field: str, path: str) -> str:
+    if not path or path.startswith("["):
+        return f"{field}{path}"
+    return f"{field}.{path}"
+
+
+def check_connection(
+    integration: Integration, before: Connection | None, *, is_allowed: bool
+) -> None:
+    """Refuse a connection that cannot be called, or whose credential the caller may not use."""
+    connection = integration.connection
+    if connection is None:
+        return
+    if connection.type not in CALLABLE:
+        words = ", ".join(kind.label for kind in CALLABLE)
+        raise _refusal(
+            "target.connection",
+            f"'{connection.name}' is of the type {connection.type}; what can be called is {words}.",
+        )
+    is_other = before is None or before.pk != connection.pk
+    if is_other and connection.credential_id is not None and not is_allowed:
+        raise PermissionDenied(
+            f"The connection '{connection.name}' has a credential: this needs the scope"
+            " credentials:use."
+        )
+
+
+def check_target(integration: Integration) -> None:
+    """Refuse a service or an action that is not registered; services of a type come and go."""
+    if integration.target_kind != TargetKind.SERVICE:
+        return
+    try:
+        resolve(Target("service", integration.target), integration.action)
+    except CallError as error:
+        field = "action" if "action" in error.details else "service"
+        raise _refusal(
+            f"target.{field}", f"{error.message} Save it as DRAFT until there is one."
+        ) from None
+
+
+def _refusal(field: str, sentence: str) -> ValidationFailed:
+    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})

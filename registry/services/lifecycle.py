@@ -1,0 +1,344 @@
+"""Services and their instances come, are changed, and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from core import audit
+from core.db.locking import columns_of
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, ValidationFailed
+from core.json.equality import json_equal
+from core.json.merge_patch import resolved
+from core.mediator import mediator
+from core.models import AuditVerb
+from registry.credentials.links import Link, note_link, noting_denials
+from registry.discovery.base import get_discovery
+from registry.models import (
+    RegistryChangeKind,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceStatus,
+)
+from registry.services.lookup import (
+    base_url_of,
+    instance_status,
+    lock_service,
+    note_changed_parts,
+    record_change,
+    refresh_status,
+    reload_service,
+)
+from registry.services.maintenance import find_instance, set_service_status
+from registry.services.references import refuse_if_used
+
+MAX_INSTANCES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What a service says of itself. None leaves what is known as it is."""
+
+    name: str
+    url: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    instance_fields: Mapping[str, Any] = field(default_factory=dict)
+    actions: Sequence[Mapping[str, Any]] | None = None
+    status: str | None = None
+    credential: str | None = None  # id or name of what its calls carry; empty for none
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The service, and whether it or its instance is new."""
+
+    service: Service
+    created: bool
+
+
+def register_service(
+    registration: Registration,
+    *,
+    actor: str = "",
+    only_own: bool = False,
+    may_use_credentials: bool = True,
+) -> Registered:
+    """Take up a service, or a new instance of one, or refresh what is known of both.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        PermissionDenied: `only_own`, and the name belongs to another owner; or another credential
+            is wanted without `may_use_credentials`.
+    """
+    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
+    for attempt in (1, 2):
+        try:
+            with noting_denials(), transaction.atomic():
+                return _register(registration, actor=actor, only_own=only_own, link=link)
+        except IntegrityError:
+            # Another registration of the same name won the race; now it is there to refresh.
+            if attempt == 2:
+                raise Conflict(
+                    f"The service '{registration.name}' is being registered by somebody else."
+                    " Try again."
+                ) from None
+    raise AssertionError("unreachable")
+
+
+def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
+    service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
+    created = service is None
+    if service is None:
+        service = Service(name=registration.name, owner=actor)
+    else:
+        check_owner(service, actor=actor, only_own=only_own)
+    before = {} if created else audit.snapshot(service)
+    _assign(service, registration.fields)
+    link.apply(service)
+    _save_checked(service)
+    changes = _replace_actions(service, registration.actions)
+    if created:
+        audit.record(AuditVerb.CREATED, service)
+    new_instance = registration.url is not None and _register_instance(
+        service,
+        url=registration.url,
+        fields={**registration.instance_fields, "status": registration.status},
+    )
+    if not created:
+        audit.record_changes(service, before, changes)
+    refresh_status(service)
+    created = created or new_instance
+    kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
+    record_change(service, kind)
+    if created:
+        mediator.publish_on_commit("service_registered", service_id=service.pk, name=service.name)
+    return Registered(reload_service(service), created)
+
+
+def check_owner(service: Service, *, actor: str, only_own: bool) -> None:
+    """Refuse a caller who may change only its own services.
+
+    Raises:
+        PermissionDenied: the service belongs to another owner.
+    """
+    if only_own and service.owner != actor:
+        raise PermissionDenied(
+            f"The service '{service.name}' belongs to another owner. This key may change only what"
+            " it registered itself."
+        )
+
+
+def _assign(row: Any, fields: Mapping[str, Any]) -> None:
+    for name, value in resolved(row, fields).items():
+        if value is not None:
+            setattr(row, name, value)
+
+
+def _save_checked(row: Any, *, prefix: str = "") -> None:
+    """Check every rule of the model, then save.
+
+    Raises:
+        ValidationFailed: with the errors at `prefix` plus the field's name.
+    """
+    _check(row, prefix=prefix)
+    row.save()
+
+
+def _check(row: Any, *, prefix: str = "") -> None:
+    try:
+        row.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise as_validation_failed(error, prefix=prefix) from None
+
+
+def _replace_actions(
+    service: Service, actions: Sequence[Mapping[str, Any]] | None
+) -> dict[str, Any]:
+    """Put the actions that are given in place of those that are known; return what changed."""
+    if actions is None:
+        return {}
+    changes: dict[str, Any] = {}
+    known = {action.name: action for action in service.actions.all()} if service.pk else {}
+    seen: set[str] = set()
+    for position, fields in enumerate(actions):
+        prefix = f"actions[{position}]."
+        name = str(fields.get("name", ""))
+        if name in seen:
+            raise ValidationFailed(
+                f"The action '{name}' is listed twice.",
+                errors={f"{prefix}name": ["Each action may be listed once."]},
+            )
+        seen.add(name)
+        row = ServiceAction(service=service, name=name)
+        if name in known:
+            # The same row, but nothing of what an earlier registration said of it.
+            row.pk, row.created_at = known[name].pk, known[name].created_at
+            row._state.adding = False
+            # That is an operator's word, unless the service has one.
+            row.unknown_fields = known[name].unknown_fields
+        _assign(row, fields)
+        _save_checked(row, prefix=prefix)
+        changes |= audit.changes_within(f"actions.{name}", known.get(name), row)
+    service.actions.exclude(name__in=seen).delete()
+    return changes | ({"actions": [sorted(known), sorted(seen)]} if seen != set(known) else {})
+
+
+def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
+    # Locked, so that what beats say meanwhile is written after this, not under it.
+    instance = service.instances.select_for_update().filter(url=url).first()
+    created = instance is None
+    if instance is None:
+        if service.instances.count() >= MAX_INSTANCES:
+            raise ValidationFailed(
+                f"A service may have at most {MAX_INSTANCES} instances. Remove some first.",
+                errors={"url": ["Too many instances."]},
+            )
+        instance = ServiceInstance(service=service, url=url)
+    status = instance_status(fields.get("status") or ServiceStatus.ONLINE)
+    _assign(instance, {name: value for name, value in fields.items() if name != "status"})
+    _check_instance(instance)
+    get_discovery().register(instance, at=timezone.now(), status=status)
+    if created:
+        audit.record(AuditVerb.CREATED, instance)
+    return created
+
+
+def check_new_instance(fields: Mapping[str, Any]) -> None:
+    """Hold what a new instance would be given against every rule; nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule, or is an address that no call would get past.
+    """
+    instance = ServiceInstance()
+    _assign(instance, fields)
+    _check_instance(instance)
+
+
+def _check_instance(instance: ServiceInstance) -> None:
+    try:
+        instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+
+
+def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
+    """Add or refresh one instance; True when it is new."""
+    with transaction.atomic():
+        locked = lock_service(service)
+        created = _register_instance(locked, url=url, fields=fields)
+        refresh_status(locked)
+        note_changed_parts(locked)
+    return created
+
+
+def remove_instance(service: Service, instance_id: str) -> None:
+    """Forget one instance.
+
+    Raises:
+        NotFound: the service has no such instance.
+    """
+    with transaction.atomic():
+        locked = lock_service(service)
+        instance = find_instance(locked, instance_id)
+        audit.record(AuditVerb.DELETED, instance)
+        get_discovery().deregister(instance)
+        refresh_status(locked, otherwise=ServiceStatus.OFFLINE)  # where nobody is left to call
+        note_changed_parts(locked)
+
+
+def update_service(
+    service: Service,
+    registration: Registration,
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
+    may_use_credentials: bool = True,
+) -> Service:
+    """Change what is given. A new URL moves the only instance; beside others it adds one.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the new name is taken.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PermissionDenied: another credential is wanted without `may_use_credentials`.
+    """
+    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
+    try:
+        with noting_denials(), transaction.atomic():
+            locked = lock_service(service, only_as_read=only_as_read)
+            before, state = audit.snapshot(locked), _state_of(locked, registration)
+            locked.name = registration.name
+            _assign(locked, registration.fields)
+            link.apply(locked)
+            _check(locked)
+            changes = _replace_actions(locked, registration.actions)
+            audit.record_changes(locked, before, changes)
+            _update_instance(locked, registration)
+            if not json_equal(_state_of(locked, registration), state):
+                locked.save()
+            refresh_status(locked)
+            record_change(locked, RegistryChangeKind.UPDATED)
+    except IntegrityError:
+        raise Conflict(f"A service named '{registration.name}' exists already.") from None
+    if registration.status:
+        return set_service_status(locked, registration.status, actor=actor)
+    return reload_service(locked)
+
+
+def _state_of(service: Service, registration: Registration) -> list[Any]:
+    """Return what a registration can change of a service and its parts, as it is stored now."""
+    names = ("url", *registration.instance_fields)
+    actions = [columns_of(row) for row in service.actions.order_by("name")]
+    instances = [
+        {name: getattr(row, name) for name in names} for row in service.instances.order_by("pk")
+    ]
+    return [columns_of(service), actions, instances]
+
+
+def _update_instance(service: Service, registration: Registration) -> None:
+    instances = list(service.instances.select_for_update())
+    if registration.url is None:
+        for instance in instances if registration.instance_fields else ():
+            before = audit.snapshot(instance)
+            _assign(instance, registration.instance_fields)
+            _save_checked(instance)
+            audit.record_changes(instance, before)
+        return
+    only = instances[0] if len(instances) == 1 else None
+    url = base_url_of(registration.url)
+    if only is not None and only.url != url:
+        moved = {"url": [only.url, url]}
+        audit.record(AuditVerb.CHANGED, only, changes=moved)
+        get_discovery().release([only.pk])
+        ServiceInstance.objects.filter(pk=only.pk).update(url=url)
+    _register_instance(service, url=url, fields=registration.instance_fields)
+
+
+def unregister_service(
+    service: Service, *, actor: str = "", only_as_read: bool = False, force: bool = False
+) -> None:
+    """Forget a service with its instances and actions. What ran with it stays on record.
+
+    Raises:
+        Conflict: something uses it, without `force`.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = lock_service(service, only_as_read=only_as_read)
+        refuse_if_used(locked, force=force)
+        locked.status = ServiceStatus.OFFLINE
+        record_change(locked, RegistryChangeKind.UNREGISTERED)
+        name, pk = locked.name, locked.pk
+        note_link(locked, before=locked.credential, actor=actor)
+        audit.record(AuditVerb.DELETED, locked)
+        for instance in locked.instances.all():
+            get_discovery().deregister(instance)
+        locked.delete()
+        mediator.publish_on_commit("service_unregistered", service_id=pk, name=name, actor=actor)

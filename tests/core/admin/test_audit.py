@@ -1,0 +1,331 @@
+"""Every act in the admin leaves an entry: forms, deletions, actions on lists and on pages.
+
+What the admin has is read from the admin: what is in no table here fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from core.models import AuditEntry
+from registry.models import ServiceAction
+from registry.services import set_service_status
+from tests import factories
+from tests.core import test_audit_coverage as acts
+from tests.core.api.test_patch import FormValues
+from tests.support.connections import make_connection
+from tests.support.credentials import make_credential
+
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
+root = acts.root
+DIALOG = {"_form_submitted": "True", "reason": "It has to be."}
+
+
+@pytest.fixture(autouse=True)
+def _static_files_without_manifest(settings: Any) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _maintained() -> Any:
+    return set_service_status(acts._service(), "MAINTENANCE")
+
+
+def _key() -> Any:
+    return factories.make_key(name="old")[0].pk
+
+
+def _service() -> Any:
+    return acts._service().pk
+
+
+def _instance() -> Any:
+    return acts._service().instances.get().pk
+
+
+def _circuit() -> Any:
+    from registry.calls.circuits.operator_control import get_circuit
+    from registry.calls.circuits.store import load
+
+    key = str(_instance())
+    load([key])
+    return get_circuit(key).pk
+
+
+def _integration() -> Any:
+    return _last(acts._integration())
+
+
+def _execution(status: str) -> Any:
+    return _last(acts._call(status) if status == "FAILED" else acts._execution(status))
+
+
+def _schedule(**fields: Any) -> Any:
+    return _last(acts._schedule(**fields))
+
+
+def _webhook(**fields: Any) -> Any:
+    return _last(acts._webhook())
+
+
+def _version(is_current: bool) -> Any:
+    workflow = factories.make_workflow()
+    version = workflow.current_version
+    if not is_current:
+        workflow.current_version = None
+        workflow.save()
+    assert version is not None
+    return version.pk
+
+
+ROWS: dict[str, Callable[[], Any]] = {
+    "ApiKey": _key,
+    "Service": _service,
+    "ServiceInstance": _instance,
+    "ServiceAction": lambda: ServiceAction.objects.get(service=_service()).pk,
+    "Connection": lambda: make_connection().pk,
+    "Credential": lambda: make_credential().pk,
+    "Integration": _integration,
+    "User": lambda: User.objects.create_user("ada").pk,
+    "Group": lambda: Group.objects.create(name="others").pk,
+    "WorkflowSchedule": _schedule,
+    "Webhook": _webhook,
+    "Workflow": lambda: factories.make_workflow().pk,
+}
+# A field of the form of each, and another value for it.
+CHANGES = {
+    "ApiKey": ("networks", "10.0.0.0/8"),
+    "Service": ("owner", "somebody"),
+    "ServiceInstance": ("zone", "north"),
+    "ServiceAction": ("description", "Other."),
+    "Connection": ("description", "Other."),
+    "Credential": ("description", "Other."),
+    "Integration": ("description", "Other."),
+    "User": ("first_name", "Ada"),
+    "Group": ("name", "renamed"),
+    "WorkflowSchedule": ("description", "Other."),
+    "Webhook": ("description", "Other."),
+    "Workflow": ("description", "Other."),
+}
+# Actions on the list and on the page of one: the row that each is done to, and what is posted.
+ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "ApiKey.revoke_selected": (_key, {}),
+    "ApiKey.revoke": (_key, {}),
+    **{f"CircuitBreakerState.{name}": (_circuit, {}) for name in
+       ("open", "close", "disable", "reset")},
+    "Connection.disable": (lambda: make_connection().pk, {}),
+    "Connection.enable": (lambda: acts._disabled().pk, {}),
+    "Credential.rotate": (
+        lambda: make_credential().pk, {"bearer_token__secret__token": "another-token-0123"}),
+    "ServiceInstance.start_maintenance": (_instance, {}),
+    "ServiceInstance.lift_maintenance": (lambda: _maintained().instances.get().pk, {}),
+    "Integration.activate_selected": (lambda: _with_status("INACTIVE"), {}),
+    "Integration.deactivate_selected": (_integration, {}),
+    "Service.start_maintenance_of_selected": (_service, {}),
+    "Service.lift_maintenance_of_selected": (lambda: _maintained().pk, {}),
+    "Service.start_maintenance": (_service, {}),
+    "Service.lift_maintenance": (lambda: _maintained().pk, {}),
+    "WorkflowExecution.cancel_selected": (lambda: _execution("RUNNING"), {}),
+    "WorkflowExecution.retry_selected": (lambda: _execution("FAILED"), {}),
+    "WorkflowSchedule.enable_selected": (lambda: _schedule(enabled=False), {}),
+    "WorkflowSchedule.disable_selected": (_schedule, {}),
+    "WorkflowSchedule.run_now": (_schedule, {}),
+    "WorkflowSchedule.enable": (lambda: _schedule(enabled=False), {}),
+    "WorkflowSchedule.disable": (_schedule, {}),
+    "WorkflowVersion.run_version": (lambda: _version(True), {"input": "{}"}),
+    "WorkflowVersion.activate": (lambda: _version(False), {}),
+    "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),
+    "Webhook.disable_selected": (_webhook, {}),
+    "Workflow.run": (ROWS["Workflow"], {"input": "{}"}),
+}  # fmt: skip
+NOT_RECORDED = {
+    "Integration.try_it": "leads to a panel; sending from it is recorded as a call",
+    "Service.probe_now": "leads to a page that asks and changes nothing",
+    "Service.call_action": "leads to a panel; calling from it is recorded",
+    "WorkflowSchedule.backfill": "leads to a form; ordering from it is recorded as over the API",
+}
+
+
+def _with_status(status: str) -> Any:
+    from registry.models import Integration
+
+    key = _integration()
+    Integration.objects.filter(pk=key).update(status=status)
+    return key
+
+
+def _disabled_webhook() -> Any:
+    from workflows.models import Webhook
+
+    key = _webhook()
+    Webhook.objects.filter(pk=key).update(enabled=False)
+    return key
+
+
+def _admins() -> Iterator[tuple[str, Any]]:
+    reverse("admin:index")  # the routes register them
+    for model, model_admin in admin.site._registry.items():
+        yield model.__name__, model_admin
+
+
+def _url(name: str, page: str, *args: Any) -> str:
+    opts = dict(_admins())[name].opts
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_{page}", args=args)
+
+
+def _request() -> Any:
+    request = RequestFactory().get("/admin/")
+    request.user = User(username="root", is_superuser=True, is_active=True, is_staff=True)
+    return request
+
+
+def test_every_form_and_action_of_the_admin_is_in_a_table() -> None:
+    found = dict(_admins())
+    changed = {name for name, each in found.items() if each.has_change_permission(_request())}
+    deleted = {name for name, each in found.items() if each.has_delete_permission(_request())}
+    assert changed & deleted == deleted == ROWS.keys() == CHANGES.keys()
+    actions = {
+        f"{name}.{action}"
+        for name, each in found.items()
+        for action in (*each.actions, *(each.actions_detail or ()), *(each.actions_row or ()),
+                       *(each.actions_list or ()), *(each.actions_submit_line or ()))
+    }  # fmt: skip
+    assert actions == ACTIONS.keys() | NOT_RECORDED.keys()
+
+
+def check_entry(name: str) -> None:
+    assert AuditEntry.objects.filter(actor="root", actor_kind="USER").exists(), name
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_change_by_a_form_leaves_an_entry_that_names_the_field(name: str, root: Client) -> None:
+    url = _url(name, "change", ROWS[name]())
+    field, value = CHANGES[name]
+    form = FormValues()
+    form.feed(root.get(url).content.decode())
+    answer = root.post(url, {**form.values, field: value, "_save": "Save"})
+    assert answer.status_code == 302, answer.context["errors"]
+    (entry,) = AuditEntry.objects.filter(actor="root", verb="CHANGED")
+    assert field in entry.changes
+
+
+@pytest.mark.parametrize("page", ["delete", "changelist"])
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_deletion_leaves_one_entry(name: str, page: str, root: Client) -> None:
+    key = str(ROWS[name]())
+    if page == "delete":
+        answer = root.post(_url(name, page, key), {"post": "yes"})
+    else:
+        many = {"action": "delete_selected", "_selected_action": [key], "post": "yes"}
+        answer = root.post(_url(name, page), many)
+    assert answer.status_code == 302
+    assert AuditEntry.objects.filter(actor="root", verb="DELETED", object_id=key).count() == 1
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_action_leaves_an_entry(name: str, root: Client) -> None:
+    make, posted = ACTIONS[name]
+    model, action = name.split(".")
+    key = make()
+    AuditEntry.objects.all().delete()
+    if action in dict(_admins())[model].actions:
+        body = {"action": action, "_selected_action": [str(key)]}
+        answer = root.post(_url(model, "changelist"), {**body, **posted})
+    else:
+        answer = root.post(_url(model, action, key), {**DIALOG, **posted})
+    assert answer.status_code in (200, 302), answer.content
+    check_entry(name)
+
+
+def test_own_page_of_an_object_shows_what_was_done_to_it_and_why(root: Client) -> None:
+    key = _circuit()
+    root.post(_url("CircuitBreakerState", "open", key), DIALOG)
+    for page in (
+        _url("CircuitBreakerState", "history", key),
+        _url("Service", "history", _service_of(key)),
+        _url("AuditEntry", "changelist"),
+    ):
+        shown = root.get(page).content.decode()
+        assert "Forced open" in shown, page
+        assert "It has to be." in shown, page
+
+
+def _service_of(circuit: Any) -> Any:
+    from registry.models import CircuitBreakerState
+
+    return CircuitBreakerState.objects.values_list("instance__service", flat=True).get(pk=circuit)
+
+
+# --- Pages of the console's own ---
+
+
+def _approval() -> Any:
+    return _last(acts._approval())
+
+
+# Each with the row that its address names, and what a person posts there.
+PAGES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "execution_cancel": (lambda: _execution("RUNNING"), {}),
+    "execution_retry": (lambda: _execution("FAILED"), {}),
+    "execution_pause": (lambda: _execution("RUNNING"), {}),
+    "execution_resume": (lambda: _execution("PAUSED"), {}),
+    "execution_decide": (_approval, {"step": "one", "decision": "approve"}),
+    "execution_settle": (
+        lambda: _last(acts._call("NEEDS_REVIEW")),
+        {"step": "one", "verdict": "fail", "reason": "It did not."}),
+    "execution_rerun": (
+        lambda: _execution("FAILED"), {"from_step": "one", "version": "1", "input": "{}"}),
+    "schedule_backfill": (
+        _schedule,
+        {"start": "1", "first_0": "2026-01-01", "first_1": "00:00", "last_0": "2026-01-02",
+         "last_1": "00:00"}),
+    "schedule_give_up": (_schedule, {}),
+    "bulk_cancel": (lambda: _last(acts._bulk()), {}),
+    "bulk_new": (lambda: None, {"action": "CANCEL", "count-CANCEL": "1"}),
+    "connection_test": (lambda: make_connection().pk, {}),
+    "incident_decide": (lambda: (_last(acts._incident()), "acknowledge"), {}),
+    "service_call": (_service, {"action": "pay", "input": "{}", "input_data": "{}"}),
+    "integration_try": (_integration, {"payload": "{}", "send": "1"}),
+}  # fmt: skip
+CHANGE_NOTHING = {
+    "execution_live": "a part of a page", "execution_step_values": "a part of a page",
+    "bulk_live": "a part of a page", "schedule_preview": "a part of a page",
+    "inbox": "a list", "inbox_count": "a part of a page",
+    "execution_evaluate": "tries an expression on what is there",
+    "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",
+    "service_probe": "asks and changes nothing",
+    "execution_undone": "leads to what execution_settle does, for a step that was undone by hand",
+}  # fmt: skip
+OF_DJANGO = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n",
+             "autocomplete", "view_on_site", "app_list", "search", "toggle_sidebar"}  # fmt: skip
+
+
+def test_every_page_of_the_consoles_own_is_in_a_table() -> None:
+    pages = {str(p.name) for p in acts._leaves(admin.site.get_urls()) if p.name} - OF_DJANGO
+    of_models = tuple(f"{each.opts.app_label}_{each.opts.model_name}_" for _, each in _admins())
+    own = {name for name in pages if not name.startswith(of_models)}
+    assert own == PAGES.keys() | CHANGE_NOTHING.keys()
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_page_of_the_consoles_own_leaves_an_entry(name: str, root: Client) -> None:
+    make, posted = PAGES[name]
+    made = make()
+    keys = made if isinstance(made, tuple) else () if made is None else (made,)
+    if name == "bulk_new":
+        factories.make_execution(factories.make_workflow("flow"), status="RUNNING")
+    AuditEntry.objects.all().delete()
+    answer = root.post(reverse(f"admin:{name}", args=keys), posted)
+    assert answer.status_code in (200, 302), answer.content
+    check_entry(name)

@@ -1,0 +1,295 @@
+"""Every act of a person leaves an entry: each route that changes something, and each admin action.
+
+A route or an admin action that is in no table here fails, so that none is added without its entry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import get_resolver
+from django.utils import timezone
+
+from core.models import AuditEntry
+from monitoring.models import Incident, Subject
+from tests import factories
+from tests.support.connections import make_connection
+from tests.support.credentials import make_credential
+from tests.support.patch_cases import CASES
+from workflows.models import BulkOperation, WorkflowStep
+
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+Request = tuple[str, str, Any]  # method, path, body
+
+# What changes nothing that anybody asks about later, or is told by records of its own.
+NOT_RECORDED = {
+    "ServiceViewSet.heartbeat": "machines beat all the time",
+    "SearchView.post": "discovery: a query",
+    "WorkflowViewSet.validate": "stores nothing",
+    "WorkflowViewSet.dry_run": "stores and calls nothing",
+    "ExecutionViewSet.evaluate": "an expression on what is kept: stores nothing",
+    "ScheduleViewSet.preview": "stores nothing",
+    "WebhookViewSet.receive": "a message of a machine: kept as a delivery",
+}
+
+
+# --- What is done to what ---
+
+
+def _service() -> Any:
+    return factories.make_service("billing", urls=("http://127.0.0.1:9",), actions=("pay",))
+
+
+def _circuit() -> str:
+    return f"/health/circuit-breakers/{_service().instances.get().pk}"
+
+
+def _order(order: str) -> Request:
+    return "POST", f"{_circuit()}/{order}", WHY
+
+
+def _decide(act: str) -> Request:
+    return "POST", f"{_incident()}/{act}", {}
+
+
+def _execution(status: str, steps: Any = None, step: str = "") -> str:
+    workflow = factories.make_workflow("flow", steps)
+    found = factories.make_execution(workflow, status=status)
+    if step:
+        WorkflowStep.objects.filter(execution=found).update(
+            step_id="one", path="one", status=step, completed_at=timezone.now()
+        )
+    return f"/executions/{found.pk}"
+
+
+def _approval() -> str:
+    return _execution("WAITING", [{"id": "one", "type": "APPROVAL", "next": None}], "WAITING")
+
+
+def _call(status: str) -> str:
+    step = {"id": "one", "type": "ACTION", "service": "billing", "action": "pay", "next": None}
+    return _execution(status, [step], status)
+
+
+def _schedule(**fields: Any) -> str:
+    factories.make_workflow("flow")
+    from workflows.services import create_schedule
+
+    made = create_schedule({"name": "nightly", "workflow": "flow", "cron": "0 9 * * *", **fields})
+    return f"/schedules/{made.pk}"
+
+
+def _webhook() -> str:
+    from workflows.services.webhooks.lifecycle import create_webhook
+
+    make_credential("HMAC_SIGNATURE", name="signing")
+    factories.make_workflow("flow")
+    made = create_webhook({"name": "orders", "credential": "signing", "workflow": "flow"})
+    return f"/webhooks/{made.pk}"
+
+
+def _incident() -> str:
+    subject = Subject.MASS_EXPIRY
+    made = Incident.objects.create(subject=subject, cause="x", opened_at=timezone.now())
+    return f"/health/incidents/{made.pk}"
+
+
+def _integration() -> str:
+    from registry.integrations.lifecycle import create_integration
+
+    _service()
+    target = {"service": "billing", "action": "pay"}
+    return f"/integrations/{create_integration({'name': 'pays', 'target': target}).pk}"
+
+
+def _bulk() -> str:
+    made = BulkOperation.objects.create(
+        action="CANCEL", filter={}, actor="x", created_before=timezone.now(), total=1
+    )
+    return f"/executions/bulk/{made.pk}"
+
+
+def _workflow_type(name: str) -> Request:
+    factories.make_workflow(name, type=name.upper().replace("-", "_"))
+    return "POST", f"/workflows/{name}", {}
+
+
+def _of_case(action: str, name: str) -> Request:
+    """Make, change or delete a resource of the table that the tests of changes have."""
+    case = next(case for case in CASES if case.name == name)
+    case.setup()
+    if action == "create":
+        return "POST", case.path, case.made
+    api = factories.caller(scopes=[*_all_scopes()])
+    row = api.post(case.path, case.made, format="json").json()
+    path = f"{case.path}/{row['id']}"
+    if action == "destroy":
+        return "DELETE", path, None
+    field = next(n for n in case.other if n not in case.fixed and not case.along.get(n))
+    method = "PUT" if action == "update" else "PATCH"
+    body = {field: case.other[field]}
+    if method == "PUT" and case.name == "workflow":
+        body = {**case.made, **body}
+    return method, path, body
+
+
+def _all_scopes() -> Iterator[str]:
+    from core.access.roles import SCOPES
+
+    yield from SCOPES
+
+
+ROTATED = {"secret": {"token": "another-token-0123"}, "expires_at": None}
+WHY = {"reason": "It has to be."}
+ACTS: dict[str, Callable[[], Request]] = {
+    "ServiceViewSet.set_status": lambda: (
+        "PUT", f"/registry/services/{_service().pk}/status", {"status": "maintenance"}),
+    "ServiceViewSet.set_instance_status": lambda: (
+        "PUT", f"/services/billing/instances/{_service().instances.get().pk}/status",
+        {"status": "maintenance"}),
+    "ServiceViewSet.add_instance": lambda: (
+        "POST", f"/services/{_service().pk}/instances", {"url": "http://127.0.0.1:10"}),
+    "ServiceViewSet.remove_instance": lambda: (
+        "DELETE", f"/services/billing/instances/{_service().instances.get().pk}", None),
+    "ServiceViewSet.execute_action": lambda: (
+        "POST", f"/services/{_service().pk}/actions/pay/execute", {}),
+    "CredentialViewSet.rotate": lambda: (
+        "POST", f"/registry/credentials/{make_credential().pk}/rotate", ROTATED),
+    "IntegrationViewSet.execute": lambda: ("POST", f"{_integration()}/execute", {}),
+    "ConnectionViewSet.disable": lambda: (
+        "POST", f"/registry/connections/{make_connection().pk}/disable", WHY),
+    "ConnectionViewSet.enable": lambda: (
+        "POST", f"/registry/connections/{_disabled().pk}/enable", {}),
+    "ConnectionViewSet.test": lambda: (
+        "POST", f"/registry/connections/{make_connection().pk}/test", {}),
+    **{
+        f"CircuitViewSet.{order}": partial(_order, order)
+        for order in ("open", "close", "disable", "reset")
+    },
+    "KeyViewSet.revoke": lambda: (
+        "POST", f"/keys/{factories.make_key(name='old')[0].pk}/revoke", {}),
+    "WorkflowViewSet.activate": lambda: (
+        "POST", f"/workflows/{factories.make_workflow().pk}/versions/1/activate", {}),
+    "WorkflowViewSet.execute": lambda: (
+        "POST", f"/workflows/{factories.make_workflow().pk}/execute", {"input_data": {}}),
+    "WorkflowViewSet.execute_request": lambda: (
+        "POST", "/workflows/execute",
+        {"workflow": factories.make_workflow().name, "data": {}, "options": {"wait": 0}}),
+    **{
+        f"WorkflowViewSet.{name.replace('-', '_')}": partial(_workflow_type, name)
+        for name in ("project-planning", "project-creation", "agent-task-execution",
+                     "human-interaction")
+    },
+    "BulkOperationViewSet.create": lambda: (
+        "POST", "/executions/bulk",
+        {"action": "cancel", "filter": {"workflow": _execution("RUNNING") and "flow"},
+         "expected_count": 1}),
+    "BulkOperationViewSet.cancel": lambda: ("POST", f"{_bulk()}/cancel", {}),
+    "ExecutionViewSet.cancel": lambda: ("POST", f"{_execution('RUNNING')}/cancel", {}),
+    "ExecutionViewSet.pause": lambda: ("POST", f"{_execution('RUNNING')}/pause", {}),
+    "ExecutionViewSet.resume": lambda: ("POST", f"{_execution('PAUSED')}/resume", {}),
+    "ExecutionViewSet.retry": lambda: ("POST", f"{_call('FAILED')}/retry", {}),
+    "ExecutionViewSet.rerun": lambda: ("POST", f"{_call('FAILED')}/rerun", {}),
+    "ExecutionViewSet.signal": lambda: (
+        "POST", f"{_execution('RUNNING')}/signal", {"name": "paid"}),
+    "ExecutionViewSet.approve": lambda: ("POST", f"{_approval()}/steps/one/approve", {}),
+    "ExecutionViewSet.reject": lambda: ("POST", f"{_approval()}/steps/one/reject", {}),
+    "ExecutionViewSet.complete_step": lambda: (
+        "POST", f"{_call('NEEDS_REVIEW')}/steps/one/complete", {"output": {}}),
+    "ExecutionViewSet.fail_step": lambda: (
+        "POST", f"{_call('NEEDS_REVIEW')}/steps/one/fail", {"reason": "It did not."}),
+    "ScheduleViewSet.run": lambda: ("POST", f"{_schedule()}/run", {}),
+    "ScheduleViewSet.disable": lambda: ("POST", f"{_schedule()}/disable", {}),
+    "ScheduleViewSet.enable": lambda: ("POST", f"{_schedule(enabled=False)}/enable", {}),
+    "ScheduleViewSet.backfill": lambda: (
+        "POST", f"{_schedule()}/backfill",
+        {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
+    "ScheduleViewSet.cancel_backlog": lambda: ("POST", f"{_schedule()}/backfill/cancel", {}),
+    **{
+        f"IncidentViewSet.{act}": partial(_decide, act)
+        for act in ("acknowledge", "expire", "keep")
+    },
+    **{
+        f"{case.view.__name__}.{action}": partial(_of_case, action, case.name)
+        for case in CASES
+        for action in ("create", "update", "partial_update", "destroy")
+    },
+}  # fmt: skip
+
+
+def _disabled() -> Any:
+    from registry.connections.lifecycle import disable_connection
+
+    return disable_connection(make_connection(), reason="x", actor="x")
+
+
+def _routes() -> Iterator[str]:
+    """Every view with each of its actions that a method which changes something leads to."""
+    for pattern in _leaves(get_resolver("integration_site.api.urls").url_patterns):
+        view = getattr(pattern.callback, "cls", None) or pattern.callback.view_class
+        actions = getattr(pattern.callback, "actions", None)
+        if actions is None:
+            actions = {name: name for name in view.http_method_names if hasattr(view, name)}
+        for method, action in actions.items():
+            if method.upper() in WRITES:
+                yield f"{view.__name__}.{action}"
+
+
+def _leaves(patterns: Any) -> Iterator[Any]:
+    for pattern in patterns:
+        if hasattr(pattern, "url_patterns"):
+            yield from _leaves(pattern.url_patterns)
+        else:
+            yield pattern
+
+
+@pytest.fixture
+def root(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def test_every_route_that_changes_something_is_in_a_table() -> None:
+    assert set(_routes()) == ACTS.keys() | NOT_RECORDED.keys()
+    assert not ACTS.keys() & NOT_RECORDED.keys()
+
+
+# These call from other threads, which see what is committed.
+CALLS_OUT = {"ServiceViewSet.execute_action", "IntegrationViewSet.execute",
+             "ConnectionViewSet.test"}  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_client")
+@pytest.mark.parametrize("route", sorted(CALLS_OUT))
+def test_call_over_the_api_leaves_an_entry(route: str, root: Client) -> None:
+    check_entry(route, root)
+
+
+@pytest.mark.parametrize("route", sorted(ACTS.keys() - CALLS_OUT))
+def test_act_over_the_api_leaves_an_entry(
+    route: str, root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.api.workflows.REQUEST_WAIT_SECONDS", 0.0)
+    check_entry(route, root)
+
+
+def check_entry(route: str, root: Client) -> None:
+    method, path, body = ACTS[route]()
+    AuditEntry.objects.all().delete()
+    answer = root.generic(method, path, json_of(body), content_type="application/json",
+                          headers={"X-Request-ID": "req-1"})  # fmt: skip
+    assert answer.status_code < 300 or answer.status_code in (502, 503), answer.content
+    found = AuditEntry.objects.filter(actor="root", actor_kind="USER", request_id="req-1")
+    assert found.exists(), f"{route} left no entry"
+
+
+def json_of(body: Any) -> str:
+    return "" if body is None else json.dumps(body)

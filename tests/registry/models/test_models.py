@@ -1,0 +1,270 @@
+"""Enum columns and other rules of the tables, of every app."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django import forms
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+from core.db.uuid7 import uuid7
+from core.db.vocabulary import EnumField, Vocabulary
+from core.models import ApiKey
+from registry.models import (
+    CircuitBreakerState,
+    Connection,
+    DiscoveryState,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+)
+from registry.models.service import validate_service_url
+from tests import factories
+
+OWN_APPS = ("registry", "workflows", "monitoring")
+MODELS = [model for name in OWN_APPS for model in apps.get_app_config(name).get_models()]
+ENUM_COLUMNS = [
+    pytest.param(model, field, id=f"{model._meta.db_table}.{field.column}")
+    for model in MODELS
+    for field in model._meta.local_fields
+    # One that may be empty has a narrower check of its own.
+    if isinstance(field, EnumField) and not field.null
+]
+# What happened is not changed, whatever the value.
+APPEND_ONLY = ("workflow_event.", "audit_entry.")
+CHANGED_COLUMNS = [p for p in ENUM_COLUMNS if not str(p.id).startswith(APPEND_ONLY)]
+
+
+def words_of(field: Any) -> type[Vocabulary]:
+    assert field.vocabulary is not None
+    return field.vocabulary
+
+
+def insert_raw(model: Any, **values: Any) -> None:
+    """INSERT a row as another program would, without Django's checks and foreign keys."""
+    row = {}
+    for field in model._meta.local_concrete_fields:
+        if field.primary_key and isinstance(field, models.AutoField):
+            continue
+        row[field.column] = _plain_value(field)
+    if model is CircuitBreakerState:
+        row["connection_id"] = None  # it guards one of the two
+    row |= values
+    columns = ", ".join(f'"{name}"' for name in row)
+    marks = ", ".join("%s" for _ in row)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({marks})', list(row.values())
+        )
+
+
+def _plain_value(field: Any) -> Any:
+    if isinstance(field, EnumField):
+        value: Any = None if field.null else words_of(field).values[0]
+    elif isinstance(field, models.DateTimeField):
+        value = timezone.now()
+    elif field.is_relation or isinstance(field, models.UUIDField):
+        value = uuid.uuid4()
+    elif field.null:
+        value = None
+    elif isinstance(field, models.JSONField | models.BooleanField | models.FloatField):
+        value = field.get_default()
+    elif isinstance(field, models.IntegerField):
+        value = 1
+    else:
+        value = uuid.uuid4().hex[: min(field.max_length or 8, 8)]
+    target = field.target_field if field.is_relation else field
+    return target.get_db_prep_save(value, connection)
+
+
+@pytest.fixture
+def no_foreign_keys(db: None) -> Any:
+    """Foreign keys are looked at when the test has rolled back, which is never."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    atomic = transaction.atomic()
+    atomic.__enter__()
+    yield
+    transaction.set_rollback(True)
+    atomic.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+def test_every_enum_column_has_its_check_constraint(model: Any, field: Any) -> None:
+    name = f"{model._meta.db_table}_{field.column}_check"
+    found = next(c for c in model._meta.constraints if c.name == name)
+    assert isinstance(found, models.CheckConstraint)
+    assert found.condition == models.Q(**{f"{field.name}__in": words_of(field).values})
+    assert all(value == value.upper() for value in words_of(field).values)
+    assert max(len(value) for value in words_of(field).values) <= field.max_length
+
+
+@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+@pytest.mark.parametrize("wrong", ["NONSENSE", "lower", ""])
+def test_raw_insert_of_a_wrong_value_fails(
+    no_foreign_keys: None, model: Any, field: Any, wrong: str
+) -> None:
+    value = words_of(field).values[0].lower() if wrong == "lower" else wrong
+    with pytest.raises(IntegrityError, match=f"(?i){field.column}_check"), transaction.atomic():
+        insert_raw(model, **{field.column: value})
+
+
+@pytest.mark.parametrize(("model", "field"), CHANGED_COLUMNS)
+def test_raw_update_to_a_wrong_value_fails(no_foreign_keys: None, model: Any, field: Any) -> None:
+    insert_raw(model)
+    table = model._meta.db_table
+    with (
+        pytest.raises(IntegrityError, match=f"(?i){field.column}_check"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f'UPDATE "{table}" SET "{field.column}" = %s', ["nonsense"])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        model.objects.update(**{field.name: "NONSENSE"})
+
+
+@pytest.mark.parametrize(("model", "field"), CHANGED_COLUMNS)
+def test_every_allowed_value_can_be_stored(no_foreign_keys: None, model: Any, field: Any) -> None:
+    insert_raw(model)
+    for value in words_of(field).values:
+        assert model.objects.update(**{field.name: value}) == 1
+
+
+@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+def test_full_clean_takes_any_case_and_stores_upper_case(model: Any, field: Any) -> None:
+    for value in words_of(field).values:
+        for written in (value, value.lower(), f"  {value.title()} "):
+            assert field.clean(written, None) == value
+
+
+@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+def test_full_clean_refuses_with_the_allowed_values(model: Any, field: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        field.clean("nonsense", None)
+    assert "'nonsense' is not allowed" in caught.value.messages[0]
+    assert "Use one of: " in caught.value.messages[0]
+    assert all(value in caught.value.messages[0] for value in words_of(field).values)
+
+
+@pytest.mark.parametrize(("model", "field"), ENUM_COLUMNS)
+def test_forms_take_any_case_and_refuse_with_the_allowed_values(model: Any, field: Any) -> None:
+    form_field = field.formfield()
+    assert isinstance(form_field, forms.ChoiceField)
+    value = words_of(field).values[-1]
+    assert form_field.clean(f" {value.lower()} ") == value
+    with pytest.raises(ValidationError, match=f"Use one of: {words_of(field).values[0]}"):
+        form_field.clean("nonsense")
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m is not DiscoveryState])  # one row only
+def test_tables_are_singular_and_have_uuid_keys_and_times(model: Any) -> None:
+    assert not model._meta.db_table.endswith("s")
+    names = {field.name for field in model._meta.fields}
+    assert "created_at" in names
+    if model._meta.db_table != "registry_change":
+        assert isinstance(model._meta.pk, models.UUIDField)
+        assert "updated_at" in names
+
+
+@pytest.mark.django_db
+def test_names_of_services_are_unique_in_any_case() -> None:
+    Service.objects.create(name="Planner")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Service.objects.create(name="pLANNER")
+    with pytest.raises(ValidationError, match="names ignore case"):
+        Service(name="PLANNER").full_clean()
+
+
+@pytest.mark.django_db
+def test_names_of_connections_are_unique_in_any_case() -> None:
+    Connection.objects.create(name="Orders", type="HTTP", base_url="http://a:1")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Connection.objects.create(name="oRDERS", type="HTTP", base_url="http://a:2")
+
+
+@pytest.mark.django_db
+def test_a_circuit_guards_an_instance_or_a_connection_and_never_both_or_none() -> None:
+    found = Connection.objects.create(name="orders", type="HTTP", base_url="http://a:1")
+    instance = factories.make_service(urls=("http://a:1",)).instances.get()
+    for wrong in ({}, {"connection": found, "instance": instance}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            CircuitBreakerState.objects.create(**wrong)
+    CircuitBreakerState.objects.create(connection=found)
+    CircuitBreakerState.objects.create(instance=instance)
+
+
+@pytest.mark.django_db
+def test_an_instance_is_unique_by_url_in_its_service() -> None:
+    service = factories.make_service(urls=("http://a:1",))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ServiceInstance.objects.create(service=service, url="http://a:1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://my-service:8000", "https://example.org/api/v1", "http://[::1]:8000",
+        "http://10.0.0.1", "HTTP://x".lower(), "http://bücher.example/ä",
+    ],
+)  # fmt: skip
+def test_service_urls_that_can_be_called_are_taken(url: str) -> None:
+    validate_service_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "x", "ftp://x", "http://", "http:///path", "http://user@x", "http://u:p@x", "http://x?a=1",
+        "http://x#a", "http://x:0", "http://x:65536", "http://x:", "http://x:abc", "http://a b",
+        "http://[::1", "http://x\n", "http://x/\x01", "javascript:alert(1)", "//x", "http://\\x",
+        "http://x/\x00", "http://:80",
+    ],
+)  # fmt: skip
+def test_service_urls_that_cannot_be_called_are_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_service_url(url)
+
+
+def test_actions_refuse_what_is_no_json_schema() -> None:
+    wrong: tuple[Any, ...] = ({"type": "x"}, {"$ref": "http://a.b/c"}, {"pattern": "("}, [], "")
+    for schema in wrong:
+        with pytest.raises(ValidationError):
+            ServiceAction._meta.get_field("input_schema").clean(schema, None)
+
+
+def test_time_ordered_ids_only_grow() -> None:
+    made = [uuid7() for _ in range(5000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {key.version for key in made} == {7}
+    assert {key.variant for key in made} == {uuid.RFC_4122}
+
+
+@pytest.mark.django_db
+def test_api_keys_are_kept_as_digests() -> None:
+    key, text = factories.make_key()
+    kept = ApiKey.objects.values().get(pk=key.pk)
+    assert text.split("_", 2)[2] not in str(kept)
+    assert len(kept["digest"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("11.0.0.1", False),
+        ("fd00::1", True),
+        ("", False),
+        ("unix", False),
+    ],
+)
+def test_networks_of_a_key(address: str, allowed: bool) -> None:
+    assert ApiKey(networks=["10.0.0.0/8", "fd00::/8"]).allows_address(address) is allowed
+    assert ApiKey(networks=[]).allows_address(address)

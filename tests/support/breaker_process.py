@@ -1,0 +1,63 @@
+"""A worker of its own that calls an instance that always fails, as often as it is let through.
+
+Run as `python -m tests.support.breaker_process DATABASE INSTANCE OPENINGS FOLDER`. It makes a file
+in FOLDER while it calls and stops once the circuit was opened OPENINGS times. It prints how many
+calls it made, and how many began while another process was calling.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+
+async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]:
+    import time
+
+    from registry.calls.circuits import breaker_set
+    from registry.calls.circuits.breaker import Refused
+    from registry.calls.circuits.profile import Profile
+    from registry.calls.database_threads import DatabaseThreads
+    from registry.exceptions import ServiceUnavailableError
+
+    # Ask the database before every call: nobody is held back by what it knew a moment ago.
+    breaker_set.RENEW_SECONDS = breaker_set.FRESH_SECONDS = -1.0
+    profile = Profile(
+        failure_threshold=1, recovery_seconds=0.0, max_recovery_seconds=0.0, timeout_seconds=10.0
+    )
+    threads = DatabaseThreads(1)
+    found = breaker_set.Circuits(threads, clock=time.monotonic)
+    breaker = found.breaker(instance_id, profile)
+    calls = overlaps = 0
+
+    async def fail() -> None:
+        nonlocal calls, overlaps
+        calls += 1
+        try:
+            os.close(os.open(folder / "calling", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            overlaps += 1
+        await asyncio.sleep(0)
+        (folder / "calling").unlink(missing_ok=True)
+        raise ServiceUnavailableError("It answered 503.")
+
+    while breaker.circuit.open_count < openings:
+        try:
+            await breaker.call_async(fail, deadline_seconds=5.0)
+        except Refused:
+            await asyncio.sleep(0.05)
+        except ServiceUnavailableError:
+            await asyncio.sleep(0)
+    await found.close()
+    threads.close()
+    return calls, overlaps
+
+
+if __name__ == "__main__":
+    import django
+    from django.conf import settings
+
+    settings.DATABASES["default"]["NAME"] = sys.argv[1]
+    django.setup()
+    made, overlapped = asyncio.run(main(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])))
+    sys.stdout.write(f"{made} {overlapped}\n")

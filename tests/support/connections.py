@@ -1,0 +1,57 @@
+"""Connections, and the servers that they lead to, for the tests of connections."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from registry.connections.lifecycle import Change, create_connection
+from registry.models import Connection
+from tests.support.credentials import Reply
+
+_numbers = itertools.count(1)
+CHANGE = Change(actor="tester")
+
+
+def make_connection(type: str = "HTTP", **fields: Any) -> Connection:
+    """A stored connection, to nowhere unless told otherwise."""
+    given = {"name": f"connection-{next(_numbers)}", "type": type, **fields}
+    if type in ("HTTP", "GRAPHQL", "WEBHOOK"):
+        given.setdefault("base_url", "http://127.0.0.1:9")
+    else:
+        given.setdefault("host", "127.0.0.1")
+    return create_connection(given, CHANGE)
+
+
+def server_on(port: int, name: str) -> int:
+    """The port, if a server of that name runs there; else the test is skipped."""
+    try:
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=2)):
+            return port
+    except OSError:
+        pytest.skip(f"No {name} runs on 127.0.0.1:{port}.")
+
+
+class WebServer:
+    """Answers with what it is told to, and remembers what arrived; for `serving`."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.reply = Reply(200, b'{"well": true}')
+
+    def answer(self, request: Any, body: bytes) -> Reply:
+        self.requests.append((request.command, request.path, dict(request.headers.items()), body))
+        return self.reply
+
+    def say(self, document: Any, status: int = 200, **headers: str) -> None:
+        self.reply = Reply(status, json.dumps(document).encode(), **headers)
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{method} {urlsplit(path).path}" for method, path, _, _ in self.requests]

@@ -1,0 +1,259 @@
+"""A hub with a row of everything, and the addresses of every page of its admin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+from django.test import RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from core.audit import Actor, acting
+from integration_site.admin_groups import create_roles
+from monitoring.models import Incident, Severity, Subject
+from registry.integrations.lifecycle import create_integration
+from registry.models import (
+    CircuitBreakerState,
+    Connection,
+    IntegrationExecution,
+    RegistryChange,
+    Service,
+)
+from tests import factories
+from tests.support.connections import make_connection
+from tests.support.credentials import make_credential
+from workflows.models import (
+    BulkOperation,
+    PurgeRun,
+    WebhookDelivery,
+    Worker,
+    WorkflowStep,
+)
+from workflows.services import create_schedule, create_webhook, update_workflow
+
+APPROVAL: list[dict[str, Any]] = [
+    {
+        "id": "release",
+        "name": "Release the payment",
+        "type": "APPROVAL",
+        "form": {
+            "type": "object",
+            "properties": {
+                "amount": {"type": "number", "title": "Amount"},
+                "urgent": {"type": "boolean", "title": "Urgent"},
+                "account": {"type": "string", "enum": ["A", "B"], "title": "Account"},
+            },
+            "required": ["amount"],
+        },
+        "next": None,
+    }
+]
+STEPS: list[dict[str, Any]] = [
+    {"id": "read", "name": "Read the file", "service": "text-extraction", "action": "extract",
+     "next": "count"},
+    {"id": "count", "type": "TRANSFORM", "output": {"n": "$.input.n"}, "next": None},
+]  # fmt: skip
+ERROR = {
+    "step": "read",
+    "attempt": 2,
+    "code": "service_unavailable",
+    "message": "The service 'text-extraction' refused the connection.",
+    "service": "text-extraction",
+}
+QUESTION = {"document": {"amount": 950.5, "to": "Miller & Sons", "note": None}, "decisions": []}
+
+
+def make_hub() -> None:
+    """Fill the tables: what is well, what is in trouble, what waits for a person."""
+    create_roles()
+    user = User.objects.create_user("asked", "asked@example.com", is_staff=True)
+    user.groups.set(Group.objects.filter(name="viewer"))
+    factories.make_key()
+    with acting(Actor(kind="USER", name="root", reason="It is needed.")):
+        _make_services()
+        _make_connections()
+        _make_workflows()
+    _make_upkeep()
+
+
+def _make_services() -> None:
+    made = [
+        factories.make_service(
+            "text-extraction", urls=("http://127.0.0.1:9", "http://127.0.0.1:19"),
+            actions=("extract",), type="TOOL_INTEGRATION", version="1.4.0", owner="documents",
+            description="Reads the text of files.", metadata={"codename": "bee"}, tags=["text"],
+        ),
+        factories.make_service("text-summarization", urls=("http://127.0.0.1:29",)),
+        factories.make_service("mail", urls=("http://127.0.0.1:39",)),
+    ]  # fmt: skip
+    now = timezone.now()
+    Service.objects.filter(name="mail").update(status="MAINTENANCE", maintenance_since=now)
+    made[2].instances.update(status="ONLINE", last_answer_at=now - timedelta(seconds=11))
+    for service, state in ((made[0], "FORCED_OPEN"), (made[2], "CLOSED")):
+        CircuitBreakerState.objects.create(
+            instance=service.instances.first(),
+            state=state,
+            failure_count=3,
+            opened_at=timezone.now(),
+            reason="It is being moved.",
+            forced_by="root",
+        )
+    for service in made:
+        RegistryChange.objects.create(
+            service_id=service.pk, service_name=service.name, kind="STATUS_CHANGED", status="ONLINE"
+        )
+
+
+def _make_connections() -> None:
+    make_credential("API_KEY", name="mail-key")
+    make_credential("HMAC_SIGNATURE", name="signing")
+    for status in ("CONNECTED", "ERROR"):
+        connection = make_connection(name=f"shop-{status.lower()}", credential="mail-key")
+        refused = "It refused the key." if status == "ERROR" else ""
+        Connection.objects.filter(pk=connection.pk).update(status=status, last_error=refused)
+    integration = create_integration(
+        {
+            "name": "shop-to-mail",
+            "source": "shop",
+            "target": {"service": "text-extraction", "action": "extract"},
+        }
+    )
+    IntegrationExecution.objects.create(
+        integration=integration,
+        status="FAILED",
+        started_at=timezone.now(),
+        duration_ms=12,
+        error=ERROR,
+        actor="root",
+    )
+
+
+def _make_workflows() -> None:
+    reading = factories.make_workflow("document-processing", STEPS)
+    update_workflow(reading, {"steps": [*STEPS[:1], {**STEPS[1], "name": "Count"}]})
+    reading.refresh_from_db()
+    asking = factories.make_workflow("payment", APPROVAL)
+    now = timezone.now()
+    for status in ("COMPLETED", "FAILED", "RUNNING", "CANCELLED", "NEEDS_REVIEW"):
+        run = factories.make_execution(
+            reading,
+            status=status,
+            started_by="api:first-operator",
+            started_at=now - timedelta(minutes=2),
+            completed_at=None if status == "RUNNING" else now,
+            errors=[ERROR] if status in ("FAILED", "NEEDS_REVIEW") else [],
+            correlation_id="order-4711",
+            input={"n": 1},
+        )
+        run.steps.update(
+            step_id="read", path="read", name="Read the file", status=status,
+            service="text-extraction", action="extract", started_at=now - timedelta(minutes=2),
+            completed_at=run.completed_at, error=ERROR if run.errors else None, input={"n": 1},
+        )  # fmt: skip
+    for _ in range(2):  # two questions that are the same, but for what they are of
+        waiting = factories.make_execution(asking, status="WAITING", started_at=now)
+        waiting.steps.update(
+            step_id="release", path="release", name="Release the payment", status="WAITING",
+            input=QUESTION, started_at=now,
+        )  # fmt: skip
+    schedule = create_schedule({"name": "nightly", "workflow": reading, "cron": "0 9 * * *"})
+    schedule.runs.create(tick=now, outcome="STARTED", kind="TICK")
+    webhook = create_webhook({"name": "orders", "workflow": reading, "credential": "signing"})
+    WebhookDelivery.objects.create(
+        webhook=webhook, outcome="REFUSED", code="signature", reason="The signature is wrong."
+    )
+
+
+def _make_upkeep() -> None:
+    now = timezone.now()
+    Worker.objects.create(name="worker-1@host", in_flight=2, seen_at=now)
+    BulkOperation.objects.create(
+        action="RETRY", filter={"status": "FAILED"}, actor="root", created_before=now, total=4,
+        done=2, succeeded=1, refused=1, started_at=now,
+        refusals=[{"reason": "It has not failed.", "count": 1, "example": "-"}],
+    )  # fmt: skip
+    PurgeRun.objects.create(started_at=now, completed_at=now, executions=5, by_class={"SHORT": 5})
+    Incident.objects.create(
+        subject=Subject.DISCOVERY_BACKEND,
+        severity=Severity.CRITICAL,
+        cause="Redis does not answer.",
+        opened_at=now,
+    )
+
+
+# --- Addresses ---
+
+# What the addresses name beside the row of their model.
+ARGUMENTS = {"app_label": "workflows", "decision": "acknowledge"}
+KEYS = {"object_id", "pk", "id"}
+# The page of an execution depends on its status most of all: it is there for each.
+MANY = {"workflows_workflowexecution_change": 10}
+# Pages that are the same for every model, but for its name: a few of them show as much as all.
+ALIKE = ("history", "delete")
+FEW = 3
+
+
+def addresses(*, in_full: bool = True) -> Iterator[str]:
+    """Every address of the admin: each route, for a row of the model that it is of.
+
+    A route with an argument that nothing is known of ends the tests: say here what stands for it.
+    """
+    seen: Counter[str] = Counter()
+    for route, pattern in _routes(get_resolver().namespace_dict["admin"][1].url_patterns):
+        view = (pattern.name or "").rpartition("_")[2]
+        if not pattern.name or pattern.name == "view_on_site" or not _is_allowed(route, view):
+            continue
+        seen[view] += 1
+        if in_full or view not in ALIKE or seen[view] <= FEW:
+            for arguments in _arguments(route, pattern):
+                yield reverse(f"admin:{pattern.name}", kwargs=arguments)
+
+
+def _is_allowed(route: str, view: str) -> bool:
+    """Whether anybody may add or delete here: what only the program writes has no such pages."""
+    of_model = {(m._meta.app_label, m._meta.model_name): a for m, a in admin.site._registry.items()}
+    found = of_model.get(tuple(route.split("/")[:2]))  # type: ignore[arg-type]
+    request = RequestFactory().get("/admin/")
+    request.user = User(is_superuser=True, is_staff=True, is_active=True)
+    if found is None or view not in ("add", "delete"):
+        return True
+    return bool(getattr(found, f"has_{view}_permission")(request))
+
+
+def _routes(patterns: Any, before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern.url_patterns, route)
+        else:
+            yield route, pattern
+
+
+def _arguments(route: str, pattern: URLPattern) -> Iterator[dict[str, str]]:
+    names = {*pattern.pattern.converters, *pattern.pattern.regex.groupindex}
+    rest = {name: ARGUMENTS[name] for name in names - KEYS}
+    keys = names & KEYS
+    if not keys:
+        yield rest
+        return
+    for row in _rows_for(route)[: MANY.get(pattern.name or "", 1)]:
+        yield {**rest, keys.copy().pop(): str(row.pk)}
+
+
+def _rows_for(route: str) -> list[Model]:
+    """The rows that a route below a model's is about."""
+    app, name, *more = route.split("/")
+    model = ContentType.objects.get_by_natural_key(app, name).model_class()
+    if more[0] == "steps":
+        model = WorkflowStep
+    assert model is not None
+    rows = list(model._default_manager.all())
+    assert rows, f"make_hub makes no {model.__name__}: let it make one."
+    return rows

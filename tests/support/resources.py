@@ -1,0 +1,125 @@
+"""Every resource that is kept under a name: for rules that hold for all of them.
+
+A resource that is added and not named here fails `missing_resources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Model
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from core.access.roles import SCOPES
+from core.api.api_keys import KeyViewSet
+from core.api.viewsets import ResourceViewSet
+from core.models import ApiKey
+from registry.api.connections import ConnectionViewSet
+from registry.api.credentials import CredentialViewSet
+from registry.api.integrations import IntegrationViewSet
+from registry.api.services import ServiceViewSet
+from registry.models import Connection, Credential, Integration, Service
+from tests import factories
+from tests.support.credentials import fields_of, make_credential
+from workflows.api.schedules import ScheduleViewSet
+from workflows.api.webhooks import WebhookViewSet
+from workflows.api.workflows import WorkflowViewSet
+from workflows.models import Webhook, Workflow, WorkflowSchedule
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource with a name of its own: `fields` beside the name make one, `change` changes it."""
+
+    view: type[ResourceViewSet]
+    model: type[Model]
+    path: str
+    fields: Callable[[], dict[str, Any]]
+    change: dict[str, Any] = field(default_factory=lambda: {"description": "changed"})
+
+    @property
+    def title(self) -> str:
+        return str(self.model._meta.verbose_name)
+
+    def make(self, api: APIClient, name: str = "first", **fields: Any) -> dict[str, Any]:
+        """One that is stored, as it was answered."""
+        answer = api.post(self.path, {"name": name, **self.fields(), **fields})
+        assert answer.status_code == 201, answer.content
+        return answer.json()
+
+
+def _of_service() -> dict[str, Any]:
+    return {"url": "http://127.0.0.1:9", "actions": ["act"]}
+
+
+def _of_connection() -> dict[str, Any]:
+    return {"type": "HTTP", "base_url": "http://127.0.0.1:9"}
+
+
+def _of_credential() -> dict[str, Any]:
+    fields = fields_of("BEARER_TOKEN")
+    del fields["name"]
+    return fields
+
+
+def _of_integration() -> dict[str, Any]:
+    if not Service.objects.filter(name="target").exists():
+        factories.make_service("target", actions=("act",))
+    return {"target": {"service": "target", "action": "act"}}
+
+
+def _of_workflow() -> dict[str, Any]:
+    return {"steps": factories.SIMPLE_STEPS}
+
+
+def _workflow() -> str:
+    found = Workflow.objects.filter(name="target").first() or factories.make_workflow("target")
+    return found.name
+
+
+def _of_schedule() -> dict[str, Any]:
+    return {"workflow": _workflow(), "cron": "0 9 * * *"}
+
+
+def _of_webhook() -> dict[str, Any]:
+    if not Credential.objects.filter(name="signing").exists():
+        make_credential("HMAC_SIGNATURE", name="signing", allowed_origins=[])
+    return {"workflow": _workflow(), "credential": "signing"}
+
+
+RESOURCES = (
+    Resource(ServiceViewSet, Service, "/registry/services", _of_service),
+    Resource(ConnectionViewSet, Connection, "/registry/connections", _of_connection),
+    Resource(CredentialViewSet, Credential, "/registry/credentials", _of_credential),
+    Resource(IntegrationViewSet, Integration, "/registry/integrations", _of_integration),
+    Resource(WorkflowViewSet, Workflow, "/workflows", _of_workflow),
+    Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
+    Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
+    Resource(KeyViewSet, ApiKey, "/keys", dict, {"networks": ["10.0.0.0/8"]}),
+)
+
+
+def caller_with_all_scopes() -> APIClient:
+    return factories.caller(scopes=sorted(SCOPES))
+
+
+def missing_resources() -> set[str]:
+    """The resources of the API that can be changed and are not in the table."""
+    named = {resource.view for resource in RESOURCES}
+    views = {_view_of(pattern) for pattern in _patterns(get_resolver().url_patterns)}
+    return {view.__name__ for view in views - named if view and hasattr(view, "partial_update")}
+
+
+def _patterns(found: Any) -> list[URLPattern]:
+    inside: list[URLPattern] = []
+    for entry in found:
+        inside += _patterns(entry.url_patterns) if isinstance(entry, URLResolver) else [entry]
+    return inside
+
+
+def _view_of(pattern: URLPattern) -> Any:
+    view = getattr(pattern.callback, "cls", None)
+    return view if isinstance(view, type) and issubclass(view, ResourceViewSet) else None

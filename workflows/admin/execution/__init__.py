@@ -1,0 +1,5 @@
+"""Executions in the admin."""
+
+from workflows.admin.execution import admin
+
+__all__ = ["admin"]

@@ -1,0 +1,133 @@
+"""The page that runs an execution again from one of its steps, and its form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from core.admin.base import actor_of
+from core.admin.forms import StrictJSONField
+from core.exceptions import IntegrationError, ValidationFailed
+from core.json import strict
+from workflows import services
+from workflows.models import WorkflowExecution
+
+MAX_VERSIONS = 50
+MAX_PLACES = 200
+MAX_SUGGESTED = 100_000
+
+
+class RerunForm(forms.Form):
+    """Where a rerun begins, with what input and in which version."""
+
+    from_step = forms.ChoiceField(label="From the step")
+    version = forms.ChoiceField(label="Version")
+    input = StrictJSONField(
+        label="Input of the execution", required=False, rows=10, help_text="A JSON object."
+    )
+    step_input = forms.CharField(
+        label="Input of that step",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "hub-code", "spellcheck": "false"}),
+        help_text="A JSON object that its call is given instead. Empty: what the definition says.",
+    )
+
+    def __init__(self, execution: WorkflowExecution, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        places = _places_of(execution)
+        self.fields["from_step"].choices = [(place, place) for place in places]  # type: ignore[attr-defined]
+        self.fields["version"].choices = _versions_of(execution)  # type: ignore[attr-defined]
+        self.initial = {
+            "from_step": _stopped_at(execution) or (places[0] if places else ""),
+            "version": str(execution.version.number) if execution.version else "",
+            "input": execution.input,
+        }
+        text = self.fields["input"].prepare_value(execution.input)
+        self.hides_input = len(text) > MAX_SUGGESTED
+        if self.hides_input:
+            del self.fields["input"]
+
+    def clean_step_input(self) -> dict[str, Any] | None:
+        text = self.cleaned_data["step_input"]
+        if not text.strip():
+            return None
+        try:
+            parsed = strict.parse(text)
+        except strict.JSONRefused as error:
+            raise forms.ValidationError(f"Not JSON: {error}") from None
+        if not isinstance(parsed, dict):
+            raise forms.ValidationError("Must be an object {...}.")
+        return parsed
+
+    def asked(self) -> services.Rerun:
+        """What the filled-in form asks for."""
+        said = self.cleaned_data
+        version = said["version"]
+        return services.Rerun(
+            from_step=said["from_step"],
+            input=said.get("input"),
+            step_input=said["step_input"],
+            version=services.NEWEST if version == services.NEWEST else int(version),
+        )
+
+
+def _places_of(execution: WorkflowExecution) -> list[str]:
+    rows = execution.steps.filter(scope="").exclude(path__startswith="~").order_by("id")
+    return list(dict.fromkeys(rows.values_list("path", flat=True)[:MAX_PLACES]))
+
+
+def _stopped_at(execution: WorkflowExecution) -> str:
+    """The step that is most likely meant: the one at which it failed."""
+    path = next((str(e.get("path") or "") for e in execution.errors), "")
+    return path.partition("/")[0]
+
+
+def _versions_of(execution: WorkflowExecution) -> list[tuple[str, str]]:
+    if execution.workflow is None or execution.version is None:
+        return []
+    own = execution.version.number
+    numbers = execution.workflow.versions.values_list("number", flat=True)
+    others = [n for n in numbers.order_by("-number")[:MAX_VERSIONS] if n != own]
+    newest = max((own, *others))
+    return [
+        (str(own), f"{own}, the same"),
+        *([(services.NEWEST, f"{newest}, the newest")] if newest != own else []),
+        *((str(n), str(n)) for n in others if n != newest),
+    ]
+
+
+def rerun_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+    """Ask where to begin; on POST start the rerun and go to its page."""
+    rows = WorkflowExecution.objects.select_related("workflow", "version")
+    execution = get_object_or_404(rows, pk=pk)
+    if not admin.has_control_permission(request):
+        raise PermissionDenied
+    form = RerunForm(execution, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        asked = services.Start(input={}, context={}, actor=actor_of(request))
+        try:
+            started = services.rerun_execution(execution.pk, form.asked(), asked)
+        except ValidationFailed as error:
+            for name, sentences in error.errors.items():
+                form.add_error(name if name in form.fields else None, list(sentences))
+        except IntegrationError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, "Running again, as this execution.")
+            new = started.execution.pk
+            return redirect(reverse("admin:workflows_workflowexecution_change", args=(new,)))
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": "Rerun",
+        "execution": execution,
+        "form": form,
+    }
+    return TemplateResponse(request, "console/rerun.html", context)

@@ -1,0 +1,123 @@
+"""What the open steps of an execution wait for, and the questions that it asks people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.admin.formatting import moment
+from workflows.admin.execution.approval_form import Question, ask
+from workflows.definition import Definition, Step
+from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
+
+MAX_SHOWN = 20
+MAX_CHILDREN = 200
+_WITH_INPUT = ("EVENT", "APPROVAL", "WAIT")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A step that waits, and for what in words."""
+
+    name: str
+    path: str
+    words: SafeString
+
+
+@dataclass(frozen=True)
+class Child:
+    """An execution that a step started."""
+
+    id: str
+    name: str
+    status: str
+
+
+def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[WorkflowStep]:
+    """The open steps of which can be said what they wait for, with their inputs; one query."""
+    known = definition.steps if definition else {}
+    found = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in known][:MAX_SHOWN]
+    wanted = [s.pk for s in found if known[s.step_id].kind in _WITH_INPUT]
+    rows = WorkflowStep.objects.filter(pk__in=wanted) if wanted else WorkflowStep.objects.none()
+    inputs = dict(rows.values_list("pk", "input"))
+    for step in found:
+        step.input = inputs.get(step.pk)
+    return found
+
+
+def describe(
+    steps: Sequence[WorkflowStep], definition: Definition | None, children: Mapping[Any, Child]
+) -> list[Waiting]:
+    """Say of each what it waits for."""
+    known = definition.steps if definition else {}
+    return [
+        Waiting(s.title, s.path, _words(s, known[s.step_id], children.get(s.pk))) for s in steps
+    ]
+
+
+def questions_of(
+    steps: Sequence[WorkflowStep],
+    definition: Definition | None,
+    *,
+    person: User | AnonymousUser,
+    may_control: bool,
+) -> list[Question]:
+    """What this person may decide now."""
+    known = definition.steps if definition else {}
+    asking = [s for s in steps if known[s.step_id].kind == "APPROVAL"]
+    found = [ask(s, known[s.step_id], person=person, may_control=may_control) for s in asking]
+    return [question for question in found if question is not None]
+
+
+def children_of(
+    execution: WorkflowExecution, steps: Iterable[WorkflowStep], definition: Definition | None
+) -> dict[Any, Child]:
+    """The executions that these steps started, by the id of the step."""
+    known = definition.steps if definition else {}
+    ids = [s.pk for s in steps if s.step_id in known and known[s.step_id].kind == "WORKFLOW"]
+    if not ids:
+        return {}
+    found = WorkflowExecution.objects.filter(parent_step_id__in=ids)
+    rows = found.values_list("parent_step_id", "pk", "workflow_name", "status")[:MAX_CHILDREN]
+    return {parent: Child(str(pk), name, status) for parent, pk, name, status in rows}
+
+
+def _words(row: WorkflowStep, step: Step, child: Child | None) -> SafeString:
+    given = row.input if isinstance(row.input, Mapping) else {}
+    at = row.wake_at or row.held_wake_at
+    if row.is_compensation:
+        return format_html("tried again {}", moment(at))
+    if step.kind == "EVENT":
+        return format_html("waits for the signal ‘{}’{}", given.get("event", ""), _until(given))
+    if step.kind == "APPROVAL":
+        return format_html("{}{}", _approval_words(step, given), _until(given))
+    if step.kind == "WORKFLOW":
+        name = child.name if child else step.workflow
+        return format_html("waits for the execution of {}", name)
+    if step.blocks:
+        failed = format_html(", {} failed", row.failed) if row.failed else ""
+        inside = "branches" if step.branches else "elements"
+        return format_html("{} of {} {} done{}", row.done, row.total, inside, failed)
+    word = "goes on" if step.kind == "WAIT" else "tried again"
+    return format_html("{} {}", word, moment(at)) if at else SafeString("waits")
+
+
+def _approval_words(step: Step, given: Mapping[str, Any]) -> str:
+    so_far = len(given.get("decisions") or ())
+    approvals = "an approval" if step.minimum == 1 else f"{step.minimum} approvals"
+    names = ", ".join((*step.assignees, *step.escalate_to))
+    told = f", {so_far} so far" if step.minimum > 1 else ""
+    return f"waits for {approvals}{told}" + (f"; may be given by {names}" if names else "")
+
+
+def _until(given: Mapping[str, Any]) -> SafeString:
+    until = given.get("until")
+    if not until:
+        return SafeString("")
+    return format_html("; gives up {}", moment(datetime.fromisoformat(until)))

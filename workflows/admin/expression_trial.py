@@ -1,0 +1,80 @@
+"""The page on which expressions are tried over what an execution knew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+
+from core.admin.formatting import json_text
+from core.exceptions import IntegrationError
+from core.expressions import json_type
+from core.json import strict
+from workflows import services
+from workflows.models import WorkflowExecution
+
+MAX_PLACES = 500
+EXPRESSION, TEMPLATE = "expression", "template"
+
+
+class TryForm(forms.Form):
+    """An expression or a template, and the place at which it is evaluated."""
+
+    kind = forms.ChoiceField(
+        label="It is",
+        choices=((EXPRESSION, "an expression, such as input.name"), (TEMPLATE, "a template, JSON")),
+    )
+    step = forms.ChoiceField(label="After the step", required=False)
+    text = forms.CharField(
+        label="Text",
+        strip=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6, "class": "hub-code", "spellcheck": "false"}),
+    )
+
+    def __init__(self, execution: WorkflowExecution, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = execution.steps.exclude(path__startswith="~").order_by("id")
+        places = dict.fromkeys(rows.values_list("path", flat=True)[:MAX_PLACES])
+        last = [("", "the last, as the definition's output")]
+        self.fields["step"].choices = [*last, *((p, p) for p in places)]  # type: ignore[attr-defined]
+
+
+def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+    """Show the form, and on POST what the text comes to."""
+    if not admin.has_view_permission(request):
+        raise PermissionDenied
+    rows = WorkflowExecution.objects.select_related("version")
+    execution = get_object_or_404(rows, pk=pk)
+    form = TryForm(execution, request.POST if request.method == "POST" else None)
+    result: dict[str, Any] = {}
+    if form.is_valid():
+        result = _result_of(execution, form.cleaned_data)
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": "Try an expression",
+        "execution": execution,
+        "form": form,
+        "result": result,
+    }
+    return TemplateResponse(request, "console/evaluate.html", context)
+
+
+def _result_of(execution: WorkflowExecution, said: dict[str, Any]) -> dict[str, Any]:
+    step = said["step"] or None
+    try:
+        if said["kind"] == EXPRESSION:
+            value = services.evaluate_expression(execution, said["text"], step=step)
+        else:
+            source = strict.parse(said["text"])
+            value = services.evaluate_template(execution, source, step=step)
+    except strict.JSONRefused as error:
+        return {"error": f"Not JSON: {error}"}
+    except IntegrationError as error:
+        return {"error": error.message}
+    return {"value": json_text(value), "type": json_type(value)}

@@ -1,0 +1,173 @@
+"""The layout of a workflow as SVG, in the colours of the page around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from core.admin.formatting import status_word, tone_of
+from workflows.admin.graph.layout import (
+    NODE_HEIGHT,
+    NODE_WIDTH,
+    Layout,
+    PlacedEdge,
+    PlacedNode,
+    graph_of,
+    lay_out,
+)
+from workflows.definition import read
+
+MAX_NAME = 27
+MAX_DETAIL = 33
+MAX_LABEL = 30
+LABEL_WIDTH = 6.2
+# Wider pictures take the whole width of a page instead of one of two columns.
+WIDE = 520
+TICKS = {
+    "COMPLETED": "✓",
+    "COMPENSATED": "↶",
+    "COMPENSATING": "↶",
+    "NEEDS_REVIEW": "!",
+    "FAILED": "✕",
+    "SKIPPED": "–",
+    "RUNNING": "●",
+    "WAITING": "…",
+}
+
+
+def draw_workflow(document: object, *, statuses: Mapping[str, str] | None = None) -> SafeString:
+    """Draw a definition's document; `statuses` colours each step by what became of it."""
+    return draw(lay_out(graph_of(read(document).definition)), statuses=statuses or {})
+
+
+def draw(layout: Layout, *, statuses: Mapping[str, str]) -> SafeString:
+    """The SVG of a layout; empty for an empty layout."""
+    if not layout.nodes:
+        return SafeString("")
+    right = max([layout.width, *(_label_end(edge) for edge in layout.edges)])
+    names = ", ".join(placed.node.name for placed in layout.nodes)
+    return format_html(
+        '<svg class="hub-graph{6}" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
+        ' style="--graph-width: {0}px" aria-label="Steps: {2}">'
+        '<defs><marker id="hub-arrow" viewBox="0 0 8 8" refX="7" refY="4"'
+        ' markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
+        '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>{3}{4}{5}</svg>',
+        f"{right:.0f}",
+        f"{layout.height:.0f}",
+        names[:500],
+        format_html_join("", "{}", ((_edge(edge),) for edge in layout.edges)),
+        format_html_join("", "{}", ((_node(n, statuses),) for n in layout.nodes)),
+        format_html_join("", "{}", ((_label(edge),) for edge in layout.edges if edge.edge.label)),
+        " hub-graph-wide" if right > WIDE else "",
+    )
+
+
+def _node(placed: PlacedNode, statuses: Mapping[str, str]) -> SafeString:
+    node = placed.node
+    status = statuses.get(node.id, "")
+    if node.kind == "END":
+        return format_html(
+            '<g class="hub-node" data-kind="END"><text x="{}" y="{}">End</text></g>',
+            _px(placed.x + NODE_WIDTH / 2),
+            _px(placed.y + 16),
+        )
+    return format_html(
+        '<g class="hub-node" data-tone="{}" data-kind="{}" transform="translate({} {})">'
+        '<title>{}</title><rect width="{}" height="{}" rx="{}"/>'
+        '<text class="hub-node-name" x="12" y="19">{}</text>'
+        '<text class="hub-node-detail" x="12" y="35">{}</text>'
+        '<text class="hub-node-tick" x="{}" y="19">{}</text></g>',
+        tone_of(status) if status else "idle",
+        node.kind,
+        _px(placed.x),
+        _px(placed.y),
+        f"{node.name} ({node.id}): {node.detail}" + (f" — {status_word(status)}" if status else ""),
+        NODE_WIDTH,
+        NODE_HEIGHT,
+        NODE_HEIGHT / 2 if node.kind == "CHOICE" else 6,
+        _cut(node.name, MAX_NAME),
+        _cut(node.detail, MAX_DETAIL),
+        NODE_WIDTH - 12,
+        TICKS.get(status, ""),
+    )
+
+
+def _edge(placed: PlacedEdge) -> SafeString:
+    path = _detour_path(placed.points) if placed.is_back else _path(placed.points)
+    return format_html(
+        '<path class="hub-edge" data-kind="{}" d="{}" marker-end="url(#hub-arrow)"/>',
+        placed.edge.kind,
+        path,
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    """A smooth line downwards: each bend leaves and arrives vertically."""
+    x, y = points[0]
+    parts = [f"M{x:.1f} {y:.1f}"]
+    for next_x, next_y in points[1:]:
+        middle = (y + next_y) / 2
+        parts.append(
+            f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}"
+            if next_x != x
+            else f"L{next_x:.1f} {next_y:.1f}"
+        )
+        x, y = next_x, next_y
+    return " ".join(parts)
+
+
+def _detour_path(points: Sequence[tuple[float, float]]) -> str:
+    (x1, y1), (lane, _), _lower, (x2, y2) = points
+    return (
+        f"M{x1:.1f} {y1:.1f} H{lane - 8:.1f} Q{lane:.1f} {y1:.1f} {lane:.1f} {y1 - 8:.1f}"
+        f" V{y2 + 8:.1f} Q{lane:.1f} {y2:.1f} {lane - 8:.1f} {y2:.1f} H{x2:.1f}"
+    )
+
+
+def _label(placed: PlacedEdge) -> SafeString:
+    x, y, anchor = _label_at(placed)
+    return format_html(
+        '<text class="hub-edge-label" x="{}" y="{}" text-anchor="{}"><title>{}</title>{}</text>',
+        _px(x),
+        _px(y),
+        anchor,
+        placed.edge.label,
+        _label_text(placed),
+    )
+
+
+def _label_text(placed: PlacedEdge) -> str:
+    # The backticks of JMESPath's literals are noise at this size.
+    x, _y, anchor = _label_at(placed)
+    room = int(x / LABEL_WIDTH) if anchor == "end" else MAX_LABEL
+    return _cut(placed.edge.label.replace("`", ""), max(min(room, MAX_LABEL), 1))
+
+
+def _label_at(placed: PlacedEdge) -> tuple[float, float, str]:
+    """Where the first stretch of the edge arrives, on the side that the line does not come from.
+
+    Beside its lane for an edge that leads up; away from another edge between the same nodes.
+    """
+    if placed.is_back:
+        _start, (lane, lower), (_lane, upper), _end = placed.points
+        return lane + 6, (lower + upper) / 2 + 4, "start"
+    (from_x, _), (x, y) = placed.points[:2]
+    is_left = placed.is_left or from_x > x
+    return (x - 6, y - 12, "end") if is_left else (x + 6, y - 12, "start")
+
+
+def _label_end(placed: PlacedEdge) -> float:
+    x, _y, anchor = _label_at(placed)
+    if not placed.edge.label or anchor == "end":
+        return 0
+    return x + LABEL_WIDTH * len(_label_text(placed)) + 4
+
+
+def _px(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,53 @@
+"""Retention: what would go now, and what went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import display
+
+from core.admin.base import GrowingAdmin, ReadOnlyMixin
+from core.admin.formatting import duration, moment
+from workflows.models import PurgeRun, RetentionClass
+from workflows.services.retention.purge import due_by_class
+
+
+@admin.register(PurgeRun)
+class PurgeRunAdmin(ReadOnlyMixin, GrowingAdmin):
+    """Newest first, below what is due."""
+
+    list_display = ("when", "executions", "steps", "classes", "who", "took")
+    list_display_links = None
+    list_before_template = "console/retention.html"
+    ordering = ("-id",)
+    fields = ("started_at", "completed_at", "executions", "steps", "classes", "who")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        more = {
+            "title": "Retention",
+            "retention": due_by_class(),
+            "default": RetentionClass(settings.RETENTION_DEFAULT).label,
+            "failed_days": settings.RETENTION_FAILED_DAYS,
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    @display(description="Purged")
+    def when(self, run: PurgeRun) -> str:
+        return moment(run.started_at)
+
+    @display(description="Of the classes")
+    def classes(self, run: PurgeRun) -> str:
+        return ", ".join(f"{count} {name.lower()}" for name, count in run.by_class.items())
+
+    @display(description="By")
+    def who(self, run: PurgeRun) -> str:
+        return run.actor or "–"
+
+    @display(description="Took")
+    def took(self, run: PurgeRun) -> str:
+        return duration(run.started_at, run.completed_at)

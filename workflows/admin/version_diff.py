@@ -1,0 +1,138 @@
+"""The page that shows how one version of a workflow differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+
+from core.admin.formatting import json_text
+from workflows import services
+from workflows.admin.graph.svg import draw_workflow
+from workflows.definition.diff import Change, ComparedStep, Comparison
+from workflows.models import Workflow
+
+MAX_VERSIONS = 200
+TONES = {"ADDED": "good", "REMOVED": "bad", "CHANGED": "warning"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One key path: what stood there, and what stands there now. An empty text is an absence."""
+
+    path: str
+    kind: str
+    before: str
+    after: str
+
+    @property
+    def tone(self) -> str:
+        return TONES[self.kind]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step, or the options, with its lines."""
+
+    title: str
+    detail: str
+    kind: str
+    lines: tuple[Line, ...]
+
+    @property
+    def tone(self) -> str:
+        return TONES[self.kind]
+
+
+def parts_of(comparison: Comparison) -> list[Part]:
+    """What is shown, the changed steps first."""
+    parts = [_part(step, "CHANGED", _lines(step.changes)) for step in comparison.changed]
+    parts += [_part(step, "ADDED", _whole(step, "ADDED")) for step in comparison.added]
+    parts += [_part(step, "REMOVED", _whole(step, "REMOVED")) for step in comparison.removed]
+    if comparison.options:
+        parts.insert(0, Part("The definition", "", "CHANGED", _lines(comparison.options)))
+    return parts
+
+
+def _part(step: ComparedStep, kind: str, lines: tuple[Line, ...]) -> Part:
+    detail = step.id if step.name != step.id else ""
+    return Part(
+        step.name, f"{detail} in {step.place}".strip() if step.place else detail, kind, lines
+    )
+
+
+def _lines(changes: Iterable[Change]) -> tuple[Line, ...]:
+    return tuple(
+        Line(
+            change.path,
+            change.kind,
+            "" if change.kind == "ADDED" else json_text(change.before),
+            "" if change.kind == "REMOVED" else json_text(change.after),
+        )
+        for change in changes
+    )
+
+
+def _whole(step: ComparedStep, kind: str) -> tuple[Line, ...]:
+    text = json_text(dict(step.document))
+    before, after = ("", text) if kind == "ADDED" else (text, "")
+    return (Line("", kind, before, after),)
+
+
+def marks_of(steps: Iterable[ComparedStep], kind: str) -> dict[str, str]:
+    """What a picture says of these steps."""
+    return {step.id: kind for step in steps}
+
+
+def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpResponse:
+    """Two versions beside each other: the one before the newest and the newest unless told."""
+    workflow = get_object_or_404(Workflow, pk=object_id)
+    if not admin.has_view_permission(request, workflow):
+        raise PermissionDenied
+    rows = workflow.versions.order_by("-number").values_list("number", flat=True)
+    numbers = list(rows[:MAX_VERSIONS])
+    newest = numbers[0] if numbers else 0
+    after = _number(request, "after", numbers, newest)
+    before = _number(request, "before", numbers, numbers[1] if len(numbers) > 1 else newest)
+    context = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": "Compare versions",
+        "workflow": workflow,
+        "numbers": numbers,
+        "before": before,
+        "after": after,
+        **(_compared(workflow, before, after) if numbers else {}),
+    }
+    return TemplateResponse(request, "console/compare.html", context)
+
+
+def _number(request: HttpRequest, name: str, numbers: list[int], otherwise: int) -> int:
+    text = request.GET.get(name, "")
+    known = {str(number): number for number in numbers}
+    return known.get(text, otherwise)
+
+
+def _compared(workflow: Workflow, before: int, after: int) -> dict[str, Any]:
+    found = services.compare_versions(workflow, before, after)
+    comparison = found.comparison
+    changed = marks_of(comparison.changed, "CHANGED")
+    old = draw_workflow(
+        found.before.document, statuses={**changed, **marks_of(comparison.removed, "REMOVED")}
+    )
+    new = draw_workflow(
+        found.after.document, statuses={**changed, **marks_of(comparison.added, "ADDED")}
+    )
+    pictures: list[tuple[int, SafeString]] = [(before, old), (after, new)]
+    return {
+        "parts": parts_of(comparison),
+        "unchanged": comparison.unchanged,
+        "is_same": comparison.is_same,
+        "pictures": pictures if before != after else [],
+    }

@@ -1,0 +1,99 @@
+"""Starting and showing executions, shared by the views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from django.db.models import Prefetch, QuerySet
+from rest_framework.response import Response
+
+from core.api.idempotency import read_key
+from core.api.serializers import represent
+from core.api.wait_slots import bounded_wait
+from core.db.pipeline import read_rows
+from workflows import services
+from workflows.api.serializers import (
+    SHOWN_RERUNS,
+    SHOWN_STEPS,
+    ExecutionDetailSerializer,
+    ExecutionSerializer,
+)
+from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep
+from workflows.services import Start, Started
+
+
+def start_of(request: Any, data: Mapping[str, Any]) -> Start:
+    """What a request asks an execution to be started with.
+
+    Raises:
+        ValidationFailed: the Idempotency-Key is too long, or not printable.
+    """
+    key = read_key(request)
+    return Start(
+        input=data.get("input_data") or {},
+        context=data.get("context") or {},
+        noted={"request_id": _request_id()},
+        version=data.get("version"),
+        idempotency_key=key or None,
+        actor=request.user.name,
+        priority=data.get("priority", 0),
+    )
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def answer_start(request: Any, started: Started, *, wait: float) -> Response:
+    """200 with the execution once it ended within `wait` seconds, else 202 with where to look."""
+    execution = started.execution
+    if wait > 0:
+        with bounded_wait(wait) as seconds:
+            execution = services.wait_for_end(execution, seconds=seconds)
+    location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
+    status = 200 if execution.has_ended else 202
+    steps = [started.first] if started.first is not None and wait <= 0 else None
+    return Response(show(execution, steps), status=status, headers={"Location": location})
+
+
+def _prefix(request: Any) -> str:
+    return "/api" if request.path.startswith("/api/") else ""
+
+
+def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) -> Any:
+    """An execution with its latest steps, as the API answers it; `steps` where they are known."""
+    if steps is None:
+        steps = _latest_steps(execution)
+    execution.shown_steps = steps  # type: ignore[attr-defined]
+    execution.shown_reruns = _reruns_of(execution)  # type: ignore[attr-defined]
+    return represent(ExecutionDetailSerializer, execution)
+
+
+def _latest_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
+    where = "WHERE execution_id = %s ORDER BY id DESC LIMIT %s"
+    return read_rows(WorkflowStep, where, [execution.pk, SHOWN_STEPS])[::-1]
+
+
+def _reruns_of(execution: WorkflowExecution) -> list[Any]:
+    if not execution.has_ended:
+        return []  # only what has ended can be rerun
+    reruns = execution.reruns.order_by("-created_at").values_list("pk", flat=True)
+    return list(reruns[:SHOWN_RERUNS])
+
+
+def list_executions(view: Any, queryset: QuerySet[WorkflowExecution]) -> Response:
+    """A page of executions, newest first, at a constant number of queries."""
+    found = with_open_steps(queryset)
+    return view.answer_page(found.order_by("-created_at", "-id"), ExecutionSerializer)
+
+
+def with_open_steps(queryset: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
+    """Executions with what their serializer asks for."""
+    open_steps = WorkflowStep.objects.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).only(
+        "execution_id", "step_id", "status"
+    )
+    return queryset.select_related("version").prefetch_related(
+        Prefetch("steps", queryset=open_steps.order_by("id"), to_attr="open_steps")
+    )

@@ -1,0 +1,159 @@
+"""Undoing what an execution did: one step after the other, the last one that completed first.
+
+Every function is given an execution that its caller has locked, and changes what its caller saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from workflows.decide import Row, error_of_undoing, first_attempt, undoable_steps
+from workflows.definition import Definition
+from workflows.history.events import append_event
+from workflows.models import (
+    EventKind,
+    ExecutionStatus,
+    StepStatus,
+    WorkflowExecution,
+    WorkflowStep,
+)
+from workflows.step_paths import compensation_path, is_compensation, undone_path
+
+# Rows of steps that came to something, also where they then failed to lead on to another.
+DONE = Q(status=StepStatus.COMPLETED) | Q(status=StepStatus.FAILED, output__isnull=False)
+_ROW_FIELDS = ("id", "step_id", "path", "name", "service", "action", "wake_at")
+
+
+def begin_undoing(
+    execution: WorkflowExecution,
+    definition: Definition,
+    *,
+    ends_as: ExecutionStatus,
+    now: datetime,
+    actor: str = "engine",
+    reason: str = "",
+) -> str | None:
+    """Undo instead of ending so; give the id of the first row, or None with nothing to undo.
+
+    The steps are stopped already, and `errors` of the execution set.
+    """
+    first = undo_next(execution, definition, now=now)
+    if first is None:
+        return None
+    execution.status = ExecutionStatus.COMPENSATING
+    execution.ends_as = ends_as
+    payload: dict[str, Any] = {"ends_as": str(ends_as)}
+    if reason:
+        payload["reason"] = reason
+    if execution.errors:
+        payload["errors"] = execution.errors
+    append_event(execution, EventKind.COMPENSATING, actor=actor, payload=payload)
+    return first
+
+
+def undo_next(execution: WorkflowExecution, definition: Definition, *, now: datetime) -> str | None:
+    """Insert the row that undoes the step which completed last; None when none is left."""
+    names = undoable_steps(definition)
+    found = _last_completed(execution, names) if names else None
+    if found is None:
+        return None
+    row = first_attempt(definition, *found, now=now)
+    insert_row(execution, row)
+    return row.id
+
+
+def insert_row(execution: WorkflowExecution, row: Row) -> None:
+    WorkflowStep.objects.create(
+        execution=execution,
+        priority=execution.priority,
+        **{name: getattr(row, name) for name in _ROW_FIELDS},
+    )
+
+
+def _last_completed(execution: WorkflowExecution, names: Sequence[str]) -> tuple[str, str] | None:
+    """The id and path of the last of these steps that did something here and is not undone.
+
+    What a rerun took over is not its own doing.
+    """
+    done = execution.steps.filter(DONE, step_id__in=names, reused=False)
+    done = _latest(done.exclude(path__startswith=compensation_path("")))
+    return done.order_by("-completed_at", "-id").values_list("step_id", "path").first()
+
+
+def _latest(steps: QuerySet[WorkflowStep]) -> QuerySet[WorkflowStep]:
+    """Those of these attempts that are the latest at their path."""
+    later = WorkflowStep.objects.filter(
+        execution=OuterRef("execution"), path=OuterRef("path"), attempt__gt=OuterRef("attempt")
+    )
+    return steps.exclude(Exists(later))
+
+
+def mark_undone(execution: WorkflowExecution, path: str, *, now: datetime) -> None:
+    """Record that the step which the row at this path undoes is undone."""
+    done = execution.steps.filter(DONE, path=undone_path(path))
+    done.update(status=StepStatus.COMPENSATED, updated_at=now)
+
+
+def end_undone(execution: WorkflowExecution, *, now: datetime) -> None:
+    """End an execution of which everything is undone."""
+    assert execution.ends_as is not None
+    execution.status = ExecutionStatus(execution.ends_as)
+    execution.completed_at = now
+    payload = {"errors": execution.errors} if execution.errors else {}
+    append_event(execution, execution.status, actor="engine", payload=payload)
+
+
+def ask_for_review(execution: WorkflowExecution, error: Mapping[str, Any]) -> None:
+    """Leave an execution to a person because of this error."""
+    kept = errors_before_undoing(execution) if execution.ends_as else []
+    execution.status = ExecutionStatus.NEEDS_REVIEW
+    execution.errors = [*kept, dict(error)]
+    append_event(execution, EventKind.NEEDS_REVIEW, actor="engine", payload={"step": error["step"]})
+
+
+def errors_before_undoing(execution: WorkflowExecution) -> list[dict[str, Any]]:
+    """Why the execution is being undone, without what went wrong with that."""
+    return [e for e in execution.errors if not is_compensation(str(e.get("path") or ""))]
+
+
+def keep_in_review(
+    execution: WorkflowExecution, row: WorkflowStep, *, error: str, actor: str, now: datetime
+) -> None:
+    """Record that a person says a step was not undone: it stays to be reviewed."""
+    told = {"code": "failed_by_person", "message": error, "permanent": True, "by": actor}
+    execution.steps.filter(pk=row.pk).update(
+        status=StepStatus.FAILED, error=told, completed_at=now, updated_at=now
+    )
+    execution.errors = [*errors_before_undoing(execution), error_of_undoing(row, told)]
+
+
+def retry_undoing(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:
+    """Go on undoing with a fresh budget of attempts, from the step that could not be undone."""
+    last = _not_undone(execution)
+    row = WorkflowStep.objects.create(
+        execution=execution,
+        step_id=last.step_id,
+        path=last.path,
+        attempt=last.attempt + 1,
+        name=last.name,
+        service=last.service,
+        action=last.action,
+        input=last.input,
+        wake_at=now,
+        retry_base=last.attempt,
+        priority=execution.priority,
+    )
+    execution.status = ExecutionStatus.COMPENSATING
+    execution.errors = errors_before_undoing(execution)
+    return row
+
+
+def _not_undone(execution: WorkflowExecution) -> WorkflowStep:
+    """The attempt at undoing a step that a person has to look at."""
+    stopped = (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
+    rows = execution.steps.filter(path__startswith=compensation_path(""), status__in=stopped)
+    return _latest(rows).get()

@@ -1,0 +1,122 @@
+"""Undoing completed steps: the call that does it, and what becomes of that call (pure).
+
+The row that undoes a step lies at the step's own path behind a `~`. Which step comes next is read
+from the rows when one is recorded; here is decided what its call is given and what its outcome
+means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from core.db.uuid7 import uuid7
+from core.exceptions import IntegrationError
+from core.expressions import ExpressionError, Recorded
+from workflows.decide.outcomes import (
+    TOO_LATE,
+    describe,
+    may_retry,
+    next_attempt,
+    record,
+    take_up,
+    why_too_late,
+)
+from workflows.decide.state import Failure, Row, Run, Success, Transition
+from workflows.definition import Compensation, Definition, Step
+from workflows.exceptions import WorkflowError
+from workflows.step_paths import compensation_path, is_compensation
+
+
+def undoable_steps(definition: Definition) -> list[str]:
+    """The ids of the steps that say how they are undone."""
+    return [step.id for step in definition.steps.values() if step.compensate is not None]
+
+
+def call_at(definition: Definition, step_id: str, path: str) -> Step | Compensation:
+    """What says whom the row at this path calls: its step, or how that is undone."""
+    step = definition.steps[step_id]
+    return (step.compensate or step) if is_compensation(path) else step
+
+
+def first_attempt(definition: Definition, step_id: str, path: str, *, now: datetime) -> Row:
+    """The row that undoes the completed step at this path: who claims it gives it its input."""
+    step = definition.steps[step_id]
+    assert step.compensate is not None
+    return Row(
+        id=str(uuid7()),
+        step_id=step_id,
+        path=compensation_path(path),
+        name=step.name,
+        service=step.compensate.target.name,
+        action=step.compensate.action or "",
+        wake_at=now,
+    )
+
+
+def resume_undoing(run: Run, row: Row, *, now: datetime) -> Transition | None:
+    """Give the call its input: None when it can be made, else what became of the row."""
+    told = (row.error or {}).get("told")
+    if told is not None:
+        return _undone(row, told["output"], now=now)
+    if row.input is not None:
+        late = why_too_late(call_at(run.definition, row.step_id, row.path).retry, row, now=now)
+        return give_up_undoing(row, WorkflowError(late, code=TOO_LATE), now=now) if late else None
+    try:
+        row.input = _input_of(run, row, now=now)
+    except ExpressionError as error:
+        return give_up_undoing(row, error, now=now)
+    return None
+
+
+def settle_undoing(
+    run: Run, row: Row, outcome: Success | Failure, *, now: datetime, fraction: float
+) -> Transition:
+    """What the outcome of an attempt to undo a step means."""
+    if isinstance(outcome, Success):
+        take_up(row, outcome)
+        return _undone(row, outcome.output, now=now)
+    call = call_at(run.definition, row.step_id, row.path)
+    error = outcome.error
+    if not may_retry(call.retry, row, error):
+        return give_up_undoing(row, error, now=now)
+    again = next_attempt(call.retry, row, error, now=now, fraction=fraction)
+    if late := why_too_late(call.retry, again, now=now):
+        return give_up_undoing(row, error.noting(late), now=now)
+    record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
+    return Transition(settled=row, followers=[again])
+
+
+def give_up_undoing(row: Row, error: IntegrationError, *, now: datetime) -> Transition:
+    """Leave a step that could not be undone to a person."""
+    described = describe(error)
+    record(row, "FAILED", now=now, error=described)
+    return Transition(settled=row, review=error_of_undoing(row, described))
+
+
+def error_of_undoing(row: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry for the errors of an execution of which a step could not be undone."""
+    return {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
+
+
+def _undone(row: Row, output: Any, *, now: datetime) -> Transition:
+    record(row, "COMPLETED", now=now, output=output)
+    return Transition(settled=row, undone=True)
+
+
+def _input_of(run: Run, row: Row, *, now: datetime) -> dict[str, Any]:
+    """What the compensation's `input` makes of what the step could see and its output.
+
+    Without one, the output; one that is no object is put into one.
+    """
+    step = run.definition.steps[row.step_id]
+    output = run.steps[row.step_id]["output"]
+    assert step.compensate is not None
+    if step.compensate.input is None:
+        return output if isinstance(output, dict) else {"output": output}
+    recorded = Recorded(now, f"{run.id}:{row.path}")
+    document = step.compensate.input.render(run.visible(output=output), recorded)
+    if not isinstance(document, dict):
+        raise ExpressionError(f"The input that '{step.id}' is undone with is not an object.")
+    return document

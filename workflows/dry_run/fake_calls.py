@@ -1,0 +1,111 @@
+"""What stands in for calls: the input is checked as for a real one, a mock gives the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.exceptions import SchemaViolation
+from core.json.schema import Schema, first_of
+from registry.calls.request import fit_input, prepare
+from registry.calls.targets.connection_action import read_aim
+from registry.calls.targets.connection_targets import aimed, resolve_connection
+from registry.calls.targets.resolver import ResolvedAction, Target, resolve
+from registry.exceptions import CallError
+from workflows.decide import Failure, Row, Success
+from workflows.definition import Step
+from workflows.dry_run.mocks import Mocks, error_of
+from workflows.dry_run.samples import sample_of
+
+Resolver = Callable[[Target, str], ResolvedAction]
+# Where a request would go: only its path is filled in, as a check of the input.
+_NOWHERE = "http://service"
+
+
+@dataclass
+class Calls:
+    """Answers calls from mocks, and remembers what it doubts and what it made up."""
+
+    mocks: Mocks
+    resolver: Resolver = resolve
+    warnings: dict[str, None] = field(default_factory=dict)
+    mocked: set[str] = field(default_factory=set)
+    sampled: set[str] = field(default_factory=set)
+    _known: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
+
+    def call(self, step: Step, row: Row) -> Success | Failure:
+        """The outcome of a call, as the engine would be given it."""
+        found = self._resolve(step)
+        if isinstance(found, CallError):
+            return self._answer_unchecked(step, row, found)
+        row.service = found.service
+        try:
+            fitted = fit_input(
+                found, row.input, policy=step.unknown_fields, trim=step.input is None
+            )
+            prepare(found, url=_NOWHERE, document=fitted.sent)
+        except SchemaViolation as error:
+            return Failure(error)
+        for warning in fitted.warnings:
+            self.doubt(step, warning["message"])
+        given = self.mocks.take(step.id)
+        if given is None:
+            made = self._sample(step, row, found.output_schema)
+            return Success(made, fitted.sent, found.service, warnings=fitted.warnings)
+        self.mocked.add(row.id)
+        if given.error is not None:
+            return Failure(error_of(given.error, step, found.service))
+        self._check_output(step, given.output, found.output_schema)
+        return Success(given.output, fitted.sent, found.service, warnings=fitted.warnings)
+
+    def doubt(self, step: Step, sentence: str) -> None:
+        """Warn of something, once."""
+        self.warnings[f"{step.id}: {sentence}"] = None
+
+    def _resolve(self, step: Step) -> ResolvedAction | CallError:
+        assert step.target is not None
+        key = (step.target.kind, step.target.name, step.action or "")
+        if key not in self._known and step.target.kind == "integration":
+            self._known[key] = CallError("An integration is not executed in a dry run.")
+        if key not in self._known:
+            try:
+                self._known[key] = self._find(*key)
+            except CallError as error:
+                self._known[key] = error
+        return self._known[key]
+
+    def _find(self, kind: str, name: str, action: str) -> ResolvedAction:
+        if kind != "connection":
+            return self.resolver(Target(kind, name), action)
+        method, path = read_aim(action)
+        return aimed(resolve_connection(name), method=method, path=path)
+
+    def _answer_unchecked(self, step: Step, row: Row, error: CallError) -> Success | Failure:
+        """Of an action that is not registered, only a mock can tell anything."""
+        given = self.mocks.take(step.id)
+        if given is None:
+            return Failure(error)
+        self.mocked.add(row.id)
+        self.doubt(step, f"Its input and its mock were not checked: {error.message}")
+        if given.error is not None:
+            return Failure(error_of(given.error, step, row.service))
+        return Success(given.output, row.input, row.service)
+
+    def _sample(self, step: Step, row: Row, schema: Schema) -> Any:
+        self.sampled.add(row.id)
+        made = sample_of(schema.document) if schema.document else {}
+        problems = schema.problems(made)
+        if not schema.document:
+            self.doubt(step, "It has no mock, and its action no output schema: its output is {}.")
+        elif problems:
+            sentence = f"The sample does not fit the output schema: {first_of(problems)} Mock it."
+            self.doubt(step, sentence)
+        else:
+            self.doubt(step, "It has no mock: its output is a sample of the action's schema.")
+        return made
+
+    def _check_output(self, step: Step, output: Any, schema: Schema) -> None:
+        if problems := schema.problems(output):
+            words = "The action could not answer this mock; output schema:"
+            self.doubt(step, f"{words} {first_of(problems)}")

@@ -1,0 +1,106 @@
+"""Making the call that a claimed step asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import Any
+
+from registry.calls.client import CallResult
+from registry.calls.headers import header_text
+from registry.calls.targets.connection_action import read_aim
+from registry.calls.targets.connection_call import call_connection
+from registry.calls.targets.resolver import Target
+from registry.exceptions import RegistryUnreachableError
+from registry.integrations.execution import Executed, Given, run_integration
+from workflows.decide import Success
+from workflows.definition import Compensation, Step
+from workflows.definition import Target as StepTarget
+from workflows.engine.store import Claim
+
+OUTAGE_PAUSE_SECONDS = 1.0
+
+
+async def make_call(
+    client: Any, claim: Claim, call: Step | Compensation, target: StepTarget
+) -> Success:
+    """Call what a step names; an outage of the hub's own database is waited out.
+
+    Raises:
+        IntegrationError: there is no usable answer.
+    """
+    while True:
+        try:
+            return await _send(client, claim, call, target)
+        except RegistryUnreachableError:
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+
+
+async def _send(
+    client: Any, claim: Claim, call: Step | Compensation, target: StepTarget
+) -> Success:
+    """Call once. Raises: IntegrationError."""
+    row, headers = claim.row, headers_of(claim)
+    if target.kind == "integration":
+        given = Given(
+            payload=row.input,
+            context=claim.run.context,
+            headers=headers,
+            timeout_seconds=call.timeout,
+            actor="engine",
+        )
+        done = await run_integration(client, target.name, given, key=target.id)
+        return _success(done, done.request)
+    if target.kind == "connection":
+        method, path = read_aim(call.action or "")
+        result = await call_connection(
+            target.name,
+            row.input,
+            method=method,
+            path=path,
+            headers=headers,
+            deadline=None if call.timeout is None else time.monotonic() + call.timeout,
+            client=client,
+            key=target.id,
+        )
+    else:
+        result = await client.call(
+            Target(target.kind, target.name, target.id),
+            call.action or "",
+            row.input,
+            headers=headers,
+            timeout_seconds=call.timeout,
+            trim=call.input is None,
+            unknown_fields=call.unknown_fields,
+            as_of=claim.run.registry,
+        )
+    return _success(result, result.sent)
+
+
+def _success(result: CallResult | Executed, sent: object) -> Success:
+    """What came of a call, with a warning when only a suspect was there to be called."""
+    warnings = [*result.warnings]
+    if result.fail_open:
+        sentence = (
+            f"Nobody of '{result.service}' was known to be well; {result.instance}, which is"
+            " suspected to be gone, was called and answered."
+        )
+        warnings.append({"code": "fail_open", "message": sentence})
+    return Success(result.output, sent, result.service, result.instance, warnings)
+
+
+def headers_of(claim: Claim) -> dict[str, str]:
+    """What every call of a step carries.
+
+    `Idempotency-Key` is the same on every attempt at the same place of the same execution;
+    `traceparent` is that of W3C Trace Context, with the execution as the trace.
+    """
+    run, row = claim.run, claim.row
+    correlation = claim.correlation_id or run.id
+    return {
+        "Idempotency-Key": hashlib.sha256(f"{run.id}:{row.path}".encode()).hexdigest()[:32],
+        "X-Correlation-ID": header_text(correlation),
+        "X-Request-ID": header_text(run.context.get("request_id") or correlation),
+        "traceparent": f"00-{run.id.replace('-', '')}-{row.id.replace('-', '')[-16:]}-01",
+    }

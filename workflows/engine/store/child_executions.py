@@ -1,0 +1,87 @@
+"""Child executions: started with their parent's step, and told of at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from core.exceptions import Conflict, IntegrationError
+from workflows.engine.store.batch import Committed, Settled
+from workflows.engine.store.dialect import Dialect, key_of
+from workflows.models import WorkflowStep
+from workflows.services.executions.concurrency_limit import check_not_inside_itself
+from workflows.services.executions.start import Start, find_startable, insert_execution
+
+# A workflow that starts itself, or a circle of them, ends here.
+MOST_DEPTH = 20
+
+
+def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
+    """Insert the child execution of a step; what prevents it is left for the step to fail with."""
+    wanted, row = item.transition.child, item.transition.settled
+    assert wanted is not None
+    assert row is not None
+    depth = int(item.claim.run.context.get("depth") or 0) + 1
+    context = {
+        **item.claim.run.context,
+        "parent_execution_id": item.claim.run.id,
+        "depth": depth,
+    }
+    start = Start(
+        input=wanted.input,
+        context=context,
+        actor="engine",
+        parent_step_id=row.id,
+        correlation_id=item.claim.correlation_id,
+        priority=item.claim.run.priority,
+    )
+    try:
+        if depth > MOST_DEPTH:
+            raise Conflict(f"Workflows start each other more than {MOST_DEPTH} deep.")
+        workflow, version = find_startable(wanted.workflow, wanted.version, key=wanted.workflow_id)
+        check_not_inside_itself(workflow, row.id)
+        child, first = insert_execution(workflow, version, start)
+    except IntegrationError as error:
+        problem = {"code": error.code, "message": error.message}
+        WorkflowStep.objects.filter(id=row.id).update(
+            input={**row.input, "problem": problem}, status="PENDING", wake_at=now
+        )
+        done.ready.append(row.id)
+    else:
+        if not child.is_queued:
+            done.ready.append(str(first.pk))
+
+
+def find_children(dialect: Dialect, cursor: Any, steps: Sequence[str]) -> list[str]:
+    """The child executions of these steps that may still run."""
+    where, params = dialect.among("parent_step_id", steps)
+    cursor.execute(
+        f"SELECT id FROM workflow_execution WHERE {where} AND completed_at IS NULL", params
+    )
+    return [key_of(found) for (found,) in cursor.fetchall()]
+
+
+def wake_parents(
+    dialect: Dialect, cursor: Any, executions: Sequence[str], now: datetime
+) -> list[str]:
+    """Let the steps look that waited for these executions; return them.
+
+    One that somebody holds is passed over, so that no lock is waited for out of order; it looks by
+    itself soon.
+    """
+    where, params = dialect.among("e.id", executions)
+    lock = dialect.lock("FOR NO KEY UPDATE OF s SKIP LOCKED")
+    cursor.execute(
+        "SELECT s.id FROM workflow_execution e JOIN workflow_step s ON s.id = e.parent_step_id"
+        f" WHERE {where} AND s.status = 'WAITING' {lock}",
+        params,
+    )
+    found = [key_of(row[0]) for row in cursor.fetchall()]
+    if found:
+        where, params = dialect.among("id", found)
+        cursor.execute(
+            f"UPDATE workflow_step SET status = 'PENDING', wake_at = %s WHERE {where}",
+            [dialect.time(now), *params],
+        )
+    return found

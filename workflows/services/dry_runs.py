@@ -1,0 +1,72 @@
+"""Dry runs of stored and of unsaved definitions: nothing is stored, and nobody is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from core.exceptions import Conflict
+from workflows.definition import Definition, DefinitionError, parse
+from workflows.definition_cache import definition_of
+from workflows.dry_run import Simulation, read_mocks, simulate
+from workflows.dry_run.fake_calls import Calls
+from workflows.models import Workflow
+from workflows.services.definitions import validate_document
+from workflows.services.executions.start import version_of
+
+UNSAVED = "unsaved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What a dry run is given. `mocks` says what steps come to, by their ids."""
+
+    input: Mapping[str, Any]
+    context: Mapping[str, Any]
+    mocks: Mapping[str, Any]
+
+
+def dry_run_workflow(
+    workflow: Workflow, given: DryRun, *, version: int | None = None
+) -> Simulation:
+    """Run a version of a workflow in memory, the current one unless told.
+
+    Raises:
+        ValidationFailed: there is no such version, or a mock cannot be used.
+        Conflict: the workflow has no definition that can be read.
+    """
+    found = workflow.current_version if version is None else version_of(workflow, version)
+    if found is None:
+        raise Conflict(f"The workflow '{workflow.name}' has no definition.")
+    try:
+        definition = definition_of(found)
+    except DefinitionError as error:
+        raise Conflict(f"Version {found.number} cannot be read: {error.message}") from None
+    return _run(definition, workflow.name, given)
+
+
+def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> Simulation:
+    """Run a definition that need not be stored; its services need not be registered yet.
+
+    Raises:
+        DefinitionError: the definition is not valid.
+        ValidationFailed: a mock cannot be used.
+    """
+    checked = validate_document(document, draft=True, name=name)
+    if not checked.valid:
+        raise DefinitionError.of(checked.errors)
+    return _run(parse(document), name, given)
+
+
+def _run(definition: Definition, name: str, given: DryRun) -> Simulation:
+    return simulate(
+        definition,
+        workflow=name,
+        input=given.input,
+        context=given.context,
+        calls=Calls(read_mocks(given.mocks, definition)),
+        now=timezone.now(),
+    )

@@ -1,0 +1,66 @@
+"""Stopping a locked execution: its open steps end, and what completed is undone or stays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from core.mediator import mediator
+from workflows.compensation import begin_undoing
+from workflows.definition import Definition, DefinitionError
+from workflows.definition_cache import definition_of
+from workflows.engine.database_clock import database_now
+from workflows.history.events import append_event
+from workflows.models import OPEN_STEP, ExecutionStatus, StepStatus, WorkflowExecution
+from workflows.services.executions.concurrency_limit import request_admission
+
+
+def stop_execution(
+    execution: WorkflowExecution, *, as_: ExecutionStatus, actor: str, reason: str = ""
+) -> None:
+    """Stop every step of a locked execution, then begin to undo, or end it with this status."""
+    now = database_now()
+    stop_steps(execution, now=now)
+    execution.queued_at = None
+    definition = _readable_definition(execution)
+    if definition is not None:
+        first = begin_undoing(
+            execution, definition, ends_as=as_, now=now, actor=actor, reason=reason
+        )
+        if first is not None:
+            execution.save()
+            mediator.publish_on_commit("steps_ready", step_ids=[first])
+            return
+    execution.status, execution.completed_at = as_, now
+    payload: dict[str, Any] = {"reason": reason} if reason else {}
+    if execution.errors:
+        payload["errors"] = execution.errors
+    append_event(execution, as_, actor=actor, payload=payload)
+    execution.save()
+    mediator.publish_on_commit(
+        f"execution_{as_.lower()}", execution_id=str(execution.pk), errors=execution.errors
+    )
+    request_admission(execution.workflow_id)
+
+
+def _readable_definition(execution: WorkflowExecution) -> Definition | None:
+    try:
+        return definition_of(execution.version) if execution.version is not None else None
+    except DefinitionError:
+        return None
+
+
+def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
+    """Cancel every open step; whoever holds one writes nothing any more."""
+    execution.steps.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).update(
+        status=StepStatus.CANCELLED,
+        wake_at=None,
+        held_wake_at=None,
+        lease_until=None,
+        lease_owner="",
+        fence=F("fence") + 1,
+        completed_at=now,
+        updated_at=now,
+    )

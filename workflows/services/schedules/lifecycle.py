@@ -1,0 +1,266 @@
+"""Schedules: found, checked, saved, switched on and off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from core import audit
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.instants import InstantRefused, in_utc
+from core.models import AuditVerb
+from core.suggestions import meant_among
+from workflows.engine.database_clock import database_now
+from workflows.models import Workflow, WorkflowSchedule
+from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
+from workflows.schedules.cron import FIRST_YEAR
+from workflows.schedules.rule import LAST_YEAR
+from workflows.services.needs import check_schedule
+
+logger = structlog.get_logger(__name__)
+
+SHOWN_TICKS = 5
+# A change of these moves the next tick.
+_TIMES = ("cron", "timezone", "starts_at", "ends_at", "enabled")
+
+
+def get_schedule(reference: str) -> WorkflowSchedule:
+    """The schedule of that id or name, with its workflow.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = WorkflowSchedule.objects.with_workflow().find(reference)
+    if found is None:
+        close = meant_among(WorkflowSchedule.objects, reference)
+        raise NotFound(f"No schedule with the id or name '{str(reference)[:100]}'{close}")
+    return found
+
+
+def create_schedule(fields: Mapping[str, Any], *, actor: str = "") -> WorkflowSchedule:
+    """Store a new schedule; `workflow` is a row, an id or a name, `version` a number.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+    """
+    schedule = WorkflowSchedule(owner=actor)
+    _assign(schedule, fields)
+    with transaction.atomic():
+        _save_checked(schedule)
+        audit.record(AuditVerb.CREATED, schedule)
+    logger.info("schedule_created", schedule=schedule.name, actor=actor)
+    return schedule
+
+
+def update_schedule(
+    schedule: WorkflowSchedule,
+    fields: Mapping[str, Any],
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
+) -> WorkflowSchedule:
+    """Change what is given. The next tick moves only with the times, so that a due one is kept.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        NotFound: it was deleted meanwhile.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = lock_schedule(schedule.pk)
+        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
+        kept, columns = audit.snapshot(locked), columns_of(locked)
+        before = {name: getattr(locked, name) for name in _TIMES}
+        _assign(locked, fields)
+        moved = any(getattr(locked, name) != value for name, value in before.items())
+        _save_checked(locked, columns, keep_next=not moved)
+        audit.record_changes(locked, kept)
+    logger.info("schedule_changed", schedule=locked.name, actor=actor, fields=sorted(fields))
+    return locked
+
+
+def set_enabled(schedule: WorkflowSchedule, enabled: bool, *, actor: str = "") -> WorkflowSchedule:
+    """Switch on or off; ticks of the time between are not made up for."""
+    return update_schedule(schedule, {"enabled": enabled}, actor=actor)
+
+
+def delete_schedule(
+    schedule: WorkflowSchedule, *, actor: str = "", only_as_read: bool = False
+) -> None:
+    """Delete a schedule and the record of its runs; executions go on and stay.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = lock_schedule(schedule.pk)
+        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+    logger.info("schedule_deleted", schedule=schedule.name, actor=actor)
+
+
+def lock_schedule(pk: Any) -> WorkflowSchedule:
+    """The schedule with its workflow, locked until the caller's transaction ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = (
+        WorkflowSchedule.objects.select_for_update(of=("self",))
+        .select_related("workflow__current_version", "version")
+        .filter(pk=pk)
+        .first()
+    )
+    if found is None:
+        raise NotFound("The schedule was deleted meanwhile.")
+    return found
+
+
+def timetable_of(schedule: WorkflowSchedule) -> Timetable:
+    """When a stored schedule is due, whether it is enabled or not.
+
+    Raises:
+        ValidationFailed: its time zone is not known any more.
+    """
+    try:
+        return read_timetable(
+            schedule.cron,
+            schedule.timezone,
+            starts_at=schedule.starts_at,
+            ends_at=schedule.ends_at,
+        )
+    except CronRefused as error:
+        raise ValidationFailed(str(error), errors={error.field: [str(error)]}) from None
+
+
+def next_ticks(schedule: WorkflowSchedule, *, count: int = SHOWN_TICKS) -> list[datetime]:
+    """The next ticks; none of one that is disabled, or whose times cannot be read any more."""
+    if not schedule.enabled or schedule.next_run_at is None:
+        return []
+    try:
+        following = timetable_of(schedule).upcoming(schedule.next_run_at, count - 1)
+    except ValidationFailed:
+        return []
+    return [schedule.next_run_at, *following]
+
+
+def check_year(name: str, moment: datetime | None) -> None:
+    """Refuse a time that is far off.
+
+    Raises:
+        ValidationFailed: it is not from 2000 to 2199.
+    """
+    if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        sentence = f"Use a time from {FIRST_YEAR} to {LAST_YEAR}."
+        raise ValidationFailed(f"{name}: {sentence}", errors={name: [sentence]})
+
+
+def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | None:
+    """Return a time in UTC; one without an offset is in the time zone of its schedule.
+
+    Raises:
+        ValidationFailed: there is no such zone, or no such time in UTC.
+    """
+    if moment is None:
+        return None
+    try:
+        return in_utc(moment, zone_of(timezone))
+    except CronRefused as error:
+        raise ValidationFailed(str(error), errors={error.field: [str(error)]}) from None
+    except InstantRefused as error:
+        raise ValidationFailed(f"{name}: {error}", errors={name: [str(error)]}) from None
+
+
+def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
+    given = dict(fields)
+    if "workflow" in given:
+        schedule.workflow = _find_workflow(given.pop("workflow"))
+        if "version" not in given and schedule.version is not None:
+            given["version"] = schedule.version.number
+    number = given.pop("version", schedule.version.number if schedule.version else None)
+    for name, value in given.items():
+        setattr(schedule, name, value)
+    for name in ("starts_at", "ends_at"):
+        setattr(schedule, name, in_zone_of(schedule.timezone, name, getattr(schedule, name)))
+    if number is not None and schedule.workflow_id is not None:
+        schedule.version = _find_version(schedule.workflow, number)
+    elif number is None:
+        schedule.version = None
+
+
+def _find_workflow(reference: Any) -> Workflow:
+    if isinstance(reference, Workflow):
+        return reference
+    found = Workflow.objects.find(str(reference))
+    if found is None:
+        close = meant_among(Workflow.objects, reference)
+        sentence = f"There is no workflow '{str(reference)[:100]}'{close}"
+        raise ValidationFailed(sentence, errors={"workflow": [sentence]})
+    return found
+
+
+def _find_version(workflow: Workflow, number: Any) -> Any:
+    found = workflow.versions.filter(number=number).first()
+    if found is None:
+        sentence = f"The workflow '{workflow.name}' has no version {number}."
+        raise ValidationFailed(sentence, errors={"version": [sentence]})
+    return found
+
+
+def _save_checked(
+    schedule: WorkflowSchedule, before: dict[str, Any] | None = None, *, keep_next: bool = False
+) -> None:
+    schedule.cron = " ".join(str(schedule.cron).split())
+    try:
+        schedule.full_clean(
+            exclude=("workflow", "version"), validate_unique=False, validate_constraints=False
+        )
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+    check_year("starts_at", schedule.starts_at)
+    check_year("ends_at", schedule.ends_at)
+    if schedule.starts_at and schedule.ends_at and schedule.ends_at <= schedule.starts_at:
+        sentence = "It ends before it starts."
+        raise ValidationFailed(sentence, errors={"ends_at": [sentence]})
+    check_schedule(schedule)
+    timetable = timetable_of(schedule)
+    if not keep_next:
+        schedule.next_run_at = timetable.next(database_now()) if schedule.enabled else None
+    try:
+        with transaction.atomic():
+            save_if_changed(schedule, before)
+    except IntegrityError:
+        if not Workflow.objects.filter(pk=schedule.workflow_id).exists():
+            raise Conflict("The workflow was deleted meanwhile.") from None
+        raise Conflict(f"A schedule named '{schedule.name}' exists already.") from None
+
+
+def preview(
+    *,
+    cron: str,
+    timezone: str,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> list[datetime]:
+    """The next ticks that a schedule with these times would have.
+
+    Raises:
+        ValidationFailed: the expression or the time zone is not one.
+    """
+    starts_at = in_zone_of(timezone, "starts_at", starts_at)
+    ends_at = in_zone_of(timezone, "ends_at", ends_at)
+    check_year("starts_at", starts_at)
+    check_year("ends_at", ends_at)
+    schedule = WorkflowSchedule(cron=cron, timezone=timezone, starts_at=starts_at, ends_at=ends_at)
+    return timetable_of(schedule).upcoming(database_now().astimezone(UTC), SHOWN_TICKS)

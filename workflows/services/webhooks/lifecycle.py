@@ -1,0 +1,263 @@
+"""Webhooks: found, checked, saved, deleted."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+
+from core import audit
+from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.validation import as_validation_failed
+from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.models import AuditVerb
+from core.suggestions import meant_among
+from registry.credentials.audit import record
+from registry.credentials.references import title_of
+from registry.integrations.mapping import mapping_problems
+from registry.models import Credential, CredentialEventKind, CredentialType
+from workflows.models import Webhook, WebhookDelivery, WebhookEffect, Workflow
+from workflows.webhooks.mapping import MESSAGE_NAMES
+from workflows.webhooks.signature import TOLERANCE_SECONDS
+
+logger = structlog.get_logger(__name__)
+
+LARGEST_PURGE = 5000
+_SECRETS = ("credential", "old_credential")
+
+
+def get_webhook(reference: str) -> Webhook:
+    """The webhook of that id or name, with its workflow and credential.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = Webhook.objects.find(reference)
+    if found is None:
+        close = meant_among(Webhook.objects, reference)
+        raise NotFound(f"No webhook with the id or name '{str(reference)[:100]}'{close}")
+    return found
+
+
+def create_webhook(
+    fields: Mapping[str, Any], *, actor: str = "", may_use_credentials: bool = True
+) -> Webhook:
+    """Store a new webhook; `workflow` and `credential` are rows, ids or names.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PermissionDenied: without `may_use_credentials`.
+    """
+    webhook = Webhook()
+    with transaction.atomic():
+        _save(webhook, fields, actor=actor, may_use_credentials=may_use_credentials)
+        audit.record(AuditVerb.CREATED, webhook)
+    logger.info("webhook_created", webhook=webhook.name, actor=actor)
+    return get_webhook(str(webhook.pk))
+
+
+def update_webhook(
+    webhook: Webhook,
+    fields: Mapping[str, Any],
+    *,
+    actor: str = "",
+    only_as_read: bool = False,
+    may_use_credentials: bool = True,
+) -> Webhook:
+    """Change what is given and leave the rest.
+
+    Raises:
+        As of `create_webhook`; and
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(webhook, only_as_read=only_as_read)
+        before = audit.snapshot(locked)
+        _save(locked, fields, actor=actor, may_use_credentials=may_use_credentials)
+        audit.record_changes(locked, before)
+    logger.info("webhook_changed", webhook=locked.name, actor=actor, fields=sorted(fields))
+    return get_webhook(str(locked.pk))
+
+
+def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = False) -> None:
+    """Delete a webhook with its history: ids of messages may come again under its name.
+
+    Raises:
+        PreconditionFailed: with `only_as_read`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = _lock(webhook, only_as_read=only_as_read)
+        _note_links(locked, locked.credentials, (), actor=actor)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+    logger.info("webhook_deleted", webhook=webhook.name, actor=actor)
+
+
+def _lock(webhook: Webhook, *, only_as_read: bool) -> Webhook:
+    locked = Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
+    if locked is None:
+        raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.")
+    refuse_if_changed(locked, webhook, only_as_read=only_as_read)
+    return locked
+
+
+def _save(
+    webhook: Webhook, fields: Mapping[str, Any], *, actor: str, may_use_credentials: bool
+) -> None:
+    given = dict(fields)
+    is_new = webhook._state.adding
+    columns = None if is_new else columns_of(webhook)
+    before = () if is_new else webhook.credentials
+    if not before and "credential" not in given:
+        raise _refusal("credential", "Name the HMAC signature credential that messages are signed"
+                       " with.")  # fmt: skip
+    for field in _SECRETS:
+        if field in given:
+            found = _find_credential(field, given.pop(field), may_use_credentials)
+            setattr(webhook, field, found)
+    if "workflow" in given:
+        webhook.workflow = _find_workflow(given.pop("workflow"))
+    for name, value in given.items():
+        setattr(webhook, name, value)
+    check_webhook(webhook)
+    try:
+        with transaction.atomic():
+            save_if_changed(webhook, columns)
+            _note_links(webhook, before, webhook.credentials, actor=actor)
+    except IntegrityError:
+        raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
+
+
+def check_webhook_fields(webhook: Webhook, fields: Mapping[str, Any]) -> None:
+    """Hold what would be given against every rule, on a copy: nothing is stored.
+
+    Raises:
+        ValidationFailed: by the path of what is wrong.
+    """
+    draft = copy.copy(webhook)
+    draft._state = copy.copy(webhook._state)
+    draft._state.fields_cache = dict(webhook._state.fields_cache)
+    for name, value in fields.items():
+        setattr(draft, name, value)
+    check_webhook(draft)
+
+
+def check_webhook(webhook: Webhook) -> None:
+    """Hold a webhook against the rules.
+
+    Raises:
+        ValidationFailed: by the path of what is wrong, such as `mapping.order_id`.
+    """
+    problems = {} if webhook.mapping is None else mapping_problems(webhook.mapping, MESSAGE_NAMES)
+    if problems:
+        errors = {_place(path): [sentence] for path, sentence in problems.items()}
+        path, sentences = next(iter(errors.items()))
+        raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
+    try:
+        webhook.full_clean(
+            exclude=("workflow", *_SECRETS), validate_unique=False, validate_constraints=False
+        )
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+    _check_whole(webhook)
+
+
+def _place(path: str) -> str:
+    return f"mapping{path}" if not path or path.startswith("[") else f"mapping.{path}"
+
+
+def _check_whole(webhook: Webhook) -> None:
+    """What a webhook needs depends on what it does."""
+    for field in _SECRETS:
+        credential = getattr(webhook, field)
+        if credential is not None and credential.type != CredentialType.HMAC_SIGNATURE:
+            raise _refusal(
+                field,
+                f"'{credential.name}' is of the type {credential.type}; a webhook needs an"
+                " HMAC_SIGNATURE.",
+            )
+    if webhook.old_credential is not None and webhook.old_credential == webhook.credential:
+        raise _refusal("old_credential", "It is the present one: give another, or none.")
+    if webhook.effect == WebhookEffect.EXECUTION:
+        if webhook.workflow is None:
+            raise _refusal("workflow", "Say which workflow is started.")
+        return
+    for name, example in (("signal", "payment-received"), ("find", "$.input.order_id")):
+        if not getattr(webhook, name):
+            raise _refusal(name, f"A signal needs it, such as {example}.")
+
+
+def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential | None:
+    if not is_allowed:
+        raise PermissionDenied("Giving a webhook a credential needs the scope credentials:use.")
+    if isinstance(reference, Credential):
+        return reference
+    if not reference and field == "old_credential":
+        return None
+    found = Credential.objects.find(str(reference))
+    if found is None:
+        close = meant_among(Credential.objects, reference)
+        raise _refusal(field, f"No credential with the id or name '{str(reference)[:100]}'{close}")
+    return found
+
+
+def _find_workflow(reference: Any) -> Workflow | None:
+    if reference is None or isinstance(reference, Workflow):
+        return reference
+    found = Workflow.objects.find(str(reference))
+    if found is None:
+        close = meant_among(Workflow.objects, reference)
+        raise _refusal("workflow", f"There is no workflow '{str(reference)[:100]}'{close}")
+    return found
+
+
+def _note_links(
+    webhook: Webhook,
+    before: Sequence[Credential],
+    after: Sequence[Credential],
+    *,
+    actor: str,
+) -> None:
+    """Note in the trails of credentials that a webhook takes them from now on, or no longer."""
+    about: dict[str, Any] = {"actor": actor, "subject": title_of(webhook)}
+    for credential in before:
+        if credential not in after:
+            record(credential, CredentialEventKind.UNLINKED, **about)
+    for credential in after:
+        if credential not in before:
+            record(credential, CredentialEventKind.LINKED, **about)
+
+
+def _refusal(field: str, sentence: str) -> ValidationFailed:
+    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})
+
+
+def forget_deliveries(*, now: datetime) -> int:
+    """Drop what is older than the settings say, and beyond the most of each webhook; how many.
+
+    What was accepted within the window of the signature stays: it is what refuses a replay.
+    """
+    window = now - timedelta(seconds=2 * TOLERANCE_SECONDS)
+    age = now - timedelta(days=settings.WEBHOOK_HISTORY_DAYS)
+    dropped = _drop(WebhookDelivery.objects.filter(created_at__lt=min(age, window)))
+    for key in Webhook.objects.values_list("pk", flat=True).iterator():
+        if dropped >= LARGEST_PURGE:
+            break
+        of_one = WebhookDelivery.objects.filter(webhook=key)
+        most = settings.WEBHOOK_HISTORY_MOST
+        beyond = of_one.order_by("-id").values_list("pk", flat=True)[most : most + 1].first()
+        if beyond is not None:
+            dropped += _drop(of_one.filter(pk__lte=beyond, created_at__lt=window))
+    return dropped
+
+
+def _drop(rows: Any) -> int:
+    oldest = list(rows.order_by("id").values_list("pk", flat=True)[:LARGEST_PURGE])
+    return WebhookDelivery.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
