@@ -1,4 +1,4 @@
-"""Registering a service with the life of an ASGI application."""
+"""Registers a service with the life of an ASGI application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Application = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
 def registered(app: Application, registration: ServiceRegistration) -> Application:
-    """The ASGI application, which is registered from its start to its shutdown.
+    """Return the ASGI application, registered from its start to its shutdown.
 
     It answers the lifespan protocol itself, for applications that do not, such as Django's. A
     framework that has a lifespan of its own takes `ServiceRegistration.lifespan` instead.
@@ -19,14 +19,14 @@ def registered(app: Application, registration: ServiceRegistration) -> Applicati
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await _live(registration, receive, send)
+            await _run_lifespan(registration, receive, send)
         else:
             await app(scope, receive, send)
 
     return application
 
 
-async def _live(registration: ServiceRegistration, receive: Any, send: Any) -> None:
+async def _run_lifespan(registration: ServiceRegistration, receive: Any, send: Any) -> None:
     """Speak the lifespan protocol of ASGI; a registration that is refused stops the server."""
     await receive()
     try:

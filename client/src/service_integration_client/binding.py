@@ -1,4 +1,4 @@
-"""How an operation becomes a method: each client binds it to the hub that it uses for such a one.
+"""Makes operations methods: each client binds one to the hub that it uses for its kind.
 
 A client says with `awaits_reads` and `awaits_writes` which kinds it awaits.
 """
@@ -35,7 +35,7 @@ else:
 
 
 class Operation(Generic[P, T]):
-    """What the three kinds share.
+    """The part that the three kinds of operations share.
 
     An instance of a client has it as a method, bound to one of its two hubs. A client's class has
     it as a function, for `help`.
@@ -53,16 +53,16 @@ class Operation(Generic[P, T]):
         return MethodType(self._blocking, client._blocking)
 
     def _function(self, awaits: str) -> Callable[..., Any]:
-        """The method as a function of the client."""
+        """Return the method as a function of the client."""
 
         @functools.wraps(self._blocking)
         def method(client: _BaseClient, *args: Any, **kwargs: Any) -> Any:
             return self._bound(client, awaits=awaits)(*args, **kwargs)
 
-        found = inspect.signature(self._blocking)
-        hub, *rest = found.parameters.values()
-        own = hub.replace(name="self", annotation=inspect.Parameter.empty)
-        method.__signature__ = found.replace(parameters=[own, *rest])  # type: ignore[attr-defined]
+        signature = inspect.signature(self._blocking)
+        hub, *rest = signature.parameters.values()
+        parameters = [hub.replace(name="self", annotation=inspect.Parameter.empty), *rest]
+        method.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return method
 
 
@@ -121,16 +121,16 @@ class Pages(Operation[P, T]):
         def iterated(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
             return iterate_blocking(items(hub, *args, **kwargs))
 
-        said = f"Each item of all pages, fetched as needed. {document(described)}"
-        gives = inspect.signature(described).replace(return_annotation="Iterator[JsonObject]")
+        signature = inspect.signature(described)
         functions: tuple[Any, Any] = (items, iterated)
-        for each in functions:
-            each.__doc__, each.__signature__ = said, gives
+        for function in functions:
+            function.__doc__ = f"Each item of all pages, fetched as needed. {document(described)}"
+            function.__signature__ = signature.replace(return_annotation="Iterator[JsonObject]")
         super().__init__(*functions)
 
     def __set_name__(self, owner: type, name: str) -> None:
-        for each in (self._awaiting, self._blocking):
-            each.__name__, each.__qualname__ = name, name
+        for function in (self._awaiting, self._blocking):
+            function.__name__, function.__qualname__ = name, name
 
     @overload
     def __get__(self, client: None, owner: type) -> Callable[..., Any]: ...

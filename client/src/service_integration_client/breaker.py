@@ -1,4 +1,4 @@
-"""The circuit breaker in the client: what is down is left alone for a while."""
+"""The circuit breaker of the client: a hub that is down is left alone for a while."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_any_error(error: Exception) -> bool:
 
 
 def is_outage_of_hub(error: Exception) -> bool:
-    """Whether the hub itself cannot be reached; a service behind it being down is not that."""
+    """Return whether the hub itself cannot be reached, and not just a service behind it."""
     if isinstance(error, ServiceUnavailableError):
         return error.service_name == HUB
     return isinstance(error, RequestTimeoutError) and error.status_code is None
@@ -64,7 +64,7 @@ class CircuitBreaker:
         # Calls that end in another round than they began in say nothing any more.
         self._round = 0
         self._opened_at: float | None = None
-        self._is_trying = False
+        self._is_probing = False
         self._failures = 0
         self._last_error = ""
 
@@ -103,14 +103,14 @@ class CircuitBreaker:
         self._record(current, failure=TimeoutError(sentence) if late else None)
 
     def _admit(self) -> int:
-        """The round that the call belongs to."""
+        """Return the round that the call belongs to. Raises: CircuitOpenError."""
         with self._lock:
             if self._opened_at is None:
                 return self._round
             remaining = self._remaining()
-            if remaining > 0 or self._is_trying:
+            if remaining > 0 or self._is_probing:
                 raise self._refusal(remaining)
-            self._is_trying = True
+            self._is_probing = True
             self._round += 1
             return self._round
 
@@ -123,25 +123,25 @@ class CircuitBreaker:
                 return
             self._failures += 1
             self._last_error = str(failure) or type(failure).__name__
-            if self._is_trying or self._failures >= self.failure_threshold:
+            if self._is_probing or self._failures >= self.failure_threshold:
                 self._open()
 
     def _abandon(self, current: int) -> None:
-        """A cancelled call says nothing; the next one may try."""
+        """Forget a cancelled call, which shows nothing; the next one may try."""
         with self._lock:
             if current == self._round:
-                self._is_trying = False
+                self._is_probing = False
 
     def _open(self) -> None:
         self._opened_at = self._clock()
-        self._is_trying = False
+        self._is_probing = False
         self._round += 1
 
     def _close(self) -> None:
         if self._opened_at is not None:
             self._round += 1
         self._opened_at = None
-        self._is_trying = False
+        self._is_probing = False
         self._failures = 0
         self._last_error = ""
 

@@ -1,4 +1,4 @@
-"""Where the hub is and how to speak to it."""
+"""Reads where the hub is, the API key and the timeout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def configuration(
     timeout: float,
     environ: Mapping[str, str] = os.environ,
 ) -> Configuration:
-    """What was given, else what the environment says. Raises: ValueError."""
+    """Return the arguments, or the environment's values for those left out. Raises: ValueError."""
     url = (base_url or environ.get(URL_VARIABLE, "")).rstrip("/")
     key = api_key or environ.get(KEY_VARIABLE) or None
     if not url:

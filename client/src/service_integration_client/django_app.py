@@ -1,4 +1,4 @@
-"""Registering a service with the life of a Django project; imports nothing of Django."""
+"""Registers a service with the life of a Django project; imports nothing of Django."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class RegistersService:
             atexit.register(registration.stop)
 
     def is_serving(self) -> bool:
-        """Whether this process answers requests."""
+        """Return whether this process answers requests."""
         return is_serving(sys.argv, os.environ)
 
 
 def is_serving(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a program with these arguments is a server, and not the reloader that watches one."""
+    """Return whether a program with these arguments is a server: not the reloader of one."""
     program, *rest = arguments or [""]
     if PurePath(program).name not in _COMMANDS:
         return True

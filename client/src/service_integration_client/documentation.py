@@ -1,4 +1,4 @@
-"""What arguments of one name mean in every operation, said once and shown by `help` for each."""
+"""Completes the help text of operations: arguments of one name are described once for all."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ EVERY_CALL = (
 
 
 def document(operation: Callable[..., Any]) -> str:
-    """The docstring, the arguments that it does not speak of, and the errors of every call."""
+    """Return the docstring, the arguments that it leaves out, and the errors of every call."""
     # Python 3.13 takes the indentation away itself.
-    said, code = inspect.cleandoc(operation.__doc__ or ""), operation.__code__
-    if said.endswith(EVERY_CALL):
-        return said
+    text, code = inspect.cleandoc(operation.__doc__ or ""), operation.__code__
+    if text.endswith(EVERY_CALL):
+        return text
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    silent = [name for name in names if f"`{name}`" not in said and name in ARGUMENTS]
-    listed = "".join(f"\n    {name}: {ARGUMENTS[name]}" for name in silent)
+    left_out = [name for name in names if f"`{name}`" not in text and name in ARGUMENTS]
+    listed = "".join(f"\n    {name}: {ARGUMENTS[name]}" for name in left_out)
     arguments = f"\n\nArguments:{listed}" if listed else ""
-    return f"{said.rstrip()}{arguments}\n\n{EVERY_CALL}"
+    return f"{text.rstrip()}{arguments}\n\n{EVERY_CALL}"

@@ -102,11 +102,7 @@ class ValidationError(ServiceIntegrationError):
     """The hub refused what was sent. `validation_errors` maps each field's path to sentences."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        validation_errors: dict[str, list[str]] | None = None,
-        **details: Any,
+        self, message: str, *, validation_errors: dict[str, list[str]] | None = None, **details: Any
     ) -> None:
         super().__init__(message, **details)
         self.validation_errors = validation_errors or {}

@@ -1,4 +1,4 @@
-"""The HTTP library, loaded with the first call, so that importing the client stays quick."""
+"""Loads the HTTP library with the first call, so that importing the client stays quick."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ NAME = "httpx2" if sys.version_info >= (3, 11) else "httpx"
 
 @functools.cache
 def http_library() -> Any:
-    """The module: httpx2, or httpx where Python is older."""
+    """Return the module: httpx2, or httpx where Python is older."""
     return importlib.import_module(NAME)

@@ -41,7 +41,7 @@ MOST_CONNECTIONS = 100
 
 @dataclass(frozen=True)
 class HubOptions:
-    """Where a hub is, and what it is reached with. Tests replace the network, waiting and time.
+    """The configuration of a hub, and the means to reach it: tests replace them.
 
     Without a `policy`, that of each request says how often it is made again.
     """

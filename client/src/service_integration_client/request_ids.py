@@ -13,7 +13,7 @@ _ALLOWED = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def get_request_id() -> str:
-    """The request id of the current context; a new one is made and kept when there is none."""
+    """Return the request id of the current context; where there is none, one is made and kept."""
     current = _current.get()
     if current is None:
         current = new_request_id()
@@ -23,7 +23,7 @@ def get_request_id() -> str:
 
 @contextmanager
 def request_id(value: str | None = None) -> Iterator[str]:
-    """Every call inside carries this id, or a new one.
+    """Send this id, or a new one, with every call inside.
 
     Raises: ValueError when the id has blanks, other than ASCII characters, or more than 128.
     """
@@ -42,5 +42,5 @@ def new_request_id() -> str:
 
 
 def request_id_to_send() -> str:
-    """The context's id, or one for this call alone."""
+    """Return the context's id, or one for this call alone."""
     return _current.get() or new_request_id()

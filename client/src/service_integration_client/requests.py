@@ -31,7 +31,7 @@ REMOVE: Any = Removal.REMOVE
 
 @dataclass(frozen=True)
 class Request:
-    """What to send, how to retry it, and what it is about when the answer is an error.
+    """A request to send, with how it is retried and what it is about when the answer is an error.
 
     `about` is the type of a resource and the id or name that was given for it. With a `deadline`
     on the hub's clock, no attempt but the first begins from then on.

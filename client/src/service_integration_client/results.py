@@ -1,4 +1,4 @@
-"""What running a workflow answers."""
+"""The result of running a workflow, and the error of one that failed."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def id_of(execution: JsonObject) -> str:
 
 
 def errors_of(execution: JsonObject) -> list[JsonObject]:
-    """The execution's errors as a list of objects, each with what is known of step and code."""
-    found = execution.get("errors") or []
-    if isinstance(found, dict):
-        found = [found]
-    return [each if isinstance(each, dict) else {"message": str(each)} for each in found]
+    """Return the execution's errors as objects, each with what is known of step and code."""
+    errors = execution.get("errors") or []
+    if isinstance(errors, dict):
+        errors = [errors]
+    return [error if isinstance(error, dict) else {"message": str(error)} for error in errors]
 
 
 def has_stopped(execution: JsonObject) -> bool:
@@ -59,16 +59,16 @@ def has_stopped(execution: JsonObject) -> bool:
 
 
 def failure_of(execution: JsonObject) -> WorkflowExecutionError:
-    """The error for an execution that did not complete, naming the step, code and sentence."""
+    """Return the error for an execution that did not complete: its step, code and sentence."""
     first: JsonObject = next(iter(errors_of(execution)), {})
     step, code = first.get("step") or first.get("step_id"), first.get("code")
     name = execution.get("workflow_name") or execution.get("workflow_type") or "Workflow"
-    what = f"{name}: execution {id_of(execution)} is {execution.get('status')}"
-    where = f" at step {step}" if step else ""
-    why = first.get("message") or first.get("error") or first.get("detail")
-    reason = " ".join(str(part) for part in (f"({code})" if code else None, why) if part)
+    state = f"{name}: execution {id_of(execution)} is {execution.get('status')}"
+    position = f" at step {step}" if step else ""
+    message = first.get("message") or first.get("error") or first.get("detail")
+    reason = " ".join(str(part) for part in (f"({code})" if code else None, message) if part)
     return WorkflowExecutionError(
-        f"{what}{where}{': ' + reason if reason else '.'}",
+        f"{state}{position}{': ' + reason if reason else '.'}",
         execution=execution,
         step=None if step is None else str(step),
         code=None if code is None else str(code),

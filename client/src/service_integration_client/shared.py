@@ -16,7 +16,7 @@ from service_integration_client.configuration import (
 
 TIMEOUT_SETTING = "SERVICE_INTEGRATION_TIMEOUT"
 _clients: dict[tuple[Any, ...], ServiceIntegrationClient] = {}
-_making = threading.Lock()
+_lock = threading.Lock()
 
 
 def get_service_integration_client() -> ServiceIntegrationClient:
@@ -28,19 +28,19 @@ def get_service_integration_client() -> ServiceIntegrationClient:
     """
     url, key = _setting(URL_VARIABLE), _setting(KEY_VARIABLE)
     timeout = _setting(TIMEOUT_SETTING) or DEFAULT_TIMEOUT_SECONDS
-    place = (os.getpid(), url, key, timeout, os.environ.get(URL_VARIABLE),
-             os.environ.get(KEY_VARIABLE))  # fmt: skip
-    with _making:
-        client = _clients.get(place)
+    environment = (os.environ.get(URL_VARIABLE), os.environ.get(KEY_VARIABLE))
+    cache_key = (os.getpid(), url, key, timeout, environment)
+    with _lock:
+        client = _clients.get(cache_key)
         if client is None:
             client = ServiceIntegrationClient(base_url=url, timeout=timeout, api_key=key)
             _clients.clear()
-            _clients[place] = client
+            _clients[cache_key] = client
     return client
 
 
 def _setting(name: str) -> Any:
-    """A setting of Django, if this process uses Django; it is not imported for that."""
+    """Return a setting of Django, if this process uses Django; it is not imported for that."""
     conf = sys.modules.get("django.conf")
     if conf is None or not (conf.settings.configured or "DJANGO_SETTINGS_MODULE" in os.environ):
         return None

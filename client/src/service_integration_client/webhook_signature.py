@@ -1,4 +1,4 @@
-"""Signing messages to webhooks, as in the Standard Webhooks specification."""
+"""Signs messages to webhooks, as in the Standard Webhooks specification."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sign_webhook(
     message_id: str | None = None,
     timestamp: int | None = None,
 ) -> dict[str, str]:
-    """The three headers that a message needs; send `body` exactly as it is signed.
+    """Return the three headers that a message needs; send `body` exactly as it is signed.
 
     The same `message_id` is taken once: give it again when a message is sent again, without it
     there is a new one. `timestamp` is in seconds since 1970, now unless given. Several secrets make
@@ -35,7 +35,7 @@ def sign_webhook(
     return {
         "Webhook-Id": identifier,
         "Webhook-Timestamp": str(at),
-        "Webhook-Signature": " ".join(f"v1,{_signature(each, signed)}" for each in secrets),
+        "Webhook-Signature": " ".join(f"v1,{_signature(text, signed)}" for text in secrets),
     }
 
 
@@ -47,7 +47,7 @@ def _signature(secret: str, signed: bytes) -> str:
 
 
 def _key_of(secret: str) -> bytes:
-    """Base64 behind `whsec_`, padded or not; any other text as it is."""
+    """Return the key: base64 behind `whsec_`, padded or not; any other text as it is."""
     if not secret.startswith(SECRET_PREFIX):
         key = secret.encode()
     else:

@@ -39,23 +39,13 @@ def _common_options() -> list[click.Option]:
     ]
 
 
-def _session(context: click.Context) -> Session:
-    kept = context.meta.get(_KEPT, {})
-    return Session(
-        url=kept.get("url"),
-        api_key=kept.get("api_key"),
-        timeout=kept.get("timeout", DEFAULT_TIMEOUT_SECONDS),
-        as_json=kept.get("json", False),
-    )
-
-
 def hub_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function that gets a `Session` first; errors end it with their code."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(**arguments: Any) -> None:
-            session = _session(click.get_current_context())
+            session = Session(click.get_current_context().meta.get(_KEPT, {}))
             try:
                 function(session, **arguments)
             except ServiceIntegrationError as error:
@@ -91,16 +81,20 @@ class HubGroup(click.Group):
         operation: str,
         sentence: str,
         columns: Columns,
-        *filters: Decorator,
+        *options: Decorator,
+        name: str = "list",
         limit: int = 50,
     ) -> None:
-        """Add `list`: the rows of an operation of the client that answers pages."""
+        """Add the rows of an operation of the client that answers pages."""
 
-        def run(session: Session, limit: int, **filters: Any) -> None:
+        def run(session: Session, limit: int, resource: str | None = None, **filters: Any) -> None:
             get_page = getattr(session.client, operation)
+            if resource is not None:
+                get_page = functools.partial(get_page, resource)
             session.show_list(get_page, rows_as(columns), limit=limit, **filters)
 
-        self._add("list", run, sentence, (*filters, _limit_option(limit)))
+        most = click.option("--limit", type=click.IntRange(1), default=limit, show_default=True)
+        self._add(name, run, sentence, (*options, most))
 
     def add_history(
         self,
@@ -112,12 +106,8 @@ class HubGroup(click.Group):
         limit: int = 20,
     ) -> None:
         """Add a list of what became of one resource, which is named first."""
-
-        def run(session: Session, resource: str, limit: int, **filters: Any) -> None:
-            get_page = functools.partial(getattr(session.client, operation), resource)
-            session.show_list(get_page, rows_as(columns), limit=limit, **filters)
-
-        self._add(name, run, sentence, (self._resource(), *filters, _limit_option(limit)))
+        options = (self._resource(), *filters)
+        self.add_list(operation, sentence, columns, *options, name=name, limit=limit)
 
     def add_operation(
         self,
@@ -142,7 +132,3 @@ class HubGroup(click.Group):
     ) -> None:
         run.__doc__ = sentence
         self.hub_command(name)(all_of(*options)(run))
-
-
-def _limit_option(default: int) -> Decorator:
-    return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)

@@ -195,14 +195,14 @@ _NAMES = {"last_heartbeat": "last heartbeat or registration"}
 
 
 def _health(report: dict[str, Any]) -> Any:
-    shown = [
+    rows = [
         (_NAMES.get(name, name), status(value) if name == "status" else value)
         for name, value in report.items()
         if not isinstance(value, (list, dict))
     ]
     if uptime := report.get("uptime"):
-        shown.append(("uptime", _uptime(uptime)))
-    return table(("", ""), shown)
+        rows.append(("uptime", _uptime(uptime)))
+    return table(("", ""), rows)
 
 
 def _uptime(uptime: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from service_integration_client.breaker import is_outage_of_hub
 from service_integration_client.client import SyncServiceIntegrationClient
+from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS
 from service_integration_client.exceptions import (
     AuthenticationError,
     MaxRetriesExceededError,
@@ -28,25 +29,27 @@ PAGE = 100
 class Session:
     """One run of a command."""
 
-    def __init__(
-        self, *, url: str | None, api_key: str | None, timeout: float, as_json: bool
-    ) -> None:
-        self.as_json = as_json
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """`options` are those of --url, --api-key, --timeout and --json that were given."""
+        self.as_json: bool = options.get("json", False)
+        self._options = options
         # Neither is a table cut to the width of a pipe, nor is there colour in one.
         width = None if sys.stdout.isatty() else 200
         self.console = Console(highlight=False, width=width)
-        self._url, self._api_key, self._timeout = url, api_key, timeout
 
     @functools.cached_property
     def client(self) -> SyncServiceIntegrationClient:
+        timeout = self._options.get("timeout", DEFAULT_TIMEOUT_SECONDS)
         try:
-            return SyncServiceIntegrationClient(self._url, self._timeout, self._api_key)
+            return SyncServiceIntegrationClient(
+                self._options.get("url"), timeout, self._options.get("api_key")
+            )
         except ValueError as error:
             raise click.UsageError(str(error)) from None
 
     @property
     def is_live(self) -> bool:
-        """Whether a person looks on, for whom lines may be drawn anew."""
+        """Return whether a person looks on, for whom lines may be drawn anew."""
         return self.console.is_terminal and not self.as_json
 
     def show(self, document: Any, render: Callable[[Any], Any] | None = None) -> None:

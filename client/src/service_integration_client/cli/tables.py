@@ -103,12 +103,12 @@ def rows_as(columns: Columns) -> Render:
 
 def fields_of(resource: dict[str, Any]) -> RenderableType:
     """Return a resource, field by field; what is empty is left out."""
-    shown = (
+    rows = (
         (name, status(value) if name in ("status", "state") else _as_text(value))
         for name, value in resource.items()
         if value not in (None, "", [], {})
     )
-    return table((str(resource.get("name") or resource.get("id") or ""), ""), shown)
+    return table((str(resource.get("name") or resource.get("id") or ""), ""), rows)
 
 
 def _as_text(value: Any) -> str:

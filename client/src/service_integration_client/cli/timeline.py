@@ -1,4 +1,4 @@
-"""Where the steps of an execution lie on a line of a terminal (pure).
+"""Places the steps of an execution on a line of a terminal (pure).
 
 Where no step ran for long, as before a retry or while a person is waited for, the line is folded.
 """
@@ -19,7 +19,7 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Scale:
-    """Where a moment lies, in cells from 0 to `CELLS`; each of `gaps` takes one."""
+    """The line: it gives a moment its cell, from 0 to `CELLS`; each of `gaps` takes one."""
 
     begin: datetime
     end: datetime
@@ -89,13 +89,13 @@ def _gaps(ran: Sequence[Span], *, begin: datetime, end: datetime) -> list[Span]:
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    found: list[Span] = []
+    merged: list[Span] = []
     for began, ended in sorted(spans):
-        if found and began <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], ended))
+        if merged and began <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], ended))
         else:
-            found.append((began, ended))
-    return found
+            merged.append((began, ended))
+    return merged
 
 
 def _seconds(began: datetime, ended: datetime) -> float:

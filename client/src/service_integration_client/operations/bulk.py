@@ -10,12 +10,12 @@ BULK = Collection("/executions/bulk", "bulk operation")
 
 
 async def preview_bulk_operation(hub: Hub, action: str, filter: JsonObject) -> JsonObject:
-    """How many executions an order would be about, and the newest of them; nothing is done.
+    """Count the executions that an order would be about, and show the newest; nothing is done.
 
     `action` is retry, cancel, pause or resume; `filter` takes what `get_executions` filters by.
     Raises: ValidationError.
     """
-    return await BULK.post(hub, "", {**locals(), "dry_run": True})
+    return await BULK.call(hub, "POST", {**locals(), "dry_run": True})
 
 
 async def start_bulk_operation(
@@ -26,7 +26,7 @@ async def start_bulk_operation(
     `expected_count` is what the preview said. Raises: ConflictError when there are many more by
     now, ValidationError.
     """
-    return await BULK.post(hub, "", locals())
+    return await BULK.call(hub, "POST", locals())
 
 
 async def get_bulk_operations(
@@ -36,17 +36,17 @@ async def get_bulk_operations(
 
     Raises: ValidationError.
     """
-    return await BULK.get(hub, "", locals())
+    return await BULK.call(hub, "GET", locals())
 
 
 async def get_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
-    """How far it is (`done` of `total`), and why executions were refused.
+    """Its progress (`done` of `total`), and why executions were refused.
 
     Raises: ResourceNotFoundError.
     """
-    return await BULK.get(hub, "/{operation_id}", locals())
+    return await BULK.call(hub, "GET /{operation_id}", locals())
 
 
 async def cancel_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
     """Stop it; what was done stays done. Raises: ConflictError when it has ended."""
-    return await BULK.post(hub, "/{operation_id}/cancel", locals())
+    return await BULK.call(hub, "POST /{operation_id}/cancel", locals())

@@ -23,10 +23,10 @@ _NAME = re.compile(r"\{(\w+)\}")
 class Collection:
     """The resources of one kind below `path`; an error calls one of them `kind`.
 
-    An operation says the path below that, such as ``/{connection_id}/test``, and hands over its
-    arguments: mostly just `locals()`, so that they stand in its signature and nowhere else. Those
-    that the path names become parts of it, and the first of them is what errors are about. The
-    others, without the hub, are the fields of the request; None is not sent.
+    An operation says its endpoint below that, such as ``POST /{connection_id}/disable``, and hands
+    over its arguments: mostly just `locals()`, so that they stand in its signature and nowhere
+    else. Those that the path names become parts of it, and the first of them is what errors are
+    about. The others, without the hub, are the fields of the request; None is not sent.
 
     An id or name that would lead to another path raises ValueError.
     """
@@ -35,9 +35,10 @@ class Collection:
     kind: str
 
     def request(
-        self, method: str, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+        self, endpoint: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
     ) -> Request:
         """Return the request, whose answer may come `wait_seconds` later than others."""
+        method, _, below = endpoint.partition(" ")
         template, own_names = self.path + below, _NAME.findall(below)
         parts = {name: segment(arguments[name]) for name in _NAME.findall(template)}
         fields = {
@@ -49,32 +50,24 @@ class Collection:
         about = (self.kind, str(arguments[own_names[0]])) if own_names else (None, None)
         return replace(request, about=about, wait_seconds=wait_seconds)
 
-    async def get(
-        self, hub: Hub, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+    async def call(
+        self, hub: Hub, endpoint: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
     ) -> JsonObject:
-        request = self.request("GET", below, arguments, wait_seconds=wait_seconds)
+        """Return the answer to a request."""
+        request = self.request(endpoint, arguments, wait_seconds=wait_seconds)
         return await answered(hub, request)
-
-    async def post(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
-        return await answered(hub, self.request("POST", below, arguments))
 
     async def ask(
         self, hub: Hub, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
     ) -> JsonObject:
         """POST a question: it changes nothing."""
-        request = self.request("POST", below, arguments, wait_seconds=wait_seconds)
+        request = self.request(f"POST {below}", arguments, wait_seconds=wait_seconds)
         return await answered(hub, as_question(request))
 
-    async def put(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
-        return await answered(hub, self.request("PUT", below, arguments))
-
-    async def patch(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
-        return await answered(hub, self.request("PATCH", below, arguments))
-
     async def delete(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
-        """DELETE what the path ends with; `force` is sent when it is true."""
+        """DELETE the resource that the path ends with; `force` is sent when it is true."""
         fields = {**arguments, "force": True if arguments.get("force") else None}
-        answer = await answered(hub, self.request("DELETE", below, fields))
+        answer = await self.call(hub, f"DELETE {below}", fields)
         return answer or {"id": arguments[_NAME.findall(below)[-1]], "deleted": True}
 
 

@@ -34,7 +34,7 @@ async def create_connection(
 
     `credential` is the id or name of one. Raises: ValidationError, ServiceIntegrationError.
     """
-    return await CONNECTIONS.post(hub, "", locals())
+    return await CONNECTIONS.call(hub, "POST", locals())
 
 
 async def update_connection(
@@ -60,7 +60,7 @@ async def update_connection(
     `config` is merged: None in it takes a setting away. An empty `credential` takes away the one it
     has. Raises: ResourceNotFoundError, ValidationError.
     """
-    return await CONNECTIONS.patch(hub, "/{connection_id}", locals())
+    return await CONNECTIONS.call(hub, "PATCH /{connection_id}", locals())
 
 
 async def delete_connection(hub: Hub, connection_id: str, *, force: bool = False) -> JsonObject:
@@ -74,7 +74,7 @@ async def delete_connection(hub: Hub, connection_id: str, *, force: bool = False
 
 async def get_connection(hub: Hub, connection_id: str) -> JsonObject:
     """A connection by its id or name. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.get(hub, "/{connection_id}", locals())
+    return await CONNECTIONS.call(hub, "GET /{connection_id}", locals())
 
 
 async def get_connections(
@@ -91,7 +91,7 @@ async def get_connections(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the connections. Raises: ValidationError."""
-    return await CONNECTIONS.get(hub, "", locals())
+    return await CONNECTIONS.call(hub, "GET", locals())
 
 
 async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
@@ -107,9 +107,9 @@ async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
 
 async def disable_connection(hub: Hub, connection_id: str, reason: str) -> JsonObject:
     """Switch a connection off: calls through it are refused. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.post(hub, "/{connection_id}/disable", locals())
+    return await CONNECTIONS.call(hub, "POST /{connection_id}/disable", locals())
 
 
 async def enable_connection(hub: Hub, connection_id: str) -> JsonObject:
     """Switch a connection on again. Raises: ResourceNotFoundError."""
-    return await CONNECTIONS.post(hub, "/{connection_id}/enable", locals())
+    return await CONNECTIONS.call(hub, "POST /{connection_id}/enable", locals())

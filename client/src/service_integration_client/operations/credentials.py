@@ -25,7 +25,7 @@ async def create_credential(
 
     With `draft` it may have no secret yet. Raises: ValidationError, ServiceIntegrationError.
     """
-    return await CREDENTIALS.post(hub, "", locals())
+    return await CREDENTIALS.call(hub, "POST", locals())
 
 
 async def update_credential(
@@ -43,7 +43,7 @@ async def update_credential(
 
     A new origin takes the secret again. Raises: ResourceNotFoundError, ValidationError.
     """
-    return await CREDENTIALS.patch(hub, "/{credential_id}", locals())
+    return await CREDENTIALS.call(hub, "PATCH /{credential_id}", locals())
 
 
 async def rotate_credential(
@@ -63,7 +63,7 @@ async def rotate_credential(
     fields = {**locals(), "never_expires": None}
     if never_expires:
         fields["expires_at"] = REMOVE
-    return await CREDENTIALS.post(hub, "/{credential_id}/rotate", fields)
+    return await CREDENTIALS.call(hub, "POST /{credential_id}/rotate", fields)
 
 
 async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
@@ -76,7 +76,7 @@ async def delete_credential(hub: Hub, credential_id: str) -> JsonObject:
 
 async def get_credential(hub: Hub, credential_id: str) -> JsonObject:
     """A credential by its id or name, without its secret. Raises: ResourceNotFoundError."""
-    return await CREDENTIALS.get(hub, "/{credential_id}", locals())
+    return await CREDENTIALS.call(hub, "GET /{credential_id}", locals())
 
 
 async def get_credentials(
@@ -93,4 +93,4 @@ async def get_credentials(
 
     Raises: ValidationError.
     """
-    return await CREDENTIALS.get(hub, "", locals())
+    return await CREDENTIALS.call(hub, "GET", locals())

@@ -13,7 +13,7 @@ EXECUTIONS = Collection("/executions", "execution")
 
 async def get_workflow_execution_status(hub: Hub, execution_id: str) -> JsonObject:
     """An execution: its status, output, errors, steps. Raises: ResourceNotFoundError."""
-    return await EXECUTIONS.get(hub, "/{execution_id}", locals())
+    return await EXECUTIONS.call(hub, "GET /{execution_id}", locals())
 
 
 async def get_executions(
@@ -35,7 +35,7 @@ async def get_executions(
     ``cursor=""`` asks for the first page of a list that can be read on for ever at the same cost;
     `cursor` of the answer asks for the page after it. Raises: ValidationError.
     """
-    return await EXECUTIONS.get(hub, "", locals())
+    return await EXECUTIONS.call(hub, "GET", locals())
 
 
 async def wait_for_execution(hub: Hub, execution_id: str, *, seconds: float = 20) -> JsonObject:
@@ -49,7 +49,7 @@ async def wait_for_execution(hub: Hub, execution_id: str, *, seconds: float = 20
 def poll_request(execution_id: str, *, seconds: float) -> Request:
     """Return a read that is answered once the execution ended, or after so many seconds."""
     fields = {"execution_id": execution_id, "wait": seconds}
-    return EXECUTIONS.request("GET", "/{execution_id}", fields, wait_seconds=seconds)
+    return EXECUTIONS.request("GET /{execution_id}", fields, wait_seconds=seconds)
 
 
 async def get_execution_steps(
@@ -64,7 +64,7 @@ async def get_execution_steps(
 
     Raises: ResourceNotFoundError.
     """
-    return await EXECUTIONS.get(hub, "/{execution_id}/steps", locals())
+    return await EXECUTIONS.call(hub, "GET /{execution_id}/steps", locals())
 
 
 async def get_execution_events(
@@ -79,27 +79,27 @@ async def get_execution_events(
 
     Raises: ResourceNotFoundError.
     """
-    return await EXECUTIONS.get(hub, "/{execution_id}/events", locals())
+    return await EXECUTIONS.call(hub, "GET /{execution_id}/events", locals())
 
 
 async def pause_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let an execution begin nothing more; calls under way finish. Raises: ConflictError."""
-    return await EXECUTIONS.post(hub, "/{execution_id}/pause", locals())
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/pause", locals())
 
 
 async def resume_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let a paused execution go on. Raises: ConflictError."""
-    return await EXECUTIONS.post(hub, "/{execution_id}/resume", locals())
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/resume", locals())
 
 
 async def cancel_execution(hub: Hub, execution_id: str, *, reason: str | None = None) -> JsonObject:
     """Cancel an execution. Raises: ConflictError when it already ended."""
-    return await EXECUTIONS.post(hub, "/{execution_id}/cancel", locals())
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/cancel", locals())
 
 
 async def retry_execution(hub: Hub, execution_id: str) -> JsonObject:
     """Let a failed execution go on from the step that failed. Raises: ConflictError."""
-    return await EXECUTIONS.post(hub, "/{execution_id}/retry", locals())
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/retry", locals())
 
 
 async def signal_execution(
@@ -107,36 +107,26 @@ async def signal_execution(
 ) -> JsonObject:
     """Give an execution a signal; one that nothing waits for yet is kept. Raises: ConflictError."""
     fields = {**locals(), "payload": payload or {}}
-    return await EXECUTIONS.post(hub, "/{execution_id}/signal", fields)
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/signal", fields)
 
 
 async def approve_step(
-    hub: Hub,
-    execution_id: str,
-    step: str,
-    *,
-    comment: str = "",
-    form: JsonObject | None = None,
+    hub: Hub, execution_id: str, step: str, *, comment: str = "", form: JsonObject | None = None
 ) -> JsonObject:
     """Approve what an APPROVAL step asks; `form` is what its form asks for.
 
     Raises: ConflictError, PermissionDeniedError, ValidationError.
     """
     fields = {**locals(), "form": form or {}}
-    return await EXECUTIONS.post(hub, "/{execution_id}/steps/{step}/approve", fields)
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/steps/{step}/approve", fields)
 
 
 async def reject_step(
-    hub: Hub,
-    execution_id: str,
-    step: str,
-    *,
-    comment: str = "",
-    form: JsonObject | None = None,
+    hub: Hub, execution_id: str, step: str, *, comment: str = "", form: JsonObject | None = None
 ) -> JsonObject:
     """Reject what an APPROVAL step asks. Raises: ConflictError, PermissionDeniedError."""
     fields = {**locals(), "form": form or {}}
-    return await EXECUTIONS.post(hub, "/{execution_id}/steps/{step}/reject", fields)
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/steps/{step}/reject", fields)
 
 
 async def complete_step(
@@ -147,20 +137,20 @@ async def complete_step(
     Raises: ConflictError.
     """
     fields = {**locals(), "output": output or {}}
-    return await EXECUTIONS.post(hub, "/{execution_id}/steps/{step}/complete", fields)
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/steps/{step}/complete", fields)
 
 
 async def fail_step(hub: Hub, execution_id: str, step: str, reason: str) -> JsonObject:
     """Say that a step which NEEDS_REVIEW failed, and why. Raises: ConflictError."""
-    return await EXECUTIONS.post(hub, "/{execution_id}/steps/{step}/fail", locals())
+    return await EXECUTIONS.call(hub, "POST /{execution_id}/steps/{step}/fail", locals())
 
 
 async def evaluate_expression(
     hub: Hub, execution_id: str, expression: str, *, step: str | None = None
 ) -> Any:
-    """What an expression comes to over what an execution knew after a step, or at its end.
+    """The value of an expression over what an execution knew after a step, or at its end.
 
     Raises: ValidationError when it cannot be read or fails, ResourceNotFoundError.
     """
-    answer = await EXECUTIONS.post(hub, "/{execution_id}/evaluate", locals())
+    answer = await EXECUTIONS.call(hub, "POST /{execution_id}/evaluate", locals())
     return answer["value"]

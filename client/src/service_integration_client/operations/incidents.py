@@ -22,17 +22,17 @@ async def get_incidents(
 
     `status` is OPEN, ACKNOWLEDGED or RESOLVED. Raises: ValidationError.
     """
-    return await INCIDENTS.get(hub, "", locals())
+    return await INCIDENTS.call(hub, "GET", locals())
 
 
 async def get_incident(hub: Hub, incident_id: str) -> JsonObject:
     """An incident. Raises: ResourceNotFoundError."""
-    return await INCIDENTS.get(hub, "/{incident_id}", locals())
+    return await INCIDENTS.call(hub, "GET /{incident_id}", locals())
 
 
 async def acknowledge_incident(hub: Hub, incident_id: str) -> JsonObject:
     """Say that somebody sees to it. Raises: ResourceNotFoundError, ConflictError if not open."""
-    return await INCIDENTS.post(hub, "/{incident_id}/acknowledge", locals())
+    return await INCIDENTS.call(hub, "POST /{incident_id}/acknowledge", locals())
 
 
 async def expire_suspects(hub: Hub, incident_id: str) -> JsonObject:
@@ -40,7 +40,7 @@ async def expire_suspects(hub: Hub, incident_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ConflictError when it is not about any.
     """
-    return await INCIDENTS.post(hub, "/{incident_id}/expire", locals())
+    return await INCIDENTS.call(hub, "POST /{incident_id}/expire", locals())
 
 
 async def keep_suspects(hub: Hub, incident_id: str) -> JsonObject:
@@ -48,4 +48,4 @@ async def keep_suspects(hub: Hub, incident_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError, ConflictError when it is not about any.
     """
-    return await INCIDENTS.post(hub, "/{incident_id}/keep", locals())
+    return await INCIDENTS.call(hub, "POST /{incident_id}/keep", locals())

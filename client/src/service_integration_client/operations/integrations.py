@@ -30,7 +30,7 @@ async def create_integration(
 
     Raises: ValidationError, ServiceIntegrationError.
     """
-    return await INTEGRATIONS.post(hub, "", locals())
+    return await INTEGRATIONS.call(hub, "POST", locals())
 
 
 async def update_integration(
@@ -52,7 +52,7 @@ async def update_integration(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await INTEGRATIONS.patch(hub, "/{integration_id}", locals())
+    return await INTEGRATIONS.call(hub, "PATCH /{integration_id}", locals())
 
 
 async def delete_integration(hub: Hub, integration_id: str, *, force: bool = False) -> JsonObject:
@@ -66,7 +66,7 @@ async def delete_integration(hub: Hub, integration_id: str, *, force: bool = Fal
 
 async def get_integration(hub: Hub, integration_id: str) -> JsonObject:
     """An integration by its id or name. Raises: ResourceNotFoundError."""
-    return await INTEGRATIONS.get(hub, "/{integration_id}", locals())
+    return await INTEGRATIONS.call(hub, "GET /{integration_id}", locals())
 
 
 async def get_integrations(
@@ -82,7 +82,7 @@ async def get_integrations(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the integrations. Raises: ValidationError."""
-    return await INTEGRATIONS.get(hub, "", locals())
+    return await INTEGRATIONS.call(hub, "GET", locals())
 
 
 async def execute_integration(
@@ -99,7 +99,7 @@ async def execute_integration(
     ServiceUnavailableError, RequestTimeoutError.
     """
     fields = {**locals(), "payload": payload or {}, "context": context or {}}
-    return await INTEGRATIONS.post(hub, "/{integration_id}/execute", fields)
+    return await INTEGRATIONS.call(hub, "POST /{integration_id}/execute", fields)
 
 
 async def get_integration_executions(
@@ -115,4 +115,4 @@ async def get_integration_executions(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await INTEGRATIONS.get(hub, "/{integration_id}/executions", locals())
+    return await INTEGRATIONS.call(hub, "GET /{integration_id}/executions", locals())

@@ -26,7 +26,7 @@ async def create_api_key(
     may; `networks` are those that it is taken from, all unless given.
     Raises: ValidationError, ConflictError.
     """
-    return await KEYS.post(hub, "", locals())
+    return await KEYS.call(hub, "POST", locals())
 
 
 async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject:
@@ -35,12 +35,12 @@ async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject
     None takes a field away, such as the end of a key by `expires_at=None`.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await KEYS.patch(hub, "/{key_id}", {**with_removals(changes), "key_id": key_id})
+    return await KEYS.call(hub, "PATCH /{key_id}", {**with_removals(changes), "key_id": key_id})
 
 
 async def revoke_api_key(hub: Hub, key_id: str) -> JsonObject:
     """Have an API key refused from now on, for good. Raises: ResourceNotFoundError."""
-    return await KEYS.post(hub, "/{key_id}/revoke", locals())
+    return await KEYS.call(hub, "POST /{key_id}/revoke", locals())
 
 
 async def delete_api_key(hub: Hub, key_id: str) -> JsonObject:
@@ -50,7 +50,7 @@ async def delete_api_key(hub: Hub, key_id: str) -> JsonObject:
 
 async def get_api_key(hub: Hub, key_id: str) -> JsonObject:
     """An API key without its text, by its id or name. Raises: ResourceNotFoundError."""
-    return await KEYS.get(hub, "/{key_id}", locals())
+    return await KEYS.call(hub, "GET /{key_id}", locals())
 
 
 async def get_api_keys(
@@ -69,4 +69,4 @@ async def get_api_keys(
 
     Raises: ValidationError.
     """
-    return await KEYS.get(hub, "", locals())
+    return await KEYS.call(hub, "GET", locals())

@@ -1,4 +1,4 @@
-"""From one page to the next, until there is none."""
+"""Reads a list from one page to the next, until there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PER_PAGE = 100
 async def by_number(
     get_page: Callable[..., Any], hub: Hub, /, *args: Any, **filters: Any
 ) -> AsyncIterator[Any]:
-    """By page numbers, from `page` on where it is given."""
+    """Yield the items by page numbers, from `page` on where it is given."""
     page = filters.pop("page", None) or 1
     per_page = filters.pop("per_page", None) or PER_PAGE
     while True:
@@ -28,7 +28,7 @@ async def by_number(
 async def by_cursor(
     get_page: Callable[..., Any], hub: Hub, /, *args: Any, **filters: Any
 ) -> AsyncIterator[Any]:
-    """By the cursor that each answer holds: a list that grows meanwhile is not read twice.
+    """Yield the items by the cursor of each answer: a list that grows meanwhile is not read twice.
 
     A page or an ordering that is asked for goes by numbers.
     """

@@ -74,7 +74,7 @@ async def execute_workflow(
         "priority": priority,
     }
     request = WORKFLOWS.request(
-        "POST", "/{workflow_id}/execute", fields, wait_seconds=waiting.first_seconds
+        "POST /{workflow_id}/execute", fields, wait_seconds=waiting.first_seconds
     )
     return await _run(hub, request, waiting, key=idempotency_key)
 
@@ -101,7 +101,7 @@ async def execute_workflow_type(
         "context": context or {},
         "priority": priority,
     }
-    request = WORKFLOWS.request("POST", "/execute", fields, wait_seconds=TYPE_WAIT_SECONDS)
+    request = WORKFLOWS.request("POST /execute", fields, wait_seconds=TYPE_WAIT_SECONDS)
     request = replace(request, about=(WORKFLOWS.kind, str(workflow_type)))
     waiting = Waiting(wait, timeout, raise_on_failure)
     return await _run(hub, request, waiting, key=idempotency_key)
@@ -136,7 +136,7 @@ async def rerun_execution(
         "wait": waiting.first_seconds,
     }
     request = EXECUTIONS.request(
-        "POST", "/{execution_id}/rerun", fields, wait_seconds=waiting.first_seconds
+        "POST /{execution_id}/rerun", fields, wait_seconds=waiting.first_seconds
     )
     return await _run(hub, request, waiting)
 

@@ -29,8 +29,8 @@ async def create_schedule(
     Raises: ValidationError, ConflictError.
     """
     fields = {"name": name, "workflow": workflow_id, "cron": cron}
-    return await SCHEDULES.post(
-        hub, "", {**settings, **fields, "timezone": timezone, "input": input_data}
+    return await SCHEDULES.call(
+        hub, "POST", {**settings, **fields, "timezone": timezone, "input": input_data}
     )
 
 
@@ -41,7 +41,7 @@ async def update_schedule(hub: Hub, /, schedule_id: str, **changes: Any) -> Json
     Raises: ResourceNotFoundError, ValidationError.
     """
     fields = {**with_removals(changes), "schedule_id": schedule_id}
-    return await SCHEDULES.patch(hub, "/{schedule_id}", fields)
+    return await SCHEDULES.call(hub, "PATCH /{schedule_id}", fields)
 
 
 async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:
@@ -51,17 +51,17 @@ async def delete_schedule(hub: Hub, schedule_id: str) -> JsonObject:
 
 async def enable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule on. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.post(hub, "/{schedule_id}/enable", locals())
+    return await SCHEDULES.call(hub, "POST /{schedule_id}/enable", locals())
 
 
 async def disable_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Switch a schedule off. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.post(hub, "/{schedule_id}/disable", locals())
+    return await SCHEDULES.call(hub, "POST /{schedule_id}/disable", locals())
 
 
 async def run_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """Run a schedule now. Answers the run, with its `outcome`. Raises: ConflictError."""
-    return await SCHEDULES.post(hub, "/{schedule_id}/run", locals())
+    return await SCHEDULES.call(hub, "POST /{schedule_id}/run", locals())
 
 
 async def backfill_schedule(
@@ -72,12 +72,12 @@ async def backfill_schedule(
     Raises: ResourceNotFoundError, ValidationError.
     """
     fields = {"schedule_id": schedule_id, "from": start, "to": end, "dry_run": dry_run}
-    return await SCHEDULES.post(hub, "/{schedule_id}/backfill", fields)
+    return await SCHEDULES.call(hub, "POST /{schedule_id}/backfill", fields)
 
 
 async def get_schedule(hub: Hub, schedule_id: str) -> JsonObject:
     """A schedule by its id or name. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.get(hub, "/{schedule_id}", locals())
+    return await SCHEDULES.call(hub, "GET /{schedule_id}", locals())
 
 
 async def get_schedules(
@@ -90,7 +90,7 @@ async def get_schedules(
 ) -> JsonObject:
     """One page of the schedules. Raises: ValidationError."""
     filters = {"workflow": workflow_id, "enabled": enabled, "page": page, "per_page": per_page}
-    return await SCHEDULES.get(hub, "", filters)
+    return await SCHEDULES.call(hub, "GET", filters)
 
 
 async def get_schedule_runs(
@@ -102,4 +102,4 @@ async def get_schedule_runs(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of what became of the ticks, newest first. Raises: ResourceNotFoundError."""
-    return await SCHEDULES.get(hub, "/{schedule_id}/runs", locals())
+    return await SCHEDULES.call(hub, "GET /{schedule_id}/runs", locals())

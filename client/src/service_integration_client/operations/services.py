@@ -42,7 +42,7 @@ async def register_service(
     Raises: ValidationError, ServiceIntegrationError.
     """
     fields = {**locals(), "url": url or endpoint, "endpoint": None}
-    return await SERVICES.post(hub, "", fields)
+    return await SERVICES.call(hub, "POST", fields)
 
 
 async def update_service(
@@ -68,7 +68,7 @@ async def update_service(
     Raises: ResourceNotFoundError, ValidationError, ServiceIntegrationError.
     """
     fields = {**locals(), "url": url or endpoint, "endpoint": None}
-    return await SERVICES.patch(hub, "/{service_id}", fields)
+    return await SERVICES.call(hub, "PATCH /{service_id}", fields)
 
 
 async def deregister_service(hub: Hub, service_id: str, *, force: bool = False) -> JsonObject:
@@ -93,12 +93,12 @@ async def heartbeat(
 
     Raises: ResourceNotFoundError when the hub does not know it: register again.
     """
-    return await SERVICES.post(hub, "/{service_id}/heartbeat", locals())
+    return await SERVICES.call(hub, "POST /{service_id}/heartbeat", locals())
 
 
 async def get_service(hub: Hub, service_id: str) -> JsonObject:
     """A service by its id or name. Raises: ResourceNotFoundError."""
-    return await SERVICES.get(hub, "/{service_id}", locals())
+    return await SERVICES.call(hub, "GET /{service_id}", locals())
 
 
 async def get_services(
@@ -119,7 +119,7 @@ async def get_services(
 
     Raises: ValidationError.
     """
-    return await SERVICES.get(hub, "", locals())
+    return await SERVICES.call(hub, "GET", locals())
 
 
 async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = None) -> JsonObject:
@@ -127,8 +127,8 @@ async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = 
 
     Raises: ResourceNotFoundError.
     """
-    return await SERVICES.get(
-        hub, "/{service_id}/health", {**locals(), "probe": True if probe else None}
+    return await SERVICES.call(
+        hub, "GET /{service_id}/health", {**locals(), "probe": True if probe else None}
     )
 
 
@@ -146,7 +146,7 @@ async def set_service_status(
     time with its offset) if that is given. Answers the service.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await SERVICES.put(hub, "/{service_id}/status", locals())
+    return await SERVICES.call(hub, "PUT /{service_id}/status", locals())
 
 
 async def set_instance_status(
@@ -162,14 +162,14 @@ async def set_instance_status(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await SERVICES.put(hub, "/{service_id}/instances/{instance_id}/status", locals())
+    return await SERVICES.call(hub, "PUT /{service_id}/instances/{instance_id}/status", locals())
 
 
 async def get_service_instances(
     hub: Hub, service_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a service's instances, by URL. Raises: ResourceNotFoundError."""
-    return await SERVICES.get(hub, "/{service_id}/instances", locals())
+    return await SERVICES.call(hub, "GET /{service_id}/instances", locals())
 
 
 async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields: Any) -> JsonObject:
@@ -179,7 +179,7 @@ async def add_service_instance(hub: Hub, /, service_id: str, url: str, **fields:
     Raises: ResourceNotFoundError, ValidationError.
     """
     fields = {**fields, "service_id": service_id, "url": url}
-    return await SERVICES.post(hub, "/{service_id}/instances", fields)
+    return await SERVICES.call(hub, "POST /{service_id}/instances", fields)
 
 
 async def remove_service_instance(hub: Hub, service_id: str, instance_id: str) -> JsonObject:
@@ -200,7 +200,7 @@ async def execute_service_action(
     ServiceCallError, ServiceUnavailableError, RequestTimeoutError.
     """
     fields = {**locals(), "input_data": input_data or {}, "context": context or {}}
-    return await SERVICES.post(hub, "/{service_id}/actions/{action}/execute", fields)
+    return await SERVICES.call(hub, "POST /{service_id}/actions/{action}/execute", fields)
 
 
 async def discover(
@@ -223,12 +223,12 @@ async def discover(
     filters = {"type": type, "name": name, "tag": tag, "action": action, "zone": zone}
     required = {f"metadata.{key}": text for key, text in (metadata or {}).items()}
     rest = {"page": page, "per_page": per_page, **required, "include_offline": include_offline}
-    return await DISCOVERY.get(hub, "/services", {**filters, **rest})
+    return await DISCOVERY.call(hub, "GET /services", {**filters, **rest})
 
 
 async def find_service(hub: Hub, type: str) -> JsonObject:
     """The service of a type that the hub would call now. Raises: ResourceNotFoundError."""
-    return await DISCOVERY.get(hub, "/services/type/{type}", locals())
+    return await DISCOVERY.call(hub, "GET /services/type/{type}", locals())
 
 
 async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
@@ -247,9 +247,9 @@ async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30
     once. `wait` is in seconds, at most 60. Raises: ValidationError.
     """
     query = {"index": index, "wait": None if index is None else int(wait)}
-    return await DISCOVERY.get(hub, "/watch", query, wait_seconds=wait)
+    return await DISCOVERY.call(hub, "GET /watch", query, wait_seconds=wait)
 
 
 async def get_integration_health(hub: Hub) -> JsonObject:
-    """How the hub and all it knows are: ``{"status", "service_statuses", ...}``."""
-    return await HEALTH.get(hub, "/system", {})
+    """The health of the hub and of all it knows: ``{"status", "service_statuses", ...}``."""
+    return await HEALTH.call(hub, "GET /system", {})

@@ -1,4 +1,4 @@
-"""Checking the steps of a workflow before it is created."""
+"""Checks the steps of a workflow before it is created."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def validate_workflow_steps(hub: Hub, steps: list[JsonObject]) -> JsonObje
 
 
 async def _missing(hub: Hub, steps: list[JsonObject]) -> dict[str, list[str]]:
-    """The faults of steps whose service or action does not exist, each service asked for once."""
+    """Return the faults of steps whose service or action is missing; asks for each service once."""
     actions: dict[str, frozenset[str] | None] = {}
     faults: dict[str, list[str]] = {}
     for index, step in enumerate(steps):
@@ -36,10 +36,10 @@ async def _missing(hub: Hub, steps: list[JsonObject]) -> dict[str, list[str]]:
             continue
         if service not in actions:
             actions[service] = await _actions_of(hub, service)
-        known, action = actions[service], step.get("action")
-        if known is None:
+        service_actions, action = actions[service], step.get("action")
+        if service_actions is None:
             faults[f"steps[{index}].service"] = [f"Service '{service}' not found"]
-        elif isinstance(action, str) and action not in known:
+        elif isinstance(action, str) and action not in service_actions:
             sentence = f"Action '{action}' not found in service '{service}'"
             faults[f"steps[{index}].action"] = [sentence]
     return faults
@@ -47,10 +47,10 @@ async def _missing(hub: Hub, steps: list[JsonObject]) -> dict[str, list[str]]:
 
 async def _actions_of(hub: Hub, service: str) -> frozenset[str] | None:
     try:
-        found = await get_service(hub, service)
+        registered = await get_service(hub, service)
     except (ResourceNotFoundError, ValueError):
         return None
-    return frozenset(action["name"] for action in found.get("actions") or ())
+    return frozenset(action["name"] for action in registered.get("actions") or ())
 
 
 def _invalid(faults: dict[str, Any]) -> InvalidStepsError:

@@ -31,7 +31,7 @@ async def create_webhook(
     `credential` is an HMAC signature credential; what is signed with `old_credential` is taken
     too, while the secret is rotated. Raises: ValidationError, PermissionDeniedError.
     """
-    return await WEBHOOKS.post(hub, "", locals())
+    return await WEBHOOKS.call(hub, "POST", locals())
 
 
 async def update_webhook(
@@ -57,7 +57,7 @@ async def update_webhook(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await WEBHOOKS.patch(hub, "/{webhook_id}", locals())
+    return await WEBHOOKS.call(hub, "PATCH /{webhook_id}", locals())
 
 
 async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
@@ -70,7 +70,7 @@ async def delete_webhook(hub: Hub, webhook_id: str) -> JsonObject:
 
 async def get_webhook(hub: Hub, webhook_id: str) -> JsonObject:
     """A webhook by its id or name; messages go to its `path`. Raises: ResourceNotFoundError."""
-    return await WEBHOOKS.get(hub, "/{webhook_id}", locals())
+    return await WEBHOOKS.call(hub, "GET /{webhook_id}", locals())
 
 
 async def get_webhooks(
@@ -84,7 +84,7 @@ async def get_webhooks(
     per_page: int | None = None,
 ) -> JsonObject:
     """One page of the webhooks. Raises: ValidationError."""
-    return await WEBHOOKS.get(hub, "", locals())
+    return await WEBHOOKS.call(hub, "GET", locals())
 
 
 async def get_webhook_deliveries(
@@ -100,4 +100,4 @@ async def get_webhook_deliveries(
 
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await WEBHOOKS.get(hub, "/{webhook_id}/deliveries", locals())
+    return await WEBHOOKS.call(hub, "GET /{webhook_id}/deliveries", locals())

@@ -27,7 +27,7 @@ async def create_workflow(
     Raises: ValidationError (`validation_errors` has the path of each fault), ConflictError.
     """
     fields = {**(definition or {}), **locals(), "definition": None}
-    return await WORKFLOWS.post(hub, "", fields)
+    return await WORKFLOWS.call(hub, "POST", fields)
 
 
 async def update_workflow(
@@ -50,7 +50,7 @@ async def update_workflow(
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
     fields = {**with_removals(definition), **locals(), "definition": None}
-    return await WORKFLOWS.patch(hub, "/{workflow_id}", fields)
+    return await WORKFLOWS.call(hub, "PATCH /{workflow_id}", fields)
 
 
 async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) -> JsonObject:
@@ -64,7 +64,7 @@ async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) ->
 
 async def get_workflow(hub: Hub, workflow_id: str) -> JsonObject:
     """A workflow by its id or name. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.get(hub, "/{workflow_id}", locals())
+    return await WORKFLOWS.call(hub, "GET /{workflow_id}", locals())
 
 
 async def get_workflows(
@@ -81,7 +81,7 @@ async def get_workflows(
 
     Raises: ValidationError.
     """
-    return await WORKFLOWS.get(hub, "", locals())
+    return await WORKFLOWS.call(hub, "GET", locals())
 
 
 async def validate_workflow(
@@ -98,21 +98,23 @@ async def get_workflow_versions(
     hub: Hub, workflow_id: str, *, page: int | None = None, per_page: int | None = None
 ) -> JsonObject:
     """One page of a workflow's versions, newest first. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.get(hub, "/{workflow_id}/versions", locals())
+    return await WORKFLOWS.call(hub, "GET /{workflow_id}/versions", locals())
 
 
 async def activate_workflow_version(hub: Hub, workflow_id: str, number: int) -> JsonObject:
     """Let new executions run this version. Answers the workflow. Raises: ResourceNotFoundError."""
-    return await WORKFLOWS.post(hub, "/{workflow_id}/versions/{number}/activate", locals())
+    return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/activate", locals())
 
 
 async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
-    """How a version differs from another: ``{"added", "removed", "changed", "options", ...}``.
+    """The difference of two versions: ``{"added", "removed", "changed", "options", ...}``.
 
     Raises: ResourceNotFoundError.
     """
     numbers = {**locals(), "before": int(before), "after": int(after)}
-    return await WORKFLOWS.get(hub, "/{workflow_id}/versions/{before}/compare/{after}", numbers)
+    return await WORKFLOWS.call(
+        hub, "GET /{workflow_id}/versions/{before}/compare/{after}", numbers
+    )
 
 
 async def dry_run_workflow(
@@ -139,7 +141,7 @@ async def dry_run_workflow(
         "context": context or {},
         "mocks": mocks or {},
     }
-    return await WORKFLOWS.post(hub, "/dry-run", fields)
+    return await WORKFLOWS.call(hub, "POST /dry-run", fields)
 
 
 async def get_workflow_executions(
@@ -158,4 +160,4 @@ async def get_workflow_executions(
 
     The two times are ISO 8601. Raises: ResourceNotFoundError, ValidationError.
     """
-    return await WORKFLOWS.get(hub, "/{workflow_id}/executions", locals())
+    return await WORKFLOWS.call(hub, "GET /{workflow_id}/executions", locals())
