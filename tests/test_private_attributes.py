@@ -488,7 +488,7 @@ def foreign_attributes() -> set[str]:
 
 
 def overridden_methods() -> set[str]:
-    """Return private methods of other packages' classes that a class of the product has its own of."""
+    """Return private methods of other packages' classes that classes of the product redefine."""
     names: set[str] = set()
     for own in product_classes():
         for base in own.__mro__[1:]:
