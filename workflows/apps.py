@@ -21,12 +21,12 @@ class WorkflowsConfig(AppConfig):
         from registry.services import references
         from workflows.history.append_only import renew_guard
         from workflows.models import WorkflowType
-        from workflows.requests import start_by_type
-        from workflows.services.references import follow_rename, users_of
+        from workflows.services.definitions.references import follow_rename, users_of
+        from workflows.services.executions.start import start_by_type
 
         post_migrate.connect(renew_guard, sender=self)
         references.add_finder(users_of)
-        renamed.connect(follow_rename, dispatch_uid="workflows.services.references")
+        renamed.connect(follow_rename, dispatch_uid="workflows.services.definitions.references")
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("places_changed", _admit_executions)
         mediator.subscribe("executions_ended", _tell_ended)

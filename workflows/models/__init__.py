@@ -1,6 +1,7 @@
 """What runs across services, and what ran."""
 
 from workflows.models.bulk import SUITED, BulkAction, BulkOperation, BulkStatus
+from workflows.models.event import EventKind, WorkflowEvent
 from workflows.models.execution import (
     ACTIVE,
     ENDED,
@@ -8,16 +9,11 @@ from workflows.models.execution import (
     HIGHEST_PRIORITY,
     HOLDING,
     LOWEST_PRIORITY,
-    OPEN_STEP,
     TERMINAL,
     UNDER_DEADLINE,
     UNENDED,
-    EventKind,
     ExecutionStatus,
-    StepStatus,
-    WorkflowEvent,
     WorkflowExecution,
-    WorkflowStep,
 )
 from workflows.models.purge import PurgeRun
 from workflows.models.schedule import (
@@ -31,6 +27,7 @@ from workflows.models.schedule import (
     WorkflowSchedule,
     WorkflowScheduleRun,
 )
+from workflows.models.step import OPEN_STEP, StepStatus, WorkflowStep
 from workflows.models.webhook import (
     DeliveryOutcome,
     FindBy,

@@ -1,17 +1,19 @@
 """What happens to workflows and executions."""
 
-from workflows.services.comparing import ComparedVersions, compare_versions
-from workflows.services.definitions import (
+from workflows.services.definitions.comparison import ComparedVersions, compare_versions
+from workflows.services.definitions.lifecycle import (
     OPTION_KEYS,
-    RegistryDirectory,
     activate_version,
     create_workflow,
     delete_workflow,
     get_workflow,
     save_definition,
     update_workflow,
-    validate_document,
     workflow_of_type,
+)
+from workflows.services.definitions.registry_directory import (
+    RegistryDirectory,
+    validate_document,
 )
 from workflows.services.dry_runs import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.executions.bulk_operations import (
@@ -30,8 +32,10 @@ from workflows.services.executions.control import (
     resume_execution,
     retry_execution,
 )
+from workflows.services.executions.human_tasks import decide_approval, settle_reviewed
 from workflows.services.executions.lookup import get_execution, wait_for_end
 from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
+from workflows.services.executions.signals import signal_execution
 from workflows.services.executions.start import (
     Start,
     Started,
@@ -39,7 +43,6 @@ from workflows.services.executions.start import (
     workflow_to_start,
 )
 from workflows.services.expression_trials import evaluate_expression, evaluate_template
-from workflows.services.people import decide_approval, settle_reviewed, signal_execution
 from workflows.services.schedules.backfill import (
     LARGEST_BACKFILL,
     Backfill,

@@ -14,7 +14,7 @@ from workflows.definition_cache import definition_of
 from workflows.dry_run import Simulation, read_mocks, simulate
 from workflows.dry_run.fake_calls import Calls
 from workflows.models import Workflow
-from workflows.services.definitions import validate_document
+from workflows.services.definitions.registry_directory import validate_document
 from workflows.services.executions.start import version_of
 
 UNSAVED = "unsaved"

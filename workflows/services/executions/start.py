@@ -32,6 +32,7 @@ from workflows.models import (
     WorkflowStep,
     WorkflowVersion,
 )
+from workflows.services.definitions.lifecycle import workflow_of_type
 from workflows.services.executions.concurrency_limit import limit_of, request_admission
 
 
@@ -346,3 +347,12 @@ def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
         "reused": [row.path for row in origin.kept],
         **({} if origin.step_input is None else {"edited": True}),
     }
+
+
+def start_by_type(workflow_type: str, start: Start) -> Started:
+    """Start the workflow that stands for this type; the mediator's handler of such requests.
+
+    Raises:
+        NotFound: no workflow of this type is active.
+    """
+    return start_execution(workflow_of_type(workflow_type), start)

@@ -22,7 +22,7 @@ from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR
 from workflows.schedules.rule import LAST_YEAR
-from workflows.services.needs import check_schedule
+from workflows.services.schedules.input_check import check_schedule
 
 logger = structlog.get_logger(__name__)
 

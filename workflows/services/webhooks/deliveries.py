@@ -31,8 +31,8 @@ from workflows.models import (
     WorkflowExecution,
 )
 from workflows.services.executions.lookup import get_execution
+from workflows.services.executions.signals import signal_execution
 from workflows.services.executions.start import Start, start_execution
-from workflows.services.people import signal_execution
 from workflows.services.webhooks.secrets import find_signer
 from workflows.webhooks.signature import Message, MessageRefused, check_time, read_message
 

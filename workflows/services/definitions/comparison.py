@@ -1,4 +1,4 @@
-"""Versions of a workflow, compared."""
+"""Compares two versions of a workflow."""
 
 from __future__ import annotations
 

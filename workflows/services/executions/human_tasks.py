@@ -1,4 +1,4 @@
-"""What people and programs tell a waiting execution: signals, decisions, outcomes."""
+"""Records what people decide: approvals, and the outcome of steps that are left to a person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from workflows.definition_cache import definition_of
 from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import (
-    TERMINAL,
     EventKind,
     ExecutionStatus,
     StepStatus,
@@ -30,39 +29,8 @@ from workflows.models import (
 )
 from workflows.services.executions.concurrency_limit import enqueue
 from workflows.services.executions.control import lock_execution
+from workflows.services.executions.signals import wake_steps
 from workflows.step_paths import is_compensation
-
-
-def signal_execution(
-    execution_id: Any, *, name: str, payload: Any = None, actor: str = ""
-) -> WorkflowExecution:
-    """Give an execution a signal; one that nothing waits for yet is kept for who will.
-
-    Raises:
-        Conflict: the execution has ended, or is being undone.
-    """
-    with transaction.atomic():
-        execution = lock_execution(execution_id)
-        if execution.status in TERMINAL or execution.is_being_undone:
-            raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
-        append_event(
-            execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}
-        )
-        audit.record_use(AuditVerb.SIGNALLED, execution, changes={"signal": name})
-        execution.save(update_fields=("last_sequence", "updated_at"))
-        waiting = execution.steps.filter(status=StepStatus.WAITING, input__event=name)
-        _wake(execution, [step.pk for step in waiting])
-    return execution
-
-
-def _wake(execution: WorkflowExecution, steps: list[Any]) -> None:
-    """Let waiting rows be looked at; those of one that is held once it goes on."""
-    now = database_now()
-    when = {"held_wake_at": now} if execution.is_held else {"wake_at": now}
-    WorkflowStep.objects.filter(pk__in=steps, status=StepStatus.WAITING).update(
-        status=StepStatus.PENDING, updated_at=now, **when
-    )
-    mediator.publish_on_commit("steps_ready", step_ids=[str(pk) for pk in steps])
 
 
 def decide_approval(
@@ -106,7 +74,7 @@ def decide_approval(
         audit.record(verb, execution, reason=comment, changes={"step": row.path})
         execution.save(update_fields=("last_sequence", "updated_at"))
         if not approve or len(decisions) >= step.minimum:
-            _wake(execution, [row.pk])
+            wake_steps(execution, [row.pk])
     return execution
 
 

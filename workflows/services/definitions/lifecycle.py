@@ -1,31 +1,23 @@
-"""Workflows: found, checked, saved, deleted."""
+"""Finds, creates, updates and deletes workflows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 
 from core import audit
-from core.access.roles import Role
 from core.db.locking import columns_of, refuse_if_changed, save_if_changed
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound
 from core.json.merge_patch import MergePatch, resolved
-from core.models import ApiKey, AuditVerb
-from core.suggestions import MOST_COMPARED, did_you_mean, meant_among
-from registry.calls.targets.resolver import Target, resolve
-from registry.exceptions import CallError
-from registry.models import Connection, ConnectionDriver, Integration, ServiceType
+from core.models import AuditVerb
+from core.suggestions import meant_among
 from registry.services.references import refuse_if_used
-from workflows import validation
 from workflows.definition import DefinitionError
-from workflows.definition import Target as StepTarget
 from workflows.models import (
     TERMINAL,
     Workflow,
@@ -33,110 +25,12 @@ from workflows.models import (
     WorkflowVersion,
     checksum_of,
 )
-from workflows.services.needs import check_schedules_of
-from workflows.services.references import bindings_of
+from workflows.services.definitions.references import bindings_of
+from workflows.services.definitions.registry_directory import validate_document
+from workflows.services.schedules.input_check import check_schedules_of
 from workflows.validation.credential_use import check_connections
 
 OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
-
-
-class RegistryDirectory:
-    """What the validator may ask the registry, each thing once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[StepTarget, str], validation.ActionInfo | LookupError] = {}
-
-    def find_action(self, target: StepTarget, action: str) -> validation.ActionInfo:
-        """The schemas of an action.
-
-        Raises:
-            LookupError: the service or its action does not exist.
-        """
-        key = (target, action)
-        if key not in self._known:
-            self._known[key] = self._find(target, action)
-        found = self._known[key]
-        if isinstance(found, LookupError):
-            raise found
-        return found
-
-    def find_workflow(self, name: str) -> None:
-        """Check that a workflow exists.
-
-        Raises:
-            LookupError: there is none of that name or id.
-        """
-        if Workflow.objects.find(name) is None:
-            raise LookupError(f"There is no workflow '{name}'{meant_among(Workflow.objects, name)}")
-
-    def find_person(self, name: str) -> None:
-        """Check that somebody or some group has a name that an approval asks for.
-
-        Raises:
-            LookupError: no login, group or API key has it.
-        """
-        if name in {role.group_name for role in Role} or _has_name(name):
-            return
-        every = [rows.values_list(column, flat=True)[:MOST_COMPARED] for rows, column in _people()]
-        close = did_you_mean(name, [known for names in every for known in names])
-        raise LookupError(f"No login, group or API key has the name '{name}'{close}")
-
-    @staticmethod
-    def _find(target: StepTarget, action: str) -> validation.ActionInfo | LookupError:
-        if target.kind == "integration":
-            return _describe_integration(target.name)
-        if target.kind == "connection":
-            return _describe_connection(target.name)
-        if target.kind == "service_type":
-            try:
-                ServiceType.parse(target.name)
-            except ValueError as error:
-                return validation.UnknownTypeError(str(error))
-        try:
-            found = resolve(Target(target.kind, target.name), action)
-        except CallError as error:
-            kind = validation.ActionNotFoundError if "action" in error.details else LookupError
-            return kind(error.message)
-        return validation.ActionInfo(
-            found.input_schema.document, found.output_schema.document, found.unknown_fields
-        )
-
-
-def _people() -> list[tuple[QuerySet[Any], str]]:
-    """Who may be asked to decide, and what holds the name of each."""
-    return [
-        (get_user_model().objects.all(), "username"),
-        (Group.objects.all(), "name"),
-        (ApiKey.objects.all(), "name"),
-    ]
-
-
-def _has_name(name: str) -> bool:
-    return any(rows.filter(**{column: name}).exists() for rows, column in _people())
-
-
-def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
-    """What it takes and gives is for its mappings to say."""
-    if Integration.objects.find(name) is None:
-        return LookupError(
-            f"There is no integration '{name}'{meant_among(Integration.objects, name)}"
-        )
-    return validation.ActionInfo(None, None)
-
-
-def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
-    """What a third party takes and gives is not known."""
-    found = Connection.objects.find(name)
-    if found is None:
-        return LookupError(
-            f"There is no connection '{name}'{meant_among(Connection.objects, name)}"
-        )
-    if found.driver != ConnectionDriver.HTTP:
-        return LookupError(
-            f"'{found.name}' is of the type {found.type}; what can be called is HTTP, GRAPHQL and"
-            " WEBHOOK."
-        )
-    return validation.ActionInfo(None, None)
 
 
 def get_workflow(reference: str) -> Workflow:
@@ -164,16 +58,6 @@ def workflow_of_type(workflow_type: str) -> Workflow:
     if workflow is None:
         raise NotFound(f"No active workflow of the type {workflow_type}.")
     return workflow
-
-
-def validate_document(
-    document: Any, *, draft: bool = False, name: str | None = None
-) -> validation.Validation:
-    """All that is wrong with a definition, held against what is registered now.
-
-    `name` is the workflow's own, which may run itself.
-    """
-    return validation.validate(document, directory=RegistryDirectory(), draft=draft, name=name)
 
 
 def create_workflow(
