@@ -15,7 +15,7 @@ from service_integration_client.configuration import configuration
 from service_integration_client.hub import AwaitingHub, BlockingHub, Hub, HubOptions, run_blocking
 from service_integration_client.operations import services
 from service_integration_client.requests import JsonObject
-from service_integration_client.retries import NEVER
+from service_integration_client.retries import NEVER, backoff
 
 if TYPE_CHECKING:
     import asyncio
@@ -209,7 +209,7 @@ class ServiceRegistration:
             failures = max(failures, 1)
         seconds = self.interval
         if failures:
-            seconds = min(FIRST_BACKOFF_SECONDS * 2 ** min(failures - 1, 16), self.interval)
+            seconds = backoff(failures, base=FIRST_BACKOFF_SECONDS, most=self.interval)
         return seconds * (1 + JITTER * (2 * self._chance() - 1))
 
     async def _leave(self, hub: Hub) -> None:

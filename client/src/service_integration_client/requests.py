@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -48,22 +48,25 @@ class Request:
     deadline: float | None = None
 
 
-def make_request(method: str, path: str, fields: Mapping[str, Any]) -> Request:
+def make_request(
+    method: str, path: str, fields: Mapping[str, Any], *, is_question: bool = False
+) -> Request:
     """Return a request with the fields as its query (GET, DELETE) or as its body.
 
-    A field of None is not sent. Raises: ValueError for a time without a time zone.
+    A field of None is not sent. A question changes nothing though it has a body: it is retried as
+    a read. Raises: ValueError for a time without a time zone.
     """
     sent = {name: _sent(name, value) for name, value in fields.items() if value is not None}
-    request = Request(method, path, retries.POLICIES[method])
-    if method != "GET":
-        request = replace(request, idempotency_key=uuid.uuid4().hex)
+    is_read = is_question or method == "GET"
     in_query = method in ("GET", "DELETE")
-    return replace(request, query=sent) if in_query else replace(request, body=sent)
-
-
-def as_question(request: Request) -> Request:
-    """Return the request as one that changes nothing though it has a body: retried as a read."""
-    return replace(request, policy=retries.READ, idempotency_key=None)
+    return Request(
+        method,
+        path,
+        retries.READ if is_read else retries.POLICIES[method],
+        query=sent if in_query else {},
+        body=None if in_query else sent,
+        idempotency_key=None if is_read else uuid.uuid4().hex,
+    )
 
 
 def _sent(name: str, value: Any) -> Any:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 
 
+def backoff(attempt: int, *, base: float, most: float) -> float:
+    """Return the seconds to wait after the attempt (from 1): twice as many each time."""
+    return min(base * 2.0 ** min(attempt - 1, 16), most)
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """Exponential backoff: base, twice the base, and so on, up to the maximum. In seconds."""
@@ -23,8 +28,8 @@ class RetryPolicy:
         """
         if attempt > self.retries:
             return None
-        backoff = min(self.base_delay * 2 ** (attempt - 1), self.max_delay)
-        wait = max(backoff, retry_after or 0.0)
+        wait = backoff(attempt, base=self.base_delay, most=self.max_delay)
+        wait = max(wait, retry_after or 0.0)
         return wait if wait <= LONGEST_RETRY_AFTER_SECONDS else None
 
 

@@ -43,7 +43,7 @@ for command in (
     root.add_command(command)
 
 
-@root.command()
+@root.command(cls=click.Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what a shell needs to complete: eval "$(service-integration completion bash)"."""

@@ -24,7 +24,7 @@ bulk.add_operation("show", "get_bulk_operation", "How far one is, and what was r
 bulk.add_operation("cancel", "cancel_bulk_operation", "Stop one; what was done stays done.")
 
 
-@bulk.hub_command("run")
+@bulk.command("run")
 @click.argument("action", type=click.Choice(["retry", "cancel", "pause", "resume"]))
 @click.option("--status", help="Such as FAILED; several with commas.")
 @all_of(*EXECUTION_FILTERS)

@@ -37,7 +37,7 @@ connections.add_operation("disable", "disable_connection", "Refuse calls through
 connections.add_operation("enable", "enable_connection", "Let calls through it again.")
 
 
-@connections.hub_command("test")
+@connections.command("test")
 @click.argument("connection")
 def test_connection(session: Session, connection: str) -> None:
     """Ask what a connection leads to, now. Exits with 1 when it does not answer well."""
@@ -77,7 +77,7 @@ credentials.add_list(
 credentials.add_operation("show", "get_credential", "One credential without its secret.")
 
 
-@credentials.hub_command("rotate")
+@credentials.command("rotate")
 @click.argument("credential")
 @click.option(
     "--secret-file", type=click.File(), required=True,

@@ -53,7 +53,7 @@ for name, operation, sentence, options in (
     executions.add_operation(name, operation, sentence, *options, render=execution_tree)
 
 
-@executions.hub_command("follow")
+@executions.command("follow")
 @click.argument("execution")
 def follow_execution(session: Session, execution: str) -> None:
     """Look on until an execution ends. Exits with 1 unless it completed."""
@@ -92,7 +92,7 @@ def _show_or_follow(session: Session, execution: dict[str, Any], *, follows: boo
         session.show(execution, execution_tree)
 
 
-@executions.hub_command("retry")
+@executions.command("retry")
 @click.argument("execution")
 @FOLLOW
 def retry_execution(session: Session, execution: str, follows: bool) -> None:
@@ -100,7 +100,7 @@ def retry_execution(session: Session, execution: str, follows: bool) -> None:
     _show_or_follow(session, session.client.retry_execution(execution), follows=follows)
 
 
-@executions.hub_command("rerun")
+@executions.command("rerun")
 @click.argument("execution")
 @click.option("--from-step", help="What came before it is kept; the first step unless given.")
 @click.option("--version", help="A number or newest; that of the execution unless given.")
@@ -134,7 +134,7 @@ def _read_version(text: str | None) -> Any:
     return int(text)
 
 
-@executions.hub_command("signal")
+@executions.command("signal")
 @click.argument("execution")
 @click.argument("name")
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
@@ -144,7 +144,7 @@ def signal_execution(session: Session, execution: str, name: str, data: tuple[st
     session.show(session.client.signal_execution(execution, name, payload), execution_tree)
 
 
-@executions.hub_command("approve")
+@executions.command("approve")
 @click.argument("execution")
 @click.argument("step")
 @COMMENT
@@ -158,7 +158,7 @@ def approve(
     session.show(approved, execution_tree)
 
 
-@executions.hub_command("reject")
+@executions.command("reject")
 @click.argument("execution")
 @click.argument("step")
 @COMMENT

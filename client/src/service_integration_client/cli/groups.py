@@ -39,42 +39,31 @@ def _common_options() -> list[click.Option]:
     ]
 
 
-def hub_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of a function that gets a `Session` first; errors end it with their code."""
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        @functools.wraps(function)
-        def run(**arguments: Any) -> None:
-            session = Session(click.get_current_context().meta.get(_KEPT, {}))
-            try:
-                function(session, **arguments)
-            except ServiceIntegrationError as error:
-                report(error, as_json=session.as_json)
-                session.fail(exit_code(error))
-
-        command = click.command(name)(run)
-        command.params += _common_options()
-        return command
-
-    return decorate
-
-
-class HubGroup(click.Group):
-    """Commands for one kind of resource; it takes before them what they take themselves."""
+class HubCommand(click.Command):
+    """A command whose function gets a `Session` first, and whose errors have exit codes."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.params += _common_options()
 
-    def hub_command(self, name: str) -> Callable[[Callable[..., None]], click.Command]:
-        """Make a command of the group, as `hub_command` does."""
+    def invoke(self, ctx: click.Context) -> Any:
+        session = Session(ctx.meta.get(_KEPT, {}))
+        ctx.params["session"] = session
+        try:
+            return super().invoke(ctx)
+        except ServiceIntegrationError as error:
+            report(error, as_json=session.as_json)
+            session.fail(exit_code(error))
 
-        def decorate(function: Callable[..., None]) -> click.Command:
-            command = hub_command(name)(function)
-            self.add_command(command)
-            return command
 
-        return decorate
+class HubGroup(click.Group):
+    """Commands for one kind of resource; it takes before them what they take themselves."""
+
+    command_class = HubCommand
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params += _common_options()
 
     def add_list(
         self,
@@ -130,5 +119,4 @@ class HubGroup(click.Group):
     def _add(
         self, name: str, run: Callable[..., None], sentence: str, options: Sequence[Decorator]
     ) -> None:
-        run.__doc__ = sentence
-        self.hub_command(name)(all_of(*options)(run))
+        self.command(name, help=sentence)(all_of(*options)(run))

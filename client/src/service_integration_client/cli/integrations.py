@@ -41,7 +41,7 @@ integrations.add_history(
 )  # fmt: skip
 
 
-@integrations.hub_command("execute")
+@integrations.command("execute")
 @click.argument("integration")
 @takes_input
 def execute(session: Session, integration: str, input_data: Any) -> None:

@@ -27,7 +27,7 @@ keys.add_operation("revoke", "revoke_api_key", "Refuse a key from now on, for go
 keys.add_operation("delete", "delete_api_key", "Forget a key.")
 
 
-@keys.hub_command("create")
+@keys.command("create")
 @click.argument("name")
 @click.option("--role", help="Such as SERVICE or WORKFLOW_EDITOR.")
 @click.option("--scope", "scopes", multiple=True, help="Instead of those of a role; several times.")

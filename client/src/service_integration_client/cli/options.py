@@ -38,10 +38,10 @@ def takes_input(function: Callable[..., None]) -> Callable[..., None]:
     """Add --input and --input-file; together they are the argument `input_data`, or it is None."""
 
     @functools.wraps(function)
-    def run(*arguments: Any, inputs: Sequence[str], input_file: Any, **rest: Any) -> None:
+    def run(*, inputs: Sequence[str], input_file: Any, **rest: Any) -> None:
         fields = read_file(input_file, "--input-file") if input_file else {}
         fields.update(read_values(inputs, "--input"))
-        function(*arguments, input_data=fields if inputs or input_file else None, **rest)
+        function(input_data=fields if inputs or input_file else None, **rest)
 
     inputs = click.option(
         "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="A value may be JSON."

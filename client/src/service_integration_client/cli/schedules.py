@@ -39,7 +39,7 @@ for name, operation, sentence in (
     schedules.add_operation(name, operation, sentence)
 
 
-@schedules.hub_command("create")
+@schedules.command("create")
 @click.argument("name")
 @click.argument("workflow")
 @click.option("--cron", required=True, help='Five fields, such as "0 6 * * 1-5".')
@@ -51,7 +51,7 @@ def create(session: Session, name: str, workflow: str, input_data: Any, **times:
     session.show(schedule, fields_of)
 
 
-@schedules.hub_command("backfill")
+@schedules.command("backfill")
 @click.argument("schedule")
 @click.option("--from", "start", required=True, help="An ISO 8601 time.")
 @click.option("--to", "end", required=True, help="An ISO 8601 time.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Group
 
-from service_integration_client.cli.groups import HubGroup, hub_command
+from service_integration_client.cli.groups import HubCommand, HubGroup
 from service_integration_client.cli.options import (
     SEARCH,
     read_file,
@@ -81,7 +81,7 @@ services.add_operation(
 )  # fmt: skip
 
 
-@services.hub_command("register")
+@services.command("register")
 @click.argument("name")
 @click.argument("address")
 @click.option("--health-url", help="What answers 200 while it is well.")
@@ -116,7 +116,7 @@ def register(
     session.show(service, _service)
 
 
-@services.hub_command("call")
+@services.command("call")
 @click.argument("service")
 @click.argument("action")
 @takes_input
@@ -125,7 +125,7 @@ def call(session: Session, service: str, action: str, input_data: Any) -> None:
     session.show(session.client.execute_service_action(service, action, input_data))
 
 
-@services.hub_command("maintenance")
+@services.command("maintenance")
 @click.argument("service")
 @click.option("--off", is_flag=True, help="End it: the service is ONLINE again.")
 @click.option("--reason", help="Why; everybody sees it.")
@@ -141,7 +141,7 @@ def maintenance(
     session.show(updated, _service)
 
 
-@hub_command("discover")
+@click.command("discover", cls=HubCommand)
 @click.argument("type_", metavar="[TYPE]", required=False)
 @click.option("--name")
 @click.option("--tag")
@@ -177,7 +177,7 @@ def discover(
     session.show(rows, rows_as(COLUMNS))
 
 
-@hub_command("health")
+@click.command("health", cls=HubCommand)
 @click.argument("service", required=False)
 def health(session: Session, service: str | None) -> None:
     """How the hub and all it knows are, or one service. Exits with 1 when not well."""

@@ -70,13 +70,8 @@ class Session:
         """Print at most `limit` rows of a list, and say when there are more."""
         rows, total = rows_of(get_page, limit=limit, **filters)
         self.show(rows, render)
-        if total is not None and total > len(rows):
-            self.say(f"{len(rows)} of {total}: --limit shows more.")
-
-    def say(self, text: str) -> None:
-        """Print a sentence for a person; not in JSON."""
-        if not self.as_json:
-            self.console.print(text, markup=False)
+        if total is not None and total > len(rows) and not self.as_json:
+            self.console.print(f"{len(rows)} of {total}: --limit shows more.", markup=False)
 
     def fail(self, code: int = REFUSED) -> None:
         raise click.exceptions.Exit(code)

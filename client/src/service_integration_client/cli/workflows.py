@@ -41,7 +41,7 @@ workflows.add_list(
 )  # fmt: skip
 
 
-@workflows.hub_command("show")
+@workflows.command("show")
 @click.argument("workflow")
 def show_workflow(session: Session, workflow: str) -> None:
     """One workflow as JSON, as a file of it would be."""
@@ -49,7 +49,7 @@ def show_workflow(session: Session, workflow: str) -> None:
     session.show(stored if session.as_json else _document(stored))
 
 
-@workflows.hub_command("validate")
+@workflows.command("validate")
 @FILES
 def validate(session: Session, paths: tuple[Path, ...]) -> None:
     """Check files; nothing is stored. Exits with 1 when one is not valid."""
@@ -79,7 +79,7 @@ def validation_text(reports: list[dict[str, Any]]) -> Any:
     return lines
 
 
-@workflows.hub_command("apply")
+@workflows.command("apply")
 @FILES
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def apply(session: Session, paths: tuple[Path, ...], dry_run: bool) -> None:
@@ -125,7 +125,7 @@ def _save(session: Session, stored: dict[str, Any] | None, document: dict[str, A
     return session.client.update_workflow(stored["id"], **fields, definition=definition)
 
 
-@workflows.hub_command("diff")
+@workflows.command("diff")
 @FILES
 def diff(session: Session, paths: tuple[Path, ...]) -> None:
     """What applying the files would change. Exits with 1 when there is something."""
@@ -156,7 +156,7 @@ def _diff_text(differences: list[dict[str, Any]]) -> Any:
     return text if text else Text("No difference.", style="dim")
 
 
-@workflows.hub_command("run")
+@workflows.command("run")
 @click.argument("workflow")
 @takes_input
 @click.option("--correlation-id", help="To find it by.")

@@ -8,13 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service_integration_client.hub import Hub
-from service_integration_client.requests import (
-    JsonObject,
-    Request,
-    as_question,
-    make_request,
-    segment,
-)
+from service_integration_client.requests import JsonObject, Request, make_request, segment
 
 _NAME = re.compile(r"\{(\w+)\}")
 
@@ -35,9 +29,14 @@ class Collection:
     kind: str
 
     def request(
-        self, endpoint: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+        self,
+        endpoint: str,
+        arguments: Mapping[str, Any],
+        *,
+        is_question: bool = False,
+        wait_seconds: float = 0.0,
     ) -> Request:
-        """Return the request, whose answer may come `wait_seconds` later than others."""
+        """Return the request; see `make_request`. Its answer may come `wait_seconds` late."""
         method, _, below = endpoint.partition(" ")
         template, own_names = self.path + below, _NAME.findall(below)
         parts = {name: segment(arguments[name]) for name in _NAME.findall(template)}
@@ -46,23 +45,16 @@ class Collection:
             for name, value in arguments.items()
             if name not in parts and not isinstance(value, Hub)
         }
-        request = make_request(method, template.format_map(parts), fields)
+        path = template.format_map(parts)
+        request = make_request(method, path, fields, is_question=is_question)
         about = (self.kind, str(arguments[own_names[0]])) if own_names else (None, None)
         return replace(request, about=about, wait_seconds=wait_seconds)
 
     async def call(
-        self, hub: Hub, endpoint: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
+        self, hub: Hub, endpoint: str, arguments: Mapping[str, Any], **options: Any
     ) -> JsonObject:
-        """Return the answer to a request."""
-        request = self.request(endpoint, arguments, wait_seconds=wait_seconds)
-        return await answered(hub, request)
-
-    async def ask(
-        self, hub: Hub, below: str, arguments: Mapping[str, Any], *, wait_seconds: float = 0.0
-    ) -> JsonObject:
-        """POST a question: it changes nothing."""
-        request = self.request(f"POST {below}", arguments, wait_seconds=wait_seconds)
-        return await answered(hub, as_question(request))
+        """Return the answer to a request; `options` are those of `request`."""
+        return await answered(hub, self.request(endpoint, arguments, **options))
 
     async def delete(self, hub: Hub, below: str, arguments: Mapping[str, Any]) -> JsonObject:
         """DELETE the resource that the path ends with; `force` is sent when it is true."""

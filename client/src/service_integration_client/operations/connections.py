@@ -100,9 +100,9 @@ async def test_connection(hub: Hub, connection_id: str) -> JsonObject:
     A failed test raises nothing. Raises: ResourceNotFoundError, ConflictError when it is switched
     off.
     """
-    return await CONNECTIONS.ask(
-        hub, "/{connection_id}/test", locals(), wait_seconds=LONGEST_TEST_SECONDS
-    )
+    options = {"is_question": True, "wait_seconds": LONGEST_TEST_SECONDS}
+    arguments = {"connection_id": connection_id}
+    return await CONNECTIONS.call(hub, "POST /{connection_id}/test", arguments, **options)
 
 
 async def disable_connection(hub: Hub, connection_id: str, reason: str) -> JsonObject:

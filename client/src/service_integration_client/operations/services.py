@@ -237,7 +237,7 @@ async def search_services(hub: Hub, /, **criteria: Any) -> JsonObject:
     `criteria` are `types`, `statuses`, `tags` with ``all``, ``any`` and ``none``, `metadata`,
     `action`, `zone`, `minimum_version`. Raises: ValidationError.
     """
-    return await DISCOVERY.ask(hub, "/services/search", criteria)
+    return await DISCOVERY.call(hub, "POST /services/search", criteria, is_question=True)
 
 
 async def watch_services(hub: Hub, index: int | None = None, *, wait: float = 30) -> JsonObject:

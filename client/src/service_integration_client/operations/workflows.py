@@ -91,7 +91,8 @@ async def validate_workflow(
 
     Faults are in the answer. Raises: ValidationError for what is not JSON.
     """
-    return await WORKFLOWS.ask(hub, "/validate", {**(definition or {}), "steps": steps})
+    document = {**(definition or {}), "steps": steps}
+    return await WORKFLOWS.call(hub, "POST /validate", document, is_question=True)
 
 
 async def get_workflow_versions(
