@@ -18,6 +18,7 @@ from typing import Any
 import django
 import hypothesis
 import pytest
+from django.conf import settings as django_settings
 
 from tests.support import made_once, servers
 
@@ -77,6 +78,11 @@ def _prepare_environment() -> None:
 
 _prepare_environment()
 django.setup()
+
+# Pages link to static files by their plain names: nothing has collected them for the tests.
+django_settings.STORAGES["staticfiles"] = {
+    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+}
 
 from tests.support.fast_flush import use_quick_emptying  # noqa: E402 (needs the settings)
 

@@ -81,7 +81,7 @@ class StrictFilterExtension(DjangoFilterExtension):
 class StrictSerializerExtension(OpenApiSerializerExtension):
     """Bodies: the other names of their fields are in the document, and nothing else is taken."""
 
-    target_class = "core.api.viewsets.StrictSerializer"
+    target_class = "core.api.serializers.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class StrictSerializerExtension(OpenApiSerializerExtension):
 class AnswerSerializerExtension(OpenApiSerializerExtension):
     """Answers: every field that is not optional is always there."""
 
-    target_class = "core.api.viewsets.AnswerSerializer"
+    target_class = "core.api.serializers.AnswerSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:

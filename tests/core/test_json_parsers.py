@@ -14,6 +14,7 @@ from django.test import RequestFactory
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
+    "core",
     "registry",
     "workflows",
     "monitoring",

@@ -89,12 +89,6 @@ def logs() -> Iterator[io.StringIO]:
         root.removeHandler(handler)
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def test_planted_secrets_are_found_nowhere(
     tmp_path: Path, logs: io.StringIO, monkeypatch: pytest.MonkeyPatch, settings: Any, in_full: bool
 ) -> None:
@@ -378,7 +372,7 @@ def look_at_storage(hay: Haystack) -> None:
     """The database, the broker and what `dumpdata` exports."""
     hay.add("database", dump_database())
     out = io.StringIO()
-    call_command("dumpdata", "registry", "workflows", "monitoring", "admin", stdout=out)
+    call_command("dumpdata", "core", "registry", "workflows", "monitoring", "admin", stdout=out)
     hay.add("export", out.getvalue())
     hay.add("broker", dump_broker())
 

@@ -25,12 +25,6 @@ from workflows.models import Workflow, WorkflowExecution, WorkflowStep
 NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def admin(client: Client, db: None) -> Client:
     client.force_login(User.objects.create_superuser("root"))

@@ -143,7 +143,7 @@ def test_lists_are_compact_on_a_phone(operator: Client, live_server: Any) -> Non
         lists = {
             "registry/service": 10,
             "workflows/workflowexecution": 50,
-            "registry/auditentry": 50,
+            "core/auditentry": 50,
         }
         for model, count in lists.items():
             page.goto(f"{live_server.url}/admin/{model}/")

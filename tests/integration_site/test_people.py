@@ -19,12 +19,6 @@ ADD = "admin:auth_user_add"
 PASSWORD = "a-long-pass-phrase-1"
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def root(client: Client) -> Client:
     create_roles()

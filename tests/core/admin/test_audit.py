@@ -28,12 +28,6 @@ root = acts.root
 DIALOG = {"_form_submitted": "True", "reason": "It has to be."}
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def _last(path: str) -> str:
     return path.rpartition("/")[2]
 

@@ -28,7 +28,6 @@ from workflows.models import DeliveryOutcome, WebhookDelivery, WorkflowScheduleR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 root = acts.root
-_static_files_without_manifest = acts._static_files_without_manifest
 
 # What can hang on a row and goes with it, by the relation; rows with names of their own refuse.
 PARTS: dict[str, Callable[[Any], object]] = {

@@ -14,7 +14,6 @@ from tests.core.api.test_patch import FormValues
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 root = acts.root
-_static_files_without_manifest = acts._static_files_without_manifest
 FORMS = sorted(acts.CHANGES)
 
 

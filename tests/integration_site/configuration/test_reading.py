@@ -267,12 +267,12 @@ def test_documentation_says_what_each_may_be() -> None:
 
 
 # Programs that pass the environment on, or set what Django and Celery ask for.
-PASS_ON = {"settings.py", "manage.py", "wsgi.py", "celery.py", "suspects.py", "gunicorn.conf.py"}
+PASS_ON = {"settings.py", "manage.py", "wsgi.py", "celery.py", "quarantine.py", "gunicorn.conf.py"}
 PASSED_ON = re.compile(r"os\.environ\.setdefault\(|(read_or_end|data_dir)\(os\.environ\)")
 
 
 def test_no_module_of_the_hub_reads_the_environment_itself() -> None:
-    packages = ("integration_site", "registry", "workflows", "monitoring")
+    packages = ("core", "integration_site", "registry", "workflows", "monitoring")
     files = [ROOT / "manage.py", ROOT / "gunicorn.conf.py"]
     files += [file for name in packages for file in (ROOT / name).rglob("*.py")]
     found = []

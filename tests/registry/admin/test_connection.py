@@ -41,12 +41,6 @@ KEPT: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def person(*groups: str) -> Client:
     create_roles()
     user = User.objects.create_user("-".join(groups), is_staff=True)

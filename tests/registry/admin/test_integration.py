@@ -21,12 +21,6 @@ LIST = reverse("admin:registry_integration_changelist")
 ADD = reverse("admin:registry_integration_add")
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def admin(client):
     client.force_login(User.objects.create_superuser("root"))

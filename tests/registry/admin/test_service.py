@@ -30,12 +30,6 @@ pytestmark = [
 ADD = "admin:registry_service_add"
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def log_in(client: Client) -> Callable[[str], Client]:
     def log_in(role: str) -> Client:

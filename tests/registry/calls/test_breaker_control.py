@@ -27,12 +27,6 @@ pytestmark = pytest.mark.django_db
 LIST = "/health/circuit-breakers"
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def open_circuit(instance: ServiceInstance | None = None) -> Any:
     instance = instance or make_instance()
     store.load([str(instance.pk)])

@@ -26,7 +26,7 @@ from registry.models import (
 from registry.models.service import validate_service_url
 from tests import factories
 
-OWN_APPS = ("registry", "workflows", "monitoring")
+OWN_APPS = ("core", "registry", "workflows", "monitoring")
 MODELS = [model for name in OWN_APPS for model in apps.get_app_config(name).get_models()]
 ENUM_COLUMNS = [
     pytest.param(model, field, id=f"{model._meta.db_table}.{field.column}")

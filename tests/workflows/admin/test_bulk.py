@@ -15,12 +15,6 @@ LIST = "/admin/workflows/workflowexecution/"
 NEW = "/admin/workflows/bulkoperation/new/"
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def admin(client):
     client.force_login(User.objects.create_superuser("root"))

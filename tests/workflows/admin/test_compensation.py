@@ -29,12 +29,6 @@ EACH = {"id": "each", "type": "MAP", "over": "$.input.items", "next": "bad",
         "steps": [call("do", input={"id": "$.item"}, compensate=undo())]}  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def root(client: Client) -> Client:
     client.force_login(User.objects.create_superuser("root"))

@@ -27,12 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STEPS = [call("a", next="b"), call("b", next="c"), call("c")]
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def person(client: Client) -> Callable[..., Client]:
     """Log in somebody who has just these permissions, and is in these groups."""

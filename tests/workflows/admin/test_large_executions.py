@@ -26,12 +26,6 @@ STEPS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def make_large(elements: int):
     now = timezone.now()
     execution = factories.make_execution(

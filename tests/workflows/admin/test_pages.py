@@ -55,12 +55,6 @@ ERROR = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def admin(client: Client, db: None) -> Client:
     client.force_login(User.objects.create_superuser("root"))

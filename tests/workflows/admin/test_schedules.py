@@ -17,12 +17,6 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/workflows/workflowschedule/"
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def admin(client):
     client.force_login(User.objects.create_superuser("root"))

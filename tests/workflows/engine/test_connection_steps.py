@@ -30,12 +30,6 @@ from workflows.services import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _static_files_without_manifest(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 @pytest.fixture
 def web():
     return WebServer()

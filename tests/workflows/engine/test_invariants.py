@@ -34,6 +34,7 @@ from workflows.engine.store.step_columns import SETTLED_SETS
 from workflows.history.append_only import guard_history, unguard_history
 from workflows.models import WorkflowExecution
 from workflows.services.executions import control
+from workflows.services.executions import start as start_executions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,7 +313,7 @@ def test_answering_before_the_commit_is_seen():
 
 def test_start_without_a_first_row_is_seen():
     with mutated(
-        services.starting,
+        start_executions,
         "insert_execution",
         "insert_rows(execution, row, event)",
         "insert_rows(execution, event)",

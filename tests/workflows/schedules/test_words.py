@@ -16,7 +16,7 @@ import pytest
 
 from workflows.schedules import CronRefused, in_words, read_timetable
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTHS = [f"{date(2000, month, 1):%B}" for month in range(1, 13)]
 NTH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
