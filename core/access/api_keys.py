@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.names import name_in
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound, ValidationFailed
@@ -46,7 +45,7 @@ def issue_key(fields: Mapping[str, Any], *, may_grant: frozenset[str]) -> tuple[
     """
     key = ApiKey()
     text = key.issue_secret()
-    with _conflict_of_names(fields.get("name")), transaction.atomic():
+    with unique_name(key, fields), transaction.atomic():
         _assign(key, fields, may_grant=may_grant)
         key.save()
         audit.record(AuditVerb.CREATED, key, changes={"role": key.role, "scopes": key.scopes})
@@ -54,16 +53,16 @@ def issue_key(fields: Mapping[str, Any], *, may_grant: frozenset[str]) -> tuple[
 
 
 def update_key(
-    key: ApiKey, fields: Mapping[str, Any], *, may_grant: frozenset[str], only_as_read: bool = False
+    key: ApiKey, fields: Mapping[str, Any], *, may_grant: frozenset[str], if_unchanged: bool = False
 ) -> ApiKey:
     """Change what is given and leave the rest; the secret stays.
 
     Raises:
         As of `issue_key`; and
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with _conflict_of_names(fields.get("name")), transaction.atomic():
-        locked = _lock(key, only_as_read=only_as_read)
+    with unique_name(key, fields), transaction.atomic():
+        locked = lock_row(key, if_unchanged=if_unchanged)
         before, columns = audit.snapshot(locked), columns_of(locked)
         _assign(locked, fields, may_grant=may_grant)
         save_if_changed(locked, columns)
@@ -78,7 +77,7 @@ def revoke_key(key: ApiKey) -> ApiKey:
         Conflict: it is revoked already.
     """
     with transaction.atomic():
-        locked = _lock(key)
+        locked = lock_row(key)
         if locked.revoked_at is not None:
             raise Conflict("It is revoked already.")
         locked.revoked_at = timezone.now()
@@ -87,14 +86,14 @@ def revoke_key(key: ApiKey) -> ApiKey:
     return locked
 
 
-def delete_key(key: ApiKey, *, only_as_read: bool = False) -> None:
+def delete_key(key: ApiKey, *, if_unchanged: bool = False) -> None:
     """Forget a key, which refuses it too; its name may be used again.
 
     Raises:
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(key, only_as_read=only_as_read)
+        locked = lock_row(key, if_unchanged=if_unchanged)
         audit.record(AuditVerb.DELETED, locked)
         locked.delete()
 
@@ -135,19 +134,3 @@ def _assign(key: ApiKey, fields: Mapping[str, Any], *, may_grant: frozenset[str]
         check_end(key.expires_at)
     if is_new or key.effective_scopes() != could:
         check_grant(key, may_grant=may_grant)
-
-
-def _lock(key: ApiKey, *, only_as_read: bool = False) -> ApiKey:
-    locked = ApiKey.objects.select_for_update().filter(pk=key.pk).first()
-    if locked is None:
-        raise NotFound(f"The API key '{key.name}' was removed meanwhile.")
-    refuse_if_changed(locked, key, only_as_read=only_as_read)
-    return locked
-
-
-@contextlib.contextmanager
-def _conflict_of_names(name: Any) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict(f"An API key named '{name}' exists already.") from None

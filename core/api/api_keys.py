@@ -153,10 +153,12 @@ class KeyViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; the text of the key stays."""
         key = self.find()
-        insists = self.check_precondition(key)
+        if_unchanged = self.check_precondition(key)
         fields = self.read(KeyPatch)
         return self.answer(
-            api_keys.update_key(key, fields, may_grant=self.caller.scopes, only_as_read=insists)
+            api_keys.update_key(
+                key, fields, may_grant=self.caller.scopes, if_unchanged=if_unchanged
+            )
         )
 
     @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
@@ -168,8 +170,8 @@ class KeyViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget a key, which is refused from now on; its name may be used again."""
         key = self.find()
-        insists = self.check_precondition(key)
-        api_keys.delete_key(key, only_as_read=insists)
+        if_unchanged = self.check_precondition(key)
+        api_keys.delete_key(key, if_unchanged=if_unchanged)
         return Response(status=204)
 
     @extend_schema(request=None, responses=KeySerializer)

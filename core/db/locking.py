@@ -5,12 +5,17 @@ The time of the last change is a row's version, so that what changes nothing mus
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
-from django.db import models
+from django.db import IntegrityError, models
+from django.db.models import QuerySet
 
-from core.exceptions import PreconditionFailed
+from core.exceptions import Conflict, NotFound, PreconditionFailed
 from core.json.equality import json_equal
+
+Row = TypeVar("Row", bound=models.Model)
 
 _TIMES = frozenset({"created_at", "updated_at"})
 
@@ -30,17 +35,38 @@ def save_if_changed(row: models.Model, before: dict[str, Any] | None) -> None:
         row.save()
 
 
-def refuse_if_changed(locked: Any, read: Any, *, only_as_read: bool) -> None:
-    """Refuse a change of a row that somebody else changed after it was read.
+def lock_row(row: Row, *, if_unchanged: bool = False, rows: QuerySet[Row] | None = None) -> Row:
+    """Return a named row as it is now, locked until the caller's transaction ends.
 
-    `locked` is the row as it is now, `read` as the caller saw it; without `only_as_read` the caller
-    does not insist.
+    `row` is as the caller read it; `rows` is where it is read from, if something is to come along.
 
     Raises:
-        PreconditionFailed: it was changed in between.
+        NotFound: it was removed meanwhile.
+        PreconditionFailed: with `if_unchanged`, somebody changed it in between.
     """
-    if only_as_read and locked.updated_at != read.updated_at:
-        raise PreconditionFailed(
-            f"The {locked._meta.verbose_name} '{read.name}' was changed since you read it."
-            " Read it again first."
-        )
+    rows = type(row)._default_manager.all() if rows is None else rows
+    locked = rows.select_for_update(of=("self",)).filter(pk=row.pk).first()
+    title = f"The {row._meta.verbose_name} '{row.name}'"  # type: ignore[attr-defined]
+    if locked is None:
+        raise NotFound(f"{title} was removed meanwhile.")
+    if if_unchanged and locked.updated_at != row.updated_at:  # type: ignore[attr-defined]
+        raise PreconditionFailed(f"{title} was changed since you read it. Read it again first.")
+    return locked
+
+
+@contextlib.contextmanager
+def unique_name(row: models.Model, fields: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turn the database's refusal of a name that another row has into a conflict.
+
+    The name is that of `fields`, which the row is given meanwhile, or that of the row.
+
+    Raises:
+        Conflict: a row of this name exists already.
+    """
+    try:
+        yield
+    except IntegrityError:
+        noun = str(row._meta.verbose_name)
+        article = "An" if noun[0].lower() in "aeiou" else "A"
+        name = (fields or {}).get("name") or row.name  # type: ignore[attr-defined]
+        raise Conflict(f"{article} {noun} named '{name}' exists already.") from None

@@ -159,7 +159,6 @@ class BaseConnectionForm(forms.ModelForm):
         driver = self.instance.driver if self.is_change else self.cleaned_data.get("driver") or ""
         self.service_fields = self._read(type, driver)
         draft = copy.copy(self.instance) if self.is_change else Connection(type=type)
-        draft._state = copy.copy(draft._state)
         try:
             check_fields(draft, self.service_fields)
         except ValidationFailed as error:

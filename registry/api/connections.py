@@ -181,9 +181,11 @@ class ConnectionViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; null takes a field or a setting away."""
         connection = self.find()
-        insists = self.check_precondition(connection)
+        if_unchanged = self.check_precondition(connection)
         fields = self.read(ConnectionPatch)
-        changed = lifecycle.update_connection(connection, fields, self.change, only_as_read=insists)
+        changed = lifecycle.update_connection(
+            connection, fields, self.change, if_unchanged=if_unchanged
+        )
         return self.answer(changed)
 
     @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
@@ -195,9 +197,9 @@ class ConnectionViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget a connection that nothing uses."""
         connection = self.find()
-        insists = self.check_precondition(connection)
+        if_unchanged = self.check_precondition(connection)
         lifecycle.delete_connection(
-            connection, self.change, only_as_read=insists, force=asks_for_force(request)
+            connection, self.change, if_unchanged=if_unchanged, force=asks_for_force(request)
         )
         return Response(status=204)
 

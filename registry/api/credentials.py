@@ -191,10 +191,10 @@ class CredentialViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; a new destination takes the secret again."""
         credential = self.find()
-        insists = self.check_precondition(credential)
+        if_unchanged = self.check_precondition(credential)
         fields = self.read(CredentialPatch)
         changed = lifecycle.update_credential(
-            credential, fields, actor=self.actor, only_as_read=insists
+            credential, fields, actor=self.actor, if_unchanged=if_unchanged
         )
         return self.answer(changed)
 
@@ -207,8 +207,8 @@ class CredentialViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget a credential that no service uses; its audit trail stays."""
         credential = self.find()
-        insists = self.check_precondition(credential)
-        lifecycle.delete_credential(credential, actor=self.actor, only_as_read=insists)
+        if_unchanged = self.check_precondition(credential)
+        lifecycle.delete_credential(credential, actor=self.actor, if_unchanged=if_unchanged)
         return Response(status=204)
 
     @extend_schema(request=RotationInput, responses=CredentialSerializer)

@@ -242,11 +242,11 @@ class IntegrationViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; null takes a field away."""
         integration = self.find()
-        insists = self.check_precondition(integration)
+        if_unchanged = self.check_precondition(integration)
         changed = lifecycle.update_integration(
             integration,
             self.read(IntegrationPatch),
-            only_as_read=insists,
+            if_unchanged=if_unchanged,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
@@ -260,9 +260,9 @@ class IntegrationViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Forget an integration with its history."""
         integration = self.find()
-        insists = self.check_precondition(integration)
+        if_unchanged = self.check_precondition(integration)
         lifecycle.delete_integration(
-            integration, only_as_read=insists, force=asks_for_force(request)
+            integration, if_unchanged=if_unchanged, force=asks_for_force(request)
         )
         return Response(status=204)
 

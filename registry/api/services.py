@@ -105,13 +105,13 @@ class ServiceViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; null takes a field away."""
         service = self.find_own()
-        insists = self.check_precondition(service)
+        if_unchanged = self.check_precondition(service)
         data = self.read(ServicePatch)
         changed = services.update_service(
             service,
             registration_of(data, name=service.name),
             actor=self.actor,
-            only_as_read=insists,
+            if_unchanged=if_unchanged,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
@@ -125,9 +125,9 @@ class ServiceViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Unregister a service with all its instances."""
         service = self.find_own()
-        insists = self.check_precondition(service)
+        if_unchanged = self.check_precondition(service)
         services.unregister_service(
-            service, actor=self.actor, only_as_read=insists, force=asks_for_force(request)
+            service, actor=self.actor, if_unchanged=if_unchanged, force=asks_for_force(request)
         )
         return Response(status=204)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.exceptions import NotFound, ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.mediator import mediator
@@ -74,7 +73,7 @@ def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
         PermissionDenied: it names a credential, and the caller may not use credentials.
     """
     row = Connection(name=fields.get("name", ""), type=fields.get("type", ""))
-    with _conflict_of_names(row), noting_denials(), transaction.atomic():
+    with unique_name(row), noting_denials(), transaction.atomic():
         _assign(row, fields)
         change.link(fields).apply(row)
         _check_credential(row)
@@ -85,18 +84,18 @@ def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
 
 
 def update_connection(
-    connection: Connection, fields: Mapping[str, Any], change: Change, *, only_as_read: bool = False
+    connection: Connection, fields: Mapping[str, Any], change: Change, *, if_unchanged: bool = False
 ) -> Connection:
     """Change what is given and leave the rest; what is a `MergePatch` is merged.
 
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
         PermissionDenied: it is about a credential, and the caller may not use credentials.
     """
-    with _conflict_of_names(connection), noting_denials(), transaction.atomic():
-        locked = _lock(connection, only_as_read=only_as_read)
+    with unique_name(connection, fields), noting_denials(), transaction.atomic():
+        locked = lock_row(connection, if_unchanged=if_unchanged)
         before, kept = _reach_of(locked), audit.snapshot(locked)
         columns = columns_of(locked)
         _refuse_other_kind(locked, fields)
@@ -116,16 +115,16 @@ def update_connection(
 
 
 def delete_connection(
-    connection: Connection, change: Change, *, only_as_read: bool = False, force: bool = False
+    connection: Connection, change: Change, *, if_unchanged: bool = False, force: bool = False
 ) -> None:
     """Forget a connection with its circuit.
 
     Raises:
         Conflict: an integration uses it; or a workflow does, without `force`.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(connection, only_as_read=only_as_read)
+        locked = lock_row(connection, if_unchanged=if_unchanged)
         refuse_if_used(locked, force=force and not locked.integrations.exists())
         note_link(locked, before=locked.credential, actor=change.actor)
         audit.record(AuditVerb.DELETED, locked)
@@ -143,7 +142,7 @@ def disable_connection(connection: Connection, *, reason: str, actor: str) -> Co
     if not 0 < len(reason) <= MAX_REASON:
         raise _refusal("reason", f"Say why, in at most {MAX_REASON} characters.")
     with transaction.atomic():
-        locked = _lock(connection, only_as_read=False)
+        locked = lock_row(connection)
         locked.status = ConnectionStatus.DISABLED
         locked.disabled_at = locked.disabled_at or timezone.now()
         locked.disabled_by, locked.disabled_reason = actor[:100], reason
@@ -156,7 +155,7 @@ def disable_connection(connection: Connection, *, reason: str, actor: str) -> Co
 def enable_connection(connection: Connection, *, actor: str) -> Connection:
     """Switch a connection on again: PENDING, and tested soon."""
     with transaction.atomic():
-        locked = _lock(connection, only_as_read=False)
+        locked = lock_row(connection)
         if locked.is_disabled:
             locked.disabled_at, locked.disabled_by, locked.disabled_reason = None, "", ""
             _forget_tests(locked)
@@ -167,23 +166,6 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
 
 
 # --- Rows ---
-
-
-def _lock(connection: Connection, *, only_as_read: bool) -> Connection:
-    rows = Connection.objects.select_for_update().filter(pk=connection.pk)
-    locked = rows.first()
-    if locked is None:
-        raise NotFound(f"The connection '{connection.name}' was removed meanwhile.")
-    refuse_if_changed(locked, connection, only_as_read=only_as_read)
-    return locked
-
-
-@contextlib.contextmanager
-def _conflict_of_names(connection: Connection) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict(f"A connection named '{connection.name}' exists already.") from None
 
 
 def _reach_of(row: Connection) -> tuple[Any, ...]:

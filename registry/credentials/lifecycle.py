@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound, ValidationFailed, VaultError
 from core.json.equality import json_equal
@@ -62,14 +61,14 @@ def create_credential(fields: Mapping[str, Any], *, actor: str) -> Credential:
     """
     credential = Credential(name=fields.get("name", ""), type=fields.get("type", ""))
     check_secret_given(fields)
-    with _conflict_of_names(credential), transaction.atomic():
+    with unique_name(credential, fields), transaction.atomic():
         _store(credential, fields)
         record(credential, CredentialEventKind.CREATED, actor=actor, detail=credential.type)
     return credential
 
 
 def update_credential(
-    credential: Credential, fields: Mapping[str, Any], *, actor: str, only_as_read: bool = False
+    credential: Credential, fields: Mapping[str, Any], *, actor: str, if_unchanged: bool = False
 ) -> Credential:
     """Change what is given and leave the rest; a given secret replaces the old one.
 
@@ -77,11 +76,11 @@ def update_credential(
         ValidationFailed: a field breaks a rule; or the old secret would go where it was not meant
             to, which takes giving it again.
         Conflict: the name is taken.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
         VaultError: there is no key to seal the secret with.
     """
-    with _conflict_of_names(credential), transaction.atomic():
-        locked = _lock(credential, only_as_read=only_as_read)
+    with unique_name(credential, fields), transaction.atomic():
+        locked = lock_row(credential, if_unchanged=if_unchanged)
         before = {
             name: getattr(locked, name) for name in (*_SIMPLE, "attributes", "allowed_origins")
         }
@@ -120,15 +119,15 @@ def rotate_credential(
     return update_credential(credential, given, actor=actor)
 
 
-def delete_credential(credential: Credential, *, actor: str, only_as_read: bool = False) -> None:
+def delete_credential(credential: Credential, *, actor: str, if_unchanged: bool = False) -> None:
     """Forget a credential; its audit trail stays.
 
     Raises:
         Conflict: something uses it.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(credential, only_as_read=only_as_read)
+        locked = lock_row(credential, if_unchanged=if_unchanged)
         names = [title_of(user) for user in users_of(locked, most=MOST_NAMED)][:MOST_NAMED]
         if names:
             raise Conflict(
@@ -143,22 +142,6 @@ def delete_credential(credential: Credential, *, actor: str, only_as_read: bool 
             raise Conflict(
                 f"The credential '{locked.name}' is used by {users}. Unlink it first."
             ) from None
-
-
-def _lock(credential: Credential, *, only_as_read: bool) -> Credential:
-    locked = Credential.objects.select_for_update().filter(pk=credential.pk).first()
-    if locked is None:
-        raise NotFound(f"The credential '{credential.name}' was removed meanwhile.")
-    refuse_if_changed(locked, credential, only_as_read=only_as_read)
-    return locked
-
-
-@contextlib.contextmanager
-def _conflict_of_names(credential: Credential) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict(f"A credential named '{credential.name}' exists already.") from None
 
 
 # --- What is given ---
@@ -190,7 +173,6 @@ def check_fields(credential: Credential, fields: Mapping[str, Any]) -> None:
         VaultError: there is no key to seal the secret with.
     """
     draft = copy.copy(credential)
-    draft._state = copy.copy(credential._state)
     if not draft._state.adding:
         _check_type(draft, fields)
         _check_new_end(draft, fields)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.suggestions import meant_among
@@ -49,7 +48,7 @@ def create_integration(
         PermissionDenied: the connection has a credential, without `may_use_credentials`.
     """
     integration = Integration()
-    with _conflict_of_names(fields.get("name")), transaction.atomic():
+    with unique_name(integration, fields), transaction.atomic():
         _assign(integration, fields, may_use_credentials=may_use_credentials)
         integration.save()
         audit.record(AuditVerb.CREATED, integration)
@@ -60,17 +59,17 @@ def update_integration(
     integration: Integration,
     fields: Mapping[str, Any],
     *,
-    only_as_read: bool = False,
+    if_unchanged: bool = False,
     may_use_credentials: bool = True,
 ) -> Integration:
     """Change what is given and leave the rest. A status that is given begins without failures.
 
     Raises:
         As of `create_integration`; and
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with _conflict_of_names(fields.get("name")), transaction.atomic():
-        locked = _lock(integration, only_as_read=only_as_read)
+    with unique_name(integration, fields), transaction.atomic():
+        locked = lock_row(integration, if_unchanged=if_unchanged)
         before, columns = audit.snapshot(locked), columns_of(locked)
         _assign(locked, fields, may_use_credentials=may_use_credentials)
         if "status" in fields:
@@ -81,16 +80,16 @@ def update_integration(
 
 
 def delete_integration(
-    integration: Integration, *, only_as_read: bool = False, force: bool = False
+    integration: Integration, *, if_unchanged: bool = False, force: bool = False
 ) -> None:
     """Forget an integration with its history.
 
     Raises:
         Conflict: something uses it, without `force`.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(integration, only_as_read=only_as_read)
+        locked = lock_row(integration, if_unchanged=if_unchanged)
         refuse_if_used(locked, force=force)
         audit.record(AuditVerb.DELETED, locked)
         locked.delete()
@@ -105,25 +104,7 @@ def check_integration(
         As of `create_integration`.
     """
     draft = copy.copy(integration)
-    draft._state = copy.copy(integration._state)
-    draft._state.fields_cache = dict(integration._state.fields_cache)
     _assign(draft, fields, may_use_credentials=may_use_credentials)
-
-
-def _lock(integration: Integration, *, only_as_read: bool) -> Integration:
-    locked = Integration.objects.select_for_update().filter(pk=integration.pk).first()
-    if locked is None:
-        raise NotFound(f"The integration '{integration.name}' was removed meanwhile.")
-    refuse_if_changed(locked, integration, only_as_read=only_as_read)
-    return locked
-
-
-@contextlib.contextmanager
-def _conflict_of_names(name: Any) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict(f"An integration named '{name}' exists already.") from None
 
 
 # --- What is given ---

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from core.db.locking import lock_row
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.models import IdempotencyRecord
@@ -20,7 +21,6 @@ from registry.services.lifecycle import remove_instance
 from registry.services.lookup import (
     base_url_of,
     instance_status,
-    lock_service,
     note_instances,
     refresh_status,
     reload_service,
@@ -56,7 +56,7 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
     if get_discovery().renew(instance, at=at, status=status, metadata=metadata):
         return service
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         instance = _lock_instance(instance)
         status = instance.observed_status(reported)
         metadata = _news(beat, instance)

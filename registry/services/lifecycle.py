@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core import audit
-from core.db.locking import columns_of
+from core.db.locking import columns_of, lock_row, unique_name
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, ValidationFailed
 from core.json.equality import json_equal
@@ -30,7 +30,6 @@ from registry.models import (
 from registry.services.lookup import (
     base_url_of,
     instance_status,
-    lock_service,
     note_changed_parts,
     record_change,
     refresh_status,
@@ -231,7 +230,7 @@ def _check_instance(instance: ServiceInstance) -> None:
 def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
     """Add or refresh one instance; True when it is new."""
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         created = _register_instance(locked, url=url, fields=fields)
         refresh_status(locked)
         note_changed_parts(locked)
@@ -245,7 +244,7 @@ def remove_instance(service: Service, instance_id: str) -> None:
         NotFound: the service has no such instance.
     """
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         instance = find_instance(locked, instance_id)
         audit.record(AuditVerb.DELETED, instance)
         get_discovery().deregister(instance)
@@ -258,7 +257,7 @@ def update_service(
     registration: Registration,
     *,
     actor: str = "",
-    only_as_read: bool = False,
+    if_unchanged: bool = False,
     may_use_credentials: bool = True,
 ) -> Service:
     """Change what is given. A new URL moves the only instance; beside others it adds one.
@@ -266,27 +265,25 @@ def update_service(
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the new name is taken.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
         PermissionDenied: another credential is wanted without `may_use_credentials`.
     """
     link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
-    try:
-        with noting_denials(), transaction.atomic():
-            locked = lock_service(service, only_as_read=only_as_read)
-            before, state = audit.snapshot(locked), _state_of(locked, registration)
-            locked.name = registration.name
-            _assign(locked, registration.fields)
-            link.apply(locked)
-            _check(locked)
-            changes = _replace_actions(locked, registration.actions)
-            audit.record_changes(locked, before, changes)
-            _update_instance(locked, registration)
-            if not json_equal(_state_of(locked, registration), state):
-                locked.save()
-            refresh_status(locked)
-            record_change(locked, RegistryChangeKind.UPDATED)
-    except IntegrityError:
-        raise Conflict(f"A service named '{registration.name}' exists already.") from None
+    named = {"name": registration.name}
+    with unique_name(service, named), noting_denials(), transaction.atomic():
+        locked = lock_row(service, if_unchanged=if_unchanged)
+        before, state = audit.snapshot(locked), _state_of(locked, registration)
+        locked.name = registration.name
+        _assign(locked, registration.fields)
+        link.apply(locked)
+        _check(locked)
+        changes = _replace_actions(locked, registration.actions)
+        audit.record_changes(locked, before, changes)
+        _update_instance(locked, registration)
+        if not json_equal(_state_of(locked, registration), state):
+            locked.save()
+        refresh_status(locked)
+        record_change(locked, RegistryChangeKind.UPDATED)
     if registration.status:
         return set_service_status(locked, registration.status, actor=actor)
     return reload_service(locked)
@@ -322,16 +319,16 @@ def _update_instance(service: Service, registration: Registration) -> None:
 
 
 def unregister_service(
-    service: Service, *, actor: str = "", only_as_read: bool = False, force: bool = False
+    service: Service, *, actor: str = "", if_unchanged: bool = False, force: bool = False
 ) -> None:
     """Forget a service with its instances and actions. What ran with it stays on record.
 
     Raises:
         Conflict: something uses it, without `force`.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = lock_service(service, only_as_read=only_as_read)
+        locked = lock_row(service, if_unchanged=if_unchanged)
         refuse_if_used(locked, force=force)
         locked.status = ServiceStatus.OFFLINE
         record_change(locked, RegistryChangeKind.UNREGISTERED)

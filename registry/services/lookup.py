@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import connection
 
 from core.addresses import BadAddress, normal_base_url
-from core.db.locking import refuse_if_changed
 from core.exceptions import NotFound, ValidationFailed
 from core.mediator import mediator
 from core.suggestions import meant_among
@@ -30,14 +29,6 @@ def get_service(reference: str) -> Service:
         close = meant_among(Service.objects, reference)
         raise NotFound(f"No service with the id or name '{str(reference)[:100]}'{close}")
     return service
-
-
-def lock_service(service: Service, *, only_as_read: bool = False) -> Service:
-    locked = Service.objects.select_for_update().filter(pk=service.pk).first()
-    if locked is None:
-        raise NotFound(f"The service '{service.name}' was removed meanwhile.")
-    refuse_if_changed(locked, service, only_as_read=only_as_read)
-    return locked
 
 
 def reload_service(service: Service) -> Service:

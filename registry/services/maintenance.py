@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from core import audit
-from core.db.locking import columns_of
+from core.db.locking import columns_of, lock_row
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.mediator import mediator
@@ -21,7 +21,6 @@ from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.models.maintenance import MAINTENANCE_FIELDS
 from registry.services.lookup import (
     instance_status,
-    lock_service,
     note_instances,
     reload_service,
 )
@@ -53,7 +52,7 @@ def set_service_status(
     """
     value = _checked(status, reason=reason, until=until)
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         was, before = locked.status, _set_of(locked)
         if value == MAINTENANCE:
             locked.begin_maintenance(at=timezone.now(), until=until, reason=reason, by=actor)
@@ -101,7 +100,7 @@ def set_instance_status(
     """
     value = _checked(status, reason=reason, until=until)
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         instance = find_instance(locked, instance_id)
         was = instance.status
         if value == MAINTENANCE:
@@ -138,7 +137,7 @@ def _turn(instance: ServiceInstance, status: str) -> None:
 def lift_maintenance(service: Service, *, actor: str = "") -> Service:
     """End the maintenance of a service: what is known of its instances holds again."""
     with transaction.atomic():
-        locked = lock_service(service)
+        locked = lock_row(service)
         was = locked.status
         _lift(locked)
         audit.record(AuditVerb.MAINTENANCE_ENDED, locked, changes={"status": [was, locked.status]})
@@ -151,7 +150,7 @@ def lift_maintenance(service: Service, *, actor: str = "") -> Service:
 def lift_instance_maintenance(instance: ServiceInstance, *, actor: str = "") -> Service:
     """End the maintenance of one instance: what was observed of it meanwhile holds."""
     with transaction.atomic():
-        locked = lock_service(instance.service)
+        locked = lock_row(instance.service)
         row = find_instance(locked, str(instance.pk))
         was = row.status
         _end(row, now=timezone.now())

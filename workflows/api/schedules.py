@@ -74,9 +74,9 @@ class ScheduleViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given; a change of the times begins from now."""
         schedule = services.get_schedule(pk)
-        insists = self.check_precondition(schedule)
+        if_unchanged = self.check_precondition(schedule)
         data = self.read(SchedulePatch)
-        services.update_schedule(schedule, data, actor=self.actor, only_as_read=insists)
+        services.update_schedule(schedule, data, actor=self.actor, if_unchanged=if_unchanged)
         return self.answer(services.get_schedule(str(schedule.pk)))
 
     @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
@@ -88,8 +88,8 @@ class ScheduleViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a schedule and the record of its runs; executions stay."""
         schedule = services.get_schedule(pk)
-        insists = self.check_precondition(schedule)
-        services.delete_schedule(schedule, actor=self.actor, only_as_read=insists)
+        if_unchanged = self.check_precondition(schedule)
+        services.delete_schedule(schedule, actor=self.actor, if_unchanged=if_unchanged)
         return Response(status=204)
 
     @extend_schema(request=PreviewInput, responses=PreviewAnswer)

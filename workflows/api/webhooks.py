@@ -214,12 +214,12 @@ class WebhookViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given and leave the rest; null takes a field away."""
         webhook = services.get_webhook(pk)
-        insists = self.check_precondition(webhook)
+        if_unchanged = self.check_precondition(webhook)
         changed = services.update_webhook(
             webhook,
             self.read(WebhookPatch),
             actor=self.actor,
-            only_as_read=insists,
+            if_unchanged=if_unchanged,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(changed)
@@ -233,8 +233,8 @@ class WebhookViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a webhook with its history; executions go on and stay."""
         webhook = services.get_webhook(pk)
-        insists = self.check_precondition(webhook)
-        services.delete_webhook(webhook, actor=self.actor, only_as_read=insists)
+        if_unchanged = self.check_precondition(webhook)
+        services.delete_webhook(webhook, actor=self.actor, if_unchanged=if_unchanged)
         return Response(status=204)
 
     @extend_schema(

@@ -104,14 +104,14 @@ class WorkflowViewSet(ResourceViewSet):
     def update(self, request: Any, pk: str) -> Response:
         """Change what is given, null takes it away; another definition makes a new version."""
         workflow = services.get_workflow(pk)
-        insists = self.check_precondition(workflow)
+        if_unchanged = self.check_precondition(workflow)
         data = self.read(WorkflowPatch)
         changed = services.update_workflow(
             workflow,
             WorkflowPatch.fields_of(data),
             WorkflowPatch.changes_of(data),
             actor=self.actor,
-            only_as_read=insists,
+            if_unchanged=if_unchanged,
             may_use_credentials=self.caller.may("credentials:use"),
         )
         return self.answer(services.get_workflow(str(changed.pk)))
@@ -125,8 +125,8 @@ class WorkflowViewSet(ResourceViewSet):
     def destroy(self, request: Any, pk: str) -> Response:
         """Delete a workflow; executions that ended keep their record."""
         workflow = services.get_workflow(pk)
-        insists = self.check_precondition(workflow)
-        services.delete_workflow(workflow, only_as_read=insists, force=asks_for_force(request))
+        if_unchanged = self.check_precondition(workflow)
+        services.delete_workflow(workflow, if_unchanged=if_unchanged, force=asks_for_force(request))
         return Response(status=204)
 
     @extend_schema(request=ValidateInput, responses=ValidationAnswer)

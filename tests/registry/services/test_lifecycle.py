@@ -335,8 +335,8 @@ def test_who_insists_on_what_it_read_does_not_overwrite_a_later_change() -> None
     read = register().service
     services.update_service(read, Registration(name="planner", fields={"description": "first"}))
     for change in (
-        lambda: services.update_service(read, Registration(name="x"), only_as_read=True),
-        lambda: services.unregister_service(read, only_as_read=True),
+        lambda: services.update_service(read, Registration(name="x"), if_unchanged=True),
+        lambda: services.unregister_service(read, if_unchanged=True),
     ):
         with pytest.raises(PreconditionFailed, match="changed since"):
             change()

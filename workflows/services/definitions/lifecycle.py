@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound
 from core.json.merge_patch import MergePatch, resolved
@@ -84,13 +84,10 @@ def create_workflow(
     draft = lenient or workflow.status == WorkflowStatus.DRAFT
     checked = _check_document(document, draft=draft, name=workflow.name)
     check_connections(checked, may_use_credentials=may_use_credentials)
-    try:
-        with transaction.atomic():
-            workflow.save()
-            _add_version(workflow, checked)
-            audit.record(AuditVerb.CREATED, workflow)
-    except IntegrityError:
-        raise Conflict(f"A workflow named '{workflow.name}' exists already.") from None
+    with unique_name(workflow), transaction.atomic():
+        workflow.save()
+        _add_version(workflow, checked)
+        audit.record(AuditVerb.CREATED, workflow)
     return workflow
 
 
@@ -101,7 +98,7 @@ def update_workflow(
     *,
     actor: str = "",
     lenient: bool = False,
-    only_as_read: bool = False,
+    if_unchanged: bool = False,
     may_use_credentials: bool = True,
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
@@ -110,33 +107,30 @@ def update_workflow(
 
     Raises:
         As of `create_workflow`; connections that the workflow names already need no permission.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    try:
-        with transaction.atomic():
-            locked = _lock(workflow, only_as_read=only_as_read)
-            was, before, columns = locked.status, audit.snapshot(locked), columns_of(locked)
-            number = locked.current_version.number if locked.current_version else None
-            for name, value in resolved(locked, fields).items():
-                setattr(locked, name, value)
-            _check_fields(locked)
-            draft = lenient or locked.status == WorkflowStatus.DRAFT
-            current = locked.current_version.document if locked.current_version else None
-            if isinstance(document, MergePatch):
-                document = document.onto(current)
-            if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
-                checked = _check_document(document, draft=draft, name=workflow.name)
-                check_connections(checked, current, may_use_credentials=may_use_credentials)
-                current_version = locked.current_version
-                _add_version(locked, checked)
-                if not lenient:
-                    check_schedules_of(locked, current_version)
-            elif was == WorkflowStatus.DRAFT and not draft:
-                _check_document(current, draft=False, name=locked.name)
-            save_if_changed(locked, columns)
-            audit.record_changes(locked, before, _new_version(locked, number))
-    except IntegrityError:
-        raise Conflict(f"A workflow named '{fields.get('name')}' exists already.") from None
+    with unique_name(workflow, fields), transaction.atomic():
+        locked = lock_row(workflow, if_unchanged=if_unchanged)
+        was, before, columns = locked.status, audit.snapshot(locked), columns_of(locked)
+        number = locked.current_version.number if locked.current_version else None
+        for name, value in resolved(locked, fields).items():
+            setattr(locked, name, value)
+        _check_fields(locked)
+        draft = lenient or locked.status == WorkflowStatus.DRAFT
+        current = locked.current_version.document if locked.current_version else None
+        if isinstance(document, MergePatch):
+            document = document.onto(current)
+        if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
+            checked = _check_document(document, draft=draft, name=workflow.name)
+            check_connections(checked, current, may_use_credentials=may_use_credentials)
+            current_version = locked.current_version
+            _add_version(locked, checked)
+            if not lenient:
+                check_schedules_of(locked, current_version)
+        elif was == WorkflowStatus.DRAFT and not draft:
+            _check_document(current, draft=False, name=locked.name)
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, before, _new_version(locked, number))
     return locked
 
 
@@ -145,17 +139,17 @@ def save_definition(workflow: Workflow, document: Any, *, actor: str = "") -> Wo
     return update_workflow(workflow, {}, document, actor=actor)
 
 
-def delete_workflow(workflow: Workflow, *, only_as_read: bool = False, force: bool = False) -> None:
+def delete_workflow(workflow: Workflow, *, if_unchanged: bool = False, force: bool = False) -> None:
     """Delete a workflow and its versions. Executions that ended keep their record.
 
     With `force`, its schedules and webhooks go with it, and steps that run it fail.
 
     Raises:
         Conflict: executions of it are still open; or something uses it, without `force`.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(workflow, only_as_read=only_as_read)
+        locked = lock_row(workflow, if_unchanged=if_unchanged)
         refuse_if_used(locked, force=force)
         still_open = locked.executions.exclude(status__in=TERMINAL).count()
         if still_open:
@@ -174,7 +168,7 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         ValidationFailed: enabled schedules would fail with it.
     """
     with transaction.atomic():
-        locked = _lock(workflow)
+        locked = lock_row(workflow)
         version = locked.versions.filter(number=number).first()
         if version is None:
             raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
@@ -182,14 +176,6 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         before, locked.current_version = locked.current_version, version
         check_schedules_of(locked, before)
         locked.save(update_fields=("current_version", "updated_at"))
-    return locked
-
-
-def _lock(workflow: Workflow, *, only_as_read: bool = False) -> Workflow:
-    locked = Workflow.objects.select_for_update().filter(pk=workflow.pk).first()
-    if locked is None:
-        raise NotFound(f"The workflow '{workflow.name}' was deleted meanwhile.")
-    refuse_if_changed(locked, workflow, only_as_read=only_as_read)
     return locked
 
 

@@ -68,7 +68,7 @@ def start_backfill(
         ValidationFailed: see `plan_backfill`.
     """
     with transaction.atomic():
-        locked = lock_schedule(schedule.pk)
+        locked = lock_schedule(schedule)
         first, last = _in_zone_of(locked, first, last)
         plan = plan_backfill(locked, first=first, last=last)
         again = _runs_between(locked, first, last).filter(tick__in=plan.ticks)

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.instants import InstantRefused, in_utc
@@ -65,7 +65,7 @@ def update_schedule(
     fields: Mapping[str, Any],
     *,
     actor: str = "",
-    only_as_read: bool = False,
+    if_unchanged: bool = False,
 ) -> WorkflowSchedule:
     """Change what is given. The next tick moves only with the times, so that a due one is kept.
 
@@ -73,11 +73,10 @@ def update_schedule(
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
         NotFound: it was deleted meanwhile.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = lock_schedule(schedule.pk)
-        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
+        locked = lock_schedule(schedule, if_unchanged=if_unchanged)
         kept, columns = audit.snapshot(locked), columns_of(locked)
         before = {name: getattr(locked, name) for name in _TIMES}
         _assign(locked, fields)
@@ -94,37 +93,25 @@ def set_enabled(schedule: WorkflowSchedule, enabled: bool, *, actor: str = "") -
 
 
 def delete_schedule(
-    schedule: WorkflowSchedule, *, actor: str = "", only_as_read: bool = False
+    schedule: WorkflowSchedule, *, actor: str = "", if_unchanged: bool = False
 ) -> None:
     """Delete a schedule and the record of its runs; executions go on and stay.
 
     Raises:
         NotFound: it was deleted meanwhile.
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = lock_schedule(schedule.pk)
-        refuse_if_changed(locked, schedule, only_as_read=only_as_read)
+        locked = lock_schedule(schedule, if_unchanged=if_unchanged)
         audit.record(AuditVerb.DELETED, locked)
         locked.delete()
     logger.info("schedule_deleted", schedule=schedule.name, actor=actor)
 
 
-def lock_schedule(pk: Any) -> WorkflowSchedule:
-    """The schedule with its workflow, locked until the caller's transaction ends.
-
-    Raises:
-        NotFound: there is none.
-    """
-    found = (
-        WorkflowSchedule.objects.select_for_update(of=("self",))
-        .select_related("workflow__current_version", "version")
-        .filter(pk=pk)
-        .first()
-    )
-    if found is None:
-        raise NotFound("The schedule was deleted meanwhile.")
-    return found
+def lock_schedule(schedule: WorkflowSchedule, *, if_unchanged: bool = False) -> WorkflowSchedule:
+    """Lock a schedule, which alone is locked, with its workflow and version; see `lock_row`."""
+    rows = WorkflowSchedule.objects.select_related("workflow__current_version", "version")
+    return lock_row(schedule, if_unchanged=if_unchanged, rows=rows)
 
 
 def timetable_of(schedule: WorkflowSchedule) -> Timetable:
@@ -237,13 +224,14 @@ def _save_checked(
     timetable = timetable_of(schedule)
     if not keep_next:
         schedule.next_run_at = timetable.next(database_now()) if schedule.enabled else None
-    try:
-        with transaction.atomic():
-            save_if_changed(schedule, before)
-    except IntegrityError:
-        if not Workflow.objects.filter(pk=schedule.workflow_id).exists():
-            raise Conflict("The workflow was deleted meanwhile.") from None
-        raise Conflict(f"A schedule named '{schedule.name}' exists already.") from None
+    with unique_name(schedule):
+        try:
+            with transaction.atomic():
+                save_if_changed(schedule, before)
+        except IntegrityError:
+            if not Workflow.objects.filter(pk=schedule.workflow_id).exists():
+                raise Conflict("The workflow was deleted meanwhile.") from None
+            raise
 
 
 def preview(

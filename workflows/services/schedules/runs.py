@@ -220,7 +220,7 @@ def run_now(schedule: WorkflowSchedule, *, actor: str) -> WorkflowScheduleRun:
         Conflict: an execution still runs, and the policy is to skip.
     """
     with transaction.atomic():
-        locked = lock_schedule(schedule.pk)
+        locked = lock_schedule(schedule)
         now = database_now()
         standing = _standing_of(locked)
         doing, reason = on_tick(locked.overlap_policy, standing)

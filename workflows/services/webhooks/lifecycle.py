@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from core import audit
-from core.db.locking import columns_of, refuse_if_changed, save_if_changed
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.exceptions import NotFound, ValidationFailed
 from core.models import AuditVerb
 from core.suggestions import meant_among
 from registry.credentials.audit import record
@@ -68,17 +68,17 @@ def update_webhook(
     fields: Mapping[str, Any],
     *,
     actor: str = "",
-    only_as_read: bool = False,
+    if_unchanged: bool = False,
     may_use_credentials: bool = True,
 ) -> Webhook:
     """Change what is given and leave the rest.
 
     Raises:
         As of `create_webhook`; and
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(webhook, only_as_read=only_as_read)
+        locked = lock_row(webhook, if_unchanged=if_unchanged)
         before = audit.snapshot(locked)
         _save(locked, fields, actor=actor, may_use_credentials=may_use_credentials)
         audit.record_changes(locked, before)
@@ -86,26 +86,18 @@ def update_webhook(
     return get_webhook(str(locked.pk))
 
 
-def delete_webhook(webhook: Webhook, *, actor: str = "", only_as_read: bool = False) -> None:
+def delete_webhook(webhook: Webhook, *, actor: str = "", if_unchanged: bool = False) -> None:
     """Delete a webhook with its history: ids of messages may come again under its name.
 
     Raises:
-        PreconditionFailed: with `only_as_read`, the row was changed since.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
-        locked = _lock(webhook, only_as_read=only_as_read)
+        locked = lock_row(webhook, if_unchanged=if_unchanged)
         _note_links(locked, locked.credentials, (), actor=actor)
         audit.record(AuditVerb.DELETED, locked)
         locked.delete()
     logger.info("webhook_deleted", webhook=webhook.name, actor=actor)
-
-
-def _lock(webhook: Webhook, *, only_as_read: bool) -> Webhook:
-    locked = Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
-    if locked is None:
-        raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.")
-    refuse_if_changed(locked, webhook, only_as_read=only_as_read)
-    return locked
 
 
 def _save(
@@ -127,12 +119,9 @@ def _save(
     for name, value in given.items():
         setattr(webhook, name, value)
     check_webhook(webhook)
-    try:
-        with transaction.atomic():
-            save_if_changed(webhook, columns)
-            _note_links(webhook, before, webhook.credentials, actor=actor)
-    except IntegrityError:
-        raise Conflict(f"A webhook named '{webhook.name}' exists already.") from None
+    with unique_name(webhook), transaction.atomic():
+        save_if_changed(webhook, columns)
+        _note_links(webhook, before, webhook.credentials, actor=actor)
 
 
 def check_webhook_fields(webhook: Webhook, fields: Mapping[str, Any]) -> None:
@@ -142,8 +131,6 @@ def check_webhook_fields(webhook: Webhook, fields: Mapping[str, Any]) -> None:
         ValidationFailed: by the path of what is wrong.
     """
     draft = copy.copy(webhook)
-    draft._state = copy.copy(webhook._state)
-    draft._state.fields_cache = dict(webhook._state.fields_cache)
     for name, value in fields.items():
         setattr(draft, name, value)
     check_webhook(draft)
