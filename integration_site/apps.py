@@ -15,7 +15,7 @@ class IntegrationSiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported late: models are ready only after the apps.
-        from integration_site.people import follow_people
+        from integration_site.user_signals import follow_people
 
         follow_people()
 

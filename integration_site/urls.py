@@ -27,7 +27,7 @@ urlpatterns = [
     path("api/", include("integration_site.api.urls")),
     path("", include("integration_site.api.urls")),
 ]
-handler400 = "integration_site.console.errors.bad_request"
-handler403 = "integration_site.console.errors.permission_denied"
-handler404 = "integration_site.console.errors.page_not_found"
-handler500 = "integration_site.console.errors.server_error"
+handler400 = "integration_site.console.error_pages.bad_request"
+handler403 = "integration_site.console.error_pages.permission_denied"
+handler404 = "integration_site.console.error_pages.page_not_found"
+handler500 = "integration_site.console.error_pages.server_error"

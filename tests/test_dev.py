@@ -24,7 +24,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from integration_site import claims
+from integration_site import single_instance
 from tests.support.backends import summarise
 from tests.support.servers import free_port
 
@@ -92,7 +92,7 @@ def test_script_imports_only_the_standard_library() -> None:
     }
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     # These keep to the standard library too, by an import contract.
-    own = {"integration_site.claims", "integration_site.configuration.reading"}
+    own = {"integration_site.single_instance", "integration_site.configuration.reading"}
     assert {name.split(".")[0] for name in names - own} <= sys.stdlib_module_names
 
 
@@ -237,23 +237,23 @@ def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
 
 def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path: Path) -> None:
     note = tmp_path / "supervisor.pid"
-    note.write_text(f"{os.getpid()} {claims.start_time(os.getpid())}")
-    assert claims.running_supervisor(note) == os.getpid()
+    note.write_text(f"{os.getpid()} {single_instance.start_time(os.getpid())}")
+    assert single_instance.running_supervisor(note) == os.getpid()
     note.write_text(f"{os.getpid()} 1")
-    assert claims.running_supervisor(note) is None
+    assert single_instance.running_supervisor(note) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     note = tmp_path / "supervisor.pid"
-    note.write_text(f"{process.pid} {claims.start_time(process.pid)}")
-    assert claims.running_supervisor(note) == process.pid
+    note.write_text(f"{process.pid} {single_instance.start_time(process.pid)}")
+    assert single_instance.running_supervisor(note) == process.pid
     process.kill()
     deadline = time.monotonic() + WAIT_SECONDS
-    while not claims.is_zombie(process.pid) and time.monotonic() < deadline:
+    while not single_instance.is_zombie(process.pid) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
-    assert claims.running_supervisor(note) is None
+    assert single_instance.running_supervisor(note) is None
     process.communicate()
 
 
@@ -261,7 +261,7 @@ def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Pa
 def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: str) -> None:
     note = tmp_path / "supervisor.pid"
     note.write_text(content)
-    assert claims.running_supervisor(note) is None
+    assert single_instance.running_supervisor(note) is None
 
 
 def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
@@ -376,9 +376,9 @@ def running_hub(project: Path, command: str = "run") -> Iterator[Hub]:
 
 def wait_until_gone(pids: list[int]) -> bool:
     deadline = time.monotonic() + WAIT_SECONDS
-    while any(claims.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+    while any(single_instance.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
         os.sched_yield()
-    return not any(claims.is_alive(pid) for pid in pids)
+    return not any(single_instance.is_alive(pid) for pid in pids)
 
 
 @pytest.mark.e2e
@@ -386,11 +386,11 @@ def wait_until_gone(pids: list[int]) -> bool:
 def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, code: int) -> None:
     with running_hub(project) as hub:
         hub.read_until("is ready")
-        started = claims.supervised_processes(project / "data")
+        started = single_instance.supervised_processes(project / "data")
         hub.process.send_signal(number)
         assert hub.end() == code
         assert len(started) == len(["supervisor", "web", "worker"])
-        assert not any(claims.is_alive(pid) for pid in started)
+        assert not any(single_instance.is_alive(pid) for pid in started)
         assert not (project / "data" / "run" / "supervisor.pid").exists()
 
 
@@ -437,7 +437,8 @@ def test_ctrl_c_reaches_the_services_only_through_the_supervisor(demo_project: P
         while "".join(hub.lines).count("services process") < 2 or not hub.has_said("is ready"):
             hub.read_until("")
         groups = {
-            pid: os.getpgid(pid) for pid in claims.supervised_processes(demo_project / "data")
+            pid: os.getpgid(pid)
+            for pid in single_instance.supervised_processes(demo_project / "data")
         }
         others = {pid: group for pid, group in groups.items() if pid != hub.process.pid}
         assert others == {pid: pid for pid in others}, "each is the head of a group of its own"
@@ -457,7 +458,7 @@ def test_what_left_its_group_and_holds_the_output_does_not_keep_the_hub(project:
         hub.read_until("worker process")
         hub.process.send_signal(signal.SIGTERM)
         assert hub.end() == 143
-    (left,) = claims.supervised_processes(project / "data")
+    (left,) = single_instance.supervised_processes(project / "data")
     os.kill(left, signal.SIGKILL)
 
 
@@ -486,7 +487,7 @@ def test_killed_supervisor_takes_its_processes_along_and_the_next_start_works(
 ) -> None:
     with running_hub(project) as hub:
         hub.read_until("is ready")
-        started = claims.supervised_processes(project / "data")
+        started = single_instance.supervised_processes(project / "data")
         hub.process.kill()
         assert wait_until_gone(started)
     with running_hub(project) as hub:
@@ -523,7 +524,7 @@ def test_second_start_on_the_same_data_is_refused(project: Path) -> None:
 
 @pytest.mark.e2e
 def test_processes_that_an_earlier_run_left_are_ended(project: Path) -> None:
-    environment = {**os.environ, claims.SUPERVISED: str(project / "data")}
+    environment = {**os.environ, single_instance.SUPERVISED: str(project / "data")}
     with subprocess.Popen(
         [sys.executable, str(project / "worker.py")], env=environment, stdout=subprocess.PIPE
     ) as left:

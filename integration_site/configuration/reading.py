@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from integration_site.configuration.kinds import ANYTHING
+from integration_site.configuration.value_types import ANYTHING
 from integration_site.configuration.variables import VARIABLES, Variable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,15 +77,15 @@ def with_key_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(variable: Variable, text: str) -> Any:
-    text = (text if variable.kind is ANYTHING else text.strip()) or variable.default
+    text = (text if variable.type is ANYTHING else text.strip()) or variable.default
     if not text:
-        return variable.kind.read("") if variable.kind.is_list else None
-    return variable.kind.read(text)
+        return variable.type.read("") if variable.type.is_list else None
+    return variable.type.read(text)
 
 
 def _problem(variable: Variable, text: str) -> str:
     said = "cannot be used" if variable.secret else f"is {text!r}"
-    return f"{variable.name} {said}: use {variable.kind.words.replace('`', '')}."
+    return f"{variable.name} {said}: use {variable.type.words.replace('`', '')}."
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:

@@ -28,8 +28,8 @@ class HubAdminSite(UnfoldAdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Return what a text finds, as a part of a page."""
-        from integration_site.console.finding import find  # once the models are there
+        from integration_site.console.search import search_console  # once the models are there
 
         text = request.GET.get("s", "").replace("\0", "").strip()
-        found = find(request, text) if text else []
+        found = search_console(request, text) if text else []
         return TemplateResponse(request, "console/found.html", {"found": found, "text": text})

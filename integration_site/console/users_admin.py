@@ -14,8 +14,8 @@ from unfold.forms import AdminPasswordChangeForm
 
 from core.admin.base import HubAdmin
 from core.admin.formatting import moment
-from integration_site.console.people_forms import NewPersonForm, PersonForm
-from integration_site.people import follow_role
+from integration_site.console.user_forms import NewPersonForm, PersonForm
+from integration_site.user_signals import follow_role
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -16,8 +16,8 @@ from psycopg.pq import Conninfo
 
 from core.access.roles import Role
 from core.vault.key_ring import new_key, read_keys
-from integration_site.configuration.kinds import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS
 from integration_site.configuration.reading import ConfigurationError, read
+from integration_site.configuration.value_types import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS
 from integration_site.configuration.variables import ROLES, VARIABLES
 from registry.discovery.base import STRATEGIES
 
@@ -149,7 +149,7 @@ def problems(environ: dict[str, str]) -> list[str]:
 
 
 def test_every_variable_that_is_not_free_has_examples_of_what_it_refuses() -> None:
-    checked = {name for name, variable in VARIABLES.items() if variable.kind is not ANYTHING}
+    checked = {name for name, variable in VARIABLES.items() if variable.type is not ANYTHING}
     assert set(REFUSED) == checked
 
 
@@ -159,7 +159,7 @@ def test_wrong_value_is_named_with_what_would_be_right(
 ) -> None:
     (problem,) = problems({**nowhere, name: text})
     assert problem.startswith(name)
-    assert problem.endswith(f"use {VARIABLES[name].kind.words.replace('`', '')}.")
+    assert problem.endswith(f"use {VARIABLES[name].type.words.replace('`', '')}.")
     assert problem.startswith(f"{name} cannot be used: ") == VARIABLES[name].secret
 
 
@@ -243,7 +243,7 @@ def test_files_of_the_data_directory_are_read_and_the_environment_wins(tmp_path:
 
 def test_words_are_those_of_the_hub() -> None:
     assert tuple(Role.values) == ROLES
-    backends = re.findall("`(.*?)`", VARIABLES["SERVICE_DISCOVERY_BACKEND"].kind.words)
+    backends = re.findall("`(.*?)`", VARIABLES["SERVICE_DISCOVERY_BACKEND"].type.words)
     assert backends == list(STRATEGIES)
 
 
@@ -263,7 +263,7 @@ def test_settings_read_every_variable() -> None:
 def test_documentation_says_what_each_may_be() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     for name, variable in VARIABLES.items():
-        assert f"| `{name}` | {variable.kind.words} |" in text, name
+        assert f"| `{name}` | {variable.type.words} |" in text, name
 
 
 # Programs that pass the environment on, or set what Django and Celery ask for.

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from integration_site.console.finding import KINDS
+from integration_site.console.search import SECTIONS
 from registry.models import Service, ServiceInstance
 from tests import factories
 from tests.support.console import make_hub
@@ -47,7 +47,7 @@ def found(client: Client) -> Callable[..., str]:
 
 def test_every_model_of_the_admin_is_found_or_said_not_to_be() -> None:
     reverse("admin:index")
-    found = {kind.model._meta.model_name for kind in KINDS}
+    found = {kind.model._meta.model_name for kind in SECTIONS}
     assert found | NOT_FOUND == {model._meta.model_name for model in admin.site._registry}
 
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from core.access.roles import ROLE_WORDS, Role
 from core.models import AuditEntry
 from integration_site.admin_groups import create_roles
-from integration_site.console.people_forms import SUPERUSER, role_choices
+from integration_site.console.user_forms import SUPERUSER, role_choices
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 ADD = "admin:auth_user_add"

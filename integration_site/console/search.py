@@ -31,7 +31,7 @@ from registry.models import (
 from workflows.execution_filters import with_short_id
 from workflows.models import Webhook, Workflow, WorkflowExecution, WorkflowSchedule
 
-MOST_OF_A_KIND = 5
+MOST_PER_SECTION = 5
 MOST_WORKFLOWS = 3
 LONGEST_TEXT = 200
 SHORTEST_NAME = 2
@@ -50,8 +50,8 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of rows: the permission is that to see its model."""
+class Section:
+    """Rows of one model that can be searched; the permission is that to see the model."""
 
     model: type[Model]
     icon: str
@@ -60,14 +60,14 @@ class Kind:
     title: Callable[[Any], str] = str
 
 
-def find(request: HttpRequest, text: str) -> list[Hit]:
+def search_console(request: HttpRequest, text: str) -> list[Hit]:
     """Return what this person may see of what the text finds, pages of the menu first."""
     wanted = text[:LONGEST_TEXT]
     hits = [*_entries(request, wanted.lower())]
     if len(wanted) >= SHORTEST_NAME:
-        for kind in KINDS:
-            if may_see(request, kind.model._meta.label_lower):
-                hits.extend(_hit(kind, row) for row in kind.find(wanted))
+        for section in SECTIONS:
+            if may_see(request, section.model._meta.label_lower):
+                hits.extend(_hit(section, row) for row in section.find(wanted))
     return hits
 
 
@@ -78,12 +78,12 @@ def _entries(request: HttpRequest, wanted: str) -> Iterator[Hit]:
                 yield Hit(item["name"], "Page", item["icon"], str(item["link"]))
 
 
-def _hit(kind: Kind, row: Model) -> Hit:
+def _hit(section: Section, row: Model) -> Hit:
     opts = row._meta
     link = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
     name = str(opts.verbose_name)
     word = name if name[:2].isupper() else name.capitalize()
-    return Hit(kind.title(row), word, kind.icon, link, kind.detail(row))
+    return Hit(section.title(row), word, section.icon, link, section.detail(row))
 
 
 def _named(model: type[Model], field: str = "name") -> Callable[[str], QuerySet[Any]]:
@@ -103,7 +103,7 @@ def _closest_first(rows: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
         default=Value(2),
         output_field=IntegerField(),
     )
-    return rows.order_by(closeness, field)[:MOST_OF_A_KIND]
+    return rows.order_by(closeness, field)[:MOST_PER_SECTION]
 
 
 def _instances(text: str) -> QuerySet[ServiceInstance]:
@@ -120,40 +120,40 @@ def _executions(text: str) -> list[WorkflowExecution]:
     """By id or a part of it, by correlation id, and the latest of workflows of that name."""
     rows = WorkflowExecution.objects.defer("input", "context", "output", "errors")
     found = [*_by_id(rows, text.lower().replace("-", ""))]
-    found += rows.filter(correlation_id=text).order_by("-created_at")[:MOST_OF_A_KIND]
+    found += rows.filter(correlation_id=text).order_by("-created_at")[:MOST_PER_SECTION]
     for workflow in _named(Workflow)(text)[:MOST_WORKFLOWS]:
         found += rows.filter(workflow=workflow).order_by("-created_at")[:MOST_WORKFLOWS]
-    return list({row.pk: row for row in found}.values())[: 2 * MOST_OF_A_KIND]
+    return list({row.pk: row for row in found}.values())[: 2 * MOST_PER_SECTION]
 
 
 def _by_id(rows: QuerySet[WorkflowExecution], digits: str) -> Iterator[WorkflowExecution]:
     if not _PART_OF_ID.match(digits):
         return
     first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
-    yield from rows.filter(pk__gte=first, pk__lte=last).order_by("pk")[:MOST_OF_A_KIND]
-    yield from rows.filter(pk__in=with_short_id(digits).values("pk"))[:MOST_OF_A_KIND]
+    yield from rows.filter(pk__gte=first, pk__lte=last).order_by("pk")[:MOST_PER_SECTION]
+    yield from rows.filter(pk__in=with_short_id(digits).values("pk"))[:MOST_PER_SECTION]
 
 
 def _status(row: Any) -> str:
     return status_word(row.status)
 
 
-KINDS = (
-    Kind(Service, "dns", _named(Service), _status),
-    Kind(Workflow, "account_tree", _named(Workflow), _status),
-    Kind(
+SECTIONS = (
+    Section(Service, "dns", _named(Service), _status),
+    Section(Workflow, "account_tree", _named(Workflow), _status),
+    Section(
         WorkflowExecution,
         "play_circle",
         _executions,
         lambda row: f"{status_word(row.status)}, {row.created_at:%-d %b %Y, %H:%M} UTC",
     ),
-    Kind(Connection, "cable", _named(Connection), _status),
-    Kind(ServiceInstance, "lan", _instances, lambda row: row.service.name, lambda row: row.url),
-    Kind(ServiceAction, "bolt", _actions, title=lambda row: f"{row.service.name} · {row.name}"),
-    Kind(Integration, "conversion_path", _named(Integration), _status),
-    Kind(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
-    Kind(Webhook, "webhook", _named(Webhook)),
-    Kind(Credential, "lock", _named(Credential)),
-    Kind(ApiKey, "key", _named(ApiKey)),
-    Kind(User, "person", _named(User, "username")),
+    Section(Connection, "cable", _named(Connection), _status),
+    Section(ServiceInstance, "lan", _instances, lambda row: row.service.name, lambda row: row.url),
+    Section(ServiceAction, "bolt", _actions, title=lambda row: f"{row.service.name} · {row.name}"),
+    Section(Integration, "conversion_path", _named(Integration), _status),
+    Section(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
+    Section(Webhook, "webhook", _named(Webhook)),
+    Section(Credential, "lock", _named(Credential)),
+    Section(ApiKey, "key", _named(ApiKey)),
+    Section(User, "person", _named(User, "username")),
 )

@@ -46,7 +46,7 @@ DJANGO_OPTIONS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueType:
     """How values are read, and what they may be in words."""
 
     read: Reader
@@ -58,25 +58,25 @@ def entries(text: str) -> list[str]:
     return [part for part in (piece.strip() for piece in text.split(",")) if part]
 
 
-def matching(pattern: re.Pattern[str], words: str) -> Kind:
+def matching(pattern: re.Pattern[str], words: str) -> ValueType:
     def read(text: str) -> str:
         if not pattern.fullmatch(text):
             raise ValueError
         return text
 
-    return Kind(read, words)
+    return ValueType(read, words)
 
 
-def whole(least: int, most: int) -> Kind:
+def whole(least: int, most: int) -> ValueType:
     def read(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
             raise ValueError
         return int(text)
 
-    return Kind(read, f"a whole number from {least} to {most}")
+    return ValueType(read, f"a whole number from {least} to {most}")
 
 
-def seconds(least: float, most: float) -> Kind:
+def seconds(least: float, most: float) -> ValueType:
     def read(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
             raise ValueError
@@ -84,10 +84,10 @@ def seconds(least: float, most: float) -> Kind:
             raise ValueError
         return float(text)
 
-    return Kind(read, f"a number from {least:g} to {most:g}")
+    return ValueType(read, f"a number from {least:g} to {most:g}")
 
 
-def choice(*values: str) -> Kind:
+def choice(*values: str) -> ValueType:
     """One of these words, in capitals or not; `-` stands for `_`."""
 
     def read(text: str) -> str:
@@ -96,7 +96,7 @@ def choice(*values: str) -> Kind:
             raise ValueError
         return known[text.upper().replace("-", "_")]
 
-    return Kind(read, either(values))
+    return ValueType(read, either(values))
 
 
 def either(values: Iterable[str]) -> str:
@@ -105,11 +105,13 @@ def either(values: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def list_of(kind: Kind, words: str) -> Kind:
-    return Kind(lambda text: [kind.read(entry) for entry in entries(text)], words, is_list=True)
+def list_of(value_type: ValueType, words: str) -> ValueType:
+    return ValueType(
+        lambda text: [value_type.read(entry) for entry in entries(text)], words, is_list=True
+    )
 
 
-def url(*schemes: str, path: bool = True) -> Kind:
+def url(*schemes: str, path: bool = True) -> ValueType:
     """A URL with one of these schemes and a host."""
 
     def read(text: str) -> str:
@@ -120,7 +122,7 @@ def url(*schemes: str, path: bool = True) -> Kind:
             raise ValueError
         return text
 
-    return Kind(read, f"{either(f'{scheme}://' for scheme in schemes)} and a host")
+    return ValueType(read, f"{either(f'{scheme}://' for scheme in schemes)} and a host")
 
 
 def _has_usable_host(parts: SplitResult) -> bool:
@@ -228,41 +230,41 @@ def _read_directory(text: str) -> str:
     return text
 
 
-BOOLEAN = Kind(_read_boolean, "`true` or `false`")
+BOOLEAN = ValueType(_read_boolean, "`true` or `false`")
 PORT = whole(1, 65_535)
 DAYS = whole(1, 36_500)
 DAYS_OR_EVER = whole(0, 36_500)
 MOST = whole(1, 1_000_000_000)
-ANYTHING = Kind(str, "any text")
+ANYTHING = ValueType(str, "any text")
 NAME = matching(
     re.compile(r"[^\s:{}]{1,50}"), "1 to 50 characters without spaces, `:`, `{` and `}`"
 )
 LABEL_TEXT = matching(re.compile(r"[^\x00-\x1f]{1,100}"), "1 to 100 characters")
-HOST_NAME = Kind(_read_host, "a host name or an IP address")
+HOST_NAME = ValueType(_read_host, "a host name or an IP address")
 HOSTS = list_of(
     matching(HOST_PATTERN, ""),
     "host names without scheme and port, `.example.org` for all below it, `*` for any",
 )
 ORIGINS = list_of(url("https", "http", path=False), "such as `https://hub.example.org`")
-NETWORKS = list_of(Kind(_read_network, ""), "networks such as `10.0.0.0/8`")
-DATABASE = Kind(
+NETWORKS = list_of(ValueType(_read_network, ""), "networks such as `10.0.0.0/8`")
+DATABASE = ValueType(
     _read_database,
     "`postgres://user:password@host:5432/name`, with options of libpq such as `sslmode=require`"
     " behind `?`, or `sqlite:///path`",
 )
-REDIS = Kind(
+REDIS = ValueType(
     _read_redis,
     "`redis://host:6379/0`, with the number of the database, or `rediss://host:6379/0`, which may"
     f" have {', '.join(f'`{name}`' for name in sorted(REDIS_OPTIONS))} behind `?`",
 )
 _DISCOVERY_URL = url("redis", "rediss", "http", "https")
-DISCOVERY = Kind(_read_discovery, _DISCOVERY_URL.words + "; for Redis as in `REDIS_URL`")
-KEYS = Kind(_read_keys, "`key_id:base64 of 32 bytes`, each with an id of its own")
-RETENTION = Kind(
+DISCOVERY = ValueType(_read_discovery, _DISCOVERY_URL.words + "; for Redis as in `REDIS_URL`")
+KEYS = ValueType(_read_keys, "`key_id:base64 of 32 bytes`, each with an id of its own")
+RETENTION = ValueType(
     _read_retention,
     "days from 1 on, as `SHORT=7,STANDARD=30,LONG=365`, each class once",
     is_list=True,
 )
-DIRECTORY = Kind(_read_directory, "a directory, or a path where one can be made")
-FAILPOINT_KIND = matching(FAILPOINT, "a place such as `C4`, `C4:3` or `C4@pay`")
+DIRECTORY = ValueType(_read_directory, "a directory, or a path where one can be made")
+FAILPOINT_PLACE = matching(FAILPOINT, "a place such as `C4`, `C4:3` or `C4@pay`")
 LOGIN = matching(USERNAME, "up to 150 letters, digits and `@.+-_`")

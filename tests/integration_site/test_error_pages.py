@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from core.admin.labels import ACRONYMS, label_of, with_acronyms
-from integration_site.console.errors import server_error
+from integration_site.console.error_pages import server_error
 from integration_site.console.navigation import NAMES
 from integration_site.templatetags.console import where_am_i
 
