@@ -59,12 +59,12 @@ def prepare_database(directory: str) -> str:
 
 
 async def measure(instance_id: str, rounds: int, calls: int) -> None:
-    from registry.calls.circuits.breaker_set import Circuits
+    from registry.calls.circuits.breaker_set import BreakerSet
     from registry.calls.circuits.profile import PROFILES
     from registry.calls.database_threads import DatabaseThreads
 
     threads = DatabaseThreads()
-    circuits = Circuits(threads, clock=time.monotonic)
+    circuits = BreakerSet(threads, clock=time.monotonic)
     breaker = circuits.breaker(instance_id, PROFILES["NON_CRITICAL"])
     await breaker.call_async(nothing)
     added = [await time_calls(breaker, calls) for _ in range(rounds)]

@@ -128,9 +128,9 @@ async def measure_calls(url: str, options: argparse.Namespace) -> None:
     import aiohttp
 
     from registry.calls.client import ServiceClient
-    from registry.calls.targets.resolver import Target
+    from registry.calls.targets.resolver import CallTarget
 
-    client, target = ServiceClient(), Target("service", "echo")
+    client, target = ServiceClient(), CallTarget("service", "echo")
     async with aiohttp.ClientSession(trust_env=False) as session:
 
         async def bare() -> object:

@@ -23,7 +23,7 @@ from registry import services as registry_services
 from registry.calls.blocking_client import call_service
 from registry.calls.client import CallResult
 from registry.calls.headers import call_headers
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.discovery.base import Criteria, ServiceDiscoveryStrategy, get_discovery
 from registry.models import Service
 from registry.services import Registered, Registration
@@ -68,7 +68,7 @@ class SystemIntegrationFacade:
             SchemaViolation: the document does not fit the action.
             CallError: no usable answer came.
         """
-        target = Target("service", service)
+        target = CallTarget("service", service)
         return call_service(
             target, action, document, headers=call_headers(context or {}), actor="facade"
         )

@@ -11,7 +11,7 @@ from django.utils import timezone
 from core.audit import forget_entries
 from core.periodic_tasks import periodic_task
 from registry.calls.blocking_client import close_shared_client
-from registry.calls.limits.database_counters import forget_limits
+from registry.calls.limits.store import forget_limits
 from registry.connections.scheduled_checks import run_due_tests
 from registry.credentials.audit import forget_events
 from registry.credentials.expiry import warn_expiring

@@ -17,7 +17,7 @@ from core.models import AuditVerb
 from registry.admin.service_forms import CallForm
 from registry.calls.blocking_client import call_service, probe_urls
 from registry.calls.headers import call_headers
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.models import Service
 from registry.services.probes import health_url_of
 
@@ -64,7 +64,7 @@ def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, A
     audit.record_use(AuditVerb.CALLED, service, changes={"action": given["action"]})
     try:
         result = call_service(
-            Target("service", service.name),
+            CallTarget("service", service.name),
             given["action"],
             given["input_data"],
             headers=call_headers({}),

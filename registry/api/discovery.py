@@ -29,7 +29,7 @@ from registry.api.service_serializers import (
     SearchInput,
     ServiceSerializer,
 )
-from registry.calls.targets.resolver import Chosen, choices_of_type
+from registry.calls.targets.resolver import ServiceChoice, choices_of_type
 from registry.discovery.base import Changes, Criteria, get_discovery
 from registry.models import Service, ServiceStatus, ServiceType
 
@@ -187,7 +187,7 @@ def _moment(value: datetime) -> str:
     return str(serializers.DateTimeField().to_representation(value))
 
 
-def _describe_choice(chosen: Chosen) -> dict[str, Any]:
+def _describe_choice(chosen: ServiceChoice) -> dict[str, Any]:
     body = {
         **ServiceSerializer(chosen.service).data,
         "instance": None,

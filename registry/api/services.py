@@ -29,7 +29,7 @@ from registry.api.service_serializers import (
 )
 from registry.calls.blocking_client import call_service
 from registry.calls.headers import call_headers, dropped_fields
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.models import Service
 
 ACTION_OUTPUT = {"type": ["object", "array"]}
@@ -215,7 +215,7 @@ class ServiceViewSet(ResourceViewSet):
         data = self.read(ExecuteActionInput)
         audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
         result = call_service(
-            Target("service", service.name),
+            CallTarget("service", service.name),
             name,
             data["input_data"],
             headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),

@@ -14,7 +14,7 @@ import structlog
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.event_loop_thread import LoopThread
 from registry.calls.health_probe import Probe
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.discovery.base import get_discovery
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def _shared_client() -> ServiceClient:
 
 
 def call_service(
-    target: Target, action: str, document: Mapping[str, Any], **options: Any
+    target: CallTarget, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
     """`ServiceClient.call` by what the registry says now, waited for."""
     as_of = get_discovery().latest_index()

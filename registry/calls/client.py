@@ -16,18 +16,18 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from core.json.schema import first_of
-from registry.calls.auth.authenticator import Credentials, Outgoing
+from registry.calls.auth.authenticator import AuthenticatedRequest, Authenticator
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.calls.circuits.breaker import Refused
-from registry.calls.circuits.breaker_set import Circuits
+from registry.calls.circuits.breaker import CallRefused
+from registry.calls.circuits.breaker_set import BreakerSet
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
-from registry.calls.request import PreparedRequest, fit_input, prepare
-from registry.calls.targets.connection_targets import aimed, check_graphql
+from registry.calls.request import PreparedRequest, fit_input, prepare_request
+from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.in_flight import calls_in_flight
-from registry.calls.targets.resolver import Candidate, ResolvedAction, Target, resolve
-from registry.calls.targets.resolver_cache import Resolutions
+from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction, resolve
+from registry.calls.targets.resolver_cache import ResolverCache
 from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
@@ -78,20 +78,20 @@ class ServiceClient:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        resolver: Callable[[Target, str], ResolvedAction] = resolve,
+        resolver: Callable[[CallTarget, str], ResolvedAction] = resolve,
     ) -> None:
         self._clock = clock
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
         self._threads = DatabaseThreads()
-        self.resolutions = Resolutions(self._threads, resolver, clock=clock)
-        self._circuits = Circuits(self._threads, clock=clock)
-        self._credentials = Credentials(self._threads, self._transport.post_form, clock=clock)
+        self.resolutions = ResolverCache(self._threads, resolver, clock=clock)
+        self._circuits = BreakerSet(self._threads, clock=clock)
+        self._credentials = Authenticator(self._threads, self._transport.post_form, clock=clock)
         self._limiter = Limiter(self._threads, clock=clock)
 
     async def call(
         self,
-        target: Target,
+        target: CallTarget,
         action: str,
         document: Mapping[str, Any],
         *,
@@ -138,13 +138,13 @@ class ServiceClient:
         key: str = "",
     ) -> CallResult:
         """Call a connection, as `connection_call` does; `deadline` is on this client's clock."""
-        known = await self.resolutions.find(Target("connection", reference, key), "")
-        found = aimed(known, method=method, path=path)
+        known = await self.resolutions.find(CallTarget("connection", reference, key), "")
+        found = with_action(known, method=method, path=path)
         own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)
         result = await self._call(found, document, headers or {}, limits)
         if not known.wire.takes_text:
-            check_graphql(found, result.output)
+            check_graphql_errors(found, result.output)
         return result
 
     async def test_connection(
@@ -158,7 +158,7 @@ class ServiceClient:
         candidate = found.candidates[0]
         seconds = found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         limits = Limits(self._clock() + seconds, seconds, actor)
-        request = prepare(found, url=candidate.url, document=document)
+        request = prepare_request(found, url=candidate.url, document=document)
         bare = replace(candidate, profile=None)
         return await self._guarded(found, bare, request, {}, limits)
 
@@ -186,15 +186,15 @@ class ServiceClient:
     ) -> CallResult:
         """Call an instance; where nothing was sent, the next may be asked."""
         suspected = {url for url, until in self._suspects.items() if until > self._clock()}
-        refused: list[Refused] = []
+        refused: list[CallRefused] = []
         unreached: list[ServiceNotReachedError] = []
         selection = found.selection(suspected)
         for candidate in selection.order:
-            request = prepare(found, url=candidate.url, document=sent)
+            request = prepare_request(found, url=candidate.url, document=sent)
             try:
                 with calls_in_flight.counted(candidate.id):
                     status, output = await self._guarded(found, candidate, request, headers, limits)
-            except Refused as error:
+            except CallRefused as error:
                 refused.append(error)
                 continue
             except ServiceNotReachedError as error:
@@ -214,14 +214,16 @@ class ServiceClient:
     async def _guarded(
         self,
         found: ResolvedAction,
-        candidate: Candidate,
+        candidate: Endpoint,
         request: PreparedRequest,
         headers: Mapping[str, str],
         limits: Limits,
     ) -> tuple[int, Any]:
-        """Send, with the credential of the service. Raises: Refused, CallError."""
+        """Send, with the credential of the service. Raises: CallRefused, CallError."""
         if found.credential is None:
-            return await self._through(found, candidate, Outgoing(request, headers), limits)
+            return await self._through(
+                found, candidate, AuthenticatedRequest(request, headers), limits
+            )
         outgoing = await self._dress(found, found.credential, request, headers, limits)
         try:
             return await self._through(found, candidate, outgoing, limits)
@@ -242,9 +244,9 @@ class ServiceClient:
         request: PreparedRequest,
         headers: Mapping[str, str],
         limits: Limits,
-    ) -> Outgoing:
+    ) -> AuthenticatedRequest:
         """The request with its credential; waiting for a token does not count as a slow call."""
-        return await self._credentials.dress(
+        return await self._credentials.authenticate_request(
             credential,
             request,
             headers,
@@ -255,9 +257,13 @@ class ServiceClient:
         )
 
     async def _through(
-        self, found: ResolvedAction, candidate: Candidate, outgoing: Outgoing, limits: Limits
+        self,
+        found: ResolvedAction,
+        candidate: Endpoint,
+        outgoing: AuthenticatedRequest,
+        limits: Limits,
     ) -> tuple[int, Any]:
-        """Send if the circuit of the instance lets it through. Raises: Refused, CallError."""
+        """Send if the circuit of the instance lets it through. Raises: CallRefused, CallError."""
         if self._clock() >= limits.deadline:
             raise NoTimeLeftError(
                 f"'{found.service}' was not called: its deadline was over before anything could be"
@@ -281,7 +287,11 @@ class ServiceClient:
         )
 
     async def _send(
-        self, found: ResolvedAction, candidate: Candidate, outgoing: Outgoing, limits: Limits
+        self,
+        found: ResolvedAction,
+        candidate: Endpoint,
+        outgoing: AuthenticatedRequest,
+        limits: Limits,
     ) -> tuple[int, Any]:
         seconds = max(limits.deadline - self._clock(), 0.0)
         try:
@@ -299,7 +309,7 @@ class ServiceClient:
         return status, outgoing.mask.value(output)
 
     @staticmethod
-    def _check_output(found: ResolvedAction, candidate: Candidate, output: Any) -> None:
+    def _check_output(found: ResolvedAction, candidate: Endpoint, output: Any) -> None:
         problems = found.output_schema.problems(output)
         if problems:
             raise ServiceResponseError(
@@ -330,7 +340,7 @@ class ServiceClient:
             self._threads.close()
 
 
-def _all_open(found: ResolvedAction, refused: Sequence[Refused]) -> CircuitOpenError:
+def _all_open(found: ResolvedAction, refused: Sequence[CallRefused]) -> CircuitOpenError:
     seconds = min(error.retry_after for error in refused)
     many = (
         f"the circuits of all {len(refused)} instances are"

@@ -10,8 +10,8 @@ import aiohttp
 from yarl import URL
 
 from registry.calls.body_reader import read_start
-from registry.calls.error_bodies import describe_answer
-from registry.calls.failure_reasons import reason_of
+from registry.calls.connection_errors import describe_connection_error
+from registry.calls.error_responses import describe_error_response
 from registry.calls.network.address_policy import AddressPolicy
 from registry.calls.network.dialer import refusal_in, refusal_of
 
@@ -41,11 +41,13 @@ async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy)
                 body = await read_start(response, 65536)
                 latency = round((time.perf_counter() - started) * 1000, 1)
                 healthy = 200 <= response.status < 300
-                said = "" if healthy else f"answered {response.status}{describe_answer(body)}"
+                said = (
+                    "" if healthy else f"answered {response.status}{describe_error_response(body)}"
+                )
                 return Probe(url, healthy, response.status, latency, said)
     except TimeoutError:
         return Probe(url, False, None, None, f"no answer within {PROBE_SECONDS:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         refusal = refusal_in(error)
-        said = f"not asked: {refusal}" if refusal else reason_of(error)
+        said = f"not asked: {refusal}" if refusal else describe_connection_error(error)
         return Probe(url, False, None, None, said)

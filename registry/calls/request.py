@@ -109,7 +109,9 @@ def check_input(action: ResolvedAction, document: Any) -> None:
         )
 
 
-def prepare(action: ResolvedAction, *, url: str, document: Mapping[str, Any]) -> PreparedRequest:
+def prepare_request(
+    action: ResolvedAction, *, url: str, document: Mapping[str, Any]
+) -> PreparedRequest:
     """Fill the path from the input; the rest becomes the body, or the query of GET and DELETE.
 
     Raises:

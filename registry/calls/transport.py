@@ -18,14 +18,14 @@ from core.failpoints import failpoint
 from core.json import strict
 from core.media_types import is_json
 from registry.calls.body_reader import ACCEPTED, TooLarge, WrongEncoding, read_answer
-from registry.calls.error_bodies import describe_answer, retry_after_seconds
-from registry.calls.failure_reasons import reason_of
+from registry.calls.connection_errors import describe_connection_error
+from registry.calls.error_responses import describe_error_response, retry_after_seconds
 from registry.calls.health_probe import Probe, probe
 from registry.calls.network.address_policy import AddressPolicy
 from registry.calls.network.dialer import get_policy, make_connector, refusal_in, refusal_of
 from registry.calls.redaction import NO_MASK, Mask
 from registry.calls.request import PreparedRequest
-from registry.calls.targets.resolver import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
+from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
 from registry.exceptions import (
     AddressRefusedError,
     CallError,
@@ -55,7 +55,7 @@ class Transport:
     async def send(
         self,
         found: ResolvedAction,
-        candidate: Candidate,
+        candidate: Endpoint,
         request: PreparedRequest,
         headers: Mapping[str, str],
         seconds: float,
@@ -86,7 +86,7 @@ class Transport:
         except aiohttp.ClientConnectorError as error:
             if refusal := refusal_in(error):
                 raise AddressRefusedError(f"No call to {where}: {refusal}", **about) from None
-            sentence = f"No connection to {where}: {reason_of(error)}."
+            sentence = f"No connection to {where}: {describe_connection_error(error)}."
             raise ServiceNotReachedError(sentence, **about) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             text = str(error)[:300] or type(error).__name__
@@ -104,7 +104,7 @@ class Transport:
         about: Mapping[str, str],
         tls: ssl.SSLContext | None,
         mask: Mask,
-        wire: Wire,
+        wire: HttpOptions,
     ) -> tuple[int, Any]:
         url = self._checked_url(request.url, about)
         sent_headers = CIMultiDict({"Accept": wire.accepts})
@@ -213,7 +213,7 @@ def _classify(
     body: bytes,
     about: Mapping[str, str],
     mask: Mask,
-    wire: Wire,
+    wire: HttpOptions,
 ) -> Any:
     """The parsed answer of a 2xx; anything else becomes the error that it is."""
     status = response.status
@@ -244,7 +244,7 @@ def _refusal(
 ) -> CallError:
     status, retry_after = response.status, response.headers.get("Retry-After")
     kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
-    said = describe_answer(body, mask.text)
+    said = describe_error_response(body, mask.text)
     return kind(
         f"'{about['service']}' answered {status} to '{about['action']}'{said}",
         upstream_status=status,

@@ -17,10 +17,10 @@ from registry.calls.auth.loaded_credential import LoadedCredential, load_credent
 from registry.calls.auth.signing import check_usable, secrets_of
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.redaction import NO_MASK, Mask
-from registry.calls.targets.connection_targets import check_graphql, endpoint_of
+from registry.calls.targets.connection_targets import check_graphql_errors, resolved_connection
 from registry.connections.address_checks import origin_of_server
-from registry.connections.drivers import Attempt, Failure, Place, asker_of
-from registry.connections.drivers.error_mapping import failure_of
+from registry.connections.drivers import CheckFailure, ServerAddress, ServerSession, checker_of
+from registry.connections.drivers.error_mapping import to_check_failure
 from registry.connections.troubleshooting import advice_for, advice_for_status
 from registry.connections.type_specs import (
     DEFAULT_CONNECT_SECONDS,
@@ -93,7 +93,7 @@ def _try_http(connection: Connection, actor: str) -> Trial:
     tried = f"{method} {connection.base_url.rstrip('/')}{path}"
     seconds = _seconds_of(connection)
     found = replace(
-        endpoint_of(connection),
+        resolved_connection(connection),
         method=method,
         path=path,
         action=f"{method} {path or '/'}",
@@ -104,7 +104,7 @@ def _try_http(connection: Connection, actor: str) -> Trial:
             lambda client: client.test_connection(found, document, actor=actor)
         ).result()
         if connection.type == ConnectionType.GRAPHQL:
-            check_graphql(found, output)
+            check_graphql_errors(found, output)
             if not isinstance(output, dict) or "data" not in output:
                 return _failed(tried, "graphql", f"{status}, but no answer of GraphQL.")
     except CallError as error:
@@ -177,7 +177,7 @@ def _try_server(connection: Connection, actor: str) -> Trial:
         return Trial(tried, True, mask.text(_shorten(_ask(connection, loaded))))
     except CredentialError as error:
         return _failed(tried, "credential", error.message)
-    except Failure as failure:
+    except CheckFailure as failure:
         return _failed(tried, failure.kind, mask.text(str(failure)))
 
 
@@ -189,28 +189,28 @@ def _ask(connection: Connection, loaded: LoadedCredential | None) -> str:
         Failure: with the reason.
     """
     place = _place_of(connection, loaded)
-    ask = asker_of(connection.type, connection.driver)
+    ask = checker_of(connection.type, connection.driver)
 
     def work() -> str:
-        with Attempt(place) as attempt:
+        with ServerSession(place) as attempt:
             return ask(attempt)
 
     job = _threads.submit(work)
     try:
         return job.result(place.seconds + GRACE_SECONDS)
     except Exception as error:
-        raise failure_of(error) from None
+        raise to_check_failure(error) from None
 
 
 @sensitive_variables()
-def _place_of(connection: Connection, loaded: LoadedCredential | None) -> Place:
+def _place_of(connection: Connection, loaded: LoadedCredential | None) -> ServerAddress:
     config = connection.config
     username, password, certificate = connection.username, None, None
     if loaded is not None and loaded.type == CredentialType.CLIENT_CERTIFICATE:
         certificate = loaded
     elif loaded is not None:
         username, password = loaded.attributes["username"], loaded.secret["password"]
-    return Place(
+    return ServerAddress(
         host=connection.host,
         port=connection.port or 0,
         database=connection.database,

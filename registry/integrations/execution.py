@@ -24,7 +24,7 @@ from registry.calls.client import CallResult, ServiceClient
 from registry.calls.request import FittedInput, fit_input
 from registry.calls.targets.connection_call import call_connection
 from registry.calls.targets.connection_targets import refuse_disabled
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.discovery.base import get_discovery
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.history import Attempt, Result, record_attempt
@@ -116,8 +116,8 @@ def may_be_repeated(integration: Integration) -> bool:
     return resolve(_target_of(integration), integration.action).idempotent
 
 
-def _target_of(integration: Integration) -> Target:
-    return Target(integration.target_kind.lower(), integration.target)
+def _target_of(integration: Integration) -> CallTarget:
+    return CallTarget(integration.target_kind.lower(), integration.target)
 
 
 def execute_integration(integration: Integration, given: Given) -> Executed:

@@ -16,7 +16,7 @@ from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.suggestions import meant_among
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration
 from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
@@ -238,7 +238,7 @@ def check_target(integration: Integration) -> None:
     if integration.target_kind != TargetKind.SERVICE:
         return
     try:
-        resolve(Target("service", integration.target), integration.action)
+        resolve(CallTarget("service", integration.target), integration.action)
     except CallError as error:
         field = "action" if "action" in error.details else "service"
         raise _refusal(

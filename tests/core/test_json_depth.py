@@ -30,7 +30,7 @@ from core.expressions.values import bounded
 from core.json import strict
 from core.json.equality import json_equal
 from registry.calls.auth.oauth2 import read_token
-from registry.calls.error_bodies import LONGEST_SENTENCE, describe_answer
+from registry.calls.error_responses import LONGEST_SENTENCE, describe_error_response
 from registry.connections import config_checks
 from registry.discovery.database import _has_text
 from registry.discovery.http_backend import ERRORS, read_object
@@ -108,7 +108,7 @@ def test_deep_documents_are_refused_in_words(reader: str, depth: int, key: str) 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("key", ["error", "detail", "message", "title"])
 def test_what_a_deep_refusal_says_is_a_short_sentence(depth: int, key: str) -> None:
-    said = describe_answer(deep(depth, key))
+    said = describe_error_response(deep(depth, key))
     assert said.startswith(": {")
     assert len(said) <= LONGEST_SENTENCE + 2
 

@@ -31,7 +31,7 @@ from django.views.debug import ExceptionReporter
 
 from core.exceptions import IntegrationError
 from registry.calls.client import ServiceClient
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.models import Credential, CredentialEvent, Service, ServiceAction
 from registry.tasks import sweep_credentials
 from tests import factories
@@ -224,7 +224,7 @@ def use(canaries: list[Canary], hay: Haystack, *, connected: int) -> None:
     async def call(client: ServiceClient, canary: Canary) -> None:
         for action in ACTIONS:
             try:
-                target = Target("service", canary.name)
+                target = CallTarget("service", canary.name)
                 result = await client.call(target, action[1:], {"note": "x"})
                 hay.add("answers", repr(result))
             except IntegrationError as error:
@@ -314,7 +314,7 @@ def broken_call(name: str) -> str:
     async def run() -> None:
         client = ServiceClient()
         try:
-            await client.call(Target("service", name), "echo", {})
+            await client.call(CallTarget("service", name), "echo", {})
         finally:
             await client.close()
 

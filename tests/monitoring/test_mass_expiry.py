@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
 from registry import services
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.models import DiscoveryState, ServiceInstance
 from registry.services import Heartbeat
 from registry.services.mass_expiry import Fleet, room_to_expire
@@ -133,7 +133,7 @@ def test_suspects_are_used_where_there_is_no_other_and_the_answer_says_so(
     chosen = api.get("/discovery/services/type/custom").json()
     assert (chosen["fail_open"], chosen["instance"]["suspect"]) == (True, True)
     assert chosen["url"] == chosen["instance"]["url"]
-    assert resolve(Target("service_type", "CUSTOM"), "do").selection().fail_open
+    assert resolve(CallTarget("service_type", "CUSTOM"), "do").selection().fail_open
     factories.make_service("alive", urls=("http://alive",), actions=("do",))
     chosen = api.get("/discovery/services/type/custom").json()
     assert (chosen["fail_open"], chosen["name"]) == (False, "alive")

@@ -15,7 +15,7 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
     import time
 
     from registry.calls.circuits import breaker_set
-    from registry.calls.circuits.breaker import Refused
+    from registry.calls.circuits.breaker import CallRefused
     from registry.calls.circuits.profile import Profile
     from registry.calls.database_threads import DatabaseThreads
     from registry.exceptions import ServiceUnavailableError
@@ -26,7 +26,7 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
         failure_threshold=1, recovery_seconds=0.0, max_recovery_seconds=0.0, timeout_seconds=10.0
     )
     threads = DatabaseThreads(1)
-    found = breaker_set.Circuits(threads, clock=time.monotonic)
+    found = breaker_set.BreakerSet(threads, clock=time.monotonic)
     breaker = found.breaker(instance_id, profile)
     calls = overlaps = 0
 
@@ -44,7 +44,7 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
     while breaker.circuit.open_count < openings:
         try:
             await breaker.call_async(fail, deadline_seconds=5.0)
-        except Refused:
+        except CallRefused:
             await asyncio.sleep(0.05)
         except ServiceUnavailableError:
             await asyncio.sleep(0)

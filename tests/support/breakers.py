@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import F
 
 from registry.calls.circuits.breaker import SharedBreaker
-from registry.calls.circuits.breaker_set import Circuits
+from registry.calls.circuits.breaker_set import BreakerSet
 from registry.calls.circuits.profile import Profile
 from registry.calls.database_threads import DatabaseThreads
 from registry.exceptions import ServiceUnavailableError
@@ -39,10 +39,10 @@ def make_instance(url: str = "http://planner:8000", **fields: Any) -> ServiceIns
 
 
 @contextlib.asynccontextmanager
-async def circuits(clock: Any = time.monotonic) -> AsyncIterator[Circuits]:
+async def circuits(clock: Any = time.monotonic) -> AsyncIterator[BreakerSet]:
     """What a worker process has."""
     threads = DatabaseThreads()
-    found = Circuits(threads, clock=clock)
+    found = BreakerSet(threads, clock=clock)
     try:
         yield found
     finally:

@@ -15,14 +15,14 @@ import urllib.request
 
 async def ask(credential_id: str) -> str:
     from registry.calls.auth.loaded_credential import load_credential
-    from registry.calls.auth.token_cache import Tokens
+    from registry.calls.auth.token_cache import TokenCache
     from registry.calls.database_threads import DatabaseThreads
     from registry.calls.transport import Transport
     from registry.models import Credential
 
     threads, transport = DatabaseThreads(1), Transport()
     found = await threads.run(lambda: load_credential(Credential.objects.get(pk=credential_id)))
-    tokens = Tokens(threads, transport.post_form, clock=time.monotonic)
+    tokens = TokenCache(threads, transport.post_form, clock=time.monotonic)
     held = await tokens.get(found, seconds=30)
     await tokens.close()
     await transport.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.expressions import Template
 from core.json.unknown_fields import UnknownFields
-from registry.calls.targets.connection_action import read_aim
+from registry.calls.targets.connection_action import parse_connection_action
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
 from workflows.definition.model import NO_RETRY, Compensation, RetryPolicy, Step, Target
@@ -93,7 +93,7 @@ def _aim(reader: FieldReader, document: dict[str, Any], path: str, _: str) -> st
         return None
     text = reader.text(document, "action", path, longest=LONGEST_AIM)
     try:
-        return None if text is None else " ".join(read_aim(text)).strip()
+        return None if text is None else " ".join(parse_connection_action(text)).strip()
     except ValueError as error:
         reader.refuse(f"{path}.action", str(error))
         return None

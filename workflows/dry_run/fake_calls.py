@@ -8,17 +8,17 @@ from typing import Any
 
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema, first_of
-from registry.calls.request import fit_input, prepare
-from registry.calls.targets.connection_action import read_aim
-from registry.calls.targets.connection_targets import aimed, resolve_connection
-from registry.calls.targets.resolver import ResolvedAction, Target, resolve
+from registry.calls.request import fit_input, prepare_request
+from registry.calls.targets.connection_action import parse_connection_action
+from registry.calls.targets.connection_targets import resolve_connection, with_action
+from registry.calls.targets.resolver import CallTarget, ResolvedAction, resolve
 from registry.exceptions import CallError
 from workflows.decide import Failure, Row, Success
 from workflows.definition import Step
 from workflows.dry_run.mocks import Mocks, error_of
 from workflows.dry_run.samples import sample_of
 
-Resolver = Callable[[Target, str], ResolvedAction]
+Resolver = Callable[[CallTarget, str], ResolvedAction]
 # Where a request would go: only its path is filled in, as a check of the input.
 _NOWHERE = "http://service"
 
@@ -44,7 +44,7 @@ class Calls:
             fitted = fit_input(
                 found, row.input, policy=step.unknown_fields, trim=step.input is None
             )
-            prepare(found, url=_NOWHERE, document=fitted.sent)
+            prepare_request(found, url=_NOWHERE, document=fitted.sent)
         except SchemaViolation as error:
             return Failure(error)
         for warning in fitted.warnings:
@@ -77,9 +77,9 @@ class Calls:
 
     def _find(self, kind: str, name: str, action: str) -> ResolvedAction:
         if kind != "connection":
-            return self.resolver(Target(kind, name), action)
-        method, path = read_aim(action)
-        return aimed(resolve_connection(name), method=method, path=path)
+            return self.resolver(CallTarget(kind, name), action)
+        method, path = parse_connection_action(action)
+        return with_action(resolve_connection(name), method=method, path=path)
 
     def _answer_unchecked(self, step: Step, row: Row, error: CallError) -> Success | Failure:
         """Of an action that is not registered, only a mock can tell anything."""

@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from core.exceptions import IntegrationError, NotFound
 from core.failpoints import failpoint
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration, may_be_repeated
 from workflows.compensation import ask_for_review
@@ -217,7 +217,7 @@ def _may_be_sent_again(target: StepTarget, action: str) -> bool:
             return may_be_repeated(find_integration(target.name, target.id))
         if target.kind == "connection":
             return True  # the Idempotency-Key is the same
-        return resolve(Target(target.kind, target.name, target.id), action).idempotent
+        return resolve(CallTarget(target.kind, target.name, target.id), action).idempotent
     except (CallError, NotFound):
         # Not known any more: the next attempt will say so.
         return True

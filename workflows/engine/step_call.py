@@ -9,9 +9,9 @@ from typing import Any
 
 from registry.calls.client import CallResult
 from registry.calls.headers import header_text
-from registry.calls.targets.connection_action import read_aim
+from registry.calls.targets.connection_action import parse_connection_action
 from registry.calls.targets.connection_call import call_connection
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.execution import Executed, Given, run_integration
 from workflows.decide import Success
@@ -53,7 +53,7 @@ async def _send(
         done = await run_integration(client, target.name, given, key=target.id)
         return _success(done, done.request)
     if target.kind == "connection":
-        method, path = read_aim(call.action or "")
+        method, path = parse_connection_action(call.action or "")
         result = await call_connection(
             target.name,
             row.input,
@@ -66,7 +66,7 @@ async def _send(
         )
     else:
         result = await client.call(
-            Target(target.kind, target.name, target.id),
+            CallTarget(target.kind, target.name, target.id),
             call.action or "",
             row.input,
             headers=headers,

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.calls.auth.signing import Moment, check_usable, dress, secrets_of
-from registry.calls.auth.token_cache import Held, Post, Tokens
-from registry.calls.auth.usage_counter import UseLedger
+from registry.calls.auth.signing import RequestStamp, authenticate_request, check_usable, secrets_of
+from registry.calls.auth.token_cache import CachedToken, PostForm, TokenCache
+from registry.calls.auth.usage_counter import UsageCounter
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.network.client_tls import tls_context
 from registry.calls.redaction import NO_MASK, Mask
@@ -31,14 +31,14 @@ MOST_CONTEXTS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class AuthenticatedRequest:
     """A request as it is sent, and what must be taken out of the answer to it."""
 
     request: PreparedRequest = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     tls: ssl.SSLContext | None = None
     mask: Mask = NO_MASK
-    held: Held | None = None
+    held: CachedToken | None = None
 
     def masked(self, error: CallError) -> CallError:
         """The same error without the secrets of this request."""
@@ -46,25 +46,25 @@ class Outgoing:
         return type(error)(self.mask.text(error.message), **details)
 
 
-class Credentials:
+class Authenticator:
     """What one event loop needs to call with credentials: tokens, TLS contexts and counters."""
 
     def __init__(
         self,
         threads: DatabaseThreads,
-        post: Post,
+        post: PostForm,
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime] = timezone.now,
     ) -> None:
         self._threads = threads
         self._now = now
-        self._tokens = Tokens(threads, post, clock=clock)
-        self._uses = UseLedger(threads)
+        self._tokens = TokenCache(threads, post, clock=clock)
+        self._uses = UsageCounter(threads)
         self._contexts: dict[tuple[str, int, str], ssl.SSLContext] = {}
 
     @sensitive_variables()
-    async def dress(
+    async def authenticate_request(
         self,
         credential: LoadedCredential,
         request: PreparedRequest,
@@ -74,7 +74,7 @@ class Credentials:
         actor: str,
         subject: str,
         ca_bundle: str = "",
-    ) -> Outgoing:
+    ) -> AuthenticatedRequest:
         """The request with the credential, within so many seconds; the use is counted.
 
         `actor` is who calls and `subject` what is called, for the audit trail; `ca_bundle` is whom
@@ -92,13 +92,13 @@ class Credentials:
                 self._note(credential, CredentialEventKind.DENIED, actor, subject, error.message)
             raise
         token = held.token if held else None
-        moment = Moment.at(self._now().timestamp())
-        dressed, added = dress(credential, request, moment=moment, token=token)
+        moment = RequestStamp.at(self._now().timestamp())
+        dressed, added = authenticate_request(credential, request, moment=moment, token=token)
         self._note(credential, CredentialEventKind.USED, actor, subject)
         mask = Mask(secrets_of(credential, token))
-        return Outgoing(dressed, _merged(headers, added), tls, mask, held)
+        return AuthenticatedRequest(dressed, _merged(headers, added), tls, mask, held)
 
-    async def renew(self, credential: LoadedCredential, outgoing: Outgoing) -> bool:
+    async def renew(self, credential: LoadedCredential, outgoing: AuthenticatedRequest) -> bool:
         """Drop the token that was refused with a 401; False when there is none to drop."""
         if outgoing.held is None:
             return False
@@ -110,7 +110,7 @@ class Credentials:
         await self._tokens.close()
         await self._uses.close()
 
-    async def _token(self, credential: LoadedCredential, seconds: float) -> Held | None:
+    async def _token(self, credential: LoadedCredential, seconds: float) -> CachedToken | None:
         if credential.type != CredentialType.OAUTH2_CLIENT_CREDENTIALS:
             return None
         return await self._tokens.get(credential, seconds=seconds)

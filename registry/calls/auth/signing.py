@@ -22,14 +22,14 @@ from registry.models import CredentialType
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class RequestStamp:
     """What is new with every request: Unix seconds and an id."""
 
     seconds: int
     id: str
 
     @classmethod
-    def at(cls, seconds: float) -> Moment:
+    def at(cls, seconds: float) -> RequestStamp:
         return cls(int(seconds), uuid.uuid4().hex)
 
 
@@ -59,29 +59,29 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
         )
 
 
-Dress = Callable[
-    [LoadedCredential, PreparedRequest, Moment], tuple[PreparedRequest, dict[str, str]]
+Scheme = Callable[
+    [LoadedCredential, PreparedRequest, RequestStamp], tuple[PreparedRequest, dict[str, str]]
 ]
 
 
 @sensitive_variables()
-def dress(
+def authenticate_request(
     credential: LoadedCredential,
     request: PreparedRequest,
     *,
-    moment: Moment,
+    moment: RequestStamp,
     token: Secret | None = None,
 ) -> tuple[PreparedRequest, dict[str, str]]:
     """The request with what the credential adds to its URL, and the headers that it adds."""
     if token is not None:
         return request, {"Authorization": f"Bearer {token.reveal()}"}
-    make = _DRESSES.get(credential.type)
+    make = _SCHEMES.get(credential.type)
     return make(credential, request, moment) if make else (request, {})
 
 
 @sensitive_variables()
 def _api_key(
-    credential: LoadedCredential, request: PreparedRequest, _: Moment
+    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
 ) -> tuple[PreparedRequest, dict[str, str]]:
     key = credential.secret["key"].reveal()
     parameter = credential.attributes.get("query_parameter")
@@ -94,14 +94,14 @@ def _api_key(
 
 @sensitive_variables()
 def _bearer(
-    credential: LoadedCredential, request: PreparedRequest, _: Moment
+    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
 ) -> tuple[PreparedRequest, dict[str, str]]:
     return request, {"Authorization": f"Bearer {credential.secret['token'].reveal()}"}
 
 
 @sensitive_variables()
 def _basic(
-    credential: LoadedCredential, request: PreparedRequest, _: Moment
+    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
 ) -> tuple[PreparedRequest, dict[str, str]]:
     pair = basic_pair(credential.attributes["username"], credential.secret["password"])
     return request, {"Authorization": f"Basic {pair.reveal()}"}
@@ -113,14 +113,14 @@ def basic_pair(username: str, password: Secret) -> Secret:
 
 
 def _custom_headers(
-    credential: LoadedCredential, request: PreparedRequest, _: Moment
+    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
 ) -> tuple[PreparedRequest, dict[str, str]]:
     return request, {name: value.reveal() for name, value in credential.secret.items()}
 
 
 @sensitive_variables("key")
 def _signature(
-    credential: LoadedCredential, request: PreparedRequest, moment: Moment
+    credential: LoadedCredential, request: PreparedRequest, moment: RequestStamp
 ) -> tuple[PreparedRequest, dict[str, str]]:
     said = credential.attributes
     key = credential.secret["key"].reveal().encode()
@@ -135,7 +135,7 @@ def _signature(
     return request, headers
 
 
-def canonical_text(request: PreparedRequest, moment: Moment, *, algorithm: str) -> str:
+def canonical_text(request: PreparedRequest, moment: RequestStamp, *, algorithm: str) -> str:
     """What a signature is over: id, time, method, path with query, and the hash of the body.
 
     One each line, joined by line feeds without one at the end. The hash is hexadecimal, by the same
@@ -147,7 +147,7 @@ def canonical_text(request: PreparedRequest, moment: Moment, *, algorithm: str) 
     return "\n".join((moment.id, str(moment.seconds), request.method, path, digest))
 
 
-_DRESSES: Mapping[str, Dress] = {
+_SCHEMES: Mapping[str, Scheme] = {
     CredentialType.API_KEY: _api_key,
     CredentialType.BEARER_TOKEN: _bearer,
     CredentialType.BASIC_AUTH: _basic,

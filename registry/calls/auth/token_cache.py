@@ -34,11 +34,13 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.5
 MOST_HELD = 1000
 
-Post = Callable[[str, Mapping[str, str], Mapping[str, str], float], Awaitable[tuple[int, bytes]]]
+PostForm = Callable[
+    [str, Mapping[str, str], Mapping[str, str], float], Awaitable[tuple[int, bytes]]
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedToken:
     """A token that is good until some moment of the loop's clock."""
 
     token: Secret
@@ -46,20 +48,22 @@ class Held:
     fetched_at: datetime | None
 
 
-class Tokens:
+class TokenCache:
     """Tokens by credential and version; used on one event loop.
 
     `post` sends a form: URL, form, headers, seconds.
     """
 
-    def __init__(self, threads: DatabaseThreads, post: Post, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, threads: DatabaseThreads, post: PostForm, *, clock: Callable[[], float]
+    ) -> None:
         self._threads = threads
         self._post = post
         self._clock = clock
-        self._held: dict[tuple[str, int], Held] = {}
-        self._coming: dict[tuple[str, int], asyncio.Task[Held]] = {}
+        self._held: dict[tuple[str, int], CachedToken] = {}
+        self._coming: dict[tuple[str, int], asyncio.Task[CachedToken]] = {}
 
-    async def get(self, credential: LoadedCredential, *, seconds: float) -> Held:
+    async def get(self, credential: LoadedCredential, *, seconds: float) -> CachedToken:
         """A token that holds for a while, waited for at most so many seconds.
 
         Raises:
@@ -83,7 +87,7 @@ class Tokens:
         except TimeoutError:
             raise _late(credential) from None
 
-    def _arrived(self, key: tuple[str, int], task: asyncio.Task[Held]) -> None:
+    def _arrived(self, key: tuple[str, int], task: asyncio.Task[CachedToken]) -> None:
         self._coming.pop(key, None)
         if task.cancelled() or task.exception() is not None:
             return
@@ -91,7 +95,7 @@ class Tokens:
             self._held.clear()
         self._held[key] = task.result()
 
-    async def forget(self, credential: LoadedCredential, held: Held) -> None:
+    async def forget(self, credential: LoadedCredential, held: CachedToken) -> None:
         """Drop a token that a service refused, here and in the database."""
         self._held.pop((credential.id, credential.version), None)
         try:
@@ -106,7 +110,7 @@ class Tokens:
         await asyncio.gather(*self._coming.values(), return_exceptions=True)
 
     @sensitive_variables()
-    async def _obtain(self, credential: LoadedCredential) -> Held:
+    async def _obtain(self, credential: LoadedCredential) -> CachedToken:
         """Wait until the row has a token, or this is the one to fetch it."""
         owner = uuid.uuid4().hex
         give_up_at = self._clock() + LEASE_SECONDS + FETCH_SECONDS
@@ -137,7 +141,9 @@ class Tokens:
             ) from None
 
     @sensitive_variables()
-    async def _fetch_as(self, credential: LoadedCredential, owner: str, before: Grant) -> Held:
+    async def _fetch_as(
+        self, credential: LoadedCredential, owner: str, before: Grant
+    ) -> CachedToken:
         """Fetch under the claim, and end the claim whatever happens."""
         try:
             fetched = await self._fetch(credential)
@@ -150,13 +156,13 @@ class Tokens:
             if before.token is None:
                 raise
             logger.warning("token_not_renewed", credential=credential.name, error=error.message)
-            return Held(before.token, self._clock(), before.fetched_at)
+            return CachedToken(before.token, self._clock(), before.fetched_at)
         except (DatabaseError, VaultError) as error:
             logger.warning("token_not_kept", credential=credential.name, error=str(error)[:300])
             at = None
         logger.info("token_fetched", credential=credential.name)
         seconds = fetched.lifetime_seconds
-        return Held(fetched.token, self._clock() + seconds - margin_seconds(seconds), at)
+        return CachedToken(fetched.token, self._clock() + seconds - margin_seconds(seconds), at)
 
     @sensitive_variables()
     async def _fetch(self, credential: LoadedCredential) -> FetchedToken:
@@ -185,10 +191,10 @@ class Tokens:
         except DatabaseError as problem:
             logger.warning("token_failure_not_recorded", error=str(problem)[:300])
 
-    def _hold(self, grant: Grant) -> Held:
+    def _hold(self, grant: Grant) -> CachedToken:
         assert grant.token is not None
         fresh = grant.remaining_seconds - margin_seconds(grant.lifetime_seconds)
-        return Held(grant.token, self._clock() + fresh, grant.fetched_at)
+        return CachedToken(grant.token, self._clock() + fresh, grant.fetched_at)
 
 
 def _late(credential: LoadedCredential) -> TokenUnavailableError:

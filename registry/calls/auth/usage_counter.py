@@ -21,7 +21,7 @@ WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class CountedUse:
     """What is counted together."""
 
     credential_id: str
@@ -32,7 +32,7 @@ class Use:
     detail: str
 
 
-class UseLedger:
+class UsageCounter:
     """Writes the first use of a kind at once, and those after it together, once a minute.
 
     A process that is killed loses what it counted in its last minute, never that a credential was
@@ -41,15 +41,15 @@ class UseLedger:
 
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
-        self._counts: Counter[Use] = Counter()
-        self._writers: dict[Use, asyncio.Task[None]] = {}
+        self._counts: Counter[CountedUse] = Counter()
+        self._writers: dict[CountedUse, asyncio.Task[None]] = {}
         self._closing = asyncio.Event()
 
     def note(
         self, credential: LoadedCredential, kind: str, *, actor: str, subject: str, detail: str = ""
     ) -> None:
         """Count one use, or one refusal of it."""
-        use = Use(credential.id, credential.name, kind, actor, subject, detail)
+        use = CountedUse(credential.id, credential.name, kind, actor, subject, detail)
         self._counts[use] += 1
         if use not in self._writers:
             self._writers[use] = asyncio.create_task(self._write_on(use))
@@ -59,14 +59,14 @@ class UseLedger:
         self._closing.set()
         await asyncio.gather(*self._writers.values())
 
-    async def _write_on(self, use: Use) -> None:
+    async def _write_on(self, use: CountedUse) -> None:
         while use in self._counts and (await self._write(use) or not self._closing.is_set()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WINDOW_SECONDS):
                     await self._closing.wait()
         self._writers.pop(use, None)
 
-    async def _write(self, use: Use) -> bool:
+    async def _write(self, use: CountedUse) -> bool:
         """Whether what was counted is written; what is not is written with the next."""
         count = self._counts.pop(use)
         uses = Uses(

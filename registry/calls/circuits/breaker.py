@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pybreaker
 
-from registry.calls.circuits.outcome_buffer import Ledger
+from registry.calls.circuits.outcome_buffer import OutcomeBuffer
 from registry.calls.circuits.profile import Profile
-from registry.calls.circuits.store import Reading
-from registry.calls.circuits.transitions import BUCKETS, Circuit, Outcome, Result
+from registry.calls.circuits.store import CircuitReading
+from registry.calls.circuits.transitions import BUCKETS, CallOutcome, Circuit, OutcomeKind
 from registry.exceptions import CallError, ServiceResponseError
 from registry.models import CircuitState
 
 if TYPE_CHECKING:
-    from registry.calls.circuits.breaker_set import Circuits
+    from registry.calls.circuits.breaker_set import BreakerSet
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def tells_nothing(error: BaseException) -> bool:
     return 300 <= error.upstream_status < 500 and error.upstream_status not in (408, 429)
 
 
-class Refused(pybreaker.CircuitBreakerError):
+class CallRefused(pybreaker.CircuitBreakerError):
     """No call was made. `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float) -> None:
@@ -64,7 +64,7 @@ class Refused(pybreaker.CircuitBreakerError):
         self.retry_after = retry_after
 
 
-class SharedStorage(pybreaker.CircuitBreakerStorage):
+class RowStorage(pybreaker.CircuitBreakerStorage):
     """What this process last read of the row.
 
     It has no setters, and the inherited increments and resets do nothing: a breaker that merely
@@ -97,7 +97,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
     """Guards one instance or connection; used on one event loop, shared through its row."""
 
     def __init__(
-        self, guarded_id: str, profile: Profile, *, circuits: Circuits, ledger: Ledger
+        self, guarded_id: str, profile: Profile, *, circuits: BreakerSet, ledger: OutcomeBuffer
     ) -> None:
         self.guarded_id = guarded_id
         self.ledger = ledger
@@ -106,7 +106,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
         self.loading: asyncio.Task[None] | None = None
         self._circuits = circuits
         self._clock = circuits.clock
-        self._shared = SharedStorage(guarded_id)
+        self._shared = RowStorage(guarded_id)
         self._updated_at: datetime | None = None
         # Moments of the row on this process's monotonic clock.
         self._retry_at = self._probe_until = 0.0
@@ -133,7 +133,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
     def is_loaded(self) -> bool:
         return self._updated_at is not None
 
-    def take_in(self, reading: Reading) -> None:
+    def take_in(self, reading: CircuitReading) -> None:
         """Take what was read of the row, unless something newer is known."""
         circuit, known = reading.circuit, self._shared.circuit
         if self._updated_at is not None:
@@ -150,7 +150,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
         passes = circuit.state == CircuitState.CLOSED
         self._passing = circuit.generation if passes else None
 
-    def _local(self, moment: datetime | None, reading: Reading, otherwise: float) -> float:
+    def _local(self, moment: datetime | None, reading: CircuitReading, otherwise: float) -> float:
         if moment is None:
             return otherwise
         return self._clock() + (moment - reading.read_at).total_seconds()
@@ -170,7 +170,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
         than `slow_seconds`, or than the profile's timeout.
 
         Raises:
-            Refused: the circuit is open; nothing was called.
+            CallRefused: the circuit is open; nothing was called.
         """
         if self._passing is not None and self._circuits.is_fresh():
             generation, probe = self._passing, ""
@@ -188,7 +188,7 @@ class SharedBreaker(pybreaker.CircuitBreaker):
             raise
         slow = self._clock() - started > (slow_seconds or self.profile.timeout_seconds)
         if slow or probe:
-            await self._record(Result.SLOW if slow else Result.SUCCESS, generation)
+            await self._record(OutcomeKind.SLOW if slow else OutcomeKind.SUCCESS, generation)
         elif generation == self._passing:
             self._count_success(generation)
         return result
@@ -225,13 +225,13 @@ class SharedBreaker(pybreaker.CircuitBreaker):
         """The probe was given back: the next call may ask for it at once."""
         self._probe_until = 0.0
 
-    def _refusal(self, seconds: float) -> Refused:
+    def _refusal(self, seconds: float) -> CallRefused:
         spread = random.uniform(0, min(seconds / 10, LONGEST_SPREAD_SECONDS))  # noqa: S311
         circuit = self.circuit
         why = circuit.cause or "It did not answer as it should."
         if circuit.state == CircuitState.FORCED_OPEN:
             why = f"{circuit.forced_by or 'An operator'} opened it: {circuit.reason}"
-        return Refused(why, retry_after=round(seconds + spread, 3))
+        return CallRefused(why, retry_after=round(seconds + spread, 3))
 
     # What became of it
 
@@ -239,24 +239,24 @@ class SharedBreaker(pybreaker.CircuitBreaker):
         """Only a run of failures has to hear of a success at once, a window within a second."""
         circuit = self._shared.circuit
         if circuit.failure_count:
-            self.ledger.add(Outcome(Result.SUCCESS, generation))
+            self.ledger.add(CallOutcome(OutcomeKind.SUCCESS, generation))
         elif circuit.window and self._clock() - self.ledger.written_at >= COUNT_SECONDS:
-            self.ledger.add(Outcome(Result.COUNTED, generation))
+            self.ledger.add(CallOutcome(OutcomeKind.COUNTED, generation))
         else:
             self.ledger.count_success(self._bucket_seconds)
 
     async def _settle_error(self, error: Exception, generation: int, probe: str) -> None:
         if self.is_system_error(error):
-            await self._record(Result.FAILURE, generation, str(error))
+            await self._record(OutcomeKind.FAILURE, generation, str(error))
         elif probe and is_about_target(error):
-            await self._record(Result.SUCCESS, generation)  # it answered, so it is there
+            await self._record(OutcomeKind.SUCCESS, generation)  # it answered, so it is there
         else:
             self._give_back(probe)
 
-    async def _record(self, result: Result, generation: int, reason: str = "") -> None:
+    async def _record(self, result: OutcomeKind, generation: int, reason: str = "") -> None:
         circuit = self.circuit
         if generation == circuit.generation and circuit.state != CircuitState.DISABLED:
-            outcome = Outcome(result, generation, reason=reason)
+            outcome = CallOutcome(result, generation, reason=reason)
             await self._circuits.wait_for(self.ledger.add(outcome))
 
     def _give_back(self, probe: str) -> None:

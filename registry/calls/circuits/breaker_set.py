@@ -19,10 +19,10 @@ import structlog
 
 from registry.calls.circuits import store
 from registry.calls.circuits.breaker import SharedBreaker
-from registry.calls.circuits.outcome_buffer import Ledger
+from registry.calls.circuits.outcome_buffer import OutcomeBuffer
 from registry.calls.circuits.profile import Profile
-from registry.calls.circuits.store import Reading
-from registry.calls.circuits.transitions import Circuit, Outcome, after_lapse
+from registry.calls.circuits.store import CircuitReading
+from registry.calls.circuits.transitions import CallOutcome, Circuit, after_lapse
 from registry.calls.database_threads import DatabaseThreads
 
 logger = structlog.get_logger(__name__)
@@ -37,10 +37,10 @@ LONGEST_WAIT_SECONDS = 1.0
 # A probe's lease ends this much after its call has to have ended.
 LEASE_MARGIN_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
-MOST_BREAKERS = 10_000
+MAX_BREAKERS = 10_000
 
 
-class Circuits:
+class BreakerSet:
     """Finds the breaker of what is called and keeps it and its row up to date with each other.
 
     `clock` gives monotonic seconds.
@@ -61,9 +61,9 @@ class Circuits:
         """The breaker of an instance or connection, with these rules from now on."""
         found = self._breakers.get(guarded_id)
         if found is None:
-            if len(self._breakers) >= MOST_BREAKERS:
+            if len(self._breakers) >= MAX_BREAKERS:
                 self._breakers.clear()
-            ledger = Ledger(partial(self._write, guarded_id), clock=self.clock)
+            ledger = OutcomeBuffer(partial(self._write, guarded_id), clock=self.clock)
             found = SharedBreaker(guarded_id, profile, circuits=self, ledger=ledger)
             self._breakers[guarded_id] = found
         elif found.profile is not profile:
@@ -136,7 +136,7 @@ class Circuits:
             asked_at = self.clock()
         self._stay_fresh(asked_at)
 
-    def _take_in(self, readings: Sequence[Reading | None]) -> None:
+    def _take_in(self, readings: Sequence[CircuitReading | None]) -> None:
         for reading in filter(None, readings):
             if self._since is not None:
                 self._since = max(self._since, reading.updated_at)
@@ -144,7 +144,7 @@ class Circuits:
             if breaker is not None:
                 breaker.take_in(reading)
 
-    async def _ask(self, function: Callable[..., Any], *args: Any) -> list[Reading]:
+    async def _ask(self, function: Callable[..., Any], *args: Any) -> list[CircuitReading]:
         """Read or change rows; nothing when the database does not answer in time."""
         try:
             found = await _within(LONGEST_WAIT_SECONDS, self._threads.run(function, *args))
@@ -188,7 +188,7 @@ class Circuits:
 
     # Outcomes
 
-    async def _write(self, guarded_id: str, outcomes: Sequence[Outcome]) -> None:
+    async def _write(self, guarded_id: str, outcomes: Sequence[CallOutcome]) -> None:
         breaker = self._breakers.get(guarded_id)
         if breaker is not None:
             record = partial(store.record_outcomes, guarded_id, outcomes, breaker.profile)
@@ -223,11 +223,11 @@ async def _within(seconds: float, awaitable: Awaitable[T]) -> T:
         return await awaitable
 
 
-def _claim_or_read(guarded_id: str, owner: str, lease_seconds: float) -> Reading | None:
+def _claim_or_read(guarded_id: str, owner: str, lease_seconds: float) -> CircuitReading | None:
     claimed = store.claim_probe(guarded_id, owner=owner, lease_seconds=lease_seconds)
     return claimed or next(iter(store.load([guarded_id])), None)
 
 
-def _end_control(guarded_id: str) -> list[Reading]:
+def _end_control(guarded_id: str) -> list[CircuitReading]:
     changed = store.change(guarded_id, lambda circuit, now: after_lapse(circuit, now=now))
     return [changed] if changed else []

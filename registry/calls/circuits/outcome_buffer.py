@@ -10,14 +10,14 @@ from dataclasses import replace
 import structlog
 from django.db import Error as DatabaseError
 
-from registry.calls.circuits.transitions import BUCKETS, Outcome, Result
+from registry.calls.circuits.transitions import BUCKETS, CallOutcome, OutcomeKind
 
 logger = structlog.get_logger(__name__)
 
-Write = Callable[[Sequence[Outcome]], Awaitable[None]]
+Write = Callable[[Sequence[CallOutcome]], Awaitable[None]]
 
 
-class Ledger:
+class OutcomeBuffer:
     """The outcomes of one breaker, in their order; used on one event loop.
 
     Successes on a circuit where all is well are only counted here, by their time. They go along
@@ -27,7 +27,7 @@ class Ledger:
     def __init__(self, write: Write, *, clock: Callable[[], float]) -> None:
         self._write = write
         self._clock = clock
-        self._pending: list[Outcome] = []
+        self._pending: list[CallOutcome] = []
         self._batch: asyncio.Future[None] | None = None
         self._successes: deque[list[float]] = deque(maxlen=BUCKETS)
         self.writing: asyncio.Task[None] | None = None
@@ -45,7 +45,7 @@ class Ledger:
     def forget_successes(self) -> None:
         self._successes.clear()
 
-    def add(self, outcome: Outcome) -> asyncio.Future[None]:
+    def add(self, outcome: CallOutcome) -> asyncio.Future[None]:
         """Record an outcome; the future is done once that has been tried."""
         last = self._pending[-1] if self._pending else None
         if last and (last.result, last.generation) == (outcome.result, outcome.generation):
@@ -78,10 +78,10 @@ class Ledger:
         finally:
             self.writing = None
 
-    def _take_successes(self, generation: int) -> list[Outcome]:
+    def _take_successes(self, generation: int) -> list[CallOutcome]:
         now = self._clock()
         taken = [
-            Outcome(Result.COUNTED, generation, count=int(count), age_seconds=now - moment)
+            CallOutcome(OutcomeKind.COUNTED, generation, count=int(count), age_seconds=now - moment)
             for moment, count in self._successes
         ]
         self._successes.clear()

@@ -22,8 +22,8 @@ from django.db.models.functions import Now
 from core.mediator import mediator
 from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.transitions import (
+    CallOutcome,
     Circuit,
-    Outcome,
     after_lapse,
     has_lapsed,
     record,
@@ -39,7 +39,7 @@ _COLUMNS = tuple(field.name for field in fields(Circuit))
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CircuitReading:
     """A row as it was at `read_at`."""
 
     guarded_id: str
@@ -48,7 +48,7 @@ class Reading:
     updated_at: datetime
 
 
-def load(guarded_ids: Collection[str]) -> list[Reading]:
+def load(guarded_ids: Collection[str]) -> list[CircuitReading]:
     """The circuits of these instances and connections; those that are missing are made."""
     found = _read(_rows(*guarded_ids))
     missing = set(guarded_ids) - {reading.guarded_id for reading in found}
@@ -73,14 +73,14 @@ def _new_rows(ids: list[UUID]) -> list[CircuitBreakerState]:
     return made
 
 
-def changed_since(moment: datetime) -> list[Reading]:
+def changed_since(moment: datetime) -> list[CircuitReading]:
     """The circuits that changed since then, and some that changed shortly before."""
     return _read(CircuitBreakerState.objects.filter(updated_at__gte=moment - LONGEST_CHANGE))
 
 
 def record_outcomes(
-    guarded_id: str, outcomes: Sequence[Outcome], profile: Profile
-) -> Reading | None:
+    guarded_id: str, outcomes: Sequence[CallOutcome], profile: Profile
+) -> CircuitReading | None:
     """Count outcomes, and open or close the circuit where they say so: all at once, or nothing."""
     with transaction.atomic():
         before = _lock(guarded_id)
@@ -90,7 +90,7 @@ def record_outcomes(
         return _write(before, after)
 
 
-def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> Reading | None:
+def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> CircuitReading | None:
     """Become the one who may call: None when it is not time, or when another worker is.
 
     `owner` has to be a new word for each claim. The generation rises with it, so a probe that
@@ -113,7 +113,7 @@ def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> Reading
     return None
 
 
-def _claimed(guarded_id: str, owner: str, was: str) -> Reading | None:
+def _claimed(guarded_id: str, owner: str, was: str) -> CircuitReading | None:
     reading = _first(_rows(guarded_id).filter(probe_owner=owner))
     if reading is not None and was != reading.circuit.state:
         announce(reading, was=was)
@@ -132,7 +132,7 @@ def change(
     *,
     actor: str = "",
     reason: str = "",
-) -> Reading | None:
+) -> CircuitReading | None:
     """Put `decide(circuit, now)` in place of a circuit, as `actor` wants it."""
     with transaction.atomic():
         before = _lock(guarded_id)
@@ -163,23 +163,23 @@ def _rows(*guarded_ids: str) -> CircuitQuerySet:
     return CircuitBreakerState.objects.filter(Q(instance_id__in=ids) | Q(connection_id__in=ids))
 
 
-def _read(rows: Any) -> list[Reading]:
+def _read(rows: Any) -> list[CircuitReading]:
     return _read_in_order(rows.order_by())
 
 
-def _read_in_order(rows: Any) -> list[Reading]:
+def _read_in_order(rows: Any) -> list[CircuitReading]:
     wanted = ("instance_id", "connection_id", "updated_at", "read_at", *_COLUMNS)
     return [_reading(values) for values in rows.with_database_time().values(*wanted)]
 
 
-def _first(rows: Any) -> Reading | None:
+def _first(rows: Any) -> CircuitReading | None:
     return next(iter(_read(rows)), None)
 
 
-def _reading(values: dict[str, Any]) -> Reading:
+def _reading(values: dict[str, Any]) -> CircuitReading:
     known = {name: values[name] for name in _COLUMNS if name != "window"}
     window = tuple(tuple(bucket) for bucket in values["window"])
-    return Reading(
+    return CircuitReading(
         guarded_id=str(values["instance_id"] or values["connection_id"]),
         circuit=Circuit(**known, window=window),
         read_at=values["read_at"],
@@ -187,12 +187,14 @@ def _reading(values: dict[str, Any]) -> Reading:
     )
 
 
-def _lock(guarded_id: str) -> Reading | None:
+def _lock(guarded_id: str) -> CircuitReading | None:
     """The row, held until the transaction ends; SQLite has one writer at a time anyway."""
     return _first(_rows(guarded_id).select_for_update())
 
 
-def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = "") -> Reading:
+def _write(
+    before: CircuitReading, after: Circuit, *, actor: str = "", reason: str = ""
+) -> CircuitReading:
     """Store what differs, and tell about a change of the state once it is durable."""
     old = before.circuit
     changed = {n: getattr(after, n) for n in _COLUMNS if getattr(after, n) != getattr(old, n)}
@@ -201,7 +203,7 @@ def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = ""
     if "window" in changed:
         changed["window"] = [list(bucket) for bucket in after.window]
     _rows(before.guarded_id).update(**changed, updated_at=Now())
-    reading = Reading(before.guarded_id, after, before.read_at, before.read_at)
+    reading = CircuitReading(before.guarded_id, after, before.read_at, before.read_at)
     if after.generation != old.generation:
         transaction.on_commit(
             lambda: announce(reading, was=old.state, actor=actor, reason=reason), robust=True
@@ -212,7 +214,7 @@ def _write(before: Reading, after: Circuit, *, actor: str = "", reason: str = ""
 # --- Events ---
 
 
-def announce(reading: Reading, *, was: str, actor: str = "", reason: str = "") -> None:
+def announce(reading: CircuitReading, *, was: str, actor: str = "", reason: str = "") -> None:
     """Log a change of the state and publish it as `circuit_changed`."""
     circuit = reading.circuit
     about = {

@@ -22,7 +22,7 @@ MAX_CAUSE = 300
 Bucket = tuple[float, int, int, int]
 
 
-class Result(Enum):
+class OutcomeKind(Enum):
     """How a call went. COUNTED are earlier successes that only the window still has to learn of."""
 
     SUCCESS = auto()
@@ -32,10 +32,10 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """Calls that went the same way, `age_seconds` ago."""
 
-    result: Result
+    result: OutcomeKind
     generation: int
     count: int = 1
     age_seconds: float = 0.0
@@ -69,7 +69,7 @@ class Circuit:
 
 
 def record(
-    circuit: Circuit, outcomes: Iterable[Outcome], profile: Profile, *, now: datetime
+    circuit: Circuit, outcomes: Iterable[CallOutcome], profile: Profile, *, now: datetime
 ) -> Circuit:
     """The circuit after these outcomes, in their order."""
     circuit = after_lapse(circuit, now=now)
@@ -78,7 +78,7 @@ def record(
             continue
         if circuit.state == CircuitState.CLOSED:
             circuit = _while_closed(circuit, outcome, profile, now=now)
-        elif circuit.state == CircuitState.HALF_OPEN and outcome.result is not Result.COUNTED:
+        elif circuit.state == CircuitState.HALF_OPEN and outcome.result is not OutcomeKind.COUNTED:
             circuit = _after_probe(circuit, outcome, profile, now=now)
     # A window in which all went well costs nothing to keep.
     troubled = any(failures or slow for _, _, failures, slow in circuit.window)
@@ -96,13 +96,13 @@ def has_lapsed(circuit: Circuit, *, now: datetime) -> bool:
 
 
 def _while_closed(
-    circuit: Circuit, outcome: Outcome, profile: Profile, *, now: datetime
+    circuit: Circuit, outcome: CallOutcome, profile: Profile, *, now: datetime
 ) -> Circuit:
     circuit = replace(circuit, window=_counted(circuit.window, outcome, profile, now=now))
-    if outcome.result is Result.FAILURE:
+    if outcome.result is OutcomeKind.FAILURE:
         failures = circuit.failure_count + outcome.count
         circuit = replace(circuit, failure_count=failures, last_failure_at=now)
-    elif outcome.result is Result.SUCCESS:
+    elif outcome.result is OutcomeKind.SUCCESS:
         circuit = replace(circuit, failure_count=0)
     cause = _reason_to_open(circuit, profile)
     if not cause:
@@ -111,14 +111,16 @@ def _while_closed(
     return opened(circuit, f"{cause}{last}"[:MAX_CAUSE], profile, now=now)
 
 
-def _after_probe(circuit: Circuit, outcome: Outcome, profile: Profile, *, now: datetime) -> Circuit:
-    if outcome.result is Result.SUCCESS:
+def _after_probe(
+    circuit: Circuit, outcome: CallOutcome, profile: Profile, *, now: datetime
+) -> Circuit:
+    if outcome.result is OutcomeKind.SUCCESS:
         probes = circuit.success_count + 1
         if probes >= profile.success_threshold:
             return closed(circuit)
         return replace(_without_probe(circuit), success_count=probes, retry_at=now)
     slow = f"it took over {profile.timeout_seconds:g} s."
-    said = slow if outcome.result is Result.SLOW else outcome.reason or "it failed."
+    said = slow if outcome.result is OutcomeKind.SLOW else outcome.reason or "it failed."
     circuit = replace(circuit, failure_count=circuit.failure_count + 1, last_failure_at=now)
     return opened(circuit, f"The probe failed: {said}"[:MAX_CAUSE], profile, now=now)
 
@@ -156,7 +158,7 @@ def _without_probe(circuit: Circuit) -> Circuit:
 
 
 def _counted(
-    window: tuple[Bucket, ...], outcome: Outcome, profile: Profile, *, now: datetime
+    window: tuple[Bucket, ...], outcome: CallOutcome, profile: Profile, *, now: datetime
 ) -> tuple[Bucket, ...]:
     """The window with this outcome and without what is too old."""
     moment, size = now.timestamp(), profile.window_seconds / BUCKETS
@@ -164,8 +166,8 @@ def _counted(
     kept = {b[0]: b for b in window if b[0] > moment - profile.window_seconds}
     if outcome.age_seconds < profile.window_seconds:
         _, calls, failures, slow = kept.get(start, (start, 0, 0, 0))
-        failures += outcome.count * (outcome.result is Result.FAILURE)
-        slow += outcome.count * (outcome.result is Result.SLOW)
+        failures += outcome.count * (outcome.result is OutcomeKind.FAILURE)
+        slow += outcome.count * (outcome.result is OutcomeKind.SLOW)
         kept[start] = (start, calls + outcome.count, failures, slow)
     return tuple(sorted(kept.values()))
 

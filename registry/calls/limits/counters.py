@@ -11,7 +11,7 @@ import redis.asyncio
 from django.conf import settings
 
 from registry.calls.database_threads import DatabaseThreads
-from registry.calls.limits import database_counters
+from registry.calls.limits import store
 from registry.calls.limits.rules import CallLimits, Turn, next_turn
 
 ANSWER_SECONDS = 1.0
@@ -47,7 +47,7 @@ return 1
 """
 
 
-class Tally(Protocol):
+class LimitCounters(Protocol):
     """Counts turns and seats; `seats` are pairs of subject and owner."""
 
     async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn: ...
@@ -57,12 +57,12 @@ class Tally(Protocol):
     async def close(self) -> None: ...
 
 
-def make_tally(threads: DatabaseThreads) -> Tally:
+def make_counters(threads: DatabaseThreads) -> LimitCounters:
     """Redis where the settings name one, else the database."""
-    return RedisTally(settings.REDIS_URL) if settings.REDIS_URL else DatabaseTally(threads)
+    return RedisCounters(settings.REDIS_URL) if settings.REDIS_URL else DatabaseCounters(threads)
 
 
-class RedisTally:
+class RedisCounters:
     """Turns are a key that expires with what it counts, seats a sorted set by the end of each."""
 
     def __init__(self, url: str) -> None:
@@ -97,29 +97,29 @@ class RedisTally:
         return f"{self._prefix}{kind}:{subject_id}"
 
 
-class DatabaseTally:
+class DatabaseCounters:
     """Rows that are changed under their lock."""
 
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
 
     async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn:
-        return await self._threads.run(database_counters.take_turn, subject_id, limits, wait)
+        return await self._threads.run(store.take_turn, subject_id, limits, wait)
 
     async def take_seat(self, subject_id: str, most: int, owner: str, lease: float) -> bool:
-        return await self._threads.run(database_counters.take_seat, subject_id, most, owner, lease)
+        return await self._threads.run(store.take_seat, subject_id, most, owner, lease)
 
     async def renew(self, seats: Sequence[tuple[str, str]], lease: float) -> None:
-        await self._threads.run(database_counters.renew_seats, [owner for _, owner in seats], lease)
+        await self._threads.run(store.renew_seats, [owner for _, owner in seats], lease)
 
     async def leave(self, subject_id: str, owner: str) -> None:
-        await self._threads.run(database_counters.leave_seat, owner)
+        await self._threads.run(store.leave_seat, owner)
 
     async def close(self) -> None:
         """The threads belong to the client."""
 
 
-class LocalTally:
+class LocalCounters:
     """This process alone: what is left while the shared count does not answer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -20,7 +20,7 @@ import structlog
 from django.db import Error as DatabaseError
 
 from registry.calls.database_threads import DatabaseThreads
-from registry.calls.limits.counters import LocalTally, Tally, make_tally
+from registry.calls.limits.counters import LimitCounters, LocalCounters, make_counters
 from registry.calls.limits.rules import CallLimits, Turn
 from registry.exceptions import RateLimitedError
 
@@ -47,12 +47,12 @@ class Limiter:
         threads: DatabaseThreads,
         *,
         clock: Callable[[], float],
-        tally: Tally | None = None,
+        tally: LimitCounters | None = None,
     ) -> None:
         self._threads = threads
         self._clock = clock
         self._shared = tally
-        self._local = LocalTally(clock)
+        self._local = LocalCounters(clock)
         self._away_until = 0.0
         self._held: dict[str, str] = {}
         self._renewal: asyncio.Task[None] | None = None
@@ -147,12 +147,12 @@ class Limiter:
     # Where it is counted
 
     @property
-    def _tally(self) -> Tally:
+    def _tally(self) -> LimitCounters:
         if self._shared is None:
-            self._shared = make_tally(self._threads)
+            self._shared = make_counters(self._threads)
         return self._shared
 
-    async def _ask(self, question: Callable[[Tally], Awaitable[T]]) -> T:
+    async def _ask(self, question: Callable[[LimitCounters], Awaitable[T]]) -> T:
         if self._clock() >= self._away_until:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):

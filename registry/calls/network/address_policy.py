@@ -142,7 +142,7 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
 
 
 @lru_cache(maxsize=4096)
-def is_refused(
+def url_refusal(
     policy: AddressPolicy, scheme: str, host: str, port: int | None, *, user: bool = False
 ) -> str:
     """Why a URL with these parts is not called; empty when it may be. Remembered: calls repeat."""

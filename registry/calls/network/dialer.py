@@ -21,8 +21,8 @@ from yarl import URL
 from registry.calls.network.address_policy import (
     AddressPolicy,
     AddressRefused,
-    is_refused,
     read_address,
+    url_refusal,
 )
 from registry.calls.network.framing import framed
 
@@ -113,7 +113,7 @@ def checked_addresses(
 def refusal_of(url: URL, policy: AddressPolicy) -> str:
     """Why a policy refuses a URL by the look of it; empty when it does not."""
     user = url.raw_user is not None or url.raw_password is not None
-    return is_refused(policy, url.scheme, url.raw_host or "", url.explicit_port, user=user)
+    return url_refusal(policy, url.scheme, url.raw_host or "", url.explicit_port, user=user)
 
 
 def refusal_in(error: BaseException) -> AddressRefused | None:

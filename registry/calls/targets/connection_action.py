@@ -6,11 +6,11 @@ import re
 
 from registry.models import HttpMethod
 
-PATH = re.compile(r"(/[^\s\x00-\x1f\x7f?#\\]*)?\Z")
+_REQUEST_PATH = re.compile(r"(/[^\s\x00-\x1f\x7f?#\\]*)?\Z")
 EXAMPLE = "GET /orders/{id}"
 
 
-def read_aim(text: str) -> tuple[str, str]:
+def parse_connection_action(text: str) -> tuple[str, str]:
     """The method, POST unless it says so, and the path that follows the base URL.
 
     Raises:
@@ -19,7 +19,7 @@ def read_aim(text: str) -> tuple[str, str]:
     words = text.split()
     method = words.pop(0).upper() if words and not words[0].startswith("/") else "POST"
     path = words.pop(0) if words else ""
-    if words or method not in HttpMethod.values or not is_path(path):
+    if words or method not in HttpMethod.values or not is_request_path(path):
         known = ", ".join(HttpMethod.values)
         raise ValueError(
             f"Of a connection, this is a method ({known}) and a path without query, such as"
@@ -28,6 +28,6 @@ def read_aim(text: str) -> tuple[str, str]:
     return method, path
 
 
-def is_path(text: str) -> bool:
+def is_request_path(text: str) -> bool:
     """Whether it is a path, which may be empty, that leads nowhere else."""
-    return bool(PATH.match(text)) and "/../" not in f"{text}/"
+    return bool(_REQUEST_PATH.match(text)) and "/../" not in f"{text}/"

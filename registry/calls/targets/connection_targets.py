@@ -15,8 +15,8 @@ from core.suggestions import meant_among
 from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.circuits.profile import profile_of
 from registry.calls.limits.rules import limits_of
-from registry.calls.targets.connection_action import is_path
-from registry.calls.targets.resolver import CONNECT_SECONDS, Candidate, ResolvedAction, Wire
+from registry.calls.targets.connection_action import is_request_path
+from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
 from registry.exceptions import (
     ConnectionDisabledError,
     ConnectionNotFoundError,
@@ -49,7 +49,7 @@ def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
             " connections are called.",
             service=found.name,
         )
-    return endpoint_of(found)
+    return resolved_connection(found)
 
 
 def refuse_disabled(connection: Connection) -> None:
@@ -63,7 +63,7 @@ def refuse_disabled(connection: Connection) -> None:
         )
 
 
-def endpoint_of(connection: Connection) -> ResolvedAction:
+def resolved_connection(connection: Connection) -> ResolvedAction:
     """What calls need of a connection; its row is not asked for whether it may be called."""
     config = connection.config
     return ResolvedAction(
@@ -76,7 +76,7 @@ def endpoint_of(connection: Connection) -> ResolvedAction:
         timeout_seconds=config.get("timeout_seconds"),
         idempotent=False,
         candidates=(
-            Candidate(
+            Endpoint(
                 id=str(connection.pk),
                 url=connection.base_url,
                 status="ONLINE",
@@ -92,28 +92,28 @@ def endpoint_of(connection: Connection) -> ResolvedAction:
     )
 
 
-def _wire_of(kind: str, config: Mapping[str, Any]) -> Wire:
+def _wire_of(kind: str, config: Mapping[str, Any]) -> HttpOptions:
     takes_text = kind != ConnectionType.GRAPHQL
-    return Wire(
+    return HttpOptions(
         headers=config.get("headers") or {},
         connect_seconds=config.get("connect_timeout_seconds") or CONNECT_SECONDS,
         read_seconds=config.get("read_timeout_seconds"),
         ca_bundle=config.get("ca_bundle", ""),
-        tls=trusting(config["ca_bundle"]) if config.get("ca_bundle") else None,
+        tls=trusting_context(config["ca_bundle"]) if config.get("ca_bundle") else None,
         accepts="application/json, */*;q=0.5" if takes_text else "application/json",
         takes_text=takes_text,
     )
 
 
 @lru_cache(maxsize=64)
-def trusting(ca_bundle: str) -> ssl.SSLContext:
+def trusting_context(ca_bundle: str) -> ssl.SSLContext:
     """TLS that trusts these authorities only. One for all, or connections could not be shared."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=ca_bundle)
     return context
 
 
-def aimed(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
+def with_action(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
     """A connection with what of it is called.
 
     Raises:
@@ -122,7 +122,7 @@ def aimed(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
     problem = {}
     if method not in HttpMethod.values:
         problem = {"method": [f"Use one of: {', '.join(HttpMethod.values)}."]}
-    elif not is_path(path):
+    elif not is_request_path(path):
         problem = {"path": ["Must be empty or begin with /, without blanks, query or fragment."]}
     if problem:
         name, sentences = next(iter(problem.items()))
@@ -130,7 +130,7 @@ def aimed(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
     return replace(found, method=method, path=path, action=f"{method} {path or '/'}")
 
 
-def check_graphql(found: ResolvedAction, output: Any) -> None:
+def check_graphql_errors(found: ResolvedAction, output: Any) -> None:
     """Refuse an answer of GraphQL that has errors and no data (specification, section 7.1).
 
     Raises:

@@ -28,7 +28,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CallTarget:
     """Who is called: `kind` is service or connection (by name or id), or service_type.
 
     With an `id`, the row of that id if there is one, whatever its name.
@@ -40,7 +40,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Endpoint:
     """An instance that may be called; without a profile no breaker guards it."""
 
     id: str
@@ -55,7 +55,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class HttpOptions:
     """How requests are sent: what a connection says, and what is usual.
 
     With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error.
@@ -70,7 +70,7 @@ class Wire:
     takes_text: bool = False
 
 
-USUAL_WIRE = Wire()
+DEFAULT_HTTP_OPTIONS = HttpOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ class ResolvedAction:
     output_schema: Schema
     timeout_seconds: float | None
     idempotent: bool
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Endpoint, ...]
     credential: LoadedCredential | None = None
     # What is limited, and how; None for no limits.
     subject_id: str = ""
     limits: CallLimits | None = None
-    wire: Wire = USUAL_WIRE
+    wire: HttpOptions = DEFAULT_HTTP_OPTIONS
     # What the audit trail of a credential calls it, where that is not the service.
     known_as: str = ""
     # What happens to fields that the input schema does not name; None: as the schema says.
@@ -103,7 +103,7 @@ class ResolvedAction:
         """What to call it in a sentence."""
         return f"The action '{self.action}' of '{self.service}'"
 
-    def selection(self, suspected: Collection[str] = ()) -> Selection[Candidate]:
+    def selection(self, suspected: Collection[str] = ()) -> Selection[Endpoint]:
         """The instances that may be called, best first.
 
         Those whose URL is `suspected` come last, so that they are used if there is no other.
@@ -129,7 +129,7 @@ class ResolvedAction:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ServiceChoice:
     """A service of a type, and the instance of it that was chosen, if it has one to call."""
 
     service: Service
@@ -137,7 +137,7 @@ class Chosen:
     fail_open: bool
 
 
-def resolve(target: Target, action: str) -> ResolvedAction:
+def resolve(target: CallTarget, action: str) -> ResolvedAction:
     """Find the action of a target in the registry.
 
     Of a type, the healthy services come first; one that is not up is found as it is by its name,
@@ -172,7 +172,7 @@ def _of_type(name: str) -> Iterator[Service]:
     yield from others
 
 
-def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
+def choices_of_type(name: str, *, zone: str) -> list[ServiceChoice]:
     """Healthy services of a type, each with the best of its instances, the best choice first.
 
     Raises:
@@ -192,7 +192,7 @@ def choices_of_type(name: str, *, zone: str) -> list[Chosen]:
     )
 
 
-def _choices(name: str, *, zone: str) -> list[Chosen]:
+def _choices(name: str, *, zone: str) -> list[ServiceChoice]:
     services = get_discovery().find(Criteria(types=(_type_of(name),)))
     instances = [instance for service in services for instance in service.instances.all()]
     selection = select_instances(
@@ -217,23 +217,23 @@ def _none_of_type(name: str) -> ServiceNotFoundError:
 
 
 def _first_of_each(
-    services: list[Service], instances: list[ServiceInstance], selection: Selection[Candidate]
-) -> list[Chosen]:
+    services: list[Service], instances: list[ServiceInstance], selection: Selection[Endpoint]
+) -> list[ServiceChoice]:
     rows = {str(instance.pk): instance for instance in instances}
     owners = {service.pk: service for service in services}
-    chosen: dict[object, Chosen] = {}
+    chosen: dict[object, ServiceChoice] = {}
     for candidate in selection.order:
         row = rows[candidate.id]
-        made = Chosen(owners[row.service_id], row, selection.fail_open)
+        made = ServiceChoice(owners[row.service_id], row, selection.fail_open)
         chosen.setdefault(row.service_id, made)
     # Said to be healthy by a person, and without an instance that could be called.
-    rest = [Chosen(s, None, fail_open=False) for s in services if s.pk not in chosen]
+    rest = [ServiceChoice(s, None, fail_open=False) for s in services if s.pk not in chosen]
     return [*chosen.values(), *rest]
 
 
-def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Candidate:
+def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Endpoint:
     status = instance.usable_status
-    return Candidate(
+    return Endpoint(
         id=str(instance.pk),
         url=instance.url,
         status=status,
@@ -245,7 +245,7 @@ def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) ->
     )
 
 
-def _named(target: Target) -> list[Service]:
+def _named(target: CallTarget) -> list[Service]:
     service = find_bound(Service.objects.with_parts(), target.name, key=target.id)
     if service is None:
         close = meant_among(Service.objects, target.name).removesuffix(".")

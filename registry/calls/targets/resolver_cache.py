@@ -10,19 +10,19 @@ from django.db import InterfaceError, OperationalError
 
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.targets.connection_targets import resolve_connection
-from registry.calls.targets.resolver import ResolvedAction, Target
+from registry.calls.targets.resolver import CallTarget, ResolvedAction
 from registry.exceptions import RegistryUnreachableError
 
-Resolver = Callable[[Target, str], ResolvedAction]
+Resolver = Callable[[CallTarget, str], ResolvedAction]
 
 CACHE_SECONDS = 2.0
 # How long the database may take to say where something is, and where it once said so already.
 RESOLVE_SECONDS, KNOWN_SECONDS = 10.0, 2.0
-MOST_CACHED = 5000
+MAX_CACHED = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class CachedResolution:
     """A cached resolution, or one on its way, and the one `before` that still serves an outage."""
 
     until: float
@@ -30,7 +30,7 @@ class Resolved:
     before: ResolvedAction | None = None
 
 
-class Resolutions:
+class ResolverCache:
     """What one event loop knows; `resolver` asks the database."""
 
     def __init__(
@@ -39,10 +39,10 @@ class Resolutions:
         self._threads = threads
         self._resolver = resolver
         self._clock = clock
-        self._cache: dict[tuple[Target, str], Resolved] = {}
-        self._queued: dict[tuple[Target, str], asyncio.Task[Resolved]] = {}
+        self._cache: dict[tuple[CallTarget, str], CachedResolution] = {}
+        self._queued: dict[tuple[CallTarget, str], asyncio.Task[CachedResolution]] = {}
 
-    async def find(self, target: Target, action: str, *, as_of: int = 0) -> ResolvedAction:
+    async def find(self, target: CallTarget, action: str, *, as_of: int = 0) -> ResolvedAction:
         """Where the action is and what it takes; at most two seconds old.
 
         What is kept from before the change `as_of` of the registry is looked up anew, and a
@@ -66,7 +66,9 @@ class Resolutions:
         latest = self._cache.get(key, known)
         return await self._answer(target, self._ask(key, known) if latest is known else latest)
 
-    async def _look_up_now(self, key: tuple[Target, str], known: Resolved | None) -> Resolved:
+    async def _look_up_now(
+        self, key: tuple[CallTarget, str], known: CachedResolution | None
+    ) -> CachedResolution:
         """Begin a look-up, or share the one that begins when the one under way ends."""
         if known is None or known.answer.done():
             return self._ask(key, known)
@@ -74,20 +76,22 @@ class Resolutions:
             self._queued[key] = asyncio.create_task(self._look_up_after(key, known))
         return await asyncio.shield(self._queued[key])
 
-    async def _look_up_after(self, key: tuple[Target, str], known: Resolved) -> Resolved:
+    async def _look_up_after(
+        self, key: tuple[CallTarget, str], known: CachedResolution
+    ) -> CachedResolution:
         await asyncio.wait([known.answer], timeout=KNOWN_SECONDS)
         del self._queued[key]
         return self._ask(key, known)
 
-    def _ask(self, key: tuple[Target, str], known: Resolved | None) -> Resolved:
-        if len(self._cache) >= MOST_CACHED:
+    def _ask(self, key: tuple[CallTarget, str], known: CachedResolution | None) -> CachedResolution:
+        if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         until = self._clock() + CACHE_SECONDS
-        made = Resolved(until, self._look_up(*key), _last_good(known))
+        made = CachedResolution(until, self._look_up(*key), _last_good(known))
         self._cache[key] = made
         return made
 
-    async def _answer(self, target: Target, known: Resolved) -> ResolvedAction:
+    async def _answer(self, target: CallTarget, known: CachedResolution) -> ResolvedAction:
         if known.answer.done() and not _failed(known.answer):
             return known.answer.result()
         seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
@@ -101,7 +105,7 @@ class Resolutions:
             sentence = f"The registry cannot say where {target.name} is: {why}."
             raise RegistryUnreachableError(sentence, service=target.name) from None
 
-    def _look_up(self, target: Target, action: str) -> asyncio.Future[ResolvedAction]:
+    def _look_up(self, target: CallTarget, action: str) -> asyncio.Future[ResolvedAction]:
         if target.kind == "connection":
             return self._threads.run(resolve_connection, target.name, target.id)
         return self._threads.run(self._resolver, target, action)
@@ -111,7 +115,7 @@ def _failed(answer: asyncio.Future[ResolvedAction]) -> bool:
     return answer.done() and (answer.cancelled() or answer.exception() is not None)
 
 
-def _last_good(known: Resolved | None) -> ResolvedAction | None:
+def _last_good(known: CachedResolution | None) -> ResolvedAction | None:
     """What the database last said. That a service is gone is such an answer too."""
     if known is None or not known.answer.done() or known.answer.cancelled():
         return known.before if known is not None else None

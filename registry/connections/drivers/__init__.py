@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from registry.connections.drivers.amqp import ask_amqp
-from registry.connections.drivers.error_mapping import Failure
-from registry.connections.drivers.handshake import Attempt, Place
-from registry.connections.drivers.mysql import ask_mysql
-from registry.connections.drivers.postgresql import ask_postgresql
-from registry.connections.drivers.redis import ask_cache, ask_redis_broker
+from registry.connections.drivers.amqp import check_amqp
+from registry.connections.drivers.error_mapping import CheckFailure
+from registry.connections.drivers.mysql import check_mysql
+from registry.connections.drivers.postgresql import check_postgresql
+from registry.connections.drivers.redis import check_cache, check_redis_broker
+from registry.connections.drivers.server_session import ServerAddress, ServerSession
 from registry.models import ConnectionDriver, ConnectionType
 
-__all__ = ["Attempt", "Failure", "Place", "asker_of"]
+__all__ = ["CheckFailure", "ServerAddress", "ServerSession", "checker_of"]
 
-Ask = Callable[[Attempt], str]
+ServerCheck = Callable[[ServerSession], str]
 
-_ASKERS: Mapping[str, Ask] = {
-    ConnectionDriver.POSTGRESQL: ask_postgresql,
-    ConnectionDriver.MYSQL: ask_mysql,
-    ConnectionDriver.AMQP: ask_amqp,
-    ConnectionDriver.REDIS: ask_redis_broker,
+_CHECKS: Mapping[str, ServerCheck] = {
+    ConnectionDriver.POSTGRESQL: check_postgresql,
+    ConnectionDriver.MYSQL: check_mysql,
+    ConnectionDriver.AMQP: check_amqp,
+    ConnectionDriver.REDIS: check_redis_broker,
 }
 
 
-def asker_of(type: str, driver: str) -> Ask:
+def checker_of(type: str, driver: str) -> ServerCheck:
     """What asks a server of that kind, and returns a sentence on what it answered."""
-    return ask_cache if type == ConnectionType.CACHE else _ASKERS[driver]
+    return check_cache if type == ConnectionType.CACHE else _CHECKS[driver]

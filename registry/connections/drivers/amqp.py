@@ -9,11 +9,11 @@ from typing import Any
 import amqp
 from amqp.transport import AMQP_PROTOCOL_HEADER, TCPTransport
 
-from registry.connections.drivers.error_mapping import Failure, failure_of
-from registry.connections.drivers.handshake import Attempt
+from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.server_session import ServerSession
 
 
-def ask_amqp(attempt: Attempt) -> str:
+def check_amqp(attempt: ServerSession) -> str:
     """Connect and look for the queue; without one, send a message through a queue of its own.
 
     Raises:
@@ -40,9 +40,9 @@ def ask_amqp(attempt: Attempt) -> str:
     except amqp.AMQPError as error:
         raise _failure(error, expired=attempt.expired) from None
     except OSError as error:
-        found = failure_of(error, expired=attempt.expired)
+        found = to_check_failure(error, expired=attempt.expired)
         # The library says so of a connection that was closed, in an error without a number.
-        raise Failure("broken", str(found)) if found.kind == "protocol" else found from None
+        raise CheckFailure("broken", str(found)) if found.kind == "protocol" else found from None
     finally:
         made.collect()
 
@@ -59,7 +59,7 @@ def _ask(channel: Any, queue: str) -> str:
         came = channel.basic_get(made, no_ack=True)
     body = came.body.decode() if isinstance(came.body, bytes) else str(came.body)
     if body != text:
-        raise Failure("protocol", "Another message came back than was sent.")
+        raise CheckFailure("protocol", "Another message came back than was sent.")
     channel.queue_delete(made)
     return "a message was sent and came back."
 
@@ -72,7 +72,7 @@ def _name(made: amqp.Connection) -> str:
 class _Connection(amqp.Connection):
     """Over a socket of the attempt's, dialled to an address that was judged."""
 
-    def __init__(self, attempt: Attempt, **options: Any) -> None:
+    def __init__(self, attempt: ServerSession, **options: Any) -> None:
         self._attempt = attempt
         super().__init__(**options)
 
@@ -88,7 +88,7 @@ class _Connection(amqp.Connection):
 class _Transport(TCPTransport):
     __slots__ = ("_attempt",)
 
-    def __init__(self, attempt: Attempt, *args: Any, **options: Any) -> None:
+    def __init__(self, attempt: ServerSession, *args: Any, **options: Any) -> None:
         self._attempt = attempt
         super().__init__(*args, **options)
 
@@ -102,16 +102,16 @@ class _Transport(TCPTransport):
         self._write(AMQP_PROTOCOL_HEADER)  # type: ignore[attr-defined]
 
 
-def _failure(error: amqp.AMQPError, *, expired: bool) -> Failure:
+def _failure(error: amqp.AMQPError, *, expired: bool) -> CheckFailure:
     text = str(getattr(error, "reply_text", "") or error)[:500]
     if expired:
-        return failure_of(error, expired=True)
+        return to_check_failure(error, expired=True)
     if isinstance(error, amqp.AccessRefused):
         refused = "ACCESS_REFUSED - Login" in text
-        return Failure("authentication" if refused else "permission", text)
+        return CheckFailure("authentication" if refused else "permission", text)
     if isinstance(error, amqp.NotFound):
-        return Failure("queue", text)
+        return CheckFailure("queue", text)
     if isinstance(error, amqp.NotAllowed | amqp.InvalidPath):
-        return Failure("vhost", text)
-    found = failure_of(error)
-    return found if found.kind != "protocol" else Failure("protocol", text)
+        return CheckFailure("vhost", text)
+    found = to_check_failure(error)
+    return found if found.kind != "protocol" else CheckFailure("protocol", text)

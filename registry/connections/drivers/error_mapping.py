@@ -13,7 +13,7 @@ from registry.exceptions import CredentialError
 _OF_OURS = re.compile(r"_ALERT_(UNKNOWN_CA|(BAD_|UNSUPPORTED_)?CERTIFICATE\w*)\Z")
 
 
-class Failure(Exception):
+class CheckFailure(Exception):
     """A test that failed: `kind` selects the advice, the text is what was answered."""
 
     def __init__(self, kind: str, text: str) -> None:
@@ -21,18 +21,18 @@ class Failure(Exception):
         self.kind = kind
 
 
-def failure_of(error: BaseException, *, expired: bool = False) -> Failure:
+def to_check_failure(error: BaseException, *, expired: bool = False) -> CheckFailure:
     """What an error of a socket or of TLS means; `expired` when the time of the test was over."""
-    if isinstance(error, Failure):
+    if isinstance(error, CheckFailure):
         return error
     if expired:
-        return Failure("timeout", "No answer in time.")
+        return CheckFailure("timeout", "No answer in time.")
     for link in _chain(error):
         known = _known(link)
         if known is not None:
             return known
     text = str(error).strip() or type(error).__name__
-    return Failure("protocol", text[:500])
+    return CheckFailure("protocol", text[:500])
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -45,32 +45,34 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _of_tls(error: ssl.SSLError) -> Failure:
+def _of_tls(error: ssl.SSLError) -> CheckFailure:
     reason = error.reason or str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure("certificate", f"The certificate is not accepted: {error.verify_message}.")
+        return CheckFailure(
+            "certificate", f"The certificate is not accepted: {error.verify_message}."
+        )
     if isinstance(error, ssl.SSLEOFError):
-        return Failure("broken", "The connection was closed in the middle of TLS.")
+        return CheckFailure("broken", "The connection was closed in the middle of TLS.")
     if _OF_OURS.search(reason):
-        return Failure("client_certificate", f"The server refuses the client: {reason}.")
-    return Failure("tls", f"TLS failed: {reason}.")
+        return CheckFailure("client_certificate", f"The server refuses the client: {reason}.")
+    return CheckFailure("tls", f"TLS failed: {reason}.")
 
 
-def _known(error: BaseException) -> Failure | None:
+def _known(error: BaseException) -> CheckFailure | None:
     if isinstance(error, AddressRefused):
-        return Failure("address", str(error))
+        return CheckFailure("address", str(error))
     if isinstance(error, CredentialError):
-        return Failure("credential", error.message)
+        return CheckFailure("credential", error.message)
     if isinstance(error, ssl.SSLError):
         return _of_tls(error)
     if isinstance(error, socket.gaierror):
-        return Failure("name", "The name has no address.")
+        return CheckFailure("name", "The name has no address.")
     if isinstance(error, TimeoutError):
-        return Failure("timeout", "No answer in time.")
+        return CheckFailure("timeout", "No answer in time.")
     if isinstance(error, ConnectionRefusedError):
-        return Failure("refused", "The connection was refused.")
+        return CheckFailure("refused", "The connection was refused.")
     if isinstance(error, ConnectionError | EOFError):
-        return Failure("broken", "The connection was closed in the middle.")
+        return CheckFailure("broken", "The connection was closed in the middle.")
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        return Failure("network", f"{error.strerror}.")
+        return CheckFailure("network", f"{error.strerror}.")
     return None

@@ -6,8 +6,8 @@ from typing import Any
 
 import pymysql
 
-from registry.connections.drivers.error_mapping import Failure, failure_of
-from registry.connections.drivers.handshake import Attempt
+from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.server_session import ServerSession
 
 _KINDS = {
     1044: "permission",
@@ -20,7 +20,7 @@ _KINDS = {
 }
 
 
-def ask_mysql(attempt: Attempt) -> str:
+def check_mysql(attempt: ServerSession) -> str:
     """Connect, ask for the version in a session that may only read, and disconnect.
 
     Raises:
@@ -50,12 +50,12 @@ def ask_mysql(attempt: Attempt) -> str:
     except pymysql.err.MySQLError as error:
         raise _failure(error, expired=attempt.expired) from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise failure_of(error, expired=attempt.expired) from None
+        raise to_check_failure(error, expired=attempt.expired) from None
 
 
 def _ask(made: Any, *, tls: bool) -> str:
     if tls and not made._secure:
-        raise Failure("tls", "The server does not speak TLS.")
+        raise CheckFailure("tls", "The server does not speak TLS.")
     with made.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION READ ONLY")
         cursor.execute("SELECT version(), database(), current_user()")
@@ -69,12 +69,12 @@ def _whole(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-def _failure(error: pymysql.err.MySQLError, *, expired: bool) -> Failure:
+def _failure(error: pymysql.err.MySQLError, *, expired: bool) -> CheckFailure:
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1] if len(error.args) > 1 else error)[:500]
     if code in _KINDS and not expired:
-        return Failure(_KINDS[code], text)
-    found = failure_of(error, expired=expired)
+        return CheckFailure(_KINDS[code], text)
+    found = to_check_failure(error, expired=expired)
     if found.kind != "protocol":
         return found
-    return Failure("broken", text) if code in (2006, 2013) else Failure("protocol", text)
+    return CheckFailure("broken", text) if code in (2006, 2013) else CheckFailure("protocol", text)

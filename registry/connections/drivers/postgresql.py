@@ -12,8 +12,8 @@ import psycopg
 
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.network.client_tls import passphrase_of, shown_file
-from registry.connections.drivers.error_mapping import Failure, failure_of
-from registry.connections.drivers.handshake import Attempt, Place
+from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.server_session import ServerAddress, ServerSession
 
 NO_FILE = "/nonexistent"
 _KINDS = {
@@ -26,7 +26,7 @@ _KINDS = {
 }
 
 
-def ask_postgresql(attempt: Attempt) -> str:
+def check_postgresql(attempt: ServerSession) -> str:
     """Connect, ask for the version in a transaction that may only read, and disconnect.
 
     Raises:
@@ -39,10 +39,10 @@ def ask_postgresql(attempt: Attempt) -> str:
     except psycopg.Error as error:
         raise _failure(error) from None
     except (OSError, TimeoutError) as error:
-        raise failure_of(error) from None
+        raise to_check_failure(error) from None
 
 
-async def _ask(attempt: Attempt, addresses: list[str], tls: dict[str, str]) -> str:
+async def _ask(attempt: ServerSession, addresses: list[str], tls: dict[str, str]) -> str:
     place = attempt.place
     options: dict[str, Any] = {
         "host": ",".join([place.host] * len(addresses)),
@@ -73,7 +73,7 @@ async def _ask(attempt: Attempt, addresses: list[str], tls: dict[str, str]) -> s
 
 
 @contextlib.contextmanager
-def _tls_of(place: Place) -> Iterator[dict[str, str]]:
+def _tls_of(place: ServerAddress) -> Iterator[dict[str, str]]:
     """How libpq is told of TLS."""
     if not place.tls:
         # A password must not go over the line as it is, whatever the server asks for.
@@ -105,11 +105,11 @@ def _certificate(credential: LoadedCredential | None) -> Iterator[dict[str, str]
         yield {"sslcert": path, "sslkey": path, "sslpassword": passphrase_of(credential)}
 
 
-def _failure(error: psycopg.Error) -> Failure:
+def _failure(error: psycopg.Error) -> CheckFailure:
     text = " ".join(str(error).split())[:500]
     code = error.sqlstate or ""
     if code in _KINDS:
-        return Failure(_KINDS[code], text)
+        return CheckFailure(_KINDS[code], text)
     lowered = text.lower()
     for words, kind in (
         ("client certificate", "client_certificate"),
@@ -128,5 +128,5 @@ def _failure(error: psycopg.Error) -> Failure:
         ("closed the connection", "broken"),
     ):
         if words in lowered:
-            return Failure(kind, text)
-    return failure_of(error)
+            return CheckFailure(kind, text)
+    return to_check_failure(error)

@@ -11,13 +11,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from registry.connections.drivers.error_mapping import Failure, failure_of
-from registry.connections.drivers.handshake import Attempt
+from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.server_session import ServerSession
 
 _LIFE_MS = 10_000
 
 
-def ask_cache(attempt: Attempt) -> str:
+def check_cache(attempt: ServerSession) -> str:
     """Write a key that expires by itself, read it back and remove it.
 
     Raises:
@@ -26,7 +26,7 @@ def ask_cache(attempt: Attempt) -> str:
     return _ask(attempt, _write_and_read)
 
 
-def ask_redis_broker(attempt: Attempt) -> str:
+def check_redis_broker(attempt: ServerSession) -> str:
     """Push a message to a list of its own and pop it again.
 
     Raises:
@@ -35,7 +35,7 @@ def ask_redis_broker(attempt: Attempt) -> str:
     return _ask(attempt, _push_and_pop)
 
 
-def _ask(attempt: Attempt, work: Callable[[Any, str], None]) -> str:
+def _ask(attempt: ServerSession, work: Callable[[Any, str], None]) -> str:
     place = attempt.place
     pool = redis.ConnectionPool(
         connection_class=_Dialled,
@@ -56,7 +56,7 @@ def _ask(attempt: Attempt, work: Callable[[Any, str], None]) -> str:
     except redis.RedisError as error:
         raise _failure(error, expired=attempt.expired) from None
     except OSError as error:
-        raise failure_of(error, expired=attempt.expired) from None
+        raise to_check_failure(error, expired=attempt.expired) from None
     finally:
         pool.disconnect()
 
@@ -78,20 +78,20 @@ def _push_and_pop(client: Any, key: str) -> None:
 
 def _compare(sent: str, came: str | None) -> None:
     if came != sent:
-        raise Failure("protocol", "What was written did not come back.")
+        raise CheckFailure("protocol", "What was written did not come back.")
 
 
 def _number_of(database: str) -> int:
     text = database.strip() or "0"
     if not text.isdigit() or len(text) > 6:
-        raise Failure("database", f"'{text[:50]}' is no number of a database of Redis.")
+        raise CheckFailure("database", f"'{text[:50]}' is no number of a database of Redis.")
     return int(text)
 
 
 class _Dialled(redis.Connection):
     """Over a socket of the attempt's, dialled to an address that was judged."""
 
-    def __init__(self, *, attempt: Attempt, **options: Any) -> None:
+    def __init__(self, *, attempt: ServerSession, **options: Any) -> None:
         self._attempt = attempt
         super().__init__(host=attempt.place.host, port=attempt.place.port, **options)
 
@@ -99,20 +99,20 @@ class _Dialled(redis.Connection):
         return self._attempt.secure(self._attempt.dial())
 
 
-def _failure(error: redis.RedisError, *, expired: bool) -> Failure:
+def _failure(error: redis.RedisError, *, expired: bool) -> CheckFailure:
     if expired:
-        return failure_of(error, expired=True)
+        return to_check_failure(error, expired=True)
     text = str(error)[:500]
     if isinstance(error, redis.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
-        return Failure("authentication", text)
+        return CheckFailure("authentication", text)
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return Failure("permission", text)
+        return CheckFailure("permission", text)
     if "DB index is out of range" in text:
-        return Failure("database", text)
+        return CheckFailure("database", text)
     if isinstance(error, redis.BusyLoadingError | redis.MaxConnectionsError):
-        return Failure("busy", text)
+        return CheckFailure("busy", text)
     if isinstance(error, redis.TimeoutError):
-        return Failure("timeout", "No answer in time.")
-    found = failure_of(error)
+        return CheckFailure("timeout", "No answer in time.")
+    found = to_check_failure(error)
     is_broken = found.kind == "protocol" and isinstance(error, redis.ConnectionError)
-    return Failure("broken", text) if is_broken else found
+    return CheckFailure("broken", text) if is_broken else found

@@ -18,7 +18,7 @@ from core.json.schema import Schema
 from registry.calls.network.address_policy import AddressPolicy, AddressRefused
 from registry.calls.network.dialer import checked_addresses
 from registry.calls.request import PreparedRequest
-from registry.calls.targets.resolver import Candidate, ResolvedAction
+from registry.calls.targets.resolver import Endpoint, ResolvedAction
 from registry.calls.transport import Transport
 from registry.exceptions import AddressRefusedError, CallError, ServiceResponseError
 from tests import factories
@@ -91,7 +91,7 @@ async def send(transport: Transport, url: str) -> Any:
         service="target", action="act", method="POST", path="/", timeout_seconds=None,
         idempotent=True, input_schema=Schema({}), output_schema=Schema({}), candidates=(),
     )  # fmt: skip
-    candidate = Candidate(id="1", url=url, status="ONLINE", weight=1)
+    candidate = Endpoint(id="1", url=url, status="ONLINE", weight=1)
     return await transport.send(action, candidate, PreparedRequest("POST", url, b"{}"), {}, 5.0)
 
 

@@ -20,10 +20,10 @@ from django.db import connection
 
 from core.mediator import mediator
 from registry.calls.circuits import store
-from registry.calls.circuits.breaker import Refused, tells_nothing
+from registry.calls.circuits.breaker import CallRefused, tells_nothing
 from registry.calls.circuits.breaker_set import FRESH_SECONDS
 from registry.calls.circuits.profile import Profile
-from registry.calls.circuits.transitions import Outcome, Result
+from registry.calls.circuits.transitions import CallOutcome, OutcomeKind
 from registry.calls.database_threads import DatabaseThreads
 from registry.exceptions import (
     CallError,
@@ -135,13 +135,13 @@ async def test_one_process_probes_and_the_others_are_refused(instance_id):
 
         async def probe():
             refusal = await call(other)
-            assert isinstance(refusal, Refused)
+            assert isinstance(refusal, CallRefused)
             assert refusal.retry_after < 3
             return [await call(one), await call(one)]
 
         second, third = await one.call_async(probe)
-        assert isinstance(second, Refused)
-        assert isinstance(third, Refused)
+        assert isinstance(second, CallRefused)
+        assert isinstance(third, CallRefused)
         assert await call(one) == "fine"
 
 
@@ -150,7 +150,7 @@ def test_among_eight_processes_one_probes_at_a_time(instance_id, backend, tmp_pa
     openings = 1000 if in_full and backend == "postgres" else 40
     store.load([instance_id])
     at_once = replace(PROFILE, recovery_seconds=0.0, max_recovery_seconds=0.0)
-    store.record_outcomes(instance_id, [Outcome(Result.FAILURE, 0, count=3)], at_once)
+    store.record_outcomes(instance_id, [CallOutcome(OutcomeKind.FAILURE, 0, count=3)], at_once)
     name = str(connection.settings_dict["NAME"])
     command = [sys.executable, "-m", "tests.support.breaker_process"]
     arguments = [name, instance_id, str(openings), str(tmp_path)]
@@ -524,7 +524,7 @@ async def test_a_wall_clock_that_jumps_changes_nothing(instance_id):
         assert abs(row.opened_at - datetime.now(UTC)) < timedelta(minutes=1)
         assert row.retry_at - row.opened_at == timedelta(seconds=60)
         with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
-            assert isinstance(await call(breaker), Refused)
+            assert isinstance(await call(breaker), CallRefused)
 
 
 def test_plain_breaker_stays_open_equally_long_however_often_it_fails():
@@ -558,7 +558,7 @@ async def test_open_breaker_refuses_without_calling(instance_id):
         breaker = found.breaker(instance_id, PROFILE)
         await fail_times(breaker, 3)
         refusal = await call(breaker, pytest.fail)
-        assert isinstance(refusal, Refused)
+        assert isinstance(refusal, CallRefused)
         assert isinstance(refusal, pybreaker.CircuitBreakerError)
         assert str(refusal) == "3 failures in a row. The last: It answered 503."
         assert 55 < refusal.retry_after <= 66
@@ -642,7 +642,7 @@ async def test_an_open_circuit_costs_no_query_either(instance_id, questions):
         await fail_times(breaker, 3)
         questions.clear()
         for _ in range(100):
-            assert isinstance(await call(breaker), Refused)
+            assert isinstance(await call(breaker), CallRefused)
         assert questions == []
 
 
@@ -653,7 +653,7 @@ async def test_what_another_process_changed_is_seen_within_a_second(instance_id)
         assert await call(one) == "fine"
         await fail_times(other, 3)
         clock.seconds += FRESH_SECONDS
-        assert isinstance(await call(one), Refused)
+        assert isinstance(await call(one), CallRefused)
 
 
 async def test_a_database_that_is_gone_does_not_stop_calls(instance_id, monkeypatch):

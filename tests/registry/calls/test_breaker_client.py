@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from registry.calls.client import ServiceClient
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
@@ -21,7 +21,7 @@ from workflows.decide import describe
 from workflows.definition.model import RetryPolicy
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TARGET = Target("service", "echo")
+TARGET = CallTarget("service", "echo")
 
 
 @pytest.fixture

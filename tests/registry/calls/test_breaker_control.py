@@ -18,7 +18,7 @@ from core.mediator import mediator
 from integration_site.facade import get_facade
 from registry.calls.circuits import store
 from registry.calls.circuits.operator_control import Control, Order, control_circuit
-from registry.calls.circuits.transitions import Circuit, Outcome, Result
+from registry.calls.circuits.transitions import CallOutcome, Circuit, OutcomeKind
 from registry.models import CircuitBreakerState, ServiceInstance
 from tests import factories
 from tests.support.breakers import PROFILE, make_instance
@@ -30,7 +30,7 @@ LIST = "/health/circuit-breakers"
 def open_circuit(instance: ServiceInstance | None = None) -> Any:
     instance = instance or make_instance()
     store.load([str(instance.pk)])
-    outcome = Outcome(Result.FAILURE, 0, count=3, reason="It answered 503.")
+    outcome = CallOutcome(OutcomeKind.FAILURE, 0, count=3, reason="It answered 503.")
     store.record_outcomes(str(instance.pk), [outcome], PROFILE)
     return CircuitBreakerState.objects.get(instance=instance)
 

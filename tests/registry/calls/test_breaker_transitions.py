@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from registry.calls.circuits.profile import PROFILES, profile_of, validate_breaker
 from registry.calls.circuits.transitions import (
+    CallOutcome,
     Circuit,
-    Outcome,
-    Result,
+    OutcomeKind,
     after_lapse,
     closed,
     opened,
@@ -23,11 +23,16 @@ from registry.calls.circuits.transitions import (
 from registry.models import CircuitState
 from tests.support.breakers import NOW, PROFILE
 
-FAILURE, SUCCESS, SLOW, COUNTED = Result.FAILURE, Result.SUCCESS, Result.SLOW, Result.COUNTED
+FAILURE, SUCCESS, SLOW, COUNTED = (
+    OutcomeKind.FAILURE,
+    OutcomeKind.SUCCESS,
+    OutcomeKind.SLOW,
+    OutcomeKind.COUNTED,
+)
 
 
 def after(circuit, *results, profile=PROFILE, now=NOW):
-    outcomes = [Outcome(result, circuit.generation) for result in results]
+    outcomes = [CallOutcome(result, circuit.generation) for result in results]
     return record(circuit, outcomes, profile, now=now)
 
 
@@ -56,7 +61,7 @@ def test_earlier_successes_that_are_told_late_do_not_break_it():
 
 
 def test_the_cause_names_the_last_error():
-    outcome = Outcome(FAILURE, 0, count=3, reason="No connection to 'planner'.")
+    outcome = CallOutcome(FAILURE, 0, count=3, reason="No connection to 'planner'.")
     assert "The last: No connection" in record(Circuit(), [outcome], PROFILE, now=NOW).cause
 
 
@@ -66,7 +71,7 @@ def test_the_cause_names_the_last_error():
 @pytest.mark.parametrize("result", [SUCCESS, FAILURE, SLOW, COUNTED])
 def test_outcomes_of_an_older_state_are_dropped(result):
     circuit = replace(half_open(), failure_count=1)
-    late = Outcome(result, circuit.generation - 1, count=50)
+    late = CallOutcome(result, circuit.generation - 1, count=50)
     assert record(circuit, [late], PROFILE, now=NOW) == circuit
 
 
@@ -84,7 +89,7 @@ def test_every_change_of_the_state_raises_the_generation():
 
 
 def spread(result, count, *, age=0.0):
-    return Outcome(result, 0, count=count, age_seconds=age)
+    return CallOutcome(result, 0, count=count, age_seconds=age)
 
 
 def test_a_rate_of_failures_opens_it_though_successes_come_between():
@@ -130,7 +135,7 @@ def test_slow_calls_open_it_by_their_rate_only():
 
 @given(st.lists(st.sampled_from([SUCCESS, FAILURE, SLOW, COUNTED]), max_size=60), st.integers(1, 9))
 def test_batches_do_not_change_what_is_decided(results, size):
-    outcomes = [Outcome(result, 0) for result in (FAILURE, *results)]
+    outcomes = [CallOutcome(result, 0) for result in (FAILURE, *results)]
     one_by_one = whole = Circuit()
     for outcome in outcomes:
         one_by_one = record(one_by_one, [outcome], PROFILE, now=NOW)

@@ -23,7 +23,7 @@ from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.client import ServiceClient
 from registry.calls.network import client_tls
 from registry.calls.network.client_tls import tls_context
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.credentials.lifecycle import create_credential, rotate_credential
 from registry.exceptions import (
     CredentialError,
@@ -93,7 +93,9 @@ def call(*documents: dict[str, Any], action: str = "echo") -> list[Any]:
         client = ServiceClient()
         try:
             return [
-                (await client.call(Target("service", "echo"), action, each, actor="caller")).output
+                (
+                    await client.call(CallTarget("service", "echo"), action, each, actor="caller")
+                ).output
                 for each in documents or ({},)
             ]
         finally:
@@ -225,7 +227,7 @@ async def test_the_first_use_is_written_at_once_and_the_rest_together(
             done.set()
             return future
 
-    ledger = uses.UseLedger(Threads())  # type: ignore[arg-type]
+    ledger = uses.UsageCounter(Threads())  # type: ignore[arg-type]
     row = Credential(name="a", type="BEARER_TOKEN")
     credential = load_credential(row)
     ledger.note(credential, "USED", actor="x", subject="s")
@@ -386,7 +388,7 @@ def test_a_rotated_certificate_is_shown_by_the_same_client(
     second = certificate_fields(authorities, make_certificate("hub-2", issuer=authorities.root))
 
     async def run() -> list[Any]:
-        client, target = ServiceClient(), Target("service", "echo")
+        client, target = ServiceClient(), CallTarget("service", "echo")
         try:
             before = await client.call(target, "echo", {})
             await client._threads.run(lambda: rotate_credential(credential, second, actor="x"))

@@ -22,7 +22,7 @@ from django.db.models import F
 
 from core.vault import Secret
 from registry.calls.auth.loaded_credential import LoadedCredential, load_credential
-from registry.calls.auth.token_cache import Tokens
+from registry.calls.auth.token_cache import TokenCache
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.transport import Transport
 from registry.credentials import token_store as store
@@ -95,7 +95,7 @@ def make_loaded(server: TokenServer) -> LoadedCredential:
 
 async def asking(act: Any, clock: Any = time.monotonic) -> Any:
     threads, transport = DatabaseThreads(1), Transport()
-    tokens = Tokens(threads, transport.post_form, clock=clock)
+    tokens = TokenCache(threads, transport.post_form, clock=clock)
     try:
         return await act(tokens)
     finally:
@@ -107,7 +107,7 @@ async def asking(act: Any, clock: Any = time.monotonic) -> Any:
 def ask(credential: LoadedCredential) -> str:
     """The token, as a process of its own would get it: nothing is in memory."""
 
-    async def act(tokens: Tokens) -> str:
+    async def act(tokens: TokenCache) -> str:
         return (await tokens.get(credential, seconds=20)).token.reveal()
 
     return asyncio.run(asking(act))
@@ -145,7 +145,7 @@ def test_twenty_threads_fetch_once(server: TokenServer) -> None:
 def test_callers_of_one_loop_fetch_once(server: TokenServer) -> None:
     credential = make_loaded(server)
 
-    async def act(tokens: Tokens) -> list[str]:
+    async def act(tokens: TokenCache) -> list[str]:
         held = await asyncio.gather(*(tokens.get(credential, seconds=20) for _ in range(50)))
         return [each.token.reveal() for each in held]
 
@@ -191,7 +191,7 @@ def test_a_token_in_memory_is_used_until_its_margin(server: TokenServer) -> None
     server.expires_in = 100
     now = [1000.0]
 
-    async def act(tokens: Tokens) -> list[str]:
+    async def act(tokens: TokenCache) -> list[str]:
         found = []
         for passed in (0, 79, 5):
             now[0] += passed
@@ -264,7 +264,7 @@ def test_a_caller_waits_no_longer_than_it_has_time(server: TokenServer) -> None:
     credential = make_loaded(server)
     server.wait_for = lambda: server.greeted == 1
 
-    async def act(tokens: Tokens) -> str:
+    async def act(tokens: TokenCache) -> str:
         with pytest.raises(TokenUnavailableError, match="in time"):
             await tokens.get(credential, seconds=0.05)
         server.greet()
@@ -277,7 +277,7 @@ def test_a_caller_waits_no_longer_than_it_has_time(server: TokenServer) -> None:
 def test_nobody_asks_for_a_token_who_has_no_time_for_it(server: TokenServer) -> None:
     credential = make_loaded(server)
 
-    async def act(tokens: Tokens) -> None:
+    async def act(tokens: TokenCache) -> None:
         with pytest.raises(TokenUnavailableError, match="in time"):
             await tokens.get(credential, seconds=0)
 

@@ -11,7 +11,7 @@ import pytest
 from core.json.schema import Schema
 from registry.calls.client import ServiceClient
 from registry.calls.network.dialer import get_policy, make_connector
-from registry.calls.targets.resolver import Candidate, ResolvedAction, Target
+from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction
 from registry.calls.transport import Transport
 from registry.exceptions import ServiceResponseError
 from tests.support.raw_server import CUTS, ODD_ANSWERS, RawServer, raw_server
@@ -27,7 +27,7 @@ def action_at(url: str) -> ResolvedAction:
     return ResolvedAction(
         service="odd", action="do", method="POST", path="/do", input_schema=Schema({}),
         output_schema=Schema({}), timeout_seconds=None, idempotent=True,
-        candidates=(Candidate(url, url, "ONLINE", 100),),
+        candidates=(Endpoint(url, url, "ONLINE", 100),),
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ async def everything_came(server: RawServer) -> None:
 async def call_twice(server: RawServer) -> list[Any]:
     client, target = (
         ServiceClient(resolver=lambda *_: action_at(server.url)),
-        Target("service", "o"),
+        CallTarget("service", "o"),
     )
     try:
         first = await client.call(target, "do", {}, timeout_seconds=5)

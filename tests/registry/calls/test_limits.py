@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.calls.database_threads import DatabaseThreads
-from registry.calls.limits import database_counters
-from registry.calls.limits.counters import DatabaseTally, RedisTally, Tally
+from registry.calls.limits import store
+from registry.calls.limits.counters import DatabaseCounters, LimitCounters, RedisCounters
 from registry.calls.limits.limiter import Limiter
 from registry.calls.limits.rules import CallLimits, limits_of, next_turn, validate_limits
 from registry.exceptions import RateLimitedError
@@ -110,7 +110,7 @@ def redis_url() -> Iterator[str]:
 def make_tally(request: pytest.FixtureRequest) -> Any:
     """Each call makes the tally of another worker."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    return lambda threads: RedisTally(url) if url else DatabaseTally(threads)
+    return lambda threads: RedisCounters(url) if url else DatabaseCounters(threads)
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ async def test_a_full_house_refuses_who_does_not_wait(workers: list[Limiter]) ->
 
 async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(make_tally: Any) -> None:
     threads = DatabaseThreads()
-    tally: Tally = make_tally(threads)
+    tally: LimitCounters = make_tally(threads)
     key = subject()
     assert await tally.take_seat(key, 1, "gone", 0.0)
     assert await tally.take_seat(key, 1, "next", 30.0)
@@ -216,10 +216,10 @@ async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(make_ta
 HOLDER = """
 import asyncio, sys
 from tests import conftest
-from registry.calls.limits.counters import RedisTally
+from registry.calls.limits.counters import RedisCounters
 
 async def hold():
-    print(await RedisTally(sys.argv[1]).take_seat(sys.argv[2], 1, "killed", 2.0), flush=True)
+    print(await RedisCounters(sys.argv[1]).take_seat(sys.argv[2], 1, "killed", 2.0), flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(hold())
@@ -237,7 +237,7 @@ def test_the_seat_of_a_process_that_was_killed_is_free_after_its_lease(
         holder.kill()
 
     async def sit() -> tuple[bool, bool]:
-        tally = RedisTally(redis_url)
+        tally = RedisCounters(redis_url)
         at_once = await tally.take_seat(key, 1, "next", 30.0)
         sat = at_once
         for _ in range(100):
@@ -251,7 +251,7 @@ def test_the_seat_of_a_process_that_was_killed_is_free_after_its_lease(
 
 async def test_a_lower_limit_holds_at_once(make_tally: Any) -> None:
     threads = DatabaseThreads()
-    tally: Tally = make_tally(threads)
+    tally: LimitCounters = make_tally(threads)
     key = subject()
     for number in range(20):
         assert await tally.take_seat(key, 20, f"owner-{number}", 30.0)
@@ -290,7 +290,7 @@ def _in_thread(key: str, limits: CallLimits) -> bool:
     from django.db import connections
 
     try:
-        return database_counters.take_turn(key, limits, 0.0).granted
+        return store.take_turn(key, limits, 0.0).granted
     finally:
         connections.close_all()
 
@@ -299,7 +299,7 @@ def _in_thread(key: str, limits: CallLimits) -> bool:
 
 
 async def test_while_redis_is_away_each_process_keeps_the_limits_alone() -> None:
-    away = RedisTally(f"redis://127.0.0.1:{servers.free_port()}/0")
+    away = RedisCounters(f"redis://127.0.0.1:{servers.free_port()}/0")
     threads = DatabaseThreads()
     limiter = Limiter(threads, clock=time.monotonic, tally=away)
     key, limits = subject(), CallLimits(per_second=0.01, burst=3, wait_seconds=0)
@@ -326,9 +326,9 @@ async def test_without_limits_nothing_is_asked() -> None:
 
 
 def test_what_counts_for_nothing_any_more_is_forgotten() -> None:
-    database_counters.take_turn(subject(), CallLimits(per_second=1), 0.0)
-    assert database_counters.take_seat(subject(), 1, "owner", 0.0)
-    assert database_counters.forget_limits(older_than=timedelta(hours=1)) == 0
-    assert database_counters.forget_limits(older_than=timedelta(seconds=-60)) == 2
+    store.take_turn(subject(), CallLimits(per_second=1), 0.0)
+    assert store.take_seat(subject(), 1, "owner", 0.0)
+    assert store.forget_limits(older_than=timedelta(hours=1)) == 0
+    assert store.forget_limits(older_than=timedelta(seconds=-60)) == 2
     assert not CallRate.objects.exists()
     assert not CallSeat.objects.exists()

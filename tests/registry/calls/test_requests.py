@@ -10,9 +10,9 @@ import structlog
 
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema
-from registry.calls.error_bodies import describe_answer, retry_after_seconds
+from registry.calls.error_responses import describe_error_response, retry_after_seconds
 from registry.calls.headers import call_headers, header_text
-from registry.calls.request import check_input, prepare, trim_to_schema
+from registry.calls.request import check_input, prepare_request, trim_to_schema
 from registry.calls.targets.resolver import ResolvedAction
 
 URL = "http://planner:8000/api/"
@@ -42,7 +42,7 @@ def make_action(method: str = "POST", path: str = "/plans", **fields: Any) -> Re
 
 
 def test_what_is_not_in_the_path_becomes_the_body() -> None:
-    request = prepare(
+    request = prepare_request(
         make_action(path="/projects/{project_id}/plans"),
         url=URL,
         document={"project_id": 7, "goal": "ä"},
@@ -55,12 +55,12 @@ def test_what_is_not_in_the_path_becomes_the_body() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_methods_without_a_body_have_a_query(method: str) -> None:
-    request = prepare(
+    request = prepare_request(
         make_action(method), url=URL, document={"a": "x y", "b": 1, "c": None, "d": [1], "e": True}
     )
     assert request.url.endswith("/plans?a=x+y&b=1&d=%5B1%5D&e=true")
     assert request.body is None
-    assert prepare(make_action(method), url=URL, document={}).url.endswith("/plans")
+    assert prepare_request(make_action(method), url=URL, document={}).url.endswith("/plans")
 
 
 @pytest.mark.parametrize(
@@ -75,27 +75,27 @@ def test_methods_without_a_body_have_a_query(method: str) -> None:
     ],
 )
 def test_values_cannot_leave_their_place_in_the_path(value: str, written: str) -> None:
-    request = prepare(
+    request = prepare_request(
         make_action(path="/p/{x}/{other}"), url=URL, document={"x": value, "other": 1}
     )
     assert request.url.endswith(f"/p/{written}/1")
 
 
 def test_paths_of_other_alphabets_are_encoded() -> None:
-    request = prepare(make_action(path="/ä/{größe}%20x"), url=URL, document={"größe": "ü"})
+    request = prepare_request(make_action(path="/ä/{größe}%20x"), url=URL, document={"größe": "ü"})
     assert request.url.endswith("/%C3%A4/%C3%BC%20x")
 
 
 @pytest.mark.parametrize("value", [None, "", ".", "..", True, 1.5, [], {}])
 def test_a_path_needs_a_text_or_a_number(value: Any) -> None:
     with pytest.raises(SchemaViolation) as caught:
-        prepare(make_action(path="/p/{x}"), url=URL, document={"x": value})
+        prepare_request(make_action(path="/p/{x}"), url=URL, document={"x": value})
     assert list(caught.value.details["errors"]) == ["x"]
 
 
 def test_a_request_is_at_most_1_mib() -> None:
     with pytest.raises(SchemaViolation, match="at most 1 MiB"):
-        prepare(make_action(), url=URL, document={"x": "y" * 1024 * 1024})
+        prepare_request(make_action(), url=URL, document={"x": "y" * 1024 * 1024})
 
 
 def test_input_is_held_against_the_schema_with_paths() -> None:
@@ -168,7 +168,7 @@ def test_header_values_are_printable_and_short(value: Any) -> None:
     ],
 )
 def test_refusing_answers_are_described(body: bytes, sentence: str | None) -> None:
-    found = describe_answer(body)
+    found = describe_error_response(body)
     assert len(found) <= 502
     assert sentence is None or found == sentence
 

@@ -12,7 +12,7 @@ from django.db import OperationalError
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema
 from registry.calls.client import ServiceClient
-from registry.calls.targets.resolver import Candidate, ResolvedAction, Target
+from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction
 from registry.exceptions import (
     NoTimeLeftError,
     RegistryUnreachableError,
@@ -24,7 +24,7 @@ from registry.exceptions import (
     ServiceUnavailableError,
 )
 
-TARGET = Target("service", "echo")
+TARGET = CallTarget("service", "echo")
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -38,7 +38,7 @@ def action_at(*urls, path="/echo", method="POST", input_schema=None, output_sche
         output_schema=Schema(output_schema or {}),
         timeout_seconds=None,
         idempotent=True,
-        candidates=tuple(Candidate(url, url, "ONLINE", 100) for url in urls),
+        candidates=tuple(Endpoint(url, url, "ONLINE", 100) for url in urls),
     )
 
 
@@ -229,7 +229,7 @@ async def test_instances_in_maintenance_are_not_called():
     found = action_at(NOBODY)
     resting = ResolvedAction(
         **{name: getattr(found, name) for name in found.__slots__ if name != "candidates"},
-        candidates=(Candidate("1", NOBODY, "MAINTENANCE", 100),),
+        candidates=(Endpoint("1", NOBODY, "MAINTENANCE", 100),),
     )
     with pytest.raises(ServiceUnavailableError, match="MAINTENANCE"):
         await call(resting)

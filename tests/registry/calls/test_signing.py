@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from core.vault import Secret
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.auth.oauth2 import read_token, token_request
-from registry.calls.auth.signing import Moment, canonical_text, check_usable, dress, secrets_of
+from registry.calls.auth.signing import (
+    RequestStamp,
+    authenticate_request,
+    canonical_text,
+    check_usable,
+    secrets_of,
+)
 from registry.calls.redaction import Mask
 from registry.calls.request import PreparedRequest
 from registry.credentials.type_specs import check_attributes
@@ -27,7 +33,7 @@ from registry.exceptions import CredentialError, TokenUnavailableError
 from tests.support.credentials import ATTRIBUTES, ORIGIN, SECRETS
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-MOMENT = Moment(1772625600, "0123456789abcdef")
+MOMENT = RequestStamp(1772625600, "0123456789abcdef")
 REQUEST = PreparedRequest("POST", f"{ORIGIN}/pay/1?a=%20b", b'{"amount":5}')
 
 
@@ -45,17 +51,19 @@ def loaded(type: str, secret: dict[str, str] | None = None, **attributes: Any) -
 
 
 def headers_of(credential: LoadedCredential, **more: Any) -> dict[str, str]:
-    return dress(credential, REQUEST, moment=MOMENT, **more)[1]
+    return authenticate_request(credential, REQUEST, moment=MOMENT, **more)[1]
 
 
 def test_an_api_key_goes_into_its_header_or_the_query() -> None:
     assert headers_of(loaded("API_KEY")) == {"X-API-Key": "api-key-0123456789"}
     assert headers_of(loaded("API_KEY", header="Key")) == {"Key": "api-key-0123456789"}
     in_query = loaded("API_KEY", {"key": "a&b=c d/e"}, query_parameter="token")
-    request, headers = dress(in_query, REQUEST, moment=MOMENT)
+    request, headers = authenticate_request(in_query, REQUEST, moment=MOMENT)
     assert (request.url, headers) == (f"{ORIGIN}/pay/1?a=%20b&token=a%26b%3Dc%20d%2Fe", {})
     bare = PreparedRequest("GET", f"{ORIGIN}/pay", None)
-    assert dress(in_query, bare, moment=MOMENT)[0].url.endswith("/pay?token=a%26b%3Dc%20d%2Fe")
+    assert authenticate_request(in_query, bare, moment=MOMENT)[0].url.endswith(
+        "/pay?token=a%26b%3Dc%20d%2Fe"
+    )
 
 
 def test_tokens_and_basic_authentication_go_into_authorization() -> None:
@@ -207,7 +215,7 @@ def test_the_mask_of_a_credential_covers_all_that_is_sent() -> None:
     for type in SECRETS:
         credential = loaded(type)
         token = Secret("the-fetched-token") if type.startswith("OAUTH2") else None
-        request, headers = dress(credential, REQUEST, moment=MOMENT, token=token)
+        request, headers = authenticate_request(credential, REQUEST, moment=MOMENT, token=token)
         mask = Mask(secrets_of(credential, token))
         shown = mask.text(" ".join([request.url, *headers.values()]))
         for value in SECRETS[type].values():

@@ -14,8 +14,8 @@ import pytest
 from django.utils import timezone
 
 from registry.connections.connection_check import Trial, is_expected, try_connection
-from registry.connections.drivers.error_mapping import Failure
-from registry.connections.drivers.handshake import Attempt, Place
+from registry.connections.drivers.error_mapping import CheckFailure
+from registry.connections.drivers.server_session import ServerAddress, ServerSession
 from registry.connections.lifecycle import disable_connection, update_connection
 from registry.connections.scheduled_checks import (
     record_trial,
@@ -308,12 +308,14 @@ def test_an_address_that_is_ruled_out_is_not_dialled() -> None:
         answers = [(0, 0, 0, "", ("169.254.169.254", port))]
         return checked_addresses(host, port, look_up=lambda *_, **__: answers)
 
-    from registry.connections.drivers import asker_of
+    from registry.connections.drivers import checker_of
 
     for type, driver in SERVERS:
-        with Attempt(Place("innocent.example", 5432), resolve=resolve_elsewhere) as attempt:
-            with pytest.raises(Failure, match="link-local") as caught:
-                asker_of(type, driver)(attempt)
+        with ServerSession(
+            ServerAddress("innocent.example", 5432), resolve=resolve_elsewhere
+        ) as attempt:
+            with pytest.raises(CheckFailure, match="link-local") as caught:
+                checker_of(type, driver)(attempt)
             assert caught.value.kind == "address"
 
 

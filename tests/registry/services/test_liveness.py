@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from registry import services
 from registry.calls.health_probe import Probe
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import ServiceUnavailableError
 from registry.health.liveness import (
     Liveness,
@@ -248,7 +248,7 @@ def test_a_refused_call_says_why_nobody_can_be_called(life: Life) -> None:
     with pytest.raises(
         ServiceUnavailableError, match=r"OFFLINE\. No heartbeat since it registered, 100 s ago\.$"
     ):
-        resolve(Target("service", "planner"), "plan").selection()
+        resolve(CallTarget("service", "planner"), "plan").selection()
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from core.exceptions import ValidationFailed
 from core.models import AuditEntry
 from monitoring.tasks import sweep_heartbeats
 from registry import services
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceUnavailableError
 from registry.models import RegistryChange, Service, ServiceInstance
@@ -73,7 +73,7 @@ def test_maintenance_of_a_service_stays_whatever_happens_to_its_instances(event:
     EVENTS[event]()
     assert (planner().status, found()) == ("MAINTENANCE", [])
     with pytest.raises(ServiceUnavailableError):
-        resolve(Target("service", "planner"), "plan").selection()
+        resolve(CallTarget("service", "planner"), "plan").selection()
 
 
 def test_lifting_shows_what_was_observed_meanwhile() -> None:

@@ -10,7 +10,7 @@ import pytest
 from core.exceptions import IntegrationError
 from registry import services
 from registry.calls.blocking_client import call_service, on_shared_loop
-from registry.calls.targets.resolver import Target
+from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import CallError
 from registry.integrations.execution import Given, execute_integration, run_integration
 from registry.models import Integration, RegistryChange, Service, ServiceAction
@@ -48,11 +48,11 @@ def integrate(kind: str, target: str) -> Integration:
 
 
 def by_name() -> Any:
-    return call_service(Target("service", "planner"), "plan", {})
+    return call_service(CallTarget("service", "planner"), "plan", {})
 
 
 def by_type() -> Any:
-    return call_service(Target("service_type", "PLANNING_SYSTEM"), "plan", {})
+    return call_service(CallTarget("service_type", "PLANNING_SYSTEM"), "plan", {})
 
 
 def by_integration(kind: str = "SERVICE", target: str = "planner") -> Any:
@@ -67,7 +67,7 @@ def by_integration_of_type() -> Any:
 def as_a_step() -> Any:
     """As the engine calls, by the newest change that its claim saw."""
     newest = RegistryChange.objects.order_by("-index").values_list("index", flat=True).first() or 0
-    target = Target("service", "planner")
+    target = CallTarget("service", "planner")
     return on_shared_loop(lambda c: c.call(target, "plan", {}, as_of=newest)).result()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.exceptions import ValidationFailed
 from core.json.schema import Schema
-from registry.calls.targets.resolver import ResolvedAction, Target
+from registry.calls.targets.resolver import CallTarget, ResolvedAction
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from tests.support.engine import (
     ScriptedClient,
@@ -32,8 +32,8 @@ OPEN = Schema({})
 
 def resolver(
     input_schema: Schema = OPEN, output_schema: Schema = OPEN
-) -> Callable[[Target, str], ResolvedAction]:
-    def resolve(target: Target, action: str) -> ResolvedAction:
+) -> Callable[[CallTarget, str], ResolvedAction]:
+    def resolve(target: CallTarget, action: str) -> ResolvedAction:
         if target.name == "nobody":
             raise ServiceNotFoundError("No service named 'nobody' found", service="nobody")
         return ResolvedAction(

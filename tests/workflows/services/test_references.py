@@ -333,9 +333,9 @@ def test_service_that_registers_anew_under_its_name_is_called_again() -> None:
     made = registry.register_service(again).service
     step = definition_of(user.current_version).steps["a"]
     assert step.target is not None
-    from registry.calls.targets.resolver import Target, _named
+    from registry.calls.targets.resolver import CallTarget, _named
 
-    assert _named(Target("service", step.target.name, step.target.id))[0].pk == made.pk
+    assert _named(CallTarget("service", step.target.name, step.target.id))[0].pk == made.pk
 
 
 def test_definitions_of_before_are_bound_by_the_migration() -> None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from core.access.roles import Role
 from core.models import ApiKey
 from core.suggestions import MOST_COMPARED, did_you_mean, meant_among
-from registry.calls.targets.resolver import Target, resolve
+from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.models import Connection, ConnectionDriver, Integration, ServiceType
 from workflows import validation
@@ -74,7 +74,7 @@ class RegistryDirectory:
             except ValueError as error:
                 return validation.UnknownTypeError(str(error))
         try:
-            found = resolve(Target(target.kind, target.name), action)
+            found = resolve(CallTarget(target.kind, target.name), action)
         except CallError as error:
             kind = validation.ActionNotFoundError if "action" in error.details else LookupError
             return kind(error.message)

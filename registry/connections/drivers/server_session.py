@@ -15,11 +15,11 @@ from core.vault import Secret
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.network.client_tls import tls_context
 from registry.calls.network.dialer import checked_addresses
-from registry.calls.targets.connection_targets import trusting
+from registry.calls.targets.connection_targets import trusting_context
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerAddress:
     """Where a server is, and who asks."""
 
     host: str
@@ -56,17 +56,17 @@ class Place:
             return None
         if self.certificate is not None:
             return tls_context(self.certificate, self.ca_bundle)
-        return trusting(self.ca_bundle) if self.ca_bundle else ssl.create_default_context()
+        return trusting_context(self.ca_bundle) if self.ca_bundle else ssl.create_default_context()
 
 
-class Attempt:
+class ServerSession:
     """A test within its time: when that is over, its sockets are shut, so that no driver hangs.
 
     A driver's own timeouts are for each piece that comes; a server that drips would outlast them.
     """
 
     def __init__(
-        self, place: Place, *, resolve: Callable[[str, int], list[str]] = checked_addresses
+        self, place: ServerAddress, *, resolve: Callable[[str, int], list[str]] = checked_addresses
     ) -> None:
         self.place = place
         self._resolve = resolve

@@ -13,7 +13,7 @@ LONGEST_READ = 65536
 LONGEST_WAIT = 24 * 3600.0
 
 
-def describe_answer(body: bytes, mask: Callable[[str], str] = str) -> str:
+def describe_error_response(body: bytes, mask: Callable[[str], str] = str) -> str:
     """The sentence in a refusing answer, as `: sentence`, or a full stop when it has none.
 
     `mask` takes out what must not be repeated; it sees the sentence before that is cut.

@@ -11,7 +11,7 @@ import aiohttp
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
-def reason_of(error: BaseException) -> str:
+def describe_connection_error(error: BaseException) -> str:
     """Return what an error of a socket, of TLS or of HTTP means, as a part of a sentence."""
     cause = _cause_of(error)
     if isinstance(cause, ssl.SSLError):

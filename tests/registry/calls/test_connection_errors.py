@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from registry.calls.blocking_client import probe_urls
-from registry.calls.failure_reasons import reason_of
+from registry.calls.connection_errors import describe_connection_error
 from registry.calls.health_probe import Probe
 from tests.support.credentials import make_certificate, serving
 from tests.support.tls import context_of
@@ -91,4 +91,4 @@ def test_a_certificate_of_an_unknown_authority() -> None:
     ],
 )
 def test_errors_of_sockets(error: OSError, said: str) -> None:
-    assert reason_of(error) == said
+    assert describe_connection_error(error) == said
