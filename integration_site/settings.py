@@ -6,19 +6,17 @@ The variables, their defaults and their effects are listed in docs/configuration
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import environ
-import structlog
-from celery.schedules import schedule
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
+from integration_site.beat import BEAT_SCHEDULE
 from integration_site.configuration.reading import data_dir, read_or_end
+from integration_site.log_config import configure_structlog, logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = read_or_end(os.environ)
@@ -193,68 +191,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 16
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
-    "sweep-steps": {
-        "task": "workflows.tasks.sweep",
-        "schedule": schedule(1.0),
-        "options": {"expires": 5},
-    },
-    "sweep-schedules": {
-        "task": "workflows.tasks.sweep_schedules",
-        "schedule": schedule(1.0),
-        "options": {"expires": 5},
-    },
-    "purge-executions": {
-        "task": "workflows.tasks.purge",
-        "schedule": schedule(60.0),
-        "options": {"expires": 60},
-    },
-    "sweep-heartbeats": {
-        "task": "monitoring.tasks.sweep_heartbeats",
-        "schedule": schedule(5.0),
-        "options": {"expires": 10},
-    },
-    "sweep-credentials": {
-        "task": "registry.tasks.sweep_credentials",
-        "schedule": schedule(600.0),
-        "options": {"expires": 300},
-    },
-    "forget-integration-history": {
-        "task": "registry.tasks.forget_integration_history",
-        "schedule": schedule(600.0),
-        "options": {"expires": 300},
-    },
-    "forget-credential-history": {
-        "task": "registry.tasks.forget_credential_history",
-        "schedule": schedule(600.0),
-        "options": {"expires": 300},
-    },
-    "forget-audit-entries": {
-        "task": "registry.tasks.forget_audit_entries",
-        "schedule": schedule(600.0),
-        "options": {"expires": 300},
-    },
-    "forget-webhook-deliveries": {
-        "task": "workflows.tasks.forget_deliveries",
-        "schedule": schedule(600.0),
-        "options": {"expires": 300},
-    },
-    "test-connections": {
-        "task": "registry.tasks.test_connections",
-        "schedule": schedule(5.0),
-        "options": {"expires": 10},
-    },
-    "sweep-limits": {
-        "task": "registry.tasks.sweep_limits",
-        "schedule": schedule(3600.0),
-        "options": {"expires": 600},
-    },
-    "probe-instances": {
-        "task": "monitoring.tasks.probe_instances",
-        "schedule": schedule(5.0),
-        "options": {"expires": 10},
-    },
-}
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 # --- Engine ---
 
@@ -401,53 +338,8 @@ STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 
 LOG_LEVEL = env["LOG_LEVEL"]
 LOG_FORMAT = env["LOG_FORMAT"] or ("json" if IN_PRODUCTION else "console")
-_before_rendering: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-LOG_RENDERERS: dict[str, list[Any]] = {
-    # Without the local variables of each frame, where secrets and personal data would be.
-    "json": [
-        structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        ),
-        structlog.processors.JSONRenderer(),
-    ],
-    "console": [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    ],
-}
-_renderer = LOG_RENDERERS[LOG_FORMAT]
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "structured": {
-            "()": "structlog.stdlib.ProcessorFormatter",
-            "foreign_pre_chain": _before_rendering,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer],
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "celery": {"level": "WARNING"},
-        "kombu": {"level": "ERROR"},
-        "httpx2": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
-    },
-}
-structlog.configure(
-    processors=[*_before_rendering, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
+LOGGING = logging_settings(LOG_LEVEL, LOG_FORMAT)
+configure_structlog()
 
 # --- Console ---
 

@@ -30,6 +30,7 @@ from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
 from core.exceptions import IntegrationError
+from integration_site.log_config import RENDERERS
 from registry.calls.client import ServiceClient
 from registry.calls.targets.resolver import CallTarget
 from registry.models import Credential, CredentialEvent, Service, ServiceAction
@@ -68,8 +69,8 @@ class Haystack:
 def logs() -> Iterator[io.StringIO]:
     """Everything that is logged, down to DEBUG, as production writes it and as people read it."""
     stream, handlers = io.StringIO(), []
-    before = configuration.LOGGING["formatters"]["structured"]["foreign_pre_chain"]  # type: ignore[index]
-    for renderer in configuration.LOG_RENDERERS.values():
+    before = configuration.LOGGING["formatters"]["structured"]["foreign_pre_chain"]
+    for renderer in RENDERERS.values():
         handler = logging.StreamHandler(stream)
         handler.setFormatter(
             structlog.stdlib.ProcessorFormatter(

@@ -1,0 +1,26 @@
+"""The periodic tasks of the hub, which Celery's beat sends to workers."""
+
+from __future__ import annotations
+
+from celery.schedules import schedule
+
+# Name, task, every so many seconds; a message that no worker took is dropped after so many.
+_PERIODIC_TASKS = (
+    ("sweep-steps", "workflows.tasks.sweep", 1.0, 5),
+    ("sweep-schedules", "workflows.tasks.sweep_schedules", 1.0, 5),
+    ("purge-executions", "workflows.tasks.purge", 60.0, 60),
+    ("forget-webhook-deliveries", "workflows.tasks.forget_deliveries", 600.0, 300),
+    ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
+    ("probe-instances", "monitoring.tasks.probe_instances", 5.0, 10),
+    ("test-connections", "registry.tasks.test_connections", 5.0, 10),
+    ("sweep-credentials", "registry.tasks.sweep_credentials", 600.0, 300),
+    ("sweep-limits", "registry.tasks.sweep_limits", 3600.0, 600),
+    ("forget-integration-history", "registry.tasks.forget_integration_history", 600.0, 300),
+    ("forget-credential-history", "registry.tasks.forget_credential_history", 600.0, 300),
+    ("forget-audit-entries", "registry.tasks.forget_audit_entries", 600.0, 300),
+)
+
+BEAT_SCHEDULE = {
+    name: {"task": task, "schedule": schedule(seconds), "options": {"expires": expires}}
+    for name, task, seconds, expires in _PERIODIC_TASKS
+}
