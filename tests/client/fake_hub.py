@@ -7,10 +7,20 @@ from typing import Any
 
 import httpx2
 
-from service_integration_client import CircuitBreaker
+from service_integration_client import (
+    CircuitBreaker,
+    ServiceIntegrationClient,
+    SyncServiceIntegrationClient,
+)
 from service_integration_client.breaker import is_outage_of_hub
 
 BASE_URL = "http://hub.test:8090/api"
+NOT_OPERATIONS = {"close", "aclose"}
+OPERATIONS = sorted(
+    name
+    for name in dir(ServiceIntegrationClient)
+    if not name.startswith(("_", "awaits_")) and name not in NOT_OPERATIONS
+)
 
 
 class FakeHub:
@@ -39,15 +49,16 @@ class FakeHub:
     def paths(self) -> list[str]:
         return [f"{request.method} {request.url.raw_path.decode()}" for request in self.requests]
 
-    def options(self) -> dict[str, Any]:
-        """A client's arguments; for its breaker, time passes by sleeping."""
+    def client(self, kind: Any = SyncServiceIntegrationClient, **options: Any) -> Any:
+        """Return a client of this hub; for its breaker, time passes by sleeping."""
         breaker = CircuitBreaker(is_failure=is_outage_of_hub, clock=lambda: sum(self.slept))
-        return {
+        defaults = {
             "base_url": BASE_URL,
             "transport": self.transport,
             "sleep": self.slept.append,
             "circuit_breaker": breaker,
         }
+        return kind(**{**defaults, **options})
 
 
 def answer(status: int, body: Any = None, **headers: str) -> httpx2.Response:

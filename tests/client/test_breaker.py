@@ -10,7 +10,6 @@ from service_integration_client import (
     RequestTimeoutError,
     ResourceNotFoundError,
     ServiceUnavailableError,
-    SyncServiceIntegrationClient,
 )
 from tests.client.fake_hub import FakeHub, answer, problem
 
@@ -31,6 +30,16 @@ def fail(breaker, error=OSError):
         raise error("it broke")
 
 
+def half_open():
+    """Return a breaker that opened, and lets one call try by now."""
+    clock = Clock()
+    breaker = make(clock)
+    fail(breaker)
+    fail(breaker)
+    clock.now = 30
+    return breaker
+
+
 def test_opens_after_failures_in_a_row_and_says_why():
     clock = Clock()
     breaker = make(clock, name="planner")
@@ -48,11 +57,7 @@ def test_opens_after_failures_in_a_row_and_says_why():
 
 
 def test_one_call_tries_and_closes_it():
-    clock = Clock()
-    breaker = make(clock)
-    fail(breaker)
-    fail(breaker)
-    clock.now = 30
+    breaker = half_open()
     assert breaker.state == "HALF_OPEN"
     with breaker.guard(), pytest.raises(CircuitOpenError), breaker.guard():
         pass
@@ -60,11 +65,7 @@ def test_one_call_tries_and_closes_it():
 
 
 def test_trying_call_that_fails_opens_it_again():
-    clock = Clock()
-    breaker = make(clock)
-    fail(breaker)
-    fail(breaker)
-    clock.now = 30
+    breaker = half_open()
     fail(breaker)
     assert breaker.state == "OPEN"
     breaker.reset()
@@ -72,11 +73,7 @@ def test_trying_call_that_fails_opens_it_again():
 
 
 def test_cancelled_try_leaves_the_next_one_free():
-    clock = Clock()
-    breaker = make(clock)
-    fail(breaker)
-    fail(breaker)
-    clock.now = 30
+    breaker = half_open()
     fail(breaker, asyncio.CancelledError)
     assert breaker.state == "HALF_OPEN"
     with breaker.guard():
@@ -109,13 +106,19 @@ def test_limits_must_be_positive(limits):
         CircuitBreaker(*limits)
 
 
-def test_open_breaker_refuses_without_a_connection():
-    hub = FakeHub(httpx2.ConnectError("refused"))
-    client = SyncServiceIntegrationClient(**hub.options())
+def opened_client(*answers):
+    """Return a hub that is down, and a client whose breaker has opened."""
+    hub = FakeHub(*answers)
+    client = hub.client()
     with pytest.raises(MaxRetriesExceededError):
         client.create_workflow("w")
     with pytest.raises(CircuitOpenError):
         client.get_workflows()
+    return hub, client
+
+
+def test_open_breaker_refuses_without_a_connection():
+    hub, client = opened_client(httpx2.ConnectError("refused"))
     made = len(hub.requests)
     with pytest.raises(ServiceUnavailableError, match="refused for"):
         client.get_workflows()
@@ -123,19 +126,14 @@ def test_open_breaker_refuses_without_a_connection():
 
 
 def test_hub_that_is_back_closes_the_breaker():
-    hub = FakeHub(*[httpx2.ConnectError("refused")] * 5, answer(200, {"items": []}))
-    client = SyncServiceIntegrationClient(**hub.options())
-    with pytest.raises(MaxRetriesExceededError):
-        client.create_workflow("w")
-    with pytest.raises(CircuitOpenError):
-        client.get_workflows()
+    hub, client = opened_client(*[httpx2.ConnectError("refused")] * 5, answer(200, {"items": []}))
     hub.slept.append(client.circuit_breaker.recovery_timeout)
     assert client.get_workflows() == {"items": []}
     assert client.circuit_breaker.state == "CLOSED"
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "state"),
+    ("response", "error", "state"),
     [
         (problem(503, "circuit_open", "No.", service="s"), MaxRetriesExceededError, "CLOSED"),
         (problem(404, "not_found", "No."), ResourceNotFoundError, "CLOSED"),
@@ -143,9 +141,9 @@ def test_hub_that_is_back_closes_the_breaker():
         (httpx2.ReadTimeout("late"), RequestTimeoutError, "OPEN"),
     ],
 )
-def test_only_the_hub_itself_being_down_counts(given, error, state):
-    hub = FakeHub(given)
-    client = SyncServiceIntegrationClient(**hub.options())
+def test_only_the_hub_itself_being_down_counts(response, error, state):
+    hub = FakeHub(response)
+    client = hub.client()
     for _ in range(5):
         with pytest.raises(error):
             client.get_service("s")
@@ -155,7 +153,7 @@ def test_only_the_hub_itself_being_down_counts(given, error, state):
 def test_breaker_of_the_guide_bounds_the_wait_for_an_answer():
     breaker = CircuitBreaker(failure_threshold=5, recovery_timeout=30, timeout=5)
     hub = FakeHub()
-    client = SyncServiceIntegrationClient(**{**hub.options(), "circuit_breaker": breaker})
+    client = hub.client(circuit_breaker=breaker)
     client.get_service("s")
     client.wait_for_execution("e", seconds=20)
     waits = [request.extensions["timeout"]["read"] for request in hub.requests]

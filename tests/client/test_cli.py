@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,16 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
-from rich.console import Console
 
 from core.access.roles import SCOPES
 from monitoring.incidents import open_incident
 from monitoring.models import Subject
 from registry.models import ServiceInstance
-from service_integration_client.cli.app import PROGRAM, root
-from service_integration_client.cli.execution_tree import execution_tree
+from service_integration_client.cli.app import root
 from service_integration_client.cli.session import Session
-from service_integration_client.cli.tables import seconds
 from tests import factories
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
@@ -33,7 +28,6 @@ from workflows.services import create_webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 Run = Callable[..., Result]
-README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()
 
 GREET = {
     "name": "greet",
@@ -129,9 +123,9 @@ def test_services_are_registered_called_and_put_under_maintenance(run: Run, tmp_
             "--metadata", "size=3", "--metadata", "codename=Infinity", "--ttl", "60",
             "--actions-file", str(actions), "--version", "1.2", "--json",
         )  # fmt: skip
-        found = parsed(made)
-        assert (found["tags"], found["version"]) == (["a", "b"], "1.2")
-        assert found["metadata"] == {"size": 3, "codename": "Infinity"}
+        registered = parsed(made)
+        assert (registered["tags"], registered["version"]) == (["a", "b"], "1.2")
+        assert registered["metadata"] == {"size": 3, "codename": "Infinity"}
         called = run("services", "call", "twin", "echo", "--input", "text=Hello.")
         assert called.exit_code == 0, called.output
         assert "Hello." in called.stdout
@@ -160,13 +154,15 @@ def test_health_shows_the_unwell_first(run: Run) -> None:
 OPTIONS_OF_ALL = (("--url", "{url}"), ("--api-key", "{key}"), ("--timeout", "5"), ("--json",))
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_options_of_all_commands_stand_before_or_behind_them(live_server: Any, place: int) -> None:
+@pytest.mark.parametrize("position", range(3))
+def test_options_of_all_commands_stand_before_or_behind_them(
+    live_server: Any, position: int
+) -> None:
     where = {"url": live_server.url, "key": factories.make_key()[1]}
     options = [part.format(**where) for option in OPTIONS_OF_ALL for part in option]
     line = ["services", "list"]
     wrong = {"SERVICE_INTEGRATION_URL": "http://127.0.0.1:9", "SERVICE_INTEGRATION_API_KEY": "x"}
-    result = CliRunner().invoke(root, [*line[:place], *options, *line[place:]], env=wrong)
+    result = CliRunner().invoke(root, [*line[:position], *options, *line[position:]], env=wrong)
     assert (result.exit_code, result.stdout) == (0, "[]\n"), result.output
 
 
@@ -510,10 +506,10 @@ def test_credentials_are_shown_and_rotated_without_their_secrets(run: Run, tmp_p
     secret.write_text('{"token": "another-0123456789"}')
     admin = factories.make_key("SECRET_ADMIN", name="admin")[1]
     rotate = ("credentials", "rotate", "billing-token", "--never-expires", "--secret-file")
-    done = run(*rotate, str(secret), "--json", key=admin)
-    assert done.exit_code == 0, done.output
-    assert parsed(done)["fingerprint"] != before
-    assert "another" not in done.output
+    rotated = run(*rotate, str(secret), "--json", key=admin)
+    assert rotated.exit_code == 0, rotated.output
+    assert parsed(rotated)["fingerprint"] != before
+    assert "another" not in rotated.output
     piped = run(*rotate, "-", key=admin, input='{"token": "a-third-one-0123456789"}')
     assert (piped.exit_code, "a-third-one" in piped.output) == (0, False)
     assert run(*rotate, "-", input="no JSON").exit_code == 2
@@ -522,17 +518,17 @@ def test_credentials_are_shown_and_rotated_without_their_secrets(run: Run, tmp_p
 
 
 def test_integrations_are_executed_and_have_a_history(run: Run) -> None:
-    with own_client(), echoing() as (service, told):
+    with own_client(), echoing() as (service, behaviour):
         make_integration(
             factories.caller(), service, "echo", name="chat",
             request_mapping={"text": "$.input.title"},
         )  # fmt: skip
         assert service.name in run("integrations", "list", "--status", "active").stdout
         assert "$.input.title" in run("integrations", "show", "chat").stdout
-        done = run("integrations", "execute", "chat", "--input", "title=Hello.")
-        assert done.exit_code == 0, done.output
-        assert json.loads(done.stdout)["got"] == {"text": "Hello."}
-        told["status"] = 400
+        executed = run("integrations", "execute", "chat", "--input", "title=Hello.")
+        assert executed.exit_code == 0, executed.output
+        assert json.loads(executed.stdout)["got"] == {"text": "Hello."}
+        behaviour["status"] = 400
         failed = run("integrations", "execute", "chat", "--input-file", "-", input='{"title": 1}')
         assert failed.exit_code == 1
     history = run("integrations", "history", "chat")
@@ -559,51 +555,6 @@ def test_incidents_are_seen_and_taken_on(run: Run) -> None:
     assert run("incidents", "acknowledge", row["id"]).exit_code == 1
     assert run("incidents", "keep", row["id"]).exit_code == 0
     assert run("incidents", "expire", "00000000-0000-0000-0000-000000000000").exit_code == 1
-
-
-def commands() -> Iterator[tuple[str, ...]]:
-    for name, found in root.commands.items():
-        yield from ((name, each) for each in getattr(found, "commands", ()))
-
-
-@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
-def test_every_command_takes_json_and_says_what_it_does(command: tuple[str, ...]) -> None:
-    said = CliRunner().invoke(root, [*command, "--help"])
-    assert (said.exit_code, "--json" in said.stdout) == (0, True)
-    assert f"`{command[0]} " in README or f"`{command[0]}`" in README
-    assert command[1] in README.partition("## Command line")[2]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize(
-    ("line", "word"),
-    [("conn", "connections"), ("connections te", "test"), ("connections test --js", "--json")],
-)
-def test_words_and_options_are_completed(shell: str, line: str, word: str) -> None:
-    """As the shell asks, which gives its words in the environment."""
-    asked = f"{PROGRAM} {line}"
-    last = line.rpartition(" ")[2]
-    environment = {
-        "_SERVICE_INTEGRATION_COMPLETE": f"{shell}_complete", "COMP_WORDS": asked,
-        "COMP_CWORD": last if shell == "fish" else str(len(asked.split()) - 1),
-    }  # fmt: skip
-    said = CliRunner().invoke(root, prog_name=PROGRAM, env=environment)
-    assert said.stdout.replace(",", "\n").replace("\t", "\n").split("\n")[:2] == ["plain", word]
-
-
-def test_completion_works_in_bash(tmp_path: Path) -> None:
-    program = tmp_path / PROGRAM
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m service_integration_client.cli "$@"\n')
-    program.chmod(0o700)
-    script = f"""
-        PATH="{tmp_path}:$PATH"
-        eval "$(service-integration completion bash)"
-        COMP_WORDS=(service-integration inci) COMP_CWORD=1
-        _service_integration_completion service-integration
-        echo "${{COMPREPLY[@]}}"
-    """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "incidents", done.stderr
 
 
 # --- Errors ---
@@ -642,93 +593,8 @@ def test_errors_are_json_where_that_was_asked_for(run: Run) -> None:
     assert error["request_id"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_get_their_completion(run: Run, shell: str) -> None:
-    assert "_SERVICE_INTEGRATION_COMPLETE" in run("completion", shell).stdout
-
-
 def test_no_output_is_cut_or_coloured_in_a_pipe(run: Run) -> None:
     factories.make_service("planner", urls=(f"http://{'long-' * 20}name:8000",))
     listed = run("services", "list").stdout
     assert "\x1b" not in listed
     assert "long-" * 20 in listed
-
-
-# --- Drawing ---
-
-
-def drawn(execution: dict[str, Any]) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(execution_tree(execution, now=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)))
-    return console.export_text()
-
-
-def step(path: str, status: str, begin: int, end: int | None, **more: Any) -> dict[str, Any]:
-    at = "2026-01-01T00:00:{:02d}Z"
-    return {
-        "step_id": path.split("/")[-1], "path": path, "status": status, "attempt": 1,
-        "started_at": at.format(begin),
-        "completed_at": None if end is None else at.format(end),
-        **more,
-    }  # fmt: skip
-
-
-def test_an_execution_is_a_tree_with_a_line_for_each_time() -> None:
-    text = drawn(
-        {
-            "id": "1", "workflow_name": "w", "status": "FAILED", "execution_time": 8.0,
-            "errors": [{"step": "c", "message": "It broke.", "code": "oops"}],
-            "steps": [
-                step("a", "COMPLETED", 0, 4), step("a/0/b", "RUNNING", 4, None),
-                step("c", "FAILED", 4, 8, attempt=2, error={"message": "It broke."}),
-                {"step_id": "d", "status": "PENDING", "attempt": 1},
-            ],
-        }
-    )  # fmt: skip
-    lines = text.splitlines()
-    assert lines[0].startswith("w FAILED  8.0 s")
-    assert "└── ▶ 0/b" in lines[2]
-    assert lines[1].index("━") < lines[2].index("━")
-    assert lines[1].count("━") == 10
-    assert "×2" in lines[3]
-    assert lines[-1] == "c: It broke. (oops)"
-
-
-@pytest.mark.parametrize("idle", [[], ["ask"]])
-def test_what_ran_keeps_its_width_beside_a_retry_or_a_wait(idle: list[str]) -> None:
-    at = "2026-01-01T00:0{}Z"
-    steps = [
-        step("a", "COMPLETED", 0, 1),
-        step("b", "COMPLETED", 1, 2, completed_at=at.format("5:01"), started_at=at.format("5:00")),
-    ]
-    if idle:
-        wait = {"started_at": at.format("0:01"), "completed_at": at.format("5:00")}
-        steps.insert(1, step("ask", "COMPLETED", 1, 2, **wait))
-    text = drawn(
-        {
-            "id": "1", "workflow_name": "w", "status": "COMPLETED", "execution_time": 301.0,
-            "active_time": 2.0, "idle_steps": idle, "steps": steps,
-        }
-    )  # fmt: skip
-    assert text.splitlines()[0].startswith("w COMPLETED  took 5 min, active 2.0 s")
-    widths = [line.count("━") for line in text.splitlines() if "━" in line]
-    assert widths == ([12, 1, 11] if idle else [12, 11])
-    assert all(line.count("┄") == 1 for line in text.splitlines() if line.count("━") > 1)
-
-
-def test_what_another_execution_did_takes_no_room_on_the_line() -> None:
-    reused = step("a", "COMPLETED", 0, 1, reused=True)
-    text = drawn({"id": "1", "steps": [reused, step("b", "COMPLETED", 40, 50)]})
-    assert [line.count("━") for line in text.splitlines()[1:]] == [0, 24]
-
-
-def test_an_execution_without_steps_can_be_drawn() -> None:
-    assert drawn({"id": "1", "status": "PENDING"}).startswith("execution PENDING")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "-"), (0.0123, "12 ms"), (5.25, "5.2 s"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_durations_are_short(value: float | None, text: str) -> None:
-    assert seconds(value) == text

@@ -15,7 +15,6 @@ from service_integration_client import (
     ServiceCallError,
     ServiceIntegrationError,
     ServiceUnavailableError,
-    SyncServiceIntegrationClient,
     UnexpectedAnswerError,
     ValidationError,
 )
@@ -23,8 +22,8 @@ from service_integration_client.responses import retry_after_seconds
 from tests.client.fake_hub import FakeHub, answer, problem
 
 
-def failure(given):
-    client = SyncServiceIntegrationClient(**FakeHub(given).options())
+def failure(response):
+    client = FakeHub(response).client()
     with pytest.raises(ServiceIntegrationError) as caught:
         client.get_service("s1")
     return caught.value
@@ -87,24 +86,27 @@ def test_answer_without_a_problem_is_described():
     assert str(error) == "GET /registry/services/s1 was answered with status 418."
 
 
-def test_page_of_another_server_is_explained():
-    error = failure(httpx2.Response(200, content=b"<html>"))
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        (httpx2.Response(200, content=b"<html>"), "base URL"),
+        (httpx2.DecodingError("bad gzip"), "bad gzip"),
+        (answer(302, None, location="http://elsewhere"), "status 302"),
+    ],
+    ids=["page of another server", "broken compression", "redirect"],
+)
+def test_answer_that_is_not_a_hubs_is_explained(response, sentence):
+    error = failure(response)
 
     assert isinstance(error, UnexpectedAnswerError)
-    assert "base URL" in str(error)
-
-
-def test_redirect_is_not_followed():
-    error = failure(answer(302, None, location="http://elsewhere"))
-
-    assert isinstance(error, UnexpectedAnswerError)
+    assert sentence in str(error)
 
 
 def test_read_timeout_is_a_timeout_and_not_retried():
     hub = FakeHub(httpx2.ReadTimeout("slow"))
 
     with pytest.raises(TimeoutError):
-        SyncServiceIntegrationClient(**hub.options()).get_service("s")
+        hub.client().get_service("s")
 
     assert len(hub.requests) == 1
 
@@ -135,6 +137,7 @@ def test_errors_survive_pickling():
         ("soon", None),
         ("Sat, 21 Nov 2026 00:00:30 GMT", 30.0),
         ("Fri, 20 Nov 2026 00:00:00 GMT", 0.0),
+        ("Sat, 21 Nov 2026 00:00:05 -0000", 5.0),
     ],
 )
 def test_retry_after_is_read_as_number_or_date(value, seconds):

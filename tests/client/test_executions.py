@@ -5,12 +5,12 @@ from service_integration_client import (
     CircuitOpenError,
     MaxRetriesExceededError,
     ServiceIntegrationClient,
-    SyncServiceIntegrationClient,
     WorkflowExecutionError,
 )
 from service_integration_client.configuration import Configuration
 from service_integration_client.hub import BlockingHub, HubOptions, run_blocking
 from service_integration_client.operations import runs
+from service_integration_client.results import errors_of
 from tests.client.fake_hub import BASE_URL, FakeHub, answer
 
 RUNNING = {"id": "e1", "execution_id": "e1", "status": "RUNNING", "workflow_name": "docs"}
@@ -30,7 +30,7 @@ FAILED = {
 
 async def test_result_is_the_output_and_knows_its_execution():
     hub = FakeHub(answer(200, DONE))
-    client = ServiceIntegrationClient(**hub.options())
+    client = hub.client(ServiceIntegrationClient)
 
     result = await client.execute_workflow("w", {"x": 1}, {"project_id": "p"})
 
@@ -43,7 +43,7 @@ async def test_result_is_the_output_and_knows_its_execution():
 def test_long_execution_is_polled_until_it_ends():
     hub = FakeHub(answer(202, RUNNING), answer(200, RUNNING), answer(200, DONE))
 
-    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+    result = hub.client().execute_workflow("w")
 
     assert result.status == "COMPLETED"
     assert hub.paths()[1:] == ["GET /api/executions/e1?wait=20"] * 2
@@ -52,7 +52,7 @@ def test_long_execution_is_polled_until_it_ends():
 def test_without_waiting_the_execution_is_the_answer():
     hub = FakeHub(answer(202, RUNNING))
 
-    execution = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w", wait=False)
+    execution = hub.client().execute_workflow("w", wait=False)
 
     assert dict(execution) == RUNNING
     assert execution.execution_id == "e1"
@@ -64,7 +64,7 @@ def test_failed_execution_raises_with_step_code_and_sentence():
     hub = FakeHub(answer(200, FAILED))
 
     with pytest.raises(WorkflowExecutionError) as caught:
-        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+        hub.client().execute_workflow("w")
 
     error = caught.value
     assert (error.step, error.code) == ("summarize", "service_unavailable")
@@ -76,7 +76,7 @@ def test_failed_execution_raises_with_step_code_and_sentence():
 
 def test_failed_execution_is_answered_when_asked_for():
     hub = FakeHub(answer(200, FAILED))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     result = client.execute_workflow("w", raise_on_failure=False)
 
@@ -90,20 +90,20 @@ def test_execution_that_will_not_complete_ends_the_waiting(status):
     hub = FakeHub(answer(200, {**RUNNING, "status": status}))
 
     with pytest.raises(WorkflowExecutionError, match=status):
-        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+        hub.client().execute_workflow("w")
 
 
 def test_output_that_is_no_object_is_an_attribute():
     hub = FakeHub(answer(200, {**DONE, "output": [1, 2]}))
 
-    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+    result = hub.client().execute_workflow("w")
 
     assert (dict(result), result.output) == ({}, [1, 2])
 
 
 def test_waiting_ends_after_the_timeout():
     hub = FakeHub(answer(202, RUNNING))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     with pytest.raises(WorkflowExecutionError) as caught:
         client.execute_workflow("w", timeout=0)
@@ -116,7 +116,7 @@ def test_restart_of_the_hub_is_waited_out_while_polling():
     outage = [httpx2.ConnectError("refused")] * 4
     hub = FakeHub(answer(202, RUNNING), *outage, answer(200, DONE))
 
-    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+    result = hub.client().execute_workflow("w")
 
     assert result.status == "COMPLETED"
     assert hub.slept == [0.5, 1.0, 2.0, 0.5]
@@ -126,7 +126,7 @@ def test_longer_restart_is_asked_after_as_often_as_the_breaker_allows():
     outage = [httpx2.ConnectError("refused")] * 7
     hub = FakeHub(answer(202, RUNNING), *outage, answer(200, DONE))
 
-    assert SyncServiceIntegrationClient(**hub.options()).execute_workflow("w").status == "COMPLETED"
+    assert hub.client().execute_workflow("w").status == "COMPLETED"
     assert 20 < sum(hub.slept) < 40
 
 
@@ -134,7 +134,7 @@ def test_start_whose_answer_was_lost_is_asked_again_with_the_same_key():
     outage = [httpx2.ReadError("cut"), *[httpx2.ConnectError("refused")] * 4]
     hub = FakeHub(*outage, answer(200, DONE))
 
-    result = SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+    result = hub.client().execute_workflow("w")
 
     assert result.status == "COMPLETED"
     assert set(hub.paths()) == {"POST /api/workflows/w/execute"}
@@ -145,14 +145,14 @@ def test_start_that_never_reached_the_hub_is_given_up():
     hub = FakeHub(httpx2.ConnectError("refused"))
 
     with pytest.raises(MaxRetriesExceededError) as caught:
-        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+        hub.client().execute_workflow("w")
 
     assert (caught.value.attempts, caught.value.may_have_happened) == (4, False)
 
 
 def test_outage_is_not_waited_out_beyond_the_timeout():
     hub = FakeHub(httpx2.ReadError("cut"))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     with pytest.raises((CircuitOpenError, MaxRetriesExceededError)) as caught:
         client.execute_workflow("w", timeout=1e-9)
@@ -187,7 +187,7 @@ def test_no_pause_crosses_the_timeout(answers, timeout):
 
 def test_own_key_makes_the_same_execution():
     hub = FakeHub(answer(200, DONE))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     client.execute_workflow("w", idempotency_key="order-4711")
     client.execute_workflow_type("CUSTOM", idempotency_key="order-4711")
@@ -199,14 +199,14 @@ def test_hub_that_stays_away_ends_the_polling():
     hub = FakeHub(answer(202, RUNNING), httpx2.ConnectError("refused"))
 
     with pytest.raises(CircuitOpenError):
-        SyncServiceIntegrationClient(**hub.options()).execute_workflow("w")
+        hub.client().execute_workflow("w")
 
     assert sum(hub.slept) > 30
 
 
 def test_workflow_is_run_by_its_type():
     hub = FakeHub(answer(200, DONE))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     result = client.execute_workflow_type("PROJECT_PLANNING", {"project_id": "p"})
 
@@ -218,7 +218,7 @@ def test_workflow_is_run_by_its_type():
 
 def test_version_and_rerun_say_what_runs():
     hub = FakeHub(answer(200, DONE), answer(202, RUNNING), answer(200, DONE))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     client.execute_workflow("w", version=3)
     result = client.rerun_execution("e0", from_step="b", step_input={"x": 1}, version="newest")
@@ -234,21 +234,5 @@ def test_version_and_rerun_say_what_runs():
     }
 
 
-def test_comparing_dry_running_and_trying_ask_for_what_they_name():
-    hub = FakeHub(
-        answer(200, {"same": True}),
-        answer(200, {"status": "COMPLETED"}),
-        answer(200, {"value": [1], "type": "array"}),
-    )
-    client = SyncServiceIntegrationClient(**hub.options())
-
-    assert client.compare_versions("w", 1, 2) == {"same": True}
-    assert client.dry_run_workflow("w", {"x": 1}, {"a": {"output": 2}})["status"] == "COMPLETED"
-    assert client.evaluate_expression("e1", "input.x", step="a") == [1]
-
-    assert hub.paths() == [
-        "GET /api/workflows/w/versions/1/compare/2",
-        "POST /api/workflows/dry-run",
-        "POST /api/executions/e1/evaluate",
-    ]
-    assert hub.bodies[-1] == {"expression": "input.x", "step": "a"}
+def test_single_error_of_an_execution_is_a_list_of_one():
+    assert errors_of({"errors": {"message": "No."}}) == [{"message": "No."}]

@@ -1,4 +1,4 @@
-"""What services take from the client besides the registration itself."""
+"""Parts of the client for services, besides the registration itself."""
 
 import asyncio
 import atexit
@@ -12,11 +12,12 @@ from django.test import override_settings
 from service_integration_client import (
     RegistersService,
     ServiceRegistration,
+    django_app,
     get_service_integration_client,
     health_response,
     registered,
+    shared,
 )
-from service_integration_client import django_app as module_of_django
 from service_integration_client.django_app import is_serving
 from tests.client.fake_hub import BASE_URL, FakeHub, answer, problem
 
@@ -39,26 +40,26 @@ def test_check_cannot_take_the_name_of_another_field():
 
 
 async def speak(application, messages):
-    """Drive an ASGI application through its lifespan; answers what it said."""
-    said = []
+    """Drive an ASGI application through its lifespan; return the messages that it sent."""
+    sent = []
 
     async def receive():
         return messages.pop(0)
 
     async def send(message):
-        said.append(message)
+        sent.append(message)
 
     await application({"type": "lifespan"}, receive, send)
-    return said
+    return sent
 
 
 async def test_asgi_application_is_registered_while_it_lives():
     hub = FakeHub(answer(201, {"id": "s1"}))
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
 
-    said = await speak(registered(None, registration(hub)), messages)
+    sent = await speak(registered(None, registration(hub)), messages)
 
-    assert [each["type"] for each in said] == [
+    assert [message["type"] for message in sent] == [
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
@@ -67,22 +68,22 @@ async def test_asgi_application_is_registered_while_it_lives():
 
 async def test_refused_registration_stops_the_server_with_the_reason():
     hub = FakeHub(problem(401, "unauthenticated", "The key is not known."))
-    said = await speak(registered(None, registration(hub)), [{"type": "lifespan.startup"}])
-    assert said == [{"type": "lifespan.startup.failed", "message": "The key is not known."}]
+    sent = await speak(registered(None, registration(hub)), [{"type": "lifespan.startup"}])
+    assert sent == [{"type": "lifespan.startup.failed", "message": "The key is not known."}]
 
 
 async def test_requests_go_to_the_application():
     async def application(scope, receive, send):
         await send(scope["path"])
 
-    said = []
+    sent = []
 
     async def send(message):
-        said.append(message)
+        sent.append(message)
 
     wrapped = registered(application, registration(FakeHub()))
     await wrapped({"type": "http", "path": "/a"}, None, send)
-    assert said == ["/a"]
+    assert sent == ["/a"]
 
 
 async def test_lifespan_of_a_framework_registers():
@@ -117,7 +118,7 @@ def test_only_servers_register(arguments, environment, serves):
 @pytest.mark.parametrize("serves", [True, False])
 def test_django_application_registers_until_the_process_ends(monkeypatch, serves):
     hub, at_end = FakeHub(answer(201, {"id": "s1"})), []
-    monkeypatch.setattr(module_of_django.atexit, "register", at_end.append)
+    monkeypatch.setattr(django_app.atexit, "register", at_end.append)
 
     class AppConfig:
         was_ready = False
@@ -160,12 +161,12 @@ def test_process_shares_one_client(monkeypatch):
 
 def test_settings_of_django_come_first(monkeypatch):
     monkeypatch.setenv("SERVICE_INTEGRATION_URL", BASE_URL)
+    monkeypatch.setattr(shared, "ServiceIntegrationClient", dict)
     with override_settings(
         SERVICE_INTEGRATION_URL="http://set:1/api", SERVICE_INTEGRATION_TIMEOUT=7
     ):
-        client = get_service_integration_client()
-    assert "http://set:1/api" in repr(client)
-    assert client._configuration.timeout == 7
+        options = get_service_integration_client()
+    assert options == {"base_url": "http://set:1/api", "timeout": 7, "api_key": None}
 
 
 def test_program_without_django_has_the_environment(monkeypatch):

@@ -27,7 +27,7 @@ DOWN = httpx2.ConnectError("connection refused")
 )
 def test_unreachable_hub_is_tried_as_often_as_documented(operation, arguments, delays):
     hub = FakeHub(DOWN)
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     with pytest.raises(MaxRetriesExceededError) as caught:
         getattr(client, operation)(**arguments)
@@ -55,8 +55,7 @@ async def test_awaited_call_sleeps_and_succeeds_at_last():
     async def sleep(seconds):
         slept.append(seconds)
 
-    options = {**hub.options(), "sleep": sleep}
-    async with AsyncServiceIntegrationClient(**options) as client:
+    async with hub.client(AsyncServiceIntegrationClient, sleep=sleep) as client:
         assert await client.create_workflow("w") == {"id": "w"}
 
     assert slept == [0.5, 1.0]
@@ -65,7 +64,7 @@ async def test_awaited_call_sleeps_and_succeeds_at_last():
 def test_every_attempt_carries_the_same_key_and_request_id():
     hub = FakeHub(DOWN, httpx2.RemoteProtocolError("cut"), answer(201, {}))
 
-    SyncServiceIntegrationClient(**hub.options()).create_workflow("w")
+    hub.client().create_workflow("w")
 
     assert len({request.headers["idempotency-key"] for request in hub.requests}) == 1
     assert len({request.headers["x-request-id"] for request in hub.requests}) == 1
@@ -73,7 +72,7 @@ def test_every_attempt_carries_the_same_key_and_request_id():
 
 def test_two_writes_have_two_keys():
     hub = FakeHub(answer(201, {}))
-    client = SyncServiceIntegrationClient(**hub.options())
+    client = hub.client()
 
     client.create_workflow("w")
     client.create_workflow("w")
@@ -85,7 +84,7 @@ def test_retry_after_is_honoured():
     busy = problem(503, "circuit_open", "Open.", service="s", headers={"retry_after": "9"})
     hub = FakeHub(busy, answer(200, {}))
 
-    SyncServiceIntegrationClient(**hub.options()).get_service("s")
+    hub.client().get_service("s")
 
     assert hub.slept == [9.0]
 
@@ -94,7 +93,7 @@ def test_retry_after_of_more_than_a_minute_is_not_waited_for():
     hub = FakeHub(problem(503, "circuit_open", "Open.", service="s", headers={"retry_after": "61"}))
 
     with pytest.raises(ServiceUnavailableError) as caught:
-        SyncServiceIntegrationClient(**hub.options()).get_service("s")
+        hub.client().get_service("s")
 
     assert (caught.value.service_name, caught.value.retry_after) == ("s", 61.0)
     assert hub.slept == []
@@ -105,7 +104,7 @@ def test_what_another_attempt_cannot_mend_is_not_retried(status):
     hub = FakeHub(answer(status))
 
     with pytest.raises(Exception, match="status"):
-        SyncServiceIntegrationClient(**hub.options()).create_workflow("w")
+        hub.client().create_workflow("w")
 
     assert len(hub.requests) == 1
 
@@ -114,7 +113,7 @@ def test_error_of_the_called_service_is_not_an_outage_of_the_hub():
     hub = FakeHub(problem(502, "service_error", "It answered 500.", service="planner"))
 
     with pytest.raises(ServiceCallError) as caught:
-        SyncServiceIntegrationClient(**hub.options()).execute_service_action("planner", "plan")
+        hub.client().execute_service_action("planner", "plan")
 
     assert caught.value.service_name == "planner"
     assert len(hub.requests) == 1
@@ -123,7 +122,7 @@ def test_error_of_the_called_service_is_not_an_outage_of_the_hub():
 def test_repeated_delete_that_finds_nothing_has_done_its_work():
     hub = FakeHub(httpx2.ReadError("cut"), problem(404, "not_found", "No."))
 
-    answered = SyncServiceIntegrationClient(**hub.options()).delete_workflow("w")
+    answered = hub.client().delete_workflow("w")
 
     assert answered["deleted"] is True
 

@@ -1,6 +1,6 @@
 import pytest
 
-from service_integration_client import SyncServiceIntegrationClient, ValidationError
+from service_integration_client import ValidationError
 from service_integration_client.strict_json import encode_json
 from tests.client.fake_hub import FakeHub
 
@@ -43,5 +43,5 @@ def test_number_too_long_to_write_is_refused():
 def test_nothing_is_sent_of_it():
     hub = FakeHub()
     with pytest.raises(ValidationError):
-        SyncServiceIntegrationClient(**hub.options()).create_workflow(name=...)
+        hub.client().create_workflow(name=...)
     assert hub.requests == []
