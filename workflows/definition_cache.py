@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any, TypeVar
+from typing import Any
 
+from core.cache import BoundedCache
 from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.models import WorkflowVersion
 
 MOST_KEPT = 500
 # A rename is written into the versions that mean the row: so long the name before may be taken.
 KEPT_SECONDS = 2.0
-T = TypeVar("T")
-_definitions: dict[Any, Definition] = {}
-_versions: dict[Any, tuple[float, WorkflowVersion]] = {}
+_definitions: BoundedCache[Any, Definition] = BoundedCache(MOST_KEPT)
+_versions: BoundedCache[Any, tuple[float, WorkflowVersion]] = BoundedCache(MOST_KEPT)
 
 
 def definition_of(version: WorkflowVersion) -> Definition:
@@ -23,14 +23,15 @@ def definition_of(version: WorkflowVersion) -> Definition:
         DefinitionError: it cannot be read, as one written for a newer hub.
     """
     key = (version.pk, version.checksum)
-    found = _definitions.get(key)
-    return found or _keep(_definitions, key, bind(parse(version.document), version.bindings))
+    definition = _definitions.get(key)
+    if definition is None:
+        definition = bind(parse(version.document), version.bindings)
+        _definitions[key] = definition
+    return definition
 
 
 def known_definition(key: Any) -> Definition | None:
     """What the version with that id says; None when it is gone or cannot be read."""
-    if key in _definitions:
-        return _definitions[key]
     version = version_with_id(key) if key is not None else None
     try:
         return definition_of(version) if version else None
@@ -45,12 +46,5 @@ def version_with_id(key: Any) -> WorkflowVersion | None:
         return version
     version = WorkflowVersion.objects.defer("steps", "options").filter(pk=key).first()
     if version is not None:
-        _keep(_versions, key, (time.monotonic() + KEPT_SECONDS, version))
+        _versions[key] = time.monotonic() + KEPT_SECONDS, version
     return version
-
-
-def _keep(kept: dict[Any, T], key: Any, value: T) -> T:
-    if key not in kept and len(kept) >= MOST_KEPT:
-        kept.clear()
-    kept[key] = value
-    return value

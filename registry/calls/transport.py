@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
+from core.cache import BoundedCache
 from core.failpoints import failpoint
 from core.json import strict
 from core.media_types import is_json
@@ -50,7 +51,7 @@ class Transport:
         self._policy = policy or get_policy()
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
-        self._passed: dict[str, URL] = {}
+        self._passed: BoundedCache[str, URL] = BoundedCache(MOST_PASSED)
 
     async def send(
         self,
@@ -164,8 +165,6 @@ class Transport:
             url = url.with_host(str(url.host))
         if why := refusal_of(url, self._policy):
             raise AddressRefusedError(f"No call to '{about['service']}': {why}", **about)
-        if len(self._passed) >= MOST_PASSED:
-            self._passed.clear()
         self._passed[text] = url
         return url
 

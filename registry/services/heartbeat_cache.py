@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from core.cache import BoundedCache
 from core.db.names import name_in
 from core.db.pipeline import read_joined, read_row
 from core.identifiers import read_id
@@ -28,19 +28,15 @@ class KeptActions:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: dict[UUID, tuple[datetime, list[ServiceAction]]] = {}
+        self._kept: BoundedCache[UUID, tuple[datetime, list[ServiceAction]]] = BoundedCache(
+            MOST_KEPT
+        )
 
     def find(self, service: Service) -> list[ServiceAction]:
         """The actions of a service that was read just now."""
-        with self._lock:
-            state, actions = self._kept.get(service.pk, (None, []))
-        if state == service.updated_at:
-            return actions
-        actions = list(service.actions.all())
-        with self._lock:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
+        state, actions = self._kept.get(service.pk, (None, []))
+        if state != service.updated_at:
+            actions = list(service.actions.all())
             self._kept[service.pk] = service.updated_at, actions
         return actions
 

@@ -16,6 +16,7 @@ from typing import Any
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from core.cache import BoundedCache
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.auth.signing import RequestStamp, authenticate_request, check_usable, secrets_of
 from registry.calls.auth.token_cache import CachedToken, PostForm, TokenCache
@@ -61,7 +62,9 @@ class Authenticator:
         self._now = now
         self._tokens = TokenCache(threads, post, clock=clock)
         self._uses = UsageCounter(threads)
-        self._contexts: dict[tuple[str, int, str], ssl.SSLContext] = {}
+        self._contexts: BoundedCache[tuple[str, int, str], ssl.SSLContext] = BoundedCache(
+            MOST_CONTEXTS
+        )
 
     @sensitive_variables()
     async def authenticate_request(
@@ -121,8 +124,6 @@ class Authenticator:
         key = (credential.id, credential.version, ca_bundle)
         if key not in self._contexts:
             made = await asyncio.to_thread(tls_context, credential, ca_bundle)
-            if len(self._contexts) >= MOST_CONTEXTS:
-                self._contexts.clear()
             # One context for all, or connections could not be shared.
             self._contexts.setdefault(key, made)
         return self._contexts[key]

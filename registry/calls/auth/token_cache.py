@@ -12,6 +12,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.views.decorators.debug import sensitive_variables
 
+from core.cache import BoundedCache
 from core.exceptions import VaultError
 from core.vault import Secret
 from registry.calls.auth.loaded_credential import LoadedCredential
@@ -60,7 +61,7 @@ class TokenCache:
         self._threads = threads
         self._post = post
         self._clock = clock
-        self._held: dict[tuple[str, int], CachedToken] = {}
+        self._held: BoundedCache[tuple[str, int], CachedToken] = BoundedCache(MOST_HELD)
         self._coming: dict[tuple[str, int], asyncio.Task[CachedToken]] = {}
 
     async def get(self, credential: LoadedCredential, *, seconds: float) -> CachedToken:
@@ -91,8 +92,6 @@ class TokenCache:
         self._coming.pop(key, None)
         if task.cancelled() or task.exception() is not None:
             return
-        if len(self._held) >= MOST_HELD:
-            self._held.clear()
         self._held[key] = task.result()
 
     async def forget(self, credential: LoadedCredential, held: CachedToken) -> None:

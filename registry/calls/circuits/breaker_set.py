@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from core.cache import BoundedCache
 from registry.calls.circuits import store
 from registry.calls.circuits.breaker import SharedBreaker
 from registry.calls.circuits.outcome_buffer import OutcomeBuffer
@@ -49,7 +50,7 @@ class BreakerSet:
     def __init__(self, threads: DatabaseThreads, *, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._threads = threads
-        self._breakers: dict[str, SharedBreaker] = {}
+        self._breakers: BoundedCache[str, SharedBreaker] = BoundedCache(MAX_BREAKERS)
         self._renew_at = self._fresh_until = 0.0
         self._since: datetime | None = None
         self._as_of = 0
@@ -61,8 +62,6 @@ class BreakerSet:
         """The breaker of an instance or connection, with these rules from now on."""
         found = self._breakers.get(guarded_id)
         if found is None:
-            if len(self._breakers) >= MAX_BREAKERS:
-                self._breakers.clear()
             ledger = OutcomeBuffer(partial(self._write, guarded_id), clock=self.clock)
             found = SharedBreaker(guarded_id, profile, circuits=self, ledger=ledger)
             self._breakers[guarded_id] = found

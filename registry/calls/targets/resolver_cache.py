@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
+from core.cache import BoundedCache
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.targets.connection_targets import resolve_connection
 from registry.calls.targets.resolver import CallTarget, ResolvedAction
@@ -39,7 +40,9 @@ class ResolverCache:
         self._threads = threads
         self._resolver = resolver
         self._clock = clock
-        self._cache: dict[tuple[CallTarget, str], CachedResolution] = {}
+        self._cache: BoundedCache[tuple[CallTarget, str], CachedResolution] = BoundedCache(
+            MAX_CACHED
+        )
         self._queued: dict[tuple[CallTarget, str], asyncio.Task[CachedResolution]] = {}
 
     async def find(self, target: CallTarget, action: str, *, as_of: int = 0) -> ResolvedAction:
@@ -84,8 +87,6 @@ class ResolverCache:
         return self._ask(key, known)
 
     def _ask(self, key: tuple[CallTarget, str], known: CachedResolution | None) -> CachedResolution:
-        if len(self._cache) >= MAX_CACHED:
-            self._cache.clear()
         until = self._clock() + CACHE_SECONDS
         made = CachedResolution(until, self._look_up(*key), _last_good(known))
         self._cache[key] = made

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from core.cache import BoundedCache
 from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.definition_cache import KEPT_SECONDS
 from workflows.engine.store.dialect import Dialect, key_of, read_json, size_of
@@ -34,7 +35,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._definitions: dict[str, KeptDefinition] = {}
+        self._definitions: BoundedCache[str, KeptDefinition] = BoundedCache(MOST_DEFINITIONS)
         self._lists = Kept()
         self.documents = Kept()
         self.surroundings = Kept()
@@ -44,8 +45,6 @@ class Memory:
         key = key_of(version) if version else ""
         kept = self._definitions.get(key)
         if kept is None or kept.until < time.monotonic():
-            if kept is None:
-                _make_room(self._definitions, MOST_DEFINITIONS)
             self._definitions[key] = kept = _look_again(dialect, cursor, key, kept)
         return kept.definition
 
@@ -83,11 +82,6 @@ class Kept:
         self._size += size
         while self._size > MOST_KEPT_BYTES and len(self._values) > 1:
             self._size -= self._values.pop(next(iter(self._values)))[1]
-
-
-def _make_room(kept: dict[Any, Any], most: int) -> None:
-    if len(kept) >= most:
-        kept.pop(next(iter(kept)))
 
 
 def _look_again(
