@@ -204,8 +204,7 @@ def register_beating(names: Sequence[str]) -> None:
 
 def beat(name: str) -> None:
     """What the API does with `POST /registry/services/{name}/heartbeat`, without its HTTP."""
-    from registry.services.heartbeat_cache import beat_service
-    from registry.services.heartbeats import Heartbeat
+    from registry.services.heartbeats import Heartbeat, beat_service
 
     beat_service(name, Heartbeat())
 

@@ -7,21 +7,22 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
 from monitoring.incidents import watch_fleet
 from registry.calls.circuits.store import end_lapsed_controls
 from registry.services import (
+    cut_change_log,
     end_due_maintenance,
     expire_instances,
-    forget_answers,
-    forget_old,
+    forget_gone_instances,
 )
 from registry.services.probes import probe_due
 
 
 @periodic_task("monitoring.tasks.sweep_heartbeats")
 def sweep_heartbeats() -> None:
-    """Mark instances whose heartbeats stopped as OFFLINE, and forget those long gone.
+    """Mark instances whose heartbeats stopped as OFFLINE, and forget what is long past.
 
     Circuits that an operator holds until a time that is past are closed on the way, and
     maintenance whose end is reached is lifted.
@@ -30,8 +31,9 @@ def sweep_heartbeats() -> None:
     end_due_maintenance(now=now)
     expire_instances(now=now)
     watch_fleet(now=now)
-    forget_old(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     end_lapsed_controls()
+    forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
+    cut_change_log()
     forget_answers(now=now)
 
 

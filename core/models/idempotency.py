@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 
 from core.db.models import AppendedModel
@@ -31,3 +33,10 @@ class IdempotencyRecord(AppendedModel):
 
     def __str__(self) -> str:
         return f"{self.caller} {self.status_code or 'under way'}"
+
+
+def forget_answers(*, now: datetime, limit: int = 1000) -> int:
+    """Forget at most `limit` answers to repeated writes that are a day old; return how many."""
+    old = IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(days=1))
+    oldest = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
+    return IdempotencyRecord.objects.filter(pk__in=oldest).delete()[0] if oldest else 0

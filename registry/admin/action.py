@@ -42,10 +42,10 @@ class ServiceActionAdmin(PartAdmin):
 
     def save_model(self, request: HttpRequest, obj: ServiceAction, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        services.note_changed_parts(obj.service)
+        services.log_changed_parts(obj.service)
         if change and "service" in form.changed_data:
-            services.note_changed_parts(Service.objects.get(pk=form.initial["service"]))
+            services.log_changed_parts(Service.objects.get(pk=form.initial["service"]))
 
     def delete_model(self, request: HttpRequest, obj: ServiceAction) -> None:
         super().delete_model(request, obj)
-        services.note_changed_parts(obj.service)
+        services.log_changed_parts(obj.service)

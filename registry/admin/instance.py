@@ -115,7 +115,7 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
         if change:
             changed = [name for name in WRITABLE if name in form.changed_data]
             obj.save(update_fields=(*changed, "updated_at"))
-            services.note_changed_parts(obj.service)
+            services.log_changed_parts(obj.service)
             return
         fields = {name: getattr(obj, name) for name in WRITABLE}
         services.add_instance(obj.service, url=obj.url, fields=fields)

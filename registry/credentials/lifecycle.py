@@ -29,7 +29,7 @@ from registry.models import (
     CredentialType,
     RegistryChangeKind,
 )
-from registry.services.lookup import record_change
+from registry.services.change_log import record_change
 
 MOST_ORIGINS = 50
 MOST_NAMED = 5

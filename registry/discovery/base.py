@@ -56,48 +56,35 @@ class Staleness:
 
 Listen = Callable[[float], None]
 
+# What a heartbeat without news changes.
+RENEWED = frozenset({"last_heartbeat_at", "expires_at", "metadata"})
+
 
 class ServiceDiscoveryStrategy(ABC):
     """Holds who is alive. The database stays the record of what a service is.
 
-    `register`, `deregister`, `take_beat` and `release` are called inside the caller's transaction,
-    under the lock of the service.
+    `hold`, `deregister` and `release` are called inside the caller's transaction, under the lock of
+    the service.
     """
 
     @abstractmethod
-    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
-        """Take an instance up as alive from now on. MAINTENANCE stays whatever is said."""
+    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
+        """Store a heartbeat that changes no more than `RENEWED`.
+
+        `instance` was read for this heartbeat, without a lock, and `beat` is what it changed of it.
+        Return False, and store nothing, where the instance is known to be another one by now.
+        """
+
+    @abstractmethod
+    def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
+        """Save these columns of a locked instance, all unless told, and hold it as alive.
+
+        It lives from its `last_heartbeat_at` on.
+        """
 
     @abstractmethod
     def deregister(self, instance: ServiceInstance) -> None:
         """Forget an instance."""
-
-    @abstractmethod
-    def renew(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> bool:
-        """Take a sign of life that changes nothing but its time, and perhaps its metadata.
-
-        `instance` is as it was read for this sign, without a lock. False, and nothing taken, when
-        it would bring another status, or lift a suspicion, or is from somebody unknown:
-        `take_beat` is for that. MAINTENANCE stays whatever is said.
-        """
-
-    @abstractmethod
-    def take_beat(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Take a sign of life with all that it says of a locked instance."""
 
     @abstractmethod
     def release(self, instance_ids: Iterable[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 from core.db.json_lookups import has_entry, has_item
 from core.json import strict
 from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
-from registry.health.liveness import Liveness
 from registry.models import (
     RegistryChange,
     Service,
@@ -24,59 +23,29 @@ from registry.models import (
 )
 
 MAX_CHANGES = 500
-BEAT_FIELDS = (
-    "last_heartbeat_at", "expires_at", "expired_at", "suspected_at", "has_beaten", "status",
-    "maintenance_since", "metadata",
-)  # fmt: skip
 WATCH_POLL_SECONDS = 0.5
 
 
 class DatabaseDiscovery(ServiceDiscoveryStrategy):
     """Keeps liveness in the rows themselves."""
 
-    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
-        instance.record_heartbeat(at=at, status=status)
-        instance.save()
-
-    def deregister(self, instance: ServiceInstance) -> None:
-        instance.delete()
-
-    def renew(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> bool:
+    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
         # Conditional: a change since it was read (an operator's MAINTENANCE, the sweep's OFFLINE,
         # another time to live) is not overwritten unseen.
         unchanged = ServiceInstance.objects.filter(
             pk=instance.pk,
             ttl_seconds=instance.ttl_seconds,
-            status__in=(status, ServiceStatus.MAINTENANCE),
+            status=instance.status,
             suspected_at__isnull=True,
             has_beaten=True,
         )
-        said = said_by_beat(instance, at=at, metadata=metadata)
-        if unchanged.update(**said) != 1:
-            return False
-        show_on(instance, said)
-        return True
+        return unchanged.update(**beat) == 1
 
-    def take_beat(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        instance.has_beaten = True
-        instance.record_heartbeat(at=at, status=status)
-        if metadata is not None:
-            instance.metadata = metadata
-        instance.save(update_fields=BEAT_FIELDS)
+    def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
+        instance.save(update_fields=columns)
+
+    def deregister(self, instance: ServiceInstance) -> None:
+        instance.delete()
 
     def release(self, instance_ids: Iterable[Any]) -> None:
         """There is nothing beside the record."""
@@ -122,21 +91,6 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
 def look_again(seconds: float) -> None:
     """Wait until it is time to look whether something changed."""
     time.sleep(max(0.0, min(WATCH_POLL_SECONDS, seconds)))
-
-
-def said_by_beat(
-    instance: ServiceInstance, *, at: datetime, metadata: dict[str, Any] | None
-) -> dict[str, Any]:
-    """What a beat without news writes: a concurrent change of the address or weight stays."""
-    said: dict[str, Any] = {"last_heartbeat_at": at}
-    if instance.lives_by is not Liveness.PROBE:
-        said["expires_at"] = instance.expiry_after_sign(at)
-    return said if metadata is None else {**said, "metadata": metadata}
-
-
-def show_on(instance: ServiceInstance, said: dict[str, Any]) -> None:
-    for name, value in said.items():
-        setattr(instance, name, value)
 
 
 def _condition(criteria: Criteria) -> Q:

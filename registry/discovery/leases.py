@@ -13,13 +13,12 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
 from registry.discovery.availability import Reach
 from registry.discovery.base import Listen, Staleness
-from registry.discovery.database import DatabaseDiscovery, said_by_beat, show_on
+from registry.discovery.database import DatabaseDiscovery
 from registry.exceptions import DiscoveryUnavailable
-from registry.models import DiscoveryState, ServiceInstance, ServiceStatus
+from registry.models import DiscoveryState, ServiceInstance
 
 logger = structlog.get_logger(__name__)
 
@@ -113,53 +112,24 @@ class LeaseDiscovery(DatabaseDiscovery):
         self._store = store
         self._reach = reach or Reach(store.name, store.errors)
 
-    def register(self, instance: ServiceInstance, *, at: datetime, status: str) -> None:
-        self.release([instance.pk])
-        at = max(at, timezone.now())  # not before what was heard until its lease ended
-        super().register(instance, at=at, status=status)
-        self._put_on_commit(instance, at)
+    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
+        lease = _lease_of(instance)
+        try:
+            is_renewed = self._reach.ask(lambda: self._store.renew(lease))
+        except DiscoveryUnavailable:
+            return super().renew(instance, beat)
+        return is_renewed and ("metadata" not in beat or super().renew(instance, beat))
+
+    def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
+        super().hold(instance, columns)
+        lease = _lease_of(instance)
+        # If it fails, the record holds until the lease would have ended, and the next beat is not
+        # known to the store: it is taken in full again.
+        transaction.on_commit(lambda: self._try(lambda: self._store.put(lease)))
 
     def deregister(self, instance: ServiceInstance) -> None:
         self.release([instance.pk])
         super().deregister(instance)
-
-    def renew(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> bool:
-        if not _changes_only_its_time(instance, status):
-            return False
-        lease = _lease_of(instance, at=at, status=instance.status)
-        try:
-            taken = self._reach.ask(lambda: self._store.renew(lease))
-        except DiscoveryUnavailable:
-            return super().renew(instance, at=at, status=status, metadata=metadata)
-        if taken and metadata is not None:
-            return super().renew(instance, at=at, status=status, metadata=metadata)
-        if taken:
-            show_on(instance, said_by_beat(instance, at=at, metadata=None))
-        return taken
-
-    def take_beat(
-        self,
-        instance: ServiceInstance,
-        *,
-        at: datetime,
-        status: str,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().take_beat(instance, at=at, status=status, metadata=metadata)
-        self._put_on_commit(instance, at)
-
-    def _put_on_commit(self, instance: ServiceInstance, at: datetime) -> None:
-        lease = _lease_of(instance, at=at, status=instance.status)
-        # If it fails, the record holds until the lease would have ended, and the next beat is not
-        # known to the store: it is taken in full again.
-        transaction.on_commit(lambda: self._try(lambda: self._store.put(lease)))
 
     def release(self, instance_ids: Iterable[Any]) -> None:
         ids = [str(pk) for pk in instance_ids]
@@ -211,16 +181,12 @@ class LeaseDiscovery(DatabaseDiscovery):
                 look_again(seconds)
 
 
-def _changes_only_its_time(instance: ServiceInstance, status: str) -> bool:
-    same = instance.status in (status, ServiceStatus.MAINTENANCE)
-    return same and instance.has_beaten and not instance.suspect
-
-
-def _lease_of(instance: ServiceInstance, *, at: datetime, status: str) -> Lease:
+def _lease_of(instance: ServiceInstance) -> Lease:
+    assert instance.last_heartbeat_at is not None
     return Lease(
         id=str(instance.pk),
-        status=str(status),
-        beat_at=at,
+        status=str(instance.status),
+        beat_at=instance.last_heartbeat_at,
         ttl_seconds=instance.ttl_seconds,
         name=instance.service.name,
         url=instance.url,

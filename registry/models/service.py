@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from core.db.json_fields import CheckedJSONField, object_field, strings_field, v
 from core.db.models import NamedModel, TimestampedModel
 from core.db.names import reference_filter, validate_action_name, validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.json.equality import json_equal
 from core.json.schema import check_schema
 from core.json.unknown_fields import UnknownFields
 from registry.calls.circuits.profile import validate_breaker
@@ -299,14 +301,33 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
             answered_until=self.answered_until,
         )
 
-    def record_heartbeat(self, *, at: datetime, status: str) -> None:
-        """Take a sign of life: MAINTENANCE stays, everything else yields to what was reported.
+    def record_heartbeat(
+        self,
+        *,
+        at: datetime,
+        status: str,
+        metadata: Mapping[str, Any] | None = None,
+        is_registration: bool = False,
+    ) -> dict[str, Any]:
+        """Take a sign of life and return the columns that it changes, with their new values.
 
-        What lives by its health URL alone, and fell silent there, is not brought back by it.
+        MAINTENANCE stays, everything else yields to the status that was reported. What lives by its
+        health URL alone, and fell silent there, is not brought back. A registration counts as a
+        sign of life, but not as a heartbeat.
         """
-        self.last_heartbeat_at = at
-        if self.lives_by is Liveness.PROBE and self.expired_at is not None:
-            return
+        before = {name: getattr(self, name) for name in HEARTBEAT_COLUMNS}
+        self.has_beaten = self.has_beaten or not is_registration
+        if self.lives_by is not Liveness.PROBE or self.expired_at is None:
+            self._live_on(at=at, status=status)
+        changes = {
+            name: value for name, was in before.items() if (value := getattr(self, name)) != was
+        }
+        if metadata is not None and not json_equal(metadata, self.metadata):
+            self.metadata = changes["metadata"] = dict(metadata)
+        self.last_heartbeat_at = changes["last_heartbeat_at"] = at
+        return changes
+
+    def _live_on(self, *, at: datetime, status: str) -> None:
         if self.status == ServiceStatus.OFFLINE:
             self.expires_at = None
         self.expires_at = self.expiry_after_sign(at)
@@ -317,6 +338,10 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
                 self.begin_maintenance(at=at)
 
 
+# What a sign of life may change, beside the time of it and what it says of itself.
+HEARTBEAT_COLUMNS = (
+    "expires_at", "expired_at", "suspected_at", "has_beaten", "status", "maintenance_since",
+)  # fmt: skip
 PREFERENCE: dict[str, float] = {
     ServiceStatus.ONLINE: 0,
     ServiceStatus.DEGRADED: 1,

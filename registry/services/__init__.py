@@ -1,5 +1,6 @@
 """What happens to services: they register, beat, change status and leave."""
 
+from registry.services.change_log import cut_change_log, log_changed_parts, record_change
 from registry.services.expiry import (
     Suspicion,
     expire_instances,
@@ -8,26 +9,20 @@ from registry.services.expiry import (
     read_suspicion,
     read_unreachable,
 )
-from registry.services.heartbeat_cache import beat_service
-from registry.services.heartbeats import Heartbeat, forget_answers, forget_old, record_heartbeat
+from registry.services.heartbeats import Heartbeat, beat_service, record_heartbeat
 from registry.services.lifecycle import (
     Registered,
     Registration,
     add_instance,
     check_new_instance,
     check_owner,
+    forget_gone_instances,
     register_service,
     remove_instance,
     unregister_service,
     update_service,
 )
-from registry.services.lookup import (
-    get_service,
-    instance_status,
-    note_changed_parts,
-    record_change,
-    refresh_status,
-)
+from registry.services.lookup import get_service
 from registry.services.maintenance import (
     end_due_maintenance,
     lift_instance_maintenance,
@@ -35,6 +30,7 @@ from registry.services.maintenance import (
     set_instance_status,
     set_service_status,
 )
+from registry.services.status import refresh_status
 
 __all__ = [
     "Heartbeat",
@@ -45,17 +41,16 @@ __all__ = [
     "beat_service",
     "check_new_instance",
     "check_owner",
+    "cut_change_log",
     "end_due_maintenance",
     "expire_instances",
     "expire_suspects",
-    "forget_answers",
-    "forget_old",
+    "forget_gone_instances",
     "get_service",
-    "instance_status",
     "keep_suspects",
     "lift_instance_maintenance",
     "lift_maintenance",
-    "note_changed_parts",
+    "log_changed_parts",
     "read_suspicion",
     "read_unreachable",
     "record_change",

@@ -23,8 +23,8 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
-from registry.services.lookup import note_instances
 from registry.services.mass_expiry import Fleet, room_to_expire
+from registry.services.status import log_instance_change
 from registry.services.uptime import SWEEP_INTERVAL, UNSEEN_AFTER, WINDOW
 
 # What expired so shortly before belongs to the same event.
@@ -120,7 +120,7 @@ def _refresh(service_ids: Iterable[UUID]) -> None:
         with transaction.atomic():
             locked = Service.objects.select_for_update().filter(pk=pk).first()
             if locked is not None:
-                note_instances(locked)
+                log_instance_change(locked)
 
 
 # --- The sweep's own troubles ---

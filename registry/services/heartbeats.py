@@ -1,32 +1,31 @@
-"""Instances beat, fall silent, and are forgotten."""
+"""Takes heartbeats: one query and one UPDATE for each that brings no news."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
+from core.cache import BoundedCache
 from core.db.locking import lock_row
+from core.db.names import name_in
+from core.db.pipeline import read_joined, read_row
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
-from core.models import IdempotencyRecord
-from registry.discovery.base import get_discovery
-from registry.models import RegistryChange, Service, ServiceInstance, ServiceStatus
-from registry.services.lifecycle import remove_instance
-from registry.services.lookup import (
-    base_url_of,
-    instance_status,
-    note_instances,
-    refresh_status,
-    reload_service,
-)
+from registry.discovery.base import RENEWED, get_discovery
+from registry.models import Credential, Service, ServiceAction, ServiceInstance, ServiceStatus
+from registry.services.lookup import base_url_of, get_service, reload_service
+from registry.services.status import log_instance_change, parse_status, refresh_status
 
-KEPT_CHANGES = 10_000
+_action_cache: BoundedCache[UUID, tuple[datetime, list[ServiceAction]]] = BoundedCache(10_000)
+JOINED = "JOIN service_instance ON service_instance.service_id = registered_service.id"
+BY_ID = f"{JOINED} WHERE registered_service.id = %s ORDER BY service_instance.url"
+BY_NAME = f"{JOINED} WHERE lower(registered_service.name) = lower(%s) ORDER BY service_instance.url"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,24 @@ class Heartbeat:
     metadata: Mapping[str, Any] | None = None
 
 
-def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
-    """Take a sign of life of an instance.
+def beat_service(
+    reference: str, heartbeat: Heartbeat, *, allow: Callable[[Service], None] = lambda _: None
+) -> Service:
+    """Take a heartbeat for the service of that id or name, if `allow` raises nothing.
+
+    One that changes nothing but its time is one query and one UPDATE, or with a lease store the
+    query alone.
+
+    Raises:
+        NotFound, ValidationFailed: see `record_heartbeat`.
+    """
+    service = find_beating(reference)
+    allow(service)
+    return record_heartbeat(service, heartbeat)
+
+
+def record_heartbeat(service: Service, heartbeat: Heartbeat) -> Service:
+    """Take a heartbeat of an instance of a service that was read just now.
 
     MAINTENANCE stays; any other status yields to what the instance says (ONLINE when silent).
 
@@ -48,36 +63,25 @@ def record_heartbeat(service: Service, beat: Heartbeat) -> Service:
         NotFound: no instance has that id or URL, or the service has none.
         ValidationFailed: it has several and the beat does not say which, or a wrong status.
     """
-    instance = _beating_instance(service, beat)
-    reported = instance_status(beat.status) if beat.status else ServiceStatus.ONLINE.value
-    metadata = _news(beat, instance)
-    at = timezone.now()
-    status = instance.observed_status(reported)
-    if get_discovery().renew(instance, at=at, status=status, metadata=metadata):
+    instance = _beating_instance(service, heartbeat)
+    reported = parse_status(heartbeat.status) if heartbeat.status else ServiceStatus.ONLINE.value
+    beat = instance.record_heartbeat(
+        at=timezone.now(), status=reported, metadata=heartbeat.metadata
+    )
+    if beat.keys() <= RENEWED and get_discovery().renew(instance, beat):
         return service
     with transaction.atomic():
         locked = lock_row(service)
         instance = _lock_instance(instance)
-        status = instance.observed_status(reported)
-        metadata = _news(beat, instance)
-        before = (instance.status, instance.suspect)
-        get_discovery().take_beat(instance, at=timezone.now(), status=status, metadata=metadata)
-        if (instance.status, instance.suspect) != before:
-            note_instances(locked)
+        beat = instance.record_heartbeat(
+            at=timezone.now(), status=reported, metadata=heartbeat.metadata
+        )
+        get_discovery().hold(instance, beat)
+        if beat.keys() & {"status", "suspected_at"}:
+            log_instance_change(locked)
         else:
-            refresh_status(locked, note=True)
+            refresh_status(locked, log_change=True)
     return reload_service(service)
-
-
-def _news(beat: Heartbeat, instance: ServiceInstance) -> dict[str, Any] | None:
-    """The metadata of a beat where the record does not have it already."""
-    if beat.metadata is None or _text(beat.metadata) == _text(instance.metadata):
-        return None
-    return dict(beat.metadata)
-
-
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True)
 
 
 def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
@@ -88,50 +92,61 @@ def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
     return locked
 
 
-def _beating_instance(service: Service, beat: Heartbeat) -> ServiceInstance:
+def _beating_instance(service: Service, heartbeat: Heartbeat) -> ServiceInstance:
     instances = list(service.instances.all())
     if not instances:
         raise NotFound(
             f"The service '{service.name}' has no instance. Register it with its url first."
         )
-    if not beat.instance_id and not beat.url:
+    if not heartbeat.instance_id and not heartbeat.url:
         if len(instances) == 1:
             return instances[0]
         sentence = f"The service has {len(instances)} instances: say which one beats."
         raise ValidationFailed(
             sentence, errors={"url": [f"{sentence} Give its url or instance_id."]}
         )
-    url = base_url_of(beat.url) if beat.url else None
-    key = read_id(beat.instance_id)
+    url = base_url_of(heartbeat.url) if heartbeat.url else None
+    key = read_id(heartbeat.instance_id)
     for instance in instances:
         if key == instance.pk or url == instance.url:
             return instance
     raise NotFound(
         f"The service '{service.name}' has no instance"
-        f" '{beat.instance_id or beat.url}'. Register it first."
+        f" '{heartbeat.instance_id or heartbeat.url}'. Register it first."
     )
 
 
-def forget_old(*, now: datetime, age: timedelta, limit: int = 500) -> int:
-    """Drop instances that are gone for longer than `age`, and old entries of the change log."""
-    gone = ServiceInstance.objects.filter(
-        status=ServiceStatus.OFFLINE,
-        last_heartbeat_at__lt=now - age,
-        service__maintenance_since=None,
+def find_beating(reference: str) -> Service:
+    """Return the service of that id or name as it is now, with its instances and actions.
+
+    Raises:
+        NotFound: there is none.
+    """
+    key = read_id(reference)
+    pairs = read_joined(
+        Service, ServiceInstance, BY_NAME if key is None else BY_ID, [key or name_in(reference)]
     )
-    gone = gone.exclude(last_answer_at__gte=now - age)
-    dropped = 0
-    for instance in gone.select_related("service")[:limit]:
-        remove_instance(instance.service, str(instance.pk))
-        dropped += 1
-    last = RegistryChange.objects.order_by("-index").values_list("index", flat=True).first()
-    if last:
-        RegistryChange.objects.filter(index__lte=last - KEPT_CHANGES).delete()
-    return dropped
+    if not pairs:
+        return get_service(reference)
+    service = pairs[0][0]
+    instances = [instance for _, instance in pairs]
+    for instance in instances:
+        instance.service = service
+    if service.credential_id:
+        parameters = [service.credential_id]
+        service.credential = read_row(Credential, "WHERE id = %s", parameters, only=("id", "name"))
+    service.hold_parts(instances=instances, actions=_actions_of(service))
+    return service
 
 
-def forget_answers(*, now: datetime, limit: int = 1000) -> int:
-    """Forget at most `limit` answers to repeated writes that are a day old; return how many."""
-    old = IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(days=1))
-    oldest = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
-    return IdempotencyRecord.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+def _actions_of(service: Service) -> list[ServiceAction]:
+    """Return the actions of a service that was read just now.
+
+    `updated_at` of a service changes with its actions, in the same transaction: what is cached for
+    the state that was just read is what is committed.
+    """
+    state, actions = _action_cache.get(service.pk, (None, []))
+    if state != service.updated_at:
+        actions = list(service.actions.all())
+        _action_cache[service.pk] = service.updated_at, actions
+    return actions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -27,16 +28,11 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
-from registry.services.lookup import (
-    base_url_of,
-    instance_status,
-    note_changed_parts,
-    record_change,
-    refresh_status,
-    reload_service,
-)
+from registry.services.change_log import log_changed_parts, record_change
+from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.references import refuse_if_used
+from registry.services.status import parse_status, refresh_status
 
 MAX_INSTANCES = 1000
 
@@ -200,10 +196,13 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
                 errors={"url": ["Too many instances."]},
             )
         instance = ServiceInstance(service=service, url=url)
-    status = instance_status(fields.get("status") or ServiceStatus.ONLINE)
+    status = parse_status(fields.get("status") or ServiceStatus.ONLINE)
     _assign(instance, {name: value for name, value in fields.items() if name != "status"})
     _check_instance(instance)
-    get_discovery().register(instance, at=timezone.now(), status=status)
+    get_discovery().release([instance.pk])
+    # Not before what was heard until its lease ended.
+    instance.record_heartbeat(at=timezone.now(), status=status, is_registration=True)
+    get_discovery().hold(instance)
     if created:
         audit.record(AuditVerb.CREATED, instance)
     return created
@@ -233,7 +232,7 @@ def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bo
         locked = lock_row(service)
         created = _register_instance(locked, url=url, fields=fields)
         refresh_status(locked)
-        note_changed_parts(locked)
+        log_changed_parts(locked)
     return created
 
 
@@ -248,8 +247,21 @@ def remove_instance(service: Service, instance_id: str) -> None:
         instance = find_instance(locked, instance_id)
         audit.record(AuditVerb.DELETED, instance)
         get_discovery().deregister(instance)
-        refresh_status(locked, otherwise=ServiceStatus.OFFLINE)  # where nobody is left to call
-        note_changed_parts(locked)
+        refresh_status(locked, default=ServiceStatus.OFFLINE)  # where nobody is left to call
+        log_changed_parts(locked)
+
+
+def forget_gone_instances(*, now: datetime, age: timedelta, limit: int = 500) -> int:
+    """Remove at most `limit` instances that are gone for longer than `age`; return how many."""
+    gone = ServiceInstance.objects.filter(
+        status=ServiceStatus.OFFLINE,
+        last_heartbeat_at__lt=now - age,
+        service__maintenance_since=None,
+    ).exclude(last_answer_at__gte=now - age)
+    instances = list(gone.select_related("service")[:limit])
+    for instance in instances:
+        remove_instance(instance.service, str(instance.pk))
+    return len(instances)
 
 
 def update_service(

@@ -19,12 +19,8 @@ from core.models.audit import MAX_REASON
 from registry.discovery.base import get_discovery
 from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.models.maintenance import MAINTENANCE_FIELDS
-from registry.services.lookup import (
-    instance_status,
-    note_instances,
-    reload_service,
-)
-from registry.services.status import status_after_maintenance
+from registry.services.lookup import reload_service
+from registry.services.status import log_instance_change, parse_status, status_after_maintenance
 
 logger = structlog.get_logger(__name__)
 
@@ -61,7 +57,7 @@ def set_service_status(
             _set_instances(locked, value)
         if _set_of(locked) != before:
             locked.save(update_fields=(*MAINTENANCE_FIELDS, "updated_at"))
-        note_instances(locked, otherwise=value)
+        log_instance_change(locked, default=value)
         _record(locked, was, value, reason=reason, until=until)
         mediator.publish_on_commit(
             "service_status_set", service_id=locked.pk, status=value, actor=actor
@@ -108,7 +104,7 @@ def set_instance_status(
         else:
             instance.end_maintenance()
         _turn(instance, value)
-        note_instances(locked)
+        log_instance_change(locked)
         _record(instance, was, value, reason=reason, until=until)
     return reload_service(locked)
 
@@ -154,7 +150,7 @@ def lift_instance_maintenance(instance: ServiceInstance, *, actor: str = "") -> 
         row = find_instance(locked, str(instance.pk))
         was = row.status
         _end(row, now=timezone.now())
-        note_instances(locked)
+        log_instance_change(locked)
         audit.record(AuditVerb.MAINTENANCE_ENDED, row, changes={"status": [was, row.status]})
     logger.info("maintenance_ended", service=locked.name, instance=row.url, actor=actor)
     return reload_service(locked)
@@ -167,7 +163,7 @@ def _lift(service: Service) -> None:
             _end(instance, now=timezone.now())
     service.end_maintenance()
     service.save(update_fields=(*MAINTENANCE_FIELDS, "updated_at"))
-    note_instances(service, otherwise=ServiceStatus.UNKNOWN)
+    log_instance_change(service, default=ServiceStatus.UNKNOWN)
 
 
 def _end(instance: ServiceInstance, *, now: datetime) -> None:
@@ -204,7 +200,7 @@ def _end_of_instance(instance: ServiceInstance, *, now: datetime) -> bool:
         if service is None or row is None or not _is_due(row, now=now):
             return False
         _end(row, now=now)
-        note_instances(service)
+        log_instance_change(service)
     logger.info("maintenance_ended", service=instance.service.name, instance=instance.url)
     return True
 
@@ -219,7 +215,7 @@ def _checked(status: str, *, reason: str, until: datetime | None) -> str:
     Raises:
         ValidationFailed
     """
-    value = instance_status(status)
+    value = parse_status(status)
     errors: dict[str, list[str]] = {}
     if len(reason) > MAX_REASON:
         errors["reason"] = [f"At most {MAX_REASON} characters."]

@@ -21,7 +21,7 @@ from registry.health.probe_policy import (
     plan_of,
 )
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
-from registry.services.lookup import note_instances
+from registry.services.status import log_instance_change
 
 PROBED = (*ALIVE, ServiceStatus.MAINTENANCE)
 ANSWER_FIELDS = (
@@ -117,7 +117,7 @@ def record_probe(instance: ServiceInstance, answer: Probe, *, now: datetime) -> 
             return
         get_discovery().release([row.pk])
         row.save(update_fields=(*ANSWER_FIELDS, "status", "expired_at", "suspected_at"))
-        note_instances(service)
+        log_instance_change(service)
 
 
 def _note_answer(row: ServiceInstance, streak: Streak, *, plan: ProbePlan, now: datetime) -> None:

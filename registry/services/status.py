@@ -1,12 +1,14 @@
-"""What the statuses of its instances say about a service (pure)."""
+"""Derives the status of a service from its instances, and says why an instance is not ONLINE."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
+from core.exceptions import ValidationFailed
 from registry.health.liveness import explain_silence
-from registry.models.service import Service, ServiceInstance, ServiceStatus
+from registry.models import RegistryChangeKind, Service, ServiceInstance, ServiceStatus
+from registry.services.change_log import record_change
 
 
 def derive_status(
@@ -34,6 +36,40 @@ def derive_status(
         return str(next(s for s in worst_first if s in statuses))
     trouble = statuses & {ServiceStatus.DEGRADED, ServiceStatus.OFFLINE}
     return str(ServiceStatus.DEGRADED if trouble else ServiceStatus.ONLINE)
+
+
+def parse_status(value: str) -> str:
+    """The stored word for a status that a caller gave.
+
+    Raises:
+        ValidationFailed: it is not a status.
+    """
+    try:
+        return ServiceStatus.parse(value).value
+    except ValueError as error:
+        raise ValidationFailed(f"status: {error}", errors={"status": [str(error)]}) from None
+
+
+def refresh_status(service: Service, *, log_change: bool = False, default: str = "") -> bool:
+    """Derive the status of a locked service, or take `default` where it has no instance.
+
+    With `log_change`, tell the watchers when it changed. Return whether it did.
+    """
+    instances = ServiceInstance.objects.filter(service=service)
+    status = derive_status(instances, in_maintenance=service.in_maintenance) or default
+    if not status or status == service.status:
+        return False
+    service.status = status
+    service.save(update_fields=("status", "updated_at"))
+    if log_change:
+        record_change(service, RegistryChangeKind.STATUS_CHANGED)
+    return True
+
+
+def log_instance_change(service: Service, *, default: str = "") -> None:
+    """Tell the watchers that an instance changed its status, and with it perhaps the service."""
+    if not refresh_status(service, log_change=True, default=default):
+        record_change(service, RegistryChangeKind.UPDATED)
 
 
 def status_after_maintenance(instance: ServiceInstance, *, now: datetime) -> str:

@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from core.api.idempotency import canonical_path
 from core.models import IdempotencyRecord
+from core.models.idempotency import forget_answers
 from registry.calls.client import CallResult
 from registry.exceptions import ServiceUnavailableError
 from registry.models import RegistryChange, Service
-from registry.services import forget_answers
 from tests import factories
 from tests.support.resources import RESOURCES, Resource, caller_with_all_scopes
 from workflows.models import Workflow

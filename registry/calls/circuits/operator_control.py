@@ -25,7 +25,7 @@ from registry.models import (
     RegistryChangeKind,
     ServiceInstance,
 )
-from registry.services.lookup import record_change
+from registry.services.change_log import record_change
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500

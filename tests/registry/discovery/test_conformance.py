@@ -396,7 +396,8 @@ def test_more_leases_are_followed_than_are_read_at_once(
     service = services.register_service(Registration(name="many", url=None)).service
     beat_at = timezone.now() + timedelta(minutes=1)
     for number in range(8):
-        leasing._put_on_commit(factories.make_instance(service, f"http://m:{number + 1}"), beat_at)
+        leasing.hold(factories.make_instance(service, f"http://m:{number + 1}", at=beat_at))
+    ServiceInstance.objects.update(last_heartbeat_at=timezone.now())
     assert len(leases(leasing)) == 8
     leasing.follow(now=timezone.now())
     found = ServiceInstance.objects.filter(last_heartbeat_at__gt=timezone.now())

@@ -238,8 +238,8 @@ def test_what_lives_by_answers_is_not_forgotten_for_lack_of_heartbeats(life: Lif
     life.live(35)
     ServiceInstance.objects.update(last_heartbeat_at=at(-30 * 86400), status="OFFLINE")
     week = timedelta(days=7)
-    assert services.forget_old(now=timezone.now(), age=week) == 0
-    assert services.forget_old(now=timezone.now() + week + week, age=week) == 1
+    assert services.forget_gone_instances(now=timezone.now(), age=week) == 0
+    assert services.forget_gone_instances(now=timezone.now() + week + week, age=week) == 1
 
 
 def test_a_refused_call_says_why_nobody_can_be_called(life: Life) -> None:

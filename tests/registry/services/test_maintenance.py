@@ -101,7 +101,7 @@ def test_instances_of_a_service_under_maintenance_are_not_forgotten() -> None:
     services.set_service_status(register(), "MAINTENANCE")
     long_ago = timezone.now() - timedelta(days=30)
     ServiceInstance.objects.update(status="OFFLINE", last_heartbeat_at=long_ago)
-    assert services.forget_old(now=timezone.now(), age=timedelta(days=7)) == 0
+    assert services.forget_gone_instances(now=timezone.now(), age=timedelta(days=7)) == 0
 
 
 def test_the_sweep_lifts_maintenance_whose_end_is_reached(

@@ -1,0 +1,37 @@
+"""Keeps the log of changes that watchers of discovery follow."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from core.mediator import mediator
+from registry.models import RegistryChange, RegistryChangeKind, Service
+
+KEPT_CHANGES = 10_000
+
+
+def record_change(service: Service, kind: str) -> None:
+    """Append to the log that watchers follow; call it inside the transaction of the change.
+
+    Writers take turns, so that no index becomes visible after a higher one was read.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('registry_change'))")
+    RegistryChange.objects.create(
+        service_id=service.pk, service_name=service.name, kind=kind, status=service.status
+    )
+    mediator.publish_on_commit("registry_changed", service_id=service.pk, kind=str(kind))
+
+
+def log_changed_parts(service: Service) -> None:
+    """Mark a service as changed, because an action or instance was; inside that transaction."""
+    service.save(update_fields=("updated_at",))
+    record_change(service, RegistryChangeKind.UPDATED)
+
+
+def cut_change_log() -> None:
+    """Drop all entries but the latest."""
+    last = RegistryChange.objects.order_by("-index").values_list("index", flat=True).first()
+    if last:
+        RegistryChange.objects.filter(index__lte=last - KEPT_CHANGES).delete()
