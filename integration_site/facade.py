@@ -1,4 +1,4 @@
-"""The one programmatic entry to the hub, for what spans its apps."""
+"""Gives programs in the hub's process one entry to all of its apps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORKER_SILENCE = timedelta(seconds=30)
 
 
 class SystemIntegrationFacade:
-    """What an embedding program, a command or a view that spans apps may ask of the hub."""
+    """The hub, for programs in its process (docs/embedding.md) and for views that span apps."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class SystemIntegrationFacade:
         self._requests = requests
 
     def register_service(self, registration: Registration, *, actor: str = "") -> Registered:
-        """Take up a service or refresh it."""
+        """Register a service or refresh it. Raises: ValidationFailed."""
         return registry_services.register_service(registration, actor=actor)
 
     def find_services(self, criteria: Criteria | None = None) -> list[Service]:
-        """Healthy services that meet the criteria."""
+        """Return the healthy services that meet the criteria."""
         return self._discovery.find(criteria or Criteria())
 
     def execute_action(
@@ -81,11 +81,11 @@ class SystemIntegrationFacade:
         return workflow_services.wait_for_end(started.execution, seconds=wait_seconds)
 
     def check_readiness(self) -> list[Check]:
-        """Whether the hub has everything that it needs."""
+        """Check everything that the hub needs."""
         return check_readiness()
 
     def describe_system(self) -> dict[str, Any]:
-        """The health of the whole system, from what the database knows."""
+        """Return the health of the whole system, from what the database knows."""
         started = time.perf_counter()
         services = describe_services()
         workers = _describe_workers()
@@ -101,7 +101,7 @@ class SystemIntegrationFacade:
 
 
 def _describe_workers() -> list[dict[str, Any]]:
-    found = Worker.objects.filter(seen_at__gte=timezone.now() - WORKER_SILENCE).order_by("name")
+    workers = Worker.objects.filter(seen_at__gte=timezone.now() - WORKER_SILENCE).order_by("name")
     return [
         {
             "name": worker.name,
@@ -110,12 +110,12 @@ def _describe_workers() -> list[dict[str, Any]]:
             "in_flight": worker.in_flight,
             "swept_at": worker.swept_at.isoformat() if worker.swept_at else None,
         }
-        for worker in found
+        for worker in workers
     ]
 
 
 def _count_executions() -> dict[str, int]:
-    """Executions of the last day by status."""
+    """Count the executions of the last day by status."""
     recent = WorkflowExecution.objects.filter(created_at__gte=timezone.now() - timedelta(days=1))
     counts = dict(recent.values_list("status").annotate(Count("id")).order_by())
     return {status: counts.get(status, 0) for status in ExecutionStatus.values}
@@ -123,5 +123,5 @@ def _count_executions() -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def get_facade() -> SystemIntegrationFacade:
-    """The facade of this process, with its real parts."""
+    """Return the facade of this process, with its real parts."""
     return SystemIntegrationFacade()
