@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from reference_services.console import log_to_stderr, say
-from reference_services.fleet import Child, run_fleet, service_command
+from reference_services.fleet import ChildProcess, run_fleet, service_command
 from reference_services.runner import RunOptions, StartError, run
 from reference_services.services import SERVICES
 from service_integration_client import ServiceIntegrationError
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
     )
 
 
-def _child(name: str, options: argparse.Namespace) -> Child:
+def _child(name: str, options: argparse.Namespace) -> ChildProcess:
     """The key goes by the environment: arguments are seen by everyone on the machine."""
     arguments = ["--data-dir", str(options.data_dir), "--host", options.host]
     arguments += ["--ttl", str(options.ttl), "--log-level", options.log_level]
@@ -99,7 +99,7 @@ def _child(name: str, options: argparse.Namespace) -> Child:
         environment["SERVICE_INTEGRATION_URL"] = options.hub
     if options.api_key:
         environment["SERVICE_INTEGRATION_API_KEY"] = options.api_key
-    return Child(name, service_command(name, arguments), environment)
+    return ChildProcess(name, service_command(name, arguments), environment)
 
 
 if __name__ == "__main__":

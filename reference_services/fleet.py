@@ -20,7 +20,7 @@ STOP_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildProcess:
     """How one child is started."""
 
     name: str
@@ -38,7 +38,7 @@ def service_command(name: str, arguments: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-m", "reference_services", name, *arguments, *parent)
 
 
-async def run_fleet(children: Sequence[Child], *, parent_pid: int | None = None) -> None:
+async def run_fleet(children: Sequence[ChildProcess], *, parent_pid: int | None = None) -> None:
     """Keep the children running until a signal comes or this process's parent is gone."""
     ending = ends_on_signals()
     keepers = [asyncio.create_task(keep_running(child, ending=ending)) for child in children]
@@ -48,7 +48,7 @@ async def run_fleet(children: Sequence[Child], *, parent_pid: int | None = None)
 
 
 async def keep_running(
-    child: Child, *, ending: asyncio.Event, clock: Callable[[], float] = time.monotonic
+    child: ChildProcess, *, ending: asyncio.Event, clock: Callable[[], float] = time.monotonic
 ) -> None:
     """Start the child, and again whenever it dies, until the event is set; then stop it."""
     deaths = 0

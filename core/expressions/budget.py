@@ -25,7 +25,7 @@ class Recorded:
     seed: str
 
 
-class Run:
+class EvaluationBudget:
     """What one render has used up so far."""
 
     __slots__ = ("deadline", "drawn", "path", "recorded", "seconds", "size", "started", "visits")

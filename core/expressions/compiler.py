@@ -8,7 +8,7 @@ from typing import Any
 
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
-from core.expressions.budget import Recorded, Run
+from core.expressions.budget import EvaluationBudget, Recorded
 from core.expressions.checks import check_tree
 from core.expressions.dependencies import plain_fields, references_of
 from core.expressions.errors import ExpressionError, shorten
@@ -57,7 +57,7 @@ class Expression:
         """Give the value over `scope`; raises ExpressionError."""
         if self._fields is not None:
             return bounded(_walk(scope, self._fields))
-        return self.evaluate_within(scope, Run(recorded))
+        return self.evaluate_within(scope, EvaluationBudget(recorded))
 
     def truth(self, scope: Mapping[str, Any], recorded: Recorded) -> bool:
         """Whether the value is true for JMESPath: not null, false, or an empty text or container.
@@ -66,7 +66,7 @@ class Expression:
         """
         return not is_false(self.evaluate(scope, recorded))
 
-    def evaluate_within(self, scope: Mapping[str, Any], run: Run) -> Any:
+    def evaluate_within(self, scope: Mapping[str, Any], run: EvaluationBudget) -> Any:
         """Give the value over `scope`, at the cost of `run`; raises ExpressionError."""
         if self._fields is not None:
             return bounded(_walk(scope, self._fields))

@@ -10,7 +10,7 @@ from typing import Any
 from jmespath.functions import Functions, signature
 
 from core.expressions.arguments import check_argument, check_compared, comparable
-from core.expressions.budget import Run
+from core.expressions.budget import EvaluationBudget
 from core.expressions.errors import ExpressionError
 from core.expressions.strings import as_text, fill, join
 from core.expressions.values import MAX_ELEMENTS, bounded, equals, json_type, too_large
@@ -25,7 +25,7 @@ _ANY_VARIADIC: Any = {"types": [], "variadic": True}
 class BoundedFunctions(Functions):
     """JMESPath's functions, bounded, and the ones that workflows need besides."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: EvaluationBudget) -> None:
         self._run = run
 
     def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jmespath.visitor import Options, TreeInterpreter
 
-from core.expressions.budget import Run
+from core.expressions.budget import EvaluationBudget
 from core.expressions.functions import BoundedFunctions
 from core.expressions.values import MAX_ELEMENTS, equals, json_type, too_large
 
@@ -15,7 +15,7 @@ from core.expressions.values import MAX_ELEMENTS, equals, json_type, too_large
 class Interpreter(TreeInterpreter):
     """JMESPath's interpreter with a deadline, bounded lists and total comparisons."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: EvaluationBudget) -> None:
         super().__init__(Options(custom_functions=BoundedFunctions(run)))
         self._run = run
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from core.expressions.budget import Recorded, Run
+from core.expressions.budget import EvaluationBudget, Recorded
 from core.expressions.compiler import Expression, compile_expression
 from core.expressions.errors import ExpressionError
 from core.expressions.values import MAX_RESULT_BYTES, json_size
@@ -17,7 +17,7 @@ MAX_TEMPLATE_DEPTH = 32
 
 Path = str
 
-_Renderer = Callable[[Mapping[str, Any], Run], Any]
+_Renderer = Callable[[Mapping[str, Any], EvaluationBudget], Any]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -52,7 +52,7 @@ class Template:
     def render(self, scope: Mapping[str, Any], recorded: Recorded) -> Any:
         """Give the value over `scope`; raises ExpressionError with the failing part's `path`."""
         render = self._part.render
-        return self._part.constant if render is None else render(scope, Run(recorded))
+        return self._part.constant if render is None else render(scope, EvaluationBudget(recorded))
 
 
 def compile_template(value: Any) -> Template:
@@ -116,7 +116,7 @@ def join_path(path: Path, key: object) -> Path:
 
 
 def _leaf(expression: Expression, path: Path) -> _Renderer:
-    def render(scope: Mapping[str, Any], run: Run) -> Any:
+    def render(scope: Mapping[str, Any], run: EvaluationBudget) -> Any:
         run.path, run.drawn = path, 0
         try:
             value = expression.evaluate_within(scope, run)
@@ -128,7 +128,7 @@ def _leaf(expression: Expression, path: Path) -> _Renderer:
     return render
 
 
-def _charge(run: Run, value: Any) -> None:
+def _charge(run: EvaluationBudget, value: Any) -> None:
     if isinstance(value, (str, list, dict)):
         run.size += json_size(value, MAX_RESULT_BYTES)
         if run.size > MAX_RESULT_BYTES:
@@ -144,7 +144,7 @@ def _container(source: Any, constants: Any, parts: dict[Any, _Part]) -> _Part:
         unchanged = all(part.constant is source[key] for key, part in parts.items())
         return _Part(source if unchanged else constants, None)
 
-    def render(scope: Mapping[str, Any], run: Run) -> Any:
+    def render(scope: Mapping[str, Any], run: EvaluationBudget) -> Any:
         result = constants.copy()
         for key, renderer in moving:
             result[key] = renderer(scope, run)

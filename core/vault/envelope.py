@@ -30,7 +30,7 @@ _SENTENCE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SealedColumn:
     """Where a secret is stored."""
 
     table: str
@@ -52,7 +52,7 @@ class Sealed:
 
 
 @sensitive_variables()
-def seal(secret: Secret, place: Place, ring: KeyRing) -> Sealed:
+def seal(secret: Secret, place: SealedColumn, ring: KeyRing) -> Sealed:
     """Encrypt a secret for one place, with the current key."""
     data_key = AESGCM.generate_key(KEY_BYTES * 8)
     payload = _encrypt(data_key, secret.reveal().encode(), place.associated_data("payload"))
@@ -60,7 +60,7 @@ def seal(secret: Secret, place: Place, ring: KeyRing) -> Sealed:
 
 
 @sensitive_variables()
-def unseal(sealed: Sealed, place: Place, ring: KeyRing) -> Secret:
+def unseal(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Secret:
     """The secret of an envelope.
 
     Raises:
@@ -72,7 +72,7 @@ def unseal(sealed: Sealed, place: Place, ring: KeyRing) -> Secret:
 
 
 @sensitive_variables()
-def rewrap(sealed: Sealed, place: Place, ring: KeyRing) -> Sealed:
+def rewrap(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Sealed:
     """The same secret under the current key; that it can be read is checked on the way.
 
     Raises:
@@ -101,13 +101,13 @@ def _split(sealed: Sealed) -> tuple[bytes, bytes]:
 
 
 @sensitive_variables()
-def _wrap(data_key: bytes, place: Place, ring: KeyRing) -> bytes:
+def _wrap(data_key: bytes, place: SealedColumn, ring: KeyRing) -> bytes:
     bound = place.associated_data(f"key {ring.current}")
     return _encrypt(ring.key(ring.current), data_key, bound)
 
 
 @sensitive_variables()
-def _unwrap(wrapped: bytes, key_id: str, place: Place, ring: KeyRing) -> bytes:
+def _unwrap(wrapped: bytes, key_id: str, place: SealedColumn, ring: KeyRing) -> bytes:
     return _decrypt(ring.key(key_id), wrapped, place.associated_data(f"key {key_id}"))
 
 

@@ -18,7 +18,7 @@ from core.exceptions import IntegrationError
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.connections import lifecycle
-from registry.connections.lifecycle import Change
+from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
 from registry.connections.type_specs import HOST_FIELDS, URL_FIELDS
 from registry.models import CircuitBreakerState, Connection
@@ -134,9 +134,9 @@ class ConnectionAdmin(HubAdmin):
             "may_test": request.user.has_perm(CHANGE) and not row.is_disabled,
         }
 
-    def _change(self, request: HttpRequest) -> Change:
+    def _change(self, request: HttpRequest) -> ConnectionEditor:
         may_use = request.user.has_perm(USE)
-        return Change(actor=actor_of(request), may_use_credentials=may_use)
+        return ConnectionEditor(actor=actor_of(request), may_use_credentials=may_use)
 
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
         by = self._change(request)

@@ -18,7 +18,7 @@ from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
 from registry.connections import lifecycle
-from registry.connections.lifecycle import MAX_REASON, Change
+from registry.connections.lifecycle import MAX_REASON, ConnectionEditor
 from registry.connections.scheduled_checks import run_test
 from registry.models import (
     Connection,
@@ -153,10 +153,10 @@ class ConnectionViewSet(ResourceViewSet):
         return lifecycle.get_connection(self.kwargs["pk"])
 
     @property
-    def change(self) -> Change:
+    def change(self) -> ConnectionEditor:
         """Who changes something, for the record and for the rules of credentials."""
         allowed = self.caller.may("credentials:use")
-        return Change(actor=self.actor, may_use_credentials=allowed)
+        return ConnectionEditor(actor=self.actor, may_use_credentials=allowed)
 
     def answer(self, connection: Connection, status: int = 200) -> Response:
         headers = {"ETag": etag_of(connection)}

@@ -40,7 +40,7 @@ _GUARDING = ("tls", "ca_bundle")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ConnectionEditor:
     """Who changes a connection, and whether that may use credentials."""
 
     actor: str
@@ -64,7 +64,7 @@ def get_connection(reference: str) -> Connection:
     return found
 
 
-def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
+def create_connection(fields: Mapping[str, Any], change: ConnectionEditor) -> Connection:
     """Make a connection. It is PENDING until it is tested, which is due at once.
 
     Raises:
@@ -84,7 +84,11 @@ def create_connection(fields: Mapping[str, Any], change: Change) -> Connection:
 
 
 def update_connection(
-    connection: Connection, fields: Mapping[str, Any], change: Change, *, if_unchanged: bool = False
+    connection: Connection,
+    fields: Mapping[str, Any],
+    change: ConnectionEditor,
+    *,
+    if_unchanged: bool = False,
 ) -> Connection:
     """Change what is given and leave the rest; what is a `MergePatch` is merged.
 
@@ -115,7 +119,11 @@ def update_connection(
 
 
 def delete_connection(
-    connection: Connection, change: Change, *, if_unchanged: bool = False, force: bool = False
+    connection: Connection,
+    change: ConnectionEditor,
+    *,
+    if_unchanged: bool = False,
+    force: bool = False,
 ) -> None:
     """Forget a connection with its circuit.
 

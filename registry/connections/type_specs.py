@@ -25,7 +25,7 @@ DEFAULT_TEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ConnectionTypeSpec:
     """A type's drivers, the first of them unless told otherwise, its columns and its settings.
 
     `credentials` are the types that it can be reached with.
@@ -112,8 +112,8 @@ _SERVER = (
 _LOGINS = (CredentialType.BASIC_AUTH, CredentialType.CLIENT_CERTIFICATE)
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
-KINDS: Mapping[str, Kind] = {
-    ConnectionType.HTTP: Kind(
+KINDS: Mapping[str, ConnectionTypeSpec] = {
+    ConnectionType.HTTP: ConnectionTypeSpec(
         (ConnectionDriver.HTTP,),
         URL_FIELDS,
         (
@@ -134,7 +134,7 @@ KINDS: Mapping[str, Kind] = {
             _expected("200 to 299"),
         ),
     ),
-    ConnectionType.GRAPHQL: Kind(
+    ConnectionType.GRAPHQL: ConnectionTypeSpec(
         (ConnectionDriver.HTTP,),
         URL_FIELDS,
         (
@@ -148,7 +148,7 @@ KINDS: Mapping[str, Kind] = {
             ),
         ),
     ),
-    ConnectionType.WEBHOOK: Kind(
+    ConnectionType.WEBHOOK: ConnectionTypeSpec(
         (ConnectionDriver.HTTP,),
         URL_FIELDS,
         (
@@ -171,13 +171,13 @@ KINDS: Mapping[str, Kind] = {
             _expected(f"below 500 but {_listed(WEBHOOK_REFUSES)}; of a test by POST, 200 to 299"),
         ),
     ),
-    ConnectionType.DATABASE: Kind(
+    ConnectionType.DATABASE: ConnectionTypeSpec(
         (ConnectionDriver.POSTGRESQL, ConnectionDriver.MYSQL),
         HOST_FIELDS,
         _SERVER,
         _LOGINS,
     ),
-    ConnectionType.MESSAGE_BROKER: Kind(
+    ConnectionType.MESSAGE_BROKER: ConnectionTypeSpec(
         (ConnectionDriver.AMQP, ConnectionDriver.REDIS),
         HOST_FIELDS,
         (
@@ -197,7 +197,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         _LOGINS,
     ),
-    ConnectionType.CACHE: Kind(
+    ConnectionType.CACHE: ConnectionTypeSpec(
         (ConnectionDriver.REDIS,),
         HOST_FIELDS,
         _SERVER,

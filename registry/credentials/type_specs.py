@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CredentialTypeSpec:
     """A type's public attributes and secret fields.
 
     With `headers`, every secret field is the name of a header and its value.
@@ -52,8 +52,8 @@ class PartErrors(ValueError):
 
 
 _ALGORITHMS = ("sha256", "sha512")
-KINDS: Mapping[str, Kind] = {
-    CredentialType.API_KEY: Kind(
+KINDS: Mapping[str, CredentialTypeSpec] = {
+    CredentialType.API_KEY: CredentialTypeSpec(
         attributes=(
             Part("header", "Header", field_checks.header_name, "X-API-Key unless told otherwise."),
             Part(
@@ -65,14 +65,14 @@ KINDS: Mapping[str, Kind] = {
         ),
         secrets=(Part("key", "Key", field_checks.sent_secret, required=True),),
     ),
-    CredentialType.BEARER_TOKEN: Kind(
+    CredentialType.BEARER_TOKEN: CredentialTypeSpec(
         secrets=(Part("token", "Token", field_checks.sent_secret, required=True),),
     ),
-    CredentialType.BASIC_AUTH: Kind(
+    CredentialType.BASIC_AUTH: CredentialTypeSpec(
         attributes=(Part("username", "User name", field_checks.user_name, required=True),),
         secrets=(Part("password", "Password", field_checks.any_secret, required=True),),
     ),
-    CredentialType.OAUTH2_CLIENT_CREDENTIALS: Kind(
+    CredentialType.OAUTH2_CLIENT_CREDENTIALS: CredentialTypeSpec(
         attributes=(
             Part(
                 "token_url",
@@ -97,7 +97,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         secrets=(Part("client_secret", "Client secret", field_checks.made_secret, required=True),),
     ),
-    CredentialType.HMAC_SIGNATURE: Kind(
+    CredentialType.HMAC_SIGNATURE: CredentialTypeSpec(
         attributes=(
             Part("key_name", "Key name", field_checks.public_text, "Tells the receiver which key."),
             Part(
@@ -126,7 +126,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         secrets=(Part("key", "Signing key", field_checks.signing_key, required=True),),
     ),
-    CredentialType.CLIENT_CERTIFICATE: Kind(
+    CredentialType.CLIENT_CERTIFICATE: CredentialTypeSpec(
         attributes=(
             Part(
                 "certificate",
@@ -149,7 +149,7 @@ KINDS: Mapping[str, Kind] = {
             Part("passphrase", "Passphrase", field_checks.any_secret, "Of an encrypted key."),
         ),
     ),
-    CredentialType.CUSTOM_HEADERS: Kind(headers=True),
+    CredentialType.CUSTOM_HEADERS: CredentialTypeSpec(headers=True),
 }
 
 

@@ -12,7 +12,7 @@ from core.db.json_fields import CheckedJSONField, object_field, validate_list
 from core.db.models import AppendedModel, TimestampedModel
 from core.db.names import reference_filter, validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
-from core.vault import Place, Sealed
+from core.vault import Sealed, SealedColumn
 
 MAX_ACTOR = 100
 
@@ -39,8 +39,8 @@ class SealedModel(TimestampedModel):
         abstract = True
 
     @property
-    def place(self) -> Place:
-        return Place(self._meta.db_table, str(self.pk), "ciphertext")
+    def place(self) -> SealedColumn:
+        return SealedColumn(self._meta.db_table, str(self.pk), "ciphertext")
 
     @property
     def sealed(self) -> Sealed:

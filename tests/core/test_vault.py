@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from core.exceptions import VaultError
 from core.vault import (
-    Place,
     Sealed,
+    SealedColumn,
     Secret,
     fingerprint,
     new_key,
@@ -31,7 +31,7 @@ OLD, NEW = new_key("old"), new_key("new")
 RING = read_keys(OLD)
 BOTH = read_keys(f"{NEW},{OLD}")
 ONLY_NEW = read_keys(NEW)
-PLACE = Place("credential", "row-1", "ciphertext")
+PLACE = SealedColumn("credential", "row-1", "ciphertext")
 VALUE = "correct horse battery staple"
 
 
@@ -57,10 +57,10 @@ def test_the_same_secret_is_never_sealed_the_same_way_twice() -> None:
         replace(PLACE, row_id="row-2"),
         replace(PLACE, table="credential_token"),
         replace(PLACE, field="token"),
-        Place("credentialrow-1", "", "ciphertext"),
+        SealedColumn("credentialrow-1", "", "ciphertext"),
     ],
 )
-def test_an_envelope_that_was_moved_does_not_open(other: Place) -> None:
+def test_an_envelope_that_was_moved_does_not_open(other: SealedColumn) -> None:
     sealed = seal(Secret(VALUE), PLACE, RING)
     with pytest.raises(VaultError, match="cannot be decrypted"):
         unseal(sealed, other, RING)

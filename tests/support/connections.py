@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from registry.connections.lifecycle import Change, create_connection
+from registry.connections.lifecycle import ConnectionEditor, create_connection
 from registry.models import Connection
 from tests.support.credentials import Reply
 
 _numbers = itertools.count(1)
-CHANGE = Change(actor="tester")
+CHANGE = ConnectionEditor(actor="tester")
 
 
 def make_connection(type: str = "HTTP", **fields: Any) -> Connection:

@@ -21,7 +21,7 @@ MAX_PLACES = 500
 EXPRESSION, TEMPLATE = "expression", "template"
 
 
-class TryForm(forms.Form):
+class ExpressionForm(forms.Form):
     """An expression or a template, and the place at which it is evaluated."""
 
     kind = forms.ChoiceField(
@@ -50,7 +50,7 @@ def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
         raise PermissionDenied
     rows = WorkflowExecution.objects.select_related("version")
     execution = get_object_or_404(rows, pk=pk)
-    form = TryForm(execution, request.POST if request.method == "POST" else None)
+    form = ExpressionForm(execution, request.POST if request.method == "POST" else None)
     result: dict[str, Any] = {}
     if form.is_valid():
         result = _result_of(execution, form.cleaned_data)

@@ -35,7 +35,7 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(created_at__gte=timezone.now() - age[1]) if age else None
 
 
-class WorkflowFilter(RelatedFilter):
+class WorkflowListFilter(RelatedFilter):
     """One workflow."""
 
     title = "workflow"
@@ -43,7 +43,7 @@ class WorkflowFilter(RelatedFilter):
     model = Workflow
 
 
-class WebhookFilter(RelatedFilter):
+class WebhookListFilter(RelatedFilter):
     """One webhook."""
 
     title = "webhook"

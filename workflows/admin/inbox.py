@@ -45,7 +45,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DecisionOutcome:
     """How an execution goes on that was decided on here: where it is, or how it ended."""
 
     execution: WorkflowExecution
@@ -112,12 +112,12 @@ def _items_for(request: HttpRequest) -> tuple[list[Item], list[Item]]:
     return questions, _reviews() if may_control else []
 
 
-def _outcome_of(execution_id: str) -> Outcome | None:
+def _outcome_of(execution_id: str) -> DecisionOutcome | None:
     if not is_id(execution_id):
         return None
     execution = find_or_404(WorkflowExecution.objects.defer("input", "context"), execution_id)
     is_open = execution.steps.filter(status__in=OPEN_STEP).defer("input", "output")
-    return Outcome(execution, is_open.order_by("-id").first())
+    return DecisionOutcome(execution, is_open.order_by("-id").first())
 
 
 def _rows(status: str, executions: Iterable[str]) -> QuerySet[WorkflowStep]:

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from core.admin.formatting import json_text
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
-from workflows.definition.diff import Change, ComparedStep, Comparison
+from workflows.definition.diff import ComparedStep, Comparison, KeyChange
 from workflows.models import Workflow
 
 MAX_VERSIONS = 200
@@ -23,7 +23,7 @@ TONES = {"ADDED": "good", "REMOVED": "bad", "CHANGED": "warning"}
 
 
 @dataclass(frozen=True)
-class Line:
+class DiffLine:
     """One key path: what stood there, and what stands there now. An empty text is an absence."""
 
     path: str
@@ -37,39 +37,39 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Part:
+class DiffSection:
     """A step, or the options, with its lines."""
 
     title: str
     detail: str
     kind: str
-    lines: tuple[Line, ...]
+    lines: tuple[DiffLine, ...]
 
     @property
     def tone(self) -> str:
         return TONES[self.kind]
 
 
-def parts_of(comparison: Comparison) -> list[Part]:
+def parts_of(comparison: Comparison) -> list[DiffSection]:
     """What is shown, the changed steps first."""
     parts = [_part(step, "CHANGED", _lines(step.changes)) for step in comparison.changed]
     parts += [_part(step, "ADDED", _whole(step, "ADDED")) for step in comparison.added]
     parts += [_part(step, "REMOVED", _whole(step, "REMOVED")) for step in comparison.removed]
     if comparison.options:
-        parts.insert(0, Part("The definition", "", "CHANGED", _lines(comparison.options)))
+        parts.insert(0, DiffSection("The definition", "", "CHANGED", _lines(comparison.options)))
     return parts
 
 
-def _part(step: ComparedStep, kind: str, lines: tuple[Line, ...]) -> Part:
+def _part(step: ComparedStep, kind: str, lines: tuple[DiffLine, ...]) -> DiffSection:
     detail = step.id if step.name != step.id else ""
-    return Part(
+    return DiffSection(
         step.name, f"{detail} in {step.place}".strip() if step.place else detail, kind, lines
     )
 
 
-def _lines(changes: Iterable[Change]) -> tuple[Line, ...]:
+def _lines(changes: Iterable[KeyChange]) -> tuple[DiffLine, ...]:
     return tuple(
-        Line(
+        DiffLine(
             change.path,
             change.kind,
             "" if change.kind == "ADDED" else json_text(change.before),
@@ -79,10 +79,10 @@ def _lines(changes: Iterable[Change]) -> tuple[Line, ...]:
     )
 
 
-def _whole(step: ComparedStep, kind: str) -> tuple[Line, ...]:
+def _whole(step: ComparedStep, kind: str) -> tuple[DiffLine, ...]:
     text = json_text(dict(step.document))
     before, after = ("", text) if kind == "ADDED" else (text, "")
-    return (Line("", kind, before, after),)
+    return (DiffLine("", kind, before, after),)
 
 
 def marks_of(steps: Iterable[ComparedStep], kind: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from unfold.decorators import display
 from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
 from core.admin.formatting import NOTHING, flow, moment, status_badge
 from workflows import services
-from workflows.admin.filters import WebhookFilter
+from workflows.admin.filters import WebhookListFilter
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect
 
@@ -177,7 +177,7 @@ class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
     """What came, the latest first."""
 
     list_display = ("when", "webhook_name", "outcome_label", "message_id", "count", "reason")
-    list_filter = ("outcome", WebhookFilter)
+    list_filter = ("outcome", WebhookListFilter)
     list_select_related = ("webhook",)
     search_fields = ("message_id__exact",)
     search_help_text = "Id of a message"

@@ -15,7 +15,7 @@ from workflows.definition.document import (
     MAX_NESTING,
     MAX_STEPS,
     DefinitionError,
-    Reading,
+    DocumentReading,
     parse,
     read,
 )
@@ -26,7 +26,7 @@ from workflows.definition.kinds import (
     KINDS,
     PAUSING_KINDS,
     TARGET_KINDS,
-    Kind,
+    StepKind,
 )
 from workflows.definition.model import (
     MAX_RETRY_AFTER_SECONDS,
@@ -39,7 +39,7 @@ from workflows.definition.model import (
     RetryPolicy,
     Route,
     Step,
-    Target,
+    StepTarget,
 )
 from workflows.definition.retry import (
     BACKOFFS,
@@ -77,15 +77,15 @@ __all__ = [
     "Compensation",
     "Definition",
     "DefinitionError",
+    "DocumentReading",
     "ErrorRoute",
     "Fallback",
     "Findings",
-    "Kind",
-    "Reading",
     "RetryPolicy",
     "Route",
     "Step",
-    "Target",
+    "StepKind",
+    "StepTarget",
     "bind",
     "extend_path",
     "parse",

@@ -10,7 +10,7 @@ from core.json.unknown_fields import UnknownFields
 from registry.calls.targets.connection_action import parse_connection_action
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
-from workflows.definition.model import NO_RETRY, Compensation, RetryPolicy, Step, Target
+from workflows.definition.model import NO_RETRY, Compensation, RetryPolicy, Step, StepTarget
 from workflows.definition.retry import Defaults, read_retry, read_timeout
 
 # As long as the column that keeps it.
@@ -60,7 +60,9 @@ def _call(
     }
 
 
-def _target(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> Target | None:
+def _target(
+    reader: FieldReader, document: dict[str, Any], path: str, what: str
+) -> StepTarget | None:
     named = [kind for kind in TARGET_KINDS if document.get(kind) is not None]
     if not named:
         reader.refuse(
@@ -76,7 +78,7 @@ def _target(reader: FieldReader, document: dict[str, Any], path: str, what: str)
     name = reader.text(document, named[0], path, longest=255)
     if name is None:
         return None
-    return Target(named[0], name.upper() if named[0] == "service_type" else name)
+    return StepTarget(named[0], name.upper() if named[0] == "service_type" else name)
 
 
 def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from workflows.definition.model import Compensation, Definition, Step, Target
+from workflows.definition.model import Compensation, Definition, Step, StepTarget
 
 # What a step names by id or name, by its key.
 NAMED_KINDS = ("service", "connection", "integration", "workflow")
@@ -69,7 +69,7 @@ def _bound_undo(undo: Compensation, bindings: Bindings) -> Compensation:
     return replace(undo, target=target)
 
 
-def _bound(target: Target | None, bindings: Bindings) -> Target | None:
+def _bound(target: StepTarget | None, bindings: Bindings) -> StepTarget | None:
     if target is None:
         return None
     return replace(target, id=_id_of(bindings, target.kind, target.name))

@@ -16,7 +16,7 @@ MAX_CONTAINERS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepList:
     """Which list a step is in: that of the definition, or one inside of another step."""
 
     container: str | None = None
@@ -36,7 +36,7 @@ class BlockReader:
     # Expressions may write dashes as underscores, so ids must differ in more than that.
     _spelled: dict[str, str] = field(default_factory=dict)
 
-    def read(self, documents: list[Any], path: str, place: Place) -> Block | None:
+    def read(self, documents: list[Any], path: str, place: StepList) -> Block | None:
         """Read a list of steps; None where none of them has a usable id."""
         names = []
         for position, document in enumerate(documents):
@@ -60,7 +60,7 @@ class BlockReader:
                 if name not in own:
                     self.reader.refuse(path, self._wrong_follower(name, own))
 
-    def _add(self, step: Step, document: dict[str, Any], path: str, place: Place) -> bool:
+    def _add(self, step: Step, document: dict[str, Any], path: str, place: StepList) -> bool:
         """Take up a step and those inside of it; False where another one has its id."""
         step = replace(step, container=place.container, branch=place.branch)
         if step.id in self.steps:
@@ -81,7 +81,9 @@ class BlockReader:
         self.steps[step.id] = self._read_inside(step, document, path, place)
         return True
 
-    def _read_inside(self, step: Step, document: dict[str, Any], path: str, place: Place) -> Step:
+    def _read_inside(
+        self, step: Step, document: dict[str, Any], path: str, place: StepList
+    ) -> Step:
         if step.kind not in ("PARALLEL", "MAP"):
             return step
         if place.depth >= MAX_CONTAINERS:
@@ -89,14 +91,14 @@ class BlockReader:
                 path, f"PARALLEL and MAP steps are nested more than {MAX_CONTAINERS} levels deep."
             )
             return step
-        inside = Place(step.id, 0, place.depth + 1)
+        inside = StepList(step.id, 0, place.depth + 1)
         if step.kind == "PARALLEL":
             return replace(step, branches=self._branches(document.get("branches"), path, inside))
         if document.get("steps") is None:
             return step
         return replace(step, body=self._block(document["steps"], f"{path}.steps", inside))
 
-    def _branches(self, value: Any, path: str, inside: Place) -> tuple[Block, ...]:
+    def _branches(self, value: Any, path: str, inside: StepList) -> tuple[Block, ...]:
         path = f"{path}.branches"
         if value is None:
             return ()
@@ -109,7 +111,7 @@ class BlockReader:
         ]
         return tuple(block for block in blocks if block is not None)
 
-    def _block(self, value: Any, path: str, place: Place) -> Block | None:
+    def _block(self, value: Any, path: str, place: StepList) -> Block | None:
         if not isinstance(value, list):
             self.reader.refuse(path, f"This must be a list of steps, not {show(value)}.")
         elif not value:

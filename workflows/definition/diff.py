@@ -10,18 +10,18 @@ from core.expressions import join_path
 from core.json.equality import json_equal
 from workflows.definition import extend_path
 
-Kind = Literal["ADDED", "REMOVED", "CHANGED"]
+ChangeKind = Literal["ADDED", "REMOVED", "CHANGED"]
 # What holds the steps inside of a step.
 _INSIDE = ("branches", "steps")
 TOP = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class KeyChange:
     """A key path whose value differs; an absent value is None."""
 
     path: str
-    kind: Kind
+    kind: ChangeKind
     before: Any
     after: Any
 
@@ -37,7 +37,7 @@ class ComparedStep:
     name: str
     place: str
     document: Mapping[str, Any]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[KeyChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Comparison:
     removed: tuple[ComparedStep, ...]
     changed: tuple[ComparedStep, ...]
     unchanged: tuple[str, ...]
-    options: tuple[Change, ...]
+    options: tuple[KeyChange, ...]
 
     @property
     def is_same(self) -> bool:
@@ -109,7 +109,7 @@ def _ids(block: Any) -> list[Any]:
     return [step.get("id") for step in steps if isinstance(step, Mapping)]
 
 
-def _shown(step: _Placed, changes: Sequence[Change] = ()) -> ComparedStep:
+def _shown(step: _Placed, changes: Sequence[KeyChange] = ()) -> ComparedStep:
     document = step.document
     name = str(document.get("id"))
     return ComparedStep(
@@ -117,24 +117,24 @@ def _shown(step: _Placed, changes: Sequence[Change] = ()) -> ComparedStep:
     )
 
 
-def _compare_step(old: _Placed, new: _Placed) -> list[Change]:
+def _compare_step(old: _Placed, new: _Placed) -> list[KeyChange]:
     found = [*_differences(old.document, new.document, "")]
     if old.place != new.place:
-        found.insert(0, Change("(place)", "CHANGED", old.place or "top", new.place or "top"))
+        found.insert(0, KeyChange("(place)", "CHANGED", old.place or "top", new.place or "top"))
     return found
 
 
-def _compare_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _compare_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[KeyChange]:
     first, second = _ids(before.get("steps"))[:1], _ids(after.get("steps"))[:1]
     if first != second:
-        yield Change(
+        yield KeyChange(
             "(first step)", "CHANGED", *(ids[0] if ids else None for ids in (first, second))
         )
     without = [{k: v for k, v in document.items() if k != "steps"} for document in (before, after)]
     yield from _differences(without[0], without[1], "")
 
 
-def _differences(before: Any, after: Any, path: str) -> Iterator[Change]:
+def _differences(before: Any, after: Any, path: str) -> Iterator[KeyChange]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             yield from _difference(before, after, key, join_path(path, key))
@@ -143,15 +143,15 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[Change]:
         for index in range(max(len(old), len(new))):
             yield from _difference(old, new, index, extend_path(path, f"[{index}]"))
     elif not json_equal(before, after):
-        yield Change(path, "CHANGED", before, after)
+        yield KeyChange(path, "CHANGED", before, after)
 
 
 def _difference(
     before: Mapping[Any, Any], after: Mapping[Any, Any], key: Any, path: str
-) -> Iterator[Change]:
+) -> Iterator[KeyChange]:
     if key not in before:
-        yield Change(path, "ADDED", None, after[key])
+        yield KeyChange(path, "ADDED", None, after[key])
     elif key not in after:
-        yield Change(path, "REMOVED", before[key], None)
+        yield KeyChange(path, "REMOVED", before[key], None)
     else:
         yield from _differences(before[key], after[key], path)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from core.exceptions import ValidationFailed
 from core.expressions import MAX_TEMPLATE_DEPTH, is_too_deep, json_size
-from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, Place
+from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, StepList
 from workflows.definition.fields import FieldReader
 from workflows.definition.model import NO_RETRY, Definition, RetryPolicy
 from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
@@ -35,7 +35,7 @@ class DefinitionError(ValidationFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentReading:
     """What could be read of a document, and what is wrong with it.
 
     `definition` holds every step that has a usable id, also where something else in it is wrong;
@@ -60,11 +60,11 @@ def parse(document: Any) -> Definition:
     return reading.definition
 
 
-def read(document: Any) -> Reading:
+def read(document: Any) -> DocumentReading:
     """Read as much of a document as makes sense. Never raises, whatever JSON it is given."""
     reader = FieldReader()
     definition, paths = _definition(reader, document)
-    return Reading(definition, reader.errors, reader.warnings, paths)
+    return DocumentReading(definition, reader.errors, reader.warnings, paths)
 
 
 def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, dict[str, str]]:
@@ -74,7 +74,7 @@ def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, 
         return None, {}
     reader.keys(document, "", DOCUMENT_KEYS, "A definition")
     blocks = BlockReader(reader, _defaults(reader, document))
-    block = blocks.read(document["steps"], "steps", Place())
+    block = blocks.read(document["steps"], "steps", StepList())
     blocks.check_followers()
     output = reader.output(document, "") if document.get("output") is not None else None
     timeout, concurrency = _limits(reader, document)

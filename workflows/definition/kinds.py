@@ -9,7 +9,7 @@ TARGET_KINDS = ("service", "service_type", "connection", "integration")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class StepKind:
     """What a step of this kind says besides the keys of every step."""
 
     keys: tuple[str, ...] = ()
@@ -23,24 +23,24 @@ APPROVAL_KEYS = (
     "input", "assignees", "form", "due", "escalate_to", "on_timeout", "minimum", "timeout",
 )  # fmt: skip
 
-KINDS: Mapping[str, Kind] = {
-    "ACTION": Kind((*CALL_KEYS, *FAILURE_KEYS, "compensate")),
-    "TRANSFORM": Kind(("output",), required=("output",)),
-    "CHOICE": Kind(required=("next",)),
-    "PARALLEL": Kind(("branches", "join", *FAILURE_KEYS), required=("branches",)),
-    "MAP": Kind(
+KINDS: Mapping[str, StepKind] = {
+    "ACTION": StepKind((*CALL_KEYS, *FAILURE_KEYS, "compensate")),
+    "TRANSFORM": StepKind(("output",), required=("output",)),
+    "CHOICE": StepKind(required=("next",)),
+    "PARALLEL": StepKind(("branches", "join", *FAILURE_KEYS), required=("branches",)),
+    "MAP": StepKind(
         ("over", "steps", "max_concurrency", "tolerate_failures", *FAILURE_KEYS),
         required=("over", "steps"),
     ),
-    "WAIT": Kind(("seconds", "until", *FAILURE_KEYS)),
-    "EVENT": Kind(("event", "match", "timeout", *FAILURE_KEYS), required=("event",)),
-    "APPROVAL": Kind((*APPROVAL_KEYS, *FAILURE_KEYS)),
-    "WORKFLOW": Kind(
+    "WAIT": StepKind(("seconds", "until", *FAILURE_KEYS)),
+    "EVENT": StepKind(("event", "match", "timeout", *FAILURE_KEYS), required=("event",)),
+    "APPROVAL": StepKind((*APPROVAL_KEYS, *FAILURE_KEYS)),
+    "WORKFLOW": StepKind(
         ("workflow", "version", "input", "timeout", *FAILURE_KEYS, "compensate"),
         required=("workflow",),
     ),
-    "FAIL": Kind(("error",), required=("error",)),
-    "SUCCEED": Kind(("output",)),
+    "FAIL": StepKind(("error",), required=("error",)),
+    "SUCCEED": StepKind(("output",)),
 }
 ENDING_KINDS = frozenset({"FAIL", "SUCCEED"})
 # Time passes in these, or somebody has to act: a cycle through one does not spin.

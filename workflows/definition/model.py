@@ -64,7 +64,7 @@ NO_RETRY = RetryPolicy(max_attempts=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class StepTarget:
     """Who is called: a registered name, a type for discovery, a connection or an integration.
 
     `id` is the row that the name stood for when the definition was saved.
@@ -106,7 +106,7 @@ class ErrorRoute:
 class Compensation:
     """The call that undoes a completed step."""
 
-    target: Target
+    target: StepTarget
     action: str | None = None
     input: Template | None = None
     unknown_fields: str | None = None
@@ -138,7 +138,7 @@ class Step:
     max_visits: int | None = None
 
     # ACTION; `input` also WORKFLOW and APPROVAL, `timeout` also WORKFLOW, APPROVAL and EVENT.
-    target: Target | None = None
+    target: StepTarget | None = None
     action: str | None = None
     input: Template | None = None
     unknown_fields: str | None = None

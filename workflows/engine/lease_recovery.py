@@ -18,8 +18,7 @@ from registry.exceptions import CallError
 from registry.integrations.execution import find_integration, may_be_repeated
 from workflows.compensation import ask_for_review
 from workflows.decide import call_at
-from workflows.definition import DefinitionError
-from workflows.definition import Target as StepTarget
+from workflows.definition import DefinitionError, StepTarget
 from workflows.definition_cache import definition_of, version_with_id
 from workflows.engine.database_clock import database_now
 from workflows.engine.worker_identity import is_gone

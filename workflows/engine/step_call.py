@@ -15,8 +15,7 @@ from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.execution import Executed, Given, run_integration
 from workflows.decide import Success
-from workflows.definition import Compensation, Step
-from workflows.definition import Target as StepTarget
+from workflows.definition import Compensation, Step, StepTarget
 from workflows.engine.store import Claim
 
 OUTAGE_PAUSE_SECONDS = 1.0

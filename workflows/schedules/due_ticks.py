@@ -14,7 +14,7 @@ MISSED_AFTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueTicks:
     """The ticks that are due: `on_time` at once, `missed` as catch-up.
 
     `left_out` is the latest tick that is not made up for, with the reason.
@@ -28,18 +28,18 @@ class Due:
 
 def sort_due(
     timetable: Timetable, due_since: datetime, *, now: datetime, policy: str, limit: int
-) -> Due:
+) -> DueTicks:
     """Sort the ticks from `due_since` until now into those on time and those missed."""
     horizon = now - timedelta(seconds=MISSED_AFTER_SECONDS)
     on_time = timetable.between(max(due_since, horizon), now, most=100)
     following = timetable.next(now)
     if due_since >= horizon:
-        return Due(on_time=on_time, next=following)
+        return DueTicks(on_time=on_time, next=following)
     most = {"LAST": 1, "ALL": limit}.get(policy, 0)
     last = horizon - timedelta(microseconds=1)
     found, count = timetable.latest(due_since, last, most=max(most, 1))
     if not found:
-        return Due(on_time=on_time, next=following)
+        return DueTicks(on_time=on_time, next=following)
     if policy == "LAST" and on_time:
         most = 0  # a later tick runs now
     missed = found[-most:] if most else []
@@ -51,7 +51,7 @@ def sort_due(
             before = missed[0] - timedelta(microseconds=1)
             earlier, _ = timetable.latest(due_since, before, most=1)
         out = (earlier[-1], _missed_words(left, since=due_since, policy=policy))
-    return Due(on_time=on_time, missed=missed, left_out=out, next=following)
+    return DueTicks(on_time=on_time, missed=missed, left_out=out, next=following)
 
 
 def _missed_words(count: int, *, since: datetime, policy: str) -> str:
@@ -72,7 +72,7 @@ class Doing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduleActivity:
     """What a schedule has going: executions of ticks, of its backlog, and ticks that wait."""
 
     ticks: Sequence[str] = field(default_factory=tuple)
@@ -84,7 +84,7 @@ class Standing:
         return not self.ticks and not self.backlog
 
 
-def on_tick(policy: str, standing: Standing) -> tuple[Doing, str]:
+def on_tick(policy: str, standing: ScheduleActivity) -> tuple[Doing, str]:
     """What a tick does now, and why it is not just started.
 
     A tick never runs beside the backlog unless overlap is allowed: it waits for the run that goes
@@ -105,7 +105,7 @@ def on_tick(policy: str, standing: Standing) -> tuple[Doing, str]:
 BACKLOG_AT_ONCE = 10
 
 
-def may_work_off(policy: str, standing: Standing) -> int:
+def may_work_off(policy: str, standing: ScheduleActivity) -> int:
     """How many runs of the backlog may be started now."""
     if policy == "ALLOW":
         return max(0, BACKLOG_AT_ONCE - len(standing.backlog))

@@ -26,7 +26,7 @@ _Evaluate = Callable[[dict[str, Any], Recorded], Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class EvaluationPoint:
     """Where something is evaluated: what can be read there, and where `now()` comes from."""
 
     scope: dict[str, Any]
@@ -74,7 +74,7 @@ def _below(field: str, path: str) -> str:
     return f"{field}{path}" if path.startswith("[") else f"{field}.{path}"
 
 
-def _place_in(execution: WorkflowExecution, path: str | None) -> Place:
+def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint:
     definition = _definition_of(execution)
     row = _latest_at(execution, path) if path else None
     if row is not None and row.step_id not in definition.steps:
@@ -95,12 +95,14 @@ def _place_in(execution: WorkflowExecution, path: str | None) -> Place:
         lambda found: (_latest_at(execution, found).input or {}).get("over", []),
     )
     if row is None:
-        return Place(
+        return EvaluationPoint(
             run.visible(output=run.last_output), Recorded(run.started_at, f"{run.id}:output")
         )
     has_output = row.status in (StepStatus.COMPLETED, StepStatus.COMPENSATED)
     scope = run.visible(output=row.output if has_output else ABSENT)
-    return Place(scope, Recorded(row.started_at or run.started_at, f"{run.id}:{row.path}"))
+    return EvaluationPoint(
+        scope, Recorded(row.started_at or run.started_at, f"{run.id}:{row.path}")
+    )
 
 
 def _definition_of(execution: WorkflowExecution) -> Definition:

@@ -11,7 +11,7 @@ from typing import Any
 
 from workflows.definition import Findings, read
 from workflows.validation.bounds import warn_of_crossed_bounds
-from workflows.validation.graph import Graph, check_graph, torn_lists
+from workflows.validation.graph import StepGraph, check_graph, torn_lists
 from workflows.validation.inputs import MAX_INPUT_ERRORS
 from workflows.validation.outputs import warn_of_unknown_outputs
 from workflows.validation.references import (
@@ -72,7 +72,7 @@ def validate(
     reading = read(document)
     findings = Findings(reading.errors, reading.warnings)
     if reading.definition is not None:
-        graph = Graph(reading.definition)
+        graph = StepGraph(reading.definition)
         graph.torn = torn_lists(reading.definition, reading.paths, findings.errors.keys())
         check_graph(graph, reading.paths, findings)
         uses = list(uses_of(reading.definition, reading.paths))

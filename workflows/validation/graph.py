@@ -12,7 +12,7 @@ TOP = (None, None)
 
 
 @dataclass(slots=True)
-class Graph:
+class StepGraph:
     """The steps, which follows which, and which can have run before which.
 
     Ways never leave a list of steps: what is inside of a step is a graph of its own.
@@ -100,7 +100,7 @@ def _closure(starts: Collection[str], edges: Mapping[str, Collection[str]]) -> s
     return seen
 
 
-def check_graph(graph: Graph, paths: Mapping[str, str], findings: Findings) -> None:
+def check_graph(graph: StepGraph, paths: Mapping[str, str], findings: Findings) -> None:
     """Refuse steps that nothing leads to, and cycles that nothing bounds."""
     unreached = _first_unreached(graph)
     for name, step in graph.definition.steps.items():
@@ -117,7 +117,7 @@ def check_graph(graph: Graph, paths: Mapping[str, str], findings: Findings) -> N
         )
 
 
-def _first_unreached(graph: Graph) -> set[str]:
+def _first_unreached(graph: StepGraph) -> set[str]:
     """The steps that nothing leads to, without those that only such steps lead to."""
     lost = [name for name in graph.definition.steps if name not in graph.reachable]
     first: list[str] = []
@@ -131,7 +131,7 @@ def _first_unreached(graph: Graph) -> set[str]:
     return set(first)
 
 
-def _unbounded_cycles(graph: Graph) -> Iterator[list[str]]:
+def _unbounded_cycles(graph: StepGraph) -> Iterator[list[str]]:
     """Find cycles in which nothing bounds the visits; disjoint ones."""
     steps = graph.definition.steps
     free = {name for name in graph.reachable if not _is_bound(steps[name])}

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workflows.definition import Definition, Findings, Step
-from workflows.validation.graph import Graph
-from workflows.validation.references import Use
+from workflows.validation.graph import StepGraph
+from workflows.validation.references import ExpressionUse
 from workflows.validation.references_lookup import ActionInfo
 
 
 def warn_of_unknown_outputs(
-    uses: list[Use], graph: Graph, actions: Mapping[str, ActionInfo], findings: Findings
+    uses: list[ExpressionUse],
+    graph: StepGraph,
+    actions: Mapping[str, ActionInfo],
+    findings: Findings,
 ) -> None:
     """Doubt what reads a property that a step's output is not known to have."""
     known: dict[str, set[str]] = {}
@@ -34,7 +37,9 @@ def warn_of_unknown_outputs(
             )
 
 
-def _properties_read(uses: list[Use], graph: Graph) -> Iterator[tuple[Use, str, str]]:
+def _properties_read(
+    uses: list[ExpressionUse], graph: StepGraph
+) -> Iterator[tuple[ExpressionUse, str, str]]:
     """Give each reading of a property of a step's output: the step's id, and the property."""
     for use in uses:
         for reference in sorted(use.expression.references):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.expressions import ROOT_NAMES, Expression, Template
 from workflows.definition import Definition, Findings, Step, extend_path
-from workflows.validation.graph import TOP, Graph, list_of
+from workflows.validation.graph import TOP, StepGraph, list_of
 
 STEP_FIELDS = ("output", "status", "error")
 EXECUTION_FIELDS = ("id", "workflow", "started_at")
@@ -18,7 +18,7 @@ EVENT_NAME = "event"
 _BEFOREHAND = ("input", "output", "error", "over", "seconds", "until", "event", "due")
 
 
-class Use(NamedTuple):
+class ExpressionUse(NamedTuple):
     """An expression, where it stands, and whose it is.
 
     `after` says that the step's own outcome is among `steps` by then, `has_output` that `output` is
@@ -33,35 +33,35 @@ class Use(NamedTuple):
     has_event: bool = False
 
 
-def uses_of(definition: Definition, paths: Mapping[str, str]) -> Iterator[Use]:
+def uses_of(definition: Definition, paths: Mapping[str, str]) -> Iterator[ExpressionUse]:
     """Give every expression of a definition."""
     for step in definition.steps.values():
         yield from _uses_before(step, paths[step.id])
         yield from _uses_after(step, paths[step.id])
     for place, expression in _leaves(definition.output, "output"):
-        yield Use(place, expression, None, has_output=True)
+        yield ExpressionUse(place, expression, None, has_output=True)
 
 
-def _uses_before(step: Step, path: str) -> Iterator[Use]:
+def _uses_before(step: Step, path: str) -> Iterator[ExpressionUse]:
     if step.when is not None:
-        yield Use(f"{path}.when", step.when, step)
+        yield ExpressionUse(f"{path}.when", step.when, step)
     for key in _BEFOREHAND:
         for place, expression in _leaves(getattr(step, key), f"{path}.{key}"):
-            yield Use(place, expression, step)
+            yield ExpressionUse(place, expression, step)
     if step.match is not None:
-        yield Use(f"{path}.match", step.match, step, has_event=True)
+        yield ExpressionUse(f"{path}.match", step.match, step, has_event=True)
 
 
-def _uses_after(step: Step, path: str) -> Iterator[Use]:
+def _uses_after(step: Step, path: str) -> Iterator[ExpressionUse]:
     for index, route in enumerate(step.next):
         if route.when is not None:
-            yield Use(f"{path}.next[{index}].when", route.when, step, True, True)
+            yield ExpressionUse(f"{path}.next[{index}].when", route.when, step, True, True)
     if step.fallback is not None:
         for place, expression in _leaves(step.fallback.output, f"{path}.fallback.output"):
-            yield Use(place, expression, step, after=True)
+            yield ExpressionUse(place, expression, step, after=True)
     if step.compensate is not None:
         for place, expression in _leaves(step.compensate.input, f"{path}.compensate.input"):
-            yield Use(place, expression, step, True, True)
+            yield ExpressionUse(place, expression, step, True, True)
 
 
 def _leaves(template: Template | None, path: str) -> Iterator[tuple[str, Expression]]:
@@ -69,7 +69,7 @@ def _leaves(template: Template | None, path: str) -> Iterator[tuple[str, Express
         yield extend_path(path, inner), expression
 
 
-def check_references(uses: list[Use], graph: Graph, findings: Findings) -> None:
+def check_references(uses: list[ExpressionUse], graph: StepGraph, findings: Findings) -> None:
     """Refuse what an expression reads and cannot be there."""
     for use in uses:
         for reference in sorted(use.expression.references):
@@ -77,7 +77,7 @@ def check_references(uses: list[Use], graph: Graph, findings: Findings) -> None:
 
 
 def _check_reference(
-    reference: tuple[str, ...], use: Use, graph: Graph, findings: Findings
+    reference: tuple[str, ...], use: ExpressionUse, graph: StepGraph, findings: Findings
 ) -> None:
     root = reference[0]
     if root == EVENT_NAME:
@@ -101,14 +101,14 @@ def _check_reference(
         _check_step_reference(reference, use, graph, findings)
 
 
-def _is_inside_map(use: Use, graph: Graph) -> bool:
+def _is_inside_map(use: ExpressionUse, graph: StepGraph) -> bool:
     if use.step is None:
         return False
     steps = graph.definition.steps
     return any(steps[name].kind == "MAP" for name in graph.around(use.step.id)[1:])
 
 
-def _check_own_output(use: Use, findings: Findings) -> None:
+def _check_own_output(use: ExpressionUse, findings: Findings) -> None:
     if not use.has_output:
         findings.refuse(
             use.path,
@@ -128,7 +128,7 @@ def _check_field(
 
 
 def _check_step_reference(
-    reference: tuple[str, ...], use: Use, graph: Graph, findings: Findings
+    reference: tuple[str, ...], use: ExpressionUse, graph: StepGraph, findings: Findings
 ) -> None:
     steps = graph.definition.steps
     name = graph.resolve(reference[1])
@@ -144,7 +144,7 @@ def _check_step_reference(
         findings.refuse(use.path, _why_it_cannot(name, use, graph))
 
 
-def _can_have_run(name: str, use: Use, graph: Graph) -> bool:
+def _can_have_run(name: str, use: ExpressionUse, graph: StepGraph) -> bool:
     around = graph.around(use.step.id) if use.step is not None else []
     if {list_of(graph.definition.steps[part]) for part in around} & graph.torn:
         return True
@@ -156,7 +156,7 @@ def _can_have_run(name: str, use: Use, graph: Graph) -> bool:
     return graph.is_visible(name, use.step.id) or (use.after and name == use.step.id)
 
 
-def _why_it_cannot(name: str, use: Use, graph: Graph) -> str:
+def _why_it_cannot(name: str, use: ExpressionUse, graph: StepGraph) -> str:
     steps = graph.definition.steps
     own = graph.around(use.step.id) if use.step is not None else []
     if name in own[1:]:

@@ -11,10 +11,10 @@ from core.json.unknown_fields import UnknownFields
 from workflows.definition import (
     Compensation,
     Definition,
+    DocumentReading,
     Findings,
-    Reading,
     Step,
-    Target,
+    StepTarget,
     extend_path,
 )
 from workflows.validation.inputs import input_problems
@@ -47,7 +47,7 @@ class Directory(Protocol):
     such workflow, is asked for those too.
     """
 
-    def find_action(self, target: Target, action: str) -> ActionInfo:
+    def find_action(self, target: StepTarget, action: str) -> ActionInfo:
         """Describe an action of a target.
 
         Raises LookupError(sentence) when there is no such service, or none of that type now, and
@@ -55,11 +55,11 @@ class Directory(Protocol):
         """
 
 
-class _Call(NamedTuple):
+class ActionCall(NamedTuple):
     """A call that a definition makes; `step` is the id of the step whose output it gives."""
 
     path: str
-    target: Target
+    target: StepTarget
     action: str
     input: Template | None
     unknown_fields: str | None
@@ -67,7 +67,7 @@ class _Call(NamedTuple):
 
 
 def look_up_actions(
-    reading: Reading, directory: Directory, findings: Findings, report: Report
+    reading: DocumentReading, directory: Directory, findings: Findings, report: Report
 ) -> dict[str, ActionInfo]:
     """Check targets and inputs; gives what is known of each step's action."""
     known: dict[str, ActionInfo] = {}
@@ -85,21 +85,21 @@ def look_up_actions(
     return known
 
 
-def _calls(definition: Definition, paths: Mapping[str, str]) -> Iterator[_Call]:
+def _calls(definition: Definition, paths: Mapping[str, str]) -> Iterator[ActionCall]:
     for step in definition.steps.values():
         yield from _call_of(step, paths[step.id], step.id)
         if step.compensate is not None:
             yield from _call_of(step.compensate, f"{paths[step.id]}.compensate", None)
 
 
-def _call_of(caller: Step | Compensation, path: str, step: str | None) -> Iterator[_Call]:
+def _call_of(caller: Step | Compensation, path: str, step: str | None) -> Iterator[ActionCall]:
     target, action = caller.target, caller.action
     if target is not None and (action is not None or target.kind in ("connection", "integration")):
-        yield _Call(path, target, action or "", caller.input, caller.unknown_fields, step)
+        yield ActionCall(path, target, action or "", caller.input, caller.unknown_fields, step)
 
 
 def _find(
-    call: _Call, directory: Directory, findings: Findings, report: Report
+    call: ActionCall, directory: Directory, findings: Findings, report: Report
 ) -> ActionInfo | None:
     try:
         return directory.find_action(call.target, call.action)
@@ -115,7 +115,7 @@ def _find(
 
 
 def look_up_workflows(
-    reading: Reading, directory: Directory, report: Report, *, own_name: str | None
+    reading: DocumentReading, directory: Directory, report: Report, *, own_name: str | None
 ) -> None:
     """Check that the workflows that steps run exist; a workflow may run itself."""
     find = getattr(directory, "find_workflow", None)
@@ -130,7 +130,7 @@ def look_up_workflows(
             report(f"{reading.paths[step.id]}.workflow", _sentence(error))
 
 
-def look_up_people(reading: Reading, directory: Directory, findings: Findings) -> None:
+def look_up_people(reading: DocumentReading, directory: Directory, findings: Findings) -> None:
     """Doubt names of people and groups that nobody has; they may come later."""
     find = getattr(directory, "find_person", None)
     if find is None or reading.definition is None:

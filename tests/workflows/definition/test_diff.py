@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.engine import call
-from workflows.definition.diff import Change, compare
+from workflows.definition.diff import KeyChange, compare
 
 
 def document(*steps: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -33,17 +33,17 @@ def test_changes_name_the_key_with_before_and_after():
     after = call("a", input={"list": [1, 5, 6], "deep": {"x": 1}}, next="c", optional=True)
     (step,) = compare(document(before), document(after)).changed
     assert set(step.changes) == {
-        Change("input.list[1]", "CHANGED", 2, 5),
-        Change("input.list[2]", "ADDED", None, 6),
-        Change("timeout", "REMOVED", 3, None),
-        Change("next", "CHANGED", "b", "c"),
-        Change("optional", "ADDED", None, True),
+        KeyChange("input.list[1]", "CHANGED", 2, 5),
+        KeyChange("input.list[2]", "ADDED", None, 6),
+        KeyChange("timeout", "REMOVED", 3, None),
+        KeyChange("next", "CHANGED", "b", "c"),
+        KeyChange("optional", "ADDED", None, True),
     }
 
 
 def test_true_is_not_one():
     (step,) = compare(document(call("a", x=1)), document(call("a", x=True))).changed
-    assert step.changes == (Change("x", "CHANGED", 1, True),)
+    assert step.changes == (KeyChange("x", "CHANGED", 1, True),)
 
 
 def test_steps_inside_of_others_are_compared_by_themselves():
@@ -62,8 +62,8 @@ def test_step_that_moved_says_from_where_to_where():
     each = {"id": "each", "type": "MAP", "over": "$.input.list", "steps": [call("a")]}
     found = compare(document(call("a"), {**each, "steps": [call("b")]}), document(each, call("b")))
     moved = {s.id: s.changes[0] for s in found.changed if s.id in ("a", "b")}
-    assert moved["a"] == Change("(place)", "CHANGED", "top", "each")
-    assert moved["b"] == Change("(place)", "CHANGED", "each", "top")
+    assert moved["a"] == KeyChange("(place)", "CHANGED", "top", "each")
+    assert moved["b"] == KeyChange("(place)", "CHANGED", "each", "top")
 
 
 def test_options_and_the_first_step_are_compared():
@@ -72,9 +72,9 @@ def test_options_and_the_first_step_are_compared():
         document(call("b"), call("a", next="b"), output={"x": 2}),
     )
     assert found.options == (
-        Change("(first step)", "CHANGED", "a", "b"),
-        Change("timeout", "REMOVED", 5, None),
-        Change("output.x", "CHANGED", 1, 2),
+        KeyChange("(first step)", "CHANGED", "a", "b"),
+        KeyChange("timeout", "REMOVED", 5, None),
+        KeyChange("output.x", "CHANGED", 1, 2),
     )
 
 

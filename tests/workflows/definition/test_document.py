@@ -9,7 +9,7 @@ from workflows.definition import (
     Fallback,
     RetryPolicy,
     Route,
-    Target,
+    StepTarget,
     parse,
     read,
 )
@@ -85,7 +85,7 @@ def test_smallest_definition_is_a_list_of_steps():
     assert definition.document == {"steps": DOCUMENT_STEPS}
     step = definition.steps["extract-text"]
     assert (step.kind, step.name, step.action) == ("ACTION", "extract-text", "extract")
-    assert step.target == Target("service", "text-extraction")
+    assert step.target == StepTarget("service", "text-extraction")
     assert step.next == (Route(None, "analyze-sentiment"),)
     assert step.retry is NO_RETRY
     assert (step.input, step.when, step.timeout, step.fallback) == (None, None, None, None)
@@ -96,7 +96,7 @@ def test_every_key_of_an_action_is_read():
     step = parsed([FULL_STEP, ESCALATE]).steps["analyze"]
     assert step.kind == "ACTION"
     assert step.name == "Analyse"
-    assert step.target == Target("service_type", "CUSTOM")
+    assert step.target == StepTarget("service_type", "CUSTOM")
     assert [path for path, _ in step.input.expressions] == ["text"]
     assert step.when == compile_expression("input.language == 'en'")
     assert step.retry == RetryPolicy(
@@ -367,7 +367,7 @@ def test_what_could_be_read_is_there_beside_the_errors():
 
 def test_an_integration_needs_no_action():
     step = parsed([{"id": "a", "integration": "sync", "next": None}]).steps["a"]
-    assert (step.target, step.action) == (Target("integration", "sync"), None)
+    assert (step.target, step.action) == (StepTarget("integration", "sync"), None)
 
 
 # --- Retry -----------------------------------------------------------------------------------

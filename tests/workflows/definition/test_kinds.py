@@ -12,7 +12,7 @@ from workflows.definition import (
     DefinitionError,
     ErrorRoute,
     RetryPolicy,
-    Target,
+    StepTarget,
 )
 
 LONG = 366 * 24 * 3600
@@ -278,7 +278,7 @@ def test_child_workflows():
     step = only("WORKFLOW", workflow="plan", version=3, input={}, timeout=9, compensate=undo)
     assert (step.workflow, step.version, step.timeout) == ("plan", 3, 9)
     assert step.input.source == {}
-    assert step.compensate.target == Target("service", "s")
+    assert step.compensate.target == StepTarget("service", "s")
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_compensations_are_calls_with_the_defaults_of_calls():
     document = {"steps": [action("a", compensate=undo)], "defaults": {"timeout": 9}}
     compensation = parse(document).steps["a"].compensate
     assert compensation == Compensation(
-        Target("service_type", "CUSTOM"),
+        StepTarget("service_type", "CUSTOM"),
         "undo",
         compensation.input,
         retry=NO_RETRY,

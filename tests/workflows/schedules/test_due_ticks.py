@@ -7,7 +7,7 @@ import pytest
 from workflows.schedules import (
     CronRefused,
     Doing,
-    Standing,
+    ScheduleActivity,
     in_words,
     may_work_off,
     on_tick,
@@ -118,8 +118,8 @@ def test_catching_up_is_bounded_and_takes_the_latest():
     assert "8 ticks were missed" in found.left_out[1]
 
 
-IDLE, BUSY = Standing(), Standing(ticks=("x",))
-BACKLOG, WAITING = Standing(backlog=("x",)), Standing(ticks=("x",), queued=1)
+IDLE, BUSY = ScheduleActivity(), ScheduleActivity(ticks=("x",))
+BACKLOG, WAITING = ScheduleActivity(backlog=("x",)), ScheduleActivity(ticks=("x",), queued=1)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_what_a_tick_does(policy, standing, doing):
 
 def test_the_backlog_goes_on_when_nothing_else_does():
     assert [may_work_off("SKIP", s) for s in (IDLE, BUSY, BACKLOG, WAITING)] == [1, 0, 0, 0]
-    assert may_work_off("ALLOW", Standing(backlog=("x",) * 4)) == 6
+    assert may_work_off("ALLOW", ScheduleActivity(backlog=("x",) * 4)) == 6

@@ -35,7 +35,7 @@ from workflows.admin.execution.page import executions_with_parts, page_of
 from workflows.admin.execution.rerun import rerun_view
 from workflows.admin.execution.review import settle
 from workflows.admin.expression_trial import evaluate_view
-from workflows.admin.filters import CreatedFilter, WorkflowFilter
+from workflows.admin.filters import CreatedFilter, WorkflowListFilter
 from workflows.admin.inbox import STOP_POLLING, address_of_outcome
 from workflows.definition import read
 from workflows.execution_filters import search_executions
@@ -47,7 +47,7 @@ MAX_COMMENT = 2000
 SHORTCUTS = (
     ("All", ""),
     ("Running", ExecutionStatus.RUNNING),
-    ("Waiting", ExecutionStatus.WAITING),
+    ("WaitingStep", ExecutionStatus.WAITING),
     ("Failed", ExecutionStatus.FAILED),
     ("Needs review", ExecutionStatus.NEEDS_REVIEW),
     ("Completed", ExecutionStatus.COMPLETED),
@@ -59,7 +59,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     """The list of runs, and the page of one."""
 
     list_display = ("label", "status_label", "started", "took", "started_by", "why")
-    list_filter = ("status", "type", WorkflowFilter, CreatedFilter)
+    list_filter = ("status", "type", WorkflowListFilter, CreatedFilter)
     list_before_template = "console/execution_shortcuts.html"
     search_fields = ("id",)
     search_help_text = "Execution id, correlation id or workflow"

@@ -18,7 +18,7 @@ from workflows.admin.execution.large_executions import MAX_STEPS, Found, find_st
 from workflows.admin.execution.review import reviews_of
 from workflows.admin.execution.timeline import timeline_of
 from workflows.admin.execution.waits import (
-    Child,
+    ChildLink,
     children_of,
     describe,
     questions_of,
@@ -66,7 +66,7 @@ class ShownStep:
     step: WorkflowStep | None
     place: str = ""
     words: str = ""
-    child: Child | None = None
+    child: ChildLink | None = None
     inside: list[ShownStep] = field(default_factory=list)
     # How many have which status, where not all of those inside are shown.
     totals: list[tuple[str, int]] = field(default_factory=list)
@@ -187,7 +187,7 @@ def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) ->
 def _shown(
     found: Found,
     definition: Definition | None,
-    children: dict[Any, Child],
+    children: dict[Any, ChildLink],
     words: dict[str, str],
 ) -> list[ShownStep]:
     """The rows of the list; what is inside of a MAP is folded into one row below it."""

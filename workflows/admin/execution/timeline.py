@@ -84,7 +84,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class Scale:
+class TimeAxis:
     """Where a moment lies on the line, in percent; `gaps` are folded.
 
     `waits` are when something was waited for, and what.
@@ -158,7 +158,7 @@ def _scale_of(
     end: datetime,
     spans: Sequence[ManySpan],
     idle: Mapping[str, str],
-) -> Scale:
+) -> TimeAxis:
     first = min([at for _step, at in begun] + ([start] if start else []))
     last = max([step.completed_at or at for step, at in begun] + [end])
     times = [
@@ -167,7 +167,7 @@ def _scale_of(
     ]
     ran = [span for step_id, span in times if step_id not in idle]
     waits = [(span, AWAITED[idle[name]]) for name, span in times if idle.get(name) in AWAITED]
-    return Scale(first, last, _gaps(ran, first=first, last=last), waits)
+    return TimeAxis(first, last, _gaps(ran, first=first, last=last), waits)
 
 
 def _gaps(ran: Sequence[Span], *, first: datetime, last: datetime) -> list[Span]:
@@ -185,7 +185,7 @@ def _ran(step: WorkflowStep, began: datetime, last: datetime) -> list[Span]:
     return spans_of([(began, step.completed_at)], until=until)
 
 
-def _folds(scale: Scale) -> list[Fold]:
+def _folds(scale: TimeAxis) -> list[Fold]:
     return [
         Fold(
             round(scale.percent(began), 3),
@@ -207,7 +207,7 @@ def _fold_words(began: datetime, ended: datetime, waits: Sequence[tuple[Span, st
     return f"nothing ran for {in_words(_seconds(began, ended))}"
 
 
-def _marks(scale: Scale) -> list[Mark]:
+def _marks(scale: TimeAxis) -> list[Mark]:
     """Quarters of a line; of one that is folded, when each piece of it begins, and the end.
 
     A piece too near to the one before, or to the end, has none.
@@ -226,7 +226,7 @@ def _marks(scale: Scale) -> list[Mark]:
     return [*marks, Mark(100, in_words(seconds))]
 
 
-def _bar(step: WorkflowStep, began: datetime, ended: datetime, scale: Scale) -> Bar:
+def _bar(step: WorkflowStep, began: datetime, ended: datetime, scale: TimeAxis) -> Bar:
     left, width = _place(began, ended, scale)
     words = in_words(_seconds(began, ended))
     return Bar(
@@ -238,14 +238,14 @@ def _bar(step: WorkflowStep, began: datetime, ended: datetime, scale: Scale) -> 
     )
 
 
-def _span_bar(span: ManySpan, name: str, ended: datetime, scale: Scale) -> Bar:
+def _span_bar(span: ManySpan, name: str, ended: datetime, scale: TimeAxis) -> Bar:
     left, width = _place(span.begun_at, ended, scale)
     words = in_words(_seconds(span.begun_at, ended))
     tone = "info" if span.ended_at is None else "good"
     return Bar(left, width, tone, words, title=f"{name}: {span.count} in {words}")
 
 
-def _place(began: datetime, ended: datetime, scale: Scale) -> tuple[float, float]:
+def _place(began: datetime, ended: datetime, scale: TimeAxis) -> tuple[float, float]:
     """Where a bar begins and how wide it is, in percent."""
     left = min(scale.percent(began), 100 - NARROWEST_PERCENT)
     width = max(scale.percent(ended) - left, NARROWEST_PERCENT)

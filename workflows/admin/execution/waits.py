@@ -22,7 +22,7 @@ _WITH_INPUT = ("EVENT", "APPROVAL", "WAIT")
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingStep:
     """A step that waits, and for what in words."""
 
     name: str
@@ -31,7 +31,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildLink:
     """An execution that a step started."""
 
     id: str
@@ -52,12 +52,12 @@ def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> 
 
 
 def describe(
-    steps: Sequence[WorkflowStep], definition: Definition | None, children: Mapping[Any, Child]
-) -> list[Waiting]:
+    steps: Sequence[WorkflowStep], definition: Definition | None, children: Mapping[Any, ChildLink]
+) -> list[WaitingStep]:
     """Say of each what it waits for."""
     known = definition.steps if definition else {}
     return [
-        Waiting(s.title, s.path, _words(s, known[s.step_id], children.get(s.pk))) for s in steps
+        WaitingStep(s.title, s.path, _words(s, known[s.step_id], children.get(s.pk))) for s in steps
     ]
 
 
@@ -77,7 +77,7 @@ def questions_of(
 
 def children_of(
     execution: WorkflowExecution, steps: Iterable[WorkflowStep], definition: Definition | None
-) -> dict[Any, Child]:
+) -> dict[Any, ChildLink]:
     """The executions that these steps started, by the id of the step."""
     known = definition.steps if definition else {}
     ids = [s.pk for s in steps if s.step_id in known and known[s.step_id].kind == "WORKFLOW"]
@@ -85,10 +85,10 @@ def children_of(
         return {}
     found = WorkflowExecution.objects.filter(parent_step_id__in=ids)
     rows = found.values_list("parent_step_id", "pk", "workflow_name", "status")[:MAX_CHILDREN]
-    return {parent: Child(str(pk), name, status) for parent, pk, name, status in rows}
+    return {parent: ChildLink(str(pk), name, status) for parent, pk, name, status in rows}
 
 
-def _words(row: WorkflowStep, step: Step, child: Child | None) -> SafeString:
+def _words(row: WorkflowStep, step: Step, child: ChildLink | None) -> SafeString:
     given = row.input if isinstance(row.input, Mapping) else {}
     at = row.wake_at or row.held_wake_at
     if row.is_compensation:

@@ -47,7 +47,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Graph:
+class StepDiagram:
     """The steps of a workflow and the ways between them; the first node is where it starts."""
 
     nodes: tuple[Node, ...] = ()
@@ -89,17 +89,17 @@ class Layout:
 # --- What is in the picture ------------------------------------------------------------------
 
 
-def graph_of(definition: Definition | None) -> Graph:
+def graph_of(definition: Definition | None) -> StepDiagram:
     """The graph of a definition, also of one that could be read only in part."""
     if definition is None:
-        return Graph()
+        return StepDiagram()
     edges = [edge for step in definition.steps.values() for edge in _edges_of(definition, step)]
     known = {*definition.steps, END}
     edges = [edge for edge in edges if edge.target in known]
     nodes = [_node_of(step) for step in definition.steps.values()]
     if any(edge.target == END for edge in edges):
         nodes.append(Node(END, "End", kind="END"))
-    return Graph(tuple(nodes), _merged(edges))
+    return StepDiagram(tuple(nodes), _merged(edges))
 
 
 def _merged(edges: Iterable[Edge]) -> tuple[Edge, ...]:
@@ -162,7 +162,7 @@ def _edges_onward(definition: Definition, step: Step) -> list[Edge]:
 # --- Where it is in the picture --------------------------------------------------------------
 
 
-def lay_out(graph: Graph) -> Layout:
+def lay_out(graph: StepDiagram) -> Layout:
     """Place every node and edge; an empty layout for an empty graph."""
     if not graph.nodes:
         return Layout()
@@ -176,7 +176,7 @@ def lay_out(graph: Graph) -> Layout:
     return _finish(graph, canvas, sorted(back, key=graph.edges.index))
 
 
-def _back_edges(graph: Graph) -> set[Edge]:
+def _back_edges(graph: StepDiagram) -> set[Edge]:
     """The edges that close a cycle, found by a depth-first walk without recursion."""
     followers = defaultdict(list)
     for edge in graph.edges:
@@ -201,7 +201,7 @@ def _back_edges(graph: Graph) -> set[Edge]:
     return back
 
 
-def _topological(graph: Graph, edges: Sequence[Edge]) -> dict[str, int]:
+def _topological(graph: StepDiagram, edges: Sequence[Edge]) -> dict[str, int]:
     """Each node's layer, one below its lowest predecessor; nodes in cycles are left out."""
     waiting: dict[str, int] = dict.fromkeys((node.id for node in graph.nodes), 0)
     followers = defaultdict(list)
@@ -219,7 +219,7 @@ def _topological(graph: Graph, edges: Sequence[Edge]) -> dict[str, int]:
     return {name: layer[name] for name in ready}
 
 
-def _layers(graph: Graph, forward: Sequence[Edge]) -> dict[str, int]:
+def _layers(graph: StepDiagram, forward: Sequence[Edge]) -> dict[str, int]:
     layers = _topological(graph, forward)
     if END in layers:
         layers[END] = max(layers.values(), default=0)
@@ -311,7 +311,7 @@ def _sort_by_neighbours(
     row.sort(key=barycentre)
 
 
-def _finish(graph: Graph, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
+def _finish(graph: StepDiagram, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
     left = min(canvas.centre[item] - _width(item) / 2 for item in canvas.centre) - MARGIN
     right = max(canvas.centre[item] + _width(item) / 2 for item in canvas.centre) - left
     centre = {item: x - left for item, x in canvas.centre.items()}

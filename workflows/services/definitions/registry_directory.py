@@ -15,7 +15,7 @@ from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.models import Connection, ConnectionDriver, Integration, ServiceType
 from workflows import validation
-from workflows.definition import Target as StepTarget
+from workflows.definition import StepTarget
 from workflows.models import (
     Workflow,
 )

@@ -30,7 +30,7 @@ from workflows.services.executions.start import (
     start_execution,
     version_of,
 )
-from workflows.validation.graph import Graph
+from workflows.validation.graph import StepGraph
 from workflows.validation.references import uses_of
 
 NEWEST: Literal["newest"] = "newest"
@@ -223,7 +223,7 @@ def _check_readable(step: Step, definition: Definition, before: Definition) -> N
     Raises:
         Conflict: a step that neither ran nor will run is read.
     """
-    graph = Graph(definition)
+    graph = StepGraph(definition)
     ahead = {step.id, *_reachable_from(step.id, graph)}
     for use in uses_of(definition, dict.fromkeys(definition.steps, "")):
         if use.step is not None and graph.around(use.step.id)[-1] not in ahead:
@@ -238,11 +238,11 @@ def _check_readable(step: Step, definition: Definition, before: Definition) -> N
                 )
 
 
-def _top(name: str, graph: Graph) -> str:
+def _top(name: str, graph: StepGraph) -> str:
     return graph.around(name)[-1]
 
 
-def _reachable_from(name: str, graph: Graph) -> set[str]:
+def _reachable_from(name: str, graph: StepGraph) -> set[str]:
     seen: set[str] = set()
     waiting = [name]
     while waiting:

@@ -21,13 +21,13 @@ class Policy:
     default: str
     failed_days: int
 
-    def limits(self, retention: str, *, now: datetime) -> Limits | None:
+    def limits(self, retention: str, *, now: datetime) -> RetentionCutoff | None:
         """What of a class may go; None when it is kept for ever."""
         name = self.default if retention == RetentionClass.DEFAULT else retention
         days = self.days.get(name)
         if days is None:
             return None
-        return Limits(
+        return RetentionCutoff(
             retention=name,
             ended_before=now - timedelta(days=days),
             failed_before=now - timedelta(days=max(days, self.failed_days)),
@@ -35,7 +35,7 @@ class Policy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class RetentionCutoff:
     """Executions that ended before these times may go."""
 
     retention: str

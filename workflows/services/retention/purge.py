@@ -28,7 +28,7 @@ from workflows.models import (
     WorkflowScheduleRun,
     WorkflowStep,
 )
-from workflows.services.retention.policy import Limits, Policy
+from workflows.services.retention.policy import Policy, RetentionCutoff
 
 logger = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Purged:
 
 
 @dataclass(frozen=True)
-class Due:
+class PurgeEstimate:
     """How many executions of a class may go now; counted no further than MOST_COUNTED."""
 
     retention: str
@@ -117,7 +117,7 @@ def purge_executions(
     return purged
 
 
-def due_by_class(policy: Policy | None = None) -> list[Due]:
+def due_by_class(policy: Policy | None = None) -> list[PurgeEstimate]:
     """How many executions each class would lose now; one query per class, bounded."""
     policy = policy or current_policy()
     now = database_now()
@@ -137,7 +137,7 @@ def due_by_class(policy: Policy | None = None) -> list[Due]:
             unknown = Q(workflow__isnull=True) if None in workflows else Q(pk__in=())
             count = _ended(known | unknown, limits).order_by()[:MOST_COUNTED].count()
         named = sum(key is not None for key in workflows)
-        due.append(Due(name, policy.days.get(name), named, count))
+        due.append(PurgeEstimate(name, policy.days.get(name), named, count))
     return due
 
 
@@ -147,14 +147,14 @@ def _workflows() -> list[tuple[Any, str]]:
     return [*rows, (None, RetentionClass.DEFAULT)]
 
 
-def _kept_by(policy: Policy, *, now: datetime) -> Iterable[tuple[Any, Limits]]:
+def _kept_by(policy: Policy, *, now: datetime) -> Iterable[tuple[Any, RetentionCutoff]]:
     for workflow, retention in _workflows():
         limits = policy.limits(retention, now=now)
         if limits is not None:
             yield workflow, limits
 
 
-def _ended(of: Q, limits: Limits) -> QuerySet[WorkflowExecution]:
+def _ended(of: Q, limits: RetentionCutoff) -> QuerySet[WorkflowExecution]:
     # Answered, and ordered, by execution_retention_idx.
     early_enough = ~Q(status=ExecutionStatus.FAILED) | Q(completed_at__lt=limits.failed_before)
     return WorkflowExecution.objects.filter(
@@ -166,7 +166,7 @@ def _ended(of: Q, limits: Limits) -> QuerySet[WorkflowExecution]:
     )
 
 
-def _purge_batch(workflow: Any, limits: Limits, purged: Purged, passed: list[Any]) -> bool:
+def _purge_batch(workflow: Any, limits: RetentionCutoff, purged: Purged, passed: list[Any]) -> bool:
     """Delete one batch in one transaction; False when there is no more to look at.
 
     `passed` collects what had to stay, so that the next batch does not begin with it again.

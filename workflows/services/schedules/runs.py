@@ -27,7 +27,7 @@ from workflows.models import (
     WorkflowSchedule,
     WorkflowScheduleRun,
 )
-from workflows.schedules import Doing, Standing, may_work_off, on_tick, sort_due
+from workflows.schedules import Doing, ScheduleActivity, may_work_off, on_tick, sort_due
 from workflows.services.executions.control import cancel_execution
 from workflows.services.executions.start import Start, start_execution
 from workflows.services.schedules.lifecycle import lock_schedule, timetable_of
@@ -106,7 +106,7 @@ def _carry_out(
     doing: Doing,
     reason: str,
     *,
-    standing: Standing,
+    standing: ScheduleActivity,
     now: datetime,
 ) -> None:
     if doing is Doing.CANCEL_AND_START:
@@ -154,7 +154,7 @@ def _start(
     run.save()
 
 
-def _standing_of(schedule: WorkflowSchedule) -> Standing:
+def _standing_of(schedule: WorkflowSchedule) -> ScheduleActivity:
     """What the schedule has going; runs whose execution has ended are put aside."""
     rows = schedule.runs.filter(running=True).order_by("tick")
     going, ended = [], []
@@ -167,7 +167,7 @@ def _standing_of(schedule: WorkflowSchedule) -> Standing:
             going.append((kind, str(execution)))
     if ended:
         schedule.runs.filter(pk__in=ended).update(running=False)
-    return Standing(
+    return ScheduleActivity(
         ticks=[execution for kind, execution in going if kind not in BACKLOG],
         backlog=[execution for kind, execution in going if kind in BACKLOG],
         queued=schedule.runs.filter(outcome=RunOutcome.QUEUED).count(),
