@@ -28,16 +28,16 @@ class WorkflowsConfig(AppConfig):
         references.add_finder(users_of)
         renamed.connect(follow_rename, dispatch_uid="workflows.services.definitions.references")
         mediator.subscribe("steps_ready", _announce_steps)
-        mediator.subscribe("places_changed", _admit_executions)
+        mediator.subscribe("slots_changed", _dequeue_executions)
         mediator.subscribe("executions_ended", _tell_ended)
         for workflow_type in WorkflowType.values:
             mediator.register_handler(workflow_type, partial(start_by_type, workflow_type))
 
 
-def _admit_executions(workflow_id: str) -> None:
-    from workflows.services.executions.concurrency_limit import admit_executions
+def _dequeue_executions(workflow_id: str) -> None:
+    from workflows.services.executions.concurrency_limit import dequeue_executions
 
-    admit_executions(workflow_id)
+    dequeue_executions(workflow_id)
 
 
 def _announce_steps(step_ids: list[str]) -> None:

@@ -1,6 +1,6 @@
-"""Undoing what an execution did: one step after the other, the last one that completed first.
+"""Compensates what an execution did: one step after the other, the last that completed first.
 
-Every function is given an execution that its caller has locked, and changes what its caller saves.
+Every function takes an execution that its caller has locked, and changes what its caller saves.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.step_paths import compensation_path, is_compensation, undone_path
+from workflows.step_paths import compensated_path, compensation_path, is_compensation
 
 # Rows of steps that came to something, also where they then failed to lead on to another.
 DONE = Q(status=StepStatus.COMPLETED) | Q(status=StepStatus.FAILED, output__isnull=False)
 _ROW_FIELDS = ("id", "step_id", "path", "name", "service", "action", "wake_at")
 
 
-def begin_undoing(
+def begin_compensation(
     execution: WorkflowExecution,
     definition: Definition,
     *,
@@ -37,11 +37,11 @@ def begin_undoing(
     actor: str = "engine",
     reason: str = "",
 ) -> str | None:
-    """Undo instead of ending so; give the id of the first row, or None with nothing to undo.
+    """Compensate before ending so; return the id of the first row, or None if nothing is to undo.
 
     The steps are stopped already, and `errors` of the execution set.
     """
-    first = undo_next(execution, definition, now=now)
+    first = compensate_next(execution, definition, now=now)
     if first is None:
         return None
     execution.status = ExecutionStatus.COMPENSATING
@@ -55,13 +55,15 @@ def begin_undoing(
     return first
 
 
-def undo_next(execution: WorkflowExecution, definition: Definition, *, now: datetime) -> str | None:
-    """Insert the row that undoes the step which completed last; None when none is left."""
+def compensate_next(
+    execution: WorkflowExecution, definition: Definition, *, now: datetime
+) -> str | None:
+    """Insert the row that undoes the step which completed last; return its id, or None."""
     names = undoable_steps(definition)
-    found = _last_completed(execution, names) if names else None
-    if found is None:
+    completed = _last_completed(execution, names) if names else None
+    if completed is None:
         return None
-    row = first_attempt(definition, *found, now=now)
+    row = first_attempt(definition, *completed, now=now)
     insert_row(execution, row)
     return row.id
 
@@ -75,30 +77,30 @@ def insert_row(execution: WorkflowExecution, row: Row) -> None:
 
 
 def _last_completed(execution: WorkflowExecution, names: Sequence[str]) -> tuple[str, str] | None:
-    """The id and path of the last of these steps that did something here and is not undone.
+    """Return id and path of the last of these steps that did something here and is not undone.
 
     What a rerun took over is not its own doing.
     """
-    done = execution.steps.filter(DONE, step_id__in=names, reused=False)
-    done = _latest(done.exclude(path__startswith=compensation_path("")))
-    return done.order_by("-completed_at", "-id").values_list("step_id", "path").first()
+    completed = execution.steps.filter(DONE, step_id__in=names, reused=False)
+    completed = _latest(completed.exclude(path__startswith=compensation_path("")))
+    return completed.order_by("-completed_at", "-id").values_list("step_id", "path").first()
 
 
 def _latest(steps: QuerySet[WorkflowStep]) -> QuerySet[WorkflowStep]:
-    """Those of these attempts that are the latest at their path."""
+    """Return those of these attempts that are the latest at their path."""
     later = WorkflowStep.objects.filter(
         execution=OuterRef("execution"), path=OuterRef("path"), attempt__gt=OuterRef("attempt")
     )
     return steps.exclude(Exists(later))
 
 
-def mark_undone(execution: WorkflowExecution, path: str, *, now: datetime) -> None:
-    """Record that the step which the row at this path undoes is undone."""
-    done = execution.steps.filter(DONE, path=undone_path(path))
-    done.update(status=StepStatus.COMPENSATED, updated_at=now)
+def mark_compensated(execution: WorkflowExecution, path: str, *, now: datetime) -> None:
+    """Mark the step that the row at this path undoes as COMPENSATED."""
+    completed = execution.steps.filter(DONE, path=compensated_path(path))
+    completed.update(status=StepStatus.COMPENSATED, updated_at=now)
 
 
-def end_undone(execution: WorkflowExecution, *, now: datetime) -> None:
+def end_compensated(execution: WorkflowExecution, *, now: datetime) -> None:
     """End an execution of which everything is undone."""
     assert execution.ends_as is not None
     execution.status = ExecutionStatus(execution.ends_as)
@@ -109,14 +111,14 @@ def end_undone(execution: WorkflowExecution, *, now: datetime) -> None:
 
 def ask_for_review(execution: WorkflowExecution, error: Mapping[str, Any]) -> None:
     """Leave an execution to a person because of this error."""
-    kept = errors_before_undoing(execution) if execution.ends_as else []
+    kept = errors_before_compensation(execution) if execution.ends_as else []
     execution.status = ExecutionStatus.NEEDS_REVIEW
     execution.errors = [*kept, dict(error)]
     append_event(execution, EventKind.NEEDS_REVIEW, actor="engine", payload={"step": error["step"]})
 
 
-def errors_before_undoing(execution: WorkflowExecution) -> list[dict[str, Any]]:
-    """Why the execution is being undone, without what went wrong with that."""
+def errors_before_compensation(execution: WorkflowExecution) -> list[dict[str, Any]]:
+    """Return why the execution is being compensated, without what went wrong with that."""
     return [e for e in execution.errors if not is_compensation(str(e.get("path") or ""))]
 
 
@@ -124,16 +126,16 @@ def keep_in_review(
     execution: WorkflowExecution, row: WorkflowStep, *, error: str, actor: str, now: datetime
 ) -> None:
     """Record that a person says a step was not undone: it stays to be reviewed."""
-    told = {"code": "failed_by_person", "message": error, "permanent": True, "by": actor}
+    failure = {"code": "failed_by_person", "message": error, "permanent": True, "by": actor}
     execution.steps.filter(pk=row.pk).update(
-        status=StepStatus.FAILED, error=told, completed_at=now, updated_at=now
+        status=StepStatus.FAILED, error=failure, completed_at=now, updated_at=now
     )
-    execution.errors = [*errors_before_undoing(execution), error_of_undoing(row, told)]
+    execution.errors = [*errors_before_compensation(execution), error_of_undoing(row, failure)]
 
 
-def retry_undoing(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:
-    """Go on undoing with a fresh budget of attempts, from the step that could not be undone."""
-    last = _not_undone(execution)
+def retry_compensation(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:
+    """Go on with a fresh budget of attempts, from the step that could not be undone."""
+    last = _failed_compensation(execution)
     row = WorkflowStep.objects.create(
         execution=execution,
         step_id=last.step_id,
@@ -148,12 +150,12 @@ def retry_undoing(execution: WorkflowExecution, *, now: datetime) -> WorkflowSte
         priority=execution.priority,
     )
     execution.status = ExecutionStatus.COMPENSATING
-    execution.errors = errors_before_undoing(execution)
+    execution.errors = errors_before_compensation(execution)
     return row
 
 
-def _not_undone(execution: WorkflowExecution) -> WorkflowStep:
-    """The attempt at undoing a step that a person has to look at."""
+def _failed_compensation(execution: WorkflowExecution) -> WorkflowStep:
+    """Return the attempt at undoing a step that a person has to look at."""
     stopped = (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
     rows = execution.steps.filter(path__startswith=compensation_path(""), status__in=stopped)
     return _latest(rows).get()

@@ -1,10 +1,10 @@
-"""Places inside branches and elements, as `scope` and `path` of a step write them (pure)."""
+"""Reads and writes the `scope` and `path` of steps inside branches and elements (pure)."""
 
 from __future__ import annotations
 
 
 def visible_scopes(scope: str) -> list[str]:
-    """The scopes that can be seen from one, outermost first: '' and each container's branch.
+    """Return the scopes that can be seen from one, outermost first: '' and each container's branch.
 
     `each/3/both/0` lies in `each/3`, which lies at the top.
     """
@@ -13,29 +13,29 @@ def visible_scopes(scope: str) -> list[str]:
 
 
 def containers_of(scope: str) -> set[str]:
-    """The paths of the PARALLEL and MAP steps that a scope lies in."""
-    return {place.rpartition("/")[0] for place in visible_scopes(scope)[1:]}
+    """Return the paths of the PARALLEL and MAP steps that a scope lies in."""
+    return {inner.rpartition("/")[0] for inner in visible_scopes(scope)[1:]}
 
 
 # Before the path of the step that a row undoes; no id of a step begins so.
-_UNDOING = "~"
+_PREFIX = "~"
 
 
 def compensation_path(path: str) -> str:
-    """The path of the row that undoes the step at this one."""
-    return f"{_UNDOING}{path}"
+    """Return the path of the row that undoes the step at this one."""
+    return f"{_PREFIX}{path}"
 
 
 def is_compensation(path: str) -> bool:
     """Whether the row at this path undoes another."""
-    return path.startswith(_UNDOING)
+    return path.startswith(_PREFIX)
 
 
-def undone_path(path: str) -> str:
-    """The path of the step that the row at this one undoes."""
-    return path.removeprefix(_UNDOING)
+def compensated_path(path: str) -> str:
+    """Return the path of the step that the row at this one undoes."""
+    return path.removeprefix(_PREFIX)
 
 
 def scope_of(path: str) -> str:
-    """The branch or element that a step is in, or the step that the row at this path undoes."""
-    return undone_path(path).rpartition("/")[0]
+    """Return the branch or element of a step, or of the step that the row at this path undoes."""
+    return compensated_path(path).rpartition("/")[0]

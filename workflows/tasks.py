@@ -28,7 +28,7 @@ from workflows.engine.quarantine import SuspectProcess
 from workflows.engine.ready_publisher import HintPublisher
 from workflows.engine.ready_queue import ReadyListener
 from workflows.services.executions.bulk_operations import has_open_bulk, work_off_bulk
-from workflows.services.executions.concurrency_limit import admit_everywhere
+from workflows.services.executions.concurrency_limit import dequeue_everywhere
 from workflows.services.executions.control import cancel_orphan, fail_execution
 from workflows.services.retention.purge import purge_executions, purge_schedule_runs
 from workflows.services.schedules.runs import sweep_schedules
@@ -61,7 +61,7 @@ def sweep() -> None:
         fail_execution(execution, deadline_exceeded())
     for child in orphaned_children():
         cancel_orphan(child)
-    admit_everywhere()
+    dequeue_everywhere()
     if has_open_bulk():
         _send(bulk)
     if _engine is not None and has_due_suspects():

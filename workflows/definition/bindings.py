@@ -59,11 +59,11 @@ def bind(definition: Definition, bindings: Bindings) -> Definition:
 
 def _bound_step(step: Step, bindings: Bindings) -> Step:
     child = _id_of(bindings, "workflow", step.workflow) if step.workflow else ""
-    undo = step.compensate and _bound_undo(step.compensate, bindings)
+    undo = step.compensate and _bound_compensation(step.compensate, bindings)
     return replace(step, target=_bound(step.target, bindings), workflow_id=child, compensate=undo)
 
 
-def _bound_undo(undo: Compensation, bindings: Bindings) -> Compensation:
+def _bound_compensation(undo: Compensation, bindings: Bindings) -> Compensation:
     target = _bound(undo.target, bindings)
     assert target is not None
     return replace(undo, target=target)

@@ -35,7 +35,7 @@ from workflows.engine.step_call import make_call
 from workflows.engine.store import Batch, Broken, Claim, Committed, Settled, Store, is_key
 from workflows.engine.worker_identity import own_name
 from workflows.exceptions import WorkflowError
-from workflows.services.executions.concurrency_limit import admit_after
+from workflows.services.executions.concurrency_limit import dequeue_after
 from workflows.services.executions.control import cancel_orphan, fail_execution
 
 logger = structlog.get_logger(__name__)
@@ -258,7 +258,7 @@ class Engine:
         if committed.ended:
             self._events.submit(_announce_ends, committed.ended)
         if committed.freed:
-            self._events.submit(_follow, admit_after, committed.freed)
+            self._events.submit(_follow, dequeue_after, committed.freed)
 
     def _let_go(self, claim: Claim) -> bool:
         """Hold a claim no longer; False when it is a newer one of its row that is held."""

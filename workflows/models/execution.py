@@ -34,8 +34,8 @@ GOING_ON = (*ACTIVE, ExecutionStatus.COMPENSATING)
 UNDER_DEADLINE = (*ACTIVE, ExecutionStatus.PAUSED)
 UNENDED = (*UNDER_DEADLINE, ExecutionStatus.COMPENSATING)
 ENDED = (*TERMINAL, ExecutionStatus.NEEDS_REVIEW)
-# Executions in these hold one of the places that the `concurrency` of their workflow allows.
-HOLDING = UNENDED
+# Executions in these hold one of the slots that the `concurrency` of their workflow allows.
+HOLDING_SLOT = UNENDED
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 
@@ -78,7 +78,7 @@ class WorkflowExecution(AppendedModel):
     started_by = models.CharField(max_length=100, blank=True, default="")
     # Higher comes first.
     priority = models.SmallIntegerField(default=0)
-    # Since when it waits for one of its workflow's places; empty when it has one, or needs none.
+    # Since when it waits for one of its workflow's slots; empty when it has one, or needs none.
     queued_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_sequence = models.PositiveIntegerField(default=0, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -115,7 +115,7 @@ class WorkflowExecution(AppendedModel):
                     status__in=("PENDING", "RUNNING", "WAITING", "PAUSED"),
                 ),
             ),
-            # Who holds a place of a workflow, and who waits for one, in order.
+            # Who holds a slot of a workflow, and who waits for one, in order.
             models.Index(
                 fields=("workflow",),
                 name="execution_holding_idx",
@@ -178,23 +178,23 @@ class WorkflowExecution(AppendedModel):
         return self.status in ENDED
 
     @property
-    def is_being_undone(self) -> bool:
-        """Whether what it did is being undone, or was to be when that failed."""
+    def is_compensating(self) -> bool:
+        """Whether its steps are being compensated, or were to be when that failed."""
         return self.ends_as is not None and self.status not in TERMINAL
 
     @property
-    def was_undone(self) -> bool:
-        """Whether what it did was undone, so that there is nothing left to go on from."""
+    def was_compensated(self) -> bool:
+        """Whether its steps were compensated, so that there is nothing left to go on from."""
         return self.ends_as is not None and self.status in TERMINAL
 
     @property
     def is_queued(self) -> bool:
-        """Whether it waits for a place."""
+        """Whether it waits for a slot."""
         return self.queued_at is not None and self.status == ExecutionStatus.PENDING
 
     @property
     def is_held(self) -> bool:
-        """Whether its steps are kept from being claimed: paused, or without a place."""
+        """Whether its steps are kept from being claimed: paused, or without a slot."""
         return self.status == ExecutionStatus.PAUSED or self.queued_at is not None
 
     @property

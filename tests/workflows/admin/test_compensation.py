@@ -149,4 +149,4 @@ def test_picture_says_how_far_the_undoing_of_a_step_is(status, shown):
 def test_advice_for_an_undone_execution_is_to_start_anew():
     error = {"step": "a", "code": "service_unavailable", "service": "s", "message": "down"}
     assert "retry" in explain([error]).advice
-    assert explain([error], was_undone=True).advice.endswith("then start a new execution.")
+    assert explain([error], was_compensated=True).advice.endswith("then start a new execution.")

@@ -9,7 +9,7 @@ from tests.workflows.decide.test_routing import NOW, call, failure, run_of
 from workflows import decide
 from workflows.decide import Success
 from workflows.exceptions import WorkflowError
-from workflows.step_paths import compensation_path, is_compensation, scope_of, undone_path
+from workflows.step_paths import compensated_path, compensation_path, is_compensation, scope_of
 
 UNDO = {"service": "u", "action": "undo"}
 
@@ -34,7 +34,7 @@ def refused(run, row):
 @pytest.mark.parametrize("path", ["a", "fork/0/a#2", "each/17/both/1/a"])
 def test_path_of_what_undoes_a_step_says_which_step_it_was(path):
     made = compensation_path(path)
-    assert (made, undone_path(made)) == (f"~{path}", path)
+    assert (made, compensated_path(made)) == (f"~{path}", path)
     assert (is_compensation(made), is_compensation(path)) == (True, False)
     assert scope_of(made) == scope_of(path) == path.rpartition("/")[0]
 

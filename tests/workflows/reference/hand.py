@@ -220,7 +220,7 @@ class People:
         decided = [self.decide(row) for row in found.steps.filter(status="WAITING")]
         if any(decided):
             return True
-        if self.signalled == len(self.case.late) or found.is_being_undone:
+        if self.signalled == len(self.case.late) or found.is_compensating:
             return False
         name, payload = self.case.late[self.signalled]
         self.signalled += 1
@@ -246,7 +246,7 @@ class People:
 
     def give_up(self) -> bool:
         found = WorkflowExecution.objects.get(pk=self.execution.pk)
-        if found.has_ended or found.is_being_undone:
+        if found.has_ended or found.is_compensating:
             return False
         services.cancel_execution(found.pk, actor="somebody")
         return True

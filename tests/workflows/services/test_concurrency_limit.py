@@ -19,8 +19,8 @@ from tests.support.engine import (
 from workflows import services, tasks
 from workflows.models import WorkflowExecution, WorkflowStep, WorkflowVersion
 from workflows.services.executions.concurrency_limit import (
-    admit_everywhere,
-    admit_executions,
+    dequeue_everywhere,
+    dequeue_executions,
     queue_of,
 )
 
@@ -75,7 +75,7 @@ def test_concurrent_starts_do_not_exceed_the_limit():
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(begin, range(24)))
     assert len(set(made)) == 24
-    assert (queued().count(), admit_everywhere()) == (21, 0)
+    assert (queued().count(), dequeue_everywhere()) == (21, 0)
 
 
 def test_the_most_urgent_goes_on_first_then_the_oldest():
@@ -104,10 +104,10 @@ def test_paused_holds_its_place_and_needs_review_frees_it():
     workflow = limited(1)
     holder, waiting = start(workflow), start(workflow)
     services.pause_execution(holder.pk)
-    assert admit_everywhere() == 0
+    assert dequeue_everywhere() == 0
     services.resume_execution(holder.pk)
     WorkflowExecution.objects.filter(pk=holder.pk).update(status="NEEDS_REVIEW")
-    assert admit_everywhere() == 1
+    assert dequeue_everywhere() == 1
     assert not is_queued(waiting)
 
 
@@ -161,12 +161,12 @@ def test_the_current_version_says_the_limit():
         workflow=workflow, number=2, steps=[call("a")], options={"concurrency": 2}
     )
     workflow.save()
-    assert admit_executions(workflow.pk) == 1
+    assert dequeue_executions(workflow.pk) == 1
     workflow.current_version = WorkflowVersion.objects.create(
         workflow=workflow, number=3, steps=[call("a")], options={}
     )
     workflow.save()
-    assert admit_executions(workflow.pk) == 2
+    assert dequeue_executions(workflow.pk) == 2
     assert not any(is_queued(e) for e in executions)
 
 

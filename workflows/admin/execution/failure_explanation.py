@@ -50,11 +50,11 @@ class Explanation:
 
 
 def explain(
-    errors: Any, *, names: Mapping[str, str] | None = None, was_undone: bool = False
+    errors: Any, *, names: Mapping[str, str] | None = None, was_compensated: bool = False
 ) -> Explanation | None:
     """Explain the last error of an execution; `names` maps ids to names. None without.
 
-    One that `was_undone` cannot be retried.
+    One that `was_compensated` cannot be retried.
     """
     entry = last_error(errors)
     if entry is None:
@@ -66,7 +66,7 @@ def explain(
         attempt=entry.get("attempt"),
         sentence=sentence_of(entry),
         code=str(entry.get("code") or ""),
-        advice=_advice(entry).replace(_RETRY, _ANEW) if was_undone else _advice(entry),
+        advice=_advice(entry).replace(_RETRY, _ANEW) if was_compensated else _advice(entry),
         undoing=str(entry["path"]) if _undoes(entry) else "",
     )
 

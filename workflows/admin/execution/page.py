@@ -146,8 +146,8 @@ def page_of(
         "questions": questions_of(waiting, definition, person=person, may_control=may_control),
         "trouble": _trouble(execution, steps, names),
         "queue": services.queue_of(execution),
-        "may_retry": execution.status in RETRYABLE and not execution.was_undone,
-        "may_cancel": execution.status not in TERMINAL and not execution.is_being_undone,
+        "may_retry": execution.status in RETRYABLE and not execution.was_compensated,
+        "may_cancel": execution.status not in TERMINAL and not execution.is_compensating,
         "may_pause": execution.status in ACTIVE,
         "may_resume": execution.status == ExecutionStatus.PAUSED,
         "refresh_seconds": None if execution.has_ended else _refresh_seconds(execution, steps),
@@ -270,7 +270,7 @@ def _trouble(
     if execution.status not in TROUBLED:
         return None
     if execution.errors:
-        return explain(execution.errors, names=names, was_undone=execution.was_undone)
+        return explain(execution.errors, names=names, was_compensated=execution.was_compensated)
     bad = [s for s in steps if s.status in (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)]
     if not bad:
         return None

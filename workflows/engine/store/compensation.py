@@ -14,10 +14,10 @@ from django.db.models import Q
 from workflows.compensation import (
     DONE,
     ask_for_review,
-    begin_undoing,
-    end_undone,
-    mark_undone,
-    undo_next,
+    begin_compensation,
+    compensate_next,
+    end_compensated,
+    mark_compensated,
 )
 from workflows.decide import SETTLED_STATUSES, Finish, Outcome, undoable_steps
 from workflows.engine.store.batch import Committed, Settled
@@ -25,7 +25,7 @@ from workflows.engine.store.child_executions import wake_parents
 from workflows.engine.store.dialect import Dialect
 from workflows.models import ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep
 from workflows.services.executions.stop import stop_steps
-from workflows.step_paths import scope_of, undone_path, visible_scopes
+from workflows.step_paths import compensated_path, scope_of, visible_scopes
 
 _CHANGED = ("status", "errors", "ends_as", "completed_at", "last_sequence", "updated_at")
 
@@ -36,7 +36,7 @@ def outcomes_before(record: Mapping[str, Any]) -> Mapping[str, list[Outcome]]:
     Its own comes last, as what its call came to: what ended later is out of its sight.
     """
     steps = WorkflowStep.objects.filter(execution_id=record["execution_id"])
-    place = undone_path(record["path"])
+    place = compensated_path(record["path"])
     own = steps.filter(DONE, path=place).values_list("completed_at", "id").first()
     if own is None:
         return {}
@@ -67,7 +67,7 @@ def start_undoing(item: Settled, *, now: datetime, done: Committed) -> bool:
     # Branches that this batch went on with go nowhere any more.
     done.claims[:] = [c for c in done.claims if c.run.id != item.claim.run.id]
     execution.errors = list(finish.errors)
-    first = begin_undoing(execution, definition, ends_as=ExecutionStatus.FAILED, now=now)
+    first = begin_compensation(execution, definition, ends_as=ExecutionStatus.FAILED, now=now)
     if first is None:
         return False
     execution.save(update_fields=_CHANGED)
@@ -97,11 +97,11 @@ def _undo_onward(item: Settled, *, now: datetime, done: Committed) -> str | None
     row = item.transition.settled
     assert row is not None
     execution = _execution_of(item)
-    mark_undone(execution, row.path, now=now)
-    following = undo_next(execution, item.claim.run.definition, now=now)
+    mark_compensated(execution, row.path, now=now)
+    following = compensate_next(execution, item.claim.run.definition, now=now)
     if following is not None:
         return following
-    end_undone(execution, now=now)
+    end_compensated(execution, now=now)
     execution.save(update_fields=_CHANGED)
     ended: Any = str(execution.status)
     done.ended.append((item.claim.run.id, Finish(ended, errors=tuple(execution.errors))))

@@ -1,7 +1,7 @@
-"""Places: how many executions of a workflow may go on at once, and who gets the next one.
+"""Keeps the concurrency limit of workflows: slots, and the queue of executions for them.
 
 An execution of a limited workflow begins in the queue, where its steps cannot be claimed. Only
-`admit_executions` lets it go on, under the lock of the workflow, so that the limit holds however
+`dequeue_executions` lets it go on, under the lock of the workflow, so that the limit holds however
 many start at once. It is called after a start and after an end; should that be lost, the sweep does
 it. No other lock is held meanwhile.
 """
@@ -23,7 +23,7 @@ from workflows.definition import DefinitionError
 from workflows.definition_cache import definition_of
 from workflows.engine.database_clock import database_now
 from workflows.models import (
-    HOLDING,
+    HOLDING_SLOT,
     ExecutionStatus,
     StepStatus,
     Workflow,
@@ -31,28 +31,28 @@ from workflows.models import (
     WorkflowStep,
 )
 
-# As many are let in by one transaction.
-LARGEST_ADMISSION = 100
-# Of a queue, no more are counted to tell a place in it.
+# As many are dequeued by one transaction.
+LARGEST_DEQUEUE = 100
+# Of a queue, no more are counted to tell a position in it.
 MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What can be said of a queued execution: it is the `position`-th in the queue."""
+    """The position of a queued execution, and how many of the slots are held."""
 
     position: int
     held: int
-    places: int | None
+    slots: int | None
 
     @property
     def ahead(self) -> int:
-        """How many go on before it."""
+        """The number of executions that go on before it."""
         return self.position - 1
 
 
 def limit_of(workflow: Workflow) -> int | None:
-    """How many executions of it may go on at once, as its current version says; None for any."""
+    """Return how many executions may go on at once by the current version; None for any number."""
     if workflow.current_version is None:
         return None
     try:
@@ -61,19 +61,19 @@ def limit_of(workflow: Workflow) -> int | None:
         return None
 
 
-def request_admission(workflow_id: Any) -> None:
-    """Let in who waits for a place of this workflow, once the open transaction is durable."""
+def request_dequeue(workflow_id: Any) -> None:
+    """Fill the free slots of this workflow once the open transaction is durable."""
     if workflow_id is not None:
-        mediator.publish_on_commit("places_changed", workflow_id=str(workflow_id))
+        mediator.publish_on_commit("slots_changed", workflow_id=str(workflow_id))
 
 
 def enqueue(execution: WorkflowExecution, *, now: datetime) -> None:
-    """Make an execution wait for a place, if its workflow has a limit; the caller saves it.
+    """Make an execution wait for a slot, if its workflow has a limit; the caller saves it.
 
-    Its open steps are kept back, and the time that its workflow allows it begins with its place.
-    One that is being undone waits for nothing.
+    Its open steps are kept back, and the time that its workflow allows it begins with its slot.
+    One that is being compensated waits for nothing.
     """
-    if execution.is_being_undone:
+    if execution.is_compensating:
         return
     if execution.workflow is None or limit_of(execution.workflow) is None:
         return
@@ -82,11 +82,11 @@ def enqueue(execution: WorkflowExecution, *, now: datetime) -> None:
     execution.deadline_at = None
     open_steps = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
     open_steps.filter(wake_at__isnull=False).update(held_wake_at=F("wake_at"), wake_at=None)
-    request_admission(execution.workflow_id)
+    request_dequeue(execution.workflow_id)
 
 
-def admit_executions(workflow_id: Any) -> int:
-    """Let as many executions go on as there are free places, the most urgent first; how many."""
+def dequeue_executions(workflow_id: Any) -> int:
+    """Fill the free slots, the most urgent execution first; return how many went on."""
     if not _queued(workflow_id).exists():
         return 0
     with transaction.atomic():
@@ -97,42 +97,42 @@ def admit_executions(workflow_id: Any) -> int:
             .first()
         )
         limit = limit_of(workflow) if workflow else None
-        room = LARGEST_ADMISSION
+        room = LARGEST_DEQUEUE
         if limit is not None:
             room = min(room, limit - _holding(workflow_id).count())
         if room <= 0:
             return 0
-        # One that somebody holds is passed over: its turn comes with the next look.
-        found = _queued(workflow_id).select_for_update(no_key=True, skip_locked=True, of=("self",))
-        admitted = list(in_turn(found).select_related("version")[:room])
-        _admit(admitted)
-    if limit is None and len(admitted) == LARGEST_ADMISSION:
-        request_admission(workflow_id)
-    return len(admitted)
+        # One that somebody has locked is passed over: its turn comes with the next look.
+        queued = _queued(workflow_id).select_for_update(no_key=True, skip_locked=True, of=("self",))
+        dequeued = list(in_turn(queued).select_related("version")[:room])
+        _give_slots(dequeued)
+    if limit is None and len(dequeued) == LARGEST_DEQUEUE:
+        request_dequeue(workflow_id)
+    return len(dequeued)
 
 
 def in_turn(executions: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
     return executions.order_by(F("priority").desc(), "created_at", "id")
 
 
-def admit_everywhere() -> int:
-    """Let in whoever waits although there is room; how many."""
+def dequeue_everywhere() -> int:
+    """Fill the free slots of every workflow; return how many executions went on."""
     queued = WorkflowExecution.objects.filter(
         workflow=OuterRef("pk"), queued_at__isnull=False, status=ExecutionStatus.PENDING
     )
     waiting = Workflow.objects.filter(Exists(queued)).values_list("pk", flat=True)
-    return sum(admit_executions(pk) for pk in waiting)
+    return sum(dequeue_executions(pk) for pk in waiting)
 
 
-def admit_after(execution_ids: Iterable[str]) -> None:
-    """Let in who waited for these executions to end."""
+def dequeue_after(execution_ids: Iterable[str]) -> None:
+    """Fill the slots that these executions held."""
     ended = WorkflowExecution.objects.filter(pk__in=list(execution_ids), workflow__isnull=False)
     for workflow_id in set(ended.values_list("workflow_id", flat=True)):
-        admit_executions(workflow_id)
+        dequeue_executions(workflow_id)
 
 
 def queue_of(execution: WorkflowExecution) -> Queue | None:
-    """Where it stands in the queue; None for one that does not wait for a place."""
+    """Return its position in the queue; None for one that does not wait for a slot."""
     if not execution.is_queued or execution.workflow is None:
         return None
     before = Q(priority__gt=execution.priority) | Q(
@@ -144,7 +144,7 @@ def queue_of(execution: WorkflowExecution) -> Queue | None:
 
 
 def check_not_inside_itself(workflow: Workflow, parent_step_id: Any) -> None:
-    """Refuse a child that would wait for a place which one that waits for it holds.
+    """Refuse a child that would wait for a slot which one that waits for it holds.
 
     Raises:
         Conflict: the workflow has a limit, and the child would run inside of the same workflow.
@@ -153,10 +153,10 @@ def check_not_inside_itself(workflow: Workflow, parent_step_id: Any) -> None:
         return
     step_id = parent_step_id
     while step_id is not None:
-        found = WorkflowStep.objects.filter(pk=step_id).values_list(
+        ancestor = WorkflowStep.objects.filter(pk=step_id).values_list(
             "execution__workflow_id", "execution__parent_step_id"
         )
-        outer, step_id = found.first() or (None, None)
+        outer, step_id = ancestor.first() or (None, None)
         if outer == workflow.pk:
             raise Conflict(
                 f"The workflow '{workflow.name}' limits its concurrency, so it cannot run inside of"
@@ -172,11 +172,11 @@ def _queued(workflow_id: Any) -> QuerySet[WorkflowExecution]:
 
 def _holding(workflow_id: Any) -> QuerySet[WorkflowExecution]:
     return WorkflowExecution.objects.filter(
-        workflow=workflow_id, queued_at__isnull=True, status__in=HOLDING
+        workflow=workflow_id, queued_at__isnull=True, status__in=HOLDING_SLOT
     ).order_by()
 
 
-def _admit(executions: list[WorkflowExecution]) -> None:
+def _give_slots(executions: list[WorkflowExecution]) -> None:
     if not executions:
         return
     now = database_now()

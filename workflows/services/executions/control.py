@@ -14,7 +14,7 @@ from core import audit
 from core.exceptions import Conflict, IntegrationError, NotFound
 from core.mediator import mediator
 from core.models import AuditVerb
-from workflows.compensation import retry_undoing
+from workflows.compensation import retry_compensation
 from workflows.decide import describe
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
@@ -29,7 +29,7 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.services.executions.concurrency_limit import enqueue, request_admission
+from workflows.services.executions.concurrency_limit import enqueue, request_dequeue
 from workflows.services.executions.stop import stop_execution
 from workflows.step_paths import containers_of
 
@@ -70,7 +70,7 @@ def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") ->
 def _check_may_cancel(execution: WorkflowExecution) -> None:
     if execution.status in TERMINAL:
         raise Conflict(f"The execution is {execution.status} already; it cannot be cancelled.")
-    if execution.is_being_undone:
+    if execution.is_compensating:
         raise Conflict(
             f"The execution is {execution.status}: it is being undone already, and ends"
             f" {execution.ends_as} after that."
@@ -93,7 +93,7 @@ def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status in TERMINAL or execution.is_being_undone:
+        if execution.status in TERMINAL or execution.is_compensating:
             return False
         execution.errors = [{"step": None, **describe(error)}]
         stop_execution(execution, as_=ExecutionStatus.FAILED, actor="engine")
@@ -130,7 +130,7 @@ def pause_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.is_being_undone:
+        if execution.is_compensating:
             raise Conflict("The execution is being undone; that cannot be paused.")
         if execution.status not in ACTIVE:
             raise Conflict(
@@ -160,7 +160,7 @@ def resume_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution
         if execution.queued_at is not None:
             execution.status = ExecutionStatus.PENDING
             execution.save()
-            request_admission(execution.workflow_id)
+            request_dequeue(execution.workflow_id)
             return execution
         held = execution.steps.filter(status__in=(StepStatus.PENDING, StepStatus.WAITING))
         ready = [
@@ -190,8 +190,8 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
         execution = lock_execution(execution_id)
         _check_may_retry(execution)
         now = database_now()
-        if execution.is_being_undone:
-            _finish_retry(execution, [retry_undoing(execution, now=now)], actor=actor, now=now)
+        if execution.is_compensating:
+            _finish_retry(execution, [retry_compensation(execution, now=now)], actor=actor, now=now)
             return execution
         stopped = stopped_steps(execution)
         definition = _definition_of(execution)
@@ -218,7 +218,7 @@ def _check_may_retry(execution: WorkflowExecution) -> None:
             f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"
             " NEEDS_REVIEW can be retried."
         )
-    if execution.was_undone:
+    if execution.was_compensated:
         raise Conflict(
             f"The execution is {execution.status} and its effects were undone, so there is nothing"
             " to go on from. Start a new one."

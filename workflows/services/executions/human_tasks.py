@@ -15,7 +15,7 @@ from core.exceptions import Conflict, NotFound, SchemaViolation
 from core.json.schema import Schema, first_of
 from core.mediator import mediator
 from core.models import ApiKey, AuditVerb
-from workflows.compensation import errors_before_undoing, keep_in_review
+from workflows.compensation import errors_before_compensation, keep_in_review
 from workflows.definition import Step
 from workflows.definition_cache import definition_of
 from workflows.engine.database_clock import database_now
@@ -149,7 +149,7 @@ def settle_reviewed(
         _check_is_set_aside(execution, row, step)
         told = {"error": error} if error else {"output": output if output is not None else {}}
         now = database_now()
-        if error and execution.is_being_undone:
+        if error and execution.is_compensating:
             keep_in_review(execution, row, error=error, actor=actor, now=now)
         else:
             _tell_engine(execution, row, told=told, actor=actor, now=now)
@@ -190,7 +190,7 @@ def _tell_engine(
         deaths=0,
         updated_at=now,
     )
-    undoing = execution.is_being_undone
+    undoing = execution.is_compensating
     execution.status = ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING
-    execution.errors = errors_before_undoing(execution) if undoing else []
+    execution.errors = errors_before_compensation(execution) if undoing else []
     mediator.publish_on_commit("steps_ready", step_ids=[str(row.pk)])

@@ -32,7 +32,7 @@ def signal_execution(
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
-        if execution.status in TERMINAL or execution.is_being_undone:
+        if execution.status in TERMINAL or execution.is_compensating:
             raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
         append_event(
             execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}

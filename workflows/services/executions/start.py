@@ -33,7 +33,7 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.services.definitions.lifecycle import workflow_of_type
-from workflows.services.executions.concurrency_limit import limit_of, request_admission
+from workflows.services.executions.concurrency_limit import limit_of, request_dequeue
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
             raise Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.") from None
         return Started(known, created=False)
     audit.record_use(AuditVerb.STARTED, execution)
-    if execution.is_queued:  # perhaps there was a place for it
+    if execution.is_queued:  # perhaps there was a slot for it
         execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
     # What a rerun took over is to be read.
     return Started(execution, created=True, first=None if start.origin else first)
@@ -306,7 +306,7 @@ def insert_execution(
     if limit_of(workflow) is not None:
         execution.queued_at, execution.deadline_at = now, None
         row.wake_at, row.held_wake_at = None, now
-        request_admission(workflow.pk)
+        request_dequeue(workflow.pk)
     payload = _taken_over(execution, origin) if origin else {}
     if execution.queued_at:
         payload["queued"] = True

@@ -8,13 +8,13 @@ from typing import Any
 from django.db.models import F
 
 from core.mediator import mediator
-from workflows.compensation import begin_undoing
+from workflows.compensation import begin_compensation
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
 from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import OPEN_STEP, ExecutionStatus, StepStatus, WorkflowExecution
-from workflows.services.executions.concurrency_limit import request_admission
+from workflows.services.executions.concurrency_limit import request_dequeue
 
 
 def stop_execution(
@@ -26,7 +26,7 @@ def stop_execution(
     execution.queued_at = None
     definition = _readable_definition(execution)
     if definition is not None:
-        first = begin_undoing(
+        first = begin_compensation(
             execution, definition, ends_as=as_, now=now, actor=actor, reason=reason
         )
         if first is not None:
@@ -42,7 +42,7 @@ def stop_execution(
     mediator.publish_on_commit(
         f"execution_{as_.lower()}", execution_id=str(execution.pk), errors=execution.errors
     )
-    request_admission(execution.workflow_id)
+    request_dequeue(execution.workflow_id)
 
 
 def _readable_definition(execution: WorkflowExecution) -> Definition | None:
