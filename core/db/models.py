@@ -3,19 +3,73 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db import models
+from django.db.models.functions import Lower
 from django.dispatch import Signal
 
+from core.db.names import reference_filter, validate_name
 from core.db.uuid7 import uuid7
+
+Row = TypeVar("Row", bound=models.Model)
 
 # A row has another name now: `row`, and the name `before`. Sent in the transaction of its change.
 renamed = Signal()
 
 
-class NamedModel(models.Model):
-    """Tells when its name changes, however it is saved; others name it in their documents."""
+class TimestampedModel(models.Model):
+    """A row with a random identifier and its times."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class AppendedModel(TimestampedModel):
+    """A row of a table that grows: its identifier is time-ordered, so that inserts stay local."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class NamedQuerySet(models.QuerySet[Row]):
+    """Selections of rows that have a name."""
+
+    def find(self, reference: str) -> Row | None:
+        """Return the row of that id or, in any case, that name."""
+        return self.filter(reference_filter(reference)).first()
+
+
+class NamedModel(TimestampedModel):
+    """A row that is found by its name, which no other of its table has in any case."""
+
+    name = models.CharField(max_length=100, validators=[validate_name])
+    description = models.TextField(blank=True, default="", max_length=5000)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def name_constraint(table: str, noun: str) -> models.UniqueConstraint:
+    """Return the constraint that a name is given once; `noun` is with its article."""
+    return models.UniqueConstraint(
+        Lower("name"),
+        name=f"{table}_name_key",
+        violation_error_message=f"{noun} with this name exists (names ignore case).",
+    )
+
+
+class ReferencedModel(NamedModel):
+    """A row that others name in their documents: it tells when its name changes."""
 
     class Meta:
         abstract = True
@@ -43,23 +97,3 @@ def find_bound(rows: Any, reference: str, *, key: str) -> Any:
     Both are found as `rows.find` finds them, with what it brings along.
     """
     return (rows.find(key) if key else None) or rows.find(reference)
-
-
-class TimestampedModel(models.Model):
-    """A row with a random identifier and its times."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True, editable=False)
-    updated_at = models.DateTimeField(auto_now=True, editable=False)
-
-    class Meta:
-        abstract = True
-
-
-class AppendedModel(TimestampedModel):
-    """A row of a table that grows: its identifier is time-ordered, so that inserts stay local."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-
-    class Meta:
-        abstract = True

@@ -7,12 +7,10 @@ from typing import Self
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.utils import timezone
 
 from core.db.json_fields import CheckedJSONField, object_field
-from core.db.models import NamedModel, TimestampedModel
-from core.db.names import reference_filter, validate_name
+from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.calls.circuits.profile import validate_breaker
 from registry.calls.limits.rules import validate_limits
@@ -59,24 +57,18 @@ class ConnectionStatus(Vocabulary):
     DISABLED = "DISABLED", "Disabled"
 
 
-class ConnectionQuerySet(models.QuerySet["Connection"]):
+class ConnectionQuerySet(NamedQuerySet["Connection"]):
     """Selections of connections."""
 
     def with_parts(self) -> Self:
         return self.select_related("credential").defer("credential__ciphertext")
 
-    def find(self, reference: str) -> Connection | None:
-        """The connection of that id or, in any case, that name."""
-        return self.filter(reference_filter(reference)).first()
 
-
-class Connection(NamedModel, TimestampedModel):
+class Connection(ReferencedModel):
     """A place that is called or asked, by URL or by host and port; its secret is a credential."""
 
-    name = models.CharField(max_length=100, validators=[validate_name])
     type = EnumField(vocabulary=ConnectionType)
     driver = EnumField(vocabulary=ConnectionDriver, default=ConnectionDriver.HTTP)
-    description = models.TextField(blank=True, default="", max_length=5000)
     status = EnumField(vocabulary=ConnectionStatus, max_length=20, default=ConnectionStatus.PENDING)
     base_url = UrlField(is_base=True, blank=True, default="")
     host = HostField(blank=True, default="")
@@ -134,11 +126,7 @@ class Connection(NamedModel, TimestampedModel):
             enum_check("connection", "driver", ConnectionDriver),
             enum_check("connection", "status", ConnectionStatus),
             enum_check("connection", "criticality", Criticality),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="connection_name_key",
-                violation_error_message="A connection with this name exists (names ignore case).",
-            ),
+            name_constraint("connection", "A connection"),
         )
         indexes = (
             models.Index(fields=("type", "status", "name"), name="connection_type_status_idx"),
@@ -150,9 +138,6 @@ class Connection(NamedModel, TimestampedModel):
                 condition=Q(check_interval_seconds__gt=0, disabled_at__isnull=True),
             ),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def is_disabled(self) -> bool:

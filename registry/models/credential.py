@@ -6,11 +6,15 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 
 from core.db.json_fields import CheckedJSONField, object_field, validate_list
-from core.db.models import AppendedModel, TimestampedModel
-from core.db.names import reference_filter, validate_name
+from core.db.models import (
+    AppendedModel,
+    NamedModel,
+    NamedQuerySet,
+    TimestampedModel,
+    name_constraint,
+)
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.vault import Sealed, SealedColumn
 
@@ -51,20 +55,10 @@ class SealedModel(TimestampedModel):
         self.ciphertext, self.key_id = sealed.ciphertext, sealed.key_id
 
 
-class CredentialQuerySet(models.QuerySet["Credential"]):
-    """Selections of credentials."""
-
-    def find(self, reference: str) -> Credential | None:
-        """The credential of that id or, in any case, that name."""
-        return self.filter(reference_filter(reference)).first()
-
-
-class Credential(SealedModel):
+class Credential(NamedModel, SealedModel):
     """A secret with what is public of it, bound to the origins that it may be sent to."""
 
-    name = models.CharField(max_length=100, validators=[validate_name])
     type = EnumField(vocabulary=CredentialType)
-    description = models.TextField(blank=True, default="", max_length=5000)
     attributes = object_field()
     allowed_origins = CheckedJSONField(default=list, blank=True, validators=[validate_list])
     fingerprint = models.CharField(max_length=32, blank=True, default="", editable=False)
@@ -76,7 +70,7 @@ class Credential(SealedModel):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = CredentialQuerySet.as_manager()
+    objects = NamedQuerySet["Credential"].as_manager()
 
     class Meta:
         db_table = "credential"
@@ -84,11 +78,7 @@ class Credential(SealedModel):
         permissions = (("use_credential", "Can let services use credentials"),)
         constraints = (
             enum_check("credential", "type", CredentialType),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="credential_name_key",
-                violation_error_message="A credential with this name exists (names ignore case).",
-            ),
+            name_constraint("credential", "A credential"),
         )
         indexes = (
             models.Index(fields=("type", "name"), name="credential_type_name_idx"),
@@ -100,9 +90,6 @@ class Credential(SealedModel):
             ),
             models.Index(fields=("key_id",), name="credential_key_idx"),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def has_secret(self) -> bool:

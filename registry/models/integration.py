@@ -6,11 +6,10 @@ from typing import Self
 
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
-from django.db.models.functions import Lower
 
 from core.db.json_fields import CheckedJSONField
-from core.db.models import AppendedModel, NamedModel, TimestampedModel
-from core.db.names import reference_filter, validate_action_name, validate_name
+from core.db.models import AppendedModel, NamedQuerySet, ReferencedModel, name_constraint
+from core.db.names import validate_action_name, validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.unknown_fields import UnknownFields
 from registry.integrations.config_checks import ERROR_AFTER, validate_config
@@ -52,7 +51,7 @@ class TargetKind(Vocabulary):
     CONNECTION = "CONNECTION", "Connection"
 
 
-class IntegrationQuerySet(models.QuerySet["Integration"]):
+class IntegrationQuerySet(NamedQuerySet["Integration"]):
     """Selections of integrations."""
 
     def with_parts(self) -> Self:
@@ -62,22 +61,20 @@ class IntegrationQuerySet(models.QuerySet["Integration"]):
         return self.select_related("connection").annotate(last_executed_at=Subquery(latest))
 
     def find(self, reference: str) -> Integration | None:
-        """The integration of that id or, in any case, that name."""
-        return self.with_parts().filter(reference_filter(reference)).first()
+        """Return the integration of that id or, in any case, that name."""
+        return NamedQuerySet.find(self.with_parts(), reference)
 
 
-class Integration(NamedModel, TimestampedModel):
+class Integration(ReferencedModel):
     """What one service asks of another, or of a connection, and how each understands the other.
 
     Services are named and not referred to: one that leaves and comes back has another id.
     """
 
-    name = models.CharField(max_length=100, validators=[validate_name])
     type = EnumField(vocabulary=IntegrationType, default=IntegrationType.SERVICE_CALL)
     status = EnumField(
         vocabulary=IntegrationStatus, max_length=20, default=IntegrationStatus.ACTIVE
     )
-    description = models.TextField(blank=True, default="", max_length=5000)
     source = models.CharField(
         max_length=100,
         blank=True,
@@ -137,19 +134,12 @@ class Integration(NamedModel, TimestampedModel):
                 name="integration_connection_check",
                 condition=~Q(target_kind="CONNECTION") | Q(connection__isnull=False),
             ),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="integration_name_key",
-                violation_error_message="An integration with this name exists (names ignore case).",
-            ),
+            name_constraint("integration", "An integration"),
         )
         indexes = (
             models.Index(fields=("type", "status", "name"), name="integration_type_status_idx"),
             models.Index(fields=("status", "name"), name="integration_status_name_idx"),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def target_name(self) -> str:

@@ -10,11 +10,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Lower
 
 from core.db.json_fields import CheckedJSONField, object_field, strings_field, validate_object
-from core.db.models import NamedModel, TimestampedModel
-from core.db.names import reference_filter, validate_action_name, validate_name
+from core.db.models import NamedQuerySet, ReferencedModel, TimestampedModel, name_constraint
+from core.db.names import validate_action_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.equality import json_equal
 from core.json.schema import check_schema
@@ -79,7 +78,7 @@ HEALTHY = (ServiceStatus.ONLINE, ServiceStatus.DEGRADED)
 ALIVE = (*HEALTHY, ServiceStatus.UNKNOWN)
 
 
-class ServiceQuerySet(models.QuerySet["Service"]):
+class ServiceQuerySet(NamedQuerySet["Service"]):
     """Selections of services."""
 
     def with_parts(self) -> Self:
@@ -89,17 +88,11 @@ class ServiceQuerySet(models.QuerySet["Service"]):
     def healthy(self) -> Self:
         return self.filter(status__in=HEALTHY)
 
-    def find(self, reference: str) -> Service | None:
-        """The service of that id or, in any case, that name."""
-        return self.filter(reference_filter(reference)).first()
 
-
-class Service(MaintainedModel, NamedModel, TimestampedModel):
+class Service(MaintainedModel, ReferencedModel):
     """A thing that can be called, under one name, wherever its instances run."""
 
-    name = models.CharField(max_length=100, validators=[validate_name])
     type = EnumField(vocabulary=ServiceType, default=ServiceType.CUSTOM)
-    description = models.TextField(blank=True, default="", max_length=5000)
     version = models.CharField(max_length=50, blank=True, default="")
     tags = strings_field()
     metadata = object_field()
@@ -157,20 +150,13 @@ class Service(MaintainedModel, NamedModel, TimestampedModel):
             enum_check("registered_service", "criticality", Criticality),
             enum_check("registered_service", "liveness", Liveness),
             ends_with_its_beginning("registered_service"),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="registered_service_name_key",
-                violation_error_message="A service with this name exists (names ignore case).",
-            ),
+            name_constraint("registered_service", "A service"),
         )
         indexes = (
             models.Index(fields=("type", "status", "name"), name="service_type_status_name_idx"),
             models.Index(fields=("status", "name"), name="service_status_name_idx"),
             maintenance_index("service"),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def in_maintenance(self) -> bool:

@@ -7,11 +7,9 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 
 from core.db.json_fields import object_field
-from core.db.models import AppendedModel, TimestampedModel
-from core.db.names import reference_filter, validate_name
+from core.db.models import AppendedModel, NamedModel, NamedQuerySet, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from workflows.models.execution import (
     HIGHEST_PRIORITY,
@@ -67,12 +65,8 @@ OPEN_RUN = (RunOutcome.PENDING, RunOutcome.QUEUED)
 BACKLOG = (RunKind.CATCH_UP, RunKind.BACKFILL)
 
 
-class ScheduleQuerySet(models.QuerySet["WorkflowSchedule"]):
+class ScheduleQuerySet(NamedQuerySet["WorkflowSchedule"]):
     """Selections of schedules."""
-
-    def find(self, reference: str) -> WorkflowSchedule | None:
-        """The schedule of that id or, in any case, that name."""
-        return self.filter(reference_filter(reference)).first()
 
     def with_workflow(self) -> ScheduleQuerySet:
         """With what is shown of its workflow and pinned version."""
@@ -81,14 +75,12 @@ class ScheduleQuerySet(models.QuerySet["WorkflowSchedule"]):
         )
 
 
-class WorkflowSchedule(TimestampedModel):
+class WorkflowSchedule(NamedModel):
     """When a workflow is started: a cron expression in a time zone.
 
     `next_run_at` is the next tick, and empty when there is none: disabled, or past `ends_at`.
     """
 
-    name = models.CharField(max_length=100, validators=[validate_name])
-    description = models.TextField(blank=True, default="", max_length=5000)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="schedules")
     # Empty: whatever version is current when it runs.
     version = models.ForeignKey(
@@ -123,11 +115,7 @@ class WorkflowSchedule(TimestampedModel):
         constraints = (
             enum_check("workflow_schedule", "overlap_policy", OverlapPolicy),
             enum_check("workflow_schedule", "catch_up_policy", CatchUpPolicy),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="workflow_schedule_name_key",
-                violation_error_message="A schedule with this name exists (names ignore case).",
-            ),
+            name_constraint("workflow_schedule", "A schedule"),
         )
         indexes = (
             models.Index(
@@ -136,9 +124,6 @@ class WorkflowSchedule(TimestampedModel):
                 condition=Q(enabled=True, next_run_at__isnull=False),
             ),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def state(self) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 
 from core.db.json_fields import CheckedJSONField
-from core.db.models import AppendedModel, TimestampedModel
-from core.db.names import reference_filter, validate_name
+from core.db.models import AppendedModel, NamedModel, NamedQuerySet, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.models import Credential
 from workflows.models.workflow import Workflow
@@ -35,7 +33,7 @@ class FindBy(Vocabulary):
     EXECUTION_ID = "EXECUTION_ID", "Execution id"
 
 
-class WebhookQuerySet(models.QuerySet["Webhook"]):
+class WebhookQuerySet(NamedQuerySet["Webhook"]):
     """Selections of webhooks."""
 
     def with_parts(self) -> WebhookQuerySet:
@@ -43,15 +41,13 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         return found.defer("credential__ciphertext", "old_credential__ciphertext")
 
     def find(self, reference: str) -> Webhook | None:
-        """The webhook of that id or, in any case, that name."""
-        return self.with_parts().filter(reference_filter(reference)).first()
+        """Return the webhook of that id or, in any case, that name."""
+        return NamedQuerySet.find(self.with_parts(), reference)
 
 
-class Webhook(TimestampedModel):
+class Webhook(NamedModel):
     """A door for messages from outside, signed with the secret of a credential."""
 
-    name = models.CharField(max_length=100, validators=[validate_name])
-    description = models.TextField(blank=True, default="", max_length=5000)
     enabled = models.BooleanField(default=True)
     credential = models.ForeignKey(
         Credential,
@@ -106,15 +102,8 @@ class Webhook(TimestampedModel):
         constraints = (
             enum_check("webhook", "effect", WebhookEffect),
             enum_check("webhook", "find_by", FindBy),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="webhook_name_key",
-                violation_error_message="A webhook with this name exists (names ignore case).",
-            ),
+            name_constraint("webhook", "A webhook"),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def status(self) -> str:

@@ -6,11 +6,9 @@ import hashlib
 from typing import Any
 
 from django.db import models
-from django.db.models.functions import Lower
 
 from core.db.json_fields import object_field, validate_list
-from core.db.models import NamedModel, TimestampedModel
-from core.db.names import reference_filter, validate_name
+from core.db.models import NamedQuerySet, ReferencedModel, TimestampedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.equality import canonical_json
 
@@ -47,20 +45,10 @@ class RetentionClass(Vocabulary):
     FOREVER = "FOREVER", "For ever"
 
 
-class WorkflowQuerySet(models.QuerySet["Workflow"]):
-    """Selections of workflows."""
-
-    def find(self, reference: str) -> Workflow | None:
-        """The workflow of that id or, in any case, that name."""
-        return self.filter(reference_filter(reference)).first()
-
-
-class Workflow(NamedModel, TimestampedModel):
+class Workflow(ReferencedModel):
     """A named definition; what it says is in its current version."""
 
-    name = models.CharField(max_length=100, validators=[validate_name])
     type = EnumField(vocabulary=WorkflowType, default=WorkflowType.CUSTOM)
-    description = models.TextField(blank=True, default="", max_length=5000)
     status = EnumField(vocabulary=WorkflowStatus, max_length=20, default=WorkflowStatus.ACTIVE)
     current_version = models.ForeignKey(
         "WorkflowVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -75,7 +63,7 @@ class Workflow(NamedModel, TimestampedModel):
     metadata = object_field()
     owner = models.CharField(max_length=100, blank=True, default="")
 
-    objects = WorkflowQuerySet.as_manager()
+    objects = NamedQuerySet["Workflow"].as_manager()
 
     class Meta:
         db_table = "workflow"
@@ -84,19 +72,12 @@ class Workflow(NamedModel, TimestampedModel):
             enum_check("workflow", "type", WorkflowType),
             enum_check("workflow", "status", WorkflowStatus),
             enum_check("workflow", "retention", RetentionClass),
-            models.UniqueConstraint(
-                Lower("name"),
-                name="workflow_name_key",
-                violation_error_message="A workflow with this name exists (names ignore case).",
-            ),
+            name_constraint("workflow", "A workflow"),
         )
         indexes = (
             models.Index(fields=("status", "name"), name="workflow_status_name_idx"),
             models.Index(fields=("type", "status"), name="workflow_type_status_idx"),
         )
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class WorkflowVersion(TimestampedModel):
