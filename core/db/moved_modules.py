@@ -1,4 +1,4 @@
-"""Former names of modules that landed migrations import.
+"""Former names of modules, and of what is in them, that landed migrations import.
 
 A migration that has landed is never edited, and modules move. Importing this module, as the
 `migrations` packages do, makes each former name mean the module, or the modules, of today.
@@ -24,6 +24,11 @@ FORMER_NAMES = {
     "registry.models.names": ("core.db.names",),
     "registry.probing": ("registry.health.probe_policy",),
 }
+# What left a module that is still there, and where it is now.
+FORMER_PLACES = {
+    ("registry.models.service", "validate_schema"): "registry.models.action",
+    ("registry.models.service", "validate_service_url"): "registry.models.address_fields",
+}
 
 
 def _name_again(former: str, modules: tuple[str, ...]) -> None:
@@ -38,3 +43,5 @@ def _name_again(former: str, modules: tuple[str, ...]) -> None:
 for _former, _modules in FORMER_NAMES.items():
     if _former not in sys.modules:
         _name_again(_former, _modules)
+for (_former, _name), _module in FORMER_PLACES.items():
+    setattr(import_module(_former), _name, getattr(import_module(_module), _name))

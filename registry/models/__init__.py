@@ -1,5 +1,7 @@
 """What exists and how to reach it."""
 
+from registry.models.action import HttpMethod, ServiceAction
+from registry.models.change import RegistryChange, RegistryChangeKind
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
     Connection,
@@ -15,6 +17,7 @@ from registry.models.credential import (
     CredentialType,
 )
 from registry.models.discovery import DiscoveryState, ObservationGap
+from registry.models.instance import ServiceInstance
 from registry.models.integration import (
     EXECUTABLE,
     Integration,
@@ -29,12 +32,7 @@ from registry.models.service import (
     ALIVE,
     HEALTHY,
     Criticality,
-    HttpMethod,
-    RegistryChange,
-    RegistryChangeKind,
     Service,
-    ServiceAction,
-    ServiceInstance,
     ServiceStatus,
     ServiceType,
 )

@@ -14,7 +14,7 @@ from core.db.json_fields import CheckedJSONField, validate_list
 from core.db.models import TimestampedModel
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.models.connection import Connection
-from registry.models.service import ServiceInstance
+from registry.models.instance import ServiceInstance
 
 
 class CircuitState(Vocabulary):

@@ -55,6 +55,10 @@ class SealedModel(TimestampedModel):
         self.ciphertext, self.key_id = sealed.ciphertext, sealed.key_id
 
 
+class CredentialQuerySet(NamedQuerySet["Credential"]):
+    """Selections of credentials."""
+
+
 class Credential(NamedModel, SealedModel):
     """A secret with what is public of it, bound to the origins that it may be sent to."""
 
@@ -70,7 +74,7 @@ class Credential(NamedModel, SealedModel):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = NamedQuerySet["Credential"].as_manager()
+    objects = CredentialQuerySet.as_manager()
 
     class Meta:
         db_table = "credential"

@@ -14,11 +14,8 @@ from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.unknown_fields import UnknownFields
 from registry.integrations.config_checks import ERROR_AFTER, validate_config
 from registry.integrations.mapping import validate_request_mapping, validate_response_mapping
+from registry.models.action import HttpMethod, validate_path
 from registry.models.connection import Connection
-from registry.models.service import (
-    HttpMethod,
-    validate_path,
-)
 
 
 class IntegrationType(Vocabulary):

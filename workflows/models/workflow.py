@@ -45,6 +45,10 @@ class RetentionClass(Vocabulary):
     FOREVER = "FOREVER", "For ever"
 
 
+class WorkflowQuerySet(NamedQuerySet["Workflow"]):
+    """Selections of workflows."""
+
+
 class Workflow(ReferencedModel):
     """A named definition; what it says is in its current version."""
 
@@ -63,7 +67,7 @@ class Workflow(ReferencedModel):
     metadata = object_field()
     owner = models.CharField(max_length=100, blank=True, default="")
 
-    objects = NamedQuerySet["Workflow"].as_manager()
+    objects = WorkflowQuerySet.as_manager()
 
     class Meta:
         db_table = "workflow"

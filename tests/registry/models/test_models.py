@@ -23,7 +23,7 @@ from registry.models import (
     ServiceAction,
     ServiceInstance,
 )
-from registry.models.service import validate_service_url
+from registry.models.address_fields import validate_service_url
 from tests import factories
 
 OWN_APPS = ("core", "registry", "workflows", "monitoring")
