@@ -1,4 +1,4 @@
-"""What a circuit breaker costs: `./dev bench breaker`.
+"""Measures the cost of a circuit breaker: `./dev bench breaker`.
 
 Microseconds that guarding adds to a call on a closed circuit, and what 64 calls at once take with
 and without a breaker: from coroutines of one event loop, and from 64 threads that wait for theirs.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import tempfile
 import threading
 import time
@@ -19,6 +18,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pybreaker
+
+from benchmarks.bed.django_setup import set_up_migrated
+from benchmarks.bed.printing import say
 
 if TYPE_CHECKING:
     from registry.calls.circuits.breaker import SharedBreaker
@@ -41,16 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare_database(directory: str) -> str:
-    """An empty SQLite database with one instance; its id."""
-    os.environ.update(DATA_DIR=directory, SECRET_KEY="for-the-benchmark")  # noqa: S106
-    os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
-    for name in [n for n in os.environ if n.startswith(("POSTGRES_", "DATABASE_URL", "REDIS_"))]:
-        del os.environ[name]
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
+    """Make an empty SQLite database with one instance; return its id."""
+    set_up_migrated({"DATA_DIR": directory})
     from registry.models import Service, ServiceInstance
 
     service = Service.objects.create(name="bench")
@@ -68,24 +62,28 @@ async def measure(instance_id: str, rounds: int, calls: int) -> None:
     breaker = circuits.breaker(instance_id, PROFILES["NON_CRITICAL"])
     await breaker.call_async(nothing)
     added = [await time_calls(breaker, calls) for _ in range(rounds)]
-    say("One call after the other", f"{median(added):.2f} µs added by the breaker (at most 20)")
+    say_figures(
+        "One call after the other", f"{median(added):.2f} µs added by the breaker (at most 20)"
+    )
     for name, run in (("coroutines", at_once), ("threads", from_threads)):
         plain = [await run(pause) for _ in range(rounds)]
         guarded = [await run(lambda: breaker.call_async(pause)) for _ in range(rounds)]
         share = (median(guarded) / median(plain) - 1) * 100
-        say(
+        say_figures(
             f"{MANY} {name}, 10 calls of 10 ms each",
             f"{median(plain) * 1000:.0f} ms without, {median(guarded) * 1000:.0f} ms with"
             f" ({share:+.1f} %, at most +10 %)",
         )
     locked = with_plain_pybreaker()
-    say(f"{MANY} threads, 1 call of 10 ms each", f"{locked * 1000:.0f} ms with a plain pybreaker")
+    say_figures(
+        f"{MANY} threads, 1 call of 10 ms each", f"{locked * 1000:.0f} ms with a plain pybreaker"
+    )
     await circuits.close()
     threads.close()
 
 
-def say(what: str, figures: str) -> None:
-    print(f"{what:<38} {figures}", flush=True)
+def say_figures(subject: str, figures: str) -> None:
+    say(f"{subject:<38} {figures}")
 
 
 async def nothing() -> None:
@@ -97,7 +95,7 @@ async def pause() -> None:
 
 
 async def time_calls(breaker: SharedBreaker, calls: int) -> float:
-    """Microseconds that guarding adds to one call."""
+    """Return the microseconds that guarding adds to one call."""
     bare = await timed(nothing, calls)
     return (await timed(lambda: breaker.call_async(nothing), calls) - bare) / calls * 1e6
 
@@ -110,14 +108,14 @@ async def timed(call: Call, calls: int) -> float:
 
 
 async def at_once(call: Call) -> float:
-    """Seconds for 64 coroutines with ten calls each."""
+    """Return the seconds for 64 coroutines with ten calls each."""
     started = time.perf_counter()
     await asyncio.gather(*(timed(call, 10) for _ in range(MANY)))
     return time.perf_counter() - started
 
 
 async def from_threads(call: Call) -> float:
-    """Seconds for 64 threads with ten calls each, which run on this loop as in the hub."""
+    """Return the seconds for 64 threads with ten calls each, made on this loop as in the hub."""
     loop = asyncio.get_running_loop()
 
     def wait_for_calls() -> None:
@@ -130,7 +128,7 @@ async def from_threads(call: Call) -> float:
 
 
 def with_plain_pybreaker() -> float:
-    """Seconds for one call from each of 64 threads."""
+    """Return the seconds for one call from each of 64 threads."""
     breaker = pybreaker.CircuitBreaker()
     callers: list[Any] = [
         threading.Thread(target=breaker.call, args=(time.sleep, PAUSE_SECONDS)) for _ in range(MANY)

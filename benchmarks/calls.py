@@ -1,4 +1,4 @@
-"""What a call costs beyond its bare request, and how many services may beat: `./dev bench calls`.
+"""Measures a call beyond its bare request, and the rate of heartbeats: `./dev bench calls`.
 
 Throw-away PostgreSQL with durable commits and Redis; one echo server in a process of its own. The
 two sides of each comparison take turns in one run; medians of the rounds are printed.
@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import breaker
+from benchmarks.bed.django_setup import OF_A_HUB, set_up_migrated
 from benchmarks.bed.printing import say
 from benchmarks.bed.servers import Durable, start_durable
 from tests.support import servers as services
@@ -65,8 +66,7 @@ def start_part(part: str, servers: Durable, directory: str, options: argparse.Na
     if part == "breaker":
         say("")
         return breaker.main(["--rounds", str(options.rounds)])
-    foreign = ("POSTGRES_", "DATABASE_URL", "REDIS_", "SERVICE_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OF_A_HUB)}
     environment |= servers.environment() | {
         "DATA_DIR": directory,
         "SECRET_KEY": "for-the-benchmark",
@@ -81,11 +81,7 @@ def start_part(part: str, servers: Durable, directory: str, options: argparse.Na
 
 
 def run_part(options: argparse.Namespace) -> int:
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
+    set_up_migrated(dict(os.environ))
     if options.part == "call":
         with echo_server() as url:
             register_echo(url)
@@ -100,7 +96,7 @@ def run_part(options: argparse.Namespace) -> int:
 
 @contextmanager
 def echo_server() -> Iterator[str]:
-    """A server in a process of its own that answers what it is sent; its URL."""
+    """Run a server in a process of its own that answers what it is sent; yield its URL."""
     port = services.free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bed.echo", str(port)])
     try:
@@ -112,7 +108,7 @@ def echo_server() -> Iterator[str]:
 
 
 def register_echo(url: str) -> None:
-    """The echo as a service with schemas, a circuit breaker and a credential."""
+    """Register the echo as a service with schemas, a circuit breaker and a credential."""
     from registry.credentials.lifecycle import create_credential
     from registry.services.lifecycle import Registration, register_service
 
@@ -146,22 +142,22 @@ async def measure_calls(url: str, options: argparse.Namespace) -> None:
             return await client.resolutions.find(target, "echo")
 
         assert await bare() == await full() == DOCUMENT
-        plain, through, found = [], [], []
+        plain, through, resolved = [], [], []
         for _ in range(options.rounds):
             plain.append(await cpu_of(bare, options.calls))
             through.append(await cpu_of(full, options.calls))
-            found.append(await cpu_of(resolve, options.calls * 5))
+            resolved.append(await cpu_of(resolve, options.calls * 5))
     await client.close()
     added = median(b - a for a, b in zip(plain, through, strict=True))
     say(f"\nCPU of one call, and of a resolution from the cache; {options.calls} in turn a round\n")
     say(f"  bare aiohttp           {median(plain):.3f} ms")
     say(f"  ServiceClient          {median(through):.3f} ms")
     say(f"  added                  {added:.3f} ms   (at most 0.35)")
-    say(f"  resolution             {median(found) * 1000:.1f} µs   (at most 10)")
+    say(f"  resolution             {median(resolved) * 1000:.1f} µs   (at most 10)")
 
 
 async def cpu_of(call: Callable[[], Awaitable[object]], times: int) -> float:
-    """Milliseconds of this process's CPU, all threads, for one of so many calls."""
+    """Return the milliseconds of this process's CPU, all threads, for one of so many calls."""
     started = time.process_time()
     for _ in range(times):
         await call()
@@ -172,7 +168,7 @@ async def cpu_of(call: Callable[[], Awaitable[object]], times: int) -> float:
 
 
 def measure_beats(options: argparse.Namespace) -> None:
-    """Beats per second that the hub's code takes, beside the bare write that it comes down to."""
+    """Print the beats per second that the hub's code takes, beside the bare write under it."""
     names = [f"beating-{number}" for number in range(INSTANCES)]
     register_beating(names)
     sides: Mapping[str, Callable[[str], None]]
@@ -187,10 +183,10 @@ def measure_beats(options: argparse.Namespace) -> None:
                 rates[name].append(rate_of(pool, work, names, options.seconds))
     store = "PostgreSQL" if options.part == "database" else "the redis strategy"
     say(f"\nHeartbeats on {store}, {THREADS} threads over {INSTANCES} services\n")
-    (bare, floor), (name, found) = rates.items()
-    ratio = median(b / a for a, b in zip(floor, found, strict=True))
+    (bare, floor), (name, hub) = rates.items()
+    ratio = median(b / a for a, b in zip(floor, hub, strict=True))
     say(f"  {bare:<23}{median(floor):,.0f} a second")
-    say(f"  {name:<23}{median(found):,.0f} a second   {ratio:.2f} x")
+    say(f"  {name:<23}{median(hub):,.0f} a second   {ratio:.2f} x")
 
 
 def register_beating(names: Sequence[str]) -> None:
@@ -203,7 +199,7 @@ def register_beating(names: Sequence[str]) -> None:
 
 
 def beat(name: str) -> None:
-    """What the API does with `POST /registry/services/{name}/heartbeat`, without its HTTP."""
+    """Do what the API does with `POST /registry/services/{name}/heartbeat`, without its HTTP."""
     from registry.services.heartbeats import Heartbeat, beat_service
 
     beat_service(name, Heartbeat())
@@ -237,15 +233,15 @@ def bare_setex() -> Callable[[str], None]:
 def rate_of(
     pool: ThreadPoolExecutor, work: Callable[[str], None], names: Sequence[str], seconds: float
 ) -> float:
-    """How often a second the threads get the work done, each on names of its own."""
+    """Return how often a second the threads do the work, each on names of its own."""
 
     def run(own: Sequence[str]) -> int:
-        done = 0
+        count = 0
         while time.perf_counter() < until:
             for name in own:
                 work(name)
-            done += len(own)
-        return done
+            count += len(own)
+        return count
 
     until = time.perf_counter() + seconds
     started = time.perf_counter()

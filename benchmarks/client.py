@@ -1,5 +1,4 @@
-"""What the client adds to a read over the bare HTTP library, how long importing it takes, and
-what thousands of calls at once leave behind.
+"""Measures the client beside the bare HTTP library, its import, and thousands of calls at once.
 
 `python -m benchmarks.client` prints medians; the two kinds of call take turns, on one connection
 each, against a small server in a process of its own.
@@ -47,14 +46,14 @@ class Answering(asyncio.Protocol):
         self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
 
 
-def serve(told: Connection) -> None:
+def serve(parent: Connection) -> None:
     """Answer for as long as the process lives."""
 
     async def listen() -> None:
         server = await asyncio.get_running_loop().create_server(
             Answering, "127.0.0.1", 0, backlog=1000
         )
-        told.send(server.sockets[0].getsockname()[1])
+        parent.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(listen())
@@ -62,7 +61,7 @@ def serve(told: Connection) -> None:
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    """The URL of a server in a process of its own."""
+    """Run a server in a process of its own; yield its URL."""
     parent, child = Pipe()
     process = Process(target=serve, args=(child,), daemon=True)
     process.start()
@@ -76,34 +75,34 @@ def serving() -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What this process holds: open descriptors, resident memory, allocated blocks."""
+class Footprint:
+    """The open descriptors, resident memory and allocated blocks of this process."""
 
     descriptors: int
     kilobytes: int
     blocks: int
 
 
-def held() -> Held:
+def measure_footprint() -> Footprint:
     gc.collect()
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
     kilobytes = pages * os.sysconf("SC_PAGE_SIZE") // 1024
-    return Held(len(os.listdir("/proc/self/fd")), kilobytes, sys.getallocatedblocks())
+    return Footprint(len(os.listdir("/proc/self/fd")), kilobytes, sys.getallocatedblocks())
 
 
-async def call_at_once(url: str, *, rounds: Sequence[int]) -> list[Held]:
-    """What is held before, after each round of calls at once on one client, and at the end."""
-    found = [held()]
+async def call_at_once(url: str, *, rounds: Sequence[int]) -> list[Footprint]:
+    """Return the footprint before, after each round of calls on one client, and at the end."""
+    footprints = [measure_footprint()]
     async with AsyncServiceIntegrationClient(url, LONGEST_ROUND_SECONDS) as client:
         for calls in rounds:
             answers = await asyncio.gather(*(client.get_workflow("w") for _ in range(calls)))
             assert [each["id"] for each in answers] == ["w"] * calls
             del answers
             await asyncio.sleep(0.05)  # callbacks of the loop run, sockets are put back
-            found.append(held())
+            footprints.append(measure_footprint())
     await asyncio.sleep(0.05)
-    return [*found, held()]
+    return [*footprints, measure_footprint()]
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -113,7 +112,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def compare(url: str) -> tuple[float, float]:
-    """Median milliseconds of a bare read and of one through the client."""
+    """Return the median milliseconds of a bare read and of one through the client."""
     bare = httpx2.Client(trust_env=False)
     client = SyncServiceIntegrationClient(url, api_key="si_benchmark")
     headers = {"Authorization": "Bearer si_benchmark"}
@@ -131,19 +130,19 @@ def compare(url: str) -> tuple[float, float]:
 
 
 def import_milliseconds(statement: str) -> float:
-    """Median start of an interpreter that runs the statement."""
+    """Return the median start of an interpreter that runs the statement."""
     command = [sys.executable, "-c", statement]
     return statistics.median(
         timed(lambda: subprocess.run(command, check=True)) for _ in range(IMPORTS)
     )
 
 
-def print_rounds(found: list[Held]) -> None:
-    before, *rounds, after = found
+def print_rounds(footprints: list[Footprint]) -> None:
+    before, *rounds, after = footprints
     print(f"{AT_ONCE} awaited calls at once, {len(rounds)} times on one client:")
     for name, each in (("before", before), *enumerate(rounds, 1), ("closed", after)):
-        held = f"{each.descriptors:>4} descriptors  {each.kilobytes / 1024:6.1f} MB resident"
-        print(f"  {name:<8}{held}  {each.blocks:>8} blocks")
+        size = f"{each.descriptors:>4} descriptors  {each.kilobytes / 1024:6.1f} MB resident"
+        print(f"  {name:<8}{size}  {each.blocks:>8} blocks")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How fast the engine is, beside a plain loop, DBOS and Celery: `./dev bench engine`.
+"""Measures the engine beside a plain loop, DBOS and Celery: `./dev bench engine`.
 
 One run starts everything that it needs, measures all in turn, several times, and prints the medians
 as Markdown. `docs/benchmarks.md` says what the figures mean.
@@ -16,7 +16,7 @@ from benchmarks.bed.counters import Counters
 from benchmarks.bed.packages import PackagesMissing, prepare_environment
 from benchmarks.bed.peers import Peer, running_celery, running_dbos
 from benchmarks.bed.plain import CLIENTS, Plain, create_table
-from benchmarks.bed.printing import print_figures, say, tell_conditions
+from benchmarks.bed.printing import print_conditions, print_figures, say
 from benchmarks.bed.report import Figures
 from benchmarks.bed.rounds import HTTP, NO_OP, SENTIMENT, Bench, run_round
 from benchmarks.bed.servers import Durable, start_durable
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hub, workers = ending.enter_context(bed.running_bed(servers))
         peers = start_peers(ending, durable) if durable and options.peers else []
         bench = ending.enter_context(prepared(hub, workers, durable, peers, options))
-        tell_conditions(bench)
+        print_conditions(bench)
         for number in range(options.rounds):
             run_round(bench)
             say(f"Round {number + 1} of {options.rounds} done.")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def start_peers(ending: contextlib.ExitStack, durable: Durable) -> list[Peer]:
-    """Celery, and DBOS where its packages can be had."""
+    """Start Celery, and DBOS where its packages can be had."""
     peers: list[Peer] = [ending.enter_context(running_celery(durable))]
     try:
         python = prepare_environment()
@@ -69,10 +69,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=16, help="of each of the loop's processes")
     parser.add_argument("--clients", type=int, default=8, help="threads that POST")
     options = parser.parse_args(arguments)
-    if (
-        min(vars(options)[n] for n in ("rounds", "executions", "latencies", "threads", "clients"))
-        < 1
-    ):
+    counts = ("rounds", "executions", "latencies", "threads", "clients")
+    if min(vars(options)[name] for name in counts) < 1:
         parser.error("use numbers from 1")
     return options
 
@@ -85,7 +83,7 @@ def prepared(
     peers: Sequence[Peer],
     options: argparse.Namespace,
 ) -> Iterator[Bench]:
-    """Services, workflows, the loop's table and processes, everything called once."""
+    """Make services, workflows, the loop's table and processes, everything called once."""
     echo, echo_pid = bed.start_echo(hub)
     urls, services = {NO_OP: "", HTTP: echo}, [echo_pid]
     bed.define(hub, NO_OP, bed.NO_OP)

@@ -1,4 +1,4 @@
-"""Whether the engine keeps its pace and its size under load: `./dev bench load`.
+"""Measures the pace and the size of the engine under load: `./dev bench load`.
 
 Steps per second beside few and many finished executions, with few and many executions under way,
 and the memory of one worker process while thousands of its steps wait for a slow service.
@@ -19,8 +19,8 @@ from benchmarks.bed.filling import fill_finished, remove_finished
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
 from benchmarks.bed.servers import start_durable
-from tests.support.real_hub import Hub, until
-from tests.support.servers import free_port, missing_servers
+from tests.support.real_hub import Hub
+from tests.support.servers import missing_servers
 
 PARTS = ("finished", "open", "memory")
 WAIT_SECONDS = 10
@@ -66,21 +66,21 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure_finished(hub: Hub, options: argparse.Namespace) -> None:
-    """Few, many, few ... in turn, so that what slows the machine slows both."""
+    """Measure with few, many, few ... in turn, so that what slows the machine slows both."""
     from workflows import services
 
     workflow = services.get_workflow("echo")
     speeds: dict[int, list[float]] = {options.few_finished: [], options.many_finished: []}
     for _ in range(options.rounds):
-        for count, found in speeds.items():
+        for count, measured in speeds.items():
             fill_finished(workflow, first=1, last=count)
-            found.append(backlog_speed(hub, options.executions))
+            measured.append(backlog_speed(hub, options.executions))
             remove_finished()
-    tell_flatness("finished executions in the tables", speeds)
+    print_flatness("finished executions in the tables", speeds)
 
 
 def backlog_speed(hub: Hub, count: int) -> float:
-    """Steps per second of a backlog that appears at once."""
+    """Return the steps per second of a backlog that appears at once."""
     from django.db import transaction
 
     with transaction.atomic():
@@ -95,33 +95,33 @@ def backlog_speed(hub: Hub, count: int) -> float:
 def measure_open(hub: Hub, options: argparse.Namespace) -> None:
     speeds: dict[int, list[float]] = {options.few_open: [], options.many_open: []}
     for _ in range(options.rounds):
-        for count, found in speeds.items():
-            found.append(speed_of_open(hub, count, max(options.executions, 2 * count)))
-    tell_flatness("executions under way", speeds)
+        for count, measured in speeds.items():
+            measured.append(speed_of_open(hub, count, max(options.executions, 2 * count)))
+    print_flatness("executions under way", speeds)
 
 
 def speed_of_open(hub: Hub, width: int, count: int) -> float:
-    """Steps per second while so many executions are kept under way: one ends, one begins."""
+    """Return the steps per second while so many are kept under way: one ends, one begins."""
     from django.db import transaction
 
-    ends = bed.Ends(hub)
+    ends = bed.EndEvents(hub)
     began, going = time.time(), set[str]()
     started: list[str] = []
     while len(started) < count:
-        wanted = min(width - len(going), count - len(started))
+        missing = min(width - len(going), count - len(started))
         with transaction.atomic():
-            made = bed.insert_executions("echo", wanted)
-        started += made
-        going |= set(made)
+            ids = bed.insert_executions("echo", missing)
+        started += ids
+        going |= set(ids)
         going -= ends.wait(going)
     return count * STEPS / (bed.wait_for_all(hub, started) - began)
 
 
-def tell_flatness(what: str, speeds: dict[int, list[float]]) -> None:
+def print_flatness(subject: str, speeds: dict[int, list[float]]) -> None:
     few, many = speeds
     ratio = median(b / a for a, b in zip(speeds[few], speeds[many], strict=True))
-    rows = [[f"{count:,}", f"{median(found):,.0f}"] for count, found in speeds.items()]
-    say("\n".join(markdown_table([what, "steps per second"], rows)))
+    rows = [[f"{count:,}", f"{median(measured):,.0f}"] for count, measured in speeds.items()]
+    say("\n".join(markdown_table([subject, "steps per second"], rows)))
     say(f"\nWith {many:,} it has {ratio:.2f} x the pace of {few:,} (median of the rounds).\n")
 
 
@@ -129,7 +129,7 @@ def tell_flatness(what: str, speeds: dict[int, list[float]]) -> None:
 
 
 def measure_memory(hub: Hub, workers: Sequence[int], options: argparse.Namespace) -> None:
-    """One worker is left, and so many of its steps wait for the slow service at once."""
+    """Leave one worker, and let so many of its steps wait for the slow service at once."""
     gone = [process for process in hub.processes if process.pid in workers[1:]]
     for process in gone:
         process.terminate()
@@ -151,12 +151,7 @@ def measure_memory(hub: Hub, workers: Sequence[int], options: argparse.Namespace
 
 
 def start_slow(hub: Hub) -> None:
-    port = free_port()
-    hub.run(f"{Path(sys.executable).name} -m benchmarks.bed.slow {port} {WAIT_SECONDS}")
-    url = f"http://127.0.0.1:{port}"
-    until(lambda: bed.listens(port), "the slow service answers", tail=hub.tail)
-    actions = [{"name": "wait", "path": "/wait"}]
-    hub.post("/services", {"name": "slow", "url": url, "ttl_seconds": 86400, "actions": actions})
+    bed.start_service(hub, "slow", "wait", WAIT_SECONDS)
     step = {"id": "wait", "service": "slow", "action": "wait", "input": PAYLOAD, "timeout": 120}
     hub.post("/workflows", {"name": "slow", "steps": [step]})
 
@@ -169,7 +164,7 @@ def start_waiting(count: int) -> list[str]:
 
 
 def steps_waiting(ids: Sequence[str]) -> Iterator[int]:
-    """How many of them wait for the service, again and again until all have ended."""
+    """Yield how many of them wait for the service, again and again until all have ended."""
     from workflows.models import WorkflowExecution, WorkflowStep
 
     deadline = time.monotonic() + bed.PATIENCE_SECONDS
@@ -185,7 +180,7 @@ def steps_waiting(ids: Sequence[str]) -> Iterator[int]:
 
 
 def resident_megabytes(pid: int) -> int:
-    """Memory of a process that is its own or shared, in MB of 2^20 bytes."""
+    """Return the memory of a process that is its own or shared, in MB of 2^20 bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) // 1024

@@ -1,4 +1,4 @@
-"""How long the pages of the admin take on a full hub: `./dev bench pages`.
+"""Measures the pages of the admin on a full hub: `./dev bench pages`.
 
 Measured from outside over HTTP, one request after the other, on PostgreSQL and on SQLite. Beside
 the milliseconds stands the ratio to the login page of the same round, which needs no rows.
@@ -22,12 +22,12 @@ from typing import Any
 import httpx2
 
 from benchmarks.bed import servers
-from benchmarks.bed.filling import FIRST_ID, fill_finished
+from benchmarks.bed.filling import FIRST_ID, fill_finished, make_workflow
 from benchmarks.bed.hub import use_database_of
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
-from tests.support import servers as services
 from tests.support.real_hub import Hub, running_hub
+from tests.support.servers import missing_servers
 
 LOGIN = "login"
 LISTS = {
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return max(_in_process(name, arguments) for name in ("postgresql", "sqlite"))
     if options.backend == "sqlite":
         return measure_on({}, options)
-    if missing := services.missing_servers():
+    if missing := missing_servers():
         say(f"PostgreSQL is needed: {missing}.")
         return 1
     with servers.start_durable() as durable:
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_process(backend: str, arguments: Sequence[str] | None) -> int:
-    given = [*(sys.argv[1:] if arguments is None else arguments), "--backend", backend]
-    command = [sys.executable, "-m", "benchmarks.pages", *given]
+    options = [*(sys.argv[1:] if arguments is None else arguments), "--backend", backend]
+    command = [sys.executable, "-m", "benchmarks.pages", *options]
     return subprocess.run(command, check=False).returncode
 
 
@@ -92,13 +92,9 @@ def measure_on(surroundings: Mapping[str, str], options: argparse.Namespace) -> 
 
 
 def fill(options: argparse.Namespace) -> None:
-    """Services, of which some are troubled, and executions of a day, of which some failed."""
-    from workflows import services as workflow_services
-
+    """Put in services, some of them troubled, and executions of a day, some of which failed."""
     _fill_services(options.services)
-    document = {"steps": [{"id": "step-0", "type": "TRANSFORM", "output": {}}]}
-    made = workflow_services.create_workflow({"name": "pages"}, document, actor="bench")
-    workflow = workflow_services.get_workflow(str(made.pk))
+    workflow = make_workflow("pages")
     apart = DAY_SECONDS / options.executions
     fill_finished(workflow, first=1, last=options.executions, apart=apart)
     _spread_executions(options.executions)
@@ -111,7 +107,7 @@ def _fill_services(count: int) -> None:
 
     now = timezone.now()
     statuses = ["OFFLINE" if n % 10 == 0 else "ONLINE" for n in range(count)]
-    made = Service.objects.bulk_create(
+    services = Service.objects.bulk_create(
         Service(name=f"service-{n}", status=status) for n, status in enumerate(statuses)
     )
     ServiceInstance.objects.bulk_create(
@@ -122,9 +118,9 @@ def _fill_services(count: int) -> None:
             last_heartbeat_at=now,
             expires_at=now + timedelta(hours=1),
         )
-        for n, service in enumerate(made)
+        for n, service in enumerate(services)
     )
-    ServiceAction.objects.bulk_create(ServiceAction(service=s, name="act") for s in made)
+    ServiceAction.objects.bulk_create(ServiceAction(service=s, name="act") for s in services)
 
 
 def _spread_executions(count: int) -> None:
@@ -140,12 +136,12 @@ def _spread_executions(count: int) -> None:
 
 
 def pages() -> dict[str, str]:
-    """The path of each page that is timed."""
+    """Return the path of each page that is timed."""
     from django.urls import reverse
 
     from registry.models import Service
 
-    lists = {name: f"/admin/{place}/" for name, place in LISTS.items()}
+    lists = {name: f"/admin/{model}/" for name, model in LISTS.items()}
     service = Service.objects.order_by("name").values_list("pk", flat=True)[0]
     return {
         LOGIN: "/admin/login/",
@@ -161,7 +157,7 @@ def pages() -> dict[str, str]:
 
 
 def logged_in(hub: Hub) -> httpx2.Client:
-    """A browser of the first operator."""
+    """Return a browser of the first operator."""
     client = httpx2.Client(base_url=hub.url, timeout=60)
     token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', client.get("/admin/login/").text)
     assert token, "the login page has no form"
@@ -176,7 +172,7 @@ def logged_in(hub: Hub) -> httpx2.Client:
 
 
 def measure(client: httpx2.Client, paths: Mapping[str, str], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each page in each round, after one that warms up."""
+    """Return the milliseconds of each page in each round, after one that warms up."""
     taken: dict[str, list[float]] = {name: [] for name in paths}
     anonymous = httpx2.Client(base_url=client.base_url, timeout=60)
     for number in range(rounds + 1):
@@ -193,7 +189,7 @@ def measure(client: httpx2.Client, paths: Mapping[str, str], rounds: int) -> dic
 
 
 def table_of(taken: Mapping[str, Sequence[float]], options: argparse.Namespace) -> list[str]:
-    """The medians, and those of the ratios to the login page of the same round."""
+    """Return the medians, and those of the ratios to the login page of the same round."""
     rows = [
         (
             name,

@@ -1,4 +1,4 @@
-"""What sweeps and lists cost beside much that has ended: `./dev bench plans`.
+"""Measures sweeps and lists beside much that has ended: `./dev bench plans`.
 
 The same statements at a thousand and at a million finished executions, in a throw-away PostgreSQL:
 the pages that each touches, its time, and its plan.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import base64
-import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.bed.django_setup import set_up_migrated
 from benchmarks.bed.explaining import Plan, capture, explain, list_page, sweep_once
-from benchmarks.bed.filling import fill_finished, finished_id
+from benchmarks.bed.filling import fill_finished, finished_id, make_workflow
 from benchmarks.bed.printing import say
 from benchmarks.bed.report import markdown_table
 from tests.support import servers
@@ -43,27 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         few = measure(options.few)
         fill_finished(workflow, first=options.few + 1, last=options.many)
         many = measure(options.many)
-    return tell(few, many, options)
+    return print_comparison(few, many, options)
 
 
 def prepare_database(server: servers.Postgres, directory: str) -> Any:
-    """A migrated database with a workflow and some steps that are due; the workflow."""
+    """Make a migrated database with a workflow and some steps that are due; return the workflow."""
     server.create_database("plans")
-    for name in [n for n in os.environ if n.startswith(("POSTGRES_", "DATABASE_URL", "REDIS_"))]:
-        del os.environ[name]
-    os.environ.update(DATA_DIR=directory, SECRET_KEY="for-the-benchmark", ALLOWED_HOSTS="*")  # noqa: S106
-    os.environ.update(server.environment("plans"))
-    os.environ["DJANGO_SETTINGS_MODULE"] = "integration_site.settings"
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
+    set_up_migrated({"DATA_DIR": directory, "ALLOWED_HOSTS": "*", **server.environment("plans")})
     from workflows import services as workflow_services
 
-    document = {"steps": [{"id": "step-0", "type": "TRANSFORM", "output": {}}]}
-    made = workflow_services.create_workflow({"name": "plans"}, document, actor="bench")
-    workflow = workflow_services.get_workflow(str(made.pk))
+    workflow = make_workflow("plans")
     start = workflow_services.Start(input={}, context={})
     for _ in range(DUE_STEPS):
         workflow_services.start_execution(workflow, start)
@@ -71,7 +60,7 @@ def prepare_database(server: servers.Postgres, directory: str) -> Any:
 
 
 def measure(rows: int) -> dict[str, Plan]:
-    """The plan of each statement, by what asks for it and in which place."""
+    """Return the plan of each statement, by what asks for it and its number there."""
     actions = {
         "sweep": sweep_once,
         "first page": lambda: list_page(""),
@@ -89,7 +78,9 @@ def cursor_after(number: int) -> str:
     return base64.urlsafe_b64encode(finished_id(number).encode()).decode().rstrip("=")
 
 
-def tell(few: Mapping[str, Plan], many: Mapping[str, Plan], options: argparse.Namespace) -> int:
+def print_comparison(
+    few: Mapping[str, Plan], many: Mapping[str, Plan], options: argparse.Namespace
+) -> int:
     head = ("", "statement", *(f"{n:,}" for n in (options.few, options.many)), "ms", "ms", "")
     say(f"Pages of 8 kB and milliseconds, beside {options.few:,} and {options.many:,} finished:\n")
     say("\n".join(markdown_table(head, [list(line_of(name, few, many)) for name in many])))
@@ -114,7 +105,7 @@ def has_grown(few: Plan | None, many: Plan) -> bool:
 
 
 def summary(sql: str) -> str:
-    """What a statement does, in a few words."""
+    """Return what a statement does, in a few words."""
     if sql.startswith("WITH") and (written := WRITES.search(sql)):
         return " ".join(written.groups())
     words = sql.replace('"', "").replace("KEY UPDATE", "").split()

@@ -25,7 +25,7 @@ app.conf.update(
 
 @app.task
 def step(value: dict[str, Any], url: str) -> dict[str, Any]:
-    """One call; without an address nothing is called."""
+    """Make one call; without an address nothing is called."""
     if not url:
         return value
     answer: dict[str, Any] = json.loads(call_from_thread(url, json.dumps(value)))
@@ -34,12 +34,12 @@ def step(value: dict[str, Any], url: str) -> dict[str, Any]:
 
 @app.task(ignore_result=False)
 def last_step(value: dict[str, Any], url: str) -> dict[str, Any]:
-    """The same, and its result tells that the chain ended."""
-    found: dict[str, Any] = step(value, url)
-    return found
+    """Make one call; its result tells that the chain ended."""
+    answer: dict[str, Any] = step(value, url)
+    return answer
 
 
 def make_chain(value: dict[str, Any], url: str) -> Any:
-    """A chain that is ready to be sent."""
+    """Return a chain that is ready to be sent."""
     later = [step.s(url) for _ in range(STEPS - 2)]
     return chain(step.s(value, url), *later, last_step.s(url))

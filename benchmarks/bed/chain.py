@@ -1,4 +1,4 @@
-"""What every contestant does alike: the payload, the leanest client, and how a share is timed.
+"""The parts that all contestants share: the payload, the leanest client, and how a share is timed.
 
 Uses the standard library only, since the peers run in environments of their own.
 """
@@ -19,8 +19,8 @@ Call = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Done:
-    """When it ran (seconds of the machine's clock), its CPU seconds, and each chain's seconds."""
+class Stretch:
+    """A measured run: begin and end by the machine's clock, CPU seconds, each chain's seconds."""
 
     began: float
     ended: float
@@ -28,14 +28,14 @@ class Done:
     chain_seconds: tuple[float, ...]
 
 
-def merge_done(parts: Iterable[Done]) -> Done:
-    """Several processes' parts as one."""
-    found = list(parts)
-    return Done(
-        began=min(part.began for part in found),
-        ended=max(part.ended for part in found),
-        cpu_seconds=sum(part.cpu_seconds for part in found),
-        chain_seconds=tuple(itertools.chain(*(part.chain_seconds for part in found))),
+def merge_stretches(parts: Iterable[Stretch]) -> Stretch:
+    """Return several processes' parts as one."""
+    parts = list(parts)
+    return Stretch(
+        began=min(part.began for part in parts),
+        ended=max(part.ended for part in parts),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
+        chain_seconds=tuple(itertools.chain(*(part.chain_seconds for part in parts))),
     )
 
 
@@ -44,7 +44,7 @@ def split_evenly(count: int, among: int) -> list[int]:
 
 
 def open_connection(url: str) -> Call:
-    """A function that posts a JSON text over one connection of its own and gives the answer's."""
+    """Return a function that posts a JSON text over its own connection, and returns the answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     headers = {"Content-Type": "application/json"}
@@ -61,7 +61,7 @@ _of_thread = threading.local()
 
 def call_from_thread(url: str, body: str) -> str:
     """Post over the connection that this thread keeps to this address."""
-    kept = _of_thread.__dict__
-    if url not in kept:
-        kept[url] = open_connection(url)
-    return kept[url](body)
+    connections = _of_thread.__dict__
+    if url not in connections:
+        connections[url] = open_connection(url)
+    return connections[url](body)

@@ -1,4 +1,4 @@
-"""What a measured stretch cost: CPU seconds by part, write transactions, database round trips."""
+"""Counts what a stretch costs: CPU seconds by part, write transactions, database round trips."""
 
 from __future__ import annotations
 
@@ -62,13 +62,15 @@ class Counters:
         }
         if self._server is None:
             return Reading(cpu)
-        written = self._server.execute(NEXT_TRANSACTION).fetchone()
-        asked = (
+        transaction = self._server.execute(NEXT_TRANSACTION).fetchone()
+        calls = (
             self._server.execute(ROUND_TRIPS, [OBSERVER, FOREIGN_KEY_CHECK]).fetchone()
             if self._counts_statements
             else None
         )
-        return Reading(cpu, written[0] if written else None, int(asked[0]) if asked else None)
+        return Reading(
+            cpu, transaction[0] if transaction else None, int(calls[0]) if calls else None
+        )
 
     def close(self) -> None:
         if self._server is not None:
@@ -76,8 +78,8 @@ class Counters:
 
 
 def read_processes() -> dict[int, tuple[int, float]]:
-    """Parent and CPU seconds of every process, with what its ended children used."""
-    found = {}
+    """Return parent and CPU seconds of every process, with what its ended children used."""
+    processes = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name, in parentheses, may hold blanks.
@@ -85,12 +87,12 @@ def read_processes() -> dict[int, tuple[int, float]]:
         except OSError:
             continue  # it ended meanwhile
         used = sum(int(ticks) for ticks in fields[11:15]) / TICKS
-        found[int(entry.parent.name)] = int(fields[1]), used
-    return found
+        processes[int(entry.parent.name)] = int(fields[1]), used
+    return processes
 
 
 def cpu_of_tree(pid: int, stat: Mapping[int, tuple[int, float]]) -> float:
-    """CPU seconds of a process and of everything below it; 0 where there is no /proc."""
+    """Return the CPU seconds of a process and of everything below it; 0 where there is no /proc."""
     if pid not in stat:
         return 0.0
     children = [child for child, (parent, _) in stat.items() if parent == pid]

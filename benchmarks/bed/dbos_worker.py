@@ -15,14 +15,14 @@ from dataclasses import asdict
 
 from dbos import DBOS
 
-from benchmarks.bed.chain import PAYLOAD, STEPS, Done, call_from_thread
+from benchmarks.bed.chain import PAYLOAD, STEPS, Stretch, call_from_thread
 
 MOST_THREADS = 32
 
 
 @DBOS.step()
 def call(url: str, value: dict[str, str]) -> dict[str, str]:
-    """One call; without an address nothing is called."""
+    """Make one call; without an address nothing is called."""
     if not url:
         return {"done": "yes"}
     answer: dict[str, str] = json.loads(call_from_thread(url, json.dumps(value)))
@@ -41,12 +41,12 @@ def run_chain(url: str) -> float:
     return time.perf_counter() - before
 
 
-def run_share(url: str, chains: int, threads: int) -> Done:
-    """So many chains, so many at a time."""
+def run_share(url: str, chains: int, threads: int) -> Stretch:
+    """Run so many chains, so many at a time."""
     with ThreadPoolExecutor(threads) as pool:
         cpu, began = time.process_time(), time.time()
         seconds = list(pool.map(run_chain, [url] * chains))
-        return Done(began, time.time(), time.process_time() - cpu, tuple(seconds))
+        return Stretch(began, time.time(), time.process_time() - cpu, tuple(seconds))
 
 
 def main(database: str, name: str) -> None:

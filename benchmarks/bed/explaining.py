@@ -1,4 +1,4 @@
-"""What the database does for the statements that a piece of code sends."""
+"""Explains what the database does for the statements that a piece of code sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPLAINED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
 @dataclass(frozen=True)
 class Statement:
-    """What was sent: text with its parameters, or the name of a plan with them."""
+    """A statement as it was sent: text with its parameters, or the name of a plan with them."""
 
     sql: str
     params: Any
@@ -24,7 +24,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Plan:
-    """How PostgreSQL ran one statement: 8 kB pages touched, milliseconds, tables read whole."""
+    """A statement as PostgreSQL ran it: 8 kB pages touched, milliseconds, tables read whole."""
 
     sql: str
     pages: int
@@ -34,13 +34,13 @@ class Plan:
 
 
 def capture(action: Callable[[], object]) -> list[Statement]:
-    """The statements of an action that read or write tables. What it changes is undone."""
-    found: list[Statement] = []
+    """Return the statements of an action on tables; what it changes is undone."""
+    statements: list[Statement] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.lstrip().startswith(EXPLAINED) and " FROM " in f"{sql} FROM ":
             is_prepared = isinstance(context["cursor"].cursor, ServerBindingCursor)
-            found.append(Statement(sql, params, is_prepared))
+            statements.append(Statement(sql, params, is_prepared))
         return execute(sql, params, many, context)
 
     # Cursors of the engine tell nobody what they send unless queries are logged.
@@ -51,29 +51,29 @@ def capture(action: Callable[[], object]) -> list[Statement]:
             transaction.set_rollback(True)
     finally:
         connection.force_debug_cursor = False
-    return [item for item in found if "clock_timestamp" not in item.sql]
+    return [item for item in statements if "clock_timestamp" not in item.sql]
 
 
 def explain(statement: Statement) -> Plan:
-    """Run a statement, undo it, and tell how it was run. PostgreSQL only.
+    """Run a statement, undo it, and return how it was run. PostgreSQL only.
 
     What is prepared is run by the plan that serves all parameters, as on the engine's connection.
     """
     (answer,) = _explained(statement, "ANALYZE, BUFFERS, FORMAT JSON")
     text = "\n".join(_explained(statement, "ANALYZE, BUFFERS, COSTS OFF"))
-    found = (json.loads(answer) if isinstance(answer, str) else answer)[0]
-    nodes = list(_nodes(found["Plan"]))
+    report = (json.loads(answer) if isinstance(answer, str) else answer)[0]
+    nodes = list(_nodes(report["Plan"]))
     return Plan(
         sql=statement.sql,
-        pages=found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"],
-        milliseconds=found["Execution Time"],
+        pages=report["Plan"]["Shared Hit Blocks"] + report["Plan"]["Shared Read Blocks"],
+        milliseconds=report["Execution Time"],
         whole_tables=tuple(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
         text=text,
     )
 
 
 def _explained(statement: Statement, form: str) -> list[Any]:
-    """The lines in which PostgreSQL explains a statement; what that did is undone."""
+    """Return the lines in which PostgreSQL explains a statement; what that did is undone."""
     from workflows.engine.store import TUNING  # it needs the settings
 
     sql, params = statement.sql, statement.params
@@ -91,7 +91,7 @@ def _explained(statement: Statement, form: str) -> list[Any]:
 
 
 def _numbered(sql: str) -> str:
-    """A statement with the server's marks for its parameters."""
+    """Return a statement with the server's marks for its parameters."""
     first, *others = sql.split("%s")
     marked = [f"${number}{text}" for number, text in enumerate(others, 1)]
     return "".join([first, *marked]).replace("%%", "%")
@@ -107,7 +107,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def sweep_once() -> None:
-    """What beat makes one worker do every second."""
+    """Do what beat makes one worker do every second."""
     from workflows.engine.lease_recovery import (
         note_sweep,
         orphaned_children,
@@ -124,7 +124,7 @@ def sweep_once() -> None:
 
 
 def list_page(cursor: str) -> None:
-    """One page of the list of executions, from this cursor on, as the API makes it."""
+    """Read one page of the list of executions, from this cursor on, as the API makes it."""
     from rest_framework.test import APIRequestFactory, force_authenticate
 
     from core.api.authentication import Caller

@@ -1,4 +1,4 @@
-"""Many finished executions, put into PostgreSQL or SQLite by the database itself."""
+"""Puts many finished executions into PostgreSQL or SQLite, by the database itself."""
 
 from __future__ import annotations
 
@@ -28,8 +28,17 @@ SERIES = {
 
 
 def finished_id(number: int) -> str:
-    """The id of the execution, and of its step, with this number from 1 on."""
+    """Return the id of the execution, and of its step, with this number from 1 on."""
     return f"{FIRST_ID[:24]}{number:012x}"
+
+
+def make_workflow(name: str) -> Any:
+    """Create a workflow of one step that calls nobody, as those of the filling are."""
+    from workflows import services
+
+    document = {"steps": [{"id": "step-0", "type": "TRANSFORM", "output": {}}]}
+    services.create_workflow({"name": name}, document, actor="bench")
+    return services.get_workflow(name)
 
 
 def fill_finished(workflow: Any, *, first: int, last: int, apart: float = 0.05) -> None:

@@ -1,4 +1,4 @@
-"""What a team puts before its chains: one view of Django REST framework that starts them.
+"""The web process before the chains of Celery: one view of Django REST framework starts them.
 
 `python -m benchmarks.bed.front PORT` makes its tables in the database `PEER_DATABASE`, prints a
 token as a JSON line and becomes gunicorn, set up as the hub's. A POST with the token, which is
@@ -64,7 +64,7 @@ from benchmarks.bed.celery_app import make_chain  # noqa: E402
 
 
 class ChainBody(serializers.Serializer[Any]):
-    """What a chain begins with, and where its steps call."""
+    """The value that a chain begins with, and the address that its steps call."""
 
     value = serializers.DictField()
     url = serializers.CharField(allow_blank=True)

@@ -18,18 +18,18 @@ class PackagesMissing(Exception):
 
 
 def prepare_environment() -> Path:
-    """The Python of an environment with what requirements-bench.txt pins, made when it is not so.
+    """Return the Python of an environment as requirements-bench.txt pins it; make it if needed.
 
     Raises:
         PackagesMissing: they cannot be installed here.
     """
-    stamp, wanted = DIRECTORY / "installed", hashlib.sha256(PINNED.read_bytes()).hexdigest()
+    stamp, digest = DIRECTORY / "installed", hashlib.sha256(PINNED.read_bytes()).hexdigest()
     python = DIRECTORY / "bin" / "python"
-    if not stamp.is_file() or stamp.read_text() != wanted:
+    if not stamp.is_file() or stamp.read_text() != digest:
         _run([sys.executable, "-m", "venv", "--clear", str(DIRECTORY)])
         options = ["--quiet", "--no-deps", "--require-hashes", "--disable-pip-version-check"]
         _run([str(python), "-m", "pip", "install", *options, "-r", str(PINNED)])
-        stamp.write_text(wanted)
+        stamp.write_text(digest)
     return python
 
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import httpx2
 import redis
 
-from benchmarks.bed.chain import PAYLOAD, Done, merge_done, split_evenly
+from benchmarks.bed.chain import PAYLOAD, Stretch, merge_stretches, split_evenly
 from benchmarks.bed.hub import listens
 from benchmarks.bed.servers import Durable
 from tests.support.real_hub import until
@@ -49,14 +49,14 @@ class Peer(Protocol):
     column: str
     pids: Sequence[int]
 
-    def run_many(self, url: str, chains: int) -> Done:
-        """All at once, as fast as it can."""
+    def run_many(self, url: str, chains: int) -> Stretch:
+        """Run all at once, as fast as it can."""
 
-    def run_singly(self, url: str, chains: int) -> Done:
-        """One after the other, each timed from its start to its end."""
+    def run_singly(self, url: str, chains: int) -> Stretch:
+        """Run one after the other, each timed from its start to its end."""
 
-    def run_posted(self, url: str, chains: int) -> Done | None:
-        """The same, each timed from a POST that starts it; None where nothing takes a POST."""
+    def run_posted(self, url: str, chains: int) -> Stretch | None:
+        """Do the same, each timed from a POST that starts it; None where nothing takes a POST."""
 
 
 def spawn(command: Sequence[str], **more: Any) -> subprocess.Popen[str]:
@@ -93,10 +93,10 @@ class Dbos:
         self._processes = processes
         self.pids: Sequence[int] = [process.pid for process in processes]
 
-    def run_many(self, url: str, chains: int) -> Done:
+    def run_many(self, url: str, chains: int) -> Stretch:
         return self._run(url, chains, self._processes, threads=DBOS_THREADS)
 
-    def run_singly(self, url: str, chains: int) -> Done:
+    def run_singly(self, url: str, chains: int) -> Stretch:
         return self._run(url, chains, self._processes[:1], threads=1)
 
     def run_posted(self, url: str, chains: int) -> None:
@@ -105,15 +105,15 @@ class Dbos:
     @staticmethod
     def _run(
         url: str, chains: int, processes: Sequence[subprocess.Popen[str]], *, threads: int
-    ) -> Done:
+    ) -> Stretch:
         for process, share in zip(processes, split_evenly(chains, len(processes)), strict=True):
-            tell(process, {"url": url, "chains": share, "threads": threads})
-        return merge_done(Done(**hear(process)) for process in processes)
+            send_job(process, {"url": url, "chains": share, "threads": threads})
+        return merge_stretches(Stretch(**read_answer(process)) for process in processes)
 
 
 @contextlib.contextmanager
 def running_dbos(python: Path, durable: Durable) -> Iterator[Dbos]:
-    """Two processes of it on a database of their own in the same server."""
+    """Run two processes of it on a database of their own in the same server."""
     durable.server.create_database(DBOS_DATABASE)
     server = durable.server
     address = f"postgresql://{server.user}@{server.host}:{server.port}/{DBOS_DATABASE}"
@@ -123,25 +123,25 @@ def running_dbos(python: Path, durable: Durable) -> Iterator[Dbos]:
             command = [str(python), "-m", "benchmarks.bed.dbos_worker", address, f"peer-{number}"]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             processes.append(spawn(command, **pipes))
-            hear(processes[-1])
+            read_answer(processes[-1])
         yield Dbos(processes)
     finally:
         stop_all(processes)
 
 
-def tell(process: subprocess.Popen[str], job: dict[str, Any]) -> None:
+def send_job(process: subprocess.Popen[str], job: dict[str, Any]) -> None:
     assert process.stdin is not None
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
 
 
-def hear(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The next answer, over lines that a library prints itself."""
+def read_answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return the next answer, over lines that a library prints itself."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("{"):
-            found: dict[str, Any] = json.loads(line)
-            return found
+            answer: dict[str, Any] = json.loads(line)
+            return answer
     raise RuntimeError("a peer's process ended")
 
 
@@ -158,7 +158,7 @@ class Celery:
         self._results = results
         self._front = front
 
-    def run_many(self, url: str, chains: int) -> Done:
+    def run_many(self, url: str, chains: int) -> Stretch:
         """The workers begin once all chains are in the queue, as the hub's do."""
         from benchmarks.bed.celery_app import app, make_chain
 
@@ -169,7 +169,7 @@ class Celery:
         began = time.time()
         app.control.add_consumer(QUEUE)
         self._wait_for(chains)
-        return Done(began, time.time(), 0.0, ())
+        return Stretch(began, time.time(), 0.0, ())
 
     def _wait_for(self, chains: int) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -177,12 +177,12 @@ class Celery:
             assert time.monotonic() < deadline, f"{ended} of {chains} chains ended"
             time.sleep(0.005)
 
-    def run_singly(self, url: str, chains: int) -> Done:
+    def run_singly(self, url: str, chains: int) -> Stretch:
         from benchmarks.bed.celery_app import make_chain
 
         return self._time_singly(chains, lambda: make_chain(PAYLOAD, url).apply_async())
 
-    def run_posted(self, url: str, chains: int) -> Done:
+    def run_posted(self, url: str, chains: int) -> Stretch:
         from benchmarks.bed.celery_app import app
 
         return self._time_singly(chains, lambda: app.AsyncResult(self._post(url)))
@@ -193,18 +193,18 @@ class Celery:
         return str(answer.json()["id"])
 
     @staticmethod
-    def _time_singly(chains: int, start: Callable[[], Any]) -> Done:
+    def _time_singly(chains: int, start: Callable[[], Any]) -> Stretch:
         seconds, began = [], time.time()
         for _ in range(chains):
             before = time.perf_counter()
             start().get(timeout=PATIENCE_SECONDS)
             seconds.append(time.perf_counter() - before)
-        return Done(began, time.time(), 0.0, tuple(seconds))
+        return Stretch(began, time.time(), 0.0, tuple(seconds))
 
 
 @contextlib.contextmanager
 def running_celery(durable: Durable) -> Iterator[Celery]:
-    """Two worker processes on databases of their own in the same Redis."""
+    """Run two worker processes on databases of their own in the same Redis."""
     server = durable.redis
     os.environ["PEER_BROKER"] = f"redis://{server.host}:{server.port}/{BROKER}"
     os.environ["PEER_RESULTS"] = f"redis://{server.host}:{server.port}/{RESULTS}"
@@ -225,14 +225,14 @@ def running_celery(durable: Durable) -> Iterator[Celery]:
 
 @contextlib.contextmanager
 def _running_front(durable: Durable) -> Iterator[httpx2.Client]:
-    """A web process that takes POSTs for chains, and a client of it."""
+    """Run a web process that takes POSTs for chains; yield a client of it."""
     durable.server.create_database(CELERY_DATABASE)
     os.environ["PEER_DATABASE"] = durable.server.dsn(CELERY_DATABASE)
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.bed.front", str(port)]
     process = spawn(command, stdout=subprocess.PIPE)
     try:
-        headers = {"Authorization": f"Token {hear(process)['token']}"}
+        headers = {"Authorization": f"Token {read_answer(process)['token']}"}
         until(lambda: listens(port), "the front of Celery answers")
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
             yield client

@@ -1,4 +1,4 @@
-"""What the hub is compared with: a plain loop that calls and commits one row per step.
+"""The plain loop that the hub is compared with: it calls and commits one row per step.
 
 Some processes with some threads each; a thread takes a chain and does its steps one after the
 other: call with a blocking client, insert the row, commit. No retry, no lease, no recovery: what
@@ -20,7 +20,14 @@ from multiprocessing import get_context
 import httpx2
 import psycopg
 
-from benchmarks.bed.chain import PAYLOAD, Call, Done, merge_done, open_connection, split_evenly
+from benchmarks.bed.chain import (
+    PAYLOAD,
+    Call,
+    Stretch,
+    merge_stretches,
+    open_connection,
+    split_evenly,
+)
 
 CLIENTS = ("httpx2", "http.client")
 CREATE = (
@@ -55,7 +62,7 @@ class Plain:
         context = get_context("spawn")
         self._processes = [ProcessPoolExecutor(1, context) for _ in range(processes)]
 
-    def run(self, job: Job, *, processes: int | None = None) -> Done:
+    def run(self, job: Job, *, processes: int | None = None) -> Stretch:
         """Do `job.chains` chains in all, spread over the processes or the first few of them."""
         used = self._processes[:processes]
         shares = split_evenly(job.chains, len(used))
@@ -64,7 +71,7 @@ class Plain:
             for pool, share in zip(used, shares, strict=True)
             if share
         ]
-        return merge_done(future.result() for future in started)
+        return merge_stretches(future.result() for future in started)
 
     def stop(self) -> None:
         for pool in self._processes:
@@ -80,8 +87,8 @@ def create_table(database: str) -> None:
         connection.execute(CREATE)
 
 
-def run_share(job: Job) -> Done:
-    """One process's part: connections are open before the time starts to count."""
+def run_share(job: Job) -> Stretch:
+    """Do one process's part: connections are open before the time starts to count."""
     workers = min(job.threads, job.chains)
     shared = open_httpx2(job) if job.client == "httpx2" else None
     tools = [(open_client(job, shared), open_database(job.database)) for _ in range(workers)]
@@ -101,7 +108,7 @@ def run_share(job: Job) -> Done:
         cpu, began = time.process_time(), time.time()
         list(threads.map(work, tools))
         ended = time.time()
-    return Done(began, ended, time.process_time() - cpu, tuple(seconds))
+    return Stretch(began, ended, time.process_time() - cpu, tuple(seconds))
 
 
 def run_chain(call: Call, record: Record, steps: int) -> None:
@@ -118,7 +125,7 @@ def open_httpx2(job: Job) -> httpx2.Client:
 
 
 def open_client(job: Job, shared: httpx2.Client | None) -> Call:
-    """A function that posts a JSON text and returns the answer's."""
+    """Return a function that posts a JSON text and returns the answer's."""
     headers = {"Content-Type": "application/json"}
     if not job.url:
         return str
@@ -128,7 +135,7 @@ def open_client(job: Job, shared: httpx2.Client | None) -> Call:
 
 
 def open_database(database: str) -> Record:
-    """A function that inserts one row and commits it."""
+    """Return a function that inserts one row and commits it."""
     if "=" in database:
         server = psycopg.connect(database, autocommit=True)
         return lambda row: server.execute(INSERT.replace("?", "%s"), row)

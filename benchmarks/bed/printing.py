@@ -1,4 +1,4 @@
-"""What the benchmark prints: conditions, definitions, tables, ratios; as Markdown."""
+"""Prints the benchmark: conditions, definitions, tables, ratios; as Markdown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.bed.peers import CELERY_POOL, DBOS_THREADS
 from benchmarks.bed.report import table
 from benchmarks.bed.rounds import (
     BACKLOG,
+    END_HEARD,
     HTTP,
     LATENCIES,
     NO_OP,
@@ -19,7 +20,6 @@ from benchmarks.bed.rounds import (
     ROWS,
     SPEED,
     TIMINGS,
-    TOLD,
     Bench,
     loops_of,
     over_post,
@@ -51,7 +51,7 @@ All processes, the clients and the servers share this machine's cores.
 """
 
 
-def tell_conditions(bench: Bench) -> None:
+def print_conditions(bench: Bench) -> None:
     options = bench.options
     say(
         f"Machine: {os.cpu_count()} cores, Python {platform.python_version()}."
@@ -82,10 +82,10 @@ def print_figures(bench: Bench) -> None:
 def ratio_lines(bench: Bench, kind: str, others: Sequence[str]) -> Iterator[str]:
     for other in others:
         speed = bench.figures.ratio(kind, SPEED, (BACKLOG, other))
-        latency = bench.figures.ratio(kind, LATENCIES[0], (TOLD, other))
+        latency = bench.figures.ratio(kind, LATENCIES[0], (END_HEARD, other))
         yield f"- {kind}: hub / {other}: {speed:.2f} x its steps/s, {latency:.2f} x its p50"
     for other in map(over_post, bench.peers):
-        latency = bench.figures.ratio(kind, LATENCIES[0], (TOLD, other))
+        latency = bench.figures.ratio(kind, LATENCIES[0], (END_HEARD, other))
         if latency is not None:
             yield f"- {kind}: hub / {other}: {latency:.2f} x its p50"
 

@@ -23,11 +23,11 @@ class Figures:
                 self.values[kind, row, column].append(value)
 
     def median(self, kind: str, row: str, column: str) -> float | None:
-        found = self.values.get((kind, row, column))
-        return median(found) if found else None
+        values = self.values.get((kind, row, column))
+        return median(values) if values else None
 
     def ratio(self, kind: str, row: str, columns: tuple[str, str]) -> float | None:
-        """The median of each round's own ratio: what slowed a whole round down falls out."""
+        """Return the median of each round's own ratio: what slowed a whole round down falls out."""
         above, below = (self.values.get((kind, row, column), []) for column in columns)
         if not above or len(above) != len(below):
             return None
@@ -35,15 +35,15 @@ class Figures:
 
 
 def table(figures: Figures, kind: str, *, rows: Iterable[str], columns: Sequence[str]) -> list[str]:
-    """A Markdown table of medians; empty columns are left out."""
+    """Return a Markdown table of medians; empty columns are left out."""
     rows = list(rows)
-    shown = [c for c in columns if any(figures.median(kind, r, c) is not None for r in rows)]
-    cells = [[row, *(_text(figures.median(kind, row, c)) for c in shown)] for row in rows]
-    return markdown_table(["", *shown], cells)
+    filled = [c for c in columns if any(figures.median(kind, r, c) is not None for r in rows)]
+    cells = [[row, *(_text(figures.median(kind, row, c)) for c in filled)] for row in rows]
+    return markdown_table(["", *filled], cells)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    """Return a Markdown table with its columns in line: the first left, the others right."""
     widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
     line = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (w + 1)}:|" for w in widths[1:])
     return [_line(head, widths), line, *(_line(row, widths) for row in rows)]

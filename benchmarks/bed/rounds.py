@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.bed import hub as bed
-from benchmarks.bed.chain import STEPS, Done
+from benchmarks.bed.chain import STEPS, Stretch
 from benchmarks.bed.counters import Counters, Reading
 from benchmarks.bed.peers import Peer
 from benchmarks.bed.plain import CLIENTS, Job, Plain
@@ -24,10 +24,10 @@ ROWS = (
     "database CPU ms per step", "broker CPU ms per step", "service CPU ms per step",
     "busiest worker's share", "write transactions per step", "round trips per step",
 )  # fmt: skip
-ACCEPTED, TOLD, ANSWERED = "hub, accepted", "hub, end told", "hub, POST waits"
+ACCEPTED, END_HEARD, ANSWERED = "hub, accepted", "hub, end told", "hub, POST waits"
 TIMINGS = {
     ACCEPTED: bed.time_until_accepted,
-    TOLD: bed.time_until_told,
+    END_HEARD: bed.time_until_told,
     ANSWERED: bed.time_until_answered,
 }
 LATENCIES = ("latency p50 ms", "latency p99 ms")
@@ -36,7 +36,7 @@ NO_OP, HTTP, SENTIMENT = "no-op", "HTTP", "sentiment"
 
 @dataclass(frozen=True)
 class Bench:
-    """What one run measures with."""
+    """The means with which one run measures."""
 
     hub: Hub
     plain: Plain
@@ -66,7 +66,7 @@ def run_round(bench: Bench) -> None:
         bench.figures.add(kind, POSTED, measure_posts(bench, kind))
         for column, timing in TIMINGS.items():
             with bed.fresh_client(bench.hub) as api:
-                ends = bed.Ends(bench.hub)
+                ends = bed.EndEvents(bench.hub)
                 seconds = [timing(api, ends, kind) for _ in range(bench.options.latencies)]
             bench.figures.add(kind, column, latency_rows(seconds))
         for client, column in loops_of(kind).items():
@@ -114,12 +114,12 @@ def measure_posts(bench: Bench, kind: str) -> dict[str, float | None]:
 def measure_loop(bench: Bench, kind: str, client: str) -> dict[str, float | None]:
     count, before = bench.size(kind), bench.counters.read()
     job = bench.job(kind, client, chains=count, threads=bench.options.threads)
-    done = bench.plain.run(job)
+    stretch = bench.plain.run(job)
     cost = bench.counters.read().since(before)
     counted = cost.transactions is not None
     return {
-        **rows_of_done(count, done, cost),
-        "worker CPU ms per step": done.cpu_seconds * 1000 / (count * STEPS),
+        **rows_of_stretch(count, stretch, cost),
+        "worker CPU ms per step": stretch.cpu_seconds * 1000 / (count * STEPS),
         # By its construction: one INSERT that commits by itself.
         "write transactions per step": 1.0,
         "round trips per step": 1.0 if counted else None,
@@ -129,18 +129,18 @@ def measure_loop(bench: Bench, kind: str, client: str) -> dict[str, float | None
 def measure_peer(bench: Bench, kind: str, peer: Peer) -> dict[str, float | None]:
     """A peer's chains, half as many as the hub's: they take longer."""
     count, before = max(1, bench.options.executions // 2), bench.counters.read()
-    done = peer.run_many(bench.urls[kind], count)
+    stretch = peer.run_many(bench.urls[kind], count)
     cost, steps = bench.counters.read().since(before), count * STEPS
     return {
-        **rows_of_done(count, done, cost),
+        **rows_of_stretch(count, stretch, cost),
         "worker CPU ms per step": cost.cpu_seconds[peer.column] * 1000 / steps,
         "write transactions per step": _each(cost.transactions, steps),
         "round trips per step": _each(cost.round_trips, steps),
     }
 
 
-def rows_of_done(count: int, done: Done, cost: Reading) -> dict[str, float | None]:
-    seconds, steps = done.ended - done.began, count * STEPS
+def rows_of_stretch(count: int, stretch: Stretch, cost: Reading) -> dict[str, float | None]:
+    seconds, steps = stretch.ended - stretch.began, count * STEPS
     return {
         SPEED: steps / seconds,
         "executions per second": count / seconds,
@@ -149,7 +149,7 @@ def rows_of_done(count: int, done: Done, cost: Reading) -> dict[str, float | Non
 
 
 def _shared_cpu(cost: Reading, steps: int) -> dict[str, float | None]:
-    """What the servers used that all of them use."""
+    """Return the CPU of the servers that all of them use."""
     return {
         f"{name} CPU ms per step": cost.cpu_seconds[name] * 1000 / steps or None
         for name in ("database", "broker", "service")

@@ -24,7 +24,13 @@ OPTIONS = {
     "full_page_writes": "on",
     "shared_buffers": "256MB",
 }
-TOLD = ("server_version", "fsync", "synchronous_commit", "wal_sync_method", "shared_buffers")
+SHOWN = (
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "wal_sync_method",
+    "shared_buffers",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Durable:
     counts_statements: bool
 
     def environment(self) -> dict[str, str]:
-        """The variables with which the hub uses them."""
+        """Return the variables with which the hub uses them."""
         return {**self.server.environment(DATABASE), **self.redis.environment()}
 
     @property
@@ -50,15 +56,15 @@ class Durable:
             return int(client.info("server")["process_id"])
 
     def settings(self) -> str:
-        """What the server itself says of its durability."""
+        """Return what the server itself says of its durability."""
         with psycopg.connect(self.observer_dsn) as connection:
-            rows = [(n, connection.execute(f"SHOW {n}").fetchone()) for n in TOLD]
+            rows = [(n, connection.execute(f"SHOW {n}").fetchone()) for n in SHOWN]
         return ", ".join(f"{name}={row[0]}" for name, row in rows if row)
 
 
 @contextlib.contextmanager
 def start_durable() -> Iterator[Durable]:
-    """Both servers until the block ends. Raises ServerStartError."""
+    """Run both servers until the block ends. Raises: ServerStartError."""
     counts = _can_count_statements()
     with servers.start_redis() as broker, _start_postgres(counts) as (server, pid):
         server.create_database(DATABASE)
@@ -89,7 +95,7 @@ def _start_postgres(counts_statements: bool) -> Iterator[tuple[servers.Postgres,
 
 
 def _can_count_statements() -> bool:
-    """Whether the contributed module that counts statements is installed beside the server."""
+    """Return whether the module that counts statements is installed beside the server."""
     initdb = servers.find_binary("initdb")
     if initdb is None:
         return False
