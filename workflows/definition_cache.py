@@ -1,4 +1,4 @@
-"""Versions and their definitions, kept. Nothing changes in a version but names of what it means."""
+"""Caches versions and their definitions: in a version only names of what it means change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _versions: BoundedCache[Any, tuple[float, WorkflowVersion]] = BoundedCache(MOST_
 
 
 def definition_of(version: WorkflowVersion) -> Definition:
-    """What a version says.
+    """Return the definition of a version.
 
     Raises:
         DefinitionError: it cannot be read, as one written for a newer hub.
@@ -31,7 +31,7 @@ def definition_of(version: WorkflowVersion) -> Definition:
 
 
 def known_definition(key: Any) -> Definition | None:
-    """What the version with that id says; None when it is gone or cannot be read."""
+    """Return the definition of the version with that id; None if it is gone or unreadable."""
     version = version_with_id(key) if key is not None else None
     try:
         return definition_of(version) if version else None
@@ -40,7 +40,7 @@ def known_definition(key: Any) -> Definition | None:
 
 
 def version_with_id(key: Any) -> WorkflowVersion | None:
-    """The version with that id; its document is read when it is asked for."""
+    """Return the version with that id; its document is read when it is asked for."""
     until, version = _versions.get(key, (0.0, None))
     if version is not None and time.monotonic() < until:
         return version

@@ -1,4 +1,4 @@
-"""Which executions a filter selects: the same names and meanings for lists and bulk operations."""
+"""Selects executions by filters that mean the same in lists and in bulk operations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOOKUPS = {
 
 
 def select_executions(wanted: Mapping[str, Any]) -> QuerySet[WorkflowExecution]:
-    """The executions that a stored filter selects; `workflow` is an id here."""
+    """Return the executions that a stored filter selects; `workflow` is an id here."""
     given = {name: value for name, value in wanted.items() if value not in (None, "", [])}
     search = given.pop("search", "")
     found = WorkflowExecution.objects.filter(**{_LOOKUPS[k]: v for k, v in given.items()})
@@ -37,7 +37,7 @@ def select_executions(wanted: Mapping[str, Any]) -> QuerySet[WorkflowExecution]:
 
 
 def with_short_id(text: str) -> QuerySet[WorkflowExecution]:
-    """Those of the latest executions whose id ends so; none for what is no such end."""
+    """Return those of the latest executions whose id ends so; none for what is no such end."""
     if not _SHORT_ID.match(text.lower()):
         return WorkflowExecution.objects.none()
     latest = WorkflowExecution.objects.order_by("-created_at", "-id")[:LATEST_EXECUTIONS]
@@ -48,7 +48,7 @@ def with_short_id(text: str) -> QuerySet[WorkflowExecution]:
 def search_executions(
     executions: QuerySet[WorkflowExecution], term: str
 ) -> QuerySet[WorkflowExecution]:
-    """Those with this id, its end or correlation id, or of a workflow with this in its name.
+    """Return those with this id, its end or correlation id, or of a workflow with this in its name.
 
     It looks only where an index answers, and for the end of an id among the latest.
     """

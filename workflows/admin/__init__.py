@@ -1,4 +1,4 @@
-"""Workflows and executions in the admin."""
+"""Registers workflows and executions in the admin."""
 
 from workflows.admin import (
     bulk,

@@ -1,4 +1,4 @@
-"""Bulk operations: ordered from the list of executions, and how far each is."""
+"""Orders bulk operations from the list of executions, and shows how far each is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HINTS = {
 
 
 def bulk_query(request: HttpRequest) -> str:
-    """The filter of the list of executions, as the page of a new bulk operation takes it."""
+    """Return the filter of the list of executions, as the page of a new bulk operation takes it."""
     given = request.GET
     age = AGES.get(given.get("created", ""))
     wanted = {
@@ -84,7 +84,7 @@ class FilterForm(forms.Form):
     created_after = InstantFormField(required=False)
 
     def wanted(self) -> dict[str, Any]:
-        """The filter as it is kept with the operation."""
+        """Return the filter as it is kept with the operation."""
         found = {name: self.cleaned_data[name] for name in self.base_fields}
         kept = {name: value for name, value in found.items() if value}
         for name in ("status", "type"):
@@ -167,7 +167,7 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
         )
 
     def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """The part of the page that changes."""
+        """Return the part of the page that changes."""
         operation = BulkOperation.objects.filter(pk=pk).first()
         if operation is None or not self.has_view_permission(request, operation):
             return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
@@ -221,7 +221,7 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
 
 
 def filter_in_words(wanted: dict[str, Any]) -> list[tuple[str, str]]:
-    """A stored filter as a person reads it; one query for the workflow's name."""
+    """Return a stored filter as a person reads it; one query for the workflow's name."""
     words = [
         (name.capitalize(), ", ".join(map(status_word, wanted[name])))
         for name in ("status", "type")
@@ -247,7 +247,7 @@ def _order(request: HttpRequest, action: BulkAction, wanted: dict[str, Any]) -> 
 
 
 def _choices(request: HttpRequest, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each action with how many executions it would be about."""
+    """Return each action with how many executions it would be about."""
     return [
         {
             "action": action.value,

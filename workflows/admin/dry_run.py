@@ -1,4 +1,4 @@
-"""The page that runs a workflow dry: what each step would be given, with mocks for calls."""
+"""Shows a dry run of a workflow: what each step would be given, with mocks for calls."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _latest_input(workflow: Workflow) -> dict[str, Any]:
 
 
 def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
-    """An empty output for each step at the top that can be mocked, to fill in."""
+    """Return an empty output for each step at the top that can be mocked, to fill in."""
     steps = version.steps if version else []
     named = [s for s in steps if str(s.get("type") or "ACTION").upper() in MOCKED_KINDS]
     return {str(step.get("id")): {"output": {}} for step in named}

@@ -1,4 +1,4 @@
-"""The page on which expressions are tried over what an execution knew."""
+"""Shows the page that evaluates an expression over what an execution knew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for people: approvals that this person may give, and steps that need a review."""
+"""Shows what waits for people: approvals that this person may give, and steps to review."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class DecisionOutcome:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is under way, so that what is shown will change."""
+        """Return whether it is under way, so that what is shown will change."""
         return not self.execution.has_ended and not self.rests
 
     @property
     def rests(self) -> bool:
-        """Whether it waits again: for more people, a signal or a time."""
+        """Return whether it waits again: for more people, a signal or a time."""
         return self.at is not None and self.at.status == StepStatus.WAITING
 
 
@@ -94,7 +94,7 @@ def count_view(request: HttpRequest) -> HttpResponse:
 
 
 def address_of_outcome(execution_id: Any) -> str:
-    """The inbox, with what became of an execution that was decided on."""
+    """Return the inbox, with what became of an execution that was decided on."""
     return f"{reverse('admin:inbox')}?{urlencode({'done': str(execution_id)})}"
 
 

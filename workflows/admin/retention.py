@@ -1,4 +1,4 @@
-"""Retention: what would go now, and what went."""
+"""Shows what retention would delete now, and what it deleted."""
 
 from __future__ import annotations
 

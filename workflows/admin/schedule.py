@@ -120,7 +120,7 @@ class WorkflowScheduleAdmin(HubAdmin):
         return super().render_change_form(request, shown, *args, **kwargs)
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """What the times in the form mean, while somebody types them."""
+        """Return what the times in the form mean, while somebody types them."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         given = request.GET
@@ -144,14 +144,14 @@ class WorkflowScheduleAdmin(HubAdmin):
         services.delete_schedule(obj, actor=actor_of(request))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The record of the runs goes with their schedule, and is not read one by one."""
+        """Leave out the runs, which go with their schedule: they are not read one by one."""
         names = [str(schedule) for schedule in objs]
         return names, {"schedules": len(names)}, set(), []
 
     # Running, switching on and off
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may start executions, as for a workflow."""
+        """Return whether this person may start executions, as for a workflow."""
         names = ("workflows.add_workflowexecution", "workflows.change_workflow")
         return any(request.user.has_perm(name) for name in names)
 

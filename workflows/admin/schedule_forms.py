@@ -98,7 +98,7 @@ class ScheduleForm(forms.ModelForm):
         return cleaned
 
     def _read_in_its_zone(self, cleaned: dict[str, Any]) -> None:
-        """What is typed in is what the wall shows in the time zone of the schedule."""
+        """Read the times that are typed in as those of the schedule's time zone."""
         for name in _TIMES:
             try:
                 if cleaned.get(name):

@@ -1,4 +1,4 @@
-"""What the list and the page of a schedule show, in a constant number of queries."""
+"""Reads what the list and the page of a schedule show, in a constant number of queries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def summary_of(schedule: WorkflowSchedule | None) -> dict[str, Any]:
 
 
 def preview_of(cron: str, timezone: str, **times: Any) -> dict[str, Any]:
-    """The words and next ticks of a cron expression, or what is wrong with it."""
+    """Return the words and next ticks of a cron expression, or what is wrong with it."""
     if not cron.strip():
         return {}
     try:
@@ -62,7 +62,7 @@ def _local_words(local: datetime) -> str:
 
 
 def typed_time(given: Any, name: str) -> Any:
-    """The time in the two inputs of a date and time, in the schedule's zone; None while none."""
+    """Return the time in the two inputs of a date and time, in the schedule's zone, if any."""
     try:
         return parse_datetime(f"{given.get(f'{name}_0', '')} {given.get(f'{name}_1', '')}".strip())
     except (ValueError, OverflowError):

@@ -79,7 +79,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     # Making it the current one
 
     def has_activate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may say which version new executions use."""
+        """Return whether this person may say which version new executions use."""
         return request.user.has_perm("workflows.change_workflow")
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
@@ -91,7 +91,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         return [a for a in actions if not (is_current and a.action_name.endswith("activate"))]
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may start executions."""
+        """Return whether this person may start executions."""
         return may_run(request)
 
     @action(

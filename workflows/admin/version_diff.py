@@ -1,4 +1,4 @@
-"""The page that shows how one version of a workflow differs from another."""
+"""Shows how one version of a workflow differs from another."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DiffSection:
 
 
 def parts_of(comparison: Comparison) -> list[DiffSection]:
-    """What is shown, the changed steps first."""
+    """Return what is shown, the changed steps first."""
     parts = [_part(step, "CHANGED", _lines(step.changes)) for step in comparison.changed]
     parts += [_part(step, "ADDED", _whole(step, "ADDED")) for step in comparison.added]
     parts += [_part(step, "REMOVED", _whole(step, "REMOVED")) for step in comparison.removed]
@@ -86,7 +86,7 @@ def _whole(step: ComparedStep, kind: str) -> tuple[DiffLine, ...]:
 
 
 def marks_of(steps: Iterable[ComparedStep], kind: str) -> dict[str, str]:
-    """What a picture says of these steps."""
+    """Return what a picture says of these steps."""
     return {step.id: kind for step in steps}
 
 

@@ -43,7 +43,7 @@ def curl_of(webhook: Webhook, request: HttpRequest) -> str:
 
 
 def arrow_of(webhook: Webhook) -> SafeString:
-    """What a message leads to, as a picture."""
+    """Return what a message leads to, as a picture."""
     name = webhook.workflow.name if webhook.workflow else "the execution that waits"
     words = "starts" if webhook.effect == WebhookEffect.EXECUTION else f"signals {webhook.signal}"
     return flow("Message", name, words)
@@ -117,7 +117,7 @@ class WebhookAdmin(HubAdmin):
         return super().render_change_form(request, shown, *args, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A webhook needs a credential, which takes its own permission."""
+        """Return whether a webhook may be added: its credential takes a permission of its own."""
         return super().has_add_permission(request) and request.user.has_perm(USE)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -138,7 +138,7 @@ class WebhookAdmin(HubAdmin):
         services.delete_webhook(obj, actor=actor_of(request))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The history goes with its webhook, and is not read row by row."""
+        """Leave out the history, which goes with its webhook: it is not read row by row."""
         names = [str(webhook) for webhook in objs]
         return names, {"webhooks": len(names)}, set(), []
 

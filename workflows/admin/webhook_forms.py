@@ -78,7 +78,7 @@ class WebhookForm(forms.ModelForm):
         return given
 
     def fields_given(self) -> dict[str, Any]:
-        """What the form says, as the services take it."""
+        """Return what the form says, as the services take it."""
         fields = dict(self.cleaned_data)
         for name in _SECRETS:
             is_new = name == "credential" and self.instance._state.adding

@@ -137,7 +137,7 @@ class WorkflowAdmin(HubAdmin):
     # Running
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may start executions."""
+        """Return whether this person may start executions."""
         return may_run(request)
 
     @action(

@@ -93,7 +93,7 @@ class WorkflowForm(forms.ModelForm):
 
 
 def may_run(request: HttpRequest) -> bool:
-    """Whether this person may start executions: who may say what a workflow does may run it."""
+    """Return whether this person may start executions: who may edit a workflow may run it."""
     names = ("workflows.add_workflowexecution", "workflows.change_workflow")
     return any(request.user.has_perm(name) for name in names)
 
@@ -140,7 +140,7 @@ def _current_of(workflow: Workflow | None) -> int:
 
 
 def _versions_of(workflow: Workflow | None) -> list[tuple[int, str]]:
-    """The versions that may be chosen, the current one always among them."""
+    """Return the versions that may be chosen, the current one always among them."""
     current = _current_of(workflow)
     rows = (
         workflow.versions.order_by("-number").values_list("number", flat=True) if workflow else ()

@@ -13,7 +13,7 @@ OWNER = "catalog"
 
 
 def read_catalog() -> list[dict[str, Any]]:
-    """The entries: name, type, description, steps, output and metadata."""
+    """Return the entries: name, type, description, steps, output and metadata."""
     files = sorted(Path(__file__).parent.glob("*.json"))
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 

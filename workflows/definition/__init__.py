@@ -1,4 +1,4 @@
-"""What a workflow definition says: its JSON document, read into frozen values.
+"""Reads the JSON document of a workflow definition into frozen values.
 
 `parse` checks the form of a document: keys, types, ranges, expressions, and that every step that is
 named exists. What needs the whole graph or the registry is checked by `workflows.validation`.

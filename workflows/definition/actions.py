@@ -1,4 +1,4 @@
-"""Reading calls: what an ACTION says, and the compensation of a step."""
+"""Reads calls: those of an ACTION, and the compensation of a step."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str)
 
 
 def _aim(reader: FieldReader, document: dict[str, Any], path: str, _: str) -> str | None:
-    """What of a connection is called, as it is recorded."""
+    """Return what of a connection is called, as it is recorded."""
     if document.get("action") is None:
         return None
     text = reader.text(document, "action", path, longest=LONGEST_AIM)

@@ -1,4 +1,4 @@
-"""Which rows the names in a definition stand for: found when it is saved, and kept by their ids.
+"""Binds the names in a definition to the ids of the rows that they stood for when it was saved.
 
 So a step goes on calling whom it meant when that has another name, or somebody else has its name.
 """
@@ -36,7 +36,7 @@ def rename_in(steps: Any, kind: str, before: str, after: str) -> bool:
 
 
 def _callers(steps: Any) -> Iterator[dict[str, Any]]:
-    """Every step of a list, with those inside of it, and what undoes it."""
+    """Yield every step of a list, with those inside of it, and what undoes it."""
     for step in steps if isinstance(steps, list) else ():
         if not isinstance(step, dict):
             continue

@@ -1,4 +1,4 @@
-"""Reading lists of steps: those of the definition, and those inside of its steps."""
+"""Reads lists of steps: those of the definition, and those inside of its steps."""
 
 from __future__ import annotations
 

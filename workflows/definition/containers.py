@@ -1,4 +1,4 @@
-"""Reading what PARALLEL and MAP say of themselves, without the steps inside of them."""
+"""Reads what PARALLEL and MAP say of themselves, without the steps inside of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two versions of a definition, step by step and key by key (pure)."""
+"""Compares two versions of a definition, step by step and key by key (pure)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether both say the same."""
+        """Return whether both say the same."""
         return not (self.added or self.removed or self.changed or self.options)
 
 
@@ -77,7 +77,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
 
 
 def _steps_of(document: Mapping[str, Any]) -> dict[str, _Placed]:
-    """Every step by its id, in the order of the document, without the steps inside of it."""
+    """Return every step by its id, in the order of the document, without the steps inside of it."""
     return dict(_walk(document.get("steps"), TOP))
 
 

@@ -1,4 +1,4 @@
-"""Reading a whole definition: its form, its steps, and that every step it names exists."""
+"""Reads a whole definition: its form, its steps, and that every step it names exists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DefinitionError(ValidationFailed):
 
     @classmethod
     def of(cls, errors: Mapping[str, list[str]]) -> Self:
-        """The error that all of these make: its message tells the first, and how many more."""
+        """Return the error of all of these: its message tells the first, and how many more."""
         path, sentences = next(iter(errors.items()))
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         sentence = f"The definition is not valid: {path}: {sentences[0]}{more}"

@@ -1,4 +1,4 @@
-"""Reading single fields: errors are collected at their paths, and reading goes on."""
+"""Reads single fields: collects errors at their paths, and goes on."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class FieldReader(Findings):
 
 
 def is_expression(value: Any) -> bool:
-    """Whether a template's value is a single expression."""
+    """Return whether a template's value is a single expression."""
     return isinstance(value, str) and value.startswith("$.")
 
 

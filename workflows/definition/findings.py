@@ -1,4 +1,4 @@
-"""What is found wrong or doubtful in a definition, each at its path."""
+"""Collects errors and warnings of a definition, each at its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of steps: a table of what each may say."""
+"""Lists the kinds of steps, and the keys of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a workflow definition says, as frozen values."""
+"""The values that make up a workflow definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading retry policies and timeouts."""
+"""Reads retry policies and timeouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading where a step goes on: `next`, and `fallback` and `on_error` when it fails."""
+"""Reads where a step goes on: `next`, and `fallback` and `on_error` when it fails."""
 
 from __future__ import annotations
 

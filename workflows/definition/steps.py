@@ -1,4 +1,4 @@
-"""Reading one step."""
+"""Reads one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading steps that call nobody and go on later: WAIT, EVENT, APPROVAL and WORKFLOW."""
+"""Reads steps that call nobody and go on later: WAIT, EVENT, APPROVAL and WORKFLOW."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs across services, and what ran."""
+"""The models of workflows, executions, schedules and webhooks."""
 
 from workflows.models.bulk import SUITED, BulkAction, BulkOperation, BulkStatus
 from workflows.models.event import EventKind, WorkflowEvent

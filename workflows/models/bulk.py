@@ -97,12 +97,12 @@ class BulkOperation(AppendedModel):
 
     @property
     def percent(self) -> int:
-        """How far it is, of what was counted at its start."""
+        """Return how far it is, of what was counted at its start."""
         if self.status == BulkStatus.COMPLETED or not self.total:
             return 100
         return min(99, self.done * 100 // self.total)
 
     @property
     def passed_over(self) -> int:
-        """How many were counted and did not match any more when their turn came."""
+        """Return how many were counted and did not match any more when their turn came."""
         return max(self.total - self.done, 0) if self.status == BulkStatus.COMPLETED else 0

@@ -179,22 +179,22 @@ class WorkflowExecution(AppendedModel):
 
     @property
     def is_compensating(self) -> bool:
-        """Whether its steps are being compensated, or were to be when that failed."""
+        """Return whether its steps are being compensated, or were to be when that failed."""
         return self.ends_as is not None and self.status not in TERMINAL
 
     @property
     def was_compensated(self) -> bool:
-        """Whether its steps were compensated, so that there is nothing left to go on from."""
+        """Return whether its steps were compensated: then nothing is left to go on from."""
         return self.ends_as is not None and self.status in TERMINAL
 
     @property
     def is_queued(self) -> bool:
-        """Whether it waits for a slot."""
+        """Return whether it waits for a slot."""
         return self.queued_at is not None and self.status == ExecutionStatus.PENDING
 
     @property
     def is_held(self) -> bool:
-        """Whether its steps are kept from being claimed: paused, or without a slot."""
+        """Return whether its steps are kept from being claimed: paused, or without a slot."""
         return self.status == ExecutionStatus.PAUSED or self.queued_at is not None
 
     @property

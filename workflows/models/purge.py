@@ -1,4 +1,4 @@
-"""What retention deleted, and when."""
+"""The record of what retention deleted, and when."""
 
 from __future__ import annotations
 

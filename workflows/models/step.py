@@ -123,13 +123,13 @@ class WorkflowStep(AppendedModel):
 
     @property
     def title(self) -> str:
-        """What to call it on a page."""
+        """Return what to call it on a page."""
         name = self.name or self.step_id
         return f"Undo {name}" if self.is_compensation else name
 
     @property
     def is_compensation(self) -> bool:
-        """Whether it undoes another step."""
+        """Return whether it undoes another step."""
         return is_compensation(self.path)
 
     @property

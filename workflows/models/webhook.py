@@ -1,4 +1,4 @@
-"""Inbound webhooks: who may knock, what that does, and what became of each knock."""
+"""Inbound webhooks: who may send messages, what they do, and what became of each."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Webhook(NamedModel):
 
     @property
     def status(self) -> str:
-        """Whether messages are taken, in a word of the statuses of others."""
+        """Return whether messages are taken, in a word of the statuses of others."""
         return "ACTIVE" if self.enabled else "DISABLED"
 
     @property
@@ -117,7 +117,7 @@ class Webhook(NamedModel):
 
     @property
     def actor(self) -> str:
-        """Who starts and signals, for the record."""
+        """The actor that starts and signals, for the record."""
         return f"webhook:{self.name}"[:100]
 
 

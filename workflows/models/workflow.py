@@ -115,5 +115,5 @@ class WorkflowVersion(TimestampedModel):
 
 
 def checksum_of(document: dict[str, Any]) -> str:
-    """A digest that is equal for definitions that say the same, in whatever order of keys."""
+    """Return a digest that is equal for definitions that differ only in the order of keys."""
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""When schedules are due, and what a tick does: pure decisions."""
+"""Decides when schedules are due, and what a tick does (pure)."""
 
 from workflows.schedules.cron import (
     CronRefused,

@@ -47,7 +47,7 @@ class Timetable:
     ends_at: datetime | None = None
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """The ticks later than a moment, each once, in order."""
+        """Yield the ticks later than a moment, each once, in order."""
         first = moment
         if self.starts_at is not None:
             first = max(moment, self.starts_at - timedelta(microseconds=1))
@@ -57,20 +57,20 @@ class Timetable:
             yield tick
 
     def next(self, moment: datetime) -> datetime | None:
-        """The first tick later than a moment; None if there is none."""
+        """Return the first tick later than a moment; None if there is none."""
         return next(self.after(moment), None)
 
     def upcoming(self, moment: datetime, count: int) -> list[datetime]:
-        """The first ticks later than a moment."""
+        """Return the first ticks later than a moment."""
         return list(islice(self.after(moment), count))
 
     def between(self, first: datetime, last: datetime, *, most: int) -> list[datetime]:
-        """The ticks from `first` to `last`, no more than `most` of them."""
+        """Return the ticks from `first` to `last`, no more than `most` of them."""
         ticks = self.after(first - timedelta(microseconds=1))
         return list(islice(takewhile(lambda tick: tick <= last, ticks), most))
 
     def latest(self, first: datetime, last: datetime, *, most: int) -> tuple[list[datetime], int]:
-        """The latest ticks from `first` to `last`, at most `most`, and how many there are in all.
+        """Return the latest ticks from `first` to `last`, at most `most`, and the count of all.
 
         Beyond 10,000 the number is a lower bound.
         """
@@ -99,7 +99,7 @@ def read_timetable(
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
 ) -> Timetable:
-    """A timetable of a cron expression of five fields.
+    """Return the timetable of a cron expression of five fields.
 
     Raises:
         CronRefused: the expression or the time zone is not one.
@@ -111,7 +111,7 @@ def read_timetable(
 
 
 def in_words(cron: str) -> str:
-    """What a checked expression says, such as: At 09:00, Monday through Friday."""
+    """Return what a checked expression says, such as: At 09:00, Monday through Friday."""
     return describe(read_rule(" ".join(cron.split())))
 
 

@@ -1,4 +1,4 @@
-"""What a schedule does when ticks are due (pure)."""
+"""Decides what a schedule does when ticks are due (pure)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ScheduleActivity:
 
 
 def on_tick(policy: str, standing: ScheduleActivity) -> tuple[Doing, str]:
-    """What a tick does now, and why it is not just started.
+    """Return what a tick does now, and why it is not just started.
 
     A tick never runs beside the backlog unless overlap is allowed: it waits for the run that goes
     on, one tick at most, and then comes before the rest of the backlog.
@@ -106,7 +106,7 @@ BACKLOG_AT_ONCE = 10
 
 
 def may_work_off(policy: str, standing: ScheduleActivity) -> int:
-    """How many runs of the backlog may be started now."""
+    """Return how many runs of the backlog may be started now."""
     if policy == "ALLOW":
         return max(0, BACKLOG_AT_ONCE - len(standing.backlog))
     return 1 if standing.is_idle and not standing.queued else 0

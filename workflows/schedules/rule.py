@@ -1,4 +1,4 @@
-"""What a cron expression says, as sets of minutes, hours and days (pure)."""
+"""Reads a cron expression into sets of minutes, hours and days (pure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The instants at which a rule is met in a time zone (pure).
+"""Finds the instants at which a rule is met in a time zone (pure).
 
 They are a property of the rule and the zone alone: where one begins to look changes nothing.
 """
@@ -28,7 +28,7 @@ def ticks_after(rule: Rule, zone: ZoneInfo, moment: datetime) -> Iterator[dateti
 
 
 def _fixed_times(rule: Rule, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
-    """Each time of a day once: the first of two; one that does not exist as soon as it would have.
+    """Yield each time of a day once: the first of two; a missing one as soon as it would have been.
 
     A whole day may not exist, so that its ticks come with the next one.
     """
@@ -48,7 +48,7 @@ def _first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _real_times(rule: Rule, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
-    """Every instant whose time on the wall meets the rule: none, one or two of each."""
+    """Yield every instant whose time on the wall meets the rule: none, one or two of each."""
     piece = moment - (moment - _EPOCH) % _PIECE
     for day in rule.dates(moment.astimezone(zone).date() - _DAY):
         # No clock is more than a day ahead of UTC or behind.

@@ -1,4 +1,4 @@
-"""A rule in words, made from what is computed and not from how it is written (pure).
+"""Says a rule in words, made from what is computed and not from how it is written (pure).
 
 `0 0 1-31 * MON` is every day, since either field will do and the first always does.
 """
@@ -67,7 +67,7 @@ def _minutes(minutes: tuple[int, ...]) -> str:
 
 
 def _step(values: tuple[int, ...], length: int) -> int:
-    """The distance of values that are as far from each other all around the clock, else 0."""
+    """Return the distance of values that are evenly spread all around the clock, else 0."""
     step = length // len(values)
     is_even = 1 < step < length and values == tuple(range(0, length, step))
     return step if is_even and length % step == 0 else 0

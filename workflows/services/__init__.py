@@ -1,4 +1,4 @@
-"""What happens to workflows and executions."""
+"""The operations on workflows and executions."""
 
 from workflows.services.definitions.comparison import ComparedVersions, compare_versions
 from workflows.services.definitions.lifecycle import (

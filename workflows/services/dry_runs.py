@@ -1,4 +1,4 @@
-"""Dry runs of stored and of unsaved definitions: nothing is stored, and nobody is called."""
+"""Makes dry runs of stored and of unsaved definitions: nothing is stored, and nobody is called."""
 
 from __future__ import annotations
 

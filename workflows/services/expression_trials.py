@@ -1,4 +1,4 @@
-"""Trying an expression or a template on what an execution knew at one of its places."""
+"""Evaluates an expression or a template on what an execution knew at one of its steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EvaluationPoint:
 
 
 def evaluate_expression(execution: WorkflowExecution, text: str, *, step: str | None = None) -> Any:
-    """The value of an expression, as the engine would compute it after that step.
+    """Return the value of an expression, as the engine would compute it after that step.
 
     Without a step: at the end of the execution, as in the definition's `output`.
 
@@ -47,7 +47,7 @@ def evaluate_expression(execution: WorkflowExecution, text: str, *, step: str | 
 
 
 def evaluate_template(execution: WorkflowExecution, source: Any, *, step: str | None = None) -> Any:
-    """What a template renders to there. Raises as `evaluate_expression`."""
+    """Return what a template renders to there. Raises as `evaluate_expression`."""
     return _evaluate(execution, step, "template", lambda: compile_template(source).render)
 
 
@@ -63,7 +63,7 @@ def _evaluate(
 
 
 def _errors_by_path(error: ExpressionError, field: str) -> dict[str, list[str]]:
-    """The error under the field that was sent, or the part of the template that it is in."""
+    """Return the error under the field that was sent, or the part of the template that it is in."""
     inner = error.details.get("errors") or {error.details.get("path", ""): error.message}
     return {_below(field, path): [sentence] for path, sentence in inner.items()}
 
@@ -124,7 +124,7 @@ def _latest_at(execution: WorkflowExecution, path: str) -> WorkflowStep:
 def _outcomes_by_scope(
     execution: WorkflowExecution, scope: str, *, until: WorkflowStep | None
 ) -> dict[str, list[Outcome]]:
-    """What could be seen from a scope by the time that a row ended."""
+    """Return what could be seen from a scope by the time that a row ended."""
     rows = execution.steps.filter(scope__in=visible_scopes(scope), status__in=_SETTLED)
     rows = rows.exclude(path__startswith="~")
     found: dict[str, list[Outcome]] = {}

@@ -1,4 +1,4 @@
-"""Whether a workflow definition can work: all errors at once, each at its path, and warnings.
+"""Validates a workflow definition: all errors at once, each at its path, and warnings.
 
 Besides the form of the document (`workflows.definition`) this looks at the graph of its steps, at
 what its expressions refer to, and at the actions and workflows that a directory knows.
@@ -52,7 +52,7 @@ class Validation:
 
     @property
     def valid(self) -> bool:
-        """Whether the definition can be used."""
+        """Return whether the definition can be used."""
         return not self.errors
 
 

@@ -1,4 +1,4 @@
-"""Waits that a definition's own bounds cut off, as far as both are written in it."""
+"""Warns of waits that a definition's own bounds cut off, as far as both are written in it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _waits_of(step: Step) -> Iterator[tuple[str, float]]:
 
 
 def _seconds_in(template: Template | None) -> float | None:
-    """The seconds that are written; None for a time or an expression."""
+    """Return the seconds that are written; None for a time or an expression."""
     value = template.source if template is not None else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -1,4 +1,4 @@
-"""Connections that the steps of a workflow name: who may name one that carries a credential."""
+"""Checks who may name a connection that carries a credential in the steps of a workflow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_connections(
 
 
 def _called_in(document: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    """What a definition calls of connections: their names in lower case, with the action."""
+    """Return what a definition calls of connections: their names in lower case, with the action."""
     definition = read(document).definition
     steps = definition.steps.values() if definition else ()
     calls: list[Step | Compensation | None] = [*steps, *(step.compensate for step in steps)]

@@ -1,4 +1,4 @@
-"""The graph of the steps: which follows which, what nothing leads to, and what goes round."""
+"""Checks the graph of the steps: what nothing leads to, and what goes round."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StepGraph:
         return written if written in self.definition.steps else self._aliases.get(written)
 
     def before(self, name: str) -> set[str]:
-        """The steps on some way to this one; itself only if it can be visited again."""
+        """Return the steps on some way to this one; itself only if it can be visited again."""
         if name not in self._before:
             self._before[name] = _closure(self._leaders.get(name, []), self._leaders)
         return self._before[name]
@@ -64,18 +64,18 @@ class StepGraph:
         return names
 
     def is_reached(self, name: str) -> bool:
-        """Whether some way leads to this step, and to those that it is inside of."""
+        """Return whether some way leads to this step, and to those that it is inside of."""
         return all(outer in self.reachable for outer in self.around(name))
 
     def is_visible(self, name: str, at: str) -> bool:
-        """Whether a step can have run before another, in its list or in one around it."""
+        """Return whether a step can have run before another, in its list or in one around it."""
         return any(name in self.before(outer) for outer in self.around(at))
 
 
 def torn_lists(
     definition: Definition, paths: Mapping[str, str], errors: Collection[str]
 ) -> set[tuple[str | None, int | None]]:
-    """The lists of steps of which errors are about where a step leads to, or what it is called."""
+    """Return the lists of steps with errors about where a step leads to."""
     found = set()
     for step in definition.steps.values():
         keys = tuple(f"{paths[step.id]}.{key}" for key in ("next", "fallback", "on_error"))
@@ -85,7 +85,7 @@ def torn_lists(
 
 
 def list_of(step: Step) -> tuple[str | None, int | None]:
-    """Which list a step is in: the id of the step around it, and the branch there."""
+    """Return which list a step is in: the id of the step around it, and the branch there."""
     return step.container, step.branch
 
 
@@ -118,7 +118,7 @@ def check_graph(graph: StepGraph, paths: Mapping[str, str], findings: Findings) 
 
 
 def _first_unreached(graph: StepGraph) -> set[str]:
-    """The steps that nothing leads to, without those that only such steps lead to."""
+    """Return the steps that nothing leads to, without those that only such steps lead to."""
     lost = [name for name in graph.definition.steps if name not in graph.reachable]
     first: list[str] = []
     covered: set[str] = set()

@@ -1,4 +1,4 @@
-"""What an action's schema surely refuses in an input, though parts of it are not known yet."""
+"""Finds what an action's schema surely refuses in an input of which parts are not known yet."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def input_problems(
 
 
 def _sample(value: Any, path: tuple[str | int, ...], unknown: set[tuple[str | int, ...]]) -> Any:
-    """What a template renders to, with null where that depends on the execution."""
+    """Return what a template renders to, with null where that depends on the execution."""
     if isinstance(value, dict):
         return {key: _sample(part, (*path, key), unknown) for key, part in value.items()}
     if isinstance(value, list):
@@ -73,7 +73,7 @@ def _sample(value: Any, path: tuple[str | int, ...], unknown: set[tuple[str | in
 
 
 def _is_sure(error: Any, unknown: set[tuple[str | int, ...]]) -> bool:
-    """Whether an error in the sample stays, whatever the unknown parts turn out to be."""
+    """Return whether an error in the sample stays, whatever the unknown parts turn out to be."""
     path = tuple(error.instance_path)
     if any(path[: len(place)] == place for place in unknown):
         return False

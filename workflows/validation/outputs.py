@@ -1,4 +1,4 @@
-"""What expressions read of the outputs of other steps, as far as those can be told."""
+"""Warns of what expressions read of outputs that surely do not have it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _properties_read(
 
 
 def _output_names(step: Step, definition: Definition, action: ActionInfo | None) -> set[str]:
-    """The properties that a step's output may have; empty where they cannot be told."""
+    """Return the properties that a step's output may have; empty where they cannot be told."""
     if step.kind == "PARALLEL":
         names = _ends(step, definition)
     else:
@@ -64,7 +64,7 @@ def _output_names(step: Step, definition: Definition, action: ActionInfo | None)
 
 
 def _ends(parallel: Step, definition: Definition) -> set[str]:
-    """The steps at which the branches of a PARALLEL may end; their outputs are its own."""
+    """Return the steps at which the branches of a PARALLEL may end; their outputs are its own."""
     steps = definition.steps
     inside = (steps[name] for block in parallel.branches for name in block.steps)
     return {step.id for step in inside if _may_end(step)}

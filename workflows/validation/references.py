@@ -1,4 +1,4 @@
-"""What expressions refer to: names of the scope, and steps that can have run by then."""
+"""Checks what expressions refer to: names of the scope, and steps that can have run by then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking up the services, actions and workflows that a definition names."""
+"""Looks up the services, actions and workflows that a definition names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a webhook's mapping may read, checked when it is saved (pure)."""
+"""Checks what a webhook's mapping reads when it is saved (pure)."""
 
 from __future__ import annotations
 

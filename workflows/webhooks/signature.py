@@ -91,7 +91,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 @sensitive_variables()
 def is_signed_with(message: Message, secret: Secret) -> bool:
-    """Whether one of the signatures is that of the secret.
+    """Return whether one of the signatures is that of the secret.
 
     Raises:
         ValueError: the secret stands for no key.
@@ -103,7 +103,7 @@ def is_signed_with(message: Message, secret: Secret) -> bool:
 
 
 def refusal_of_signature() -> MessageRefused:
-    """Of a message that was signed with no secret that is known."""
+    """Return the refusal of a message that is signed with no secret that is known."""
     return MessageRefused(
         "No signature is that of this message. It is over id.timestamp.body, with the body"
         " exactly as it is sent.",

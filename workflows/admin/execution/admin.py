@@ -1,4 +1,4 @@
-"""Executions: what ran, what became of it, and cancelling and retrying."""
+"""Shows executions, and lets people cancel, retry, pause and decide them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     # Cancelling and retrying
 
     def has_control_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may cancel and retry."""
+        """Return whether this person may cancel and retry."""
         return request.user.has_perm(CONTROL)
 
     @admin.action(description="Cancel", permissions=["control"])
@@ -193,7 +193,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         return TemplateResponse(request, "console/execution.html", context)
 
     def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """The part of the page that changes; without access or execution, the page is reloaded."""
+        """Return the part of the page that changes; reload the page without access or execution."""
         execution = executions_with_parts().filter(pk=pk).first()
         if execution is None or not self.has_view_permission(request, execution):
             return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
@@ -274,7 +274,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         )
 
     def _form_asked(self, request: HttpRequest, pk: Any, place: str) -> Any:
-        """The form of the step, if it asks this person.
+        """Return the form of the step, if it asks this person.
 
         Raises:
             PermissionDenied: it does not.

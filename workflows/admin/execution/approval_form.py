@@ -1,4 +1,4 @@
-"""The form of an APPROVAL step: what a person is asked, and reading what they filled in."""
+"""Makes the form of an APPROVAL step, and reads what a person filled in."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ class Question:
 def ask(
     row: WorkflowStep, step: Step, *, person: User | AnonymousUser, may_control: bool
 ) -> Question | None:
-    """The question of a waiting step; None for somebody who may not decide it, or has."""
+    """Return the question of a waiting step; None for somebody who may not decide it, or has."""
     if has_decided(row, person) or not may_decide(step, person=person, may_control=may_control):
         return None
     return question_of(row, step)
 
 
 def has_decided(row: WorkflowStep, person: User | AnonymousUser) -> bool:
-    """Whether this person has decided it already."""
+    """Return whether this person has decided it already."""
     return any(d.get("by") == person.get_username() for d in _decisions_of(row))
 
 
 def question_of(row: WorkflowStep, step: Step) -> Question:
-    """What a waiting step asks."""
+    """Return what a waiting step asks."""
     given = row.input if isinstance(row.input, Mapping) else {}
     document, decisions = given.get("document"), _decisions_of(row)
     return Question(
@@ -91,14 +91,14 @@ def question_of(row: WorkflowStep, step: Step) -> Question:
 
 
 def asked_in(document: Any) -> str:
-    """The question that a document asks in words; empty where it has none."""
+    """Return the question that a document asks in words; empty where it has none."""
     given = document if isinstance(document, Mapping) else {}
     texts = (given.get(name) for name in ASKING)
     return next((text.strip() for text in texts if isinstance(text, str) and text.strip()), "")
 
 
 def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
-    """The first plain values of a document with their names in words, without question and ids."""
+    """Return the first plain values of a document by names in words, without question and ids."""
     given = document if isinstance(document, Mapping) else {}
     question = asked_in(document)
     plain = [
@@ -120,7 +120,7 @@ def _is_id(name: str, value: Any) -> bool:
 
 
 def without_empty(value: Any) -> Any:
-    """A value without what is null or empty in it."""
+    """Return a value without what is null or empty in it."""
     if isinstance(value, Mapping):
         kept = {name: without_empty(inner) for name, inner in value.items()}
         return {name: inner for name, inner in kept.items() if inner not in (None, "", [], {})}
@@ -135,7 +135,7 @@ def _decisions_of(row: WorkflowStep) -> list[Mapping[str, Any]]:
 
 
 def may_decide(step: Step, *, person: User | AnonymousUser, may_control: bool) -> bool:
-    """Those who are named decide; where nobody is, those who control executions."""
+    """Return whether a person may decide: who is named; else, who controls executions."""
     named = {*step.assignees, *step.escalate_to}
     if not named or person.is_superuser:
         return may_control
@@ -143,7 +143,7 @@ def may_decide(step: Step, *, person: User | AnonymousUser, may_control: bool) -
 
 
 def fields_of(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
-    """A field for each property of a plain schema, one for JSON where it is not plain."""
+    """Return a field for each property of a plain schema, one for JSON where it is not plain."""
     if schema is None:
         return ()
     properties = schema.get("properties")
@@ -156,7 +156,7 @@ def fields_of(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
 
 
 def read_answers(schema: Mapping[str, Any] | None, posted: Mapping[str, str]) -> Any:
-    """What was filled in, in the types that the schema says. Empty fields are left out.
+    """Return what was filled in, in the types that the schema says. Empty fields are left out.
 
     Raises:
         ValidationFailed: a field holds what cannot be read.

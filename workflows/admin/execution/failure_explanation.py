@@ -1,4 +1,4 @@
-"""Why an execution failed, in a sentence, and what a person can do about it (pure)."""
+"""Explains in a sentence why an execution failed, and what a person can do about it (pure)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def explain(
 
 
 def last_error(errors: Any) -> Mapping[str, Any] | None:
-    """The error that ended an execution."""
+    """Return the error that ended an execution."""
     if isinstance(errors, Mapping):
         return errors
     if not isinstance(errors, Sequence) or not errors:

@@ -1,4 +1,4 @@
-"""Executions with more steps than a page shows: what is inside of branches is counted instead."""
+"""Counts the steps inside of branches, where there are more of them than a page shows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Found:
         return bool(self.groups)
 
     def spans(self) -> list[Span]:
-        """One for each step that is counted and has begun."""
+        """Return one for each step that is counted and has begun."""
         by_step: dict[str, list[Group]] = {}
         for group in self.groups:
             by_step.setdefault(group.step_id, []).append(group)
@@ -58,7 +58,7 @@ class Found:
 
 
 def find_steps(execution: WorkflowExecution) -> Found:
-    """The latest steps in the order in which they began; at most four queries."""
+    """Return the latest steps in the order in which they began; at most four queries."""
     rows = execution.steps.defer("input", "output").order_by("-id")
     steps = list(rows[: MAX_STEPS + 1])
     if len(steps) <= MAX_STEPS:
@@ -95,7 +95,7 @@ def _span_of(step_id: str, groups: list[Group]) -> Span | None:
 def totals_of(
     groups: Iterable[Group], definition: Definition | None
 ) -> Mapping[str, list[tuple[str, int]]]:
-    """How many rows have which status, by the outermost MAP that they are in."""
+    """Return how many rows have which status, by the outermost MAP that they are in."""
     totals: dict[str, dict[str, int]] = {}
     for group in groups:
         outermost = _outermost_map(group.step_id, definition)

@@ -1,4 +1,4 @@
-"""What the page of one execution shows, in a constant number of queries."""
+"""Reads what the page of one execution shows, in a constant number of queries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ShownStep:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        """How many of those inside have which status."""
+        """Return how many of those inside have which status."""
         if self.totals:
             return self.totals
         return sorted(Counter(str(row.step.status) for row in self.inside if row.step).items())
@@ -190,7 +190,7 @@ def _shown(
     children: dict[Any, ChildLink],
     words: dict[str, str],
 ) -> list[ShownStep]:
-    """The rows of the list; what is inside of a MAP is folded into one row below it."""
+    """Return the rows of the list; what is inside of a MAP is folded into one row below it."""
     maps = {s.id for s in definition.steps.values() if s.kind == "MAP"} if definition else set()
     shown: list[ShownStep] = []
     folded: dict[str, ShownStep] = {}
@@ -217,7 +217,7 @@ def _words_of(step: WorkflowStep, words: dict[str, str]) -> str:
 
 
 def _map_around(scope: str, maps: set[str]) -> str | None:
-    """The path of the outermost MAP that a scope such as `look/0/each/3` is in."""
+    """Return the path of the outermost MAP that a scope such as `look/0/each/3` is in."""
     parts = scope.split("/") if scope else []
     for end in range(1, len(parts), 2):
         if parts[end - 1].partition("#")[0] in maps:
@@ -237,7 +237,7 @@ def _graph(execution: WorkflowExecution, found: Found) -> SafeString:
 
 
 def latest_statuses(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """The status of each step: the latest in its branch, the worst of several.
+    """Return the status of each step: the latest in its branch, the worst of several.
 
     Rows are given as step id, path and status. Once it is being undone, how far that is.
     """

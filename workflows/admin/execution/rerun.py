@@ -1,4 +1,4 @@
-"""The page that runs an execution again from one of its steps, and its form."""
+"""Shows the page and the form that run an execution again from one of its steps."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class RerunForm(forms.Form):
         return parsed
 
     def asked(self) -> services.Rerun:
-        """What the filled-in form asks for."""
+        """Return what the filled-in form asks for."""
         said = self.cleaned_data
         version = said["version"]
         return services.Rerun(
@@ -84,7 +84,7 @@ def _places_of(execution: WorkflowExecution) -> list[str]:
 
 
 def _stopped_at(execution: WorkflowExecution) -> str:
-    """The step that is most likely meant: the one at which it failed."""
+    """Return the step that is most likely meant: the one at which it failed."""
     path = next((str(e.get("path") or "") for e in execution.errors), "")
     return path.partition("/")[0]
 

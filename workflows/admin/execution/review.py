@@ -1,4 +1,4 @@
-"""Steps that a person must settle: shown with what happened, completed or failed by hand."""
+"""Shows the steps that a person must settle, which complete or fail them by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Review:
 
 
 def reviews_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[Review]:
-    """The calls that need a person, of the steps at hand."""
+    """Return the calls that need a person, of the steps at hand."""
     known = definition.steps if definition else {}
     found = [
         step
@@ -41,7 +41,7 @@ def reviews_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> 
 
 
 def review_of(step: WorkflowStep) -> Review:
-    """What is asked of a step that was set aside."""
+    """Return what is asked of a step that was set aside."""
     error = step.error if isinstance(step.error, dict) else {}
     return Review(
         key=str(step.pk),

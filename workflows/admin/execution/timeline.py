@@ -1,4 +1,4 @@
-"""When each attempt at each step ran, as bars on one time line (pure).
+"""Shows when each attempt at each step ran, as bars on one time line (pure).
 
 Where nothing ran for long, as between a failure and the retry of a person, the line is folded: what
 ran keeps its width. So is a wait for a person, an event or a time: its bar is as wide as the fold.
@@ -97,7 +97,7 @@ class TimeAxis:
 
     @property
     def shown_seconds(self) -> float:
-        """How long the line is without what is folded."""
+        """Return how long the line is without what is folded."""
         folded = sum((_seconds(*gap) for gap in self.gaps), 0.0)
         return max(_seconds(self.first, self.last) - folded, SHORTEST_SECONDS)
 
@@ -171,7 +171,7 @@ def _scale_of(
 
 
 def _gaps(ran: Sequence[Span], *, first: datetime, last: datetime) -> list[Span]:
-    """The longest gaps, of a line on which anything ran."""
+    """Return the longest gaps, of a line on which anything ran."""
     active = active_seconds(ran)
     if not active:
         return []
@@ -197,7 +197,7 @@ def _folds(scale: TimeAxis) -> list[Fold]:
 
 
 def _fold_words(began: datetime, ended: datetime, waits: Sequence[tuple[Span, str]]) -> str:
-    """What was waited for during most of a gap, if anything was."""
+    """Return what was waited for during most of a gap, if anything was."""
     shares = [
         (_seconds(max(began, since), min(ended, until)), what) for (since, until), what in waits
     ]
@@ -246,7 +246,7 @@ def _span_bar(span: ManySpan, name: str, ended: datetime, scale: TimeAxis) -> Ba
 
 
 def _place(began: datetime, ended: datetime, scale: TimeAxis) -> tuple[float, float]:
-    """Where a bar begins and how wide it is, in percent."""
+    """Return where a bar begins and how wide it is, in percent."""
     left = min(scale.percent(began), 100 - NARROWEST_PERCENT)
     width = max(scale.percent(ended) - left, NARROWEST_PERCENT)
     return round(left, 3), round(min(width, 100 - left), 3)

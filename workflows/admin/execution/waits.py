@@ -1,4 +1,4 @@
-"""What the open steps of an execution wait for, and the questions that it asks people."""
+"""Says what the open steps of an execution wait for, and what it asks people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ChildLink:
 
 
 def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[WorkflowStep]:
-    """The open steps of which can be said what they wait for, with their inputs; one query."""
+    """Return the open steps that wait for something known, with their inputs; one query."""
     known = definition.steps if definition else {}
     found = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in known][:MAX_SHOWN]
     wanted = [s.pk for s in found if known[s.step_id].kind in _WITH_INPUT]
@@ -68,7 +68,7 @@ def questions_of(
     person: User | AnonymousUser,
     may_control: bool,
 ) -> list[Question]:
-    """What this person may decide now."""
+    """Return what this person may decide now."""
     known = definition.steps if definition else {}
     asking = [s for s in steps if known[s.step_id].kind == "APPROVAL"]
     found = [ask(s, known[s.step_id], person=person, may_control=may_control) for s in asking]
@@ -78,7 +78,7 @@ def questions_of(
 def children_of(
     execution: WorkflowExecution, steps: Iterable[WorkflowStep], definition: Definition | None
 ) -> dict[Any, ChildLink]:
-    """The executions that these steps started, by the id of the step."""
+    """Return the executions that these steps started, by the id of the step."""
     known = definition.steps if definition else {}
     ids = [s.pk for s in steps if s.step_id in known and known[s.step_id].kind == "WORKFLOW"]
     if not ids:

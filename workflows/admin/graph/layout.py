@@ -1,4 +1,4 @@
-"""A picture of a workflow: its steps as a layered graph, laid out from top to bottom (pure).
+"""Lays out the steps of a workflow as a layered graph, from top to bottom (pure).
 
 The layout follows Sugiyama, Tagawa and Toda (1981): break cycles, layer by the longest path, order
 each layer by the barycentres of its neighbours, then place.
@@ -90,7 +90,7 @@ class Layout:
 
 
 def graph_of(definition: Definition | None) -> StepDiagram:
-    """The graph of a definition, also of one that could be read only in part."""
+    """Return the graph of a definition, also of one that could be read only in part."""
     if definition is None:
         return StepDiagram()
     edges = [edge for step in definition.steps.values() for edge in _edges_of(definition, step)]
@@ -126,7 +126,7 @@ def _target_in_words(step: Step) -> str:
 
 
 def _edges_of(definition: Definition, step: Step) -> list[Edge]:
-    """The ways out of a step: into the branches of a container, or on, and where failures lead."""
+    """Return the ways out of a step: into a container's branches, or on, and after failures."""
     edges = _edges_into(step) if step.blocks else _edges_onward(definition, step)
     if step.fallback is not None and step.fallback.step is not None:
         edges.append(Edge(step.id, step.fallback.step, "FAILURE", "on failure"))
@@ -141,7 +141,7 @@ def _edges_into(step: Step) -> list[Edge]:
 
 
 def _edges_onward(definition: Definition, step: Step) -> list[Edge]:
-    """Where a step's `next` leads; from the end of a branch, where its container's leads."""
+    """Return where a step's `next` leads; from the end of a branch, where its container's leads."""
     edges = []
     is_choice = len(step.next) > 1 or any(route.when is not None for route in step.next)
     for route in step.next:
@@ -177,7 +177,7 @@ def lay_out(graph: StepDiagram) -> Layout:
 
 
 def _back_edges(graph: StepDiagram) -> set[Edge]:
-    """The edges that close a cycle, found by a depth-first walk without recursion."""
+    """Return the edges that close a cycle, found by a depth-first walk without recursion."""
     followers = defaultdict(list)
     for edge in graph.edges:
         followers[edge.source].append(edge)
@@ -202,7 +202,7 @@ def _back_edges(graph: StepDiagram) -> set[Edge]:
 
 
 def _topological(graph: StepDiagram, edges: Sequence[Edge]) -> dict[str, int]:
-    """Each node's layer, one below its lowest predecessor; nodes in cycles are left out."""
+    """Return each node's layer, one below its lowest predecessor; nodes in cycles are left out."""
     waiting: dict[str, int] = dict.fromkeys((node.id for node in graph.nodes), 0)
     followers = defaultdict(list)
     for edge in edges:

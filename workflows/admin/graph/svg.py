@@ -1,4 +1,4 @@
-"""The layout of a workflow as SVG, in the colours of the page around it."""
+"""Draws the layout of a workflow as SVG, in the colours of the page around it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_workflow(document: object, *, statuses: Mapping[str, str] | None = None
 
 
 def draw(layout: Layout, *, statuses: Mapping[str, str]) -> SafeString:
-    """The SVG of a layout; empty for an empty layout."""
+    """Return the SVG of a layout; empty for an empty layout."""
     if not layout.nodes:
         return SafeString("")
     right = max([layout.width, *(_label_end(edge) for edge in layout.edges)])
@@ -104,7 +104,7 @@ def _edge(placed: PlacedEdge) -> SafeString:
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
-    """A smooth line downwards: each bend leaves and arrives vertically."""
+    """Return a smooth line downwards: each bend leaves and arrives vertically."""
     x, y = points[0]
     parts = [f"M{x:.1f} {y:.1f}"]
     for next_x, next_y in points[1:]:
@@ -146,7 +146,7 @@ def _label_text(placed: PlacedEdge) -> str:
 
 
 def _label_at(placed: PlacedEdge) -> tuple[float, float, str]:
-    """Where the first stretch of the edge arrives, on the side that the line does not come from.
+    """Return where the edge's first stretch arrives, on the side that the line does not come from.
 
     Beside its lane for an edge that leads up; away from another edge between the same nodes.
     """

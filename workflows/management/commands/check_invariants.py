@@ -25,7 +25,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 def parse_since(text: str) -> datetime:
-    """An RFC 3339 time, or so many minutes, hours or days ago: `30m`, `2h`, `7d`."""
+    """Read an RFC 3339 time, or so many minutes, hours or days ago: `30m`, `2h`, `7d`."""
     if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
         return datetime.now(UTC) - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     try:
@@ -99,7 +99,7 @@ class Command(BaseCommand):
 
 
 def known_secrets(options: dict[str, Any]) -> dict[str, str]:
-    """The secrets to look for, by a name that does not give them away."""
+    """Return the secrets to look for, by a name that does not give them away."""
     values = list(options["canary"])
     if path := options["canaries"]:
         values += [line for line in path.read_text().splitlines() if line.strip()]

@@ -19,7 +19,7 @@ class ComparedVersions:
 
 
 def compare_versions(workflow: Workflow, first: int, second: int) -> ComparedVersions:
-    """How version `second` differs from version `first`.
+    """Return how version `second` differs from version `first`.
 
     Raises:
         NotFound: the workflow has no such version.

@@ -34,7 +34,7 @@ OPTION_KEYS = ("output", "retry", "timeout", "defaults", "concurrency")
 
 
 def get_workflow(reference: str) -> Workflow:
-    """The workflow of that id or name, with its current version.
+    """Return the workflow of that id or name, with its current version.
 
     Raises:
         NotFound: there is none.
@@ -47,7 +47,7 @@ def get_workflow(reference: str) -> Workflow:
 
 
 def workflow_of_type(workflow_type: str) -> Workflow:
-    """The workflow that requests of this type run: the ACTIVE one of the catalog, else the oldest.
+    """Return the workflow that requests of this type run: the ACTIVE one of the catalog, or oldest.
 
     Raises:
         NotFound: none is active.

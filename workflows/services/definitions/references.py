@@ -1,4 +1,4 @@
-"""What workflows refer to by name: kept by id, renamed along, told to whoever would delete it."""
+"""Keeps by id what workflows refer to by name, follows renames, and finds who uses a row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODELS: dict[str, Any] = {
 
 
 def bindings_of(steps: Any) -> dict[str, dict[str, str]]:
-    """The ids of what steps name, by kind and name; what is not there yet has none."""
+    """Return the ids of what steps name, by kind and name; what is not there yet has none."""
     found: dict[str, dict[str, str]] = {}
     for kind, name in dict.fromkeys(names_in(steps)):
         row = MODELS[kind].objects.find(name)
@@ -28,7 +28,7 @@ def bindings_of(steps: Any) -> dict[str, dict[str, str]]:
 
 
 def users_of(row: Any) -> Iterator[str]:
-    """Workflows whose current definition names a row, or that have one under way that does."""
+    """Yield the workflows that name a row now, or in a version that an execution still runs."""
     kind = _kind_of(row)
     if not kind:
         return
@@ -39,7 +39,7 @@ def users_of(row: Any) -> Iterator[str]:
 
 
 def _in_use() -> Iterable[tuple[Any, str, dict[str, Any]]]:
-    """The versions that are current, and those of executions that have not ended."""
+    """Yield the versions that are current, and those of executions that have not ended."""
     columns = ("workflow_id", "workflow__name", "bindings")
     current = WorkflowVersion.objects.filter(
         pk__in=Workflow.objects.filter(current_version__isnull=False).values("current_version")

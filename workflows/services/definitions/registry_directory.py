@@ -28,7 +28,7 @@ class RegistryDirectory:
         self._known: dict[tuple[StepTarget, str], validation.ActionInfo | LookupError] = {}
 
     def find_action(self, target: StepTarget, action: str) -> validation.ActionInfo:
-        """The schemas of an action.
+        """Return the schemas of an action.
 
         Raises:
             LookupError: the service or its action does not exist.
@@ -84,7 +84,7 @@ class RegistryDirectory:
 
 
 def _people() -> list[tuple[QuerySet[Any], str]]:
-    """Who may be asked to decide, and what holds the name of each."""
+    """Return the rows of whom an approval may ask, with the column of their name."""
     return [
         (get_user_model().objects.all(), "username"),
         (Group.objects.all(), "name"),
@@ -97,7 +97,7 @@ def _has_name(name: str) -> bool:
 
 
 def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
-    """What it takes and gives is for its mappings to say."""
+    """Describe an integration; its mappings say what it takes and gives."""
     if Integration.objects.find(name) is None:
         return LookupError(
             f"There is no integration '{name}'{meant_among(Integration.objects, name)}"
@@ -106,7 +106,7 @@ def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
 
 
 def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
-    """What a third party takes and gives is not known."""
+    """Describe a connection; what a third party takes and gives is not known."""
     found = Connection.objects.find(name)
     if found is None:
         return LookupError(
@@ -123,7 +123,7 @@ def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
 def validate_document(
     document: Any, *, draft: bool = False, name: str | None = None
 ) -> validation.Validation:
-    """All that is wrong with a definition, held against what is registered now.
+    """Return all that is wrong with a definition, held against what is registered now.
 
     `name` is the workflow's own, which may run itself.
     """

@@ -1,4 +1,4 @@
-"""One action on many executions: counted first, worked off in batches, resumed after a crash."""
+"""Carries out an action on many executions: counted first, in batches, resumed after a crash."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class BulkOrder:
 
 
 def count_bulk(order: BulkOrder) -> int:
-    """How many executions the order is about, counted up to one more than are allowed."""
+    """Return how many executions the order is about, counted up to one more than are allowed."""
     return covered_executions(order).order_by()[: MOST_EXECUTIONS + 1].count()
 
 
 def covered_executions(order: BulkOrder) -> QuerySet[WorkflowExecution]:
-    """What the order is about."""
+    """Return what the order is about."""
     found = select_executions(order.filter).filter(status__in=SUITED[order.action])
     return found.filter(started_by=order.only_started_by) if order.only_started_by else found
 
@@ -104,7 +104,7 @@ def start_bulk(order: BulkOrder, *, expected_count: int) -> BulkOperation:
 
 
 def resolve_workflow(reference: str) -> str:
-    """The id of the workflow that a filter names.
+    """Return the id of the workflow that a filter names.
 
     Raises:
         ValidationFailed: there is none.
@@ -117,7 +117,7 @@ def resolve_workflow(reference: str) -> str:
 
 
 def get_bulk(reference: str) -> BulkOperation:
-    """The bulk operation with that id.
+    """Return the bulk operation with that id.
 
     Raises:
         NotFound: there is none.
@@ -171,7 +171,7 @@ def _check_count(count: int, expected: int) -> None:
 
 
 def has_open_bulk() -> bool:
-    """Whether a bulk operation waits for a worker."""
+    """Return whether a bulk operation waits for a worker."""
     return _claimable().exists()
 
 

@@ -1,4 +1,4 @@
-"""Control over executions: cancelled, paused, resumed, retried, and told what people decided."""
+"""Cancels, fails, pauses, resumes and retries executions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CONTAINERS = ("PARALLEL", "MAP")
 
 
 def lock_execution(execution_id: Any) -> WorkflowExecution:
-    """The execution, locked until the caller's transaction ends.
+    """Return the execution, locked until the caller's transaction ends.
 
     Raises:
         NotFound: there is none.
@@ -246,7 +246,7 @@ def _definition_of(execution: WorkflowExecution) -> Definition:
 
 
 def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
-    """The latest attempt at each place where the execution stopped.
+    """Return the latest attempt at each place where the execution stopped.
 
     A branch whose container went on without it is not one of them.
     """
@@ -263,7 +263,7 @@ def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
 
 
 def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:
-    """Whether a container had begun its branches: then they go on, not it."""
+    """Return whether a container had begun its branches: then they go on, not it."""
     known = definition.steps.get(step.step_id)
     return known is not None and known.kind in _CONTAINERS and step.total > 0
 
@@ -271,7 +271,7 @@ def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:
 def _next_row(
     step: WorkflowStep, definition: Definition, *, now: datetime, priority: int
 ) -> WorkflowStep:
-    """The next attempt. Only a call keeps its input; what waited begins to wait anew."""
+    """Return the next attempt. Only a call keeps its input; what waited begins to wait anew."""
     known = definition.steps.get(step.step_id)
     is_call = known is not None and known.kind == "ACTION"
     return WorkflowStep(

@@ -114,7 +114,7 @@ def _check_may_decide(step: Step, row: WorkflowStep, actor: str) -> None:
 
 
 def _role_group_of_key(actor: str) -> str:
-    """The group of the role of the API key with this name; one with scopes of its own has none."""
+    """Return the group of the API key's role; a key with scopes of its own has none."""
     key = ApiKey.objects.filter(name=actor).first()
     if key is None or key.scopes or key.role not in Role.values:
         return ""

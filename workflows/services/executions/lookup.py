@@ -1,4 +1,4 @@
-"""Finding executions and waiting for them."""
+"""Finds executions, and waits for their end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLL_SECONDS = (0.01, 0.25)
 
 
 def get_execution(reference: str) -> WorkflowExecution:
-    """The execution of that id, with workflow and version.
+    """Return the execution of that id, with workflow and version.
 
     Raises:
         NotFound: there is none.
@@ -52,7 +52,7 @@ def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExe
 
 
 def _read_again(execution: WorkflowExecution) -> WorkflowExecution:
-    """The same execution as it is now. Raises: NotFound."""
+    """Return the same execution as it is now. Raises: NotFound."""
     found: WorkflowExecution | None = read_row(WorkflowExecution, "WHERE id = %s", [execution.pk])
     if found is None:
         raise NotFound(f"No execution with the id '{execution.pk}'.")

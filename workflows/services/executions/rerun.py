@@ -1,4 +1,4 @@
-"""Running an ended execution again from one of its steps, keeping what came before it."""
+"""Runs an ended execution again from one of its steps, keeping what came before it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
 
 
 def _kept_context(original: WorkflowExecution, start: Start) -> dict[str, Any]:
-    """The context that a rerun takes over; what is noted of the request is that of its own."""
+    """Return the context that a rerun takes over, without what was noted of the request."""
     return {k: v for k, v in original.context.items() if k not in start.noted}
 
 
@@ -143,7 +143,7 @@ def _read(version: WorkflowVersion | None) -> Definition:
 
 
 def _step_at(path: str, definition: Definition) -> Step:
-    """The step of a path at the top, such as `pack` or, for its second visit, `pack#2`."""
+    """Return the step of a path at the top, such as `pack` or, for its second visit, `pack#2`."""
     outer, _, inner = path.partition("/")
     step = definition.steps.get(outer.partition("#")[0])
     if step is not None and step.container is not None:
@@ -174,7 +174,7 @@ def _names(rows: Iterable[WorkflowStep], definition: Definition) -> str:
 def _kept_before(
     entered: WorkflowStep, rows: Iterable[WorkflowStep], definition: Definition
 ) -> list[WorkflowStep]:
-    """The last attempt at each place that was over when one was entered, in order of the end.
+    """Return the last attempt at each path that was over when one was entered, by their ends.
 
     One step at a time runs at the top, so what ended before this one did, ended before it began.
     What the version does not have any more is left out.
@@ -194,7 +194,7 @@ def _kept_before(
 
 
 def _ends(row: WorkflowStep, entered: WorkflowStep) -> bool:
-    """Whether a row ended before another did."""
+    """Return whether a row ended before another did."""
     if row.completed_at is None or entered.completed_at is None:
         return row.completed_at is not None
     return (row.completed_at, row.id) < (entered.completed_at, entered.id)
@@ -207,7 +207,7 @@ def _was_passed(row: WorkflowStep) -> bool:
 
 
 def _copy_of(row: WorkflowStep, definition: Definition) -> WorkflowStep:
-    """The row for the new execution: its id is new, the times stay those of what happened."""
+    """Return the row for the new execution: with a new id, and the times of what happened."""
     copied = WorkflowStep(reused=True, **{name: getattr(row, name) for name in _COPIED})
     known = definition.steps.get(row.step_id)
     if known is not None and known.kind == "EVENT" and isinstance(row.input, dict):

@@ -1,4 +1,4 @@
-"""Starting executions: once accepted, they end, whatever dies."""
+"""Starts executions: once accepted, they end, whatever dies."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class Start:
     origin: Origin | None = None
 
     def whole_context(self) -> dict[str, Any]:
-        """The context with what the hub noted; what was given comes first."""
+        """Return the context with what the hub noted; what was given comes first."""
         return {**self.noted, **self.context}
 
     def correlation(self) -> str:
-        """What ties this execution to its cause."""
+        """Return what ties this execution to its cause."""
         context = self.whole_context()
         found = context.get("correlation_id") or context.get("request_id")
         return str(self.correlation_id or found or "")[:100]
@@ -98,7 +98,7 @@ _BY_ID = "WHERE id = %s"
 
 
 def workflow_to_start(reference: str) -> Workflow:
-    """The workflow of that id or name, with what a start needs; the rest is read once asked for.
+    """Return the workflow of that id or name with what a start needs; the rest is read lazily.
 
     Raises:
         NotFound: there is none.
@@ -149,7 +149,7 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
 
 
 def _storing(workflow: Workflow, start: Start) -> AbstractContextManager[None]:
-    """The transaction in which an execution is stored; most are stored by one statement."""
+    """Return the transaction in which an execution is stored; most are stored by one statement."""
     alone = start.origin is None and limit_of(workflow) is None
     return one_statement() if alone else pipelined_transaction()
 
@@ -162,7 +162,7 @@ def _version_to_run(workflow: Workflow, start: Start) -> WorkflowVersion:
 
 
 def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
-    """The version with that number.
+    """Return the version with that number.
 
     Raises:
         ValidationFailed: there is none.
@@ -177,7 +177,7 @@ def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
 def find_startable(
     name: str, number: int | None, *, key: str = ""
 ) -> tuple[Workflow, WorkflowVersion]:
-    """The workflow of that name or id, and the version with that number or the current one.
+    """Return the workflow of that name or id, and the version with that number or the current one.
 
     With `key`, the workflow of that id if there is one, whatever its name.
 
@@ -196,7 +196,7 @@ def find_startable(
 
 
 def _workflow_of(key: str, name: str) -> Workflow:
-    """The workflow with that id; without one, that of the name. Raises: NotFound."""
+    """Return the workflow with that id; without one, that of the name. Raises: NotFound."""
     if not key:
         return workflow_to_start(name)
     try:
@@ -206,7 +206,7 @@ def _workflow_of(key: str, name: str) -> Workflow:
 
 
 def check_startable(workflow: Workflow) -> WorkflowVersion:
-    """The version that an execution started now would run.
+    """Return the version that an execution started now would run.
 
     Raises:
         Conflict: the workflow is not ACTIVE.
@@ -221,7 +221,7 @@ def check_startable(workflow: Workflow) -> WorkflowVersion:
 
 
 def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | None:
-    """The execution that the same Idempotency-Key made before.
+    """Return the execution that the same Idempotency-Key made before.
 
     Raises:
         Conflict: that was for something else.
@@ -260,19 +260,19 @@ def _difference(known: WorkflowExecution, start: Start) -> str:
 
 
 def _given_context(known: WorkflowExecution, start: Start) -> dict[str, Any]:
-    """The context of an execution without what the hub noted of its request."""
+    """Return the context of an execution without what the hub noted of its request."""
     noted = start.noted.keys() - start.context.keys()
     return {key: value for key, value in known.context.items() if key not in noted}
 
 
 def _begin_of(rerun: WorkflowExecution) -> dict[str, Any]:
-    """What the history says of the start of a rerun."""
+    """Return what the history says of the start of a rerun."""
     event = rerun.events.filter(sequence=1).first()
     return event.payload if event else {}
 
 
 def _edited_input(rerun: WorkflowExecution, begin: Mapping[str, Any]) -> Any:
-    """What the first step of a rerun was given instead of its own input; None when nothing was."""
+    """Return the input that replaced that of the first step of a rerun; None without one."""
     if not begin.get("edited"):
         return None
     row = rerun.steps.filter(path=begin.get("from_step")).order_by("attempt").first()
@@ -321,7 +321,7 @@ def insert_execution(
 def _first_row(
     execution: WorkflowExecution, definition: Definition, origin: Origin | None, *, now: datetime
 ) -> WorkflowStep:
-    """The step that runs first: that of the definition, or the one to rerun from."""
+    """Return the step that runs first: that of the definition, or the one to rerun from."""
     step = origin.step if origin and origin.step else definition.steps[definition.first]
     edited = origin.step_input if origin else None
     return WorkflowStep(
@@ -338,7 +338,7 @@ def _first_row(
 
 
 def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
-    """What the history says of the rows that are kept, which are of this execution now."""
+    """Return what the history says of the rows that are kept, which are of this execution now."""
     for row in origin.kept:
         row.execution = execution
     return {

@@ -1,4 +1,4 @@
-"""Stopping a locked execution: its open steps end, and what completed is undone or stays."""
+"""Stops a locked execution: ends its open steps, and compensates what completed."""
 
 from __future__ import annotations
 

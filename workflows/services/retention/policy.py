@@ -1,4 +1,4 @@
-"""How long executions are kept after their end (pure)."""
+"""Decides how long executions are kept after their end (pure)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Policy:
     failed_days: int
 
     def limits(self, retention: str, *, now: datetime) -> RetentionCutoff | None:
-        """What of a class may go; None when it is kept for ever."""
+        """Return what of a class may go; None when it is kept for ever."""
         name = self.default if retention == RetentionClass.DEFAULT else retention
         days = self.days.get(name)
         if days is None:

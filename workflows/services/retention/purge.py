@@ -1,4 +1,4 @@
-"""Retention: what is older than its class allows is deleted, whole trees in bounded batches."""
+"""Deletes executions older than their class allows, whole trees in bounded batches."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def purge_schedule_runs(*, keep: int = KEPT_SCHEDULE_RUNS) -> int:
 
 
 def current_policy() -> Policy:
-    """What the settings say."""
+    """Return what the settings say."""
     return Policy(
         days=settings.RETENTION_DAYS,
         default=settings.RETENTION_DEFAULT,
@@ -118,7 +118,7 @@ def purge_executions(
 
 
 def due_by_class(policy: Policy | None = None) -> list[PurgeEstimate]:
-    """How many executions each class would lose now; one query per class, bounded."""
+    """Return how many executions each class would lose now; one query per class, bounded."""
     policy = policy or current_policy()
     now = database_now()
     classes: dict[str, list[Any]] = {}
@@ -142,7 +142,7 @@ def due_by_class(policy: Policy | None = None) -> list[PurgeEstimate]:
 
 
 def _workflows() -> list[tuple[Any, str]]:
-    """Each workflow with its class; executions of deleted ones have None."""
+    """Return each workflow with its class; executions of deleted ones have None."""
     rows = Workflow.objects.order_by("name").values_list("pk", "retention")
     return [*rows, (None, RetentionClass.DEFAULT)]
 
@@ -198,8 +198,9 @@ def _lock(rows: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
 
 
 def _few_enough(roots: list[Any]) -> list[Any]:
-    """As many as one transaction takes, at least one. A child has a step of its parent each, so
-    this bounds their number too.
+    """Return as many as one transaction takes, at least one.
+
+    A child has a step of its parent each, so this bounds their number too.
     """
     counts = _count_steps(roots)
     total = 0
@@ -218,7 +219,7 @@ def _count_steps(executions: Iterable[Any]) -> dict[Any, int]:
 
 
 def _descendants(roots: list[Any]) -> tuple[dict[Any, Any], set[Any]]:
-    """Every execution below these with its root, and the roots that have one still going on."""
+    """Return every execution below these by its root, and the roots with one that goes on."""
     members = {root: root for root in roots}
     live: set[Any] = set()
     level = list(roots)
@@ -243,7 +244,7 @@ def _descendants(roots: list[Any]) -> tuple[dict[Any, Any], set[Any]]:
 
 
 def _referred_to(members: dict[Any, Any]) -> set[Any]:
-    """The roots of which another execution, that has not ended, was made, as by a rerun."""
+    """Return the roots of which another execution, that has not ended, was made, as by a rerun."""
     found: set[Any] = set()
     for relation in WorkflowExecution._meta.related_objects:
         if relation.related_model is not WorkflowExecution:

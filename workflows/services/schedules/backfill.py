@@ -1,4 +1,4 @@
-"""Backfill: the ticks of a past time become runs, which the sweep works off in order."""
+"""Turns the ticks of a past time into runs, which the sweep works off in order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Backfill:
 
 
 def plan_backfill(schedule: WorkflowSchedule, *, first: datetime, last: datetime) -> Backfill:
-    """What a backfill would run: every tick from `first` to `last` that has started nothing yet.
+    """Return what a backfill would run: the ticks from `first` to `last` that started nothing yet.
 
     Raises:
         ValidationFailed: the range is the wrong way round, in the future, or has over 1,000 ticks.

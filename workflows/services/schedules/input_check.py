@@ -1,4 +1,4 @@
-"""Whether an input is enough for a workflow, as far as that can be told without calling anybody."""
+"""Refuses schedules whose input surely fails their workflow, as a dry run shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMITS = Limits(steps=100, seconds=0.5, size=1 << 20)
 def missing_in(
     version: WorkflowVersion | None, input: Mapping[str, Any], context: Mapping[str, Any]
 ) -> str:
-    """A sentence on why executions of a version with this input surely fail; "" if that is unknown.
+    """Return a sentence on why executions of a version with this input surely fail, or "".
 
     Sure is what a dry run comes to before it has to make up an answer.
     """
@@ -59,7 +59,7 @@ def _why_it_fails(found: Simulation) -> str:
 
 
 def _given_by(schedule: WorkflowSchedule) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The input and context that an execution of a schedule gets."""
+    """Return the input and context that an execution of a schedule gets."""
     tick = {"schedule": schedule.name, "scheduled_for": timezone.now().isoformat()}
     return schedule.input, {**schedule.context, **tick}
 

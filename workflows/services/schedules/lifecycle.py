@@ -1,4 +1,4 @@
-"""Schedules: found, checked, saved, switched on and off."""
+"""Finds, creates, updates, enables and deletes schedules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TIMES = ("cron", "timezone", "starts_at", "ends_at", "enabled")
 
 
 def get_schedule(reference: str) -> WorkflowSchedule:
-    """The schedule of that id or name, with its workflow.
+    """Return the schedule of that id or name, with its workflow.
 
     Raises:
         NotFound: there is none.
@@ -115,7 +115,7 @@ def lock_schedule(schedule: WorkflowSchedule, *, if_unchanged: bool = False) -> 
 
 
 def timetable_of(schedule: WorkflowSchedule) -> Timetable:
-    """When a stored schedule is due, whether it is enabled or not.
+    """Return when a stored schedule is due, whether it is enabled or not.
 
     Raises:
         ValidationFailed: its time zone is not known any more.
@@ -132,7 +132,7 @@ def timetable_of(schedule: WorkflowSchedule) -> Timetable:
 
 
 def next_ticks(schedule: WorkflowSchedule, *, count: int = SHOWN_TICKS) -> list[datetime]:
-    """The next ticks; none of one that is disabled, or whose times cannot be read any more."""
+    """Return the next ticks; none of a schedule that is disabled or unreadable by now."""
     if not schedule.enabled or schedule.next_run_at is None:
         return []
     try:
@@ -241,7 +241,7 @@ def preview(
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
 ) -> list[datetime]:
-    """The next ticks that a schedule with these times would have.
+    """Return the next ticks that a schedule with these times would have.
 
     Raises:
         ValidationFailed: the expression or the time zone is not one.

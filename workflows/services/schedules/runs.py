@@ -1,4 +1,4 @@
-"""The runs of schedules: ticks that are due, runs asked for by people, and their backlog.
+"""Starts the runs of schedules: ticks that are due, runs asked for by people, their backlog.
 
 A run is recorded under the lock of its schedule, in one transaction with the execution that it
 starts and with the next tick. So any number of sweeps make one execution for each tick.
@@ -155,7 +155,7 @@ def _start(
 
 
 def _standing_of(schedule: WorkflowSchedule) -> ScheduleActivity:
-    """What the schedule has going; runs whose execution has ended are put aside."""
+    """Return what the schedule has going; runs whose execution has ended are put aside."""
     rows = schedule.runs.filter(running=True).order_by("tick")
     going, ended = [], []
     for pk, kind, execution, status in rows.values_list(

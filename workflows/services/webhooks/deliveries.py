@@ -1,4 +1,4 @@
-"""Messages to webhooks: shown to be the sender's, mapped, and delivered once."""
+"""Takes messages to webhooks: verifies, maps and delivers each once."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def receive_message(
 
 
 def _without_values(error: IntegrationError) -> str:
-    """What went wrong, without what the message said."""
+    """Return what went wrong, without what the message said."""
     if isinstance(error, ExpressionError):
         place = error.details.get("path")
         return f"It cannot be mapped, at '{place}'." if place else "It cannot be mapped."
@@ -221,7 +221,7 @@ def _start(
 
 
 def _text_at(written: str, scope: Mapping[str, Any], recorded: Recorded) -> str:
-    """What a text, or the expression in it, says of this message.
+    """Return what a text, or the expression in it, says of this message.
 
     Raises:
         ValidationFailed: it is neither a text nor a number.
@@ -235,7 +235,7 @@ def _text_at(written: str, scope: Mapping[str, Any], recorded: Recorded) -> str:
 
 
 def _find_execution(webhook: Webhook, wanted: str, *, signal: str) -> WorkflowExecution:
-    """The execution that a message is for.
+    """Return the execution that a message is for.
 
     By a correlation id that is the one which waits for the signal; else the one that was not
     started by another.

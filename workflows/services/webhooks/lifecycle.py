@@ -1,4 +1,4 @@
-"""Webhooks: found, checked, saved, deleted."""
+"""Finds, creates, updates and deletes webhooks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SECRETS = ("credential", "old_credential")
 
 
 def get_webhook(reference: str) -> Webhook:
-    """The webhook of that id or name, with its workflow and credential.
+    """Return the webhook of that id or name, with its workflow and credential.
 
     Raises:
         NotFound: there is none.
@@ -161,7 +161,7 @@ def _place(path: str) -> str:
 
 
 def _check_whole(webhook: Webhook) -> None:
-    """What a webhook needs depends on what it does."""
+    """Check what a webhook needs, which depends on its effect."""
     for field in _SECRETS:
         credential = getattr(webhook, field)
         if credential is not None and credential.type != CredentialType.HMAC_SIGNATURE:

@@ -1,4 +1,4 @@
-"""Whose secret a message to a webhook is signed with: the present one, or the one before."""
+"""Finds whose secret a message is signed with: the present credential's or the old one's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workflows.webhooks.signature import (
 
 @sensitive_variables()
 def find_signer(webhook: Webhook, message: Message, *, now: datetime) -> Credential:
-    """The credential whose secret the message is signed with.
+    """Return the credential whose secret the message is signed with.
 
     Raises:
         MessageRefused: there is none, or it has ended.
