@@ -11,28 +11,30 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import django
 import hypothesis
 import pytest
-from django.conf import settings as django_settings
+from django.conf import settings
 
 from tests.support import made_once, servers
 
 BACKEND = os.environ.get("SI_BACKEND", "sqlite")
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty in the process that starts the workers
+# The longest first: at the end one of them would leave the other workers idle.
 LONG_FILES = (
-    "tests/e2e/", "tests/faults/", "tests/test_benchmarks.py",
-    "tests/installation/test_installation.py",
-    "tests/integration_site/test_console_pages.py", "tests/installation/test_interpreters.py",
-    "tests/installation/test_image.py", "tests/integration_site/test_canary.py",
-    "tests/core/api/test_fuzz.py",
-    "tests/core/api/test_boundaries.py",
-    "tests/registry/discovery/test_conformance.py",
+    "tests/integration_site/test_console_pages.py", "tests/e2e/", "tests/faults/",
+    "tests/installation/", "tests/registry/discovery/test_conformance.py",
+    "tests/workflows/reference/", "tests/reference_services/test_processes.py",
+    "tests/core/api/", "tests/registry/calls/", "tests/integration_site/test_canary.py",
+    "tests/registry/connections/", "tests/test_benchmarks.py", "tests/workflows/engine/",
 )  # fmt: skip
+# These share one hub and its services, so one worker does them.
+SHARING = ("tests/e2e/test_guides.py", "tests/e2e/test_workflows.py")
 SLOW_FILES = {"test_boundaries.py"}
 # A plain `pytest` does all of what it is asked for; only `./dev test` shares it out.
 ALL_BACKENDS = "SI_BACKEND" not in os.environ
@@ -79,14 +81,20 @@ def _prepare_environment() -> None:
 _prepare_environment()
 django.setup()
 
-# Pages link to static files by their plain names: nothing has collected them for the tests.
-django_settings.STORAGES["staticfiles"] = {
-    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-}
+from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402 (needs the settings)
+from django.contrib.auth.models import User  # noqa: E402
+from django.test import Client  # noqa: E402
 
-from tests.support.fast_flush import use_quick_emptying  # noqa: E402 (needs the settings)
+from tests.support import people  # noqa: E402
+from tests.support.fast_flush import use_quick_emptying  # noqa: E402
 
 use_quick_emptying()
+# What a password is kept as has its form, and costs nothing.
+PBKDF2PasswordHasher.iterations = 1
+# No manifest, which only a collection of the static files makes.
+settings.STORAGES["staticfiles"] = {
+    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+}
 # The same examples every time, and no clock: a busy machine must not fail a property.
 hypothesis.settings.register_profile("hub", deadline=None, derandomize=True)
 # Fifty times as many, others each time: `pytest tests/workflows/reference
@@ -117,11 +125,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each backend does what it has to show; long files first.
-
-    A file stays in one worker: the long ones at the end would leave the others idle.
-    """
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+    """Each backend does what it has to show; long files first."""
+    items.sort(key=_place_in_the_run)
     on_backend = _needs_backend if BACKEND == "postgres" else _is_embedded
     slow_too = _slow_too(config)
     kept: list[pytest.Item] = []
@@ -131,6 +136,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (kept if belongs else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+def _place_in_the_run(item: pytest.Item) -> int:
+    places = (place for place, path in enumerate(LONG_FILES) if item.nodeid.startswith(path))
+    return next(places, len(LONG_FILES))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file in one worker, and those files together that share a hub."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class Scheduling(LoadFileScheduling):
+        """Shares the files out."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return SHARING[0] if file in SHARING else file
+
+    return Scheduling(config, log)
 
 
 def _is_embedded(item: pytest.Item) -> bool:
@@ -221,6 +246,19 @@ def backend() -> str:
 def in_full(request: pytest.FixtureRequest) -> bool:
     """Whether to take the time for large numbers."""
     return bool(request.config.getoption("slow"))
+
+
+@pytest.fixture
+def admin(client: Client, db: None) -> Client:
+    """A superuser of the admin."""
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def person(client: Client, db: None) -> Callable[..., Client]:
+    """Log in somebody who has just these permissions."""
+    return partial(people.with_permissions, client=client)
 
 
 @pytest.fixture

@@ -315,7 +315,7 @@ def test_every_column_of_an_address_is_in_the_table() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_world", "_plain_static_files")
+@pytest.mark.usefixtures("_world")
 @pytest.mark.parametrize(("field", "write", "stored", "is_beat"), PATHS)
 def test_every_path_refuses_what_cannot_be_called(
     field: str, write: Write, stored: Any, is_beat: bool
@@ -333,7 +333,7 @@ def test_every_path_refuses_what_cannot_be_called(
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_world", "_plain_static_files")
+@pytest.mark.usefixtures("_world")
 @pytest.mark.parametrize(("field", "write", "stored", "is_beat"), PATHS)
 def test_every_path_keeps_the_one_form(
     field: str, write: Write, stored: Any, is_beat: bool
@@ -346,12 +346,6 @@ def test_every_path_keeps_the_one_form(
     write(given)
     assert form in stored()
     assert given not in stored()
-
-
-@pytest.fixture
-def _plain_static_files(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
 
 @pytest.mark.django_db

@@ -31,17 +31,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
         yield found
 
 
-@pytest.fixture(scope="module")
-def fleet(hub: Hub) -> Hub:
-    """The hub with the nine reference services."""
-    data = hub.directory / "services"
-    hub.run(
-        f"{Path(sys.executable).name} -m reference_services all --data-dir {data}"
-        f" --hub {hub.url}/api --api-key {hub.key}"
-    )
-    until(
-        lambda: hub.get("/discovery/services")["total"] == SERVICES,
-        "the services register",
-        tail=hub.tail,
-    )
-    return hub
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub with the nine reference services, which several files share."""
+    with running_hub(tmp_path_factory.mktemp("fleet"), surroundings_of("fleet")) as hub:
+        data = hub.directory / "services"
+        hub.run(
+            f"{Path(sys.executable).name} -m reference_services all --data-dir {data}"
+            f" --hub {hub.url}/api --api-key {hub.key}"
+        )
+        until(
+            lambda: hub.get("/discovery/services")["total"] == SERVICES,
+            "the services register",
+            tail=hub.tail,
+        )
+        yield hub

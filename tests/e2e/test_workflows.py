@@ -186,11 +186,11 @@ def test_planning_without_a_planning_system_says_so_and_creation_falls_back(
     assert creation["status"] == "COMPLETED", creation["errors"]
 
 
-def test_client_of_a_service_registers_beats_and_leaves(hub):
-    options = {"base_url": f"{hub.url}/api", "api_key": hub.key}
+def test_client_of_a_service_registers_beats_and_leaves(fleet):
+    options = {"base_url": f"{fleet.url}/api", "api_key": fleet.key}
     registration = service_integration_client.ServiceRegistration(
         "short-lived", "http://127.0.0.1:9", ttl_seconds=30, **options
     )
     with registration:
-        assert hub.get("/registry/services/short-lived")["status"] == "ONLINE"
-    assert hub.get("/registry/services/short-lived")["status"] == "OFFLINE"
+        assert fleet.get("/registry/services/short-lived")["status"] == "ONLINE"
+    assert fleet.get("/registry/services/short-lived")["status"] == "OFFLINE"

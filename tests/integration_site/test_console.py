@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin import site
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,25 +23,6 @@ from tests.support.connections import make_connection
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
 
 NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def admin(client: Client, db: None) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
-def person(client: Client, db: None) -> Callable[..., Client]:
-    """Log in somebody who has just these permissions."""
-
-    def log_in(*codenames: str) -> Client:
-        user = User.objects.create_user("person", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def make_execution(status: str = "COMPLETED", **fields: Any) -> WorkflowExecution:

@@ -20,12 +20,6 @@ DOCUMENT = {"question": "May it go out?", "amount": 12.5, "urgent": True, "note"
 
 
 @pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
 def asked() -> Callable[..., WorkflowExecution]:
     """An execution that waits for a decision."""
 
@@ -53,24 +47,24 @@ def lit(text: str) -> list[str]:
     return [link for link, classes in links if classes.split()[-1] == "active"]
 
 
-def test_the_inbox_lights_its_own_entry_alone(operator: Client) -> None:
-    assert lit(inbox(operator)) == [reverse("admin:inbox")]
+def test_the_inbox_lights_its_own_entry_alone(admin: Client) -> None:
+    assert lit(inbox(admin)) == [reverse("admin:inbox")]
     executions = reverse("admin:workflows_workflowexecution_changelist")
-    assert lit(operator.get(executions).content.decode()) == [executions]
+    assert lit(admin.get(executions).content.decode()) == [executions]
 
 
 def test_the_badge_counts_what_waits_for_this_person(
-    operator: Client, asked: Callable[..., WorkflowExecution]
+    admin: Client, asked: Callable[..., WorkflowExecution]
 ) -> None:
     count = reverse("admin:inbox_count")
-    assert count in inbox(operator)
-    assert operator.get(count).content == b""
+    assert count in inbox(admin)
+    assert admin.get(count).content == b""
     first = asked()
     asked()
     asked(assignees=["somebody"])
-    assert ">3<" in operator.get(count).content.decode()
-    decide(operator, first)
-    assert ">2<" in operator.get(count).content.decode()
+    assert ">3<" in admin.get(count).content.decode()
+    decide(admin, first)
+    assert ">2<" in admin.get(count).content.decode()
 
 
 def test_the_badge_stops_asking_without_a_session_or_permission(client: Client) -> None:
@@ -80,10 +74,10 @@ def test_the_badge_stops_asking_without_a_session_or_permission(client: Client) 
 
 
 def test_the_question_comes_first_and_the_rest_is_folded_without_what_is_empty(
-    operator: Client, asked: Callable[..., WorkflowExecution]
+    admin: Client, asked: Callable[..., WorkflowExecution]
 ) -> None:
     asked()
-    text = inbox(operator)
+    text = inbox(admin)
     assert ">May it go out?</h2>" in text
     assert "<dt>Amount</dt><dd>12.5</dd>" in text
     assert "null" not in text[text.index("May it go out?") :]
@@ -97,10 +91,10 @@ def decide(client: Client, run: WorkflowExecution, decision: str = "approve") ->
 
 @pytest.mark.parametrize("decision", ["approve", "reject"])
 def test_after_a_decision_the_page_says_what_came_of_it(
-    operator: Client, asked: Callable[..., WorkflowExecution], decision: str
+    admin: Client, asked: Callable[..., WorkflowExecution], decision: str
 ) -> None:
     run = asked()
-    answer = decide(operator, run, decision)
+    answer = decide(admin, run, decision)
     assert answer.redirect_chain[0][0] == f"{reverse('admin:inbox')}?done={run.pk}"
     text = answer.content.decode()
     assert "goes on with Agree to it" in text
@@ -108,35 +102,35 @@ def test_after_a_decision_the_page_says_what_came_of_it(
     assert 'hx-trigger="every 1s' in text
     run.steps.update(status="COMPLETED")
     WorkflowExecution.objects.filter(pk=run.pk).update(status="COMPLETED")
-    text = inbox(operator, done=str(run.pk))
+    text = inbox(admin, done=str(run.pk))
     assert "ended" in text
     assert 'hx-trigger="every 1s' not in text
 
 
 def test_after_one_of_two_approvals_the_page_says_that_it_waits(
-    operator: Client, asked: Callable[..., WorkflowExecution]
+    admin: Client, asked: Callable[..., WorkflowExecution]
 ) -> None:
-    text = decide(operator, asked(minimum=2)).content.decode()
+    text = decide(admin, asked(minimum=2)).content.decode()
     assert "waits again, at Agree to it" in text
 
 
 def test_the_page_of_an_execution_stops_saying_waiting_once_it_is_decided(
-    operator: Client, asked: Callable[..., WorkflowExecution]
+    admin: Client, asked: Callable[..., WorkflowExecution]
 ) -> None:
     run = asked()
     page = reverse("admin:workflows_workflowexecution_change", args=(run.pk,))
     badge = '<span class="hub-status" data-tone="{}">{}</span>'
-    assert badge.format("warning", "Waiting") in operator.get(page).content.decode()
-    decide(operator, run)
+    assert badge.format("warning", "Waiting") in admin.get(page).content.decode()
+    decide(admin, run)
     assert WorkflowStep.objects.get(execution=run).status == "PENDING"
-    head = operator.get(page).content.decode().partition("hub-facts")[0]
+    head = admin.get(page).content.decode().partition("hub-facts")[0]
     assert badge.format("info", "Running") in head
     assert "Waiting" not in head.partition('id="execution"')[2]
 
 
 @pytest.mark.parametrize("done", ["nonsense", "", "00000000"])
-def test_an_outcome_of_nothing_is_left_out(operator: Client, done: str) -> None:
-    assert "What came of it" not in inbox(operator, done=done)
+def test_an_outcome_of_nothing_is_left_out(admin: Client, done: str) -> None:
+    assert "What came of it" not in inbox(admin, done=done)
 
 
 # --- Questions (pure) ---
@@ -178,10 +172,10 @@ def test_what_is_empty_is_left_out_at_any_depth() -> None:
     assert without_empty(nested) == {"d": [{"f": 0}], "g": False}
 
 
-def test_equal_questions_are_told_apart(operator: Client, asked: Callable[..., Any]) -> None:
+def test_equal_questions_are_told_apart(admin: Client, asked: Callable[..., Any]) -> None:
     first, second = asked(), asked()
     names = re.findall(
-        r'<section class="hub-card hub-question"[^>]* aria-label="([^"]+)"', inbox(operator)
+        r'<section class="hub-card hub-question"[^>]* aria-label="([^"]+)"', inbox(admin)
     )
     assert [name.rpartition(" ")[2] for name in names] == [
         f"{run.short_id})" for run in (first, second)

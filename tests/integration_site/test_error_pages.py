@@ -20,12 +20,6 @@ pytestmark = pytest.mark.django_db
 MISSING = "00000000-0000-0000-0000-000000000000"
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
 def assert_console_page(answer: Any, status: int) -> str:
     text = answer.content.decode()
     assert answer.status_code == status
@@ -37,8 +31,8 @@ def assert_console_page(answer: Any, status: int) -> str:
 @pytest.mark.parametrize(
     "url", ["/admin/nope/", "/admin/nope", f"/admin/registry/integration/{MISSING}/try/"]
 )
-def test_a_page_that_is_not_there_is_a_page_of_the_console(operator: Client, url: str) -> None:
-    assert "There is nothing here" in assert_console_page(operator.get(url), 404)
+def test_a_page_that_is_not_there_is_a_page_of_the_console(admin: Client, url: str) -> None:
+    assert "There is nothing here" in assert_console_page(admin.get(url), 404)
 
 
 def test_a_page_that_is_not_allowed_is_a_page_of_the_console(client: Client) -> None:
@@ -80,15 +74,15 @@ def test_the_page_of_what_breaks_asks_nothing(django_assert_num_queries: Any) ->
         assert server_error(request).status_code == 500
 
 
-def test_a_list_is_called_what_the_menu_calls_it(operator: Client) -> None:
+def test_a_list_is_called_what_the_menu_calls_it(admin: Client) -> None:
     for label, name in NAMES.items():
-        page: Any = operator.get(reverse(f"admin:{label.replace('.', '_')}_changelist"))
+        page: Any = admin.get(reverse(f"admin:{label.replace('.', '_')}_changelist"))
         assert where_am_i(page.context).heading == name
 
 
 @pytest.mark.parametrize("url", ["/nope", "/api/nope", "/registry/nope"])
-def test_outside_of_the_console_it_is_a_problem_document(operator: Client, url: str) -> None:
-    answer = operator.get(url)
+def test_outside_of_the_console_it_is_a_problem_document(admin: Client, url: str) -> None:
+    answer = admin.get(url)
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
 
@@ -105,13 +99,13 @@ def every_model() -> list[Any]:
     return sorted(admin.site._registry, key=lambda model: model._meta.label)
 
 
-def test_empty_lists_offer_only_what_is_possible(operator: Client) -> None:
+def test_empty_lists_offer_only_what_is_possible(admin: Client) -> None:
     for model in every_model():
         if model is User:  # never empty: somebody looks at it
             continue
         model._default_manager.all().delete()
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-        text = operator.get(url).content.decode()
+        text = admin.get(url).content.decode()
         may_add = admin.site._registry[model].has_add_permission(request_of_root())
         assert ("Add " + str(model._meta.verbose_name) in text) is may_add, url
         assert "reset your filters" not in text, url
@@ -119,8 +113,8 @@ def test_empty_lists_offer_only_what_is_possible(operator: Client) -> None:
         assert "Show all" not in text, url
 
 
-def test_a_search_that_finds_nothing_leads_back_to_all(operator: Client) -> None:
-    text = operator.get("/admin/registry/service/?q=nothing-has-this").content.decode()
+def test_a_search_that_finds_nothing_leads_back_to_all(admin: Client) -> None:
+    text = admin.get("/admin/registry/service/?q=nothing-has-this").content.decode()
     assert "No service matches" in text
     assert "Show all services" in text
 
@@ -143,7 +137,7 @@ def labels_of(model: Any, request: Any) -> list[str]:
     return [*labels, *(str(field.verbose_name) for field in model._meta.fields)]
 
 
-def test_acronyms_are_written_as_such_in_every_label(operator: Client) -> None:
+def test_acronyms_are_written_as_such_in_every_label(admin: Client) -> None:
     request = request_of_root()
     labels = {label for model in every_model() for label in labels_of(model, request)}
     assert {label for label in labels if label != with_acronyms(label)} == set()

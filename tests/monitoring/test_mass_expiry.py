@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given
@@ -21,6 +19,7 @@ from registry.models import DiscoveryState, ServiceInstance
 from registry.services import Heartbeat
 from registry.services.mass_expiry import Fleet, room_to_expire
 from tests import factories
+from tests.support.people import with_permissions
 
 COUNTS = st.integers(0, 10_000)
 
@@ -201,24 +200,9 @@ def test_a_late_sweep_gives_everybody_the_time_that_nobody_looked() -> None:
 # --- The banner ---
 
 
-@pytest.fixture
-def _plain_static(settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
-def person(*codenames: str) -> Client:
-    user = User.objects.create_user("person", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_plain_static")
 def test_the_banner_is_on_every_page_and_its_buttons_decide(fallen: datetime) -> None:
-    client = person("view_incident", "change_incident", "view_service")
+    client = with_permissions("view_incident", "change_incident", "view_service")
     for name in ("admin:index", "admin:registry_service_changelist"):
         page = client.get(reverse(name)).content.decode()
         assert "fell silent together" in page
@@ -235,9 +219,8 @@ def test_the_banner_is_on_every_page_and_its_buttons_decide(fallen: datetime) ->
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_plain_static")
 def test_the_banner_has_no_buttons_for_who_only_looks(fallen: datetime) -> None:
-    client = person("view_incident")
+    client = with_permissions("view_incident")
     page = client.get(reverse("admin:index")).content.decode()
     assert "fell silent together" in page
     assert "Expire them now" not in page
@@ -247,7 +230,6 @@ def test_the_banner_has_no_buttons_for_who_only_looks(fallen: datetime) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.usefixtures("_plain_static")
 def test_who_may_not_see_incidents_sees_no_banner(fallen: datetime) -> None:
-    page = person("view_service").get(reverse("admin:index")).content.decode()
+    page = with_permissions("view_service").get(reverse("admin:index")).content.decode()
     assert "fell silent" not in page

@@ -1,4 +1,4 @@
-"""Runs the tests on SQLite, then on throw-away PostgreSQL and Redis: what `./dev test` does."""
+"""Runs the tests on SQLite, and at once on throw-away PostgreSQL and Redis: `./dev test`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 from tests.support.environments import ROOT
@@ -20,23 +21,20 @@ MOST_WORKERS = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    # An exception, so that the pytest that runs right now is ended too.
+    # An exception, so that each pytest that runs right now is ended too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     backends = [os.environ["SI_BACKEND"]] if os.environ.get("SI_BACKEND") else list(BACKENDS)
     if not set(backends) <= set(BACKENDS):
         sys.exit(f"dev: SI_BACKEND is {backends[0]!r}: it has to be {' or '.join(BACKENDS)}.")
-    lines, worst = [], 0
-    with tempfile.TemporaryDirectory(prefix="service-integration-") as reports:
-        for backend in backends:
-            missing = missing_servers() if backend == "postgres" else ""
-            if missing:
-                lines.append(f"{BACKENDS[backend]}: all skipped, {missing}")
-                continue
-            report = Path(reports) / f"{backend}.xml"
-            worst = max(worst, run_pytest(backend, report, arguments))
-            lines += summarise(BACKENDS[backend], report)
+    missing = missing_servers() if "postgres" in backends else ""
+    present = [backend for backend in backends if backend != "postgres" or not missing]
+    with tempfile.TemporaryDirectory(prefix="service-integration-") as folder:
+        codes = run_side_by_side(present, Path(folder), arguments)
+        lines = [line for backend in present for line in summarise(backend, Path(folder))]
+    if missing:
+        lines.append(f"{BACKENDS['postgres']}: all skipped, {missing}")
     say("\n".join(["", "Summary", *(f"  {line}" for line in lines)]))
-    return worst
+    return max(codes, default=0)
 
 
 def say(text: str) -> None:
@@ -44,19 +42,47 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def run_pytest(backend: str, report: Path, arguments: Sequence[str]) -> int:
-    say(f"\nTests on {BACKENDS[backend]}")
-    # One more than there are cores: many tests wait for processes that they started.
-    workers = min((os.cpu_count() or 1) + 1, MOST_WORKERS)
+def run_side_by_side(backends: Sequence[str], folder: Path, arguments: Sequence[str]) -> list[int]:
+    """Run pytest on each backend, all at once: where one waits for a process, another works.
+
+    The first one's output is shown while it runs, the others' when they have ended.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for backend in backends:
+            log = None if not running else (folder / f"{backend}.log").open("wb")
+            running.append(start_pytest(backend, folder, arguments, len(backends), log))
+        say("\nTests on " + ", and at once on ".join(BACKENDS[backend] for backend in backends))
+        codes = [running[0].wait()] if running else []
+        for backend, process in zip(backends[1:], running[1:], strict=True):
+            codes.append(process.wait())
+            say(f"\nTests on {BACKENDS[backend]}\n{(folder / f'{backend}.log').read_text()}")
+        return codes
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def start_pytest(
+    backend: str, folder: Path, arguments: Sequence[str], share: int, log: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
+    # One more than there are cores for it: many tests wait for processes that they started.
+    workers = min((os.cpu_count() or 1) // share + 1, MOST_WORKERS)
+    report = folder / f"{backend}.xml"
     command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={report}"]
     environment = {**os.environ, "SI_BACKEND": backend}
     # Some hundred processes load the same modules: each would compile them anew.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.call([*command, *arguments], cwd=ROOT, env=environment)
+    return subprocess.Popen(
+        [*command, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
+    )
 
 
-def summarise(title: str, report: Path) -> list[str]:
+def summarise(backend: str, folder: Path) -> list[str]:
     """Return a line for a JUnit report, and a line for each reason why tests were skipped."""
+    title, report = BACKENDS[backend], folder / f"{backend}.xml"
     if not report.exists():
         return [f"{title}: stopped before any test ran"]
     cases = ElementTree.parse(report).getroot().findall(".//testcase")

@@ -24,6 +24,7 @@ from tests import factories
 from tests.core.admin import test_audit as acts
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
+from tests.support.people import in_groups
 from workflows.models import DeliveryOutcome, WebhookDelivery, WorkflowScheduleRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -54,12 +55,8 @@ NOT_OF_OPERATORS = {"ApiKey", "Credential", "User", "Group"}
 
 
 @pytest.fixture
-def operator(client: Client) -> Client:
-    create_roles()
-    user = User.objects.create_user("olga", is_staff=True)
-    user.groups.add(Group.objects.get(name="operator"))
-    client.force_login(user)
-    return client
+def operator() -> Client:
+    return in_groups("operator")
 
 
 def hang_everything_on(row: Model) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from integration_site.admin_groups import create_roles
 from registry.connections.lifecycle import disable_connection
 from registry.models import CircuitBreakerState, Connection, ConnectionType, CredentialEvent
 from tests import factories
 from tests.support.connections import WebServer, make_connection
 from tests.support.credentials import make_credential, serving
+from tests.support.people import in_groups
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]
 ADD = reverse("admin:registry_connection_add")
@@ -41,18 +40,9 @@ KEPT: dict[str, dict[str, Any]] = {
 }
 
 
-def person(*groups: str) -> Client:
-    create_roles()
-    user = User.objects.create_user("-".join(groups), is_staff=True)
-    user.groups.set(Group.objects.filter(name__in=groups))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def operator() -> Client:
-    return person("operator")
+    return in_groups("operator")
 
 
 def page(row: Connection) -> str:
@@ -155,7 +145,7 @@ def test_the_circuit_of_a_connection_has_a_page_and_stands_on_its_own(operator: 
 
 
 def test_viewers_look_and_change_nothing() -> None:
-    viewer = person("viewer")
+    viewer = in_groups("viewer")
     credential = make_credential("BASIC_AUTH")
     row = make_connection("CACHE", name="orders", credential=credential.name)
     shown = viewer.get(page(row)).content.decode()
@@ -182,7 +172,7 @@ def test_a_credential_is_linked_by_who_may_use_it(operator: Client) -> None:
     assert operator.post(page(row), {**COMMON, "base_url": "http://127.0.0.1:9"}).status_code == 302
     assert not Connection.objects.filter(credential__isnull=False).exists()
     trail = reverse("admin:registry_credential_change", args=(credential.pk,))
-    assert "Nobody." in person("secret-admin").get(trail).content.decode()
+    assert "Nobody." in in_groups("secret-admin").get(trail).content.decode()
 
 
 def test_the_list_is_filtered_and_costs_the_same_for_many(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,29 +15,20 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.models import AuditEntry
-from integration_site.admin_groups import create_roles
 from registry.credentials.sealing import open_secret
 from registry.models import Credential, CredentialEvent, CredentialType, Service
 from tests import factories
 from tests.support.credentials import ORIGIN, fields_of, make_certificate, make_credential
+from tests.support.people import in_groups
 
 pytestmark = pytest.mark.django_db
 ADD = reverse("admin:registry_credential_add")
 LIST = reverse("admin:registry_credential_changelist")
 
 
-def person(*groups: str) -> Client:
-    create_roles()
-    user = User.objects.create_user("-".join(groups), is_staff=True)
-    user.groups.set(Group.objects.filter(name__in=groups))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def keeper() -> Client:
-    return person("secret-admin")
+    return in_groups("secret-admin")
 
 
 def page(credential: Credential) -> str:
@@ -234,7 +225,7 @@ def test_a_credential_in_use_is_not_deleted(keeper: Client) -> None:
 )  # fmt: skip
 def test_each_group_may_what_its_role_may(group: str, sees: int, sets: int, trail: int) -> None:
     credential = make_credential()
-    client = person(group)
+    client = in_groups(group)
     assert client.get(LIST).status_code == sees
     assert client.get(page(credential)).status_code == sees
     assert client.get(ADD).status_code == sets
@@ -257,7 +248,7 @@ def test_linking_a_service_takes_the_permission_to_use() -> None:
         "version": "", "owner": "", "tags": "", "breaker": "", "metadata": "",
         "credential": str(credential.pk),
     }  # fmt: skip
-    operator = person("operator")
+    operator = in_groups("operator")
     assert operator.post(url, form).status_code == 302
     assert Service.objects.get().credential == credential
     event = CredentialEvent.objects.get(kind="LINKED")

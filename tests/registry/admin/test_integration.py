@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -15,25 +14,11 @@ from registry.models import Connection, Integration, IntegrationExecution
 from tests import factories
 from tests.support.credentials import make_credential
 from tests.support.integrations import coordinator, own_client
+from tests.support.people import in_groups
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("admin:registry_integration_changelist")
 ADD = reverse("admin:registry_integration_add")
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-def person(group):
-    create_roles()
-    user = User.objects.create_user(group, is_staff=True)
-    user.groups.set(Group.objects.filter(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def make(name="chat", **fields):
@@ -155,7 +140,7 @@ def test_trying_shows_the_request_as_mapped_and_sends_only_when_told(admin, tmp_
 
 def test_who_may():
     integration = make()
-    viewer, operator = person("viewer"), person("operator")
+    viewer, operator = in_groups("viewer"), in_groups("operator")
     assert viewer.get(page(integration)).status_code == 200
     try_url = reverse("admin:integration_try", args=(integration.pk,))
     assert viewer.get(try_url).status_code == 403
@@ -169,7 +154,7 @@ def test_connection_with_a_credential_takes_its_own_permission():
         name="crm", type="HTTP", base_url="http://127.0.0.1:9", credential=credential
     )
     given = posted(target_kind="CONNECTION", target="", action="", connection=str(crm.pk))
-    operator = person("operator")
+    operator = in_groups("operator")
     User.objects.get().groups.get().permissions.remove(
         *User.objects.get().groups.get().permissions.filter(codename="use_credential")
     )

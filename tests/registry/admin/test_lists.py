@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,25 +23,6 @@ from registry.models import RegistryChange, Service, ServiceAction, ServiceInsta
 pytestmark = pytest.mark.django_db
 
 MODELS = (Service, ServiceInstance, ServiceAction, RegistryChange, ApiKey)
-
-
-@pytest.fixture
-def admin(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
-def person(client: Client) -> Callable[..., Client]:
-    """Log in somebody who has just these permissions."""
-
-    def log_in(*codenames: str) -> Client:
-        user = User.objects.create_user("person", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def make_service(name: str = "billing", **fields: Any) -> Service:

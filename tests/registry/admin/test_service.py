@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from html import escape
 from typing import Any
@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 from django.contrib.admin import site
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from core.models import AuditEntry
-from integration_site.admin_groups import create_roles
 from registry.admin.service import ServiceAdmin
 from registry.models import Service, ServiceAction, ServiceInstance
 from tests.factories import make_service
 from tests.support.integrations import serving
+from tests.support.people import in_groups
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -31,20 +30,8 @@ ADD = "admin:registry_service_add"
 
 
 @pytest.fixture
-def log_in(client: Client) -> Callable[[str], Client]:
-    def log_in(role: str) -> Client:
-        create_roles()
-        user = User.objects.create_user(role, is_staff=True)
-        user.groups.add(Group.objects.get(name=role))
-        client.force_login(user)
-        return client
-
-    return log_in
-
-
-@pytest.fixture
-def operator(log_in: Callable[[str], Client]) -> Client:
-    return log_in("operator")
+def operator() -> Client:
+    return in_groups("operator")
 
 
 @pytest.fixture(scope="module")
@@ -151,14 +138,12 @@ def test_input_that_does_not_fit_and_a_service_that_is_away_are_told(operator: C
         assert escape(answer.context["failure"].message) in answer.content.decode()
 
 
-def test_page_offers_both_to_who_may_as_over_the_api(
-    log_in: Callable[[str], Client], target: str
-) -> None:
+def test_page_offers_both_to_who_may_as_over_the_api(target: str) -> None:
     service = counting(target)
     page = reverse("admin:registry_service_change", args=(service.pk,))
     expected = {"viewer": False, "auditor": False, "workflow-editor": True, "operator": True}
     for role, may_call in expected.items():
-        person = log_in(role)
+        person = in_groups(role)
         shown = person.get(page).content.decode()
         assert "Probe now" in shown, role
         assert ("Call action" in shown) is may_call, role
@@ -192,14 +177,12 @@ def test_part_that_is_added_from_the_page_of_its_service_leads_back_there(
     assert again.headers["Location"] == f"{add}?service={service.pk}"
 
 
-def test_service_without_actions_offers_to_add_one_to_who_may(
-    log_in: Callable[[str], Client],
-) -> None:
+def test_service_without_actions_offers_to_add_one_to_who_may() -> None:
     service = make_service("billing")
     call = reverse("admin:service_call", args=(service.pk,))
     add = reverse("admin:registry_serviceaction_add") + f"?service={service.pk}"
     back = f'href="{reverse("admin:registry_service_change", args=(service.pk,))}">Back'
-    shown = log_in("operator").get(call).content.decode()
+    shown = in_groups("operator").get(call).content.decode()
     assert add in shown
     assert back in shown
 

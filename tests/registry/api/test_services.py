@@ -238,8 +238,6 @@ CHANGES: dict[str, Callable[[APIClient], Any]] = {
 def test_the_answer_to_a_beat_has_what_was_changed_before_it(
     api: APIClient, change: str, settings: Any
 ) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     api.post("/registry/services", {**PLANNER, "actions": ["plan"]})
     for _ in range(2):
         before = api.post(f"{ONE}/heartbeat").json()

@@ -249,12 +249,6 @@ def test_services_set_their_own_rules_over_the_api() -> None:
 # --- The admin ---
 
 
-@pytest.fixture
-def admin(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
 def dialog(circuit: CircuitBreakerState, name: str) -> str:
     return reverse(f"admin:registry_circuitbreakerstate_{name}", args=(circuit.pk,))
 

@@ -152,8 +152,6 @@ def test_the_time_in_which_the_hub_was_stopped_is_no_data() -> None:
 def test_the_page_of_a_service_says_how_much_was_observed(
     client: Client, status: str, settings: Any
 ) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     service = factories.make_service(status=status)
     Service.objects.update(created_at=timezone.now() - timedelta(hours=10))
     RegistryChange.objects.create(service_id=service.pk, kind="REGISTERED", status=status)

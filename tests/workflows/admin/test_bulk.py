@@ -1,7 +1,6 @@
 """Bulk operations and retention in the admin."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -16,19 +15,8 @@ NEW = "/admin/workflows/bulkoperation/new/"
 
 
 @pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
-def viewer(client):
-    user = User.objects.create_user("person", is_staff=True)
-    user.user_permissions.set(
-        Permission.objects.filter(codename__in=("view_workflowexecution", "view_bulkoperation"))
-    )
-    client.force_login(user)
-    return client
+def viewer(person):
+    return person("view_workflowexecution", "view_bulkoperation")
 
 
 def make_failed(count: int = 1, name: str = "bills"):

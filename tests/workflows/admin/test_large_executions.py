@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -86,12 +85,6 @@ def page(client, execution):
         answer = client.get(f"/admin/workflows/workflowexecution/{execution.pk}/live/")
     assert answer.status_code == 200
     return answer.content.decode(), len(queries)
-
-
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create_superuser("root"))
-    return client
 
 
 def test_elements_are_counted_and_the_steps_around_them_stay_in_view(admin):

@@ -55,25 +55,6 @@ ERROR = {
 }
 
 
-@pytest.fixture
-def admin(client: Client, db: None) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
-def person(client: Client, db: None) -> Callable[..., Client]:
-    """Log in somebody who has just these permissions."""
-
-    def log_in(*codenames: str) -> Client:
-        user = User.objects.create_user("person", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return log_in
-
-
 def make_workflow(name: str = "reading", steps: Any = None) -> Workflow:
     workflow = Workflow.objects.create(name=name)
     version = WorkflowVersion.objects.create(

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/workflows/workflowschedule/"
 
 
-@pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
 def make(name="nightly", **fields):
     workflow = fields.pop("workflow", None) or factories.make_workflow()
     given = {"name": name, "workflow": workflow, "cron": "0 9 * * 1-5", **fields}

@@ -25,12 +25,6 @@ LIST = "/admin/workflows/webhook/"
 
 
 @pytest.fixture
-def admin(client):
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
 def credential():
     return make_credential("HMAC_SIGNATURE", name="shop", allowed_origins=[])
 

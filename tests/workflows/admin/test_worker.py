@@ -11,12 +11,6 @@ from workflows.models import Worker
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
 def test_workers_are_listed_with_their_state(client):
     client.force_login(get_user_model().objects.create_superuser("ann", password="x"))
     now = timezone.now()

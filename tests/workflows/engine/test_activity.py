@@ -150,8 +150,6 @@ def test_what_waits_and_what_holds_branches_is_idle_and_a_child_is_not() -> None
 
 @pytest.mark.django_db
 def test_the_time_until_a_person_answers_is_not_active(client: Client, settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     workflow = factories.make_workflow(
         "asking",
         steps=[
@@ -195,8 +193,6 @@ def retried_execution() -> WorkflowExecution:
 def test_the_page_and_the_api_tell_active_time_beside_elapsed_time(
     client: Client, settings: Any
 ) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     execution = retried_execution()
     client.force_login(User.objects.create_superuser("root"))
     page = client.get(

@@ -198,8 +198,6 @@ def test_what_is_used_is_not_deleted_without_force(reference: Reference) -> None
 def test_page_says_what_uses_what_was_to_be_deleted(
     reference: Reference, client: Client, settings: Any
 ) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     client.force_login(User.objects.create_superuser("root"))
     row = reference.used()
     user = reference.use(row)
