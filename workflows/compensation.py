@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from workflows.decide import Row, error_of_undoing, first_attempt, undoable_steps
+from workflows.decide import Row, compensable_steps, compensation_error, first_attempt
 from workflows.definition import Definition
 from workflows.history.events import append_event
 from workflows.models import (
@@ -59,7 +59,7 @@ def compensate_next(
     execution: WorkflowExecution, definition: Definition, *, now: datetime
 ) -> str | None:
     """Insert the row that undoes the step which completed last; return its id, or None."""
-    names = undoable_steps(definition)
+    names = compensable_steps(definition)
     completed = _last_completed(execution, names) if names else None
     if completed is None:
         return None
@@ -109,7 +109,7 @@ def end_compensated(execution: WorkflowExecution, *, now: datetime) -> None:
     append_event(execution, execution.status, actor="engine", payload=payload)
 
 
-def ask_for_review(execution: WorkflowExecution, error: Mapping[str, Any]) -> None:
+def mark_for_review(execution: WorkflowExecution, error: Mapping[str, Any]) -> None:
     """Leave an execution to a person because of this error."""
     kept = errors_before_compensation(execution) if execution.ends_as else []
     execution.status = ExecutionStatus.NEEDS_REVIEW
@@ -130,7 +130,7 @@ def keep_in_review(
     execution.steps.filter(pk=row.pk).update(
         status=StepStatus.FAILED, error=failure, completed_at=now, updated_at=now
     )
-    execution.errors = [*errors_before_compensation(execution), error_of_undoing(row, failure)]
+    execution.errors = [*errors_before_compensation(execution), compensation_error(row, failure)]
 
 
 def retry_compensation(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:

@@ -17,14 +17,14 @@ from core.gc_tuning import settle_heap
 from core.periodic_tasks import periodic_task
 from workflows.decide import deadline_exceeded
 from workflows.engine.lease_recovery import (
-    has_due_suspects,
+    has_due_quarantined,
     note_sweep,
     orphaned_children,
     overdue_executions,
     recover_expired,
     recover_orphaned,
 )
-from workflows.engine.quarantine import SuspectProcess
+from workflows.engine.quarantine import QuarantineProcess
 from workflows.engine.ready_publisher import HintPublisher
 from workflows.engine.ready_queue import ReadyListener
 from workflows.services.executions.bulk_operations import has_open_bulk, work_off_bulk
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _engine: Engine | None = None
-_suspects = SuspectProcess()
+_suspects = QuarantineProcess()
 _listener: ReadyListener | None = None
 
 
@@ -64,7 +64,7 @@ def sweep() -> None:
     dequeue_everywhere()
     if has_open_bulk():
         _send(bulk)
-    if _engine is not None and has_due_suspects():
+    if _engine is not None and has_due_quarantined():
         _suspects.start()
     note_sweep(_engine.owner if _engine is not None else "")
     if _engine is not None:

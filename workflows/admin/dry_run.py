@@ -17,7 +17,7 @@ from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.execution.page import latest_statuses
 from workflows.admin.graph.svg import draw_workflow
-from workflows.dry_run import MOCKED_KINDS, SimulatedStep, Simulation
+from workflows.dry_run import MOCKED_KINDS, DryRunResult, DryRunStep
 from workflows.models import Workflow, WorkflowVersion
 from workflows.services import DryRun
 
@@ -70,7 +70,7 @@ def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
 class Shown:
     """A row of the table, with the virtual time at which it began."""
 
-    step: SimulatedStep
+    step: DryRunStep
     began: str
 
 
@@ -93,7 +93,7 @@ def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
     return TemplateResponse(request, "console/dry_run.html", context)
 
 
-def _run(workflow: Workflow, form: DryRunForm) -> Simulation | None:
+def _run(workflow: Workflow, form: DryRunForm) -> DryRunResult | None:
     said = form.cleaned_data
     given = DryRun(input=said["input"], context={}, mocks=said["mocks"])
     try:
@@ -106,7 +106,7 @@ def _run(workflow: Workflow, form: DryRunForm) -> Simulation | None:
         return None
 
 
-def _shown(workflow: Workflow, number: int, found: Simulation) -> dict[str, Any]:
+def _shown(workflow: Workflow, number: int, found: DryRunResult) -> dict[str, Any]:
     version = workflow.versions.get(number=number)
     rows = [(s.row.step_id, s.row.path, s.row.status) for s in found.steps]
     return {
@@ -118,7 +118,7 @@ def _shown(workflow: Workflow, number: int, found: Simulation) -> dict[str, Any]
     }
 
 
-def _began(step: SimulatedStep, found: Simulation) -> str:
+def _began(step: DryRunStep, found: DryRunResult) -> str:
     if step.row.started_at is None:
         return ""
     seconds = (step.row.started_at - found.started_at).total_seconds()

@@ -10,7 +10,7 @@ from core.api.fields import AnyField, ObjectField
 from core.api.serializers import StrictSerializer
 from core.expressions import MAX_TEXT
 from workflows.api.serializers import MOST_VERSIONS
-from workflows.dry_run import Simulation
+from workflows.dry_run import DryRunResult
 from workflows.services import (
     OPTION_KEYS,
     DryRun,
@@ -115,7 +115,7 @@ class EvaluationAnswer(serializers.Serializer[Any]):
     type = serializers.CharField()
 
 
-def run_dry(data: dict[str, Any]) -> Simulation:
+def run_dry(data: dict[str, Any]) -> DryRunResult:
     """Run what a checked body asks for."""
     given = DryRun(input=data["input_data"], context=data["context"], mocks=data["mocks"])
     if data.get("workflow") is not None:

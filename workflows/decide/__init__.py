@@ -1,59 +1,61 @@
-"""What runs next (pure): from what is known of an execution and one outcome to what to record.
+"""Decides what runs next (pure): from an execution's state and one outcome to what to record.
 
 The engine, the validator and the tests share these functions. They read no clock, draw no random
 numbers and touch no database: `now` and `fraction` come in, a `Transition` comes out.
 """
 
+from workflows.decide.branches import first_of_branch, has_ended, next_branches
 from workflows.decide.compensation import (
     call_at,
-    error_of_undoing,
+    compensable_steps,
+    compensation_error,
     first_attempt,
-    undoable_steps,
 )
-from workflows.decide.kinds import DEFAULT_CONCURRENCY, first_of_branch, has_ended
 from workflows.decide.outcomes import deadline_exceeded, describe
 from workflows.decide.routing import give_up, resume, settle
 from workflows.decide.state import (
     SETTLED_STATUSES,
     BranchResult,
-    Child,
+    CallFailure,
+    CallSuccess,
+    ChildExecution,
     ChildStart,
+    ExecutionState,
     Facts,
-    Failure,
     Finish,
     Row,
-    Run,
     Signal,
-    Success,
     Transition,
+    new_row,
 )
-from workflows.decide.visibility import Outcome, recall
+from workflows.decide.visibility import StepOutcome, recall
 
 __all__ = [
-    "DEFAULT_CONCURRENCY",
     "SETTLED_STATUSES",
     "BranchResult",
-    "Child",
+    "CallFailure",
+    "CallSuccess",
+    "ChildExecution",
     "ChildStart",
+    "ExecutionState",
     "Facts",
-    "Failure",
     "Finish",
-    "Outcome",
     "Row",
-    "Run",
     "Signal",
-    "Success",
+    "StepOutcome",
     "Transition",
     "call_at",
+    "compensable_steps",
+    "compensation_error",
     "deadline_exceeded",
     "describe",
-    "error_of_undoing",
     "first_attempt",
     "first_of_branch",
     "give_up",
     "has_ended",
+    "new_row",
+    "next_branches",
     "recall",
     "resume",
     "settle",
-    "undoable_steps",
 ]

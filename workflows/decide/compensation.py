@@ -1,7 +1,7 @@
-"""Undoing completed steps: the call that does it, and what becomes of that call (pure).
+"""Compensating completed steps: the call that does it, and what becomes of that call (pure).
 
-The row that undoes a step lies at the step's own path behind a `~`. Which step comes next is read
-from the rows when one is recorded; here is decided what its call is given and what its outcome
+The row that compensates a step lies at the step's own path behind a `~`. Which step comes next is
+read from the rows when one is recorded; here is decided what its call is given and what its outcome
 means.
 """
 
@@ -20,28 +20,30 @@ from workflows.decide.outcomes import (
     may_retry,
     next_attempt,
     record,
+    record_retried,
     take_up,
     why_too_late,
 )
-from workflows.decide.state import Failure, Row, Run, Success, Transition
+from workflows.decide.state import CallFailure, CallSuccess, ExecutionState, Row, Transition
 from workflows.definition import Compensation, Definition, Step
 from workflows.exceptions import WorkflowError
+from workflows.models import StepStatus
 from workflows.step_paths import compensation_path, is_compensation
 
 
-def undoable_steps(definition: Definition) -> list[str]:
-    """The ids of the steps that say how they are undone."""
+def compensable_steps(definition: Definition) -> list[str]:
+    """Return the ids of the steps that have a compensation."""
     return [step.id for step in definition.steps.values() if step.compensate is not None]
 
 
 def call_at(definition: Definition, step_id: str, path: str) -> Step | Compensation:
-    """What says whom the row at this path calls: its step, or how that is undone."""
+    """Return what says whom the row at this path calls: its step, or that one's compensation."""
     step = definition.steps[step_id]
     return (step.compensate or step) if is_compensation(path) else step
 
 
 def first_attempt(definition: Definition, step_id: str, path: str, *, now: datetime) -> Row:
-    """The row that undoes the completed step at this path: who claims it gives it its input."""
+    """Return the row that compensates the step at this path: who claims it gives it its input."""
     step = definition.steps[step_id]
     assert step.compensate is not None
     return Row(
@@ -55,68 +57,76 @@ def first_attempt(definition: Definition, step_id: str, path: str, *, now: datet
     )
 
 
-def resume_undoing(run: Run, row: Row, *, now: datetime) -> Transition | None:
+def resume_compensation(execution: ExecutionState, row: Row, *, now: datetime) -> Transition | None:
     """Give the call its input: None when it can be made, else what became of the row."""
     told = (row.error or {}).get("told")
     if told is not None:
-        return _undone(row, told["output"], now=now)
+        return _compensated(row, told["output"], now=now)
     if row.input is not None:
-        late = why_too_late(call_at(run.definition, row.step_id, row.path).retry, row, now=now)
-        return give_up_undoing(row, WorkflowError(late, code=TOO_LATE), now=now) if late else None
+        call = call_at(execution.definition, row.step_id, row.path)
+        late = why_too_late(call.retry, row, now=now)
+        return (
+            give_up_compensation(row, WorkflowError(late, code=TOO_LATE), now=now) if late else None
+        )
     try:
-        row.input = _input_of(run, row, now=now)
+        row.input = _input_of(execution, row, now=now)
     except ExpressionError as error:
-        return give_up_undoing(row, error, now=now)
+        return give_up_compensation(row, error, now=now)
     return None
 
 
-def settle_undoing(
-    run: Run, row: Row, outcome: Success | Failure, *, now: datetime, fraction: float
+def settle_compensation(
+    execution: ExecutionState,
+    row: Row,
+    outcome: CallSuccess | CallFailure,
+    *,
+    now: datetime,
+    fraction: float,
 ) -> Transition:
-    """What the outcome of an attempt to undo a step means."""
-    if isinstance(outcome, Success):
+    """Decide what the outcome of an attempt to compensate a step means."""
+    if isinstance(outcome, CallSuccess):
         take_up(row, outcome)
-        return _undone(row, outcome.output, now=now)
-    call = call_at(run.definition, row.step_id, row.path)
+        return _compensated(row, outcome.output, now=now)
+    call = call_at(execution.definition, row.step_id, row.path)
     error = outcome.error
     if not may_retry(call.retry, row, error):
-        return give_up_undoing(row, error, now=now)
+        return give_up_compensation(row, error, now=now)
     again = next_attempt(call.retry, row, error, now=now, fraction=fraction)
     if late := why_too_late(call.retry, again, now=now):
-        return give_up_undoing(row, error.noting(late), now=now)
-    record(row, "FAILED", now=now, error={**describe(error), "handled": "RETRIED"})
+        return give_up_compensation(row, error.noting(late), now=now)
+    record_retried(row, error, now=now)
     return Transition(settled=row, followers=[again])
 
 
-def give_up_undoing(row: Row, error: IntegrationError, *, now: datetime) -> Transition:
-    """Leave a step that could not be undone to a person."""
+def give_up_compensation(row: Row, error: IntegrationError, *, now: datetime) -> Transition:
+    """Leave a step that could not be compensated to a person."""
     described = describe(error)
-    record(row, "FAILED", now=now, error=described)
-    return Transition(settled=row, review=error_of_undoing(row, described))
+    record(row, StepStatus.FAILED, now=now, error=described)
+    return Transition(settled=row, review=compensation_error(row, described))
 
 
-def error_of_undoing(row: Any, described: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry for the errors of an execution of which a step could not be undone."""
+def compensation_error(row: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry for the errors of an execution of which a step could not be compensated."""
     return {"step": row.step_id, "path": row.path, "attempt": row.attempt, **described}
 
 
-def _undone(row: Row, output: Any, *, now: datetime) -> Transition:
-    record(row, "COMPLETED", now=now, output=output)
-    return Transition(settled=row, undone=True)
+def _compensated(row: Row, output: Any, *, now: datetime) -> Transition:
+    record(row, StepStatus.COMPLETED, now=now, output=output)
+    return Transition(settled=row, compensated=True)
 
 
-def _input_of(run: Run, row: Row, *, now: datetime) -> dict[str, Any]:
-    """What the compensation's `input` makes of what the step could see and its output.
+def _input_of(execution: ExecutionState, row: Row, *, now: datetime) -> dict[str, Any]:
+    """Return what the compensation's `input` renders to: it sees what the step saw and its output.
 
-    Without one, the output; one that is no object is put into one.
+    Without one, that is the output; one that is no object is put into one.
     """
-    step = run.definition.steps[row.step_id]
-    output = run.steps[row.step_id]["output"]
+    step = execution.definition.steps[row.step_id]
+    output = execution.steps[row.step_id]["output"]
     assert step.compensate is not None
     if step.compensate.input is None:
         return output if isinstance(output, dict) else {"output": output}
-    recorded = Recorded(now, f"{run.id}:{row.path}")
-    document = step.compensate.input.render(run.visible(output=output), recorded)
+    recorded = Recorded(now, f"{execution.id}:{row.path}")
+    document = step.compensate.input.render(execution.visible(output=output), recorded)
     if not isinstance(document, dict):
         raise ExpressionError(f"The input that '{step.id}' is undone with is not an object.")
     return document

@@ -1,19 +1,24 @@
-"""Going from step to step: what a claimed row, or the outcome of a call, leads to."""
+"""Going from step to step: where a claimed row, or the outcome of a call, leads to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from core.db.uuid7 import uuid7
 from core.exceptions import IntegrationError
-from core.expressions import ExpressionError, Recorded
-from workflows.decide.compensation import give_up_undoing, resume_undoing, settle_undoing
-from workflows.decide.kinds import BEGIN
+from core.expressions import ExpressionError
+from workflows.decide.approvals import begin_approval
+from workflows.decide.branches import begin_map, begin_parallel
+from workflows.decide.calls import begin_action
+from workflows.decide.child_workflows import begin_workflow
+from workflows.decide.compensation import (
+    give_up_compensation,
+    resume_compensation,
+    settle_compensation,
+)
+from workflows.decide.local_steps import begin_fail, begin_succeed, begin_transform
 from workflows.decide.outcomes import (
-    CALL,
-    STOP,
     TOO_LATE,
     complete,
     deadline_exceeded,
@@ -25,147 +30,150 @@ from workflows.decide.outcomes import (
     take_up,
     why_too_late,
 )
-from workflows.decide.state import Failure, Row, Run, Success, Transition
+from workflows.decide.state import (
+    CallFailure,
+    CallSuccess,
+    ExecutionState,
+    Row,
+    Transition,
+    new_row,
+)
+from workflows.decide.turn import Halt, Next, Turn
+from workflows.decide.waits import begin_event, begin_wait
 from workflows.definition import Step
 from workflows.exceptions import WorkflowError
+from workflows.models import TERMINAL
 from workflows.step_paths import is_compensation
 
+BEGIN: Mapping[str, Callable[[Turn], Next]] = {
+    "ACTION": begin_action,
+    "TRANSFORM": begin_transform,
+    "CHOICE": begin_transform,
+    "SUCCEED": begin_succeed,
+    "FAIL": begin_fail,
+    "WAIT": begin_wait,
+    "EVENT": begin_event,
+    "APPROVAL": begin_approval,
+    "WORKFLOW": begin_workflow,
+    "PARALLEL": begin_parallel,
+    "MAP": begin_map,
+}
 # Steps without a call run inside one decision; this many in a row must be a loop.
 MAX_INLINE_STEPS = 1000
 # What these do depends on what a claim loads: signals, or the child.
 FACTUAL_KINDS = frozenset({"EVENT", "WORKFLOW"})
 
 
-def resume(run: Run, row: Row, *, now: datetime) -> Transition | None:
+def resume(execution: ExecutionState, row: Row, *, now: datetime) -> Transition | None:
     """Make a claimed row ready: None when its call can be made, else what became of it.
 
     A row that was inserted before its input could be known gets it now; a step without a call is
     done at once, or goes on waiting.
     """
     if is_compensation(row.path):
-        return resume_undoing(run, row, now=now)
-    step = run.definition.steps[row.step_id]
-    run.visits.setdefault(row.step_id, 1)
-    if step.kind == "ACTION" and (told := (row.error or {}).get("told")) is not None:
-        return _take_word(run, step, row, told, now=now)
-    if run.deadline is not None and run.deadline <= now:
-        return give_up(run, row, deadline_exceeded(), now=now)
-    if step.kind == "ACTION" and row.input is not None:
-        return _resume_call(run, step, row, now=now)
-    transition = Transition(settled=row)
-    onward = _begin(run, step, row, transition, now=now)
-    if onward is CALL:
-        return None
-    _go_on(run, onward, transition, now=now)
-    return transition
-
-
-def give_up(run: Run, row: Row, error: IntegrationError, *, now: datetime) -> Transition:
-    """Fail a row for a reason that its step has no say in."""
-    if is_compensation(row.path):
-        return give_up_undoing(row, error, now=now)
-    transition = Transition(settled=row)
-    row.output = None
-    _let_go(run, row, transition)
-    end_failed(run, row, error, transition, now=now)
-    return transition
-
-
-def _let_go(run: Run, row: Row, transition: Transition) -> None:
-    """Leave nothing behind that goes on for this row: its branches, its child."""
-    if row.done + row.failed < row.begun:
-        transition.abandons = row.path
-    child = run.facts.child
-    if child is not None and child.status not in ("COMPLETED", "FAILED", "CANCELLED"):
-        transition.orphan = child.id
-
-
-def _resume_call(run: Run, step: Step, row: Row, *, now: datetime) -> Transition | None:
-    """None when the call can be made: it is not too late for it."""
-    if row.retry_since is None or not (late := why_too_late(step.retry, row, now=now)):
-        return None
-    transition = Transition(settled=row)
-    onward = fail(run, step, row, WorkflowError(late, code=TOO_LATE), transition, now=now)
-    _go_on(run, onward, transition, now=now)
-    return transition
-
-
-def _take_word(
-    run: Run, step: Step, row: Row, told: Mapping[str, Any], *, now: datetime
-) -> Transition:
-    """A person said what became of a call whose outcome was lost."""
-    transition = Transition(settled=row)
-    if "error" in told:
-        error = WorkflowError(str(told["error"]), code="failed_by_person")
-        onward = fail(run, step, row, error, transition, now=now)
-    else:
-        onward = complete(run, step, row, told["output"], transition, now=now)
-    _go_on(run, onward, transition, now=now)
-    return transition
+        return resume_compensation(execution, row, now=now)
+    turn = _turn(execution, row, now=now)
+    is_action = turn.step.kind == "ACTION"
+    execution.visits.setdefault(row.step_id, 1)
+    if is_action and (told := (row.error or {}).get("told")) is not None:
+        return _go_on(turn, _take_persons_word(turn, told))
+    if execution.deadline is not None and execution.deadline <= now:
+        return give_up(execution, row, deadline_exceeded(), now=now)
+    if is_action and row.input is not None:
+        late = "" if row.retry_since is None else why_too_late(turn.step.retry, row, now=now)
+        return _go_on(turn, fail(turn, WorkflowError(late, code=TOO_LATE))) if late else None
+    onward = _begin(turn)
+    return None if onward is Halt.CALL else _go_on(turn, onward)
 
 
 def settle(
-    run: Run, row: Row, outcome: Success | Failure, *, now: datetime, fraction: float
+    execution: ExecutionState,
+    row: Row,
+    outcome: CallSuccess | CallFailure,
+    *,
+    now: datetime,
+    fraction: float,
 ) -> Transition:
     """Decide what an outcome of a call means. `fraction` in [0, 1) is the draw for jitter."""
     if is_compensation(row.path):
-        return settle_undoing(run, row, outcome, now=now, fraction=fraction)
-    step = run.definition.steps[row.step_id]
-    transition = Transition(settled=row)
-    if isinstance(outcome, Success):
-        take_up(row, outcome)
-        onward = complete(run, step, row, outcome.output, transition, now=now)
-    else:
-        onward = fail(run, step, row, outcome.error, transition, now=now, fraction=fraction)
-    _go_on(run, onward, transition, now=now)
-    return transition
+        return settle_compensation(execution, row, outcome, now=now, fraction=fraction)
+    turn = _turn(execution, row, now=now, fraction=fraction)
+    if isinstance(outcome, CallFailure):
+        return _go_on(turn, fail(turn, outcome.error))
+    take_up(row, outcome)
+    return _go_on(turn, complete(turn, outcome.output))
 
 
-def _go_on(run: Run, onward: object, transition: Transition, *, now: datetime) -> None:
+def give_up(
+    execution: ExecutionState, row: Row, error: IntegrationError, *, now: datetime
+) -> Transition:
+    """Fail a row for a reason that its step has no say in."""
+    if is_compensation(row.path):
+        return give_up_compensation(row, error, now=now)
+    turn = _turn(execution, row, now=now)
+    row.output = None
+    _release_dependents(turn)
+    end_failed(turn, error)
+    return turn.transition
+
+
+def _turn(execution: ExecutionState, row: Row, *, now: datetime, fraction: float = 0.0) -> Turn:
+    step = execution.definition.steps[row.step_id]
+    return Turn(execution, step, row, Transition(settled=row), now, fraction)
+
+
+def _release_dependents(turn: Turn) -> None:
+    """Leave nothing behind that goes on for this row: its branches, its child."""
+    row, child = turn.row, turn.execution.facts.child
+    if row.done + row.failed < row.begun:
+        turn.transition.abandons = row.path
+    if child is not None and child.status not in TERMINAL:
+        turn.transition.orphan = child.id
+
+
+def _take_persons_word(turn: Turn, told: Mapping[str, Any]) -> Next:
+    """Take up what a person said became of a call whose outcome was lost."""
+    if "error" in told:
+        return fail(turn, WorkflowError(str(told["error"]), code="failed_by_person"))
+    return complete(turn, told["output"])
+
+
+def _go_on(turn: Turn, onward: Next) -> Transition:
     """Enter steps until one needs a call or a wait, or there is none left."""
-    while onward is not CALL and onward is not STOP:
+    while not isinstance(onward, Halt):
         if onward is None:
-            end(run, transition, finish(run))
-            return
-        onward = _enter(run, run.definition.steps[str(onward)], transition, now=now)
+            end(turn, finish(turn.execution))
+            break
+        onward = _enter(turn, turn.execution.definition.steps[onward])
+    return turn.transition
 
 
-def _enter(run: Run, step: Step, transition: Transition, *, now: datetime) -> object:
-    visit = run.visits.get(step.id, 0) + 1
+def _enter(before: Turn, step: Step) -> Next:
+    execution, followers = before.execution, before.transition.followers
+    visit = execution.visits.get(step.id, 0) + 1
     place = step.id if visit == 1 else f"{step.id}#{visit}"
-    row = Row(
-        id=str(uuid7()),
-        step_id=step.id,
-        path=f"{run.scope}/{place}" if run.scope else place,
-        scope=run.scope,
-        name=step.name,
-        action=step.action or "",
-        service=step.target.name if step.target else "",
-        wake_at=now,
-    )
-    transition.followers.append(row)
+    row = new_row(step, place, scope=execution.scope, now=before.now)
+    turn = Turn(execution, step, row, before.transition, before.now)
+    followers.append(row)
     if step.max_visits is not None and visit > step.max_visits:
         sentence = f"The step '{step.id}' was to run more than {step.max_visits} times."
-        error = WorkflowError(sentence, code="max_visits")
-        return end_failed(run, row, error, transition, now=now)
-    if len(transition.followers) > MAX_INLINE_STEPS:
+        return end_failed(turn, WorkflowError(sentence, code="max_visits"))
+    if len(followers) > MAX_INLINE_STEPS:
         sentence = f"More than {MAX_INLINE_STEPS} steps ran without a call or a wait."
-        error = WorkflowError(sentence, code="endless_loop")
-        return end_failed(run, row, error, transition, now=now)
-    run.visits[step.id] = visit
+        return end_failed(turn, WorkflowError(sentence, code="endless_loop"))
+    execution.visits[step.id] = visit
     if step.kind in FACTUAL_KINDS:
         row.unclaimed = True
-        return STOP
-    return _begin(run, step, row, transition, now=now)
+        return Halt.STOP
+    return _begin(turn)
 
 
-def _begin(run: Run, step: Step, row: Row, transition: Transition, *, now: datetime) -> object:
+def _begin(turn: Turn) -> Next:
     """Start one step, or go on with one that waited: skip it, do it, or give its call an input."""
-    recorded = Recorded(now, f"{run.id}:{row.path}")
-    begun = row.input is not None
+    when, is_new = turn.step.when, turn.row.input is None
     try:
-        if step.when is not None and not begun and not step.when.truth(run.visible(), recorded):
-            return skip(run, step, row, transition, now=now)
-        return BEGIN[step.kind](run, step, row, transition, recorded)
+        if is_new and when and not when.truth(turn.execution.visible(), turn.recorded()):
+            return skip(turn)
+        return BEGIN[turn.step.kind](turn)
     except ExpressionError as error:
-        return fail(run, step, row, error, transition, now=now)
+        return fail(turn, error)

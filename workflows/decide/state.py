@@ -1,18 +1,20 @@
-"""What deciding reads and what it says: rows, what is known of an execution, transitions."""
+"""Values that decisions read and return: rows, the state of an execution, transitions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from core.db.uuid7 import uuid7
 from core.exceptions import IntegrationError
 from core.expressions import StepOutcomes, build_scope
-from workflows.definition import Definition
+from workflows.definition import Definition, Step
+from workflows.models import ExecutionStatus, StepStatus
 
 # Those of a row that came to something which later steps can see.
-SETTLED_STATUSES = ("COMPLETED", "SKIPPED", "FAILED")
+SETTLED_STATUSES = (StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED)
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Row:
     scope: str = ""
     attempt: int = 1
     name: str = ""
-    status: str = "PENDING"
+    status: str = StepStatus.PENDING
     service: str = ""
     instance: str = ""
     action: str = ""
@@ -53,9 +55,23 @@ class Row:
     unclaimed: bool = False
 
 
+def new_row(step: Step, place: str, *, scope: str, now: datetime) -> Row:
+    """Return the row of a step that is due now, at this place of a branch or, without, the top."""
+    return Row(
+        id=str(uuid7()),
+        step_id=step.id,
+        path=f"{scope}/{place}" if scope else place,
+        scope=scope,
+        name=step.name,
+        action=step.action or "",
+        service=step.target.name if step.target else "",
+        wake_at=now,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class BranchResult:
-    """How one branch or element ended."""
+    """The end of one branch or element."""
 
     index: int
     last_step: str
@@ -82,8 +98,8 @@ class Unmatchable:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
-    """What is known of a child execution."""
+class ChildExecution:
+    """The state of a child execution."""
 
     id: str
     status: str
@@ -93,16 +109,16 @@ class Child:
 
 @dataclass(slots=True)
 class Facts:
-    """What only some kinds of steps ask for: ended branches, signals not yet taken, a child."""
+    """Facts that only some kinds of steps need: ended branches, signals not yet taken, a child."""
 
     results: list[BranchResult] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
-    child: Child | None = None
+    child: ChildExecution | None = None
 
 
 @dataclass(slots=True)
-class Run:
-    """What is known of an execution at one place in it.
+class ExecutionState:
+    """The state of an execution as seen from one step.
 
     Deciding moves it on; nobody else holds the same one. Inside a branch or an element, `scope`
     says which, and `steps` holds what can be seen from there. Rows that follow
@@ -137,7 +153,7 @@ class Run:
     ) -> None:
         """Take up what became of a step; one `outside` this branch does not count as its output."""
         self.steps[step_id] = {"output": output, "status": status, "error": error}
-        if status != "COMPLETED" or output is None:
+        if status != StepStatus.COMPLETED or output is None:
             return
         if not outside:
             self.last_output = output
@@ -151,7 +167,7 @@ class Run:
             self.document = {**self.document, **item}
 
     def visible(self, **more: Any) -> dict[str, Any]:
-        """What an expression may read."""
+        """Return the scope that an expression may read."""
         about = {
             "id": self.id,
             "workflow": self.workflow,
@@ -169,7 +185,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Success:
+class CallSuccess:
     """An answer. `sent` is the input as it went out, `warnings` say what was left out of it."""
 
     output: Any
@@ -180,7 +196,7 @@ class Success:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class CallFailure:
     """An error that ended an attempt."""
 
     error: IntegrationError
@@ -188,25 +204,25 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How an execution, or a branch of it, ends."""
+    """The end of an execution, or of a branch of it."""
 
-    status: Literal["COMPLETED", "FAILED", "CANCELLED"]
+    status: ExecutionStatus
     output: Any = None
     errors: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
 class Transition:
-    """What to record in one commit.
+    """The changes to record in one commit.
 
     The settled row, the rows that follow, perhaps the end of the execution or (`leaves`) of the
     branch that the row belongs to. `abandons` is a container whose branches are of no use any more.
     `parked` says that the settled row waits for signals, and that it must look again if one came in
-    meanwhile. `takes` is the place of the signal that the settled row took, which nobody else may
-    have taken. `set_aside` are signals that it could not judge. `child` starts the child execution
-    of the settled row; `orphan` is one that is waited for no longer. `undone` says that the settled
-    row undid its step; `review` is the error for which it could not, and which a person has to look
-    at.
+    meanwhile. `takes` is the sequence of the signal that the settled row took, and that nobody else
+    may have taken. `set_aside` are signals that it could not judge. `child` starts the child
+    execution of the settled row; `orphan` is one that is waited for no longer. `compensated` says
+    that the settled row compensated its step; `review` is the error for which it could not, and
+    which a person has to look at.
     """
 
     settled: Row | None = None
@@ -219,12 +235,12 @@ class Transition:
     set_aside: tuple[Unmatchable, ...] = ()
     child: ChildStart | None = None
     orphan: str = ""
-    undone: bool = False
+    compensated: bool = False
     review: dict[str, Any] | None = None
 
     @property
     def changes_more(self) -> bool:
-        """Whether it does more than settle a row, add those that follow or end the execution."""
+        """Return whether it does more than settle a row, add followers or end the execution."""
         return (
             self.leaves is not None
             or self.takes is not None
@@ -232,7 +248,7 @@ class Transition:
             or self.review is not None
             or bool(self.abandons or self.orphan)
             or self.parked
-            or self.undone
+            or self.compensated
         )
 
 

@@ -5,15 +5,15 @@ is written and nobody is called.
 """
 
 from workflows.dry_run.mocks import MOCKED_KINDS, Mocks, read_mocks
-from workflows.dry_run.model import Limits, SimulatedStep, Simulation
-from workflows.dry_run.runner import simulate
+from workflows.dry_run.model import DryRunLimits, DryRunResult, DryRunStep
+from workflows.dry_run.runner import execute_in_memory
 
 __all__ = [
     "MOCKED_KINDS",
-    "Limits",
+    "DryRunLimits",
+    "DryRunResult",
+    "DryRunStep",
     "Mocks",
-    "SimulatedStep",
-    "Simulation",
+    "execute_in_memory",
     "read_mocks",
-    "simulate",
 ]

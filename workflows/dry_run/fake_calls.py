@@ -13,7 +13,7 @@ from registry.calls.targets.connection_action import parse_connection_action
 from registry.calls.targets.connection_targets import resolve_connection, with_action
 from registry.calls.targets.resolver import CallTarget, ResolvedAction, resolve
 from registry.exceptions import CallError
-from workflows.decide import Failure, Row, Success
+from workflows.decide import CallFailure, CallSuccess, Row
 from workflows.definition import Step
 from workflows.dry_run.mocks import Mocks, error_of
 from workflows.dry_run.samples import sample_of
@@ -34,7 +34,7 @@ class Calls:
     sampled: set[str] = field(default_factory=set)
     _known: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
 
-    def call(self, step: Step, row: Row) -> Success | Failure:
+    def call(self, step: Step, row: Row) -> CallSuccess | CallFailure:
         """The outcome of a call, as the engine would be given it."""
         found = self._resolve(step)
         if isinstance(found, CallError):
@@ -46,18 +46,18 @@ class Calls:
             )
             prepare_request(found, url=_NOWHERE, document=fitted.sent)
         except SchemaViolation as error:
-            return Failure(error)
+            return CallFailure(error)
         for warning in fitted.warnings:
             self.doubt(step, warning["message"])
         given = self.mocks.take(step.id)
         if given is None:
             made = self._sample(step, row, found.output_schema)
-            return Success(made, fitted.sent, found.service, warnings=fitted.warnings)
+            return CallSuccess(made, fitted.sent, found.service, warnings=fitted.warnings)
         self.mocked.add(row.id)
         if given.error is not None:
-            return Failure(error_of(given.error, step, found.service))
+            return CallFailure(error_of(given.error, step, found.service))
         self._check_output(step, given.output, found.output_schema)
-        return Success(given.output, fitted.sent, found.service, warnings=fitted.warnings)
+        return CallSuccess(given.output, fitted.sent, found.service, warnings=fitted.warnings)
 
     def doubt(self, step: Step, sentence: str) -> None:
         """Warn of something, once."""
@@ -81,16 +81,18 @@ class Calls:
         method, path = parse_connection_action(action)
         return with_action(resolve_connection(name), method=method, path=path)
 
-    def _answer_unchecked(self, step: Step, row: Row, error: CallError) -> Success | Failure:
+    def _answer_unchecked(
+        self, step: Step, row: Row, error: CallError
+    ) -> CallSuccess | CallFailure:
         """Of an action that is not registered, only a mock can tell anything."""
         given = self.mocks.take(step.id)
         if given is None:
-            return Failure(error)
+            return CallFailure(error)
         self.mocked.add(row.id)
         self.doubt(step, f"Its input and its mock were not checked: {error.message}")
         if given.error is not None:
-            return Failure(error_of(given.error, step, row.service))
-        return Success(given.output, row.input, row.service)
+            return CallFailure(error_of(given.error, step, row.service))
+        return CallSuccess(given.output, row.input, row.service)
 
     def _sample(self, step: Step, row: Row, schema: Schema) -> Any:
         self.sampled.add(row.id)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
-from workflows.decide import SETTLED_STATUSES, BranchResult, Outcome, Row
+from workflows.decide import SETTLED_STATUSES, BranchResult, Row, StepOutcome
 
 _OPEN = ("PENDING", "RUNNING", "WAITING")
 
 
-class Memory:
+class RowMemory:
     """The rows, in the order in which they were inserted."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Memory:
             if row.status in _OPEN and row.scope.startswith(prefix):
                 row.status, row.completed_at, row.wake_at = "CANCELLED", now, None
 
-    def outcomes_in(self, scope: str) -> list[Outcome]:
+    def outcomes_in(self, scope: str) -> list[StepOutcome]:
         """What the steps of a branch came to, in the order of their end."""
         rows = [r for r in self._by_scope.get(scope, ()) if r.status in SETTLED_STATUSES]
         rows.sort(key=_when)
-        return [Outcome(r.step_id, r.path, r.status, r.output, r.error) for r in rows]
+        return [StepOutcome(r.step_id, r.path, r.status, r.output, r.error) for r in rows]
 
     def results_of(self, container: Row) -> list[BranchResult]:
         """How each branch ended, from the last of its own rows."""
@@ -64,7 +64,7 @@ class Memory:
         return after
 
 
-def _result(index: int, settled: list[Outcome]) -> BranchResult:
+def _result(index: int, settled: list[StepOutcome]) -> BranchResult:
     last = settled[-1]
     failed = last.status == "FAILED" and "handled" not in last.error
     outputs = [o.output for o in settled if o.status == "COMPLETED" and o.output is not None]

@@ -42,7 +42,7 @@ _USUAL_CODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class MockedOutcome:
     """One outcome of a mock: an output, or what is said of an error."""
 
     output: Any = None
@@ -52,11 +52,11 @@ class Given:
 class Mocks:
     """Hands out the outcomes of each step in turn; the last one stays."""
 
-    def __init__(self, given: Mapping[str, tuple[Given, ...]]) -> None:
+    def __init__(self, given: Mapping[str, tuple[MockedOutcome, ...]]) -> None:
         self._given = given
         self._taken: dict[str, int] = {}
 
-    def take(self, step_id: str) -> Given | None:
+    def take(self, step_id: str) -> MockedOutcome | None:
         """The next outcome of a step; None when nothing is said of it."""
         outcomes = self._given.get(step_id)
         if outcomes is None:
@@ -73,7 +73,7 @@ def read_mocks(document: Mapping[str, Any], definition: Definition) -> Mocks:
         ValidationFailed: naming every mock that is for no such step, or that cannot be read.
     """
     errors: dict[str, list[str]] = {}
-    given: dict[str, tuple[Given, ...]] = {}
+    given: dict[str, tuple[MockedOutcome, ...]] = {}
     for name, value in document.items():
         path = join_path("mocks", name)
         problem = _unmockable(name, definition)
@@ -141,8 +141,8 @@ def _is_number(value: Any, least: float, most: float, *, whole: bool = False) ->
     return isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most
 
 
-def _read(outcome: Mapping[str, Any]) -> Given:
-    return Given(outcome.get("output"), outcome.get("error"))
+def _read(outcome: Mapping[str, Any]) -> MockedOutcome:
+    return MockedOutcome(outcome.get("output"), outcome.get("error"))
 
 
 def error_of(said: Mapping[str, Any], step: Step, service: str) -> IntegrationError:

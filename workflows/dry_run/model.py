@@ -10,7 +10,7 @@ from workflows.decide import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DryRunLimits:
     """Where a dry run stops: attempts at steps, virtual time, seconds of work, bytes to show."""
 
     steps: int = 2_000
@@ -20,7 +20,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedStep:
+class DryRunStep:
     """One attempt. `next` is the path of the row entered after it in its branch, if any.
 
     `mocked` says that its outcome was given, `sampled` that it was made up from a schema.
@@ -34,13 +34,13 @@ class SimulatedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Simulation:
+class DryRunResult:
     """How a dry run went. The times are virtual; one that was stopped is not `complete`."""
 
     status: str
     output: Any
     errors: tuple[dict[str, Any], ...]
-    steps: tuple[SimulatedStep, ...]
+    steps: tuple[DryRunStep, ...]
     warnings: tuple[str, ...]
     complete: bool
     started_at: datetime

@@ -13,28 +13,28 @@ from core.expressions import json_size
 from core.json.schema import Schema, first_of
 from workflows import decide
 from workflows.decide import (
-    DEFAULT_CONCURRENCY,
-    Child,
+    ChildExecution,
+    ExecutionState,
     Facts,
     Finish,
     Row,
-    Run,
     Signal,
     Transition,
 )
 from workflows.definition import Definition, Step
 from workflows.dry_run.fake_calls import Calls
-from workflows.dry_run.memory import Memory
+from workflows.dry_run.memory import RowMemory
 from workflows.dry_run.mocks import error_of
-from workflows.dry_run.model import Limits, SimulatedStep, Simulation
+from workflows.dry_run.model import DryRunLimits, DryRunResult, DryRunStep
 from workflows.dry_run.samples import sample_of
+from workflows.models import ExecutionStatus
 
 _STANDS_IN = "dry-run"
 # Jitter's draw: retries wait for the middle of what they may.
 _FRACTION = 0.5
 
 
-def simulate(
+def execute_in_memory(
     definition: Definition,
     *,
     workflow: str,
@@ -42,14 +42,14 @@ def simulate(
     context: Mapping[str, Any],
     calls: Calls,
     now: datetime,
-    limits: Limits | None = None,
-) -> Simulation:
+    limits: DryRunLimits | None = None,
+) -> DryRunResult:
     """Run a definition to its end in memory. Calls take no virtual time, waits pass at once.
 
     `now` is when it begins. Where a limit is reached it is stopped and not complete.
     """
     return _Driver(
-        definition, workflow, dict(input), dict(context), calls, now, limits or Limits()
+        definition, workflow, dict(input), dict(context), calls, now, limits or DryRunLimits()
     ).run()
 
 
@@ -64,21 +64,21 @@ class _Driver:
         context: dict[str, Any],
         calls: Calls,
         now: datetime,
-        limits: Limits,
+        limits: DryRunLimits,
     ) -> None:
         self._definition = definition
         self._workflow, self._input, self._context = workflow, input, context
         self._calls, self._limits = calls, limits
         self._id = str(uuid7())
         self._started_at = self._now = now
-        self._memory = Memory()
+        self._memory = RowMemory()
         self._ready: deque[Row] = deque()
         self._facts: dict[str, Facts] = {}
         self._finish: Finish | None = None
         self._size = 0
         self._stopped = ""
 
-    def run(self) -> Simulation:
+    def run(self) -> DryRunResult:
         """Go on until it ends, nothing can happen any more, or a limit is reached."""
         until = time.monotonic() + self._limits.seconds
         self._add_first()
@@ -92,14 +92,7 @@ class _Driver:
 
     def _add_first(self) -> None:
         step = self._definition.steps[self._definition.first]
-        row = Row(
-            id=str(uuid7()),
-            step_id=step.id,
-            path=step.id,
-            name=step.name,
-            action=step.action or "",
-            service=step.target.name if step.target else "",
-        )
+        row = decide.new_row(step, step.id, scope="", now=self._now)
         self._memory.insert(row)
         self._ready.append(row)
 
@@ -128,7 +121,9 @@ class _Driver:
             self._now = deadline
             error = decide.deadline_exceeded()
             self._memory.cancel("", now=self._now)
-            self._end(Finish("FAILED", errors=({"step": None, **decide.describe(error)},)))
+            self._end(
+                Finish(ExecutionStatus.FAILED, errors=({"step": None, **decide.describe(error)},))
+            )
         else:
             self._now = max(self._now, due.wake_at)
             self._ready.append(due)
@@ -144,24 +139,26 @@ class _Driver:
         """Claim a row and go on with what follows it in its branch."""
         if row.status not in ("PENDING", "WAITING"):
             return  # cancelled meanwhile
-        run, taken = self._run_at(row), row
+        execution, taken = self._state_at(row), row
         while True:
             _claim(taken, self._now)
             step = self._definition.steps[taken.step_id]
-            transition = decide.resume(run, taken, now=self._now)
+            transition = decide.resume(execution, taken, now=self._now)
             if transition is None:
                 outcome = self._calls.call(step, taken)
-                transition = decide.settle(run, taken, outcome, now=self._now, fraction=_FRACTION)
+                transition = decide.settle(
+                    execution, taken, outcome, now=self._now, fraction=_FRACTION
+                )
             else:
-                transition = self._stand_in(run, step, taken, transition)
-            follower = self._record(run, transition)
+                transition = self._stand_in(execution, step, taken, transition)
+            follower = self._record(execution, transition)
             if follower is None:
                 return
             taken = follower
 
-    def _run_at(self, row: Row) -> Run:
-        """What is known at a row, as a claim loads it."""
-        run = Run(
+    def _state_at(self, row: Row) -> ExecutionState:
+        """Return the state of the execution as a claim of this row loads it."""
+        execution = ExecutionState(
             id=self._id,
             workflow=self._workflow,
             started_at=self._started_at,
@@ -172,21 +169,23 @@ class _Driver:
             deadline=self._deadline(),
         )
         decide.recall(
-            run,
+            execution,
             self._memory.outcomes_in,
             lambda path: self._memory.at(path).input["over"],
             step_id=row.step_id,
             path=row.path,
         )
         if row.total:
-            run.facts = Facts(results=self._memory.results_of(row))
+            execution.facts = Facts(results=self._memory.results_of(row))
         elif row.id in self._facts:
-            run.facts = self._facts[row.id]
-        return run
+            execution.facts = self._facts[row.id]
+        return execution
 
     # What people and other executions would do
 
-    def _stand_in(self, run: Run, step: Step, row: Row, transition: Transition) -> Transition:
+    def _stand_in(
+        self, execution: ExecutionState, step: Step, row: Row, transition: Transition
+    ) -> Transition:
         """Let a row that waits for somebody have its mock at once."""
         if row.status != "WAITING" or step.kind not in ("EVENT", "APPROVAL", "WORKFLOW"):
             return transition
@@ -198,15 +197,15 @@ class _Driver:
             self._calls.doubt(step, _ASSUMED[step.kind])
         else:
             self._calls.mocked.add(row.id)
-        self._facts[row.id] = run.facts
+        self._facts[row.id] = execution.facts
         _claim(row, self._now)
         if given is not None and given.error is not None:
-            outcome = decide.Failure(error_of(given.error, step, ""))
-            return decide.settle(run, row, outcome, now=self._now, fraction=_FRACTION)
-        run.facts = self._facts[row.id] = self._tell(
+            outcome = decide.CallFailure(error_of(given.error, step, ""))
+            return decide.settle(execution, row, outcome, now=self._now, fraction=_FRACTION)
+        execution.facts = self._facts[row.id] = self._tell(
             step, row, _sample_for(step) if given is None else given.output
         )
-        told = decide.resume(run, row, now=self._now)
+        told = decide.resume(execution, row, now=self._now)
         assert told is not None
         for signal in told.set_aside:
             self._calls.doubt(step, f"Its signal would be set aside: {signal.reason}")
@@ -218,7 +217,7 @@ class _Driver:
         if step.kind == "EVENT":
             return Facts(signals=[Signal(1, row.input["event"], output)])
         if step.kind == "WORKFLOW":
-            return Facts(child=Child(str(uuid7()), "COMPLETED", output, []))
+            return Facts(child=ChildExecution(str(uuid7()), "COMPLETED", output, []))
         said = output if isinstance(output, dict) else {}
         rejected = str(said.get("decision") or "").upper().startswith("REJECT")
         problems = Schema(step.form).problems(said.get("form")) if step.form is not None else {}
@@ -236,7 +235,7 @@ class _Driver:
 
     # What a commit does
 
-    def _record(self, run: Run, transition: Transition) -> Row | None:
+    def _record(self, execution: ExecutionState, transition: Transition) -> Row | None:
         """Take up a transition; give the follower that goes on here."""
         settled, onward = transition.settled, None
         assert settled is not None
@@ -247,21 +246,21 @@ class _Driver:
                 self._ready.append(row)
             elif row.status != "PENDING":
                 self._size += _size_of(row)
-            elif row.unclaimed or row.scope != run.scope:
+            elif row.unclaimed or row.scope != execution.scope:
                 self._ready.append(row)
             else:
                 onward = row
         if transition.abandons:
             self._memory.cancel(f"{transition.abandons}/", now=self._now)
         if transition.leaves is not None:
-            self._leave(run, transition.leaves)
+            self._leave(execution, transition.leaves)
         if transition.finish is not None:
             self._end(transition.finish)
         return onward
 
-    def _leave(self, run: Run, finish: Finish) -> None:
+    def _leave(self, execution: ExecutionState, finish: Finish) -> None:
         """Count an ended branch at its container; begin the next elements, or wake it."""
-        container = self._memory.at(run.scope.rpartition("/")[0])
+        container = self._memory.at(execution.scope.rpartition("/")[0])
         if container.status != "WAITING":
             return
         container.done += finish.status == "COMPLETED"
@@ -271,14 +270,14 @@ class _Driver:
             container.status = "PENDING"
             self._ready.append(container)
         elif container.begun < container.total and step.body is not None:
-            going = container.begun - container.done - container.failed
-            room = max((step.max_concurrency or DEFAULT_CONCURRENCY) - going, 0)
-            last = min(container.begun + room, container.total)
-            for index in range(container.begun, last):
-                first = decide.first_of_branch(run, container, step.body.first, index, self._now)
+            indexes = decide.next_branches(container, step)
+            for index in indexes:
+                first = decide.first_of_branch(
+                    execution, container, step.body.first, index, now=self._now
+                )
                 self._memory.insert(first)
                 self._ready.append(first)
-            container.begun = last
+            container.begun = indexes.stop
 
     def _end(self, finish: Finish) -> None:
         """The end is reached; what undoes the steps of a failed execution would begin here."""
@@ -287,7 +286,7 @@ class _Driver:
 
     # The answer
 
-    def _result(self) -> Simulation:
+    def _result(self) -> DryRunResult:
         warnings = list(self._calls.warnings)
         if self._stopped:
             warnings.append(self._stopped)
@@ -296,7 +295,7 @@ class _Driver:
         if waits:
             paths = ", ".join(r.path for r in self._memory.rows.values() if r.status == "WAITING")
             warnings.append(f"It would wait for ever at {paths}.")
-        return Simulation(
+        return DryRunResult(
             status=finish.status if finish else "WAITING" if waits else "RUNNING",
             output=finish.output if finish else None,
             errors=finish.errors if finish else (),
@@ -307,10 +306,10 @@ class _Driver:
             ended_at=self._now,
         )
 
-    def _shown(self) -> Iterator[SimulatedStep]:
+    def _shown(self) -> Iterator[DryRunStep]:
         after = self._memory.followers()
         for row in list(self._memory.rows.values())[: self._limits.steps]:
-            yield SimulatedStep(
+            yield DryRunStep(
                 row,
                 self._kind_of(row),
                 after.get(row.id),

@@ -16,7 +16,7 @@ from core.failpoints import failpoint
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration, may_be_repeated
-from workflows.compensation import ask_for_review
+from workflows.compensation import mark_for_review
 from workflows.decide import call_at
 from workflows.definition import DefinitionError, StepTarget
 from workflows.definition_cache import definition_of, version_with_id
@@ -34,7 +34,7 @@ from workflows.models import (
 logger = structlog.get_logger(__name__)
 
 # A step that took this many workers with it is set aside for a person.
-MOST_DEATHS = 3
+MAX_DEATHS = 3
 MOST_WORKERS = 1000
 GIVEN_BACK_AT_ONCE = 100
 # A row that somebody holds or held: its id, its fence, and its execution.
@@ -92,7 +92,7 @@ def _parts(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
     return (held[i : i + GIVEN_BACK_AT_ONCE] for i in range(0, len(held), GIVEN_BACK_AT_ONCE))
 
 
-def has_due_suspects() -> bool:
+def has_due_quarantined() -> bool:
     """Whether there are rows to run whose worker died under them."""
     return WorkflowStep.objects.filter(
         deaths__gt=0,
@@ -179,7 +179,7 @@ def _free(step_ids: Sequence[Any], *, now: datetime, died: bool) -> None:
 
 
 def _reason_for_review(step: WorkflowStep, *, may_be_sent_again: bool) -> dict[str, str] | None:
-    if step.deaths >= MOST_DEATHS:
+    if step.deaths >= MAX_DEATHS:
         sentence = f"The worker died {step.deaths} times while it ran the step '{step.step_id}'."
         return {"code": "worker_died", "message": sentence}
     if not may_be_sent_again:
@@ -234,12 +234,12 @@ def _set_aside(
         deaths=step.deaths,
         updated_at=now,
     )
-    ask_for_review(execution, {"step": step.step_id, "path": step.path, **reason})
+    mark_for_review(execution, {"step": step.step_id, "path": step.path, **reason})
     execution.save(update_fields=("status", "errors", "last_sequence", "updated_at"))
     logger.warning("step_needs_review", execution=str(execution.id), step=step.step_id, **reason)
 
 
-def set_aside_unreadable(step_id: str, fence: int, error: IntegrationError) -> None:
+def mark_unreadable_for_review(step_id: str, fence: int, error: IntegrationError) -> None:
     """Leave a held row to a person, because how to go on cannot be read any more."""
     now = database_now()
     with transaction.atomic():

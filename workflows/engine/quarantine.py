@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.2
 IDLE_SECONDS = 5.0
 
 
-class SuspectProcess:
+class QuarantineProcess:
     """The process that a worker started for suspects, at most one at a time."""
 
     def __init__(self) -> None:

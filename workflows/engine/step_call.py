@@ -14,7 +14,7 @@ from registry.calls.targets.connection_call import call_connection
 from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.execution import Executed, Given, run_integration
-from workflows.decide import Success
+from workflows.decide import CallSuccess
 from workflows.definition import Compensation, Step, StepTarget
 from workflows.engine.store import Claim
 
@@ -23,7 +23,7 @@ OUTAGE_PAUSE_SECONDS = 1.0
 
 async def make_call(
     client: Any, claim: Claim, call: Step | Compensation, target: StepTarget
-) -> Success:
+) -> CallSuccess:
     """Call what a step names; an outage of the hub's own database is waited out.
 
     Raises:
@@ -38,13 +38,13 @@ async def make_call(
 
 async def _send(
     client: Any, claim: Claim, call: Step | Compensation, target: StepTarget
-) -> Success:
+) -> CallSuccess:
     """Call once. Raises: IntegrationError."""
     row, headers = claim.row, headers_of(claim)
     if target.kind == "integration":
         given = Given(
             payload=row.input,
-            context=claim.run.context,
+            context=claim.execution.context,
             headers=headers,
             timeout_seconds=call.timeout,
             actor="engine",
@@ -72,12 +72,12 @@ async def _send(
             timeout_seconds=call.timeout,
             trim=call.input is None,
             unknown_fields=call.unknown_fields,
-            as_of=claim.run.registry,
+            as_of=claim.execution.registry,
         )
     return _success(result, result.sent)
 
 
-def _success(result: CallResult | Executed, sent: object) -> Success:
+def _success(result: CallResult | Executed, sent: object) -> CallSuccess:
     """What came of a call, with a warning when only a suspect was there to be called."""
     warnings = [*result.warnings]
     if result.fail_open:
@@ -86,7 +86,7 @@ def _success(result: CallResult | Executed, sent: object) -> Success:
             " suspected to be gone, was called and answered."
         )
         warnings.append({"code": "fail_open", "message": sentence})
-    return Success(result.output, sent, result.service, result.instance, warnings)
+    return CallSuccess(result.output, sent, result.service, result.instance, warnings)
 
 
 def headers_of(claim: Claim) -> dict[str, str]:
@@ -95,7 +95,7 @@ def headers_of(claim: Claim) -> dict[str, str]:
     `Idempotency-Key` is the same on every attempt at the same place of the same execution;
     `traceparent` is that of W3C Trace Context, with the execution as the trace.
     """
-    run, row = claim.run, claim.row
+    run, row = claim.execution, claim.row
     correlation = claim.correlation_id or run.id
     return {
         "Idempotency-Key": hashlib.sha256(f"{run.id}:{row.path}".encode()).hexdigest()[:32],

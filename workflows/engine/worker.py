@@ -29,8 +29,8 @@ from core.mediator import mediator
 from registry.calls.client import ServiceClient
 from registry.calls.event_loop_thread import LoopThread
 from workflows import decide
-from workflows.decide import Failure, Finish, Success
-from workflows.engine.lease_recovery import release, set_aside_unreadable
+from workflows.decide import CallFailure, CallSuccess, Finish
+from workflows.engine.lease_recovery import mark_unreadable_for_review, release
 from workflows.engine.step_call import make_call
 from workflows.engine.store import Batch, Broken, Claim, Committed, Settled, Store, is_key
 from workflows.engine.worker_identity import own_name
@@ -308,11 +308,11 @@ class Engine:
     async def _carry(self, claim: Claim) -> None:
         """Make one claimed step ready, call, decide, and hand the transition back."""
         try:
-            transition = decide.resume(claim.run, claim.row, now=self._store.now())
+            transition = decide.resume(claim.execution, claim.row, now=self._store.now())
             if transition is None:
                 outcome = await self._call(claim)
                 transition = decide.settle(
-                    claim.run,
+                    claim.execution,
                     claim.row,
                     outcome,
                     now=self._store.now(),
@@ -320,9 +320,9 @@ class Engine:
                 )
         except Exception as error:
             # A fault of ours fails the step, visibly, instead of leaving it to its lease for ever.
-            logger.exception("step_failed", execution=claim.run.id, step=claim.row.step_id)
+            logger.exception("step_failed", execution=claim.execution.id, step=claim.row.step_id)
             fault = WorkflowError(f"Internal error: {type(error).__name__}.", code="internal_error")
-            transition = decide.give_up(claim.run, claim.row, fault, now=self._store.now())
+            transition = decide.give_up(claim.execution, claim.row, fault, now=self._store.now())
         self._post(Settled(claim, transition))
 
     def _post(self, item: Settled) -> None:
@@ -330,8 +330,8 @@ class Engine:
             self._inbox.settled.append(item)
             self._condition.notify_all()
 
-    async def _call(self, claim: Claim) -> Success | Failure:
-        call = decide.call_at(claim.run.definition, claim.row.step_id, claim.row.path)
+    async def _call(self, claim: Claim) -> CallSuccess | CallFailure:
+        call = decide.call_at(claim.execution.definition, claim.row.step_id, claim.row.path)
         assert call.target is not None
         failpoint("C4", claim.row.step_id)
         try:
@@ -339,7 +339,7 @@ class Engine:
         except IntegrationError as error:
             claim.row.service = error.details.get("service") or claim.row.service
             claim.row.instance = error.details.get("instance") or ""
-            return Failure(error)
+            return CallFailure(error)
         failpoint("C6", claim.row.step_id)
         return outcome
 
@@ -348,7 +348,7 @@ def _unrecordable(claim: Claim, error: Exception, *, now: datetime) -> Settled:
     sentence = f"The outcome cannot be recorded: {str(error).splitlines()[0][:300]}"
     failed = WorkflowError(sentence, code="unrecordable")
     row = replace(claim.row, status="RUNNING", input=None, error=None, output=None)
-    return Settled(claim, decide.give_up(claim.run, row, failed, now=now))
+    return Settled(claim, decide.give_up(claim.execution, row, failed, now=now))
 
 
 def _follow(act: Callable[[Any], object], about: Any) -> None:
@@ -363,8 +363,8 @@ def _follow(act: Callable[[Any], object], about: Any) -> None:
 
 def _stop_broken(broken: Broken) -> None:
     """End an execution whose definition cannot be read; one that is being undone needs a person."""
-    if not fail_execution(broken.claim.run.id, broken.error):
-        set_aside_unreadable(broken.claim.row.id, broken.claim.fence, broken.error)
+    if not fail_execution(broken.claim.execution.id, broken.error):
+        mark_unreadable_for_review(broken.claim.row.id, broken.claim.fence, broken.error)
 
 
 def _announce_ends(ended: Sequence[tuple[str, Finish]]) -> None:

@@ -8,7 +8,7 @@ from django.db.models import Count, F, Max, Q, Value
 from django.db.models.functions import Concat
 
 from workflows.decide import call_at
-from workflows.engine.lease_recovery import MOST_DEATHS
+from workflows.engine.lease_recovery import MAX_DEATHS
 from workflows.invariants.model import Page, Violation
 from workflows.models import OPEN_STEP, TERMINAL, StepStatus
 from workflows.step_paths import compensation_path
@@ -80,7 +80,7 @@ def check_fences(page: Page) -> Iterator[Violation]:
 
 def check_attempts(page: Page) -> Iterator[Violation]:
     """I7: attempts are within the policy, without gaps, and no row killed more than its share."""
-    for row in page.steps.filter(deaths__gt=MOST_DEATHS):
+    for row in page.steps.filter(deaths__gt=MAX_DEATHS):
         yield _of_row("I7", row, f"it was given out again after {row.deaths} deaths.")
     own = page.steps.filter(reused=False)
     places = own.values("execution_id", "path").annotate(rows=Count("id"), newest=Max("attempt"))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from core.exceptions import Conflict
 from workflows.definition import Definition, DefinitionError, parse
 from workflows.definition_cache import definition_of
-from workflows.dry_run import Simulation, read_mocks, simulate
+from workflows.dry_run import DryRunResult, execute_in_memory, read_mocks
 from workflows.dry_run.fake_calls import Calls
 from workflows.models import Workflow
 from workflows.services.definitions.registry_directory import validate_document
@@ -31,7 +31,7 @@ class DryRun:
 
 def dry_run_workflow(
     workflow: Workflow, given: DryRun, *, version: int | None = None
-) -> Simulation:
+) -> DryRunResult:
     """Run a version of a workflow in memory, the current one unless told.
 
     Raises:
@@ -48,7 +48,7 @@ def dry_run_workflow(
     return _run(definition, workflow.name, given)
 
 
-def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> Simulation:
+def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> DryRunResult:
     """Run a definition that need not be stored; its services need not be registered yet.
 
     Raises:
@@ -61,8 +61,8 @@ def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> Si
     return _run(parse(document), name, given)
 
 
-def _run(definition: Definition, name: str, given: DryRun) -> Simulation:
-    return simulate(
+def _run(definition: Definition, name: str, given: DryRun) -> DryRunResult:
+    return execute_in_memory(
         definition,
         workflow=name,
         input=given.input,

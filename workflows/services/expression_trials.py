@@ -15,7 +15,7 @@ from core.expressions import (
     compile_expression,
     compile_template,
 )
-from workflows.decide import Outcome, Run, recall
+from workflows.decide import ExecutionState, StepOutcome, recall
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
@@ -79,7 +79,7 @@ def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint
     row = _latest_at(execution, path) if path else None
     if row is not None and row.step_id not in definition.steps:
         raise Conflict(f"The definition does not have the step '{row.step_id}' any more.")
-    run = Run(
+    state = ExecutionState(
         id=str(execution.pk),
         workflow=execution.workflow_name,
         started_at=execution.started_at or execution.created_at,
@@ -88,20 +88,21 @@ def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint
         definition=definition,
         scope=row.scope if row else "",
     )
-    outcomes = _outcomes_by_scope(execution, run.scope, until=row)
+    outcomes = _outcomes_by_scope(execution, state.scope, until=row)
     recall(
-        run,
+        state,
         lambda scope: outcomes.get(scope, ()),
         lambda found: (_latest_at(execution, found).input or {}).get("over", []),
     )
     if row is None:
         return EvaluationPoint(
-            run.visible(output=run.last_output), Recorded(run.started_at, f"{run.id}:output")
+            state.visible(output=state.last_output),
+            Recorded(state.started_at, f"{state.id}:output"),
         )
     has_output = row.status in (StepStatus.COMPLETED, StepStatus.COMPENSATED)
-    scope = run.visible(output=row.output if has_output else ABSENT)
+    scope = state.visible(output=row.output if has_output else ABSENT)
     return EvaluationPoint(
-        scope, Recorded(row.started_at or run.started_at, f"{run.id}:{row.path}")
+        scope, Recorded(row.started_at or state.started_at, f"{state.id}:{row.path}")
     )
 
 
@@ -123,17 +124,17 @@ def _latest_at(execution: WorkflowExecution, path: str) -> WorkflowStep:
 
 def _outcomes_by_scope(
     execution: WorkflowExecution, scope: str, *, until: WorkflowStep | None
-) -> dict[str, list[Outcome]]:
+) -> dict[str, list[StepOutcome]]:
     """Return what could be seen from a scope by the time that a row ended."""
     rows = execution.steps.filter(scope__in=visible_scopes(scope), status__in=_SETTLED)
     rows = rows.exclude(path__startswith="~")
-    found: dict[str, list[Outcome]] = {}
+    found: dict[str, list[StepOutcome]] = {}
     for row in rows.order_by("completed_at", "id"):
         if until is not None and _is_after(row, until):
             continue
         # What was undone later had completed then.
         status = StepStatus.COMPLETED if row.status == StepStatus.COMPENSATED else row.status
-        outcome = Outcome(row.step_id, row.path, str(status), row.output, row.error)
+        outcome = StepOutcome(row.step_id, row.path, str(status), row.output, row.error)
         found.setdefault(row.scope, []).append(outcome)
     return found
 

@@ -192,7 +192,7 @@ def test_a_literal_time_of_a_wait_is_read_by_the_one_parser() -> None:
 @pytest.mark.parametrize("value", [NAIVE, "2026-11-29", "2026-W48-7", 1795943932, None])
 def test_a_computed_time_of_a_wait_is_read_by_the_one_parser(value: Any) -> None:
     from core.expressions import ExpressionError
-    from workflows.decide.kinds import read_time
+    from workflows.decide.waits import read_time
 
     step = parse(waiting("$.input.at")).steps["a"]
     assert read_time("2026-11-29t09:18:52z", step) == TIMES[1][1]

@@ -7,7 +7,7 @@ import pytest
 from registry.exceptions import ServiceResponseError, ServiceUnavailableError
 from tests.workflows.decide.test_routing import NOW, call, failure, run_of
 from workflows import decide
-from workflows.decide import Success
+from workflows.decide import CallSuccess
 from workflows.exceptions import WorkflowError
 from workflows.step_paths import compensated_path, compensation_path, is_compensation, scope_of
 
@@ -41,7 +41,7 @@ def test_path_of_what_undoes_a_step_says_which_step_it_was(path):
 
 def test_only_steps_that_say_how_can_be_undone():
     steps = [call("a", compensate=UNDO, next="b"), call("b")]
-    assert decide.undoable_steps(run_of(steps).definition) == ["a"]
+    assert decide.compensable_steps(run_of(steps).definition) == ["a"]
 
 
 def test_row_that_undoes_a_step_names_whom_it_calls():
@@ -89,9 +89,9 @@ def test_next_attempt_keeps_its_input():
 
 def test_answer_marks_the_step_as_undone():
     run, row, _ = resumed(UNDO, output={"id": 5})
-    sent = Success({"gone": True}, {"id": 5}, "u", "http://u")
+    sent = CallSuccess({"gone": True}, {"id": 5}, "u", "http://u")
     transition = decide.settle(run, row, sent, now=NOW, fraction=0)
-    assert transition.undone
+    assert transition.compensated
     assert (row.status, row.output, row.instance) == ("COMPLETED", {"gone": True}, "http://u")
     assert (transition.finish, transition.leaves, transition.followers) == (None, None, [])
 
@@ -122,7 +122,7 @@ def test_what_helps_a_failed_step_does_not_help_its_undoing():
     error = ServiceResponseError("no", upstream_status=500)
     transition = failure(run, row, error)
     assert (transition.review["step"], transition.review["path"]) == ("a", "~a")
-    assert (transition.finish, transition.undone) == (None, False)
+    assert (transition.finish, transition.compensated) == (None, False)
 
 
 def test_fault_of_ours_needs_a_person():
@@ -135,5 +135,5 @@ def test_word_of_a_person_takes_the_place_of_an_answer():
     run, row = undoing([call("a", compensate={**UNDO, "input": "$.output.id"})], output={"id": 5})
     row.error = {"told": {"output": {"by": "hand"}}, "by": "me"}
     transition = decide.resume(run, row, now=NOW)
-    assert transition.undone
+    assert transition.compensated
     assert (row.status, row.output, row.error) == ("COMPLETED", {"by": "hand"}, None)

@@ -12,7 +12,7 @@ from registry.exceptions import (
     ServiceUnavailableError,
 )
 from workflows import decide
-from workflows.decide import Child, Facts, Failure, Row, Run, Success
+from workflows.decide import CallFailure, CallSuccess, ChildExecution, ExecutionState, Facts, Row
 from workflows.definition import parse
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ def call(step_id, **more):
 
 
 def run_of(steps, *, input=None, **document):
-    return Run(
+    return ExecutionState(
         id="0190a0a0-0000-7000-8000-000000000001",
         workflow="w",
         started_at=NOW,
@@ -44,12 +44,12 @@ def started(run):
 
 
 def answer(run, row, output, **more):
-    outcome = Success(output, row.input, "s", "http://s")
+    outcome = CallSuccess(output, row.input, "s", "http://s")
     return decide.settle(run, row, outcome, now=NOW, fraction=0.5, **more)
 
 
 def failure(run, row, error, *, now=NOW):
-    return decide.settle(run, row, Failure(error), now=now, fraction=0.5)
+    return decide.settle(run, row, CallFailure(error), now=now, fraction=0.5)
 
 
 def test_first_step_without_input_is_given_the_executions_input():
@@ -241,7 +241,7 @@ def test_nothing_begins_after_the_deadline_of_the_execution(kind):
 def test_child_of_a_step_past_the_deadline_is_cancelled():
     run = run_of([{"id": "a", "type": "WORKFLOW", "workflow": "other"}])
     run.deadline = NOW
-    run.facts = Facts(child=Child("c1", "RUNNING", None, []))
+    run.facts = Facts(child=ChildExecution("c1", "RUNNING", None, []))
     row = first_row(run, input={"input": {}, "until": None})
     assert decide.resume(run, row, now=NOW).orphan == "c1"
 

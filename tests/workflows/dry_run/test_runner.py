@@ -21,7 +21,7 @@ from tests.support.engine import (
     start,
 )
 from workflows.definition import parse
-from workflows.dry_run import Limits, Simulation, read_mocks, simulate
+from workflows.dry_run import DryRunLimits, DryRunResult, execute_in_memory, read_mocks
 from workflows.dry_run.fake_calls import Calls
 from workflows.dry_run.samples import sample_of
 from workflows.models import WorkflowExecution, WorkflowStep
@@ -48,12 +48,12 @@ def dry(
     mocks: dict[str, Any] | None = None,
     *,
     input: dict[str, Any] | None = None,
-    limits: Limits | None = None,
+    limits: DryRunLimits | None = None,
     resolve: Any = None,
     **options: Any,
-) -> Simulation:
+) -> DryRunResult:
     definition = parse({"steps": steps, **options})
-    return simulate(
+    return execute_in_memory(
         definition,
         workflow="w",
         input=input or {},
@@ -64,7 +64,7 @@ def dry(
     )
 
 
-def statuses(found: Simulation) -> list[tuple[str, int, str]]:
+def statuses(found: DryRunResult) -> list[tuple[str, int, str]]:
     return [(step.row.path, step.row.attempt, step.row.status) for step in found.steps]
 
 
@@ -223,12 +223,12 @@ def test_endless_run_is_stopped_and_says_so():
         {"id": "rest", "type": "WAIT", "seconds": 1, "next": "a"},
         call("a", next="rest"),
     ]
-    found = dry(steps, {"a": {"output": {}}}, limits=Limits(steps=50))
+    found = dry(steps, {"a": {"output": {}}}, limits=DryRunLimits(steps=50))
     assert (found.status, found.complete, len(found.steps)) == ("RUNNING", False, 50)
     assert "Stopped after 50 steps." in found.warnings
-    late = dry(steps, {"a": {"output": {}}}, limits=Limits(virtual=timedelta(seconds=9)))
+    late = dry(steps, {"a": {"output": {}}}, limits=DryRunLimits(virtual=timedelta(seconds=9)))
     assert late.complete is False
-    slow = dry(steps, {"a": {"output": {}}}, limits=Limits(seconds=0))
+    slow = dry(steps, {"a": {"output": {}}}, limits=DryRunLimits(seconds=0))
     assert slow.complete is False
 
 

@@ -485,17 +485,17 @@ def failed_with(claim):
     from workflows import decide
     from workflows.engine.store import Settled
 
-    outcome = decide.Failure(ServiceUnavailableError("down"))
+    outcome = decide.CallFailure(ServiceUnavailableError("down"))
     now = timezone.now()
-    transition = decide.settle(claim.run, claim.row, outcome, now=now, fraction=0)
+    transition = decide.settle(claim.execution, claim.row, outcome, now=now, fraction=0)
     return Settled(claim, transition)
 
 
 def test_first_undoing_is_claimed_in_the_commit_of_the_failure():
     _, _, claim = failed_first_undoing()
     assert WorkflowExecution.objects.get().status == "COMPENSATING"
-    assert claim.run.steps["a"]["output"] == {"id": "a"}
-    assert "bad" not in claim.run.steps
+    assert claim.execution.steps["a"]["output"] == {"id": "a"}
+    assert "bad" not in claim.execution.steps
 
 
 def test_undoing_of_a_dead_worker_is_done_again():

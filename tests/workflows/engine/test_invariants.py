@@ -336,7 +336,7 @@ def test_giving_a_step_out_after_three_deaths_is_seen():
     execution = start(make_workflow([call("a")]))
     past = timezone.now() - PAST
     WorkflowExecution.objects.update(status="RUNNING")
-    with mutated(lease_recovery, "_reason_for_review", ">= MOST_DEATHS", "> MOST_DEATHS + 1"):
+    with mutated(lease_recovery, "_reason_for_review", ">= MAX_DEATHS", "> MAX_DEATHS + 1"):
         for _ in range(4):
             execution.steps.update(
                 status="RUNNING", lease_owner="w", lease_until=past, fence=F("fence") + 1

@@ -36,7 +36,7 @@ def step_of(execution):
 
 def claimed(store, room, **batch):
     found = store.commit(Batch(room=room, **batch))
-    return [claim.run.id for claim in found.claims]
+    return [claim.execution.id for claim in found.claims]
 
 
 def test_higher_priority_is_claimed_first_then_the_oldest(store):

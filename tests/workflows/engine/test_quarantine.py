@@ -20,7 +20,7 @@ from tests.support.engine import (
 )
 from workflows import tasks
 from workflows.engine import worker, worker_identity
-from workflows.engine.lease_recovery import has_due_suspects, recover_orphaned
+from workflows.engine.lease_recovery import has_due_quarantined, recover_orphaned
 from workflows.engine.store import Batch, Store
 from workflows.models import StepStatus, Worker, WorkflowExecution, WorkflowStep
 
@@ -142,9 +142,9 @@ def test_row_that_waits_after_its_holder_died_is_under_no_suspicion():
 def test_only_suspects_that_are_due_ask_for_a_process():
     suspect(2, name="later").steps.update(wake_at=timezone.now() + timedelta(hours=1))
     suspect(2, name="paused").steps.update(wake_at=None)
-    assert not has_due_suspects()
+    assert not has_due_quarantined()
     suspect(1)
-    assert has_due_suspects()
+    assert has_due_quarantined()
 
 
 def test_worker_that_starts_gives_back_at_once_what_a_dead_one_held():

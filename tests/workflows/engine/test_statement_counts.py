@@ -23,9 +23,9 @@ def commit(store, batch):
 
 
 def answered(claim):
-    outcome = decide.Success({"n": 1}, {}, "s", "http://s")
+    outcome = decide.CallSuccess({"n": 1}, {}, "s", "http://s")
     now = timezone.now()
-    return Settled(claim, decide.settle(claim.run, claim.row, outcome, now=now, fraction=0))
+    return Settled(claim, decide.settle(claim.execution, claim.row, outcome, now=now, fraction=0))
 
 
 @pytest.mark.parametrize("more", [{}, {"compensate": UNDO}])

@@ -147,7 +147,7 @@ def test_elements_that_follow_each_other_ask_nothing_about_waiting():
     start(make_workflow([each]), {"items": [1, 2, 3]})
     store = Store(owner="one", lease_seconds=30)
     container = claim_one(store)
-    begun = decide.resume(container.run, container.row, now=timezone.now())
+    begun = decide.resume(container.execution, container.row, now=timezone.now())
     (first,) = store.commit(Batch(settled=[Settled(container, begun)], room=5)).claims
     with CaptureQueriesContext(connection) as queries:
         (second,) = store.commit(Batch(settled=[settle_with(first, {})], room=5)).claims

@@ -189,8 +189,8 @@ def settle_with(claim, output):
     from workflows import decide
     from workflows.engine.store import Settled
 
-    outcome = decide.Success(output, claim.row.input, "s", "http://s")
-    transition = decide.settle(claim.run, claim.row, outcome, now=timezone.now(), fraction=0)
+    outcome = decide.CallSuccess(output, claim.row.input, "s", "http://s")
+    transition = decide.settle(claim.execution, claim.row, outcome, now=timezone.now(), fraction=0)
     return Settled(claim, transition)
 
 

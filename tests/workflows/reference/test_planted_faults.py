@@ -10,8 +10,19 @@ from tests.workflows.reference.cases import Case, Script
 from tests.workflows.reference.hand import Troubles
 from tests.workflows.reference.properties import check, examples, hold
 from workflows import compensation
-from workflows.decide import BranchResult, Finish, Run, kinds, outcomes, routing, state
-from workflows.decide import compensation as undoing_decisions
+from workflows.decide import (
+    BranchResult,
+    ExecutionState,
+    Finish,
+    approvals,
+    branches,
+    child_workflows,
+    local_steps,
+    outcomes,
+    routing,
+    waits,
+)
+from workflows.decide import compensation as compensation_decisions
 from workflows.definition import RetryPolicy
 from workflows.engine.store import recorder, step_facts
 from workflows.exceptions import WorkflowError
@@ -22,7 +33,17 @@ pytestmark = [
     # It is the comparison that is tested here, and one database is enough for that.
     pytest.mark.once,
 ]
-MODULES = (kinds, outcomes, state, routing, step_facts, recorder)
+MODULES = (
+    branches,
+    local_steps,
+    waits,
+    approvals,
+    child_workflows,
+    outcomes,
+    routing,
+    step_facts,
+    recorder,
+)
 
 
 def put(patch, name, wrap):
@@ -38,8 +59,8 @@ def blind_to(field, value, function):
 
     def plant(patch):
         def wrap(original):
-            return lambda run, step, *rest, **more: original(
-                run, replace(step, **{field: value}), *rest, **more
+            return lambda turn, *rest, **more: original(
+                replace(turn, step=replace(turn.step, **{field: value})), *rest, **more
             )
 
         put(patch, function, wrap)
@@ -53,17 +74,17 @@ def retry_once_too_often(patch):
 
 
 def ignore_fallback(patch):
-    def end(run, step, row, described, transition, *, now):
+    def end(turn, described):
         error = WorkflowError(described["message"], code=described["code"])
-        return outcomes.end_failed(run, row, error, transition, now=now)
+        return outcomes.end_failed(turn, error)
 
     put(patch, "_fall_back", lambda _: end)
 
 
 def wait_for_all_branches(patch):
-    begin = kinds.begin_parallel
-    blind = lambda run, step, *rest: begin(run, replace(step, join="ALL"), *rest)  # noqa: E731
-    patch.setitem(kinds.BEGIN, "PARALLEL", blind)
+    begin = branches.begin_parallel
+    blind = lambda turn: begin(replace(turn, step=replace(turn.step, join="ALL")))  # noqa: E731
+    patch.setitem(routing.BEGIN, "PARALLEL", blind)
 
 
 def reverse_elements(patch):
@@ -78,14 +99,14 @@ def reverse_elements(patch):
 
 
 def ignore_output_template(patch):
-    put(patch, "finish", lambda _: lambda run: Finish("COMPLETED", output=run.last_output))
+    put(patch, "finish", lambda _: lambda state: Finish("COMPLETED", output=state.last_output))
 
 
 def forget_visits(patch):
     def wrap(original):
-        def enter(run, *rest, **more):
-            run.visits.clear()
-            return original(run, *rest, **more)
+        def enter(before, step):
+            before.execution.visits.clear()
+            return original(before, step)
 
         return enter
 
@@ -96,16 +117,15 @@ def take_the_first_route(patch):
     put(
         patch,
         "route",
-        lambda _: lambda run, step, *_, **__: step.next[0].step if step.next else None,
+        lambda _: lambda turn, _: turn.step.next[0].step if turn.step.next else None,
     )
 
 
 def keep_the_document_as_it_was(patch):
-    patch.setattr(Run, "enter_element", lambda run, *, item, index: _enter(run, item, index))
+    def enter(state, *, item, index):
+        state.item, state.index = item, index
 
-
-def _enter(run, item, index):
-    run.item, run.index = item, index
+    patch.setattr(ExecutionState, "enter_element", enter)
 
 
 def give_what_branches_have_so_far(patch):
@@ -113,7 +133,7 @@ def give_what_branches_have_so_far(patch):
         cursor.execute(
             "SELECT scope, step_id, output FROM workflow_step WHERE execution_id = %s"
             " AND status = 'COMPLETED' ORDER BY completed_at, id",
-            [dialect.id(claim.run.id)],
+            [dialect.id(claim.execution.id)],
         )
         found = {}
         for scope, step_id, output in cursor.fetchall():
@@ -158,10 +178,9 @@ def _first(execution, names):
 
 
 def undo_without_input(patch):
-    original = undoing_decisions._input_of
-    patch.setattr(
-        undoing_decisions, "_input_of", lambda run, row, *, now: original(run, row, now=now) and {}
-    )
+    original = compensation_decisions._input_of
+    without = lambda state, row, *, now: original(state, row, now=now) and {}  # noqa: E731
+    patch.setattr(compensation_decisions, "_input_of", without)
 
 
 FAULTS = [

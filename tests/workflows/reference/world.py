@@ -47,9 +47,10 @@ class ScriptedWorld:
         self, target: Any, action: str, document: Document, *, headers: Any, **_: Any
     ) -> CallResult:
         at = _AT.get()
-        case = self.cases.get(at.run.id) or self.cases[at.run.context["parent_execution_id"]]
-        self.cases[at.run.id] = case
-        made = Call(at.run.id, at.row.path, at.row.attempt, document, headers["Idempotency-Key"])
+        run = at.execution
+        case = self.cases.get(run.id) or self.cases[run.context["parent_execution_id"]]
+        self.cases[run.id] = case
+        made = Call(run.id, at.row.path, at.row.attempt, document, headers["Idempotency-Key"])
         self.calls.append(made)
         undoes = "~" if at.row.path.startswith("~") else ""
         reply = case.script.reply(undoes + at.row.step_id, at.row.path, at.row.attempt)

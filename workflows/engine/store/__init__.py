@@ -26,7 +26,7 @@ from workflows.engine.store.claimer import Claimer
 from workflows.engine.store.dialect import Dialect, is_key
 from workflows.engine.store.fast_path import is_straight, record_straight
 from workflows.engine.store.recorder import Recorder
-from workflows.engine.store.worker_cache import Memory
+from workflows.engine.store.worker_cache import WorkerCache
 from workflows.models import Worker
 
 __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store", "is_key"]
@@ -49,7 +49,7 @@ class Store:
         self._suspects = suspects
         self.lease = timedelta(seconds=lease_seconds)
         self._dialect = Dialect()
-        self._memory = Memory()
+        self._memory = WorkerCache()
         self.clock = DatabaseClock()
         # The connection that was looked at, and whether its session is ours alone.
         self._connection: Any = None

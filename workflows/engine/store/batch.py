@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from workflows.decide import Finish, Row, Run, Transition
+from workflows.decide import ExecutionState, Finish, Row, Transition
 from workflows.definition import DefinitionError
 
 # Columns of a PARALLEL or MAP: see Row.
@@ -16,7 +16,7 @@ COUNTERS = ("total", "begun", "done", "failed", "needed", "tolerated")
 class Claim:
     """A step that this worker holds: nobody else may record it while the lease lasts."""
 
-    run: Run
+    execution: ExecutionState
     row: Row
     fence: int
     claimed_at: datetime

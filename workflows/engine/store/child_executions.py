@@ -22,10 +22,10 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
     wanted, row = item.transition.child, item.transition.settled
     assert wanted is not None
     assert row is not None
-    depth = int(item.claim.run.context.get("depth") or 0) + 1
+    depth = int(item.claim.execution.context.get("depth") or 0) + 1
     context = {
-        **item.claim.run.context,
-        "parent_execution_id": item.claim.run.id,
+        **item.claim.execution.context,
+        "parent_execution_id": item.claim.execution.id,
         "depth": depth,
     }
     start = Start(
@@ -34,7 +34,7 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
         actor="engine",
         parent_step_id=row.id,
         correlation_id=item.claim.correlation_id,
-        priority=item.claim.run.priority,
+        priority=item.claim.execution.priority,
     )
     try:
         if depth > MOST_DEPTH:

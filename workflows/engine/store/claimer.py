@@ -9,10 +9,10 @@ from typing import Any
 
 from core.failpoints import failpoint
 from registry.models import RegistryChange
-from workflows.decide import SETTLED_STATUSES, Outcome, Row, Run, recall
+from workflows.decide import SETTLED_STATUSES, ExecutionState, Row, StepOutcome, recall
 from workflows.definition import DefinitionError
 from workflows.engine.store.batch import COUNTERS, Batch, Broken, Claim, Committed
-from workflows.engine.store.compensation import outcomes_before
+from workflows.engine.store.compensation import outcomes_before_compensation
 from workflows.engine.store.dialect import (
     Dialect,
     key_of,
@@ -26,10 +26,10 @@ from workflows.engine.store.due_query import (
     SUSPECT,
     select_claimable,
     select_due,
-    select_suspects,
+    select_quarantined,
 )
 from workflows.engine.store.step_facts import load_facts
-from workflows.engine.store.worker_cache import Memory
+from workflows.engine.store.worker_cache import WorkerCache
 from workflows.step_paths import is_compensation, scope_of, visible_scopes
 
 _CLAIMED = (
@@ -103,7 +103,7 @@ class Claimer:
         self,
         dialect: Dialect,
         cursor: Any,
-        memory: Memory,
+        memory: WorkerCache,
         *,
         owner: str,
         lease: timedelta,
@@ -149,7 +149,7 @@ class Claimer:
         return self._take(f"WITH due AS ({due})", params)
 
     def _claim_due(self, room: int) -> list[Any]:
-        select = select_suspects if self._suspects else select_due
+        select = select_quarantined if self._suspects else select_due
         due, params = select(self._dialect, self._dialect.time(self._now), room)
         return self._take(due, params)
 
@@ -240,13 +240,13 @@ class Claimer:
 
     def _ask_for_outcomes(
         self, records: Iterable[Mapping[str, Any]]
-    ) -> tuple[dict[View, list[Outcome]], set[View], Any]:
+    ) -> tuple[dict[View, list[StepOutcome]], set[View], Any]:
         """Send for what the steps came to that the claimed rows can see.
 
         What of it is known, by execution, scope, and the container in that scope that the claimed
         row is in, or ''; what is not; and where the answer is to be read.
         """
-        found: dict[View, list[Outcome]] = {}
+        found: dict[View, list[StepOutcome]] = {}
         wanted = {key for r in records for key in _views(r["execution_id"], r["scope"])}
         for key in wanted:
             kept = self._memory.surroundings.get(key) if key[2] else None
@@ -269,15 +269,15 @@ class Claimer:
         )
         return found, wanted, sent
 
-    def _read_outcomes(self, sent: Any, wanted: set[View]) -> dict[View, list[Outcome]]:
+    def _read_outcomes(self, sent: Any, wanted: set[View]) -> dict[View, list[StepOutcome]]:
         """The outcomes that were sent for, each view in the order of their end."""
         if sent is None:
             return {}
-        read: dict[tuple[str, str], list[Outcome]] = {}
+        read: dict[tuple[str, str], list[StepOutcome]] = {}
         sizes: dict[tuple[str, str], int] = {}
         for execution, scope, step_id, path, status, output, error in sent.fetchall():
             place = (key_of(execution), scope)
-            outcome = Outcome(step_id, path, status, read_json(output), read_json(error))
+            outcome = StepOutcome(step_id, path, status, read_json(output), read_json(error))
             read.setdefault(place, []).append(outcome)
             sizes[place] = sizes.get(place, 0) + size_of(output) + size_of(error)
         found = {}
@@ -287,9 +287,9 @@ class Claimer:
                 self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
         return found
 
-    def _run_of(self, record: Mapping[str, Any], documents: Mapping[str, Any]) -> Run:
+    def _run_of(self, record: Mapping[str, Any], documents: Mapping[str, Any]) -> ExecutionState:
         undoes = is_compensation(record["path"])
-        return Run(
+        return ExecutionState(
             id=record["execution_id"],
             workflow=record["workflow"],
             started_at=read_time(record["began"]) or self._now,
@@ -308,10 +308,10 @@ class Claimer:
         self,
         claim: Claim,
         record: Mapping[str, Any],
-        outcomes: Mapping[View, Iterable[Outcome]],
+        outcomes: Mapping[View, Iterable[StepOutcome]],
     ) -> None:
         """Put in view what the row can see."""
-        run = claim.run
+        run = claim.execution
         recall(
             run,
             _sight(record, outcomes),
@@ -322,11 +322,11 @@ class Claimer:
 
 
 def _sight(
-    record: Mapping[str, Any], outcomes: Mapping[View, Iterable[Outcome]]
-) -> Callable[[str], Iterable[Outcome]]:
+    record: Mapping[str, Any], outcomes: Mapping[View, Iterable[StepOutcome]]
+) -> Callable[[str], Iterable[StepOutcome]]:
     """The outcomes that a row can see, by scope."""
     if is_compensation(record["path"]):
-        before = outcomes_before(record)
+        before = outcomes_before_compensation(record)
         return lambda scope: before.get(scope, ())
     views = {view[1]: view for view in _views(record["execution_id"], record["scope"])}
     return lambda scope: outcomes.get(views[scope], ())

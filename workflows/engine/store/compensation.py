@@ -13,13 +13,13 @@ from django.db.models import Q
 
 from workflows.compensation import (
     DONE,
-    ask_for_review,
     begin_compensation,
     compensate_next,
     end_compensated,
     mark_compensated,
+    mark_for_review,
 )
-from workflows.decide import SETTLED_STATUSES, Finish, Outcome, undoable_steps
+from workflows.decide import SETTLED_STATUSES, Finish, StepOutcome, compensable_steps
 from workflows.engine.store.batch import Committed, Settled
 from workflows.engine.store.child_executions import wake_parents
 from workflows.engine.store.dialect import Dialect
@@ -30,7 +30,7 @@ from workflows.step_paths import compensated_path, scope_of, visible_scopes
 _CHANGED = ("status", "errors", "ends_as", "completed_at", "last_sequence", "updated_at")
 
 
-def outcomes_before(record: Mapping[str, Any]) -> Mapping[str, list[Outcome]]:
+def outcomes_before_compensation(record: Mapping[str, Any]) -> Mapping[str, list[StepOutcome]]:
     """What the steps came to that the undone one could see, in the order of their end.
 
     Its own comes last, as what its call came to: what ended later is out of its sight.
@@ -46,26 +46,26 @@ def outcomes_before(record: Mapping[str, Any]) -> Mapping[str, list[Outcome]]:
         scope__in=visible_scopes(scope_of(place)),
         status__in=SETTLED_STATUSES,
     )
-    found: dict[str, list[Outcome]] = {}
+    found: dict[str, list[StepOutcome]] = {}
     columns = ("scope", "step_id", "path", "status", "output", "error")
     for scope, *rest in seen.order_by("completed_at", "id").values_list(*columns):
-        outcome = Outcome(*rest)
+        outcome = StepOutcome(*rest)
         if outcome.path == place and outcome.output is not None and outcome.status == "FAILED":
             outcome = outcome._replace(status=str(StepStatus.COMPLETED), error=None)
         found.setdefault(scope, []).append(outcome)
     return found
 
 
-def start_undoing(item: Settled, *, now: datetime, done: Committed) -> bool:
+def start_compensation(item: Settled, *, now: datetime, done: Committed) -> bool:
     """Undo what completed before the execution fails; False with nothing to undo."""
-    finish, definition = item.transition.finish, item.claim.run.definition
+    finish, definition = item.transition.finish, item.claim.execution.definition
     assert finish is not None
-    if finish.status != "FAILED" or not undoable_steps(definition):
+    if finish.status != "FAILED" or not compensable_steps(definition):
         return False
     execution = _execution_of(item)
     stop_steps(execution, now=now)
     # Branches that this batch went on with go nowhere any more.
-    done.claims[:] = [c for c in done.claims if c.run.id != item.claim.run.id]
+    done.claims[:] = [c for c in done.claims if c.execution.id != item.claim.execution.id]
     execution.errors = list(finish.errors)
     first = begin_compensation(execution, definition, ends_as=ExecutionStatus.FAILED, now=now)
     if first is None:
@@ -83,30 +83,30 @@ def go_on(
     for item in settled:
         if item.transition.review is not None:
             _leave_to_review(item)
-        elif item.transition.undone:
-            following = _undo_onward(item, now=now, done=done)
+        elif item.transition.compensated:
+            following = _compensate_onward(item, now=now, done=done)
             if following is None:
-                ended.append(item.claim.run.id)
+                ended.append(item.claim.execution.id)
             else:
                 ready.append(following)
     return [*ready, *(wake_parents(dialect, cursor, ended, now) if ended else ())]
 
 
-def _undo_onward(item: Settled, *, now: datetime, done: Committed) -> str | None:
+def _compensate_onward(item: Settled, *, now: datetime, done: Committed) -> str | None:
     """Record that a step is undone and begin with the next; None when that was the last one."""
     row = item.transition.settled
     assert row is not None
     execution = _execution_of(item)
     mark_compensated(execution, row.path, now=now)
-    following = compensate_next(execution, item.claim.run.definition, now=now)
+    following = compensate_next(execution, item.claim.execution.definition, now=now)
     if following is not None:
         return following
     end_compensated(execution, now=now)
     execution.save(update_fields=_CHANGED)
     ended: Any = str(execution.status)
-    done.ended.append((item.claim.run.id, Finish(ended, errors=tuple(execution.errors))))
-    if item.claim.run.definition.concurrency:
-        done.freed.append(item.claim.run.id)
+    done.ended.append((item.claim.execution.id, Finish(ended, errors=tuple(execution.errors))))
+    if item.claim.execution.definition.concurrency:
+        done.freed.append(item.claim.execution.id)
     return None
 
 
@@ -114,11 +114,11 @@ def _leave_to_review(item: Settled) -> None:
     """Leave an execution to a person because a step could not be undone."""
     execution = _execution_of(item)
     assert item.transition.review is not None
-    ask_for_review(execution, item.transition.review)
+    mark_for_review(execution, item.transition.review)
     execution.save(update_fields=_CHANGED)
 
 
 def _execution_of(item: Settled) -> WorkflowExecution:
     """The execution, which the batch has locked."""
     found = WorkflowExecution.objects.defer("input", "context", "output")
-    return found.get(pk=item.claim.run.id)
+    return found.get(pk=item.claim.execution.id)

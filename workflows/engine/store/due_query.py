@@ -75,7 +75,7 @@ def select_due(dialect: Dialect, stamp: Any, limit: int) -> tuple[str, list[Any]
     return text, [*of_pending, *of_waiting, limit]
 
 
-def select_suspects(dialect: Dialect, stamp: Any, limit: int) -> tuple[str, list[Any]]:
+def select_quarantined(dialect: Dialect, stamp: Any, limit: int) -> tuple[str, list[Any]]:
     """The table expression `due` of the suspects that are due, the least suspected first."""
     where = f"(s.status = 'PENDING' OR s.wake_at <= %s) AND {SUSPECT}"
     text, params = select_claimable(

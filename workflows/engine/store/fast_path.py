@@ -55,16 +55,16 @@ def _is_straight(item: Settled) -> bool:
         return False
     if change.changes_more or is_compensation(row.path):
         return False
-    inline = change.followers
+    inline, scope = change.followers, item.claim.execution.scope
     if change.finish is None:
         if not inline or inline[-1].status != "PENDING" or inline[-1].unclaimed:
             return False
-        if inline[-1].scope != item.claim.run.scope:
+        if inline[-1].scope != scope:
             return False
         inline = inline[:-1]
     elif change.finish.status != "COMPLETED":
         return False
-    return all(f.status in SETTLED_STATUSES and f.scope == item.claim.run.scope for f in inline)
+    return all(f.status in SETTLED_STATUSES and f.scope == scope for f in inline)
 
 
 @dataclass(slots=True)
@@ -103,9 +103,9 @@ def record_straight(
         elif finish is None:
             done.claims.append(writing.claims[id(item)])
         else:
-            done.ended.append((claim.run.id, finish))
-            if claim.run.definition.concurrency:
-                done.freed.append(claim.run.id)
+            done.ended.append((claim.execution.id, finish))
+            if claim.execution.definition.concurrency:
+                done.freed.append(claim.execution.id)
     return left
 
 
@@ -118,14 +118,14 @@ def _write(
     outcome.update(fence=claim.fence, ends=change.finish is not None)
     writing.outcomes.append(outcome)
     after = {"after": row.id}
-    values = [follower_values(claim.run, follower) for follower in change.followers]
+    values = [follower_values(claim.execution, follower) for follower in change.followers]
     if change.finish is not None:
-        writing.ends.append(end_values(claim.run.id, change.finish) | after)
+        writing.ends.append(end_values(claim.execution.id, change.finish) | after)
     else:
         last = change.followers[-1]
         last.started_at = now
         values[-1] |= taken_by(owner, lease=lease, now=now)
-        writing.claims[id(item)] = Claim(claim.run, last, 1, now, claim.correlation_id)
+        writing.claims[id(item)] = Claim(claim.execution, last, 1, now, claim.correlation_id)
     writing.following += [each | after for each in values]
 
 
@@ -135,7 +135,7 @@ def _statement(
     """The statement, and what it is given."""
     text = _text(following=bool(writing.following), ends=bool(writing.ends))
     stamp = dialect.time(now)
-    _, executions = dialect.among("id", {s.claim.run.id for s in settled})
+    _, executions = dialect.among("id", {s.claim.execution.id for s in settled})
     _, steps = dialect.among("id", [s.claim.row.id for s in settled])
     given = [*executions, stamp, *dialect.source(_OUTCOMES, writing.outcomes)[1], *steps]
     if writing.following:

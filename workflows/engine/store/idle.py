@@ -24,7 +24,7 @@ def rest(
     Containers wait while their branches run, so that every row counts. Nothing is asked of
     executions that are `going` on: a batch without a new wait costs no statement.
     """
-    places = {s.claim.run.id for s in settled if _may_rest(s.transition)} - going
+    places = {s.claim.execution.id for s in settled if _may_rest(s.transition)} - going
     if not places:
         return
     where, params = dialect.among("workflow_execution.id", places)

@@ -10,16 +10,16 @@ from typing import Any
 from core.db.uuid7 import uuid7
 from core.failpoints import failpoint
 from workflows.decide import (
-    DEFAULT_CONCURRENCY,
+    ExecutionState,
     Row,
-    Run,
     Transition,
     first_of_branch,
     has_ended,
+    next_branches,
 )
 from workflows.engine.store.batch import COUNTERS, Batch, Claim, Committed, Settled
 from workflows.engine.store.child_executions import find_children, start_child, wake_parents
-from workflows.engine.store.compensation import go_on, start_undoing
+from workflows.engine.store.compensation import go_on, start_compensation
 from workflows.engine.store.dialect import Dialect, key_of, send
 from workflows.engine.store.idle import rest
 from workflows.engine.store.step_columns import (
@@ -36,7 +36,7 @@ SET_ASIDE = "SIGNAL_SET_ASIDE"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LockedExecution:
     """What the locked row of an execution says."""
 
     status: str
@@ -61,7 +61,7 @@ class Recorder:
         self._owner = owner
         self._lease = lease
         self._now = now
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, LockedExecution] = {}
         # Executions of which a branch went on, or the step around it.
         self._going: set[str] = set()
 
@@ -69,7 +69,7 @@ class Recorder:
         """Write what became of claims whose fence still holds, and nothing of the others."""
         # Executions first, in one order, as every other writer does: no deadlock, and a cancel
         # either sees the followers or makes these fences stale.
-        locks = self._lock_executions({s.claim.run.id for s in batch.settled})
+        locks = self._lock_executions({s.claim.execution.id for s in batch.settled})
         if any(s.transition.parked or s.transition.takes is not None for s in batch.settled):
             self._read_standings(locks)
         settled = self._send_back(batch.settled, done)
@@ -93,7 +93,7 @@ class Recorder:
         self._abandon([s for s in kept if s.transition.abandons], done)
         self._leave_branches([s for s in kept if s.transition.leaves is not None], done)
         self._finish([s for s in kept if s.transition.finish is not None], done)
-        self._going.update(claim.run.id for claim in done.claims)
+        self._going.update(claim.execution.id for claim in done.claims)
         rest(self._dialect, self._cursor, kept, going=self._going, now=self._now)
 
     def _key(self, claim: Claim) -> tuple[Any, int]:
@@ -112,7 +112,7 @@ class Recorder:
 
     def _read_standings(self, locks: Any) -> None:
         for found, status, sequence, queued, has_parent in locks.fetchall():
-            standing = Standing(status, sequence, bool(queued), bool(has_parent))
+            standing = LockedExecution(status, sequence, bool(queued), bool(has_parent))
             self._standings[key_of(found)] = standing
 
     def _send_back(self, settled: Sequence[Settled], done: Committed) -> list[Settled]:
@@ -120,7 +120,7 @@ class Recorder:
         taken: dict[str, set[Any]] = {}
         kept = []
         for item in settled:
-            place, execution = item.transition.takes, item.claim.run.id
+            place, execution = item.transition.takes, item.claim.execution.id
             if place is not None:
                 if execution not in taken:
                     taken[execution] = taken_signals(self._dialect, self._cursor, item.claim)
@@ -154,8 +154,8 @@ class Recorder:
 
     def _has_news(self, item: Settled) -> bool:
         """Whether something happened to the execution since its row was read."""
-        standing = self._standings.get(item.claim.run.id)
-        return standing is not None and standing.sequence != item.claim.run.sequence
+        standing = self._standings.get(item.claim.execution.id)
+        return standing is not None and standing.sequence != item.claim.execution.sequence
 
     def _add_followers(
         self, item: Settled, inserts: list[dict[str, Any]], done: Committed, *, take: bool
@@ -166,18 +166,18 @@ class Recorder:
         so are those that need facts.
         """
         claim = item.claim
-        held = self._standings[claim.run.id].held
+        held = self._standings[claim.execution.id].held
         for row in item.transition.followers:
-            values = follower_values(claim.run, row)
+            values = follower_values(claim.execution, row)
             is_open = row.status in ("PENDING", "WAITING")
             if held and is_open:
                 values.update(wake_at=None, held_wake_at=row.wake_at)
-            elif row.status == "PENDING" and (row.unclaimed or row.scope != claim.run.scope):
+            elif row.status == "PENDING" and (row.unclaimed or row.scope != claim.execution.scope):
                 done.ready.append(row.id)
             elif row.status == "PENDING" and take:
                 row.started_at = self._now
                 values |= taken_by(self._owner, lease=self._lease, now=self._now)
-                done.claims.append(Claim(claim.run, row, 1, self._now, claim.correlation_id))
+                done.claims.append(Claim(claim.execution, row, 1, self._now, claim.correlation_id))
             inserts.append(values)
 
     def _insert_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -192,7 +192,7 @@ class Recorder:
             return
         events: list[dict[str, Any]] = []
         for item in settled:
-            execution, row = item.claim.run.id, item.claim.row
+            execution, row = item.claim.execution.id, item.claim.row
             standing = self._standings[execution]
             for place, signal in enumerate(item.transition.set_aside, start=standing.sequence + 1):
                 about = {"step": row.path, "signal": signal.sequence, "name": signal.name}
@@ -234,7 +234,7 @@ class Recorder:
                 " lease_owner = '', fence = fence + 1, completed_at = %s, updated_at = %s"
                 " WHERE execution_id = %s AND status IN ('PENDING', 'WAITING', 'RUNNING')"
                 " AND substr(scope, 1, %s) = %s RETURNING id",
-                [stamp, stamp, self._dialect.id(item.claim.run.id), len(prefix), prefix],
+                [stamp, stamp, self._dialect.id(item.claim.execution.id), len(prefix), prefix],
             )
             cancelled = [key_of(found) for (found,) in self._cursor.fetchall()]
             if cancelled:
@@ -247,13 +247,13 @@ class Recorder:
         counts: dict[tuple[str, str], dict[str, Any]] = {}
         for item in settled:
             assert item.transition.leaves is not None
-            path = item.claim.run.scope.rpartition("/")[0]
+            path = item.claim.execution.scope.rpartition("/")[0]
             row = counts.setdefault(
-                (item.claim.run.id, path),
-                {"execution_id": item.claim.run.id, "path": path, "done": 0, "failed": 0},
+                (item.claim.execution.id, path),
+                {"execution_id": item.claim.execution.id, "path": path, "done": 0, "failed": 0},
             )
             row["done" if item.transition.leaves.status == "COMPLETED" else "failed"] += 1
-        runs = {item.claim.run.id: item.claim.run for item in settled}
+        runs = {item.claim.execution.id: item.claim.execution for item in settled}
         for found in self._count(list(counts.values())):
             execution = found.pop("execution_id")
             container = Row(**found)
@@ -292,14 +292,10 @@ class Recorder:
         )
         done.ready.append(container.id)
 
-    def _begin_more(self, run: Run, container: Row, first: str, done: Committed) -> None:
+    def _begin_more(self, run: ExecutionState, container: Row, first: str, done: Committed) -> None:
         """Keep as many elements running as ran before: one begins for each that ended."""
-        going = container.begun - container.done - container.failed
-        step = run.definition.steps[container.step_id]
-        room = (step.max_concurrency or DEFAULT_CONCURRENCY) - going
-        last = min(container.begun + max(room, 0), container.total)
-        indexes = range(container.begun, last)
-        rows = [first_of_branch(run, container, first, i, self._now) for i in indexes]
+        indexes = next_branches(container, run.definition.steps[container.step_id])
+        rows = [first_of_branch(run, container, first, i, now=self._now) for i in indexes]
         values = [follower_values(run, row) for row in rows]
         if self._standings[run.id].held:
             for value in values:
@@ -307,24 +303,24 @@ class Recorder:
         self._insert_steps(values)
         self._cursor.execute(
             "UPDATE workflow_step SET begun = %s WHERE id = %s",
-            [last, self._dialect.id(container.id)],
+            [indexes.stop, self._dialect.id(container.id)],
         )
         done.ready.extend(row.id for row in rows)
 
     # The end
 
     def _finish(self, settled: Sequence[Settled], done: Committed) -> None:
-        settled = [s for s in settled if not start_undoing(s, now=self._now, done=done)]
+        settled = [s for s in settled if not start_compensation(s, now=self._now, done=done)]
         if not settled:
             return
         ends = []
         for item in settled:
-            execution, finish = item.claim.run.id, item.transition.finish
+            execution, finish = item.claim.execution.id, item.transition.finish
             assert finish is not None
             sequence = self._standings[execution].sequence + 1
             ends.append(end_values(execution, finish) | {"sequence": sequence})
             done.ended.append((execution, finish))
-            if item.claim.run.definition.concurrency:
+            if item.claim.execution.definition.concurrency:
                 done.freed.append(execution)
         columns = ("execution_id", "status", "output", "errors", "sequence")
         source, params = self._dialect.source(columns, ends)

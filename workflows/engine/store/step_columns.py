@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.db.uuid7 import uuid7
-from workflows.decide import Finish, Row, Run
+from workflows.decide import ExecutionState, Finish, Row
 from workflows.engine.store.batch import COUNTERS
 
 SETTLED = (
@@ -30,7 +30,7 @@ SETTLED_SETS = (
 )
 
 
-def follower_values(run: Run, row: Row) -> dict[str, Any]:
+def follower_values(run: ExecutionState, row: Row) -> dict[str, Any]:
     """What is inserted for a row that nobody holds."""
     values = {name: getattr(row, name, None) for name in INSERTED}
     values.update(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workflows.decide import SETTLED_STATUSES, BranchResult, Child, Facts, Signal
+from workflows.decide import SETTLED_STATUSES, BranchResult, ChildExecution, Facts, Signal
 from workflows.engine.store.batch import Claim
 from workflows.engine.store.dialect import Dialect, key_of, read_json
 from workflows.step_paths import is_compensation
@@ -16,13 +16,13 @@ def load_facts(dialect: Dialect, cursor: Any, claims: Sequence[Claim]) -> None:
     for claim in claims:
         if is_compensation(claim.row.path):
             continue
-        kind = claim.run.definition.steps[claim.row.step_id].kind
+        kind = claim.execution.definition.steps[claim.row.step_id].kind
         if kind in ("PARALLEL", "MAP") and claim.row.total:
-            claim.run.facts = Facts(results=_load_results(dialect, cursor, claim))
+            claim.execution.facts = Facts(results=_load_results(dialect, cursor, claim))
         elif kind == "EVENT":
-            claim.run.facts = Facts(signals=_load_signals(dialect, cursor, claim))
+            claim.execution.facts = Facts(signals=_load_signals(dialect, cursor, claim))
         elif kind == "WORKFLOW":
-            claim.run.facts = Facts(child=_load_child(dialect, cursor, claim))
+            claim.execution.facts = Facts(child=_load_child(dialect, cursor, claim))
 
 
 def _load_results(dialect: Dialect, cursor: Any, claim: Claim) -> list[BranchResult]:
@@ -32,7 +32,7 @@ def _load_results(dialect: Dialect, cursor: Any, claim: Claim) -> list[BranchRes
         "SELECT scope, step_id, status, output, error FROM workflow_step"
         " WHERE execution_id = %s AND substr(scope, 1, %s) = %s"
         " AND status <> 'CANCELLED' ORDER BY completed_at, id",
-        [dialect.id(claim.run.id), len(prefix), prefix],
+        [dialect.id(claim.execution.id), len(prefix), prefix],
     )
     found: dict[int, BranchResult] = {}
     going_on: set[int] = set()
@@ -60,7 +60,7 @@ def _load_signals(dialect: Dialect, cursor: Any, claim: Claim) -> list[Signal]:
     cursor.execute(
         "SELECT sequence, payload FROM workflow_event"
         " WHERE execution_id = %s AND kind = 'SIGNAL' ORDER BY sequence",
-        [dialect.id(claim.run.id)],
+        [dialect.id(claim.execution.id)],
     )
     found = [(sequence, read_json(payload)) for sequence, payload in cursor.fetchall()]
     return [Signal(n, p["name"], p.get("payload")) for n, p in found if n not in taken]
@@ -68,17 +68,17 @@ def _load_signals(dialect: Dialect, cursor: Any, claim: Claim) -> list[Signal]:
 
 def taken_signals(dialect: Dialect, cursor: Any, claim: Claim) -> set[Any]:
     """The places of the signals that EVENT steps of this execution took."""
-    events = [s.id for s in claim.run.definition.steps.values() if s.kind == "EVENT"]
+    events = [s.id for s in claim.execution.definition.steps.values() if s.kind == "EVENT"]
     marks = ", ".join("%s" for _ in events)
     cursor.execute(
         "SELECT input FROM workflow_step WHERE execution_id = %s AND status = 'COMPLETED'"
         f" AND step_id IN ({marks})",
-        [dialect.id(claim.run.id), *events],
+        [dialect.id(claim.execution.id), *events],
     )
     return {(read_json(row[0]) or {}).get("taken") for row in cursor.fetchall()}
 
 
-def _load_child(dialect: Dialect, cursor: Any, claim: Claim) -> Child | None:
+def _load_child(dialect: Dialect, cursor: Any, claim: Claim) -> ChildExecution | None:
     cursor.execute(
         "SELECT id, status, output, errors FROM workflow_execution WHERE parent_step_id = %s",
         [dialect.id(claim.row.id)],
@@ -87,4 +87,4 @@ def _load_child(dialect: Dialect, cursor: Any, claim: Claim) -> Child | None:
     if found is None:
         return None
     key, status, output, errors = found
-    return Child(key_of(key), status, read_json(output), read_json(errors) or [])
+    return ChildExecution(key_of(key), status, read_json(output), read_json(errors) or [])

@@ -25,7 +25,7 @@ class KeptDefinition:
     until: float
 
 
-class Memory:
+class WorkerCache:
     """What hardly changes and is worth keeping between claims.
 
     Definitions, in which renames are looked for now and then; and of executions with branches or

@@ -9,15 +9,15 @@ from django.utils import timezone
 
 from core.exceptions import IntegrationError, ValidationFailed
 from workflows.definition_cache import definition_of
-from workflows.dry_run import Simulation, simulate
+from workflows.dry_run import DryRunResult, execute_in_memory
 from workflows.dry_run.fake_calls import Calls
 from workflows.dry_run.mocks import Mocks
-from workflows.dry_run.model import Limits
+from workflows.dry_run.model import DryRunLimits
 from workflows.models import Workflow, WorkflowSchedule, WorkflowVersion
 
 # Of the failures of a dry run, those that an input is to blame for.
 _OF_INPUT = ("schema_violation", "expression_error")
-_LIMITS = Limits(steps=100, seconds=0.5, size=1 << 20)
+_LIMITS = DryRunLimits(steps=100, seconds=0.5, size=1 << 20)
 
 
 def missing_in(
@@ -31,7 +31,7 @@ def missing_in(
         return ""
     try:
         definition = definition_of(version)
-        found = simulate(
+        found = execute_in_memory(
             definition,
             workflow=version.workflow.name,
             input=input,
@@ -45,7 +45,7 @@ def missing_in(
     return _why_it_fails(found)
 
 
-def _why_it_fails(found: Simulation) -> str:
+def _why_it_fails(found: DryRunResult) -> str:
     if found.status != "FAILED" or any(step.sampled for step in found.steps):
         return ""
     # What went wrong inside of a branch is told by its own step.
