@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from reference_services.console import log_to_stderr, say
+from reference_services.console import add_hub_arguments, log_to_stderr, say
 from reference_services.fleet import ChildProcess, run_fleet, service_command
 from reference_services.runner import RunOptions, StartError, run
 from reference_services.services import SERVICES
@@ -17,30 +17,22 @@ from service_integration_client import ServiceIntegrationError
 ALL = "all"
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def argument_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog="python -m reference_services",
         description="Runs the reference services of a Service Integration hub.",
     )
-    made.add_argument("name", nargs="?", choices=[*SERVICES, ALL], metavar="NAME", help="or: all")
-    made.add_argument("--list", action="store_true", help="print the names and end")
-    made.add_argument("--port", type=_port, default=0, help="0, the default, finds a free one")
-    made.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    made.add_argument("--data-dir", type=Path, help="where the services keep their data")
-    made.add_argument(
-        "--hub",
-        default=os.environ.get("SERVICE_INTEGRATION_URL"),
-        help="such as http://localhost:8090/api; default: SERVICE_INTEGRATION_URL",
+    parser.add_argument("name", nargs="?", choices=[*SERVICES, ALL], metavar="NAME", help="or: all")
+    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--port", type=_port, default=0, help="0, the default, finds a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--data-dir", type=Path, help="where the services keep their data")
+    add_hub_arguments(parser)
+    parser.add_argument(
+        "--ttl", type=int, default=90, help="seconds until a silent service is gone"
     )
-    made.add_argument(
-        "--api-key",
-        default=os.environ.get("SERVICE_INTEGRATION_API_KEY"),
-        help="default: SERVICE_INTEGRATION_API_KEY",
-    )
-    made.add_argument("--ttl", type=int, default=90, help="seconds until a silent service is gone")
-    made.add_argument("--log-level", default="WARNING", type=str.upper)
-    made.add_argument("--parent-pid", type=int, help="end when this is not the parent any more")
-    return made
+    parser.add_argument("--parent-pid", type=int, help="end when this is not the parent any more")
+    return parser
 
 
 def _port(text: str) -> int:
@@ -51,16 +43,16 @@ def _port(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    made = parser()
-    options = made.parse_args(argv)
+    parser = argument_parser()
+    options = parser.parse_args(argv)
     if options.list:
         for name in SERVICES:
             say(name)
         return 0
     if not options.name or not options.data_dir:
-        made.error("NAME and --data-dir are needed; --list prints the names")
+        parser.error("NAME and --data-dir are needed; --list prints the names")
     if options.name == ALL and options.port:
-        made.error("--port is for a single service")
+        parser.error("--port is for a single service")
     log_to_stderr(options.log_level)
     try:
         options.data_dir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +83,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _child(name: str, options: argparse.Namespace) -> ChildProcess:
-    """The key goes by the environment: arguments are seen by everyone on the machine."""
+    """Return how a service is started.
+
+    The key goes by the environment: arguments are seen by everyone on the machine.
+    """
     arguments = ["--data-dir", str(options.data_dir), "--host", options.host]
     arguments += ["--ttl", str(options.ttl), "--log-level", options.log_level]
     environment = dict(os.environ)

@@ -1,4 +1,4 @@
-"""The HTTP side that all services share: routes, checks, answers, health, faults."""
+"""The HTTP application that all services share: routes, checks, answers, health, faults."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build_app(
     clock: Callable[[], datetime] = utc_now,
     faults: FaultSwitch | None = None,
 ) -> web.Application:
-    """The service's web application; `folders` are the documents it may read."""
+    """Return the service's web application; `folders` are the documents it may read."""
     app = web.Application(middlewares=[_problems], client_max_size=MAX_BODY_BYTES)
     app[STORE] = store
     app[FAULTS] = faults or FaultSwitch()
@@ -110,7 +110,7 @@ def _fingerprint(value: JsonObject) -> str:
 
 
 async def _read_input(request: web.Request) -> JsonObject:
-    """The action's input: JSON body or query string, and the parts of the path over it."""
+    """Return the action's input: JSON body or query string, and the parts of the path over it."""
     if request.method in READING_METHODS:
         value: JsonObject = dict(request.query)
     else:
@@ -166,9 +166,9 @@ def _fault_handler(known_actions: tuple[str, ...]) -> Handler:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error becomes a problem answer; every answer carries the request's id."""
-    given = request.headers.get("X-Request-ID", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    """Make every error a problem answer, and give every answer the request's id."""
+    sent_id = request.headers.get("X-Request-ID", "")
+    request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
     try:
         answer = await handler(request)
     except ServiceError as problem:

@@ -73,14 +73,14 @@ class Clause:
 
 
 def split_clauses(description: str) -> list[Clause]:
-    """The pieces of work that a description names, in its order, each once."""
+    """Return the pieces of work that a description names, in its order, each once."""
     texts = [text for sentence in sentences(description) for text in _parts(sentence)]
     return [_clause(text) for text in dict.fromkeys(texts)]
 
 
 def _parts(sentence: str) -> list[str]:
-    """A sentence at its commas and "and"s; a part without a verb takes the verb before it."""
-    found: list[str] = []
+    """Split a sentence at its commas and "and"s; a part without a verb takes the verb before it."""
+    parts: list[str] = []
     verb = DEFAULT_VERB
     for raw in _PART.split(sentence):
         part = _without_lead(raw.strip(" .!?:-*•\t"))
@@ -89,12 +89,12 @@ def _parts(sentence: str) -> list[str]:
         first = words(part)[0]
         if first in VERBS:
             verb = part.split()[0].capitalize()
-            found.append(verb + part[len(verb) :])
-        elif found and set(words(part)) <= STOP_WORDS:
-            found[-1] += f" {part}"
+            parts.append(verb + part[len(verb) :])
+        elif parts and set(words(part)) <= STOP_WORDS:
+            parts[-1] += f" {part}"
         else:
-            found.append(f"{verb} {part[0].lower() if part[1:2].islower() else part[0]}{part[1:]}")
-    return found
+            parts.append(f"{verb} {part[0].lower() if part[1:2].islower() else part[0]}{part[1:]}")
+    return parts
 
 
 def _without_lead(part: str) -> str:
@@ -106,9 +106,9 @@ def _without_lead(part: str) -> str:
 
 
 def _clause(text: str) -> Clause:
-    found = words(text)
-    phase = VERBS.get(found[0], "Build")
-    named = [SKILLS[word] for word in found if word in SKILLS]
-    demanding = sum(word in DEMANDING for word in found)
-    estimate = min(LONGEST_TASK_DAYS, 1 + len(found) // 4 + 2 * demanding)
-    return Clause(text, phase, named[0] if named else "general", estimate)
+    clause_words = words(text)
+    phase = VERBS.get(clause_words[0], "Build")
+    skills = [SKILLS[word] for word in clause_words if word in SKILLS]
+    demanding = sum(word in DEMANDING for word in clause_words)
+    estimate = min(LONGEST_TASK_DAYS, 1 + len(clause_words) // 4 + 2 * demanding)
+    return Clause(text, phase, skills[0] if skills else "general", estimate)

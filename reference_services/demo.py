@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import httpx2
 
 from reference_services import demo_work as work
-from reference_services.console import log_to_stderr, say
+from reference_services.console import add_hub_arguments, log_to_stderr, say
 from reference_services.demo_work import Progress
 from reference_services.lifetime import ends_on_signals
 from reference_services.services import SERVICES
@@ -53,7 +52,7 @@ class Demo:
         self.failures = 0
 
     async def run(self, *, once: bool) -> None:
-        """The failure on purpose first, then every kind of work: once, or for ever."""
+        """Run the failure on purpose first, then every kind of work: once, or for ever."""
         await self._prepare()
         await self._guarded("document-processing", self._fail_on_purpose, failing=True)
         scenes = self._scenes()
@@ -65,7 +64,7 @@ class Demo:
                 return
 
     def _scenes(self) -> list[tuple[str, Scene]]:
-        """The kinds of work in their order: a task can only be carried out once it is planned."""
+        """Return the kinds of work in their order: a task has to be planned to be carried out."""
         return [
             ("document-processing", self._document),
             ("PROJECT_CREATION", self._create_project),
@@ -78,7 +77,7 @@ class Demo:
 
     async def _prepare(self) -> None:
         """Wait until all services can be discovered; then see to the document workflow."""
-        said = ""
+        last_problem = ""
         while True:
             try:
                 await self._wait_for_services()
@@ -86,42 +85,40 @@ class Demo:
             except (AuthenticationError, PermissionDeniedError):
                 raise
             except ServiceIntegrationError as error:
-                if str(error) != said:
-                    said = str(error)
-                    say(f"Not ready yet: {said}")
+                if str(error) != last_problem:
+                    last_problem = str(error)
+                    say(f"Not ready yet: {last_problem}")
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
             else:
                 return
 
     async def _wait_for_services(self) -> None:
-        said: list[str] = []
+        announced: list[str] = []
         while missing := await self._missing_services():
-            if missing != said:
+            if missing != announced:
                 say(f"Waiting for {', '.join(missing)}")
-                said = missing
+                announced = missing
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _missing_services(self) -> list[str]:
-        found = await self._client.discover(per_page=200)
-        names = {service["name"] for service in found["items"]}
+        page = await self._client.discover(per_page=200)
+        names = {service["name"] for service in page["items"]}
         return [name for name in SERVICES if name not in names]
 
     async def _keep_workflow(self) -> None:
         definition = work.DOCUMENT_WORKFLOW
         try:
-            known = await self._client.get_workflow(definition["name"])
+            workflow = await self._client.get_workflow(definition["name"])
         except ResourceNotFoundError:
             await self._client.create_workflow(**definition)
             say(f"Created the workflow {definition['name']}")
             return
-        if work.outline(known.get("steps", [])) != work.outline(definition["steps"]):
-            await self._client.update_workflow(known["id"], steps=definition["steps"])
+        if work.outline(workflow.get("steps", [])) != work.outline(definition["steps"]):
+            await self._client.update_workflow(workflow["id"], steps=definition["steps"])
             say(f"Updated the workflow {definition['name']}")
 
     async def _guarded(self, title: str, scene: Scene, *, failing: bool = False) -> None:
-        """Run one scene; what goes wrong with it is said, and the next one
-        comes once the services are there again.
-        """
+        """Run one scene; after an error, return once the services are there again."""
         try:
             result = await scene()
         except (AuthenticationError, PermissionDeniedError):
@@ -185,10 +182,10 @@ class Demo:
 
     async def _ask_a_person(self) -> WorkflowResult | None:
         """Leave a question in the inbox of the operators, unless enough of them wait there."""
-        found = await self._client.get_workflow_executions(
+        waiting = await self._client.get_workflow_executions(
             work.ASKING_WORKFLOW, ",".join(work.OPEN_STATUSES), per_page=1
         )
-        if found["total"] >= MOST_QUESTIONS:
+        if waiting["total"] >= MOST_QUESTIONS:
             return None
         question = work.question(self._progress.next_turn())
         result = await self._client.execute_workflow(
@@ -201,7 +198,7 @@ class Demo:
         return result
 
     async def _fail_on_purpose(self) -> WorkflowResult:
-        """One execution while the summarizer fails, so that there is a failure to look into."""
+        """Run one execution while the summarizer fails, so that there is a failure to look into."""
         service = await self._client.get_service("text-summarization")
         async with self._failing(service["url"]):
             result = await self._run_workflow(
@@ -216,7 +213,7 @@ class Demo:
 
     @contextlib.asynccontextmanager
     async def _failing(self, service_url: str) -> Any:
-        """The service fails inside. A switch that is not turned back turns itself back."""
+        """Have the service fail inside. A switch that is not turned back turns itself back."""
         fault = {"fail_rate": 1, "status": 503, "message": FAULT_SENTENCE, "actions": ["summarize"]}
         async with httpx2.AsyncClient(trust_env=False, timeout=FAULT_TIMEOUT_SECONDS) as http:
             switch = f"{service_url.rstrip('/')}/_fault"
@@ -229,7 +226,7 @@ class Demo:
 
 
 async def run_demo(options: argparse.Namespace) -> int:
-    """Run until done or told to stop. Answers the exit code."""
+    """Run until the work is done or a signal comes; return the exit code."""
     ending = asyncio.create_task(ends_on_signals().wait())
     progress = Progress.load(options.data_dir / "demo.json")
     async with AsyncServiceIntegrationClient(options.hub, api_key=options.api_key) as client:
@@ -243,30 +240,20 @@ async def run_demo(options: argparse.Namespace) -> int:
     return 1 if options.once and demo.failures else 0
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def argument_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog="python -m reference_services.demo",
         description="Runs workflows across the reference services, over the hub's REST API.",
     )
-    made.add_argument(
-        "--hub",
-        default=os.environ.get("SERVICE_INTEGRATION_URL"),
-        help="such as http://localhost:8090/api; default: SERVICE_INTEGRATION_URL",
-    )
-    made.add_argument(
-        "--api-key",
-        default=os.environ.get("SERVICE_INTEGRATION_API_KEY"),
-        help="default: SERVICE_INTEGRATION_API_KEY",
-    )
-    made.add_argument("--data-dir", type=Path, required=True, help="keeps where the demo stands")
-    made.add_argument("--interval", type=float, default=3.0, help="seconds between executions")
-    made.add_argument("--once", action="store_true", help="each kind of work once, then end")
-    made.add_argument("--log-level", default="WARNING", type=str.upper)
-    return made
+    add_hub_arguments(parser)
+    parser.add_argument("--data-dir", type=Path, required=True, help="keeps where the demo stands")
+    parser.add_argument("--interval", type=float, default=3.0, help="seconds between executions")
+    parser.add_argument("--once", action="store_true", help="each kind of work once, then end")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    options = argument_parser().parse_args(argv)
     log_to_stderr(options.log_level)
     try:
         options.data_dir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the demo runs: its workflow, its inputs, and where it stands between two starts."""
+"""The workflow and the inputs of the demo, and its progress, which outlives a restart."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ QUESTIONS = (
 
 
 def document_url(turn: int) -> str:
-    """A sample document, by its file or by a web address of the same file name."""
+    """Return the URL of a sample: that of its file, or a web address with its name."""
     paths = sorted(path for path in SAMPLES.iterdir() if path.is_file())
     path = paths[turn % len(paths)]
     return path.as_uri() if turn % 2 else f"https://example.com/{path.name}"
@@ -94,19 +94,19 @@ def question(turn: int) -> str:
 
 
 def outline(steps: list[JsonObject]) -> list[tuple[Any, ...]]:
-    """What makes two definitions the same for the demo."""
+    """Return the parts of steps that make two definitions the same for the demo."""
     return [tuple(step.get(name) for name in ("id", "service", "action", "next")) for step in steps]
 
 
 def report(title: str, result: WorkflowResult) -> str:
-    """One line on an execution."""
+    """Return one line on an execution."""
     seconds = result.execution.get("execution_time")
     took = f" in {float(seconds):.2f} s" if isinstance(seconds, int | float) else ""
     return f"{result.status:<10} {title}{took}: {_gist(result)} [{result.execution_id}]"
 
 
 def _gist(result: WorkflowResult) -> str:
-    """The one thing in an output, or an error, that a person would want to see."""
+    """Return the one thing in an output, or an error, that a person would want to see."""
     if result.status != "COMPLETED":
         first = next(iter(result.errors), {})
         return f"{first.get('step', 'it')}: {first.get('message', 'no reason given')}"
@@ -134,7 +134,7 @@ class Progress:
 
     @classmethod
     def load(cls, path: Path) -> Progress:
-        """What the file says; a new start when there is none, or none that can be read."""
+        """Read the file; start anew when there is none, or none that can be read."""
         try:
             kept = json.loads(path.read_text())
             return cls(path, int(kept["turn"]), list(kept["projects"]), list(kept["tasks"]))

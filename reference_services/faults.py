@@ -29,7 +29,7 @@ _check = input_check(FAULT_SCHEMA)
 
 @dataclass(frozen=True)
 class Fault:
-    """Which calls are slowed by how much, and how many of them fail with what."""
+    """Latency of some calls, and the share of them that fail."""
 
     latency_ms: float = 0
     fail_rate: float = 0
@@ -40,7 +40,7 @@ class Fault:
 
 
 class FaultSwitch:
-    """The fault that is set now. An empty body sets none, which is also how it starts."""
+    """Holds the fault that is set now. An empty body sets none, which is also how it starts."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ STOP_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class ChildProcess:
-    """How one child is started."""
+    """The command and the environment of one service."""
 
     name: str
     command: tuple[str, ...]
@@ -29,7 +29,7 @@ class ChildProcess:
 
 
 def backoff_seconds(deaths: int) -> float:
-    """The pause before a child that died so many times in a row is started again."""
+    """Return the pause before a child that died so many times in a row is started again."""
     return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(deaths - 1, 10), LONGEST_BACKOFF_SECONDS))
 
 
@@ -70,11 +70,11 @@ async def keep_running(
 
 
 async def _ended_first(process: asyncio.subprocess.Process, ending: asyncio.Event) -> bool:
-    dying, told = asyncio.create_task(process.wait()), asyncio.create_task(ending.wait())
-    await asyncio.wait({dying, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    if not dying.done():
-        dying.cancel()
+    death, signal = asyncio.create_task(process.wait()), asyncio.create_task(ending.wait())
+    await asyncio.wait({death, signal}, return_when=asyncio.FIRST_COMPLETED)
+    signal.cancel()
+    if not death.done():
+        death.cancel()
     return not ending.is_set()
 
 
@@ -84,7 +84,7 @@ async def _pause(seconds: float, ending: asyncio.Event) -> None:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM, and SIGKILL for a child that does not end within some seconds."""
+    """Send SIGTERM, and SIGKILL to a child that does not end within some seconds."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()

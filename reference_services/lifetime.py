@@ -1,4 +1,4 @@
-"""When a process is to end: told by a signal, or left alone by its parent."""
+"""Ends a process on a signal, and with its parent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK_AFTER_PARENT_SECONDS = 1.0
 
 
 def ends_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -29,13 +29,13 @@ def die_with_parent() -> None:
 
 
 async def parent_is_gone(parent_pid: int) -> None:
-    """Answers once the process has another parent; the way that works on every system."""
+    """Return once the process has another parent; the way that works on every system."""
     while os.getppid() == parent_pid:
         await asyncio.sleep(LOOK_AFTER_PARENT_SECONDS)
 
 
 async def wait_for_the_end(ending: asyncio.Event, *, parent_pid: int | None) -> None:
-    """Answers when the event is set, or the parent is gone."""
+    """Return when the event is set, or the parent is gone."""
     waits: list[asyncio.Task[Any]] = [asyncio.create_task(ending.wait())]
     if parent_pid is not None:
         waits.append(asyncio.create_task(parent_is_gone(parent_pid)))

@@ -67,7 +67,7 @@ async def run_service(service: Service, options: RunOptions) -> None:
 
 
 def _listen(service: Service, options: RunOptions) -> socket.socket:
-    """A listening socket; the port is kept in the data folder, so that the URL stays the same."""
+    """Open a listening socket; the data folder keeps its port, so that the URL stays the same."""
     remembered = options.data_dir / f"{service.name}.port"
     last = remembered.read_text().strip() if remembered.exists() else ""
     last_port = int(last) if last.isdecimal() and int(last) < 65536 else 0

@@ -23,7 +23,7 @@ def described(schema: JsonObject, description: str) -> JsonObject:
 
 
 def nullable(schema: JsonObject) -> JsonObject:
-    """The schema, or null: what a skipped optional step of a workflow leaves behind."""
+    """Allow null too: a skipped optional step of a workflow leaves it behind."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -34,7 +34,7 @@ def list_of(schema: JsonObject, **limits: int) -> JsonObject:
 def record(
     properties: Mapping[str, JsonObject], *, required: str = "", closed: bool = False
 ) -> JsonObject:
-    """An object schema; `required` names properties, parted by blanks."""
+    """Return an object schema; `required` names properties, parted by blanks."""
     schema: JsonObject = {"type": "object", "properties": dict(properties)}
     if required:
         schema["required"] = required.split()
@@ -44,7 +44,7 @@ def record(
 
 
 def input_check(schema: JsonObject) -> Callable[[JsonObject], dict[str, list[str]]]:
-    """A function that answers the errors of a value: field path -> sentences; empty when valid."""
+    """Return a check that gives a value's errors: field path -> sentences; empty when valid."""
     validator = jsonschema_rs.validator_for(schema, validate_formats=True)
 
     def check(value: JsonObject) -> dict[str, list[str]]:
@@ -77,7 +77,7 @@ def _path(parts: list[str | int]) -> str:
 
 
 def _shortened(message: str, limit: int = 300) -> str:
-    """A sentence that does not repeat a whole document back to its sender."""
+    """Return a sentence that does not repeat a whole document back to its sender."""
     if len(message) <= limit:
         return message
     return message[: limit // 2] + " … " + message[-limit // 2 :]

@@ -1,4 +1,4 @@
-"""What a reference service is: a name, a type and a table of actions."""
+"""A reference service: its name, its type and its actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
     folders: tuple[Path, ...] = ()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The input's value; `default` where it is absent or null."""
+        """Return the input's value; `default` where it is absent or null."""
         value = self.input.get(name)
         return default if value is None else value
 
@@ -55,6 +55,9 @@ class Action:
         }
 
 
+Handler = Callable[[Call], Any]
+
+
 @dataclass(frozen=True)
 class Service:
     """A service that can be run, registered and called."""
@@ -62,6 +65,26 @@ class Service:
     name: str
     type: str
     description: str
-    actions: tuple[Action, ...]
     version: str = "1.0.0"
-    tags: tuple[str, ...] = field(default=("reference",))
+    tags: tuple[str, ...] = ("reference",)
+    actions: list[Action] = field(default_factory=list)
+
+    def action(
+        self,
+        method: str,
+        path: str,
+        description: str,
+        *,
+        input_schema: JsonObject,
+        output_schema: JsonObject,
+    ) -> Callable[[Handler], Handler]:
+        """Make a function the action of its name."""
+
+        def add(handler: Handler) -> Handler:
+            name = handler.__name__
+            self.actions.append(
+                Action(name, method, path, description, input_schema, output_schema, handler)
+            )
+            return handler
+
+        return add

@@ -1,4 +1,4 @@
-"""What a service remembers: JSON documents, and the answers it gave to idempotency keys."""
+"""Keeps the JSON documents of a service, and its answers to idempotency keys."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is kept together, or not at all."""
+        """Keep everything inside, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -74,7 +74,7 @@ class Store:
         return int(row[0])
 
     def recorded_answer(self, *, action: str, key: str) -> tuple[str, Any] | None:
-        """The fingerprint of the request that first came with this key, and its answer."""
+        """Return the fingerprint of the request that first came with this key, and its answer."""
         query = "SELECT fingerprint, body FROM recorded_answer WHERE action = ? AND key = ?"
         row = self._db.execute(query, (action, key)).fetchone()
         return (row[0], json.loads(row[1])) if row else None

@@ -21,17 +21,17 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences, blanks folded; an abbreviation does not end one."""
-    found: list[str] = []
+    """Return the sentences, blanks folded; an abbreviation does not end one."""
+    folded: list[str] = []
     for part in _SENTENCE_END.split(text):
         sentence = " ".join(part.split())
         if not sentence:
             continue
-        if found and _ABBREVIATION.search(found[-1]):
-            found[-1] += " " + sentence
+        if folded and _ABBREVIATION.search(folded[-1]):
+            folded[-1] += " " + sentence
         else:
-            found.append(sentence)
-    return found
+            folded.append(sentence)
+    return folded
 
 
 def words(text: str) -> list[str]:

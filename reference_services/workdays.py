@@ -12,7 +12,7 @@ def first_workday_after(day: date) -> date:
 
 
 def workday_after(day: date, workdays: int) -> date:
-    """The date so many working days later; 0 answers the same day."""
+    """Return the date so many working days later; 0 answers the same day."""
     while workdays > 0:
         day += timedelta(days=1)
         if day.weekday() < SATURDAY:

@@ -16,7 +16,7 @@ from reference_services.schemas import (
     nullable,
     record,
 )
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 
 FIRST_NAMES = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Ken", "Radia", "Donald", "Frances")
 TASK_STATUSES = ["ASSIGNED", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED"]
@@ -40,14 +40,30 @@ INTERACTION = record(
     required="interaction_id question status",
 )
 
+SERVICE = Service(
+    name="agent-orchestrator",
+    type="AGENT_ORCHESTRATOR",
+    description="Keeps agents, gives tasks to them, and carries their questions to people.",
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/agents",
+    "Create one agent for each skill.",
+    input_schema=record(
+        {"project_id": nullable(IDENTIFIER), "skills": list_of(NAME, maxItems=100)},
+        required="skills",
+    ),
+    output_schema=record({"agents": list_of(AGENT)}, required="agents"),
+)
 def create_agents(call: Call) -> JsonObject:
-    """One agent per skill; names go on where the service's last agent ended."""
-    known = call.store.count("agent")
+    """Create one agent per skill; names go on where the service's last agent ended."""
+    agent_count = call.store.count("agent")
     agents = []
-    for number, skill in enumerate(dict.fromkeys(call.input["skills"]), start=known):
-        turn, place = divmod(number, len(FIRST_NAMES))
-        name = FIRST_NAMES[place] + (f" {turn + 1}" if turn else "")
+    for number, skill in enumerate(dict.fromkeys(call.input["skills"]), start=agent_count):
+        turn, index = divmod(number, len(FIRST_NAMES))
+        name = FIRST_NAMES[index] + (f" {turn + 1}" if turn else "")
         agents.append({"agent_id": call.new_id("agent"), "name": name, "skill": skill})
     for agent in agents:
         project = {"project_id": call.get("project_id")}
@@ -55,8 +71,32 @@ def create_agents(call: Call) -> JsonObject:
     return {"agents": agents}
 
 
+@SERVICE.action(
+    "POST",
+    "/assignments",
+    "Give each task to an agent of its skill, and keep the tasks.",
+    input_schema=record(
+        {
+            "project_id": nullable(IDENTIFIER),
+            "tasks": list_of(NEW_TASK, maxItems=1000),
+            "agents": list_of(AGENT, minItems=1, maxItems=1000),
+        },
+        required="tasks agents",
+    ),
+    output_schema=record(
+        {
+            "assignments": list_of(
+                record(
+                    {"task_id": IDENTIFIER, "agent_id": IDENTIFIER},
+                    required="task_id agent_id",
+                )
+            )
+        },
+        required="assignments",
+    ),
+)
 def assign_tasks(call: Call) -> JsonObject:
-    """Each task to the agent of its skill with least to do, or to whoever has least to do."""
+    """Give each task to the agent of its skill with least to do, or to whoever has least to do."""
     agents: list[JsonObject] = call.input["agents"]
     load: Counter[str] = Counter()
     assignments = []
@@ -77,18 +117,55 @@ def _chosen_agent(task: JsonObject, agents: list[JsonObject], *, load: Counter[s
     return str(chosen["agent_id"])
 
 
+@SERVICE.action(
+    "GET",
+    "/tasks/{task_id}",
+    "A task, whom it is assigned to, and how it stands.",
+    input_schema=record({"task_id": IDENTIFIER}, required="task_id"),
+    output_schema=TASK,
+)
 def get_task(call: Call) -> JsonObject:
     return _kept(call, "task")
 
 
+@SERVICE.action(
+    "PUT",
+    "/tasks/{task_id}",
+    "Keep a task's new status and its result.",
+    input_schema=record(
+        {
+            "task_id": IDENTIFIER,
+            "status": nullable({"enum": TASK_STATUSES}),
+            "result": described({}, "Whatever the task produced."),
+        },
+        required="task_id",
+    ),
+    output_schema=TASK,
+)
 def update_task(call: Call) -> JsonObject:
     task = _kept(call, "task")
-    given = {name: call.input[name] for name in ("status", "result") if call.get(name) is not None}
-    task = {**task, **given, "updated_at": call.now.isoformat()}
+    changes = {
+        name: call.input[name] for name in ("status", "result") if call.get(name) is not None
+    }
+    task = {**task, **changes, "updated_at": call.now.isoformat()}
     call.store.put("task", task["task_id"], task)
     return task
 
 
+@SERVICE.action(
+    "POST",
+    "/interactions",
+    "Keep a question that an agent has for a person.",
+    input_schema=record(
+        {
+            "question": {"type": "string", "minLength": 1},
+            "task_id": nullable(IDENTIFIER),
+            "context": nullable(OBJECT),
+        },
+        required="question",
+    ),
+    output_schema=INTERACTION,
+)
 def request_interaction(call: Call) -> JsonObject:
     interaction = {
         "interaction_id": call.new_id("interaction"),
@@ -102,6 +179,16 @@ def request_interaction(call: Call) -> JsonObject:
     return interaction
 
 
+@SERVICE.action(
+    "PUT",
+    "/interactions/{interaction_id}",
+    "Keep a person's answer to an agent's question.",
+    input_schema=record(
+        {"interaction_id": IDENTIFIER, "answer": {"type": "string", "minLength": 1}},
+        required="interaction_id answer",
+    ),
+    output_schema=INTERACTION,
+)
 def answer_interaction(call: Call) -> JsonObject:
     interaction = _kept(call, "interaction")
     answer = {"answer": call.input["answer"], "status": "ANSWERED"}
@@ -116,103 +203,3 @@ def _kept(call: Call, kind: str) -> JsonObject:
     if document is None:
         raise NotFoundError(f"There is no {kind} {document_id}.")
     return document
-
-
-SERVICE = Service(
-    name="agent-orchestrator",
-    type="AGENT_ORCHESTRATOR",
-    description="Keeps agents, gives tasks to them, and carries their questions to people.",
-    actions=(
-        Action(
-            name="create_agents",
-            method="POST",
-            path="/agents",
-            description="Create one agent for each skill.",
-            input_schema=record(
-                {"project_id": nullable(IDENTIFIER), "skills": list_of(NAME, maxItems=100)},
-                required="skills",
-            ),
-            output_schema=record({"agents": list_of(AGENT)}, required="agents"),
-            handler=create_agents,
-        ),
-        Action(
-            name="assign_tasks",
-            method="POST",
-            path="/assignments",
-            description="Give each task to an agent of its skill, and keep the tasks.",
-            input_schema=record(
-                {
-                    "project_id": nullable(IDENTIFIER),
-                    "tasks": list_of(NEW_TASK, maxItems=1000),
-                    "agents": list_of(AGENT, minItems=1, maxItems=1000),
-                },
-                required="tasks agents",
-            ),
-            output_schema=record(
-                {
-                    "assignments": list_of(
-                        record(
-                            {"task_id": IDENTIFIER, "agent_id": IDENTIFIER},
-                            required="task_id agent_id",
-                        )
-                    )
-                },
-                required="assignments",
-            ),
-            handler=assign_tasks,
-        ),
-        Action(
-            name="get_task",
-            method="GET",
-            path="/tasks/{task_id}",
-            description="A task, whom it is assigned to, and how it stands.",
-            input_schema=record({"task_id": IDENTIFIER}, required="task_id"),
-            output_schema=TASK,
-            handler=get_task,
-        ),
-        Action(
-            name="update_task",
-            method="PUT",
-            path="/tasks/{task_id}",
-            description="Keep a task's new status and its result.",
-            input_schema=record(
-                {
-                    "task_id": IDENTIFIER,
-                    "status": nullable({"enum": TASK_STATUSES}),
-                    "result": described({}, "Whatever the task produced."),
-                },
-                required="task_id",
-            ),
-            output_schema=TASK,
-            handler=update_task,
-        ),
-        Action(
-            name="request_interaction",
-            method="POST",
-            path="/interactions",
-            description="Keep a question that an agent has for a person.",
-            input_schema=record(
-                {
-                    "question": {"type": "string", "minLength": 1},
-                    "task_id": nullable(IDENTIFIER),
-                    "context": nullable(OBJECT),
-                },
-                required="question",
-            ),
-            output_schema=INTERACTION,
-            handler=request_interaction,
-        ),
-        Action(
-            name="answer_interaction",
-            method="PUT",
-            path="/interactions/{interaction_id}",
-            description="Keep a person's answer to an agent's question.",
-            input_schema=record(
-                {"interaction_id": IDENTIFIER, "answer": {"type": "string", "minLength": 1}},
-                required="interaction_id answer",
-            ),
-            output_schema=INTERACTION,
-            handler=answer_interaction,
-        ),
-    ),
-)

@@ -16,7 +16,7 @@ from reference_services.schemas import (
     nullable,
     record,
 )
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 from reference_services.words import content_words, words
 
 APPROACH = {
@@ -50,14 +50,29 @@ CROWDED_SKILL_SHARE = 0.5
 TASK = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "object"}]}
 LISTED = {"type": "array", "items": {"anyOf": [TEXT, {"type": "object"}]}, "maxItems": 1000}
 
+SERVICE = Service(
+    name="model-orchestration",
+    type="MODEL_ORCHESTRATION",
+    description="Plans and carries out tasks by fixed rules. No language model is called.",
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/plans/execution",
+    "Steps and tools for a task, computed from its words; no model is called.",
+    input_schema=record({"task": TASK}, required="task"),
+    output_schema=record(
+        {"steps": TEXTS, "required_tools": TEXTS}, required="steps required_tools"
+    ),
+)
 def generate_execution_plan(call: Call) -> JsonObject:
     text = _task_text(call.input["task"])
     return {"steps": plan_steps(text), "required_tools": tools_for(text)}
 
 
 def plan_steps(text: str) -> list[str]:
-    """What to do for each clause of the task, by the kind of work it is."""
+    """Return the steps for each clause of the task, by the kind of work it is."""
     steps: list[str] = []
     for clause in split_clauses(text):
         first, *rest = clause.text.split()
@@ -67,12 +82,29 @@ def plan_steps(text: str) -> list[str]:
 
 
 def tools_for(text: str) -> list[str]:
-    found = set(words(text))
-    return [tool for tool, row in TOOLS.items() if found & set(row.split())]
+    text_words = set(words(text))
+    return [tool for tool, row in TOOLS.items() if text_words & set(row.split())]
 
 
+@SERVICE.action(
+    "POST",
+    "/tasks/execute",
+    "A report on each step of a task, computed; no model is called.",
+    input_schema=record(
+        {"task": TASK, "steps": nullable(LISTED), "tools": nullable(LISTED)},
+        required="task",
+    ),
+    output_schema=record(
+        {
+            "result": TEXT,
+            "summary": TEXT,
+            "tokens": described(INTEGER, "Words read and written."),
+        },
+        required="result summary tokens",
+    ),
+)
 def execute_task(call: Call) -> JsonObject:
-    """Goes through the steps and reports on each, with the tool that fits it."""
+    """Go through the steps and report on each, with the tool that fits it."""
     text = _task_text(call.input["task"])
     steps = [_label(step) for step in call.get("steps", [])] or plan_steps(text)
     tools = [_label(tool) for tool in call.get("tools", [])]
@@ -90,12 +122,12 @@ def _report(step: str, tools: list[str]) -> str:
 
 
 def _first_words(text: str, count: int = 12) -> str:
-    found = text.split()
-    return " ".join(found[:count]).rstrip(" .") + (" …" if len(found) > count else "")
+    all_words = text.split()
+    return " ".join(all_words[:count]).rstrip(" .") + (" …" if len(all_words) > count else "")
 
 
 def _task_text(task: Any) -> str:
-    """The words of a task that is a text, or an object with a title or a description."""
+    """Return the words of a task that is a text, or an object with a title or a description."""
     if isinstance(task, str):
         return " ".join(task.split())
     for name in ("title", "name", "description", "task", "goal"):
@@ -109,6 +141,13 @@ def _label(value: Any) -> str:
     return value if isinstance(value, str) else _task_text(value)
 
 
+@SERVICE.action(
+    "POST",
+    "/plans/review",
+    "What may go wrong with a plan's tasks, computed; no model is called.",
+    input_schema=record({"tasks": list_of({"type": "object"}, maxItems=1000)}, required="tasks"),
+    output_schema=record({"review": TEXT, "risks": TEXTS}, required="review risks"),
+)
 def review_plan(call: Call) -> JsonObject:
     tasks = [task for task in call.input["tasks"] if isinstance(task, dict)]
     risks = [
@@ -141,22 +180,22 @@ def _links(task: JsonObject) -> list[str]:
 
 
 def _broken_links(tasks: list[JsonObject]) -> list[str]:
-    known = {task.get("task_id") for task in tasks}
+    task_ids = {task.get("task_id") for task in tasks}
     return [
         f"{_title(task)} depends on {link}, which is not in the plan."
         for task in tasks
         for link in _links(task)
-        if link not in known
+        if link not in task_ids
     ]
 
 
 def _levels(tasks: list[JsonObject]) -> tuple[dict[str, int], list[JsonObject]]:
-    """The day each task can be done by, and the tasks left over because they wait in a circle."""
-    known = {str(task.get("task_id")) for task in tasks}
+    """Return the day each task can be done by, and the tasks that wait in a circle."""
+    task_ids = {str(task.get("task_id")) for task in tasks}
     done_by: dict[str, int] = {}
     left = list(tasks)
     while left:
-        ready = [t for t in left if all(k in done_by for k in _links(t) if k in known)]
+        ready = [t for t in left if all(k in done_by for k in _links(t) if k in task_ids)]
         if not ready:
             break
         for task in ready:
@@ -193,53 +232,3 @@ def _crowded_skills(tasks: list[JsonObject]) -> list[str]:
         for skill, days in load.items()
         if days > CROWDED_SKILL_SHARE * load.total()
     ]
-
-
-SERVICE = Service(
-    name="model-orchestration",
-    type="MODEL_ORCHESTRATION",
-    description="Plans and carries out tasks by fixed rules. No language model is called.",
-    actions=(
-        Action(
-            name="generate_execution_plan",
-            method="POST",
-            path="/plans/execution",
-            description="Steps and tools for a task, computed from its words; no model is called.",
-            input_schema=record({"task": TASK}, required="task"),
-            output_schema=record(
-                {"steps": TEXTS, "required_tools": TEXTS}, required="steps required_tools"
-            ),
-            handler=generate_execution_plan,
-        ),
-        Action(
-            name="execute_task",
-            method="POST",
-            path="/tasks/execute",
-            description="A report on each step of a task, computed; no model is called.",
-            input_schema=record(
-                {"task": TASK, "steps": nullable(LISTED), "tools": nullable(LISTED)},
-                required="task",
-            ),
-            output_schema=record(
-                {
-                    "result": TEXT,
-                    "summary": TEXT,
-                    "tokens": described(INTEGER, "Words read and written."),
-                },
-                required="result summary tokens",
-            ),
-            handler=execute_task,
-        ),
-        Action(
-            name="review_plan",
-            method="POST",
-            path="/plans/review",
-            description="What may go wrong with a plan's tasks, computed; no model is called.",
-            input_schema=record(
-                {"tasks": list_of({"type": "object"}, maxItems=1000)}, required="tasks"
-            ),
-            output_schema=record({"review": TEXT, "risks": TEXTS}, required="review risks"),
-            handler=review_plan,
-        ),
-    ),
-)

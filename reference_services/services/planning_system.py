@@ -18,7 +18,7 @@ from reference_services.schemas import (
     nullable,
     record,
 )
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 from reference_services.workdays import first_workday_after, workday_after
 
 DEFAULT_PHASE_DAYS = 5
@@ -49,7 +49,33 @@ TASK = record(
     required="task_id title phase skill depends_on start_date end_date estimate_days",
 )
 
+SERVICE = Service(
+    name="planning-system",
+    type="PLANNING_SYSTEM",
+    description="Plans projects: objectives and phases first, then dated, dependent tasks.",
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/plans/strategic",
+    "Objectives and phases, read out of the project's description.",
+    input_schema=record(
+        {"project_id": nullable(IDENTIFIER), "name": NAME, "description": nullable(TEXT)},
+        required="name",
+    ),
+    output_schema=record(
+        {
+            "plan_id": IDENTIFIER,
+            "objectives": TEXTS,
+            "phases": list_of(PHASE),
+            "start_date": DATE,
+            "end_date": DATE,
+            "source": TEXT,
+        },
+        required="plan_id objectives phases start_date end_date source",
+    ),
+)
 def generate_strategic_plan(call: Call) -> JsonObject:
     name = call.input["name"]
     clauses = split_clauses(call.get("description", "")) or split_clauses(f"Build {name}")
@@ -69,7 +95,7 @@ def generate_strategic_plan(call: Call) -> JsonObject:
 
 
 def _phases(name: str, clauses: list[Clause]) -> list[JsonObject]:
-    """The phases that have clauses; what is built is also checked, and begins with its goals."""
+    """Return the phases with clauses; what is built is also checked, and begins with its goals."""
     grouped = {phase: [c for c in clauses if c.phase == phase] for phase in PHASES}
     if not grouped["Discovery"]:
         grouped["Discovery"] = split_clauses(f"Clarify goals and scope of {name}")
@@ -88,7 +114,7 @@ def _phase(name: str, clauses: list[Clause]) -> JsonObject:
 
 
 def _dated(phases: list[JsonObject], *, start: date) -> list[JsonObject]:
-    """The phases one after the other, on working days."""
+    """Date the phases one after the other, on working days."""
     dated = []
     for phase in phases:
         end = workday_after(start, phase["duration_days"] - 1)
@@ -97,6 +123,23 @@ def _dated(phases: list[JsonObject], *, start: date) -> list[JsonObject]:
     return dated
 
 
+@SERVICE.action(
+    "POST",
+    "/plans/tactical",
+    "Tasks for the phases, with skills, dependencies and dates.",
+    input_schema=record(
+        {
+            "project_id": nullable(IDENTIFIER),
+            "name": nullable(TEXT),
+            "phases": list_of(PHASE, minItems=1, maxItems=50),
+        },
+        required="phases",
+    ),
+    output_schema=record(
+        {"plan_id": IDENTIFIER, "tasks": list_of(TASK), "skills": TEXTS},
+        required="plan_id tasks skills",
+    ),
+)
 def generate_tactical_plan(call: Call) -> JsonObject:
     phases = call.input["phases"]
     tasks = _schedule(call, phases)
@@ -116,7 +159,7 @@ def generate_tactical_plan(call: Call) -> JsonObject:
 
 
 def _schedule(call: Call, phases: list[JsonObject]) -> list[JsonObject]:
-    """Tasks, phase by phase: each waits for the whole phase before, and for its skill."""
+    """Return tasks, phase by phase: each waits for the whole phase before, and for its skill."""
     tasks: list[JsonObject] = []
     before: list[JsonObject] = []
     project_start = first_workday_after(call.now.date())
@@ -154,53 +197,3 @@ def _placed(task: JsonObject, waits_for: list[JsonObject], *, project_start: dat
     start = workday_after(max(ends), 1) if ends else project_start
     end = workday_after(start, task["estimate_days"] - 1)
     return {**task, "start_date": start.isoformat(), "end_date": end.isoformat()}
-
-
-SERVICE = Service(
-    name="planning-system",
-    type="PLANNING_SYSTEM",
-    description="Plans projects: objectives and phases first, then dated, dependent tasks.",
-    actions=(
-        Action(
-            name="generate_strategic_plan",
-            method="POST",
-            path="/plans/strategic",
-            description="Objectives and phases, read out of the project's description.",
-            input_schema=record(
-                {"project_id": nullable(IDENTIFIER), "name": NAME, "description": nullable(TEXT)},
-                required="name",
-            ),
-            output_schema=record(
-                {
-                    "plan_id": IDENTIFIER,
-                    "objectives": TEXTS,
-                    "phases": list_of(PHASE),
-                    "start_date": DATE,
-                    "end_date": DATE,
-                    "source": TEXT,
-                },
-                required="plan_id objectives phases start_date end_date source",
-            ),
-            handler=generate_strategic_plan,
-        ),
-        Action(
-            name="generate_tactical_plan",
-            method="POST",
-            path="/plans/tactical",
-            description="Tasks for the phases, with skills, dependencies and dates.",
-            input_schema=record(
-                {
-                    "project_id": nullable(IDENTIFIER),
-                    "name": nullable(TEXT),
-                    "phases": list_of(PHASE, minItems=1, maxItems=50),
-                },
-                required="phases",
-            ),
-            output_schema=record(
-                {"plan_id": IDENTIFIER, "tasks": list_of(TASK), "skills": TEXTS},
-                required="plan_id tasks skills",
-            ),
-            handler=generate_tactical_plan,
-        ),
-    ),
-)

@@ -14,7 +14,7 @@ from reference_services.schemas import (
     nullable,
     record,
 )
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 
 STATUSES = ["DRAFT", "PLANNING", "PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELLED"]
 PLAN_FIELDS = ("status", "strategic_plan", "tactical_plan", "tasks", "agents", "assignments")
@@ -36,7 +36,22 @@ PROJECT = record(
     required="project_id name description status created_at",
 )
 
+SERVICE = Service(
+    name="project-coordinator",
+    type="PROJECT_COORDINATOR",
+    description="Keeps projects and the plans made for them.",
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/projects",
+    "Create a project; its id, and its status DRAFT, are in the answer.",
+    input_schema=record(
+        {"name": NAME, "description": nullable(TEXT)}, required="name", closed=True
+    ),
+    output_schema=PROJECT,
+)
 def create_project(call: Call) -> JsonObject:
     now = call.now.isoformat()
     project = {
@@ -51,6 +66,13 @@ def create_project(call: Call) -> JsonObject:
     return project
 
 
+@SERVICE.action(
+    "GET",
+    "/projects/{project_id}",
+    "A project, with its plan where it has one.",
+    input_schema=record({"project_id": IDENTIFIER}, required="project_id"),
+    output_schema=PROJECT,
+)
 def get_project(call: Call) -> JsonObject:
     project_id = call.input["project_id"]
     project = call.store.get("project", project_id)
@@ -59,58 +81,27 @@ def get_project(call: Call) -> JsonObject:
     return project
 
 
+@SERVICE.action(
+    "PUT",
+    "/projects/{project_id}",
+    "Keep a project's status and planning results; absent fields stay.",
+    input_schema=record(
+        {
+            "project_id": IDENTIFIER,
+            "status": described(nullable({"enum": STATUSES}), "One of the known states."),
+            "strategic_plan": nullable(OBJECT),
+            "tactical_plan": nullable(OBJECT),
+            "tasks": nullable(list_of(OBJECT)),
+            "agents": nullable(list_of(OBJECT)),
+            "assignments": nullable(list_of(OBJECT)),
+        },
+        required="project_id",
+    ),
+    output_schema=PROJECT,
+)
 def update_project(call: Call) -> JsonObject:
     project = get_project(call)
-    given = {name: call.input[name] for name in PLAN_FIELDS if call.get(name) is not None}
-    project = {**project, **given, "updated_at": call.now.isoformat()}
+    changes = {name: call.input[name] for name in PLAN_FIELDS if call.get(name) is not None}
+    project = {**project, **changes, "updated_at": call.now.isoformat()}
     call.store.put("project", project["project_id"], project)
     return project
-
-
-SERVICE = Service(
-    name="project-coordinator",
-    type="PROJECT_COORDINATOR",
-    description="Keeps projects and the plans made for them.",
-    actions=(
-        Action(
-            name="create_project",
-            method="POST",
-            path="/projects",
-            description="Create a project; its id, and its status DRAFT, are in the answer.",
-            input_schema=record(
-                {"name": NAME, "description": nullable(TEXT)}, required="name", closed=True
-            ),
-            output_schema=PROJECT,
-            handler=create_project,
-        ),
-        Action(
-            name="get_project",
-            method="GET",
-            path="/projects/{project_id}",
-            description="A project, with its plan where it has one.",
-            input_schema=record({"project_id": IDENTIFIER}, required="project_id"),
-            output_schema=PROJECT,
-            handler=get_project,
-        ),
-        Action(
-            name="update_project",
-            method="PUT",
-            path="/projects/{project_id}",
-            description="Keep a project's status and planning results; absent fields stay.",
-            input_schema=record(
-                {
-                    "project_id": IDENTIFIER,
-                    "status": described(nullable({"enum": STATUSES}), "One of the known states."),
-                    "strategic_plan": nullable(OBJECT),
-                    "tactical_plan": nullable(OBJECT),
-                    "tasks": nullable(list_of(OBJECT)),
-                    "agents": nullable(list_of(OBJECT)),
-                    "assignments": nullable(list_of(OBJECT)),
-                },
-                required="project_id",
-            ),
-            output_schema=PROJECT,
-            handler=update_project,
-        ),
-    ),
-)

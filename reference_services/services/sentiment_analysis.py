@@ -6,7 +6,7 @@ import math
 import re
 
 from reference_services.schemas import TEXT, JsonObject, described, record
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 from reference_services.words import words
 
 POSITIVE = {
@@ -46,9 +46,16 @@ NEUTRAL_BELOW = 0.05
 
 _CLAUSE_END = re.compile(r"[.!?;:,\n]+|\bbut\b|\bhowever\b", re.IGNORECASE)
 
+SERVICE = Service(
+    name="sentiment-analysis",
+    type="CUSTOM",
+    description="Says whether an English text sounds positive, negative or neutral.",
+    tags=("reference", "text"),
+)
+
 
 def sentiment_score(text: str) -> float:
-    """-1 (negative) to 1 (positive).
+    """Return -1 (negative) to 1 (positive).
 
     A lexicon sum with negation and intensifiers inside each clause, brought into -1..1 as VADER
     does it (C. J. Hutto and E. Gilbert, 2014): sum / sqrt(sum² + 15).
@@ -59,10 +66,10 @@ def sentiment_score(text: str) -> float:
 
 def _clause_score(clause: list[str]) -> float:
     total = 0.0
-    for place, word in enumerate(clause):
+    for index, word in enumerate(clause):
         value = LEXICON.get(word, 0.0)
         if value:
-            before = clause[max(0, place - REACH) : place]
+            before = clause[max(0, index - REACH) : index]
             total += value * _factor(before)
     return total
 
@@ -76,33 +83,21 @@ def _factor(before: list[str]) -> float:
     return factor
 
 
+@SERVICE.action(
+    "POST",
+    "/analyze",
+    "The sentiment of a text, by a small lexicon with negation.",
+    input_schema=record({"text": described(TEXT, "Text to analyze.")}, required="text"),
+    output_schema=record(
+        {
+            "sentiment": {"enum": ["positive", "negative", "neutral"]},
+            "score": {"type": "number", "minimum": -1, "maximum": 1},
+        },
+        required="sentiment score",
+    ),
+)
 def analyze(call: Call) -> JsonObject:
     score = sentiment_score(call.input["text"])
     if abs(score) < NEUTRAL_BELOW:
         return {"sentiment": "neutral", "score": score}
     return {"sentiment": "positive" if score > 0 else "negative", "score": score}
-
-
-SERVICE = Service(
-    name="sentiment-analysis",
-    type="CUSTOM",
-    description="Says whether an English text sounds positive, negative or neutral.",
-    tags=("reference", "text"),
-    actions=(
-        Action(
-            name="analyze",
-            method="POST",
-            path="/analyze",
-            description="The sentiment of a text, by a small lexicon with negation.",
-            input_schema=record({"text": described(TEXT, "Text to analyze.")}, required="text"),
-            output_schema=record(
-                {
-                    "sentiment": {"enum": ["positive", "negative", "neutral"]},
-                    "score": {"type": "number", "minimum": -1, "maximum": 1},
-                },
-                required="sentiment score",
-            ),
-            handler=analyze,
-        ),
-    ),
-)

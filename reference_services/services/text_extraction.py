@@ -13,10 +13,44 @@ from reference_services.problems import (
     UnprocessableError,
 )
 from reference_services.schemas import OBJECT, TEXT, JsonObject, described, nullable, record
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 from reference_services.words import sentences, words
 
+SERVICE = Service(
+    name="text-extraction",
+    type="CUSTOM",
+    description=(
+        "Reads the text of documents: plain text, Markdown, HTML and simple PDF. Files come from"
+        " file:// URLs below its folders; of an http(s):// URL only the file name is used, to find"
+        " a document in the same folders. Nothing is fetched."
+    ),
+    tags=("reference", "text"),
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/extract",
+    "Extract text from a document.",
+    input_schema=record(
+        {
+            "document_url": {
+                "type": "string",
+                "format": "uri",
+                "description": "URL of the document to extract text from.",
+            },
+            "language": described(nullable(TEXT), "Language of the document."),
+        },
+        required="document_url",
+    ),
+    output_schema=record(
+        {
+            "text": described(TEXT, "Extracted text."),
+            "metadata": described(OBJECT, "Metadata about the extraction."),
+        },
+        required="text",
+    ),
+)
 def extract(call: Call) -> JsonObject:
     path = locate(call.input["document_url"], folders=call.folders)
     try:
@@ -36,7 +70,7 @@ def extract(call: Call) -> JsonObject:
 
 
 def locate(url: str, *, folders: tuple[Path, ...]) -> Path:
-    """The file that a URL means.
+    """Return the file that a URL means.
 
     ``file://`` must lie below one of the folders. For ``http(s)://`` nothing is fetched: the last
     part of the path is looked up by name in the folders.
@@ -77,42 +111,3 @@ def _documents(folders: tuple[Path, ...]) -> list[Path]:
 
 def _known(folders: tuple[Path, ...]) -> str:
     return f"There are {', '.join(path.name for path in _documents(folders)) or 'none'}."
-
-
-SERVICE = Service(
-    name="text-extraction",
-    type="CUSTOM",
-    description=(
-        "Reads the text of documents: plain text, Markdown, HTML and simple PDF. Files come from"
-        " file:// URLs below its folders; of an http(s):// URL only the file name is used, to find"
-        " a document in the same folders. Nothing is fetched."
-    ),
-    tags=("reference", "text"),
-    actions=(
-        Action(
-            name="extract",
-            method="POST",
-            path="/extract",
-            description="Extract text from a document.",
-            input_schema=record(
-                {
-                    "document_url": {
-                        "type": "string",
-                        "format": "uri",
-                        "description": "URL of the document to extract text from.",
-                    },
-                    "language": described(nullable(TEXT), "Language of the document."),
-                },
-                required="document_url",
-            ),
-            output_schema=record(
-                {
-                    "text": described(TEXT, "Extracted text."),
-                    "metadata": described(OBJECT, "Metadata about the extraction."),
-                },
-                required="text",
-            ),
-            handler=extract,
-        ),
-    ),
-)

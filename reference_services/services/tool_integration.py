@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reference_services.schemas import NAME, TEXT, TEXTS, JsonObject, list_of, nullable, record
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 
 TOOLS: dict[str, tuple[str, str]] = {
     "web-search": ("Finds pages and documents by words.", "2.3.0"),
@@ -20,9 +20,22 @@ TOOLS: dict[str, tuple[str, str]] = {
 }
 TOOL = record({"name": NAME, "description": TEXT, "version": TEXT}, required="name version")
 
+SERVICE = Service(
+    name="tool-integration",
+    type="TOOL_INTEGRATION",
+    description="Knows the tools that agents may use.",
+)
 
+
+@SERVICE.action(
+    "POST",
+    "/tools/discover",
+    "Which of the required tools exist, and which are missing.",
+    input_schema=record({"required_tools": nullable(TEXTS)}),
+    output_schema=record({"tools": list_of(TOOL), "missing": TEXTS}, required="tools missing"),
+)
 def discover_tools(call: Call) -> JsonObject:
-    """Those of the asked-for tools that exist, in the order asked for; all when none is named."""
+    """Return the asked-for tools that exist, in the order asked for; all when none is named."""
     asked_for = [_normal(name) for name in call.get("required_tools", [])] or list(TOOLS)
     names = list(dict.fromkeys(asked_for))
     return {
@@ -38,23 +51,3 @@ def _normal(name: str) -> str:
 def _tool(name: str) -> JsonObject:
     description, version = TOOLS[name]
     return {"name": name, "description": description, "version": version}
-
-
-SERVICE = Service(
-    name="tool-integration",
-    type="TOOL_INTEGRATION",
-    description="Knows the tools that agents may use.",
-    actions=(
-        Action(
-            name="discover_tools",
-            method="POST",
-            path="/tools/discover",
-            description="Which of the required tools exist, and which are missing.",
-            input_schema=record({"required_tools": nullable(TEXTS)}),
-            output_schema=record(
-                {"tools": list_of(TOOL), "missing": TEXTS}, required="tools missing"
-            ),
-            handler=discover_tools,
-        ),
-    ),
-)

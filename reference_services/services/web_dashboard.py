@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reference_services.schemas import IDENTIFIER, TEXT, JsonObject, nullable, record
-from reference_services.service import Action, Call, Service
+from reference_services.service import Call, Service
 
 DUTY_PERSON = "duty-officer"
 RISKY = re.compile(
@@ -17,12 +17,18 @@ SPENDING_LIMIT = 1000
 
 QUESTION: JsonObject = {"type": "string", "minLength": 1, "maxLength": 5000}
 
+SERVICE = Service(
+    name="web-dashboard",
+    type="WEB_DASHBOARD",
+    description="Shows things to people and asks them; here a scripted duty person answers.",
+)
+
 
 def decide(question: str) -> tuple[str, str]:
-    """The duty person's decision and answer.
+    """Return the duty person's decision and answer.
 
-    What destroys is refused, what costs more than the limit is refused, of two offered ways the
-    first is taken, everything else is approved.
+    Destruction is refused, and so are costs above the limit; of two offered ways the first is
+    taken; everything else is approved.
     """
     risky = RISKY.search(question)
     if risky:
@@ -40,6 +46,28 @@ def _costs(question: str) -> float:
     return max((float(text) for text in amounts if text.count(".") < 2), default=0.0)
 
 
+@SERVICE.action(
+    "POST",
+    "/approvals",
+    "Ask a person. A scripted duty person decides at once by simple rules.",
+    input_schema=record(
+        {
+            "interaction_id": nullable(IDENTIFIER),
+            "question": QUESTION,
+            "assignee": nullable(IDENTIFIER),
+        },
+        required="question",
+    ),
+    output_schema=record(
+        {
+            "approval_id": IDENTIFIER,
+            "decision": {"enum": ["APPROVED", "REJECTED"]},
+            "answer": TEXT,
+            "decided_by": TEXT,
+        },
+        required="approval_id decision answer decided_by",
+    ),
+)
 def request_approval(call: Call) -> JsonObject:
     decision, answer = decide(call.input["question"])
     approval = {
@@ -55,6 +83,19 @@ def request_approval(call: Call) -> JsonObject:
     return approval
 
 
+@SERVICE.action(
+    "POST",
+    "/notifications",
+    "Keep a notification for the people at the dashboard.",
+    input_schema=record(
+        {
+            "title": {"type": "string", "minLength": 1, "maxLength": 200},
+            "text": nullable(TEXT),
+        },
+        required="title",
+    ),
+    output_schema=record({"notification_id": IDENTIFIER}, required="notification_id"),
+)
 def notify(call: Call) -> JsonObject:
     notification = {
         "notification_id": call.new_id("notification"),
@@ -64,51 +105,3 @@ def notify(call: Call) -> JsonObject:
     }
     call.store.put("notification", notification["notification_id"], notification)
     return notification
-
-
-SERVICE = Service(
-    name="web-dashboard",
-    type="WEB_DASHBOARD",
-    description="Shows things to people and asks them; here a scripted duty person answers.",
-    actions=(
-        Action(
-            name="request_approval",
-            method="POST",
-            path="/approvals",
-            description="Ask a person. A scripted duty person decides at once by simple rules.",
-            input_schema=record(
-                {
-                    "interaction_id": nullable(IDENTIFIER),
-                    "question": QUESTION,
-                    "assignee": nullable(IDENTIFIER),
-                },
-                required="question",
-            ),
-            output_schema=record(
-                {
-                    "approval_id": IDENTIFIER,
-                    "decision": {"enum": ["APPROVED", "REJECTED"]},
-                    "answer": TEXT,
-                    "decided_by": TEXT,
-                },
-                required="approval_id decision answer decided_by",
-            ),
-            handler=request_approval,
-        ),
-        Action(
-            name="notify",
-            method="POST",
-            path="/notifications",
-            description="Keep a notification for the people at the dashboard.",
-            input_schema=record(
-                {
-                    "title": {"type": "string", "minLength": 1, "maxLength": 200},
-                    "text": nullable(TEXT),
-                },
-                required="title",
-            ),
-            output_schema=record({"notification_id": IDENTIFIER}, required="notification_id"),
-            handler=notify,
-        ),
-    ),
-)
