@@ -55,6 +55,17 @@ class ValidationFailed(IntegrationError):
     ) -> None:
         super().__init__(message, errors={k: list(v) for k, v in (errors or {}).items()}, **details)
 
+    @classmethod
+    def at(cls, path: str, sentence: str) -> Self:
+        """Return the refusal of what is at one path."""
+        return cls.by_path({path: [sentence]})
+
+    @classmethod
+    def by_path(cls, errors: Mapping[str, Sequence[str]]) -> Self:
+        """Return the refusal of several fields, whose message is the first."""
+        path, sentences = next(iter(errors.items()))
+        return cls(f"{path}: {sentences[0]}", errors=errors)
+
     @property
     def errors(self) -> dict[str, list[str]]:
         return self.details["errors"]

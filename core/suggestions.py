@@ -26,6 +26,12 @@ def meant_among(rows: Any, reference: object) -> str:
     return did_you_mean(reference, names)
 
 
+def no_such_row(rows: Any, reference: object) -> str:
+    """Say that none of these rows has the id or name that was asked for, and which are close."""
+    noun, close = rows.model._meta.verbose_name, meant_among(rows, reference)
+    return f"No {noun} with the id or name '{str(reference)[:100]}'{close}"
+
+
 def no_such_filter(name: str, known: Iterable[str]) -> str:
     """Say of a query's name that it filters nothing, and which ones do."""
     names = [*known]

@@ -18,7 +18,7 @@ from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.models import ApiKey, AuditVerb
-from core.suggestions import meant_among
+from core.suggestions import no_such_row
 
 
 def get_key(reference: str) -> ApiKey:
@@ -30,8 +30,7 @@ def get_key(reference: str) -> ApiKey:
     key = read_id(reference)
     found = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
     if found is None:
-        close = meant_among(ApiKey.objects, reference)
-        raise NotFound(f"No API key with the id or name '{str(reference)[:100]}'{close}")
+        raise NotFound(no_such_row(ApiKey.objects, reference))
     return found
 
 
@@ -106,7 +105,7 @@ def check_end(expires_at: datetime | None) -> None:
     """
     if expires_at is not None and expires_at <= timezone.now():
         sentence = "Must be in the future; to end a key now, revoke it."
-        raise ValidationFailed(f"expires_at: {sentence}", errors={"expires_at": [sentence]})
+        raise ValidationFailed.at("expires_at", sentence)
 
 
 def check_grant(key: ApiKey, *, may_grant: frozenset[str]) -> None:

@@ -41,7 +41,7 @@ def read_tags(text: str, header: str) -> list[tuple[bool, str]] | None:
         following = _end_of(_SEPARATOR, text, found.end()) if found else position
         if found is None or ("," not in text[found.end() : following] and following < len(text)):
             sentence = 'Must be * or entity tags in quotes, such as "a", W/"b".'
-            raise ValidationFailed(f"{header}: {sentence}", errors={header: [sentence]})
+            raise ValidationFailed.at(header, sentence)
         tags.append((found[1] is not None, found[2]))
         position = following
     return tags

@@ -11,6 +11,8 @@ from django.dispatch import Signal
 
 from core.db.names import reference_filter, validate_name
 from core.db.uuid7 import uuid7
+from core.exceptions import NotFound
+from core.suggestions import no_such_row
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -44,6 +46,17 @@ class NamedQuerySet(models.QuerySet[Row]):
     def find(self, reference: str) -> Row | None:
         """Return the row of that id or, in any case, that name."""
         return self.filter(reference_filter(reference)).first()
+
+    def get_named(self, reference: str) -> Row:
+        """Return the row that `find` finds.
+
+        Raises:
+            NotFound: there is none; the message names similar ones.
+        """
+        row = self.find(reference)
+        if row is None:
+            raise NotFound(no_such_row(self.model._default_manager, reference))
+        return row
 
 
 class NamedModel(TimestampedModel):

@@ -316,7 +316,7 @@ def _parse(vocabulary: type[Vocabulary], name: str, text: str) -> str:
     try:
         return vocabulary.parse(text).value
     except ValueError as error:
-        raise ValidationFailed(f"{name}: {error}", errors={name: [str(error)]}) from None
+        raise ValidationFailed.at(name, str(error)) from None
 
 
 def _flag(query: Any, name: str) -> bool:

@@ -14,12 +14,11 @@ from django.utils import timezone
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import NotFound, ValidationFailed
+from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.mediator import mediator
 from core.models import AuditVerb
-from core.suggestions import meant_among
 from registry.connections.address_checks import check_address
 from registry.connections.login_checks import check_login
 from registry.connections.type_specs import KINDS, check_config, check_driver, default_port
@@ -57,11 +56,7 @@ def get_connection(reference: str) -> Connection:
     Raises:
         NotFound: there is none.
     """
-    found = Connection.objects.with_parts().find(reference)
-    if found is None:
-        close = meant_among(Connection.objects, reference)
-        raise NotFound(f"No connection with the id or name '{str(reference)[:100]}'{close}")
-    return found
+    return Connection.objects.with_parts().get_named(reference)
 
 
 def create_connection(fields: Mapping[str, Any], change: ConnectionEditor) -> Connection:
@@ -148,7 +143,7 @@ def disable_connection(connection: Connection, *, reason: str, actor: str) -> Co
     """
     reason = reason.strip()
     if not 0 < len(reason) <= MAX_REASON:
-        raise _refusal("reason", f"Say why, in at most {MAX_REASON} characters.")
+        raise ValidationFailed.at("reason", f"Say why, in at most {MAX_REASON} characters.")
     with transaction.atomic():
         locked = lock_row(connection)
         locked.status = ConnectionStatus.DISABLED
@@ -221,7 +216,7 @@ def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
         row.driver = check_driver(row.type, fields.get("driver") or _driver_of(row))
     except ValueError as error:
         name = "type" if row.type not in KINDS else "driver"
-        raise _refusal(name, str(error)) from None
+        raise ValidationFailed.at(name, str(error)) from None
     for name in _SIMPLE:
         if fields.get(name) is not None:
             setattr(row, name, fields[name])
@@ -243,38 +238,33 @@ def _assign_config(row: Connection, fields: Mapping[str, Any]) -> None:
     try:
         row.config = check_config(row.type, row.driver, fields["config"])
     except PartErrors as error:
-        path, sentence = next(iter(error.errors.items()))
-        raise ValidationFailed(
-            f"{path}: {sentence}", errors={k: [v] for k, v in error.errors.items()}
-        ) from None
+        raise ValidationFailed.by_path({k: [v] for k, v in error.errors.items()}) from None
 
 
 def _assign_address(row: Connection, fields: Mapping[str, Any]) -> None:
     columns = KINDS[row.type].columns
     for name in _ADDRESS:
         if name in fields and fields[name] not in (None, "") and name not in columns:
-            raise _refusal(name, f"A {row.type} connection has none. It has: {', '.join(columns)}.")
+            raise ValidationFailed.at(
+                name, f"A {row.type} connection has none. It has: {', '.join(columns)}."
+            )
         if name in columns and name in fields:
             value = fields[name]
             setattr(row, name, value if name == "port" else (value or "").strip())
     if "port" in columns and row.port is None:
         row.port = default_port(row.driver, row.config)
     if problem := check_address(row):
-        raise _refusal(*problem)
+        raise ValidationFailed.at(*problem)
 
 
 def _refuse_other_kind(row: Connection, fields: Mapping[str, Any]) -> None:
     for name in ("type", "driver"):
         if fields.get(name) not in (None, "", getattr(row, name)):
-            raise _refusal(
+            raise ValidationFailed.at(
                 name, f"It stays {getattr(row, name)}. Make another connection for another {name}."
             )
 
 
 def _check_credential(row: Connection) -> None:
     if problem := check_login(row):
-        raise _refusal(*problem)
-
-
-def _refusal(field: str, sentence: str) -> ValidationFailed:
-    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})
+        raise ValidationFailed.at(*problem)

@@ -13,10 +13,9 @@ from django.utils import timezone
 
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, NotFound, ValidationFailed, VaultError
+from core.exceptions import Conflict, ValidationFailed, VaultError
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
-from core.suggestions import meant_among
 from registry.credentials import type_specs
 from registry.credentials.audit import record
 from registry.credentials.origins import parse_origin
@@ -43,11 +42,7 @@ def get_credential(reference: str) -> Credential:
     Raises:
         NotFound: there is none.
     """
-    credential = Credential.objects.find(reference)
-    if credential is None:
-        close = meant_among(Credential.objects, reference)
-        raise NotFound(f"No credential with the id or name '{str(reference)[:100]}'{close}")
-    return credential
+    return Credential.objects.get_named(reference)
 
 
 def create_credential(fields: Mapping[str, Any], *, actor: str) -> Credential:
@@ -114,7 +109,7 @@ def rotate_credential(
         VaultError: there is no key to seal the secret with.
     """
     if not fields.get("secret"):
-        raise _refusal("secret", "This is needed.")
+        raise ValidationFailed.at("secret", "This is needed.")
     given = {name: fields[name] for name in _OF_ROTATION if name in fields}
     return update_credential(credential, given, actor=actor)
 
@@ -157,7 +152,7 @@ def check_secret_given(fields: Mapping[str, Any]) -> None:
         return
     kind = type_specs.KINDS[CredentialType.parse(fields.get("type"))]
     parts = [part.name for part in kind.secrets if part.required] or ["the headers"]
-    raise _refusal(
+    raise ValidationFailed.at(
         "secret",
         f"The type {fields['type']} needs a secret ({', '.join(parts)}): without it every call"
         " that is to carry it is refused. To store it now and set the secret later, make it a"
@@ -213,7 +208,7 @@ def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:
     )
     secret = fields.get("secret")
     if added and credential.has_secret and not secret:
-        raise _refusal(
+        raise ValidationFailed.at(
             "secret",
             f"Give the secret again: it would now be sent to {', '.join(sorted(added)[:3])}.",
         )
@@ -248,10 +243,7 @@ def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
         elif credential.has_secret and not is_headers and is_other:
             _check_with_held(credential, attributes)
     except type_specs.PartErrors as error:
-        path, sentence = next(iter(error.errors.items()))
-        raise ValidationFailed(
-            f"{path}: {sentence}", errors={k: [v] for k, v in error.errors.items()}
-        ) from None
+        raise ValidationFailed.by_path({k: [v] for k, v in error.errors.items()}) from None
     ends_at = type_specs.natural_expiry(credential.type, attributes)
     if ends_at is not None and is_other and not fields.get("expires_at"):
         credential.expires_at = ends_at
@@ -268,7 +260,7 @@ def _check_with_held(credential: Credential, attributes: Mapping[str, Any]) -> N
 
 def _check_type(credential: Credential, fields: Mapping[str, Any]) -> None:
     if fields.get("type") not in (None, credential.type):
-        raise _refusal(
+        raise ValidationFailed.at(
             "type", f"It stays {credential.type}. Make another credential for another type."
         )
 
@@ -279,7 +271,7 @@ def _check_new_end(credential: Credential, fields: Mapping[str, Any]) -> None:
         return
     if credential.type == CredentialType.CLIENT_CERTIFICATE:
         return
-    raise _refusal(
+    raise ValidationFailed.at(
         "expires_at",
         f"The old secret ends on {credential.expires_at:%Y-%m-%d}. Say when the new one does, or"
         " null if it does not.",
@@ -288,15 +280,13 @@ def _check_new_end(credential: Credential, fields: Mapping[str, Any]) -> None:
 
 def _read_origins(given: Any) -> list[str]:
     if not isinstance(given, list) or len(given) > MOST_ORIGINS:
-        raise _refusal("allowed_origins", f"Must be a list of at most {MOST_ORIGINS} origins.")
+        raise ValidationFailed.at(
+            "allowed_origins", f"Must be a list of at most {MOST_ORIGINS} origins."
+        )
     found = []
     for position, text in enumerate(given):
         try:
             found.append(parse_origin(text))
         except ValueError as error:
-            raise _refusal(f"allowed_origins[{position}]", str(error)) from None
+            raise ValidationFailed.at(f"allowed_origins[{position}]", str(error)) from None
     return sorted(set(found))
-
-
-def _refusal(field: str, sentence: str) -> ValidationFailed:
-    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})

@@ -80,7 +80,7 @@ class Link:
             if not self.is_allowed:
                 raise PermissionDenied("Linking a credential needs the scope credentials:use.")
             sentence = f"No credential with the id or name '{self.reference[:100]}'."
-            raise ValidationFailed(f"credential: {sentence}", errors={"credential": [sentence]})
+            raise ValidationFailed.at("credential", sentence)
         return found
 
 

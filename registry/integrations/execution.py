@@ -18,7 +18,7 @@ from core.db.uuid7 import uuid7
 from core.exceptions import Conflict, IntegrationError, NotFound
 from core.expressions import ExpressionError, Recorded
 from core.models import AuditVerb
-from core.suggestions import meant_among
+from core.suggestions import no_such_row
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.request import FittedInput, fit_input
@@ -68,8 +68,7 @@ def find_integration(reference: str, key: str = "") -> Integration:
     """
     found = find_bound(Integration.objects, reference, key=key)
     if found is None:
-        close = meant_among(Integration.objects, reference)
-        raise NotFound(f"No integration with the id or name '{str(reference)[:100]}'{close}")
+        raise NotFound(no_such_row(Integration.objects, reference))
     return found
 
 

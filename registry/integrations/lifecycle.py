@@ -15,7 +15,7 @@ from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
-from core.suggestions import meant_among
+from core.suggestions import no_such_row
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration
@@ -122,7 +122,9 @@ def _assign(
         for name, value in read_target(fields["target"]).items():
             setattr(integration, name, value)
     elif integration._state.adding:
-        raise _refusal("target", 'Say what is called: {"service": "...", "action": "..."}.')
+        raise ValidationFailed.at(
+            "target", 'Say what is called: {"service": "...", "action": "..."}.'
+        )
     check_mappings(integration)
     try:
         integration.full_clean(validate_unique=False, validate_constraints=False)
@@ -140,30 +142,32 @@ def read_target(given: Any) -> dict[str, Any]:
         ValidationFailed: with the path of what is wrong, such as `target.action`.
     """
     if not isinstance(given, Mapping):
-        raise _refusal("target", "Must be an object.")
+        raise ValidationFailed.at("target", "Must be an object.")
     named = [name for name in (*_OF_SERVICE, "connection") if given.get(name)]
     if len(named) != 1:
-        raise _refusal("target", "Give one of service, service_type and connection.")
+        raise ValidationFailed.at("target", "Give one of service, service_type and connection.")
     kind = named[0]
     of_connection = kind == "connection"
     allowed = (kind, *(("method", "path") if of_connection else ("action",)))
     for name in given:
         if name not in allowed and given[name] not in (None, ""):
-            raise _refusal(f"target.{name}", f"With '{kind}', a target has {', '.join(allowed)}.")
+            raise ValidationFailed.at(
+                f"target.{name}", f"With '{kind}', a target has {', '.join(allowed)}."
+            )
     if not isinstance(given[kind], str):
-        raise _refusal(f"target.{kind}", "Must be a text.")
+        raise ValidationFailed.at(f"target.{kind}", "Must be a text.")
     return _of_connection(given) if of_connection else _of_service(kind, given)
 
 
 def _of_service(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     name, action = given[kind].strip(), given.get("action")
     if not isinstance(action, str) or not action.strip():
-        raise _refusal("target.action", "Say which action is called.")
+        raise ValidationFailed.at("target.action", "Say which action is called.")
     if kind == "service_type":
         try:
             name = ServiceType.parse(name).value
         except ValueError as error:
-            raise _refusal("target.service_type", str(error)) from None
+            raise ValidationFailed.at("target.service_type", str(error)) from None
     return {
         "target_kind": TargetKind.parse(kind),
         "target": name,
@@ -177,9 +181,8 @@ def _of_service(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def _of_connection(given: Mapping[str, Any]) -> dict[str, Any]:
     found = Connection.objects.find(given["connection"])
     if found is None:
-        name = given["connection"][:100]
-        close = meant_among(Connection.objects, name)
-        raise _refusal("target.connection", f"No connection with the id or name '{name}'{close}")
+        sentence = no_such_row(Connection.objects, given["connection"])
+        raise ValidationFailed.at("target.connection", sentence)
     return {
         "target_kind": TargetKind.CONNECTION,
         "target": "",
@@ -202,8 +205,7 @@ def check_mappings(integration: Integration) -> None:
         for path, sentence in mapping_problems(value, names).items() if value is not None else ():
             errors[_place(field, path)] = [sentence]
     if errors:
-        path, sentences = next(iter(errors.items()))
-        raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
+        raise ValidationFailed.by_path(errors)
 
 
 def _place(field: str, path: str) -> str:
@@ -221,7 +223,7 @@ def check_connection(
         return
     if connection.type not in CALLABLE:
         words = ", ".join(kind.label for kind in CALLABLE)
-        raise _refusal(
+        raise ValidationFailed.at(
             "target.connection",
             f"'{connection.name}' is of the type {connection.type}; what can be called is {words}.",
         )
@@ -241,10 +243,6 @@ def check_target(integration: Integration) -> None:
         resolve(CallTarget("service", integration.target), integration.action)
     except CallError as error:
         field = "action" if "action" in error.details else "service"
-        raise _refusal(
+        raise ValidationFailed.at(
             f"target.{field}", f"{error.message} Save it as DRAFT until there is one."
         ) from None
-
-
-def _refusal(field: str, sentence: str) -> ValidationFailed:
-    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from core.addresses import BadAddress, normal_base_url
-from core.exceptions import NotFound, ValidationFailed
-from core.suggestions import meant_among
+from core.exceptions import ValidationFailed
 from registry.models import Service
 
 
@@ -14,11 +13,7 @@ def get_service(reference: str) -> Service:
     Raises:
         NotFound: there is none.
     """
-    service = Service.objects.with_parts().find(reference)
-    if service is None:
-        close = meant_among(Service.objects, reference)
-        raise NotFound(f"No service with the id or name '{str(reference)[:100]}'{close}")
-    return service
+    return Service.objects.with_parts().get_named(reference)
 
 
 def reload_service(service: Service) -> Service:
@@ -34,4 +29,4 @@ def base_url_of(text: str) -> str:
     try:
         return normal_base_url(text)
     except BadAddress as error:
-        raise ValidationFailed(f"url: {error}", errors={"url": [str(error)]}) from None
+        raise ValidationFailed.at("url", str(error)) from None

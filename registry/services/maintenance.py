@@ -224,8 +224,7 @@ def _checked(status: str, *, reason: str, until: datetime | None) -> str:
     elif until is not None and not (now := timezone.now()) < until <= now + LONGEST:
         errors["until"] = ["Must be in the future, and within a year."]
     if errors:
-        name, sentences = next(iter(errors.items()))
-        raise ValidationFailed(f"{name}: {sentences[0]}", errors=errors)
+        raise ValidationFailed.by_path(errors)
     return value
 
 

@@ -47,7 +47,7 @@ def parse_status(value: str) -> str:
     try:
         return ServiceStatus.parse(value).value
     except ValueError as error:
-        raise ValidationFailed(f"status: {error}", errors={"status": [str(error)]}) from None
+        raise ValidationFailed.at("status", str(error)) from None
 
 
 def refresh_status(service: Service, *, log_change: bool = False, default: str = "") -> bool:

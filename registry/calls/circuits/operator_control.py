@@ -137,8 +137,7 @@ def _check(order: Order) -> None:
     if order.seconds is not None and not 0 < order.seconds <= LONGEST.total_seconds():
         errors["seconds"] = ["Must be more than 0 and at most a year."]
     if errors:
-        name, sentences = next(iter(errors.items()))
-        raise ValidationFailed(f"{name}: {sentences[0]}", errors=errors)
+        raise ValidationFailed.by_path(errors)
 
 
 def _decision(order: Order) -> Callable[[Circuit, datetime], Circuit]:
@@ -170,5 +169,5 @@ def _end(order: Order, now: datetime) -> datetime | None:
     end = order.until if order.seconds is None else now + timedelta(seconds=order.seconds)
     if end is not None and not now < end <= now + LONGEST:
         sentence = "Must be in the future, and within a year."
-        raise ValidationFailed(f"until: {sentence}", errors={"until": [sentence]})
+        raise ValidationFailed.at("until", sentence)
     return end

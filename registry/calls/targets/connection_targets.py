@@ -11,7 +11,7 @@ from typing import Any
 from core.db.models import find_bound
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema
-from core.suggestions import meant_among
+from core.suggestions import no_such_row
 from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.circuits.profile import profile_of
 from registry.calls.limits.rules import limits_of
@@ -38,10 +38,7 @@ def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
     """
     found = find_bound(Connection.objects.select_related("credential"), reference, key=key)
     if found is None:
-        raise ConnectionNotFoundError(
-            f"No connection with the id or name '{str(reference)[:100]}'"
-            f"{meant_among(Connection.objects, reference)}"
-        )
+        raise ConnectionNotFoundError(no_such_row(Connection.objects, reference))
     refuse_disabled(found)
     if found.driver != ConnectionDriver.HTTP:
         raise ConnectionTypeError(

@@ -15,7 +15,6 @@ from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound
 from core.json.merge_patch import MergePatch, resolved
 from core.models import AuditVerb
-from core.suggestions import meant_among
 from registry.services.references import refuse_if_used
 from workflows.definition import DefinitionError
 from workflows.models import (
@@ -39,11 +38,7 @@ def get_workflow(reference: str) -> Workflow:
     Raises:
         NotFound: there is none.
     """
-    workflow = Workflow.objects.select_related("current_version").find(reference)
-    if workflow is None:
-        close = meant_among(Workflow.objects, reference)
-        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'{close}")
-    return workflow
+    return Workflow.objects.select_related("current_version").get_named(reference)
 
 
 def workflow_of_type(workflow_type: str) -> Workflow:

@@ -19,7 +19,7 @@ from core.identifiers import read_id
 from core.json.equality import json_equal
 from core.mediator import mediator
 from core.models import AuditVerb
-from core.suggestions import meant_among
+from core.suggestions import no_such_row
 from workflows.definition import Definition, Step
 from workflows.definition_cache import definition_of, version_with_id
 from workflows.engine.database_clock import clock
@@ -111,8 +111,7 @@ def workflow_to_start(reference: str) -> Workflow:
         only=_TO_START,
     )
     if workflow is None:
-        close = meant_among(Workflow.objects, reference)
-        raise NotFound(f"No workflow with the id or name '{str(reference)[:100]}'{close}")
+        raise NotFound(no_such_row(Workflow.objects, reference))
     if workflow.current_version_id is not None:
         workflow.current_version = version_with_id(workflow.current_version_id)
     return workflow

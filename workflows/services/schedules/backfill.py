@@ -105,4 +105,4 @@ def _runs_between(schedule: WorkflowSchedule, first: datetime, last: datetime) -
 
 
 def _refuse(name: str, sentence: str) -> None:
-    raise ValidationFailed(f"{name}: {sentence}", errors={name: [sentence]})
+    raise ValidationFailed.at(name, sentence)

@@ -74,7 +74,7 @@ def check_schedule(schedule: WorkflowSchedule) -> None:
     why = missing_in(version, *_given_by(schedule)) if schedule.enabled else ""
     if why:
         sentence = f"{why} Give what the workflow needs, or save the schedule with enabled false."
-        raise ValidationFailed(f"input: {sentence}", errors={"input": [sentence]})
+        raise ValidationFailed.at("input", sentence)
 
 
 def check_schedules_of(workflow: Workflow, before: WorkflowVersion | None) -> None:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, NotFound, ValidationFailed
+from core.exceptions import Conflict, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
 from core.suggestions import meant_among
@@ -37,11 +37,7 @@ def get_schedule(reference: str) -> WorkflowSchedule:
     Raises:
         NotFound: there is none.
     """
-    found = WorkflowSchedule.objects.with_workflow().find(reference)
-    if found is None:
-        close = meant_among(WorkflowSchedule.objects, reference)
-        raise NotFound(f"No schedule with the id or name '{str(reference)[:100]}'{close}")
-    return found
+    return WorkflowSchedule.objects.with_workflow().get_named(reference)
 
 
 def create_schedule(fields: Mapping[str, Any], *, actor: str = "") -> WorkflowSchedule:
@@ -150,7 +146,7 @@ def check_year(name: str, moment: datetime | None) -> None:
     """
     if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
         sentence = f"Use a time from {FIRST_YEAR} to {LAST_YEAR}."
-        raise ValidationFailed(f"{name}: {sentence}", errors={name: [sentence]})
+        raise ValidationFailed.at(name, sentence)
 
 
 def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | None:
@@ -166,7 +162,7 @@ def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | 
     except CronRefused as error:
         raise ValidationFailed(str(error), errors={error.field: [str(error)]}) from None
     except InstantRefused as error:
-        raise ValidationFailed(f"{name}: {error}", errors={name: [str(error)]}) from None
+        raise ValidationFailed.at(name, str(error)) from None
 
 
 def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:

@@ -15,9 +15,9 @@ from django.db import transaction
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import NotFound, ValidationFailed
+from core.exceptions import ValidationFailed
 from core.models import AuditVerb
-from core.suggestions import meant_among
+from core.suggestions import meant_among, no_such_row
 from registry.credentials.audit import record
 from registry.credentials.references import title_of
 from registry.integrations.mapping import mapping_problems
@@ -38,11 +38,7 @@ def get_webhook(reference: str) -> Webhook:
     Raises:
         NotFound: there is none.
     """
-    found = Webhook.objects.find(reference)
-    if found is None:
-        close = meant_among(Webhook.objects, reference)
-        raise NotFound(f"No webhook with the id or name '{str(reference)[:100]}'{close}")
-    return found
+    return Webhook.objects.get_named(reference)
 
 
 def create_webhook(
@@ -108,8 +104,8 @@ def _save(
     columns = None if is_new else columns_of(webhook)
     before = () if is_new else webhook.credentials
     if not before and "credential" not in given:
-        raise _refusal("credential", "Name the HMAC signature credential that messages are signed"
-                       " with.")  # fmt: skip
+        sentence = "Name the HMAC signature credential that messages are signed with."
+        raise ValidationFailed.at("credential", sentence)
     for field in _SECRETS:
         if field in given:
             found = _find_credential(field, given.pop(field), may_use_credentials)
@@ -145,8 +141,7 @@ def check_webhook(webhook: Webhook) -> None:
     problems = {} if webhook.mapping is None else mapping_problems(webhook.mapping, MESSAGE_NAMES)
     if problems:
         errors = {_place(path): [sentence] for path, sentence in problems.items()}
-        path, sentences = next(iter(errors.items()))
-        raise ValidationFailed(f"{path}: {sentences[0]}", errors=errors)
+        raise ValidationFailed.by_path(errors)
     try:
         webhook.full_clean(
             exclude=("workflow", *_SECRETS), validate_unique=False, validate_constraints=False
@@ -165,20 +160,20 @@ def _check_whole(webhook: Webhook) -> None:
     for field in _SECRETS:
         credential = getattr(webhook, field)
         if credential is not None and credential.type != CredentialType.HMAC_SIGNATURE:
-            raise _refusal(
+            raise ValidationFailed.at(
                 field,
                 f"'{credential.name}' is of the type {credential.type}; a webhook needs an"
                 " HMAC_SIGNATURE.",
             )
     if webhook.old_credential is not None and webhook.old_credential == webhook.credential:
-        raise _refusal("old_credential", "It is the present one: give another, or none.")
+        raise ValidationFailed.at("old_credential", "It is the present one: give another, or none.")
     if webhook.effect == WebhookEffect.EXECUTION:
         if webhook.workflow is None:
-            raise _refusal("workflow", "Say which workflow is started.")
+            raise ValidationFailed.at("workflow", "Say which workflow is started.")
         return
     for name, example in (("signal", "payment-received"), ("find", "$.input.order_id")):
         if not getattr(webhook, name):
-            raise _refusal(name, f"A signal needs it, such as {example}.")
+            raise ValidationFailed.at(name, f"A signal needs it, such as {example}.")
 
 
 def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential | None:
@@ -190,8 +185,7 @@ def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential
         return None
     found = Credential.objects.find(str(reference))
     if found is None:
-        close = meant_among(Credential.objects, reference)
-        raise _refusal(field, f"No credential with the id or name '{str(reference)[:100]}'{close}")
+        raise ValidationFailed.at(field, no_such_row(Credential.objects, reference))
     return found
 
 
@@ -201,7 +195,9 @@ def _find_workflow(reference: Any) -> Workflow | None:
     found = Workflow.objects.find(str(reference))
     if found is None:
         close = meant_among(Workflow.objects, reference)
-        raise _refusal("workflow", f"There is no workflow '{str(reference)[:100]}'{close}")
+        raise ValidationFailed.at(
+            "workflow", f"There is no workflow '{str(reference)[:100]}'{close}"
+        )
     return found
 
 
@@ -220,10 +216,6 @@ def _note_links(
     for credential in after:
         if credential not in before:
             record(credential, CredentialEventKind.LINKED, **about)
-
-
-def _refusal(field: str, sentence: str) -> ValidationFailed:
-    return ValidationFailed(f"{field}: {sentence}", errors={field: [sentence]})
 
 
 def forget_deliveries(*, now: datetime) -> int:
