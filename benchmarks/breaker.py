@@ -60,14 +60,14 @@ async def measure(instance_id: str, rounds: int, calls: int) -> None:
     threads = DatabaseThreads()
     circuits = BreakerSet(threads, clock=time.monotonic)
     breaker = circuits.breaker(instance_id, PROFILES["NON_CRITICAL"])
-    await breaker.call_async(nothing)
+    await breaker.call(nothing)
     added = [await time_calls(breaker, calls) for _ in range(rounds)]
     say_figures(
         "One call after the other", f"{median(added):.2f} µs added by the breaker (at most 20)"
     )
     for name, run in (("coroutines", at_once), ("threads", from_threads)):
         plain = [await run(pause) for _ in range(rounds)]
-        guarded = [await run(lambda: breaker.call_async(pause)) for _ in range(rounds)]
+        guarded = [await run(lambda: breaker.call(pause)) for _ in range(rounds)]
         share = (median(guarded) / median(plain) - 1) * 100
         say_figures(
             f"{MANY} {name}, 10 calls of 10 ms each",
@@ -97,7 +97,7 @@ async def pause() -> None:
 async def time_calls(breaker: SharedBreaker, calls: int) -> float:
     """Return the microseconds that guarding adds to one call."""
     bare = await timed(nothing, calls)
-    return (await timed(lambda: breaker.call_async(nothing), calls) - bare) / calls * 1e6
+    return (await timed(lambda: breaker.call(nothing), calls) - bare) / calls * 1e6
 
 
 async def timed(call: Call, calls: int) -> float:

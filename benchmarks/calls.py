@@ -139,7 +139,7 @@ async def measure_calls(url: str, options: argparse.Namespace) -> None:
             return (await client.call(target, "echo", DOCUMENT)).output
 
         async def resolve() -> object:
-            return await client.resolutions.find(target, "echo")
+            return await client.resolver_cache.find(target, "echo")
 
         assert await bare() == await full() == DOCUMENT
         plain, through, resolved = [], [], []

@@ -1,8 +1,15 @@
-"""The one way out: every call to a service goes through `ServiceClient`.
+"""Calls services and connections: every call of the hub goes out through `ServiceClient`.
 
-A call is: resolve, policy, credential, breaker, send, classify, record. The breaker is around
-`_send`; the address policy belongs before it. The credential comes before the breaker, so that a
-slow or failing token server does not count against the service.
+A call is resolved and then sent, each step within the one before:
+
+    _send_rate_limited        waits for its turn
+    _send_to_first_reachable  goes through the instances, the best first
+    _send_authenticated       adds the credential, and renews a token that was withdrawn
+    _send_through_breaker     refuses where the circuit is open, and counts how the call went
+    _send_once                sends, checks the address, reads the answer, masks secrets
+
+The credential comes before the breaker, so that a slow or failing token server does not count
+against the service.
 """
 
 from __future__ import annotations
@@ -16,14 +23,14 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from core.json.schema import first_of
-from registry.calls.auth.authenticator import AuthenticatedRequest, Authenticator
+from registry.calls.auth.authenticator import Authenticator
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.circuits.breaker import CallRefused
 from registry.calls.circuits.breaker_set import BreakerSet
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
-from registry.calls.request import PreparedRequest, fit_input, prepare_request
+from registry.calls.request import OutboundRequest, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.in_flight import calls_in_flight
 from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction, resolve
@@ -39,33 +46,39 @@ from registry.exceptions import (
 
 T = TypeVar("T")
 
-# How long an instance that could not be reached is asked last, and how many a call tries.
+# How long an instance that could not be reached is asked last, and how many a call gives up after.
 SUSPECT_SECONDS = 10.0
-MOST_INSTANCES = 3
+MAX_UNREACHED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a service answered, and who it was."""
+    """The answer of a service, and the instance that gave it."""
 
     output: Any
     sent: Mapping[str, Any]
     service: str
     instance: str
     status_code: int
-    # Nobody was known to be well: a suspect was asked, and answered.
+    # No instance was known to be well: a suspect was asked, and answered.
     fail_open: bool = False
-    # What was done to the input: fields that were dropped.
+    # Fields of the input that were dropped.
     warnings: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When a call has to end, on the client's clock, the seconds it was given, and who calls."""
+class OutboundCall:
+    """A call on its way out: what is sent, until when on the client's clock, and who calls.
 
+    `timeout_seconds` is what was asked for; None where the deadline is the usual one.
+    """
+
+    action: ResolvedAction
+    document: Mapping[str, Any]
+    headers: Mapping[str, str]
     deadline: float
-    given_seconds: float | None
-    actor: str = "engine"
+    timeout_seconds: float | None
+    actor: str
 
 
 class ServiceClient:
@@ -84,9 +97,9 @@ class ServiceClient:
         self._suspects: dict[str, float] = {}
         self._transport = Transport()
         self._threads = DatabaseThreads()
-        self.resolutions = ResolverCache(self._threads, resolver, clock=clock)
-        self._circuits = BreakerSet(self._threads, clock=clock)
-        self._credentials = Authenticator(self._threads, self._transport.post_form, clock=clock)
+        self.resolver_cache = ResolverCache(self._threads, resolver, clock=clock)
+        self._breakers = BreakerSet(self._threads, clock=clock)
+        self._authenticator = Authenticator(self._threads, self._transport.post_form, clock=clock)
         self._limiter = Limiter(self._threads, clock=clock)
 
     async def call(
@@ -114,15 +127,16 @@ class ServiceClient:
             SchemaViolation: the document does not fit the action; nothing was sent.
             CallError: no usable answer came; the subclass says why.
         """
-        found = await self.resolutions.find(target, action, as_of=as_of)
-        await self._circuits.catch_up(as_of)
-        fitted = fit_input(found, document, policy=unknown_fields, trim=trim)
-        given = timeout_seconds or found.timeout_seconds
+        resolved = await self.resolver_cache.find(target, action, as_of=as_of)
+        await self._breakers.catch_up(as_of)
+        fitted = fit_input(resolved, document, policy=unknown_fields, trim=trim)
+        timeout = timeout_seconds or resolved.timeout_seconds
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
         # nature would be cut off, tried again and done twice.
-        deadline = self._clock() + (given or settings.CALL_TIMEOUT_SECONDS)
-        limits = Limits(deadline, given, actor)
-        result = await self._call(found, fitted.sent, headers or {}, limits)
+        deadline = self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
+        result = await self._send_rate_limited(
+            OutboundCall(resolved, fitted.sent, headers or {}, deadline, timeout, actor)
+        )
         return replace(result, warnings=fitted.warnings) if fitted.warnings else result
 
     async def call_connection(
@@ -138,191 +152,138 @@ class ServiceClient:
         key: str = "",
     ) -> CallResult:
         """Call a connection, as `connection_call` does; `deadline` is on this client's clock."""
-        known = await self.resolutions.find(CallTarget("connection", reference, key), "")
-        found = with_action(known, method=method, path=path)
-        own = known.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
-        limits = Limits(deadline or self._clock() + own, known.timeout_seconds, actor)
-        result = await self._call(found, document, headers or {}, limits)
-        if not known.wire.takes_text:
-            check_graphql_errors(found, result.output)
+        connection = await self.resolver_cache.find(CallTarget("connection", reference, key), "")
+        action = with_action(connection, method=method, path=path)
+        timeout = connection.timeout_seconds
+        deadline = deadline or self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
+        result = await self._send_rate_limited(
+            OutboundCall(action, document, headers or {}, deadline, timeout, actor)
+        )
+        if not connection.http.takes_text:
+            check_graphql_errors(action, result.output)
         return result
 
     async def test_connection(
-        self, found: ResolvedAction, document: Mapping[str, Any], *, actor: str
+        self, action: ResolvedAction, document: Mapping[str, Any], *, actor: str
     ) -> tuple[int, Any]:
         """Send one request past the circuit breaker and the limits: the status and the answer.
 
         Raises:
             CallError: no usable answer came; the subclass says why.
         """
-        candidate = found.candidates[0]
-        seconds = found.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
-        limits = Limits(self._clock() + seconds, seconds, actor)
-        request = prepare_request(found, url=candidate.url, document=document)
-        bare = replace(candidate, profile=None)
-        return await self._guarded(found, bare, request, {}, limits)
+        seconds = action.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
+        call = OutboundCall(action, document, {}, self._clock() + seconds, seconds, actor)
+        return await self._send_authenticated(call, replace(action.endpoints[0], profile=None))
 
-    async def _call(
-        self,
-        found: ResolvedAction,
-        sent: Mapping[str, Any],
-        headers: Mapping[str, str],
-        limits: Limits,
-    ) -> CallResult:
-        """Call within the limits of what is called."""
-        if found.limits is None:
-            return await self._call_one_of(found, sent, headers, limits)
+    async def _send_rate_limited(self, call: OutboundCall) -> CallResult:
+        """Send within the limits of what is called. Raises: CallError."""
+        action = call.action
+        if action.limits is None:
+            return await self._send_to_first_reachable(call)
         async with self._limiter.within(
-            found.subject_id, found.limits, name=found.service, deadline=limits.deadline
+            action.subject_id, action.limits, name=action.service, deadline=call.deadline
         ):
-            return await self._call_one_of(found, sent, headers, limits)
+            return await self._send_to_first_reachable(call)
 
-    async def _call_one_of(
-        self,
-        found: ResolvedAction,
-        sent: Mapping[str, Any],
-        headers: Mapping[str, str],
-        limits: Limits,
-    ) -> CallResult:
-        """Call an instance; where nothing was sent, the next may be asked."""
+    async def _send_to_first_reachable(self, call: OutboundCall) -> CallResult:
+        """Send to the best instance; where nothing was sent, to the next. Raises: CallError."""
         suspected = {url for url, until in self._suspects.items() if until > self._clock()}
         refused: list[CallRefused] = []
         unreached: list[ServiceNotReachedError] = []
-        selection = found.selection(suspected)
-        for candidate in selection.order:
-            request = prepare_request(found, url=candidate.url, document=sent)
+        selection = call.action.selection(suspected)
+        for endpoint in selection.order:
             try:
-                with calls_in_flight.counted(candidate.id):
-                    status, output = await self._guarded(found, candidate, request, headers, limits)
+                with calls_in_flight.counted(endpoint.id):
+                    status, output = await self._send_authenticated(call, endpoint)
             except CallRefused as error:
                 refused.append(error)
                 continue
             except ServiceNotReachedError as error:
-                self._suspects[candidate.url] = self._clock() + SUSPECT_SECONDS
+                self._suspects[endpoint.url] = self._clock() + SUSPECT_SECONDS
                 unreached.append(error)
                 # Without time left, the next would be blamed for an answer that it cannot give.
-                if len(unreached) == MOST_INSTANCES or self._clock() >= limits.deadline:
+                if len(unreached) == MAX_UNREACHED or self._clock() >= call.deadline:
                     break
                 continue
-            self._suspects.pop(candidate.url, None)
-            self._check_output(found, candidate, output)
+            self._suspects.pop(endpoint.url, None)
+            _check_output(call.action, endpoint, output)
             return CallResult(
-                output, sent, found.service, candidate.url, status, selection.fail_open
-            )
-        raise unreached[-1] if unreached else _all_open(found, refused)
+                output, call.document, call.action.service, endpoint.url, status,
+                selection.fail_open,
+            )  # fmt: skip
+        raise unreached[-1] if unreached else _circuits_open(call.action, refused)
 
-    async def _guarded(
-        self,
-        found: ResolvedAction,
-        candidate: Endpoint,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
-        limits: Limits,
-    ) -> tuple[int, Any]:
-        """Send, with the credential of the service. Raises: CallRefused, CallError."""
-        if found.credential is None:
-            return await self._through(
-                found, candidate, AuthenticatedRequest(request, headers), limits
-            )
-        outgoing = await self._dress(found, found.credential, request, headers, limits)
+    async def _send_authenticated(self, call: OutboundCall, endpoint: Endpoint) -> tuple[int, Any]:
+        """Send with the service's credential, if it has one. Raises: CallRefused, CallError."""
+        request = prepare_request(
+            call.action, url=endpoint.url, document=call.document, headers=call.headers
+        )
+        credential = call.action.credential
+        if credential is None:
+            return await self._send_through_breaker(call, endpoint, request)
+        authenticated = await self._authenticate(call, credential, request)
         try:
-            return await self._through(found, candidate, outgoing, limits)
+            return await self._send_through_breaker(call, endpoint, authenticated)
         except ServiceResponseError as error:
             # A token may be withdrawn before its time; the service did nothing, so it is asked once
             # more with a new one.
-            if error.upstream_status != 401 or not await self._credentials.renew(
-                found.credential, outgoing
+            if error.upstream_status != 401 or not await self._authenticator.renew_token(
+                credential, authenticated
             ):
                 raise
-        outgoing = await self._dress(found, found.credential, request, headers, limits)
-        return await self._through(found, candidate, outgoing, limits)
+        authenticated = await self._authenticate(call, credential, request)
+        return await self._send_through_breaker(call, endpoint, authenticated)
 
-    async def _dress(
-        self,
-        found: ResolvedAction,
-        credential: LoadedCredential,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
-        limits: Limits,
-    ) -> AuthenticatedRequest:
-        """The request with its credential; waiting for a token does not count as a slow call."""
-        return await self._credentials.authenticate_request(
+    async def _authenticate(
+        self, call: OutboundCall, credential: LoadedCredential, request: OutboundRequest
+    ) -> OutboundRequest:
+        """Add the credential; waiting for a token does not count as a slow call."""
+        return await self._authenticator.authenticate(
             credential,
             request,
-            headers,
-            seconds=max(limits.deadline - self._clock(), 0.0),
-            actor=limits.actor,
-            subject=found.known_as or found.service,
-            ca_bundle=found.wire.ca_bundle,
+            seconds=max(call.deadline - self._clock(), 0.0),
+            actor=call.actor,
+            subject=call.action.audit_name or call.action.service,
+            ca_bundle=call.action.http.ca_bundle,
         )
 
-    async def _through(
-        self,
-        found: ResolvedAction,
-        candidate: Endpoint,
-        outgoing: AuthenticatedRequest,
-        limits: Limits,
+    async def _send_through_breaker(
+        self, call: OutboundCall, endpoint: Endpoint, request: OutboundRequest
     ) -> tuple[int, Any]:
-        """Send if the circuit of the instance lets it through. Raises: CallRefused, CallError."""
-        if self._clock() >= limits.deadline:
+        """Send if the instance's circuit lets it through. Raises: CallRefused, CallError."""
+        if self._clock() >= call.deadline:
             raise NoTimeLeftError(
-                f"'{found.service}' was not called: its deadline was over before anything could be"
-                " sent.",
-                service=found.service,
-                instance=candidate.url,
-                action=found.action,
+                f"'{call.action.service}' was not called: its deadline was over before anything"
+                " could be sent.",
+                service=call.action.service,
+                instance=endpoint.url,
+                action=call.action.action,
             )
-        profile = candidate.profile
+        profile = endpoint.profile
         if profile is None:
-            return await self._send(found, candidate, outgoing, limits)
-        breaker = self._circuits.breaker(candidate.id, profile)
-        return await breaker.call_async(
-            self._send,
-            found,
-            candidate,
-            outgoing,
-            limits,
-            deadline_seconds=max(limits.deadline - self._clock(), 0.0),
-            slow_seconds=max(profile.timeout_seconds, limits.given_seconds or 0.0),
+            return await self._send_once(call, endpoint, request)
+        return await self._breakers.breaker(endpoint.id, profile).call(
+            self._send_once,
+            call,
+            endpoint,
+            request,
+            deadline_seconds=max(call.deadline - self._clock(), 0.0),
+            slow_seconds=max(profile.timeout_seconds, call.timeout_seconds or 0.0),
         )
 
-    async def _send(
-        self,
-        found: ResolvedAction,
-        candidate: Endpoint,
-        outgoing: AuthenticatedRequest,
-        limits: Limits,
+    async def _send_once(
+        self, call: OutboundCall, endpoint: Endpoint, request: OutboundRequest
     ) -> tuple[int, Any]:
-        seconds = max(limits.deadline - self._clock(), 0.0)
+        """Send one request, and mask the secrets in what is answered. Raises: CallError."""
+        seconds = max(call.deadline - self._clock(), 0.0)
         try:
-            status, output = await self._transport.send(
-                found,
-                candidate,
-                outgoing.request,
-                outgoing.headers,
-                seconds,
-                tls=outgoing.tls,
-                mask=outgoing.mask,
-            )
+            status, output = await self._transport.send(call.action, endpoint, request, seconds)
         except CallError as error:
-            raise outgoing.masked(error) from None
-        return status, outgoing.mask.value(output)
-
-    @staticmethod
-    def _check_output(found: ResolvedAction, candidate: Endpoint, output: Any) -> None:
-        problems = found.output_schema.problems(output)
-        if problems:
-            raise ServiceResponseError(
-                f"The answer of '{found.service}' does not fit the output schema of"
-                f" '{found.action}': {first_of(problems)}",
-                errors=problems,
-                service=found.service,
-                instance=candidate.url,
-                action=found.action,
-            )
+            raise request.mask.error(error) from None
+        return status, request.mask.value(output)
 
     def in_database(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
-        """Begin what waits for the database, off this loop."""
+        """Begin work that waits for the database, off this loop."""
         return self._threads.run(function, *args)
 
     async def probe(self, urls: Sequence[str]) -> list[Probe]:
@@ -333,24 +294,33 @@ class ServiceClient:
         """Record what is still to be recorded, and close the pooled connections."""
         try:
             await self._limiter.close()
-            await self._circuits.close()
-            await self._credentials.close()
+            await self._breakers.close()
+            await self._authenticator.close()
         finally:
             await self._transport.close()
             self._threads.close()
 
 
-def _all_open(found: ResolvedAction, refused: Sequence[CallRefused]) -> CircuitOpenError:
-    seconds = min(error.retry_after for error in refused)
-    many = (
-        f"the circuits of all {len(refused)} instances are"
-        if len(refused) > 1
-        else "its circuit is"
-    )
+def _check_output(action: ResolvedAction, endpoint: Endpoint, output: Any) -> None:
+    problems = action.output_schema.problems(output)
+    if problems:
+        raise ServiceResponseError(
+            f"The answer of '{action.service}' does not fit the output schema of"
+            f" '{action.action}': {first_of(problems)}",
+            errors=problems,
+            service=action.service,
+            instance=endpoint.url,
+            action=action.action,
+        )
+
+
+def _circuits_open(action: ResolvedAction, refused: Sequence[CallRefused]) -> CircuitOpenError:
+    count = len(refused)
+    circuits = f"the circuits of all {count} instances are" if count > 1 else "its circuit is"
     return CircuitOpenError(
-        f"'{found.service}' is not called: {many} open. {refused[0]}",
-        retry_after=seconds,
-        service=found.service,
-        instance=found.candidates[0].url if len(found.candidates) == 1 else "",
-        action=found.action,
+        f"'{action.service}' is not called: {circuits} open. {refused[0]}",
+        retry_after=min(error.retry_after for error in refused),
+        service=action.service,
+        instance=action.endpoints[0].url if len(action.endpoints) == 1 else "",
+        action=action.action,
     )

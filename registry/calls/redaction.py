@@ -1,4 +1,4 @@
-"""Taking the secrets of a call out of its answer, before anything of it is recorded (pure)."""
+"""Takes the secrets of a call out of its answer, before anything of it is recorded (pure)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 
 from core.vault import Secret
 from core.vault.secret import HIDDEN
+from registry.exceptions import CallError
 
 # Shorter secrets are taken out only where they stand alone, or "test" would spoil "latest".
 STANDS_OUT = 8
@@ -31,11 +32,11 @@ class Mask:
         return "Mask()"
 
     def text(self, text: str) -> str:
-        """The text without the secrets."""
+        """Return the text without the secrets."""
         return self._pattern.sub(HIDDEN, text) if self._pattern else text
 
     def value(self, value: Any) -> Any:
-        """The same JSON, its strings and keys without the secrets."""
+        """Return the same JSON, its strings and keys without the secrets."""
         if self._pattern is None:
             return value
         if isinstance(value, str):
@@ -46,6 +47,11 @@ class Mask:
             return [self.value(each) for each in value]
         return value
 
+    def error(self, error: CallError) -> CallError:
+        """Return the same error, its message and details without the secrets."""
+        details = {name: self.value(value) for name, value in error.details.items()}
+        return type(error)(self.text(error.message), **details)
+
 
 NO_MASK = Mask()
 
@@ -53,13 +59,13 @@ NO_MASK = Mask()
 def _patterns_of(text: str) -> set[str]:
     if not text:
         return set()
-    found = {_bounded(form) for form in _written(text)}
+    patterns = {_bounded(form) for form in _spellings(text)}
     if len(text) >= STANDS_OUT:
-        found |= {re.escape(form) for form in _in_base64(text)}
-    return found
+        patterns |= {re.escape(form) for form in _in_base64(text)}
+    return patterns
 
 
-def _written(text: str) -> set[str]:
+def _spellings(text: str) -> set[str]:
     escaped = json.dumps(text)[1:-1]
     forms = {text, escaped, html.escape(text), quote(text), quote(text, safe=""), quote_plus(text)}
     return forms | {form.replace("/", "\\/") for form in forms}
@@ -71,13 +77,13 @@ def _bounded(form: str) -> str:
 
 
 def _in_base64(text: str) -> set[str]:
-    """What of the base64 of any text around this one depends on this one alone."""
+    """Return the part of the base64 of any text around this one that depends on this one alone."""
     data = text.encode()
-    found = set()
+    forms = {base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()}
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + data).decode().rstrip("=")
         start = (offset * 8 + 5) // 6
         end = (offset + len(data)) * 8 // 6
         core = encoded[start:end]
-        found |= {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
-    return found | {base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()}
+        forms |= {core, core.replace("+", "-").replace("/", "_"), quote(core, safe="")}
+    return forms

@@ -1,12 +1,13 @@
-"""Building a request from an action and an input (pure)."""
+"""Builds the HTTP request of an action from its input (pure)."""
 
 from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from core.exceptions import SchemaViolation
@@ -19,7 +20,11 @@ from core.json.unknown_fields import (
     refusals_of,
     warning_of,
 )
+from registry.calls.redaction import NO_MASK, Mask
 from registry.calls.targets.resolver import ResolvedAction
+
+if TYPE_CHECKING:
+    from registry.calls.auth.token_cache import CachedToken
 
 MAX_REQUEST_BYTES = 1024 * 1024
 _PLACEHOLDER = re.compile(r"\{([^{}/]+)\}")
@@ -28,17 +33,24 @@ _BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """What goes over the wire."""
+class OutboundRequest:
+    """A request to one endpoint; with a credential, whose secrets `mask` takes out of the answer.
+
+    Its text shows nothing in which a credential may be.
+    """
 
     method: str
-    url: str
-    body: bytes | None
+    url: str = field(repr=False)
+    body: bytes | None = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls: ssl.SSLContext | None = None
+    mask: Mask = NO_MASK
+    token: CachedToken | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedInput:
-    """What is sent of an input, and what is to be said of the rest."""
+    """The fields of an input that are sent, and warnings about the others."""
 
     sent: dict[str, Any]
     warnings: list[dict[str, Any]]
@@ -55,23 +67,23 @@ def fit_input(
     Raises:
         SchemaViolation: it does not fit; or it has unknown fields, and they are to be refused.
     """
-    said = policy or (None if trim else action.unknown_fields)
-    if said is None:
+    policy = policy or (None if trim else action.unknown_fields)
+    if policy is None:
         sent = trim_to_schema(action, document) if trim else dict(document)
         check_input(action, sent)
         return FittedInput(sent, [])
-    found = _fit(action, document)
-    if said == UnknownFields.REJECT and found.unknown:
+    fields = _fit(action, document)
+    if policy == UnknownFields.REJECT and fields.unknown:
         raise SchemaViolation(
-            f"{action.title} does not know {enumerate_fields(found.unknown)}.",
-            errors=refusals_of(found.unknown, action.title),
+            f"{action.title} does not know {enumerate_fields(fields.unknown)}.",
+            errors=refusals_of(fields.unknown, action.title),
             service=action.service,
             action=action.action,
         )
-    check_input(action, found.known)
-    if said == UnknownFields.PASS:
+    check_input(action, fields.known)
+    if policy == UnknownFields.PASS:
         return FittedInput(dict(document), [])
-    return FittedInput(found.known, warning_of(found.unknown, action.title))
+    return FittedInput(fields.known, warning_of(fields.unknown, action.title))
 
 
 def trim_to_schema(action: ResolvedAction, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +100,7 @@ def trim_to_schema(action: ResolvedAction, document: Mapping[str, Any]) -> dict[
 
 
 def _fit(action: ResolvedAction, document: Mapping[str, Any]) -> Fitted:
-    """The fields of the path are known, whether or not the schema names them."""
+    """Return the known and unknown fields; those of the path are known to every schema."""
     return fit(action.input_schema.document, document, also=_PLACEHOLDER.findall(action.path))
 
 
@@ -110,32 +122,36 @@ def check_input(action: ResolvedAction, document: Any) -> None:
 
 
 def prepare_request(
-    action: ResolvedAction, *, url: str, document: Mapping[str, Any]
-) -> PreparedRequest:
+    action: ResolvedAction,
+    *,
+    url: str,
+    document: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> OutboundRequest:
     """Fill the path from the input; the rest becomes the body, or the query of GET and DELETE.
 
     Raises:
         SchemaViolation: a placeholder has no value, or the request is over 1 MiB.
     """
-    rest = dict(document)
+    fields, headers = dict(document), headers or {}
     # What the pattern splits off: text, name, text, name, ..., text.
-    texts = _PLACEHOLDER.split(action.path)
-    for position, name in list(enumerate(texts))[1::2]:
-        texts[position] = _fill(action, document, name)
-        rest.pop(name, None)
-    texts[::2] = [quote(text, safe=_AS_WRITTEN) for text in texts[::2]]
-    target = url.rstrip("/") + "".join(texts)
+    segments = _PLACEHOLDER.split(action.path)
+    for position, name in list(enumerate(segments))[1::2]:
+        segments[position] = _fill(action, document, name)
+        fields.pop(name, None)
+    segments[::2] = [quote(text, safe=_AS_WRITTEN) for text in segments[::2]]
+    url = url.rstrip("/") + "".join(segments)
     if action.method in _BODILESS:
-        query = urlencode([(k, _query_text(v)) for k, v in rest.items() if v is not None])
-        return PreparedRequest(action.method, f"{target}?{query}" if query else target, None)
-    body = json.dumps(rest, separators=(",", ":")).encode()
+        query = urlencode([(k, _query_text(v)) for k, v in fields.items() if v is not None])
+        return OutboundRequest(action.method, f"{url}?{query}" if query else url, None, headers)
+    body = json.dumps(fields, separators=(",", ":")).encode()
     if len(body) > MAX_REQUEST_BYTES:
         raise SchemaViolation(
             f"The input of '{action.action}' is {len(body)} bytes; at most 1 MiB can be sent.",
             service=action.service,
             action=action.action,
         )
-    return PreparedRequest(action.method, target, body)
+    return OutboundRequest(action.method, url, body, headers)
 
 
 def _fill(action: ResolvedAction, document: Mapping[str, Any], name: str) -> str:

@@ -1,9 +1,8 @@
-"""Sending a request and reading its answer: the only code that touches the wire."""
+"""Sends a request and reads its answer: the only code that touches the network."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -24,8 +23,8 @@ from registry.calls.error_responses import describe_error_response, retry_after_
 from registry.calls.health_probe import Probe, probe
 from registry.calls.network.address_policy import AddressPolicy
 from registry.calls.network.dialer import get_policy, make_connector, refusal_in, refusal_of
-from registry.calls.redaction import NO_MASK, Mask
-from registry.calls.request import PreparedRequest
+from registry.calls.redaction import Mask
+from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
 from registry.exceptions import (
     AddressRefusedError,
@@ -55,33 +54,27 @@ class Transport:
 
     async def send(
         self,
-        found: ResolvedAction,
-        candidate: Endpoint,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
+        action: ResolvedAction,
+        endpoint: Endpoint,
+        request: OutboundRequest,
         seconds: float,
-        *,
-        tls: ssl.SSLContext | None = None,
-        mask: Mask = NO_MASK,
     ) -> tuple[int, Any]:
-        """The status and the parsed answer of a 2xx, within so many seconds.
-
-        `tls` is what the connection is made with, `mask` takes secrets out of what a refusal says.
+        """Return the status and the parsed answer of a 2xx, within so many seconds.
 
         Raises:
             CallError: no usable answer came; the subclass says why.
         """
-        about = {"service": found.service, "instance": candidate.url, "action": found.action}
-        where = f"'{found.service}' at {candidate.url}"
+        about = {"service": action.service, "instance": endpoint.url, "action": action.action}
+        where, http = f"'{action.service}' at {endpoint.url}", action.http
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(request, headers, about, tls, mask, found.wire)
+                return await self._exchange(request, about, http)
         except aiohttp.ConnectionTimeoutError:
-            connect = min(found.wire.connect_seconds, seconds)
+            connect = min(http.connect_seconds, seconds)
             sentence = f"No connection to {where} within {connect:.3g} s."
             raise ServiceNotReachedError(sentence, **about) from None
         except TimeoutError:
-            read = min(found.wire.read_seconds or seconds, seconds)
+            read = min(http.read_seconds or seconds, seconds)
             sentence = f"No answer from {where} within {read:.3g} s."
             raise ServiceTimeoutError(sentence, **about) from None
         except aiohttp.ClientConnectorError as error:
@@ -100,32 +93,29 @@ class Transport:
 
     async def _exchange(
         self,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
+        request: OutboundRequest,
         about: Mapping[str, str],
-        tls: ssl.SSLContext | None,
-        mask: Mask,
-        wire: HttpOptions,
+        http: HttpOptions,
     ) -> tuple[int, Any]:
         url = self._checked_url(request.url, about)
-        sent_headers = CIMultiDict({"Accept": wire.accepts})
-        sent_headers.update(wire.headers)
-        sent_headers.update(headers)
+        headers = CIMultiDict({"Accept": http.accepts})
+        headers.update(http.headers)
+        headers.update(request.headers)
         if request.body is not None:
-            sent_headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = "application/json"
         session = self._open_session()
         async with session.request(
             request.method,
             url,
             data=request.body,
-            headers=sent_headers,
+            headers=headers,
             allow_redirects=False,
-            ssl=tls or wire.tls or True,
-            timeout=_time_limits(wire.connect_seconds, wire.read_seconds),
+            ssl=request.tls or http.tls or True,
+            timeout=_timeouts(http.connect_seconds, http.read_seconds),
         ) as response:
             failpoint("C5")
             body = await _read(response, about)
-            return response.status, _classify(response, body, about, mask, wire)
+            return response.status, _parse(response, body, about, request.mask, http)
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str], seconds: float
@@ -156,7 +146,7 @@ class Transport:
             raise ServiceResponseError(f"the call to {url} failed: {text}.") from None
 
     def _checked_url(self, text: str, about: Mapping[str, str]) -> URL:
-        """A URL as it is dialled. Raises: AddressRefusedError, by the look of it."""
+        """Return a URL as it is dialled. Raises: AddressRefusedError, by the look of it."""
         if passed := self._passed.get(text):
             return passed
         url = URL(text, encoded=True)
@@ -193,7 +183,7 @@ class Transport:
 
 
 @lru_cache(maxsize=256)
-def _time_limits(connect: float, read: float | None) -> aiohttp.ClientTimeout:
+def _timeouts(connect: float, read: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
@@ -207,20 +197,20 @@ async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> b
     raise ServiceResponseError(sentence, **about)
 
 
-def _classify(
+def _parse(
     response: aiohttp.ClientResponse,
     body: bytes,
     about: Mapping[str, str],
     mask: Mask,
-    wire: HttpOptions,
+    http: HttpOptions,
 ) -> Any:
-    """The parsed answer of a 2xx; anything else becomes the error that it is."""
+    """Return the parsed answer of a 2xx; raise the error that anything else is."""
     status = response.status
     if not 200 <= status < 300:
         raise _refusal(response, body, about, mask)
     if not body.strip():
         return {}
-    if wire.takes_text and not is_json(response.headers.get("Content-Type")):
+    if http.takes_text and not is_json(response.headers.get("Content-Type")):
         return {"text": _printable(body)}
     try:
         output = strict.parse(body)
@@ -234,7 +224,7 @@ def _classify(
 
 
 def _printable(body: bytes) -> str:
-    """A body as a text that every database takes."""
+    """Return a body as a text that every database takes."""
     return body.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
@@ -243,9 +233,9 @@ def _refusal(
 ) -> CallError:
     status, retry_after = response.status, response.headers.get("Retry-After")
     kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
-    said = describe_error_response(body, mask.text)
+    detail = describe_error_response(body, mask.text)
     return kind(
-        f"'{about['service']}' answered {status} to '{about['action']}'{said}",
+        f"'{about['service']}' answered {status} to '{about['action']}'{detail}",
         upstream_status=status,
         retry_after=retry_after_seconds(retry_after, now=time.time()),
         **about,

@@ -300,8 +300,8 @@ def misuse(
                 answer = keeper.post("/registry/credentials", body)
                 assert answer.status_code == 500
                 hay.add("traceback", answer.content)
-    for place in ("registry.calls.transport._read", "registry.calls.auth.authenticator._merged",
-                  "registry.calls.auth.authenticator.dress"):  # fmt: skip
+    for place in ("registry.calls.transport._read", "registry.calls.auth.authenticator.secrets_of",
+                  "registry.calls.auth.authenticator.authenticate_request"):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(place, fail)
             for canary in by_type.values():

@@ -43,7 +43,7 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
 
     while breaker.circuit.open_count < openings:
         try:
-            await breaker.call_async(fail, deadline_seconds=5.0)
+            await breaker.call(fail, deadline_seconds=5.0)
         except CallRefused:
             await asyncio.sleep(0.05)
         except ServiceUnavailableError:

@@ -40,13 +40,13 @@ def make_instance(url: str = "http://planner:8000", **fields: Any) -> ServiceIns
 
 @contextlib.asynccontextmanager
 async def circuits(clock: Any = time.monotonic) -> AsyncIterator[BreakerSet]:
-    """What a worker process has."""
+    """Breakers as a worker process has them."""
     threads = DatabaseThreads()
-    found = BreakerSet(threads, clock=clock)
+    breakers = BreakerSet(threads, clock=clock)
     try:
-        yield found
+        yield breakers
     finally:
-        await found.close()
+        await breakers.close()
         threads.close()
 
 
@@ -61,7 +61,7 @@ async def fail() -> None:
 async def call(breaker: SharedBreaker, function: Any = succeed, *args: Any) -> Any:
     """The result of a guarded call, or the error it ended with."""
     try:
-        return await breaker.call_async(function, *args)
+        return await breaker.call(function, *args)
     except Exception as error:
         return error
 
@@ -93,6 +93,11 @@ async def let_time_pass(breaker: SharedBreaker, **columns: Any) -> None:
         rows.update(**{name: F(name) - past for name, past in columns.items()})
 
     await in_database(change)
+
+
+async def read_again(breakers: BreakerSet) -> None:
+    """Read what changed in the rows now, and not when a second is over."""
+    await breakers.catch_up(time.monotonic_ns())
 
 
 async def until(condition: Any) -> None:

@@ -1,17 +1,15 @@
-"""Credentials on the way out: loaded, held against the rules, put on requests, and counted.
+"""Authenticates requests: checks a credential against its rules, adds it, and counts its use.
 
-Whoever calls something with a credential and a URL does it through `Credentials.dress`: a service's
-instance, and whatever else has a base URL and names a credential.
+Whatever has a base URL and names a credential is called through `Authenticator.authenticate`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -23,32 +21,16 @@ from registry.calls.auth.token_cache import CachedToken, PostForm, TokenCache
 from registry.calls.auth.usage_counter import UsageCounter
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.network.client_tls import tls_context
-from registry.calls.redaction import NO_MASK, Mask
-from registry.calls.request import PreparedRequest
-from registry.exceptions import CallError, CredentialError
+from registry.calls.redaction import Mask
+from registry.calls.request import OutboundRequest
+from registry.exceptions import CredentialError
 from registry.models import CredentialEventKind, CredentialType
 
 MOST_CONTEXTS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticatedRequest:
-    """A request as it is sent, and what must be taken out of the answer to it."""
-
-    request: PreparedRequest = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    tls: ssl.SSLContext | None = None
-    mask: Mask = NO_MASK
-    held: CachedToken | None = None
-
-    def masked(self, error: CallError) -> CallError:
-        """The same error without the secrets of this request."""
-        details = {name: self.mask.value(value) for name, value in error.details.items()}
-        return type(error)(self.mask.text(error.message), **details)
-
-
 class Authenticator:
-    """What one event loop needs to call with credentials: tokens, TLS contexts and counters."""
+    """The tokens, TLS contexts and usage counters of the calls of one event loop."""
 
     def __init__(
         self,
@@ -67,18 +49,17 @@ class Authenticator:
         )
 
     @sensitive_variables()
-    async def authenticate_request(
+    async def authenticate(
         self,
         credential: LoadedCredential,
-        request: PreparedRequest,
-        headers: Mapping[str, str],
+        request: OutboundRequest,
         *,
         seconds: float,
         actor: str,
         subject: str,
         ca_bundle: str = "",
-    ) -> AuthenticatedRequest:
-        """The request with the credential, within so many seconds; the use is counted.
+    ) -> OutboundRequest:
+        """Return the request with the credential, within so many seconds, and count the use.
 
         `actor` is who calls and `subject` what is called, for the audit trail; `ca_bundle` is whom
         the connection itself trusts, instead of whom the credential does.
@@ -88,24 +69,27 @@ class Authenticator:
         """
         try:
             check_usable(credential, request.url, now=self._now())
-            held = await self._token(credential, seconds)
+            cached = await self._token(credential, seconds)
             tls = await self._tls(credential, ca_bundle)
         except CredentialError as error:
             if error.permanent:
-                self._note(credential, CredentialEventKind.DENIED, actor, subject, error.message)
+                self._uses.count(
+                    credential, CredentialEventKind.DENIED, actor=actor, subject=subject,
+                    detail=error.message,
+                )  # fmt: skip
             raise
-        token = held.token if held else None
-        moment = RequestStamp.at(self._now().timestamp())
-        dressed, added = authenticate_request(credential, request, moment=moment, token=token)
-        self._note(credential, CredentialEventKind.USED, actor, subject)
+        token = cached.token if cached else None
+        stamp = RequestStamp.at(self._now().timestamp())
+        authenticated = authenticate_request(credential, request, stamp=stamp, token=token)
+        self._uses.count(credential, CredentialEventKind.USED, actor=actor, subject=subject)
         mask = Mask(secrets_of(credential, token))
-        return AuthenticatedRequest(dressed, _merged(headers, added), tls, mask, held)
+        return replace(authenticated, tls=tls, mask=mask, token=cached)
 
-    async def renew(self, credential: LoadedCredential, outgoing: AuthenticatedRequest) -> bool:
+    async def renew_token(self, credential: LoadedCredential, request: OutboundRequest) -> bool:
         """Drop the token that was refused with a 401; False when there is none to drop."""
-        if outgoing.held is None:
+        if request.token is None:
             return False
-        await self._tokens.forget(credential, outgoing.held)
+        await self._tokens.forget(credential, request.token)
         return True
 
     async def close(self) -> None:
@@ -127,13 +111,3 @@ class Authenticator:
             # One context for all, or connections could not be shared.
             self._contexts.setdefault(key, made)
         return self._contexts[key]
-
-    def _note(
-        self, credential: LoadedCredential, kind: str, actor: str, subject: str, detail: str = ""
-    ) -> None:
-        self._uses.note(credential, kind, actor=actor, subject=subject, detail=detail)
-
-
-def _merged(headers: Mapping[str, str], added: Mapping[str, str]) -> dict[str, Any]:
-    names = {name.lower() for name in added}
-    return {**{k: v for k, v in headers.items() if k.lower() not in names}, **added}

@@ -1,4 +1,4 @@
-"""A credential on a request: the headers, the query or the signature that it adds (pure)."""
+"""Puts a credential on a request: its headers, query parameter or signature (pure)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from core.vault import Secret
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.calls.request import PreparedRequest
+from registry.calls.request import OutboundRequest
 from registry.credentials.origins import origin_of
 from registry.exceptions import CredentialError
 from registry.models import CredentialType
@@ -23,7 +23,7 @@ from registry.models import CredentialType
 
 @dataclass(frozen=True, slots=True)
 class RequestStamp:
-    """What is new with every request: Unix seconds and an id."""
+    """The time of a request in Unix seconds, and an id that no other has."""
 
     seconds: int
     id: str
@@ -47,8 +47,8 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
     if not problem and credential.expires_at is not None and credential.expires_at <= now:
         problem = f"It expired on {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it."
     if not problem and origin not in credential.origins:
-        known = ", ".join(sorted(credential.origins)) or "none"
-        problem = f"It is not sent to {origin}, which is none of its allowed origins ({known})."
+        allowed = ", ".join(sorted(credential.origins)) or "none"
+        problem = f"It is not sent to {origin}, which is none of its allowed origins ({allowed})."
     is_certificate = credential.type == CredentialType.CLIENT_CERTIFICATE
     if not problem and is_certificate and origin.startswith("http://"):
         problem = f"A client certificate needs https, and this is {origin}."
@@ -59,84 +59,94 @@ def check_usable(credential: LoadedCredential, url: str, *, now: datetime) -> No
         )
 
 
-Scheme = Callable[
-    [LoadedCredential, PreparedRequest, RequestStamp], tuple[PreparedRequest, dict[str, str]]
-]
+Scheme = Callable[[LoadedCredential, OutboundRequest, RequestStamp], OutboundRequest]
 
 
 @sensitive_variables()
 def authenticate_request(
     credential: LoadedCredential,
-    request: PreparedRequest,
+    request: OutboundRequest,
     *,
-    moment: RequestStamp,
+    stamp: RequestStamp,
     token: Secret | None = None,
-) -> tuple[PreparedRequest, dict[str, str]]:
-    """The request with what the credential adds to its URL, and the headers that it adds."""
+) -> OutboundRequest:
+    """Return the request with what the credential adds to its URL and headers."""
     if token is not None:
-        return request, {"Authorization": f"Bearer {token.reveal()}"}
-    make = _SCHEMES.get(credential.type)
-    return make(credential, request, moment) if make else (request, {})
+        return _with_bearer(request, token)
+    scheme = _SCHEMES.get(credential.type)
+    return scheme(credential, request, stamp) if scheme else request
+
+
+@sensitive_variables("added")
+def _with_headers(request: OutboundRequest, added: Mapping[str, str]) -> OutboundRequest:
+    """Return the request with these headers in place of its own of the same name."""
+    names = {name.lower() for name in added}
+    kept = {name: value for name, value in request.headers.items() if name.lower() not in names}
+    return replace(request, headers={**kept, **added})
+
+
+def _with_bearer(request: OutboundRequest, token: Secret) -> OutboundRequest:
+    return _with_headers(request, {"Authorization": f"Bearer {token.reveal()}"})
 
 
 @sensitive_variables()
 def _api_key(
-    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
-) -> tuple[PreparedRequest, dict[str, str]]:
+    credential: LoadedCredential, request: OutboundRequest, _: RequestStamp
+) -> OutboundRequest:
     key = credential.secret["key"].reveal()
     parameter = credential.attributes.get("query_parameter")
     if not parameter:
-        return request, {credential.attributes.get("header") or "X-API-Key": key}
+        return _with_headers(request, {credential.attributes.get("header") or "X-API-Key": key})
     mark = "&" if urlsplit(request.url).query else "?"
-    url = f"{request.url}{mark}{parameter}={quote(key, safe='')}"
-    return replace(request, url=url), {}
+    return replace(request, url=f"{request.url}{mark}{parameter}={quote(key, safe='')}")
 
 
-@sensitive_variables()
 def _bearer(
-    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
-) -> tuple[PreparedRequest, dict[str, str]]:
-    return request, {"Authorization": f"Bearer {credential.secret['token'].reveal()}"}
+    credential: LoadedCredential, request: OutboundRequest, _: RequestStamp
+) -> OutboundRequest:
+    return _with_bearer(request, credential.secret["token"])
 
 
 @sensitive_variables()
 def _basic(
-    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
-) -> tuple[PreparedRequest, dict[str, str]]:
+    credential: LoadedCredential, request: OutboundRequest, _: RequestStamp
+) -> OutboundRequest:
     pair = basic_pair(credential.attributes["username"], credential.secret["password"])
-    return request, {"Authorization": f"Basic {pair.reveal()}"}
+    return _with_headers(request, {"Authorization": f"Basic {pair.reveal()}"})
 
 
 def basic_pair(username: str, password: Secret) -> Secret:
-    """User name and password as Basic authentication sends them (RFC 7617, in UTF-8)."""
+    """Return user name and password as Basic authentication sends them (RFC 7617, in UTF-8)."""
     return Secret(base64.b64encode(f"{username}:{password.reveal()}".encode()).decode())
 
 
 def _custom_headers(
-    credential: LoadedCredential, request: PreparedRequest, _: RequestStamp
-) -> tuple[PreparedRequest, dict[str, str]]:
-    return request, {name: value.reveal() for name, value in credential.secret.items()}
+    credential: LoadedCredential, request: OutboundRequest, _: RequestStamp
+) -> OutboundRequest:
+    return _with_headers(request, {n: value.reveal() for n, value in credential.secret.items()})
 
 
 @sensitive_variables("key")
 def _signature(
-    credential: LoadedCredential, request: PreparedRequest, moment: RequestStamp
-) -> tuple[PreparedRequest, dict[str, str]]:
-    said = credential.attributes
+    credential: LoadedCredential, request: OutboundRequest, stamp: RequestStamp
+) -> OutboundRequest:
+    attributes = credential.attributes
     key = credential.secret["key"].reveal().encode()
-    text = canonical_text(request, moment, algorithm=said["algorithm"])
+    text = canonical_text(request, stamp, algorithm=attributes["algorithm"])
     headers = {
-        said["id_header"]: moment.id,
-        said["timestamp_header"]: str(moment.seconds),
-        said["signature_header"]: hmac.new(key, text.encode(), said["algorithm"]).hexdigest(),
+        attributes["id_header"]: stamp.id,
+        attributes["timestamp_header"]: str(stamp.seconds),
+        attributes["signature_header"]: hmac.new(
+            key, text.encode(), attributes["algorithm"]
+        ).hexdigest(),
     }
-    if said.get("key_name"):
-        headers[said["key_header"]] = said["key_name"]
-    return request, headers
+    if attributes.get("key_name"):
+        headers[attributes["key_header"]] = attributes["key_name"]
+    return _with_headers(request, headers)
 
 
-def canonical_text(request: PreparedRequest, moment: RequestStamp, *, algorithm: str) -> str:
-    """What a signature is over: id, time, method, path with query, and the hash of the body.
+def canonical_text(request: OutboundRequest, stamp: RequestStamp, *, algorithm: str) -> str:
+    """Return what a signature is over: id, time, method, path with query, the body's hash.
 
     One each line, joined by line feeds without one at the end. The hash is hexadecimal, by the same
     algorithm, of the empty text where there is no body.
@@ -144,7 +154,7 @@ def canonical_text(request: PreparedRequest, moment: RequestStamp, *, algorithm:
     parts = urlsplit(request.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     digest = hashlib.new(algorithm, request.body or b"").hexdigest()
-    return "\n".join((moment.id, str(moment.seconds), request.method, path, digest))
+    return "\n".join((stamp.id, str(stamp.seconds), request.method, path, digest))
 
 
 _SCHEMES: Mapping[str, Scheme] = {
@@ -158,9 +168,9 @@ _SCHEMES: Mapping[str, Scheme] = {
 
 @sensitive_variables()
 def secrets_of(credential: LoadedCredential, token: Secret | None = None) -> list[Secret]:
-    """Everything of a credential that must not be in what a call answers."""
-    found = list(credential.secret.values())
+    """Return everything of a credential that must not be in what a call answers."""
+    secrets = list(credential.secret.values())
     if credential.type == CredentialType.BASIC_AUTH:
         username = credential.attributes["username"]
-        found.append(basic_pair(username, credential.secret["password"]))
-    return [*found, token] if token is not None else found
+        secrets.append(basic_pair(username, credential.secret["password"]))
+    return [*secrets, token] if token is not None else secrets

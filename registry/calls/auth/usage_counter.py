@@ -1,4 +1,4 @@
-"""Counting the uses of credentials without a write for each call."""
+"""Counts the uses of credentials without a write for each call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class CountedUse:
-    """What is counted together."""
+    """Uses that are counted together."""
 
     credential_id: str
     credential_name: str
@@ -45,7 +45,7 @@ class UsageCounter:
         self._writers: dict[CountedUse, asyncio.Task[None]] = {}
         self._closing = asyncio.Event()
 
-    def note(
+    def count(
         self, credential: LoadedCredential, kind: str, *, actor: str, subject: str, detail: str = ""
     ) -> None:
         """Count one use, or one refusal of it."""
@@ -67,7 +67,7 @@ class UsageCounter:
         self._writers.pop(use, None)
 
     async def _write(self, use: CountedUse) -> bool:
-        """Whether what was counted is written; what is not is written with the next."""
+        """Return whether the count is written; what is not is written with the next."""
         count = self._counts.pop(use)
         uses = Uses(
             use.credential_id, use.credential_name, use.kind, use.actor, use.subject, use.detail,

@@ -1,4 +1,4 @@
-"""The breakers of one event loop, and their rows as this process knows them.
+"""Keeps the breakers of one event loop and their rows up to date with each other.
 
 What changed in any row is asked for at most once a second, by one query for all breakers, and only
 while calls are made; a steady stream of calls does not wait for it.
@@ -20,7 +20,6 @@ import structlog
 from core.cache import BoundedCache
 from registry.calls.circuits import store
 from registry.calls.circuits.breaker import SharedBreaker
-from registry.calls.circuits.outcome_buffer import OutcomeBuffer
 from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.store import CircuitReading
 from registry.calls.circuits.transitions import CallOutcome, Circuit, after_lapse
@@ -31,9 +30,9 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FRESH_SECONDS = 1.0
-# From here on what is known is asked for again while calls still go by it.
+# From here on the rows are read again while calls still go by what was read.
 RENEW_SECONDS = 0.7
-# A database that does not answer must not hold calls up: then what is known decides.
+# A database that does not answer must not hold calls up: then what was read last decides.
 LONGEST_WAIT_SECONDS = 1.0
 # A probe's lease ends this much after its call has to have ended.
 LEASE_MARGIN_SECONDS = 5.0
@@ -42,7 +41,7 @@ MAX_BREAKERS = 10_000
 
 
 class BreakerSet:
-    """Finds the breaker of what is called and keeps it and its row up to date with each other.
+    """The breakers of one event loop, by the instance or connection that each guards.
 
     `clock` gives monotonic seconds.
     """
@@ -59,20 +58,18 @@ class BreakerSet:
         self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}"
 
     def breaker(self, guarded_id: str, profile: Profile) -> SharedBreaker:
-        """The breaker of an instance or connection, with these rules from now on."""
-        found = self._breakers.get(guarded_id)
-        if found is None:
-            ledger = OutcomeBuffer(partial(self._write, guarded_id), clock=self.clock)
-            found = SharedBreaker(guarded_id, profile, circuits=self, ledger=ledger)
-            self._breakers[guarded_id] = found
-        elif found.profile is not profile:
-            found.follow(profile)
-        return found
+        """Return the breaker of an instance or connection, with these rules from now on."""
+        breaker = self._breakers.get(guarded_id)
+        if breaker is None:
+            breaker = SharedBreaker(guarded_id, profile, breakers=self)
+            self._breakers[guarded_id] = breaker
+        breaker.profile = profile
+        return breaker
 
-    # What is known
+    # Freshness
 
     def is_fresh(self) -> bool:
-        """Whether every loaded breaker is at most a second old."""
+        """Return whether every loaded breaker is at most a second old."""
         now = self.clock()
         if now >= self._renew_at:
             if now >= self._fresh_until:
@@ -102,9 +99,9 @@ class BreakerSet:
 
     async def _load(self, breaker: SharedBreaker) -> None:
         asked_at = self.clock()
-        found = await self._ask(store.load, [breaker.guarded_id])
-        if self._since is None and found:
-            self._since = found[0].read_at
+        readings = await self._ask(store.load, [breaker.guarded_id])
+        if self._since is None and readings:
+            self._since = readings[0].read_at
             self._stay_fresh(asked_at)
         breaker.load_again_at = asked_at + FRESH_SECONDS
         breaker.loading = None
@@ -129,29 +126,29 @@ class BreakerSet:
         asked_at = self.clock()
         try:
             if self._since is not None:
-                self._take_in(await self._threads.run(store.changed_since, self._since))
+                self._update(await self._threads.run(store.changed_since, self._since))
         except Exception as error:
             logger.warning("circuits_not_read", error=str(error)[:500])
             asked_at = self.clock()
         self._stay_fresh(asked_at)
 
-    def _take_in(self, readings: Sequence[CircuitReading | None]) -> None:
+    def _update(self, readings: Sequence[CircuitReading | None]) -> None:
         for reading in filter(None, readings):
             if self._since is not None:
                 self._since = max(self._since, reading.updated_at)
             breaker = self._breakers.get(reading.guarded_id)
             if breaker is not None:
-                breaker.take_in(reading)
+                breaker.update(reading)
 
     async def _ask(self, function: Callable[..., Any], *args: Any) -> list[CircuitReading]:
         """Read or change rows; nothing when the database does not answer in time."""
         try:
-            found = await _within(LONGEST_WAIT_SECONDS, self._threads.run(function, *args))
+            readings = await _within(LONGEST_WAIT_SECONDS, self._threads.run(function, *args))
         except Exception as error:
             logger.warning("circuit_not_asked", error=str(error)[:500])
             return []
-        self._take_in(found)
-        return found
+        self._update(readings)
+        return readings
 
     # Probes
 
@@ -171,7 +168,7 @@ class BreakerSet:
                 raise
             logger.warning("probe_not_claimed", error=str(error)[:500])
             return None
-        self._take_in([reading])
+        self._update([reading])
         claimed = reading and reading.circuit
         return claimed if claimed and claimed.probe_owner == owner else None
 
@@ -187,11 +184,13 @@ class BreakerSet:
 
     # Outcomes
 
-    async def _write(self, guarded_id: str, outcomes: Sequence[CallOutcome]) -> None:
+    async def record(self, guarded_id: str, outcomes: Sequence[CallOutcome]) -> None:
+        """Write outcomes of a breaker to its row. Raises: DatabaseError."""
         breaker = self._breakers.get(guarded_id)
         if breaker is not None:
-            record = partial(store.record_outcomes, guarded_id, outcomes, breaker.profile)
-            self._take_in([await self._threads.run(record)])
+            profile = breaker.profile
+            reading = await self._threads.run(store.record_outcomes, guarded_id, outcomes, profile)
+            self._update([reading])
 
     async def wait_for(self, recorded: Awaitable[None]) -> None:
         """Wait until an outcome is recorded, but not longer than a call may be held up."""
@@ -211,7 +210,7 @@ class BreakerSet:
 
     async def close(self) -> None:
         """Let what is to be recorded be recorded."""
-        writing = [b.ledger.writing for b in self._breakers.values() if b.ledger.writing]
+        writing = [b.outcomes.writing for b in self._breakers.values() if b.outcomes.writing]
         unfinished = {*writing, *self._jobs, *([self._renewal] if self._renewal else [])}
         if unfinished:
             await asyncio.wait(unfinished, timeout=CLOSE_SECONDS)

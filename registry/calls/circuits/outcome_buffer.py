@@ -1,4 +1,4 @@
-"""What a breaker has still to record: gathered while one write is under way, written together."""
+"""Gathers what a breaker has to record while a write is under way, and writes it together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+import pybreaker
 import structlog
 from django.db import Error as DatabaseError
 
@@ -17,11 +18,12 @@ logger = structlog.get_logger(__name__)
 Write = Callable[[Sequence[CallOutcome]], Awaitable[None]]
 
 
-class OutcomeBuffer:
+class OutcomeBuffer(pybreaker.CircuitBreakerListener):
     """The outcomes of one breaker, in their order; used on one event loop.
 
     Successes on a circuit where all is well are only counted here, by their time. They go along
-    with the next write, so that a failure is seen among the calls around it.
+    with the next write, so that a failure is seen among the calls around it; a change of the
+    circuit, which the breaker tells its listeners, makes them void.
     """
 
     def __init__(self, write: Write, *, clock: Callable[[], float]) -> None:
@@ -36,19 +38,20 @@ class OutcomeBuffer:
     def count_success(self, bucket_seconds: float) -> None:
         """Remember a success without recording it."""
         now = self._clock()
-        found = self._successes
-        if found and now - found[-1][0] < bucket_seconds:
-            found[-1][1] += 1
+        buckets = self._successes
+        if buckets and now - buckets[-1][0] < bucket_seconds:
+            buckets[-1][1] += 1
         else:
-            found.append([now, 1])
+            buckets.append([now, 1])
 
-    def forget_successes(self) -> None:
+    def state_change(self, *_: object) -> None:
+        """Forget the successes that were counted before the change."""
         self._successes.clear()
 
     def add(self, outcome: CallOutcome) -> asyncio.Future[None]:
         """Record an outcome; the future is done once that has been tried."""
         last = self._pending[-1] if self._pending else None
-        if last and (last.result, last.generation) == (outcome.result, outcome.generation):
+        if last and (last.kind, last.generation) == (outcome.kind, outcome.generation):
             self._pending[-1] = replace(outcome, count=last.count + outcome.count)
         else:
             self._pending.append(outcome)
@@ -80,9 +83,9 @@ class OutcomeBuffer:
 
     def _take_successes(self, generation: int) -> list[CallOutcome]:
         now = self._clock()
-        taken = [
+        outcomes = [
             CallOutcome(OutcomeKind.COUNTED, generation, count=int(count), age_seconds=now - moment)
             for moment, count in self._successes
         ]
         self._successes.clear()
-        return taken
+        return outcomes

@@ -1,4 +1,4 @@
-"""What an outcome means for a circuit (pure).
+"""Decides what an outcome means for a circuit (pure).
 
 A circuit is the value of one row. Each change of its state raises `generation`, and an outcome
 counts only for the generation under which its call was let through: what comes in later, from
@@ -35,7 +35,7 @@ class OutcomeKind(Enum):
 class CallOutcome:
     """Calls that went the same way, `age_seconds` ago."""
 
-    result: OutcomeKind
+    kind: OutcomeKind
     generation: int
     count: int = 1
     age_seconds: float = 0.0
@@ -44,7 +44,7 @@ class CallOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What is known of a circuit."""
+    """The state of a circuit, its counters and its window."""
 
     state: str = CircuitState.CLOSED
     generation: int = 0
@@ -71,14 +71,14 @@ class Circuit:
 def record(
     circuit: Circuit, outcomes: Iterable[CallOutcome], profile: Profile, *, now: datetime
 ) -> Circuit:
-    """The circuit after these outcomes, in their order."""
+    """Return the circuit after these outcomes, in their order."""
     circuit = after_lapse(circuit, now=now)
     for outcome in outcomes:
         if outcome.generation != circuit.generation:
             continue
         if circuit.state == CircuitState.CLOSED:
             circuit = _while_closed(circuit, outcome, profile, now=now)
-        elif circuit.state == CircuitState.HALF_OPEN and outcome.result is not OutcomeKind.COUNTED:
+        elif circuit.state == CircuitState.HALF_OPEN and outcome.kind is not OutcomeKind.COUNTED:
             circuit = _after_probe(circuit, outcome, profile, now=now)
     # A window in which all went well costs nothing to keep.
     troubled = any(failures or slow for _, _, failures, slow in circuit.window)
@@ -86,7 +86,7 @@ def record(
 
 
 def after_lapse(circuit: Circuit, *, now: datetime) -> Circuit:
-    """An operator's control ends by itself once its time is over."""
+    """Return the circuit without an operator's control whose time is over."""
     return closed(circuit) if has_lapsed(circuit, now=now) else circuit
 
 
@@ -99,10 +99,10 @@ def _while_closed(
     circuit: Circuit, outcome: CallOutcome, profile: Profile, *, now: datetime
 ) -> Circuit:
     circuit = replace(circuit, window=_counted(circuit.window, outcome, profile, now=now))
-    if outcome.result is OutcomeKind.FAILURE:
+    if outcome.kind is OutcomeKind.FAILURE:
         failures = circuit.failure_count + outcome.count
         circuit = replace(circuit, failure_count=failures, last_failure_at=now)
-    elif outcome.result is OutcomeKind.SUCCESS:
+    elif outcome.kind is OutcomeKind.SUCCESS:
         circuit = replace(circuit, failure_count=0)
     cause = _reason_to_open(circuit, profile)
     if not cause:
@@ -114,15 +114,15 @@ def _while_closed(
 def _after_probe(
     circuit: Circuit, outcome: CallOutcome, profile: Profile, *, now: datetime
 ) -> Circuit:
-    if outcome.result is OutcomeKind.SUCCESS:
+    if outcome.kind is OutcomeKind.SUCCESS:
         probes = circuit.success_count + 1
         if probes >= profile.success_threshold:
             return closed(circuit)
         return replace(_without_probe(circuit), success_count=probes, retry_at=now)
     slow = f"it took over {profile.timeout_seconds:g} s."
-    said = slow if outcome.result is OutcomeKind.SLOW else outcome.reason or "it failed."
+    reason = slow if outcome.kind is OutcomeKind.SLOW else outcome.reason or "it failed."
     circuit = replace(circuit, failure_count=circuit.failure_count + 1, last_failure_at=now)
-    return opened(circuit, f"The probe failed: {said}"[:MAX_CAUSE], profile, now=now)
+    return opened(circuit, f"The probe failed: {reason}"[:MAX_CAUSE], profile, now=now)
 
 
 def opened(circuit: Circuit, cause: str, profile: Profile, *, now: datetime) -> Circuit:
@@ -141,7 +141,7 @@ def opened(circuit: Circuit, cause: str, profile: Profile, *, now: datetime) -> 
 
 
 def closed(circuit: Circuit) -> Circuit:
-    """Closed, with nothing counted. `opened_at` and `last_failure_at` stay, as history."""
+    """Return it closed with nothing counted; `opened_at` and `last_failure_at` stay, as history."""
     return Circuit(
         state=CircuitState.CLOSED,
         generation=circuit.generation + 1,
@@ -160,14 +160,14 @@ def _without_probe(circuit: Circuit) -> Circuit:
 def _counted(
     window: tuple[Bucket, ...], outcome: CallOutcome, profile: Profile, *, now: datetime
 ) -> tuple[Bucket, ...]:
-    """The window with this outcome and without what is too old."""
+    """Return the window with this outcome and without what is too old."""
     moment, size = now.timestamp(), profile.window_seconds / BUCKETS
     start = (moment - outcome.age_seconds) // size * size
     kept = {b[0]: b for b in window if b[0] > moment - profile.window_seconds}
     if outcome.age_seconds < profile.window_seconds:
         _, calls, failures, slow = kept.get(start, (start, 0, 0, 0))
-        failures += outcome.count * (outcome.result is OutcomeKind.FAILURE)
-        slow += outcome.count * (outcome.result is OutcomeKind.SLOW)
+        failures += outcome.count * (outcome.kind is OutcomeKind.FAILURE)
+        slow += outcome.count * (outcome.kind is OutcomeKind.SLOW)
         kept[start] = (start, calls + outcome.count, failures, slow)
     return tuple(sorted(kept.values()))
 

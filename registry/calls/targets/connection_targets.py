@@ -72,7 +72,7 @@ def resolved_connection(connection: Connection) -> ResolvedAction:
         output_schema=Schema({}),
         timeout_seconds=config.get("timeout_seconds"),
         idempotent=False,
-        candidates=(
+        endpoints=(
             Endpoint(
                 id=str(connection.pk),
                 url=connection.base_url,
@@ -84,12 +84,12 @@ def resolved_connection(connection: Connection) -> ResolvedAction:
         credential=load_credential(connection.credential) if connection.credential else None,
         subject_id=str(connection.pk),
         limits=limits_of(connection.limits),
-        wire=_wire_of(connection.type, config),
-        known_as=f"connection {connection.name}",
+        http=_http_options(connection.type, config),
+        audit_name=f"connection {connection.name}",
     )
 
 
-def _wire_of(kind: str, config: Mapping[str, Any]) -> HttpOptions:
+def _http_options(kind: str, config: Mapping[str, Any]) -> HttpOptions:
     takes_text = kind != ConnectionType.GRAPHQL
     return HttpOptions(
         headers=config.get("headers") or {},

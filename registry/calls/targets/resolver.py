@@ -85,14 +85,14 @@ class ResolvedAction:
     output_schema: Schema
     timeout_seconds: float | None
     idempotent: bool
-    candidates: tuple[Endpoint, ...]
+    endpoints: tuple[Endpoint, ...]
     credential: LoadedCredential | None = None
     # What is limited, and how; None for no limits.
     subject_id: str = ""
     limits: CallLimits | None = None
-    wire: HttpOptions = DEFAULT_HTTP_OPTIONS
-    # What the audit trail of a credential calls it, where that is not the service.
-    known_as: str = ""
+    http: HttpOptions = DEFAULT_HTTP_OPTIONS
+    # The name in the audit trail of a credential, where that is not the service.
+    audit_name: str = ""
     # What happens to fields that the input schema does not name; None: as the schema says.
     unknown_fields: str | None = None
     # The newest change of the registry before it was read.
@@ -112,18 +112,18 @@ class ResolvedAction:
             ServiceUnavailableError: every instance is offline or in maintenance.
         """
         found = select_instances(
-            self.candidates,
+            self.endpoints,
             zone=settings.ZONE,
             suspected=suspected,
             in_flight=calls_in_flight.__getitem__,
         )
         if found.order:
             return found
-        if not self.candidates:
+        if not self.endpoints:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
-            states = ", ".join(sorted({c.status for c in self.candidates}))
-            reasons = " ".join(dict.fromkeys(c.why for c in self.candidates if c.why))
+            states = ", ".join(sorted({c.status for c in self.endpoints}))
+            reasons = " ".join(dict.fromkeys(c.why for c in self.endpoints if c.why))
             sentence = f"No instance of '{self.service}' can be called: {states}. {reasons}".strip()
         raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
 
@@ -276,7 +276,7 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         output_schema=Schema(action.output_schema),
         timeout_seconds=action.timeout_seconds,
         idempotent=action.idempotent,
-        candidates=tuple(_as_selectable(i, profile) for i in service.instances.all()),
+        endpoints=tuple(_as_selectable(i, profile) for i in service.instances.all()),
         credential=load_credential(service.credential) if service.credential else None,
         subject_id=str(service.pk),
         limits=limits_of(service.limits),

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from core.json.schema import Schema
 from registry.calls.network.address_policy import AddressPolicy, AddressRefused
 from registry.calls.network.dialer import checked_addresses
-from registry.calls.request import PreparedRequest
+from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import Endpoint, ResolvedAction
 from registry.calls.transport import Transport
 from registry.exceptions import AddressRefusedError, CallError, ServiceResponseError
@@ -89,10 +89,10 @@ async def counting_listener(host: str, port: int = 0) -> AsyncIterator[tuple[int
 async def send(transport: Transport, url: str) -> Any:
     action = ResolvedAction(
         service="target", action="act", method="POST", path="/", timeout_seconds=None,
-        idempotent=True, input_schema=Schema({}), output_schema=Schema({}), candidates=(),
+        idempotent=True, input_schema=Schema({}), output_schema=Schema({}), endpoints=(),
     )  # fmt: skip
-    candidate = Endpoint(id="1", url=url, status="ONLINE", weight=1)
-    return await transport.send(action, candidate, PreparedRequest("POST", url, b"{}"), {}, 5.0)
+    endpoint = Endpoint(id="1", url=url, status="ONLINE", weight=1)
+    return await transport.send(action, endpoint, OutboundRequest("POST", url, b"{}"), 5.0)
 
 
 def is_closed(address: str) -> bool:

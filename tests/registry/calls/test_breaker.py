@@ -20,13 +20,12 @@ from django.db import connection
 
 from core.mediator import mediator
 from registry.calls.circuits import store
-from registry.calls.circuits.breaker import CallRefused, tells_nothing
+from registry.calls.circuits.breaker import CallRefused, RowStorage, tells_nothing
 from registry.calls.circuits.breaker_set import FRESH_SECONDS
 from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.transitions import CallOutcome, OutcomeKind
 from registry.calls.database_threads import DatabaseThreads
 from registry.exceptions import (
-    CallError,
     ServiceConnectionError,
     ServiceNotReachedError,
     ServiceResponseError,
@@ -44,6 +43,7 @@ from tests.support.breakers import (
     in_database,
     let_time_pass,
     make_instance,
+    read_again,
     row_of,
     succeed,
     until,
@@ -99,7 +99,7 @@ async def test_calls_run_side_by_side(instance_id):
     everybody = asyncio.Barrier(64)
     async with circuits() as found, asyncio.timeout(10):
         breaker = found.breaker(instance_id, PROFILE)
-        calls = [breaker.call_async(everybody.wait) for _ in range(64)]
+        calls = [breaker.call(everybody.wait) for _ in range(64)]
         assert len(await asyncio.gather(*calls)) == 64
 
 
@@ -131,7 +131,7 @@ async def test_one_process_probes_and_the_others_are_refused(instance_id):
         one, other = here.breaker(instance_id, PROFILE), there.breaker(instance_id, PROFILE)
         await fail_times(one, 3)
         await let_time_pass(one, retry_at=MINUTE)
-        here._fresh_until = here._renew_at = 0.0
+        await read_again(here)
 
         async def probe():
             refusal = await call(other)
@@ -139,7 +139,7 @@ async def test_one_process_probes_and_the_others_are_refused(instance_id):
             assert refusal.retry_after < 3
             return [await call(one), await call(one)]
 
-        second, third = await one.call_async(probe)
+        second, third = await one.call(probe)
         assert isinstance(second, CallRefused)
         assert isinstance(third, CallRefused)
         assert await call(one) == "fine"
@@ -189,8 +189,8 @@ async def test_noticing_a_change_leaves_the_counters(instance_id):
         one, other = here.breaker(instance_id, PROFILE), there.breaker(instance_id, PROFILE)
         await fail_times(one, 2)
         await there.refresh(other)
-        assert other.fail_counter == 2
-        assert other.state.name == pybreaker.STATE_CLOSED
+        assert other.circuit.failure_count == 2
+        assert other.state == pybreaker.STATE_CLOSED
         assert (await row_of(one)).failure_count == 2
 
 
@@ -249,6 +249,20 @@ async def test_successes_before_a_failure_are_part_of_its_window(instance_id):
         assert [sum(column) for column in zip(*calls, strict=True)] == [51, 1, 0]
 
 
+async def test_successes_from_before_a_change_are_not_part_of_its_window(instance_id):
+    async with circuits() as here, circuits() as there:
+        one, other = here.breaker(instance_id, PROFILE), there.breaker(instance_id, PROFILE)
+        for _ in range(5):
+            await call(one)
+        await fail_times(other, 3)
+        await let_time_pass(other, retry_at=MINUTE)
+        await read_again(there)
+        assert await call(other) == "fine"
+        await read_again(here)
+        await fail_times(one, 1)
+        assert [bucket[1:] for bucket in (await row_of(one)).window] == [[1, 1, 0]]
+
+
 async def test_slow_calls_open_it(instance_id):
     clock = Clock()
 
@@ -272,7 +286,7 @@ async def test_a_call_that_was_given_more_time_is_not_slow_within_it(instance_id
     async with circuits(clock) as found:
         breaker = found.breaker(instance_id, PROFILE)
         for _ in range(20):
-            await breaker.call_async(dawdle, slow_seconds=30.0)
+            await breaker.call(dawdle, slow_seconds=30.0)
         assert (await row_of(breaker)).state == "CLOSED"
 
 
@@ -305,7 +319,7 @@ async def test_late_results_are_dropped(instance_id):
         await until(lambda: asyncio.sleep(0, one.is_loaded))
         await fail_times(other, 3)
         await let_time_pass(other, retry_at=MINUTE)
-        there._fresh_until = there._renew_at = 0.0
+        await read_again(there)
         assert await call(other) == "fine"
         let_go.set()
         await asyncio.gather(*calls)
@@ -339,13 +353,13 @@ async def test_being_cancelled_or_stopped_counts_for_nothing(instance_id):
     async with circuits() as found:
         breaker = found.breaker(instance_id, PROFILE)
         for _ in range(5):
-            running = asyncio.create_task(breaker.call_async(asyncio.sleep, 30))
+            running = asyncio.create_task(breaker.call(asyncio.sleep, 30))
             await asyncio.sleep(0.02)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
             with pytest.raises(Stop):
-                await breaker.call_async(stop)
+                await breaker.call(stop)
         row = await row_of(breaker)
         assert (row.state, row.failure_count, row.window) == ("CLOSED", 0, [])
 
@@ -355,8 +369,13 @@ async def open_and_due(found, instance_id):
     breaker = found.breaker(instance_id, PROFILE)
     await fail_times(breaker, 3)
     await let_time_pass(breaker, retry_at=MINUTE)
-    found._fresh_until = found._renew_at = 0.0
+    await read_again(found)
     return breaker
+
+
+async def is_given_back(breaker):
+    row = await row_of(breaker)
+    return row.state == "HALF_OPEN" and row.probe_owner == ""
 
 
 async def test_a_cancelled_probe_is_given_back(instance_id):
@@ -368,12 +387,12 @@ async def test_a_cancelled_probe_is_given_back(instance_id):
             inside.set()
             await asyncio.sleep(30)
 
-        probe = asyncio.create_task(breaker.call_async(hang))
+        probe = asyncio.create_task(breaker.call(hang))
         await inside.wait()
         probe.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probe
-        await asyncio.wait(set(found._jobs))
+        await until(lambda: is_given_back(breaker))
         row = await row_of(breaker)
         assert (row.state, row.probe_owner, row.probe_until) == ("HALF_OPEN", "", None)
         assert await call(breaker) == "fine"
@@ -392,18 +411,13 @@ async def test_a_probe_cancelled_while_it_claims_is_given_back(instance_id, monk
     async with circuits() as found:
         breaker = await open_and_due(found, instance_id)
         monkeypatch.setattr(store, "claim_probe", slow_claim)
-        probe = asyncio.create_task(breaker.call_async(succeed))
+        probe = asyncio.create_task(breaker.call(succeed))
         await asyncio.to_thread(claiming.wait, 5)
         probe.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probe
         go_on.set()
-
-        async def given_back():
-            row = await row_of(breaker)
-            return row.state == "HALF_OPEN" and row.probe_owner == ""
-
-        await until(given_back)
+        await until(lambda: is_given_back(breaker))
 
 
 async def test_a_fault_of_ours_gives_the_probe_back(instance_id):
@@ -413,8 +427,7 @@ async def test_a_fault_of_ours_gives_the_probe_back(instance_id):
     async with circuits() as found:
         breaker = await open_and_due(found, instance_id)
         assert isinstance(await call(breaker, broken), ZeroDivisionError)
-        await asyncio.wait(set(found._jobs))
-        assert (await row_of(breaker)).probe_owner == ""
+        await until(lambda: is_given_back(breaker))
 
 
 async def test_the_probe_of_a_worker_that_died_is_taken_over_and_its_result_dropped(instance_id):
@@ -546,7 +559,7 @@ async def test_each_failed_probe_doubles_the_opening(instance_id):
             row = await row_of(breaker)
             spans.append((row.retry_at - row.opened_at).total_seconds())
             await let_time_pass(breaker, retry_at=timedelta(minutes=6))
-            found._fresh_until = found._renew_at = 0.0
+            await read_again(found)
         assert spans == [120, 240, 300, 300]
 
 
@@ -632,7 +645,7 @@ async def test_a_steady_stream_of_calls_does_not_wait_for_the_question(instance_
         clock.seconds += 0.8
         await call(breaker)
         assert questions == ["load"]
-        await found._renewal
+        await until(lambda: asyncio.sleep(0, len(questions) > 1))
         assert questions == ["load", "changed_since"]
 
 
@@ -689,12 +702,18 @@ async def test_a_changed_profile_is_followed(instance_id):
         assert (await row_of(breaker)).state == "OPEN"
 
 
-async def test_what_would_bypass_the_row_is_refused(instance_id):
+@pytest.mark.parametrize("change", ["open", "close", "half_open"])
+def test_pybreaker_cannot_change_what_only_the_row_says(change):
+    standard = pybreaker.CircuitBreaker(state_storage=RowStorage("planner"))
+    with pytest.raises(TypeError, match=r"through registry\.calls\.circuits only"):
+        getattr(standard, change)()
+    assert standard.current_state == pybreaker.STATE_CLOSED
+
+
+async def test_an_open_circuit_is_refused_and_shown_as_pybreaker_does(instance_id):
     async with circuits() as found:
         breaker = found.breaker(instance_id, PROFILE)
-        for name in ("call", "open", "close", "half_open"):
-            with pytest.raises(TypeError):
-                getattr(breaker, name)()
-        with pytest.raises(AttributeError):
-            breaker._state_storage.state = pybreaker.STATE_OPEN
-        assert issubclass(ServiceUnavailableError, CallError)
+        assert breaker.state == pybreaker.STATE_CLOSED
+        await fail_times(breaker, 3)
+        assert breaker.state == pybreaker.STATE_OPEN
+        assert isinstance(await call(breaker), pybreaker.CircuitBreakerError)

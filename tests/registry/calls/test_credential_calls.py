@@ -230,10 +230,10 @@ async def test_the_first_use_is_written_at_once_and_the_rest_together(
     ledger = uses.UsageCounter(Threads())  # type: ignore[arg-type]
     row = Credential(name="a", type="BEARER_TOKEN")
     credential = load_credential(row)
-    ledger.note(credential, "USED", actor="x", subject="s")
+    ledger.count(credential, "USED", actor="x", subject="s")
     await done.wait()
     for _ in range(9):
-        ledger.note(credential, "USED", actor="x", subject="s")
+        ledger.count(credential, "USED", actor="x", subject="s")
     assert written == [1]
     await ledger.close()
     assert written == [1, 9]

@@ -27,7 +27,7 @@ def action_at(url: str) -> ResolvedAction:
     return ResolvedAction(
         service="odd", action="do", method="POST", path="/do", input_schema=Schema({}),
         output_schema=Schema({}), timeout_seconds=None, idempotent=True,
-        candidates=(Endpoint(url, url, "ONLINE", 100),),
+        endpoints=(Endpoint(url, url, "ONLINE", 100),),
     )  # fmt: skip
 
 

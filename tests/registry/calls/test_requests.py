@@ -34,7 +34,7 @@ def make_action(method: str = "POST", path: str = "/plans", **fields: Any) -> Re
         "output_schema": Schema({}),
         "timeout_seconds": None,
         "idempotent": True,
-        "candidates": (),
+        "endpoints": (),
         **fields,
     }
     names = ResolvedAction.__dataclass_fields__

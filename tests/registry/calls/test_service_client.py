@@ -38,7 +38,7 @@ def action_at(*urls, path="/echo", method="POST", input_schema=None, output_sche
         output_schema=Schema(output_schema or {}),
         timeout_seconds=None,
         idempotent=True,
-        candidates=tuple(Endpoint(url, url, "ONLINE", 100) for url in urls),
+        endpoints=tuple(Endpoint(url, url, "ONLINE", 100) for url in urls),
     )
 
 
@@ -228,8 +228,8 @@ async def test_another_instance_is_asked_when_one_is_not_reached(server):
 async def test_instances_in_maintenance_are_not_called():
     found = action_at(NOBODY)
     resting = ResolvedAction(
-        **{name: getattr(found, name) for name in found.__slots__ if name != "candidates"},
-        candidates=(Endpoint("1", NOBODY, "MAINTENANCE", 100),),
+        **{name: getattr(found, name) for name in found.__slots__ if name != "endpoints"},
+        endpoints=(Endpoint("1", NOBODY, "MAINTENANCE", 100),),
     )
     with pytest.raises(ServiceUnavailableError, match="MAINTENANCE"):
         await call(resting)
@@ -245,18 +245,18 @@ async def test_outage_of_the_database_leaves_what_it_last_said(server):
 
     client = ServiceClient(resolver=resolver, clock=lambda: now[0])
     with pytest.raises(RegistryUnreachableError, match="where echo is: the database system is"):
-        await client.resolutions.find(TARGET, "echo")
+        await client.resolver_cache.find(TARGET, "echo")
     kept = outage.pop()
-    found = await client.resolutions.find(TARGET, "echo")
+    found = await client.resolver_cache.find(TARGET, "echo")
     for _ in range(3):
         now[0] += 60
         outage[:] = [kept]
-        assert await client.resolutions.find(TARGET, "echo") is found
+        assert await client.resolver_cache.find(TARGET, "echo") is found
     outage[:] = [ServiceNotFoundError("No service named 'echo' found")]
     for error in (ServiceNotFoundError, RegistryUnreachableError):
         now[0] += 60
         with pytest.raises(error):
-            await client.resolutions.find(TARGET, "echo")
+            await client.resolver_cache.find(TARGET, "echo")
         outage[:] = [kept]
     await client.close()
 

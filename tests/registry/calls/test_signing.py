@@ -27,14 +27,14 @@ from registry.calls.auth.signing import (
     secrets_of,
 )
 from registry.calls.redaction import Mask
-from registry.calls.request import PreparedRequest
+from registry.calls.request import OutboundRequest
 from registry.credentials.type_specs import check_attributes
 from registry.exceptions import CredentialError, TokenUnavailableError
 from tests.support.credentials import ATTRIBUTES, ORIGIN, SECRETS
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-MOMENT = RequestStamp(1772625600, "0123456789abcdef")
-REQUEST = PreparedRequest("POST", f"{ORIGIN}/pay/1?a=%20b", b'{"amount":5}')
+STAMP = RequestStamp(1772625600, "0123456789abcdef")
+REQUEST = OutboundRequest("POST", f"{ORIGIN}/pay/1?a=%20b", b'{"amount":5}')
 
 
 def loaded(type: str, secret: dict[str, str] | None = None, **attributes: Any) -> LoadedCredential:
@@ -51,17 +51,17 @@ def loaded(type: str, secret: dict[str, str] | None = None, **attributes: Any) -
 
 
 def headers_of(credential: LoadedCredential, **more: Any) -> dict[str, str]:
-    return authenticate_request(credential, REQUEST, moment=MOMENT, **more)[1]
+    return dict(authenticate_request(credential, REQUEST, stamp=STAMP, **more).headers)
 
 
 def test_an_api_key_goes_into_its_header_or_the_query() -> None:
     assert headers_of(loaded("API_KEY")) == {"X-API-Key": "api-key-0123456789"}
     assert headers_of(loaded("API_KEY", header="Key")) == {"Key": "api-key-0123456789"}
     in_query = loaded("API_KEY", {"key": "a&b=c d/e"}, query_parameter="token")
-    request, headers = authenticate_request(in_query, REQUEST, moment=MOMENT)
-    assert (request.url, headers) == (f"{ORIGIN}/pay/1?a=%20b&token=a%26b%3Dc%20d%2Fe", {})
-    bare = PreparedRequest("GET", f"{ORIGIN}/pay", None)
-    assert authenticate_request(in_query, bare, moment=MOMENT)[0].url.endswith(
+    request = authenticate_request(in_query, REQUEST, stamp=STAMP)
+    assert (request.url, request.headers) == (f"{ORIGIN}/pay/1?a=%20b&token=a%26b%3Dc%20d%2Fe", {})
+    bare = OutboundRequest("GET", f"{ORIGIN}/pay", None)
+    assert authenticate_request(in_query, bare, stamp=STAMP).url.endswith(
         "/pay?token=a%26b%3Dc%20d%2Fe"
     )
 
@@ -92,7 +92,7 @@ def test_a_signature_is_over_id_time_method_path_and_body(algorithm: str) -> Non
             hashlib.new(algorithm, b'{"amount":5}').hexdigest(),
         )
     )
-    assert canonical_text(REQUEST, MOMENT, algorithm=algorithm) == text
+    assert canonical_text(REQUEST, STAMP, algorithm=algorithm) == text
     expected = hmac.new(b"signing-key-0123456789", text.encode(), algorithm).hexdigest()
     assert headers_of(credential) == {
         "X-Signature-Id": "0123456789abcdef",
@@ -114,10 +114,10 @@ def test_the_names_of_the_signature_headers_can_be_chosen() -> None:
      {"body": b"{}"}, {"body": None}],
 )  # fmt: skip
 def test_any_change_of_the_request_changes_what_is_signed(change: dict[str, Any]) -> None:
-    other = PreparedRequest(
+    other = OutboundRequest(
         **{"method": REQUEST.method, "url": REQUEST.url, "body": REQUEST.body, **change}
     )
-    texts = {canonical_text(each, MOMENT, algorithm="sha256") for each in (REQUEST, other)}
+    texts = {canonical_text(each, STAMP, algorithm="sha256") for each in (REQUEST, other)}
     assert len(texts) == 2
 
 
@@ -215,14 +215,14 @@ def test_the_mask_of_a_credential_covers_all_that_is_sent() -> None:
     for type in SECRETS:
         credential = loaded(type)
         token = Secret("the-fetched-token") if type.startswith("OAUTH2") else None
-        request, headers = authenticate_request(credential, REQUEST, moment=MOMENT, token=token)
+        request = authenticate_request(credential, REQUEST, stamp=STAMP, token=token)
         mask = Mask(secrets_of(credential, token))
-        shown = mask.text(" ".join([request.url, *headers.values()]))
+        shown = mask.text(" ".join([request.url, *request.headers.values()]))
         for value in SECRETS[type].values():
             assert value not in shown
         assert "the-fetched-token" not in shown
         if type == "BASIC_AUTH":
-            assert headers["Authorization"].split()[1] not in shown
+            assert request.headers["Authorization"].split()[1] not in shown
     assert "0123456789" not in repr(Mask([Secret("0123456789")]))
 
 

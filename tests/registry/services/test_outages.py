@@ -155,9 +155,9 @@ def test_look_up_is_kept_while_nothing_changed(base: str) -> None:
     register(base)
     by_name()
     client = on_shared_loop(_itself).result()
-    kept = dict(client.resolutions._cache)
+    kept = dict(client.resolver_cache._cache)
     by_name()
-    assert client.resolutions._cache == kept
+    assert client.resolver_cache._cache == kept
 
 
 async def _itself(client: Any) -> Any:
