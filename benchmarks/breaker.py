@@ -54,8 +54,8 @@ def prepare_database(directory: str) -> str:
 
 async def measure(instance_id: str, rounds: int, calls: int) -> None:
     from registry.calls.circuits.breaker_set import BreakerSet
-    from registry.calls.circuits.profile import PROFILES
     from registry.calls.database_threads import DatabaseThreads
+    from registry.policies.circuit_profile import PROFILES
 
     threads = DatabaseThreads()
     circuits = BreakerSet(threads, clock=time.monotonic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q
 
-from core.access.roles import Role
+from core.roles import Role
 
 _APPS = ("core", "registry", "workflows", "monitoring")
 _NOT_FOR_ALL = (

@@ -273,7 +273,7 @@ SPECTACULAR_SETTINGS = {
         "IntegrationTypeEnum": "registry.models.IntegrationType",
         "IntegrationStatusEnum": "registry.models.IntegrationStatus",
         "IntegrationOutcomeEnum": "registry.models.IntegrationOutcome",
-        "UnknownFieldsEnum": "core.json.unknown_fields.UnknownFields",
+        "UnknownFieldsEnum": "core.unknown_fields.UnknownFields",
         "DeliveryOutcomeEnum": "workflows.models.DeliveryOutcome",
         "CircuitStateEnum": "registry.models.CircuitState",
         "KeyStateEnum": "core.models.KeyState",

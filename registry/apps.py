@@ -12,9 +12,14 @@ class RegistryConfig(AppConfig):
     verbose_name = "Services and how to reach them"
 
     def ready(self) -> None:
+        from core import references
+        from core.db.models import renamed
         from core.mediator import mediator
         from registry import checks  # noqa: F401 (registers them)
+        from registry.integrations.references import follow_rename, users_of
 
+        references.add_finder(users_of)
+        renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
         mediator.subscribe("registry_changed", _announce_change)
 
 

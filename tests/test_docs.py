@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import get_commands
 
-from core.access.roles import Role, scopes_of_role
+from core.roles import Role, scopes_of_role
 from workflows.validation import validate
 
 ROOT = Path(__file__).resolve().parent.parent

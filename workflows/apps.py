@@ -16,9 +16,9 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
+        from core import references
         from core.db.models import renamed
         from core.mediator import mediator
-        from registry.services import references
         from workflows.history.append_only import renew_guard
         from workflows.models import WorkflowType
         from workflows.services.definitions.references import follow_rename, users_of

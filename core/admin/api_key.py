@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from core.access import api_keys
-from core.access.roles import SCOPES
+from core import api_keys
 from core.admin.base import HubAdmin, find_or_404, is_id, run_on_each, run_on_one
 from core.admin.dialogs import back_to
 from core.admin.formatting import NOTHING, moment
 from core.admin.forms import ApiKeyForm
 from core.models import ApiKey, KeyState
+from core.roles import SCOPES
 
 WRITABLE = ("name", "role", "scopes", "networks", "expires_at")
 # Who may make keys in the admin may do everything there.

@@ -14,12 +14,12 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from core.access.api_keys import check_end
-from core.access.roles import ROLE_WORDS, SCOPES, Role
+from core.api_keys import check_end
 from core.exceptions import ValidationFailed
 from core.json import strict
 from core.json.equality import json_equal
 from core.models import ApiKey
+from core.roles import ROLE_WORDS, SCOPES, Role
 
 
 class WordsField(forms.Field):

@@ -12,8 +12,7 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from core.access import api_keys
-from core.access.roles import SCOPES, Role
+from core import api_keys
 from core.api.fields import VocabularyField
 from core.api.instants import InstantField
 from core.api.patches import PatchSerializer
@@ -22,6 +21,7 @@ from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.viewsets import IF_MATCH, ResourceViewSet
 from core.models import ApiKey, KeyState
+from core.roles import SCOPES, Role
 
 MOST_NETWORKS = 50
 

@@ -13,11 +13,11 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
-from core.access.roles import Role, scopes_of_role, scopes_of_user
 from core.db.pipeline import read_row
 from core.models import ApiKey
 from core.models.api_key import digest_of, is_in_networks, split_key
 from core.models.audit import ActorKind
+from core.roles import Role, scopes_of_role, scopes_of_user
 
 LAST_USED_PRECISION = timedelta(minutes=1)
 

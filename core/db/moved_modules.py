@@ -13,16 +13,17 @@ from types import ModuleType
 FORMER_NAMES = {
     "registry.addresses": ("core.addresses",),
     "registry.circuits": (),
-    "registry.circuits.profile": ("registry.calls.circuits.profile",),
+    "registry.circuits.profile": ("registry.policies.circuit_profile",),
     "registry.identifiers": ("core.identifiers",),
-    "registry.integrations.config": ("registry.integrations.config_checks",),
+    "registry.integrations.config": ("registry.policies.integration_config",),
+    "registry.integrations.mapping": ("registry.policies.integration_mapping",),
     "registry.json_equality": ("core.json.equality",),
     "registry.limits": (),
-    "registry.limits.rules": ("registry.calls.limits.rules",),
+    "registry.limits.rules": ("registry.policies.rate_limits",),
     "registry.models.access": ("core.models.api_key",),
     "registry.models.base": ("core.db.json_fields", "core.db.uuid7"),
     "registry.models.names": ("core.db.names",),
-    "registry.probing": ("registry.health.probe_policy",),
+    "registry.probing": ("registry.policies.probing",),
 }
 # What left a module that is still there, and where it is now.
 FORMER_PLACES = {

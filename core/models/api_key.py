@@ -12,11 +12,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from core.access.roles import SCOPES, Role, scopes_of_role
 from core.db.json_fields import CheckedJSONField, validate_strings
 from core.db.models import TimestampedModel
 from core.db.names import refuse_id
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.roles import SCOPES, Role, scopes_of_role
 
 PREFIX_LENGTH = 8
 

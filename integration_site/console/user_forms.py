@@ -12,7 +12,7 @@ from unfold.widgets import (
     UnfoldAdminRadioSelectWidget,
 )
 
-from core.access.roles import ROLE_WORDS, Role
+from core.roles import ROLE_WORDS, Role
 
 SUPERUSER = "superuser"
 _EVERYTHING = "Does everything, also with people and API keys."

@@ -16,8 +16,8 @@ from registry import services
 from registry.admin.maintenance import MaintainedAdmin
 from registry.admin.service_forms import InstanceForm
 from registry.models import ServiceInstance
+from registry.models.status import explain_status
 from registry.services.probes import describe_probing
-from registry.services.status import explain_status
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
 

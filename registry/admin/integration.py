@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from core.access.roles import CALLS, may
 from core.admin.base import (
     GrowingAdmin,
     HubAdmin,
@@ -27,6 +26,7 @@ from core.admin.base import (
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import flow, json_block, milliseconds, moment, status_badge
 from core.exceptions import IntegrationError
+from core.roles import CALLS, may
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle

@@ -16,9 +16,9 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 from unfold.decorators import action, display
 
-from core.access.roles import CALLS, may
 from core.admin.base import actor_of, run_on_each
 from core.admin.formatting import NOTHING, moment, status_badge
+from core.roles import CALLS, may
 from registry import services
 from registry.admin.maintenance import (
     LIFTED,
@@ -35,8 +35,8 @@ from registry.models import (
     RegistryChangeKind,
     Service,
 )
+from registry.models.status import explain_status
 from registry.services.probes import describe_probing
-from registry.services.status import explain_status
 from registry.services.uptime import measure_uptime
 
 FORM_FIELDS = (

@@ -15,8 +15,8 @@ from unfold.widgets import (
 from core.admin.forms import StrictJSONField, WordsField
 from core.exceptions import ValidationFailed
 from registry import services
-from registry.health.liveness import Liveness
 from registry.models import Service, ServiceAction, ServiceInstance
+from registry.policies.liveness import Liveness
 from registry.services import check_new_instance
 
 MAX_TIMEOUT_SECONDS = 60

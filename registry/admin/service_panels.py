@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from core import audit
-from core.access.roles import CALLS, may
 from core.admin.base import actor_of, find_or_404
 from core.exceptions import IntegrationError
 from core.models import AuditVerb
+from core.roles import CALLS, may
 from registry.admin.service_forms import CallForm
 from registry.calls.blocking_client import call_service, probe_urls
 from registry.calls.headers import call_headers

@@ -18,7 +18,7 @@ from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
-from core.json.unknown_fields import UnknownFields
+from core.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
 from registry.integrations.execution import (

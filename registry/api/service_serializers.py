@@ -13,10 +13,9 @@ from core.api.instants import InstantField
 from core.api.patches import PatchSerializer, default_of
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
-from core.json.unknown_fields import UnknownFields
 from core.models.audit import MAX_REASON
+from core.unknown_fields import UnknownFields
 from registry.discovery.base import Criteria
-from registry.health.liveness import Liveness
 from registry.models import (
     Criticality,
     HttpMethod,
@@ -28,8 +27,9 @@ from registry.models import (
     ServiceStatus,
     ServiceType,
 )
+from registry.models.status import explain_status
+from registry.policies.liveness import Liveness
 from registry.services import Heartbeat, Registration
-from registry.services.status import explain_status
 
 MAX_ACTIONS = 500
 _SERVICE_FIELDS = (

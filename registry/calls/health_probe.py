@@ -12,8 +12,8 @@ from yarl import URL
 from registry.calls.body_reader import read_start
 from registry.calls.connection_errors import describe_connection_error
 from registry.calls.error_responses import describe_error_response
-from registry.calls.network.address_policy import AddressPolicy
-from registry.calls.network.dialer import refusal_in, refusal_of
+from registry.network.address_policy import AddressPolicy
+from registry.network.dialer import refusal_in, refusal_of
 
 PROBE_SECONDS = 5.0
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from core.exceptions import SchemaViolation
 from core.json.schema import first_of
-from core.json.unknown_fields import (
+from core.unknown_fields import (
     Fitted,
     UnknownFields,
     enumerate_fields,

@@ -21,8 +21,6 @@ from registry.calls.body_reader import ACCEPTED, TooLarge, WrongEncoding, read_a
 from registry.calls.connection_errors import describe_connection_error
 from registry.calls.error_responses import describe_error_response, retry_after_seconds
 from registry.calls.health_probe import Probe, probe
-from registry.calls.network.address_policy import AddressPolicy
-from registry.calls.network.dialer import get_policy, make_connector, refusal_in, refusal_of
 from registry.calls.redaction import Mask
 from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
@@ -35,6 +33,8 @@ from registry.exceptions import (
     ServiceTimeoutError,
     ServiceUnavailableError,
 )
+from registry.network.address_policy import AddressPolicy
+from registry.network.dialer import get_policy, make_connector, refusal_in, refusal_of
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 # URLs that passed by their look; where they lead is judged whenever they are dialled.

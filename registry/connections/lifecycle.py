@@ -19,13 +19,13 @@ from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.mediator import mediator
 from core.models import AuditVerb
+from core.references import refuse_if_used
 from registry.connections.address_checks import check_address
 from registry.connections.login_checks import check_login
 from registry.connections.type_specs import KINDS, check_config, check_driver, default_port
 from registry.credentials.links import Link, note_link, noting_denials
 from registry.credentials.type_specs import PartErrors
 from registry.models import Connection, ConnectionStatus, ConnectionType
-from registry.services.references import refuse_if_used
 
 logger = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 from yarl import URL
 
 from core.addresses import LONGEST_URL, read_url
-from registry.calls.network.dialer import get_policy, refusal_of
 from registry.credentials.signing_key import PREFIX, key_of
+from registry.network.dialer import get_policy, refusal_of
 
 SHORTEST_SECRET = 4
 LONGEST_VALUE = 8192

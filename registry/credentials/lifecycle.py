@@ -21,6 +21,7 @@ from registry.credentials.audit import record
 from registry.credentials.origins import parse_origin
 from registry.credentials.references import title_of, users_of
 from registry.credentials.sealing import hold_secret, open_secret
+from registry.discovery.change_log import record_change
 from registry.models import (
     Credential,
     CredentialEventKind,
@@ -28,7 +29,6 @@ from registry.models import (
     CredentialType,
     RegistryChangeKind,
 )
-from registry.services.change_log import record_change
 
 MOST_ORIGINS = 50
 MOST_NAMED = 5

@@ -28,8 +28,8 @@ from registry.calls.targets.resolver import CallTarget, resolve
 from registry.discovery.base import get_discovery
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.history import Attempt, Result, record_attempt
-from registry.integrations.mapping import map_answer, map_request
 from registry.models import EXECUTABLE, Integration, TargetKind
+from registry.policies.integration_mapping import map_answer, map_request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

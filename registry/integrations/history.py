@@ -16,7 +16,7 @@ from django.db.models import Case, CharField, F, Value, When
 
 from core.exceptions import IntegrationError, SchemaViolation
 from core.expressions import ExpressionError
-from core.json.unknown_fields import enumerate_fields
+from core.unknown_fields import enumerate_fields
 from registry.models import (
     Integration,
     IntegrationExecution,

@@ -15,11 +15,11 @@ from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
+from core.references import refuse_if_used
 from core.suggestions import no_such_row
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration
-from registry.integrations.mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 from registry.models import (
     EXECUTABLE,
     Connection,
@@ -28,7 +28,7 @@ from registry.models import (
     ServiceType,
     TargetKind,
 )
-from registry.services.references import refuse_if_used
+from registry.policies.integration_mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 
 # What can be asked by a request and answers it.
 CALLABLE = (ConnectionType.HTTP, ConnectionType.GRAPHQL, ConnectionType.WEBHOOK)

@@ -13,7 +13,7 @@ from core.db.models import TimestampedModel
 from core.db.names import validate_action_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.schema import check_schema
-from core.json.unknown_fields import UnknownFields
+from core.unknown_fields import UnknownFields
 from registry.models.service import Service
 
 validate_path = RegexValidator(
@@ -42,6 +42,8 @@ def validate_schema(value: Any) -> None:
 
 class ServiceAction(TimestampedModel):
     """One thing that a service can do, and the shape of what it takes and answers."""
+
+    is_part = True  # it goes with its service
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="actions")
     name = models.CharField(max_length=100, validators=[validate_action_name])

@@ -16,8 +16,8 @@ from core.addresses import (
     normal_host,
     normal_url,
 )
-from registry.calls.network.address_policy import AddressRefused
-from registry.calls.network.dialer import get_policy, refusal_of
+from registry.network.address_policy import AddressRefused
+from registry.network.dialer import get_policy, refusal_of
 
 
 def validate_service_url(value: str) -> None:

@@ -12,12 +12,12 @@ from django.utils import timezone
 from core.db.json_fields import CheckedJSONField, object_field
 from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
-from registry.calls.circuits.profile import validate_breaker
-from registry.calls.limits.rules import validate_limits
 from registry.models.address_fields import HostField, UrlField
 from registry.models.service import (
     Criticality,
 )
+from registry.policies.circuit_profile import validate_breaker
+from registry.policies.rate_limits import validate_limits
 
 LONGEST_INTERVAL_SECONDS = 86_400
 

@@ -14,7 +14,6 @@ from core.db.json_fields import object_field
 from core.db.models import TimestampedModel
 from core.db.vocabulary import EnumField, enum_check
 from core.json.equality import json_equal
-from registry.health.liveness import Liveness, expiry_after_sign, liveness_of
 from registry.models.address_fields import UrlField
 from registry.models.maintenance import (
     MaintainedModel,
@@ -22,6 +21,7 @@ from registry.models.maintenance import (
     maintenance_index,
 )
 from registry.models.service import Service, ServiceStatus
+from registry.policies.liveness import Liveness, expiry_after_sign, liveness_of
 
 # What a sign of life may change, beside the time of it and what it says of itself.
 HEARTBEAT_COLUMNS = (

@@ -11,11 +11,14 @@ from core.db.json_fields import CheckedJSONField
 from core.db.models import AppendedModel, NamedQuerySet, ReferencedModel, name_constraint
 from core.db.names import validate_action_name, validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
-from core.json.unknown_fields import UnknownFields
-from registry.integrations.config_checks import ERROR_AFTER, validate_config
-from registry.integrations.mapping import validate_request_mapping, validate_response_mapping
+from core.unknown_fields import UnknownFields
 from registry.models.action import HttpMethod, validate_path
 from registry.models.connection import Connection
+from registry.policies.integration_config import ERROR_AFTER, validate_config
+from registry.policies.integration_mapping import (
+    validate_request_mapping,
+    validate_response_mapping,
+)
 
 
 class IntegrationType(Vocabulary):

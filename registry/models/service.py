@@ -10,15 +10,15 @@ from django.db.models import Value
 from core.db.json_fields import CheckedJSONField, object_field, strings_field
 from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
-from registry.calls.circuits.profile import validate_breaker
-from registry.calls.limits.rules import validate_limits
-from registry.health.liveness import Liveness
-from registry.health.probe_policy import validate_probing
 from registry.models.maintenance import (
     MaintainedModel,
     ends_with_its_beginning,
     maintenance_index,
 )
+from registry.policies.circuit_profile import validate_breaker
+from registry.policies.liveness import Liveness
+from registry.policies.probing import validate_probing
+from registry.policies.rate_limits import validate_limits
 
 if TYPE_CHECKING:
     from registry.models.instance import ServiceInstance

@@ -1,6 +1,6 @@
 """What happens to services: they register, beat, change status and leave."""
 
-from registry.services.change_log import cut_change_log, log_changed_parts, record_change
+from registry.discovery.change_log import cut_change_log, log_changed_parts, record_change
 from registry.services.expiry import (
     Suspicion,
     expire_instances,

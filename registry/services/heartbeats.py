@@ -19,8 +19,9 @@ from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from registry.discovery.base import RENEWED, get_discovery
 from registry.models import Credential, Service, ServiceAction, ServiceInstance, ServiceStatus
+from registry.models.status import parse_status
 from registry.services.lookup import base_url_of, get_service, reload_service
-from registry.services.status import log_instance_change, parse_status, refresh_status
+from registry.services.status import log_instance_change, refresh_status
 
 _action_cache: BoundedCache[UUID, tuple[datetime, list[ServiceAction]]] = BoundedCache(10_000)
 JOINED = "JOIN service_instance ON service_instance.service_id = registered_service.id"

@@ -19,8 +19,10 @@ from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.mediator import mediator
 from core.models import AuditVerb
+from core.references import refuse_if_used
 from registry.credentials.links import Link, note_link, noting_denials
 from registry.discovery.base import get_discovery
+from registry.discovery.change_log import log_changed_parts, record_change
 from registry.models import (
     RegistryChangeKind,
     Service,
@@ -28,11 +30,10 @@ from registry.models import (
     ServiceInstance,
     ServiceStatus,
 )
-from registry.services.change_log import log_changed_parts, record_change
+from registry.models.status import parse_status
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
-from registry.services.references import refuse_if_used
-from registry.services.status import parse_status, refresh_status
+from registry.services.status import refresh_status
 
 MAX_INSTANCES = 1000
 

@@ -19,8 +19,9 @@ from core.models.audit import MAX_REASON
 from registry.discovery.base import get_discovery
 from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.models.maintenance import MAINTENANCE_FIELDS
+from registry.models.status import parse_status, status_after_maintenance
 from registry.services.lookup import reload_service
-from registry.services.status import log_instance_change, parse_status, status_after_maintenance
+from registry.services.status import log_instance_change
 
 logger = structlog.get_logger(__name__)
 

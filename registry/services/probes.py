@@ -12,15 +12,9 @@ from django.db.models import Q, QuerySet
 from registry.calls.blocking_client import probe_urls
 from registry.calls.health_probe import Probe
 from registry.discovery.base import get_discovery
-from registry.health.liveness import Liveness, seconds_of_answer
-from registry.health.probe_policy import (
-    ProbePlan,
-    Streak,
-    count_answer,
-    describe_streak,
-    plan_of,
-)
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
+from registry.policies.liveness import Liveness, seconds_of_answer
+from registry.policies.probing import ProbePlan, Streak, count_answer, describe_streak, plan_of
 from registry.services.status import log_instance_change
 
 PROBED = (*ALIVE, ServiceStatus.MAINTENANCE)

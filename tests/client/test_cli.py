@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from core.access.roles import SCOPES
+from core.roles import SCOPES
 from monitoring.incidents import open_incident
 from monitoring.models import Subject
 from registry.models import ServiceInstance

@@ -141,7 +141,7 @@ def _of_case(action: str, name: str) -> Request:
 
 
 def _all_scopes() -> Iterator[str]:
-    from core.access.roles import SCOPES
+    from core.roles import SCOPES
 
     yield from SCOPES
 

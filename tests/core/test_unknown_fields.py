@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.json.unknown_fields import MOST_NAMED, enumerate_fields, fit, refusals_of, warning_of
+from core.unknown_fields import MOST_NAMED, enumerate_fields, fit, refusals_of, warning_of
 
 PROJECT = {"type": "object", "properties": {"name": {"type": "string"}, "description": {}}}
 

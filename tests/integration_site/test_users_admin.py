@@ -9,8 +9,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from core.access.roles import ROLE_WORDS, Role
 from core.models import AuditEntry
+from core.roles import ROLE_WORDS, Role
 from integration_site.admin_groups import create_roles
 from integration_site.console.user_forms import SUPERUSER, role_choices
 

@@ -16,9 +16,9 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
 
     from registry.calls.circuits import breaker_set
     from registry.calls.circuits.breaker import CallRefused
-    from registry.calls.circuits.profile import Profile
     from registry.calls.database_threads import DatabaseThreads
     from registry.exceptions import ServiceUnavailableError
+    from registry.policies.circuit_profile import Profile
 
     # Ask the database before every call: nobody is held back by what it knew a moment ago.
     breaker_set.RENEW_SECONDS = breaker_set.FRESH_SECONDS = -1.0

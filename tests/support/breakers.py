@@ -14,10 +14,10 @@ from django.db.models import F
 
 from registry.calls.circuits.breaker import SharedBreaker
 from registry.calls.circuits.breaker_set import BreakerSet
-from registry.calls.circuits.profile import Profile
 from registry.calls.database_threads import DatabaseThreads
 from registry.exceptions import ServiceUnavailableError
 from registry.models import CircuitBreakerState, ServiceInstance
+from registry.policies.circuit_profile import Profile
 from tests import factories
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.config import SchemathesisConfig
 
-from core.access.roles import SCOPES
+from core.roles import SCOPES
 from integration_site.wsgi import application
 from registry.integrations.lifecycle import create_integration
 from tests import factories

@@ -13,10 +13,10 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from core.access.roles import SCOPES
 from core.api.api_keys import KeyViewSet
 from core.api.viewsets import ResourceViewSet
 from core.models import ApiKey
+from core.roles import SCOPES
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet

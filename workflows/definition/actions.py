@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.expressions import Template
-from core.json.unknown_fields import UnknownFields
+from core.unknown_fields import UnknownFields
 from registry.calls.targets.connection_action import parse_connection_action
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS

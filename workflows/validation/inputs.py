@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from core.expressions import Template, join_path
 from core.json.schema import compile_schema
-from core.json.unknown_fields import fit
+from core.unknown_fields import fit
 
 MAX_INPUT_ERRORS = 20
 

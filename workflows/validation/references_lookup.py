@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from core.expressions import Template
-from core.json.unknown_fields import UnknownFields
+from core.unknown_fields import UnknownFields
 from workflows.definition import (
     Compensation,
     Definition,

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from registry.integrations.mapping import mapping_problems
+from registry.policies.integration_mapping import mapping_problems
 
 MESSAGE_NAMES = ("input", "context")
 

@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
-from core.access.roles import Role
 from core.models import ApiKey
+from core.roles import Role
 from core.vault import new_key
 from integration_site.admin_groups import create_roles
 from workflows.catalog import install_catalog

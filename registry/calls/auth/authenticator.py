@@ -15,12 +15,12 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from core.cache import BoundedCache
+from registry.calls.auth.client_tls import tls_context
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.auth.signing import RequestStamp, authenticate_request, check_usable, secrets_of
 from registry.calls.auth.token_cache import CachedToken, PostForm, TokenCache
 from registry.calls.auth.usage_counter import UsageCounter
 from registry.calls.database_threads import DatabaseThreads
-from registry.calls.network.client_tls import tls_context
 from registry.calls.redaction import Mask
 from registry.calls.request import OutboundRequest
 from registry.exceptions import CredentialError

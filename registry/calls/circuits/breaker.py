@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import pybreaker
 
 from registry.calls.circuits.outcome_buffer import OutcomeBuffer
-from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.store import CircuitReading
 from registry.calls.circuits.transitions import BUCKETS, CallOutcome, Circuit, OutcomeKind
 from registry.exceptions import CallError, ServiceResponseError
 from registry.models import CircuitState
+from registry.policies.circuit_profile import Profile
 
 if TYPE_CHECKING:
     from registry.calls.circuits.breaker_set import BreakerSet

@@ -20,10 +20,10 @@ import structlog
 from core.cache import BoundedCache
 from registry.calls.circuits import store
 from registry.calls.circuits.breaker import SharedBreaker
-from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.store import CircuitReading
 from registry.calls.circuits.transitions import CallOutcome, Circuit, after_lapse
 from registry.calls.database_threads import DatabaseThreads
+from registry.policies.circuit_profile import Profile
 
 logger = structlog.get_logger(__name__)
 

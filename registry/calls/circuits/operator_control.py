@@ -18,6 +18,7 @@ from core.identifiers import read_id
 from core.models import AuditVerb
 from registry.calls.circuits import store
 from registry.calls.circuits.transitions import Circuit, closed
+from registry.discovery.change_log import record_change
 from registry.models import (
     CircuitBreakerState,
     CircuitState,
@@ -25,7 +26,6 @@ from registry.models import (
     RegistryChangeKind,
     ServiceInstance,
 )
-from registry.services.change_log import record_change
 
 LONGEST = timedelta(days=365)
 MAX_REASON = 500

@@ -20,7 +20,6 @@ from django.db.models import ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 
 from core.mediator import mediator
-from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.transitions import (
     CallOutcome,
     Circuit,
@@ -30,6 +29,7 @@ from registry.calls.circuits.transitions import (
 )
 from registry.models import CircuitBreakerState, CircuitState, Connection, ServiceInstance
 from registry.models.circuit import CircuitQuerySet
+from registry.policies.circuit_profile import Profile
 
 logger = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from registry.calls.circuits.profile import Profile
 from registry.models import CircuitState
+from registry.policies.circuit_profile import Profile
 
 BUCKETS = 10
 MAX_CAUSE = 300

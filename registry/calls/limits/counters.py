@@ -12,7 +12,7 @@ from django.conf import settings
 
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.limits import store
-from registry.calls.limits.rules import CallLimits, Turn, next_turn
+from registry.policies.rate_limits import CallLimits, Turn, next_turn
 
 ANSWER_SECONDS = 1.0
 

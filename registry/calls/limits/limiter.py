@@ -21,8 +21,8 @@ from django.db import Error as DatabaseError
 
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.limits.counters import LimitCounters, LocalCounters, make_counters
-from registry.calls.limits.rules import CallLimits, Turn
 from registry.exceptions import RateLimitedError
+from registry.policies.rate_limits import CallLimits, Turn
 
 logger = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from django.db.models import DateTimeField as Moment
 from django.db.models import ExpressionWrapper, QuerySet
 from django.db.models.functions import Now
 
-from registry.calls.limits.rules import CallLimits, Turn, next_turn
 from registry.models import CallRate, CallSeat
+from registry.policies.rate_limits import CallLimits, Turn, next_turn
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # Rows of seats are made as they are needed, so many at once.

@@ -13,8 +13,6 @@ from core.exceptions import SchemaViolation
 from core.json.schema import Schema
 from core.suggestions import no_such_row
 from registry.calls.auth.loaded_credential import load_credential
-from registry.calls.circuits.profile import profile_of
-from registry.calls.limits.rules import limits_of
 from registry.calls.targets.connection_action import is_request_path
 from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
 from registry.exceptions import (
@@ -24,6 +22,8 @@ from registry.exceptions import (
     ServiceResponseError,
 )
 from registry.models import Connection, ConnectionDriver, ConnectionType, HttpMethod
+from registry.policies.circuit_profile import profile_of
+from registry.policies.rate_limits import limits_of
 
 
 def resolve_connection(reference: str, key: str = "") -> ResolvedAction:

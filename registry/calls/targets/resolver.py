@@ -13,14 +13,14 @@ from core.db.models import find_bound
 from core.json.schema import Schema
 from core.suggestions import did_you_mean, meant_among
 from registry.calls.auth.loaded_credential import LoadedCredential, load_credential
-from registry.calls.circuits.profile import Profile, profile_of
-from registry.calls.limits.rules import CallLimits, limits_of
 from registry.calls.targets.in_flight import calls_in_flight
 from registry.calls.targets.load_balancing import RANK, Selection, select_instances
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
-from registry.services.status import explain_status
+from registry.models.status import explain_status
+from registry.policies.circuit_profile import Profile, profile_of
+from registry.policies.rate_limits import CallLimits, limits_of
 
 CONNECT_SECONDS = 5.0
 # How many services that are down a sentence names.

@@ -6,8 +6,8 @@ import re
 import socket
 import ssl
 
-from registry.calls.network.address_policy import AddressRefused
 from registry.exceptions import CredentialError
+from registry.network.address_policy import AddressRefused
 
 # What a server says of the certificate that it was shown, or misses, in the words of OpenSSL.
 _OF_OURS = re.compile(r"_ALERT_(UNKNOWN_CA|(BAD_|UNSUPPORTED_)?CERTIFICATE\w*)\Z")

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
+from registry.calls.auth.client_tls import passphrase_of, shown_file
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.calls.network.client_tls import passphrase_of, shown_file
 from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
 from registry.connections.drivers.server_session import ServerAddress, ServerSession
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from core.vault import Secret
+from registry.calls.auth.client_tls import tls_context
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.calls.network.client_tls import tls_context
-from registry.calls.network.dialer import checked_addresses
 from registry.calls.targets.connection_targets import trusting_context
+from registry.network.dialer import checked_addresses
 
 
 @dataclass(frozen=True, slots=True)

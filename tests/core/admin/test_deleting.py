@@ -12,6 +12,7 @@ from django.db.models import CASCADE, Model
 from django.test import Client
 from django.utils import timezone
 
+from core.references import is_resource
 from integration_site.admin_groups import create_roles
 from registry.models import (
     CircuitBreakerState,
@@ -19,7 +20,6 @@ from registry.models import (
     IntegrationExecution,
     IntegrationOutcome,
 )
-from registry.services.references import is_resource
 from tests import factories
 from tests.core.admin import test_audit as acts
 from tests.support.connections import make_connection

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from core.access.roles import SCOPES, Role, scopes_of_groups, scopes_of_role
 from core.models import ApiKey
+from core.roles import SCOPES, Role, scopes_of_groups, scopes_of_role
 from integration_site.admin_groups import create_roles
 from tests import factories
 

@@ -15,10 +15,10 @@ from django.test import Client, RequestFactory
 from django.urls import get_resolver, reverse
 from rest_framework import serializers
 
-from core.access.roles import SCOPES
 from core.api.instants import InstantField, InstantFilter, WallTimeField
 from core.api.serializers import StrictSerializer
 from core.instants import InstantRefused, parse_instant
+from core.roles import SCOPES
 from registry.admin.credential_forms import RotateForm
 from service_integration_client.requests import make_request
 from tests import factories

@@ -40,7 +40,7 @@ def removed(api: Any, case: Case, row: dict[str, Any]) -> None:
 
 
 def everyone() -> Any:
-    from core.access.roles import SCOPES
+    from core.roles import SCOPES
 
     return factories.caller("OPERATOR", scopes=list(SCOPES))
 

@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 from psycopg.pq import Conninfo
 
-from core.access.roles import Role
+from core.roles import Role
 from core.vault.key_ring import new_key, read_keys
 from integration_site.configuration.reading import ConfigurationError, read
 from integration_site.configuration.value_types import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS

@@ -15,12 +15,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from core.json.schema import Schema
-from registry.calls.network.address_policy import AddressPolicy, AddressRefused
-from registry.calls.network.dialer import checked_addresses
 from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import Endpoint, ResolvedAction
 from registry.calls.transport import Transport
 from registry.exceptions import AddressRefusedError, CallError, ServiceResponseError
+from registry.network.address_policy import AddressPolicy, AddressRefused
+from registry.network.dialer import checked_addresses
 from tests import factories
 from tests.support.hostile_urls import hostile_urls
 

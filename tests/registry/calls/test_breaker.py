@@ -22,7 +22,6 @@ from core.mediator import mediator
 from registry.calls.circuits import store
 from registry.calls.circuits.breaker import CallRefused, RowStorage, tells_nothing
 from registry.calls.circuits.breaker_set import FRESH_SECONDS
-from registry.calls.circuits.profile import Profile
 from registry.calls.circuits.transitions import CallOutcome, OutcomeKind
 from registry.calls.database_threads import DatabaseThreads
 from registry.exceptions import (
@@ -33,6 +32,7 @@ from registry.exceptions import (
     ServiceUnavailableError,
 )
 from registry.models import CircuitBreakerState, ServiceInstance
+from registry.policies.circuit_profile import Profile
 from tests.support.breakers import (
     PROFILE,
     Clock,

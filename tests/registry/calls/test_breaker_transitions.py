@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.calls.circuits.profile import PROFILES, profile_of, validate_breaker
 from registry.calls.circuits.transitions import (
     CallOutcome,
     Circuit,
@@ -21,6 +20,7 @@ from registry.calls.circuits.transitions import (
     record,
 )
 from registry.models import CircuitState
+from registry.policies.circuit_profile import PROFILES, profile_of, validate_breaker
 from tests.support.breakers import NOW, PROFILE
 
 FAILURE, SUCCESS, SLOW, COUNTED = (

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from registry.calls.auth import client_tls
 from registry.calls.auth import usage_counter as uses
+from registry.calls.auth.client_tls import tls_context
 from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.client import ServiceClient
-from registry.calls.network import client_tls
-from registry.calls.network.client_tls import tls_context
 from registry.calls.targets.resolver import CallTarget
 from registry.credentials.lifecycle import create_credential, rotate_credential
 from registry.exceptions import (

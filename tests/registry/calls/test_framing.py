@@ -10,10 +10,10 @@ import pytest
 
 from core.json.schema import Schema
 from registry.calls.client import ServiceClient
-from registry.calls.network.dialer import get_policy, make_connector
 from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction
 from registry.calls.transport import Transport
 from registry.exceptions import ServiceResponseError
+from registry.network.dialer import get_policy, make_connector
 from tests.support.raw_server import CUTS, ODD_ANSWERS, RawServer, raw_server
 
 GOOD = [

@@ -22,9 +22,9 @@ from registry.calls.database_threads import DatabaseThreads
 from registry.calls.limits import store
 from registry.calls.limits.counters import DatabaseCounters, LimitCounters, RedisCounters
 from registry.calls.limits.limiter import Limiter
-from registry.calls.limits.rules import CallLimits, limits_of, next_turn, validate_limits
 from registry.exceptions import RateLimitedError
 from registry.models import CallRate, CallSeat
+from registry.policies.rate_limits import CallLimits, limits_of, next_turn, validate_limits
 from tests.support import servers
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -303,7 +303,7 @@ def _hanging(*, drips: bool) -> Iterator[int]:
 
 def test_an_address_that_is_ruled_out_is_not_dialled() -> None:
     def resolve_elsewhere(host: str, port: int) -> list[str]:
-        from registry.calls.network.dialer import checked_addresses
+        from registry.network.dialer import checked_addresses
 
         answers = [(0, 0, 0, "", ("169.254.169.254", port))]
         return checked_addresses(host, port, look_up=lambda *_, **__: answers)

@@ -360,7 +360,7 @@ def test_long_gone_instances_and_old_changes_are_forgotten(monkeypatch: Any) -> 
     services.expire_instances(now=now + timedelta(hours=1))
     ServiceInstance.objects.filter(url=URL).update(last_heartbeat_at=now - timedelta(days=8))
     assert services.forget_gone_instances(now=now, age=timedelta(days=7)) == 1
-    monkeypatch.setattr("registry.services.change_log.KEPT_CHANGES", 2)
+    monkeypatch.setattr("registry.discovery.change_log.KEPT_CHANGES", 2)
     services.cut_change_log()
     assert [i.url for i in ServiceInstance.objects.all()] == ["http://planner-2:8000"]
     assert RegistryChange.objects.count() == 2

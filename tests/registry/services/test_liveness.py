@@ -14,15 +14,15 @@ from registry import services
 from registry.calls.health_probe import Probe
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import ServiceUnavailableError
-from registry.health.liveness import (
+from registry.models import ServiceInstance
+from registry.policies.liveness import (
     Liveness,
     expiry_after_sign,
     explain_silence,
     liveness_of,
     seconds_of_answer,
 )
-from registry.health.probe_policy import ProbePlan
-from registry.models import ServiceInstance
+from registry.policies.probing import ProbePlan
 from registry.services import Heartbeat, Registration
 from registry.services.probes import probe_due
 from tests import factories

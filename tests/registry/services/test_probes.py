@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from registry import services
 from registry.calls.health_probe import Probe
-from registry.health.probe_policy import (
+from registry.models import RegistryChange, ServiceInstance
+from registry.policies.probing import (
     ProbePlan,
     Streak,
     count_answer,
@@ -22,7 +23,6 @@ from registry.health.probe_policy import (
     plan_of,
     validate_probing,
 )
-from registry.models import RegistryChange, ServiceInstance
 from registry.services import Heartbeat
 from registry.services.probes import probe_due
 from tests import factories

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from registry.models import ServiceInstance
-from registry.services.status import derive_status
+from registry.models.status import derive_status
 
 GONE_SILENT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.access.roles import Role
 from core.expressions import Recorded, build_scope
-from core.json.unknown_fields import fit
+from core.roles import Role
+from core.unknown_fields import fit
 from reference_services.schemas import input_check
 from reference_services.service import Call
 from reference_services.services import SERVICES

@@ -15,11 +15,11 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from core.references import is_resource
 from registry import services as registry
 from registry.integrations.lifecycle import create_integration
 from registry.models import Connection, Credential, Integration, Service
 from registry.services import Registration
-from registry.services.references import is_resource
 from tests import factories
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential

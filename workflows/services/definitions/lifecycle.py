@@ -15,7 +15,7 @@ from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, NotFound
 from core.json.merge_patch import MergePatch, resolved
 from core.models import AuditVerb
-from registry.services.references import refuse_if_used
+from core.references import refuse_if_used
 from workflows.definition import DefinitionError
 from workflows.models import (
     TERMINAL,

@@ -8,8 +8,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 
-from core.access.roles import Role
 from core.models import ApiKey
+from core.roles import Role
 from core.suggestions import MOST_COMPARED, did_you_mean, meant_among
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError

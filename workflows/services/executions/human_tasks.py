@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models import F
 
 from core import audit
-from core.access.roles import Role
 from core.exceptions import Conflict, NotFound, SchemaViolation
 from core.json.schema import Schema, first_of
 from core.mediator import mediator
 from core.models import ApiKey, AuditVerb
+from core.roles import Role
 from workflows.compensation import errors_before_compensation, keep_in_review
 from workflows.definition import Step
 from workflows.definition_cache import definition_of

@@ -20,8 +20,8 @@ from core.models import AuditVerb
 from core.suggestions import meant_among, no_such_row
 from registry.credentials.audit import record
 from registry.credentials.references import title_of
-from registry.integrations.mapping import mapping_problems
 from registry.models import Credential, CredentialEventKind, CredentialType
+from registry.policies.integration_mapping import mapping_problems
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect, Workflow
 from workflows.webhooks.mapping import MESSAGE_NAMES
 from workflows.webhooks.signature import TOLERANCE_SECONDS

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db.models import CASCADE, PROTECT, Model
-from django.db.models.functions import Lower
 
-from core.db.models import renamed
 from core.exceptions import Conflict
-from registry.models import Integration, Service, TargetKind
 
 Finder = Callable[[Any], Iterable[str]]
 
@@ -59,8 +56,6 @@ def _titles(row: Any) -> Iterator[str]:
         if relation.on_delete in (CASCADE, PROTECT) and is_resource(relation.related_model):
             users = relation.related_model._default_manager.filter(**{relation.field.name: row.pk})
             yield from (title_of(user) for user in users[: MOST_NAMED + 1])
-    if isinstance(row, Service):
-        yield from (title_of(user) for user in _aimed_at(str(row.pk), row.name))
     for find in _finders:
         yield from find(row)
 
@@ -68,28 +63,8 @@ def _titles(row: Any) -> Iterator[str]:
 def is_resource(model: type[Model]) -> bool:
     """Whether rows of a model stand for themselves, and are no part or record of others."""
     names = {field.name for field in model._meta.get_fields()}
-    return {"name", "updated_at"} <= names and model._meta.model_name not in PARTS
-
-
-# They have names, and go with their service.
-PARTS = ("serviceaction",)
+    return {"name", "updated_at"} <= names and not getattr(model, "is_part", False)
 
 
 def title_of(user: Any) -> str:
     return f"{user._meta.verbose_name} {user}"
-
-
-def _aimed_at(key: str, name: str) -> Iterator[Integration]:
-    aimed = Integration.objects.filter(target_kind=TargetKind.SERVICE)
-    lowered = aimed.annotate(lowered=Lower("target"))
-    yield from lowered.filter(lowered__in=(key, name.lower()))[: MOST_NAMED + 1]
-
-
-def follow_rename(row: Any, before: str, **_: Any) -> None:
-    """Let integrations go on naming a service that has another name now."""
-    if isinstance(row, Service):
-        aimed = Integration.objects.filter(target_kind=TargetKind.SERVICE, target__iexact=before)
-        aimed.update(target=row.name)
-
-
-renamed.connect(follow_rename, dispatch_uid="registry.services.references")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from core.db.vocabulary import Vocabulary
-from registry.health.probe_policy import ProbePlan
+from registry.policies.probing import ProbePlan
 
 
 class Liveness(Vocabulary):

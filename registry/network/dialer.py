@@ -18,13 +18,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 from yarl import URL
 
-from registry.calls.network.address_policy import (
+from registry.network.address_policy import (
     AddressPolicy,
     AddressRefused,
     read_address,
     url_refusal,
 )
-from registry.calls.network.framing import framed
+from registry.network.framing import framed
 
 NAMES_SECONDS = 10
 
