@@ -265,19 +265,19 @@ def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: st
 
 
 def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
-    report = tmp_path / "report.xml"
+    report = tmp_path / "sqlite.xml"
     report.write_text(
         "<testsuites><testsuite><testcase/><testcase><failure/></testcase>"
         '<testcase><skipped message="no browser"/></testcase></testsuite></testsuites>'
     )
-    assert summarise("SQLite", report) == [
+    assert summarise("sqlite", tmp_path) == [
         "SQLite: 1 passed, 1 failed, 1 skipped",
         "  1 skipped: no browser",
     ]
 
 
 def test_summary_says_when_pytest_never_began(tmp_path: Path) -> None:
-    assert summarise("SQLite", tmp_path / "none.xml") == ["SQLite: stopped before any test ran"]
+    assert summarise("sqlite", tmp_path) == ["SQLite: stopped before any test ran"]
 
 
 def test_compose_runs_what_the_procfile_runs() -> None:
