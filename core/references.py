@@ -1,7 +1,7 @@
-"""Who uses a row, whatever refers to it: asked before it is deleted, and told when it is renamed.
+"""Finds who uses a row, whatever refers to it: before it is deleted, and when it is renamed.
 
-Columns that refer are found by the models themselves. What names a row in a document is known to
-the app of the document, which adds its own `Finder` here, and hears of `renamed`.
+Columns that refer are found by the models themselves. What names a row in a document or a text is
+known to the app of that, which adds its own `Finder` here, and hears of `renamed`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django.db.models import CASCADE, PROTECT, Model
+from django.db.models import CASCADE, PROTECT
 
+from core.db.models import NamedModel
 from core.exceptions import Conflict
 
 Finder = Callable[[Any], Iterable[str]]
 
-MOST_NAMED = 20
+MAX_NAMED_USERS = 20
 _finders: list[Finder] = []
 
 
@@ -24,17 +25,17 @@ def add_finder(find: Finder) -> None:
     _finders.append(find)
 
 
-def users_of(row: Any) -> list[str]:
-    """What uses a row, by its title; at most one more than `MOST_NAMED`."""
-    found: dict[str, None] = {}
+def users_of(row: NamedModel) -> list[str]:
+    """Return what uses a row, by its title; at most one more than `MAX_NAMED_USERS`."""
+    titles: dict[str, None] = {}
     for title in _titles(row):
-        found[title] = None
-        if len(found) > MOST_NAMED:
+        titles[title] = None
+        if len(titles) > MAX_NAMED_USERS:
             break
-    return list(found)
+    return list(titles)
 
 
-def refuse_if_used(row: Any, *, force: bool = False) -> None:
+def refuse_if_used(row: NamedModel, *, force: bool = False) -> None:
     """Refuse to delete what something uses, unless that is asked for.
 
     Raises:
@@ -43,28 +44,29 @@ def refuse_if_used(row: Any, *, force: bool = False) -> None:
     users = [] if force else users_of(row)
     if not users:
         return
-    shown = ", ".join(users[:MOST_NAMED]) + (" and more" if len(users) > MOST_NAMED else "")
+    more = " and more" if len(users) > MAX_NAMED_USERS else ""
+    users = users[:MAX_NAMED_USERS]
     raise Conflict(
-        f"The {row._meta.verbose_name} '{row}' is used by {shown}. Change that first, or delete it"
-        " over the API with ?force=true.",
-        used_by=users[:MOST_NAMED],
+        f"The {row._meta.verbose_name} '{row}' is used by {', '.join(users)}{more}. Change that"
+        " first, or delete it over the API with ?force=true.",
+        used_by=users,
     )
 
 
-def _titles(row: Any) -> Iterator[str]:
+def referring_rows(row: NamedModel, *, most: int) -> Iterator[NamedModel]:
+    """Yield the named rows with a column that refers to this one, so many for each column."""
     for relation in row._meta.related_objects:
-        if relation.on_delete in (CASCADE, PROTECT) and is_resource(relation.related_model):
-            users = relation.related_model._default_manager.filter(**{relation.field.name: row.pk})
-            yield from (title_of(user) for user in users[: MOST_NAMED + 1])
+        users: Any = relation.related_model
+        if relation.on_delete in (CASCADE, PROTECT) and issubclass(users, NamedModel):
+            yield from users._default_manager.filter(**{relation.field.name: row.pk})[:most]
+
+
+def title_of(user: NamedModel) -> str:
+    """Return what a row is called among others, such as "workflow orders"."""
+    return f"{user._meta.verbose_name} {user}"
+
+
+def _titles(row: NamedModel) -> Iterator[str]:
+    yield from map(title_of, referring_rows(row, most=MAX_NAMED_USERS + 1))
     for find in _finders:
         yield from find(row)
-
-
-def is_resource(model: type[Model]) -> bool:
-    """Whether rows of a model stand for themselves, and are no part or record of others."""
-    names = {field.name for field in model._meta.get_fields()}
-    return {"name", "updated_at"} <= names and not getattr(model, "is_part", False)
-
-
-def title_of(user: Any) -> str:
-    return f"{user._meta.verbose_name} {user}"

@@ -1,35 +1,19 @@
-"""Who uses a credential: rows of every app that refer to it, and what they are called."""
+"""Who uses a credential, and what its users are called in the audit trail."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import PROTECT
-
+from core import references
 from registry.models import Credential, Service
 
 
 def users_of(credential: Credential, *, most: int) -> list[Any]:
-    """Services, connections and whatever else has the credential, so many of each kind at most.
-
-    Found by what refers to it, so that an app above this one needs not be known here.
-    """
-    found = {row.pk: row for kind in _by_kind(credential, most) for row in kind}
-    return list(found.values())
-
-
-def _by_kind(credential: Credential, most: int) -> Iterator[Any]:
-    for relation in credential._meta.related_objects:
-        # What goes with the credential, as its token does, is a part of it and no user.
-        if relation.on_delete is PROTECT:
-            rows = relation.related_model._default_manager.filter(
-                **{relation.field.name: credential.pk}
-            )
-            yield rows[:most]
+    """Return the rows of every app that have the credential, so many for each column at most."""
+    users = references.referring_rows(credential, most=most)
+    return list({user.pk: user for user in users}.values())
 
 
 def title_of(user: Any) -> str:
-    """What uses a credential, as the audit trail calls it: a service by its name alone."""
-    kind = "" if isinstance(user, Service) else f"{user._meta.verbose_name} "
-    return f"{kind}{user}"
+    """Return what a user is called in the audit trail: a service by its name alone."""
+    return str(user) if isinstance(user, Service) else references.title_of(user)

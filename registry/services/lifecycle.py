@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -74,20 +76,20 @@ def register_service(
             is wanted without `may_use_credentials`.
     """
     link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
-    for attempt in (1, 2):
-        try:
-            with noting_denials(), transaction.atomic():
-                return _register(registration, actor=actor, only_own=only_own, link=link)
-        except IntegrityError:
-            # Another registration of the same name won the race; now it is there to refresh.
-            if attempt == 2:
-                raise Conflict(
-                    f"The service '{registration.name}' is being registered by somebody else."
-                    " Try again."
-                ) from None
-    raise AssertionError("unreachable")
+    attempt = partial(_register, registration, actor=actor, only_own=only_own, link=link)
+    with contextlib.suppress(IntegrityError):
+        return attempt()
+    # Another registration of the same name won the race; now it is there to refresh.
+    try:
+        return attempt()
+    except IntegrityError:
+        raise Conflict(
+            f"The service '{registration.name}' is being registered by somebody else. Try again."
+        ) from None
 
 
+@noting_denials()
+@transaction.atomic
 def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
     service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
     created = service is None

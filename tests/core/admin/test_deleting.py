@@ -12,7 +12,7 @@ from django.db.models import CASCADE, Model
 from django.test import Client
 from django.utils import timezone
 
-from core.references import is_resource
+from core.db.models import NamedModel
 from integration_site.admin_groups import create_roles
 from registry.models import (
     CircuitBreakerState,
@@ -63,7 +63,7 @@ def hang_everything_on(row: Model) -> None:
     """Make one of everything that goes with a row, and of what goes with that."""
     for relation in row._meta.related_objects:
         kind: Any = relation.related_model
-        if relation.on_delete is not CASCADE or is_resource(kind):
+        if relation.on_delete is not CASCADE or issubclass(kind, NamedModel):
             continue
         of_row = kind._default_manager.filter(**{relation.field.name: row})
         if not of_row.exists():

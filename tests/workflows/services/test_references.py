@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from core.references import is_resource
+from core.db.models import NamedModel
 from registry import services as registry
 from registry.integrations.lifecycle import create_integration
 from registry.models import Connection, Credential, Integration, Service
@@ -162,7 +162,9 @@ OF_CREDENTIALS = {
 def all_columns() -> Iterator[str]:
     for model in PATHS:
         for relation in model._meta.related_objects:
-            if relation.on_delete in (CASCADE, PROTECT) and is_resource(relation.related_model):
+            if relation.on_delete in (CASCADE, PROTECT) and issubclass(
+                relation.related_model, NamedModel
+            ):
                 yield f"{relation.related_model._meta.model_name}.{relation.field.name}"
 
 
