@@ -1,4 +1,4 @@
-"""How gunicorn serves the hub; read by gunicorn itself from the project root."""
+"""Settings of gunicorn, which reads this file from the project root."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ control_socket_disable = True
 
 
 def post_worker_init(_worker: object) -> None:
-    """The application is loaded: what it consists of is there to stay."""
+    """Freeze the loaded application: what it consists of is there to stay."""
     # Imported here: gunicorn reads this file before Django is set up.
     from core.gc_tuning import settle_heap
 

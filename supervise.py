@@ -192,7 +192,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def demo_processes(environment: Mapping[str, str]) -> dict[str, str]:
-    """The commands of the example services and of the program that sends them work, by name.
+    """Return the commands of the example services and of the program that sends them work, by name.
 
     They read the API key from their environment, because arguments are seen by everyone.
     """
@@ -214,7 +214,7 @@ def demo_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_access(data_dir: Path) -> dict[str, str]:
-    """The login and the API key that the first start wrote, by variable name."""
+    """Return the login and the API key that the first start wrote, by variable name."""
     try:
         lines = (data_dir / "access.env").read_text().splitlines()
     except FileNotFoundError:
@@ -223,7 +223,7 @@ def read_access(data_dir: Path) -> dict[str, str]:
 
 
 def reachable_host(environment: Mapping[str, str]) -> str:
-    """The address at which this machine reaches the web server."""
+    """Return the address at which this machine reaches the web server."""
     host = environment["SERVICE_HOST"]
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared, not bound)
     return loopback.get(host, f"[{host}]" if ":" in host else host)
@@ -249,7 +249,7 @@ def announce_when_ready(environment: Mapping[str, str]) -> None:
 
 
 def get_status(host: str, port: int, path: str) -> int | None:
-    """The status of a GET, None without an answer. An HTTP library would cost 10 MB for this."""
+    """Return the status of a GET, None without an answer. An HTTP library would cost 10 MB."""
     request = f"GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n"
     try:
         with socket.create_connection((host, port), timeout=5) as connection:

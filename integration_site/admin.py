@@ -1,4 +1,4 @@
-"""What the site itself adds to the admin; found here by Django's autodiscovery."""
+"""Registers the site's own admin classes, where Django's autodiscovery looks for them."""
 
 from integration_site.console import users_admin
 

@@ -70,6 +70,6 @@ _PERMISSIONS: dict[Role, Q] = {
 
 def create_roles() -> None:
     """Make the groups and give them their permissions; what is there is brought up to date."""
-    for role, wanted in _PERMISSIONS.items():
+    for role, permissions in _PERMISSIONS.items():
         group, _ = Group.objects.get_or_create(name=role.group_name)
-        group.permissions.set(Permission.objects.filter(wanted))
+        group.permissions.set(Permission.objects.filter(permissions))

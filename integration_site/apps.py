@@ -15,9 +15,9 @@ class IntegrationSiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported late: models are ready only after the apps.
-        from integration_site.user_signals import follow_people
+        from integration_site.user_signals import connect_user_signals
 
-        follow_people()
+        connect_user_signals()
 
 
 class ConsoleConfig(SimpleAdminConfig):

@@ -1,4 +1,4 @@
-"""What Django's error pages and error mails show: never a secret, not even with DEBUG."""
+"""Keeps secrets out of Django's error pages and error mails, with DEBUG too."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class SecretKeepingFilter(SafeExceptionReporterFilter):
         return True
 
     def get_post_parameters(self, request: HttpRequest | None) -> Any:
-        found = super().get_post_parameters(request)
+        parameters = super().get_post_parameters(request)
         if request is None or not _is_about_credentials(request):
-            return found
-        return dict.fromkeys(found, self.cleansed_substitute)
+            return parameters
+        return dict.fromkeys(parameters, self.cleansed_substitute)
 
     def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
-        found = super().get_traceback_frame_variables(request, tb_frame)
+        variables = super().get_traceback_frame_variables(request, tb_frame)
         if (request is not None and _is_about_credentials(request)) or _is_secret(tb_frame):
-            return [(name, _HIDDEN_VARIABLE) for name, _ in found]
-        return found
+            return [(name, _HIDDEN_VARIABLE) for name, _ in variables]
+        return variables
 
 
 def _is_about_credentials(request: HttpRequest) -> bool:

@@ -101,7 +101,7 @@ WEB_THREADS = env["WEB_THREADS"]
 
 
 def _postgres_url() -> str:
-    """The URL of PostgreSQL from POSTGRES_*; empty when POSTGRES_HOST is not set."""
+    """Return the URL of PostgreSQL from POSTGRES_*; empty when POSTGRES_HOST is not set."""
     if not env["POSTGRES_HOST"]:
         return ""
     host = _in_url(env["POSTGRES_HOST"])

@@ -1,4 +1,4 @@
-"""One hub per data directory: who runs on it, and what a killed run has left behind.
+"""Keeps a data directory to one hub, and ends what a killed one has left behind.
 
 The supervisor's process id and start time are in run/supervisor.pid. What it starts carries
 SUPERVISED_DATA_DIR in its environment, by which the next start finds what a kill -9 left.
@@ -31,7 +31,7 @@ def claim_data_dir(data_dir: Path) -> int | None:
 
 
 def running_supervisor(note: Path) -> int | None:
-    """The process that the note names, if it is alive and no other that got its number since."""
+    """Return the process that the note names, if it is alive and did not get the number since."""
     try:
         pid, _, started = note.read_text().strip().partition(" ")
         os.kill(int(pid), 0)
@@ -45,7 +45,7 @@ def running_supervisor(note: Path) -> int | None:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where there is no /proc."""
+    """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -54,20 +54,20 @@ def start_time(pid: int) -> str:
 
 
 def supervised_processes(data_dir: Path) -> list[int]:
-    """Processes that an earlier supervisor of this data directory started and that still live."""
+    """Return the living processes that an earlier supervisor of the data directory started."""
     mark = f"{SUPERVISED}={data_dir}".encode()
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in entry.read_bytes().split(b"\0"):
-                found.append(int(entry.parent.name))
+                pids.append(int(entry.parent.name))
         except OSError:
             continue  # of another user, or gone meanwhile
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in pids if pid != os.getpid()]
 
 
 def end_processes(pids: Sequence[int]) -> None:
-    """TERM, and KILL for what is left after a grace period."""
+    """Send TERM, and KILL to what is left after a grace period."""
     if not pids:
         return
     print(f"Ending {len(pids)} processes that an interrupted run left behind", flush=True)
@@ -91,7 +91,7 @@ def is_alive(pid: int) -> bool:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits to be noticed by its parent."""
+    """Return whether a process has ended and only waits to be noticed by its parent."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:

@@ -1,4 +1,4 @@
-"""What follows when people are changed, by whatever way: who may log in, and what is recorded."""
+"""Signals on users, however they are changed: who may log in, and the entry of a new password."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from core.models import AuditVerb
 _DONE = ("post_add", "post_remove", "post_clear")
 
 
-def follow_people() -> None:
-    """Let staff status follow from roles, and passwords that are set leave an entry."""
+def connect_user_signals() -> None:
+    """Have staff status follow from roles, and a new password leave an entry."""
     m2m_changed.connect(_on_groups, sender=User.groups.through, dispatch_uid="staff-by-groups")
     m2m_changed.connect(
         _on_permissions, sender=User.user_permissions.through, dispatch_uid="staff-by-permissions"
     )
-    pre_save.connect(_note_password, sender=User, dispatch_uid="note-password")
+    pre_save.connect(_record_new_password, sender=User, dispatch_uid="note-password")
 
 
 def may_log_in(user: User) -> bool:
@@ -28,7 +28,7 @@ def may_log_in(user: User) -> bool:
     return user.is_superuser or user.groups.exists() or user.user_permissions.exists()
 
 
-def follow_role(user: User) -> None:
+def update_staff_status(user: User) -> None:
     """Bring the staff status of a person in line with what the person may do."""
     user.is_staff = may_log_in(user)
     # In the database whatever this copy of the row said.
@@ -37,23 +37,23 @@ def follow_role(user: User) -> None:
 
 def _on_groups(instance: Any, action: str, pk_set: set[Any] | None, **_: Any) -> None:
     if action in _DONE:
-        for user in _concerned(instance, pk_set):
-            follow_role(user)
+        for user in _changed_users(instance, pk_set):
+            update_staff_status(user)
 
 
 def _on_permissions(instance: Any, action: str, **_: Any) -> None:
     if action in _DONE and isinstance(instance, User):
-        follow_role(instance)
+        update_staff_status(instance)
 
 
-def _concerned(instance: Any, pk_set: set[Any] | None) -> Iterable[User]:
+def _changed_users(instance: Any, pk_set: set[Any] | None) -> Iterable[User]:
     """Return the people of a change of groups, from whichever side it was made."""
     if isinstance(instance, Group):
         return User.objects.filter(pk__in=pk_set or ())
     return (instance,)
 
 
-def _note_password(instance: User, update_fields: Any, **_: Any) -> None:
+def _record_new_password(instance: User, update_fields: Any, **_: Any) -> None:
     if instance._state.adding or (update_fields and "password" not in update_fields):
         return
     if audit.current_actor() is None:

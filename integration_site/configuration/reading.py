@@ -33,18 +33,18 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ConfigurationError: one or more cannot be used.
     """
-    given = with_key_files(environ)
+    texts = with_key_files(environ)
     values: dict[str, Any] = {}
     problems = []
     for variable in VARIABLES.values():
         try:
-            values[variable.name] = _value(variable, given.get(variable.name, ""))
+            values[variable.name] = _value(variable, texts.get(variable.name, ""))
         except ValueError:
-            problems.append(_problem(variable, given[variable.name]))
+            problems.append(_problem(variable, texts[variable.name]))
     # What depends on a wrong value is not reported: it may be a consequence.
-    known = {name: values.get(name) for name in VARIABLES}
+    readable = {name: values.get(name) for name in VARIABLES}
     wrong = VARIABLES.keys() - values.keys()
-    problems += [text for names, text in contradictions(known) if not names & wrong]
+    problems += [text for names, text in contradictions(readable) if not names & wrong]
     if problems:
         raise ConfigurationError(problems)
     return values
@@ -65,15 +65,15 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 
 def with_key_files(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with what the key files say; what is set wins."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name in KEY_FILES:
         file = data_dir(environ) / name
         lines = file.read_text().splitlines() if file.is_file() else []
         for line in lines:
             key, is_set, value = line.strip().removeprefix("export ").partition("=")
             if is_set and not key.startswith("#"):
-                found[key.strip()] = value.strip().strip("\"'")
-    return found | {name: value for name, value in environ.items() if value}
+                variables[key.strip()] = value.strip().strip("\"'")
+    return variables | {name: value for name, value in environ.items() if value}
 
 
 def _value(variable: Variable, text: str) -> Any:
@@ -84,12 +84,12 @@ def _value(variable: Variable, text: str) -> Any:
 
 
 def _problem(variable: Variable, text: str) -> str:
-    said = "cannot be used" if variable.secret else f"is {text!r}"
-    return f"{variable.name} {said}: use {variable.type.words.replace('`', '')}."
+    predicate = "cannot be used" if variable.secret else f"is {text!r}"
+    return f"{variable.name} {predicate}: use {variable.type.words.replace('`', '')}."
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
-    """What does not go together, each with the variables that it is about (pure)."""
+    """Yield what does not go together, each with the variables that it is about (pure)."""
     if values["ENVIRONMENT"] == "production":
         yield from _missing_in_production(values)
     yield from _anonymous(values)
@@ -109,10 +109,10 @@ def _missing_in_production(values: Mapping[str, Any]) -> Iterator[tuple[set[str]
 
 def _anonymous(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
     names = {"ANONYMOUS_API_ROLE", "ANONYMOUS_API_NETWORKS"}
-    given = {name for name in names if values[name]}
-    if len(given) == 1:
-        (missing,) = names - given
-        yield names, f"{given.pop()} does nothing without {missing}: set both or none."
+    present = {name for name in names if values[name]}
+    if len(present) == 1:
+        (missing,) = names - present
+        yield names, f"{present.pop()} does nothing without {missing}: set both or none."
 
 
 def _discovery(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
@@ -123,8 +123,8 @@ def _discovery(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
         text = "SERVICE_DISCOVERY_BACKEND is redis: set REDIS_URL or SERVICE_DISCOVERY_URL."
         yield names | {"REDIS_URL", "REDIS_HOST"}, text
     if url and backend != "database" and is_redis != (backend == "redis"):
-        wanted = "redis:// or rediss://" if backend == "redis" else "http:// or https://"
-        yield names, f"SERVICE_DISCOVERY_URL begins with {wanted} where the backend is {backend}."
+        schemes = "redis:// or rediss://" if backend == "redis" else "http:// or https://"
+        yield names, f"SERVICE_DISCOVERY_URL begins with {schemes} where the backend is {backend}."
 
 
 def _seats(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:

@@ -1,4 +1,4 @@
-"""What the value of a variable may be: how it is read, and the words for it (pure)."""
+"""Types of the values of variables: each reads a text, and has words for what it may be (pure)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DJANGO_OPTIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """How values are read, and what they may be in words."""
+    """A reader of values, and the words for what they may be."""
 
     read: Reader
     words: str
@@ -88,13 +88,13 @@ def seconds(least: float, most: float) -> ValueType:
 
 
 def choice(*values: str) -> ValueType:
-    """One of these words, in capitals or not; `-` stands for `_`."""
+    """Take one of these words, in capitals or not; `-` stands for `_`."""
 
     def read(text: str) -> str:
-        known = {value.upper(): value for value in values}
-        if text.upper().replace("-", "_") not in known:
+        by_name = {value.upper(): value for value in values}
+        if text.upper().replace("-", "_") not in by_name:
             raise ValueError
-        return known[text.upper().replace("-", "_")]
+        return by_name[text.upper().replace("-", "_")]
 
     return ValueType(read, either(values))
 
@@ -112,7 +112,7 @@ def list_of(value_type: ValueType, words: str) -> ValueType:
 
 
 def url(*schemes: str, path: bool = True) -> ValueType:
-    """A URL with one of these schemes and a host."""
+    """Take a URL with one of these schemes and a host."""
 
     def read(text: str) -> str:
         parts = urlsplit(text)
@@ -182,7 +182,7 @@ def _read_redis(text: str) -> str:
 
 
 def _options_of(parts: SplitResult) -> dict[str, str]:
-    """What is behind `?`. Raises ValueError for one that is there twice or has no value."""
+    """Return what is behind `?`. Raises ValueError for one that is there twice or has no value."""
     pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     options = dict(pairs)
     if len(options) < len(pairs) or "" in options.values():
@@ -215,13 +215,13 @@ def _read_keys(text: str) -> str:
 
 
 def _read_retention(text: str) -> dict[str, int]:
-    given: dict[str, int] = {}
+    days: dict[str, int] = {}
     for entry in entries(text):
         name, _, number = (part.strip() for part in entry.partition("="))
-        if name not in RETENTION_CLASSES or name in given:
+        if name not in RETENTION_CLASSES or name in days:
             raise ValueError
-        given[name] = whole(1, 36_500).read(number)
-    return dict(zip(RETENTION_CLASSES, (7, 30, 365), strict=True)) | given
+        days[name] = whole(1, 36_500).read(number)
+    return dict(zip(RETENTION_CLASSES, (7, 30, 365), strict=True)) | days
 
 
 def _read_directory(text: str) -> str:

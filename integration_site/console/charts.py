@@ -27,7 +27,7 @@ _OUTCOME_OF = {
 
 @dataclass(frozen=True)
 class Hour:
-    """How many executions of one hour had each outcome, in the order of OUTCOMES."""
+    """The executions of one hour by outcome, in the order of OUTCOMES."""
 
     start: datetime
     counts: tuple[int, ...]
@@ -38,7 +38,7 @@ class Hour:
 
 
 def hours_of(counts: Mapping[tuple[datetime, str], int], *, now: datetime) -> list[Hour]:
-    """The last 24 hours, the current one last; `counts` maps an hour and a status to a number."""
+    """Return the last 24 hours, the current one last; `counts` are by hour and status."""
     starts = starts_of_hours(now)
     table = {start: [0] * len(OUTCOMES) for start in starts}
     for (start, status), count in counts.items():
@@ -48,18 +48,18 @@ def hours_of(counts: Mapping[tuple[datetime, str], int], *, now: datetime) -> li
 
 
 def starts_of_hours(now: datetime) -> list[datetime]:
-    """When each of the last 24 hours began, the current one last."""
+    """Return when each of the last 24 hours began, the current one last."""
     current = now.replace(minute=0, second=0, microsecond=0)
     return [current - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
 
 
 def most_of(hours: list[Hour]) -> int:
-    """The number of executions in the fullest hour."""
+    """Return the number of executions in the fullest hour."""
     return max([hour.total for hour in hours], default=0)
 
 
 def draw_hours(hours: list[Hour]) -> SafeString:
-    """The bars, scaled to the fullest hour; they stretch with the page, so they hold no text."""
+    """Draw the bars, scaled to the fullest hour; they stretch with the page, so without text."""
     most = max(most_of(hours), 1)
     width = len(hours) * (BAR_WIDTH + BAR_GAP)
     bars = ((_bar(hour, index, most),) for index, hour in enumerate(hours))
@@ -97,16 +97,16 @@ def _bar(hour: Hour, index: int, most: int) -> SafeString:
 
 
 def _in_words(hour: Hour) -> str:
-    found = [
+    counts = [
         f"{count} {name.lower()}"
         for (name, _tone, _statuses), count in zip(OUTCOMES, hour.counts, strict=True)
         if count
     ]
-    return ", ".join(found) or "nothing ran"
+    return ", ".join(counts) or "nothing ran"
 
 
 def legend(hours: list[Hour]) -> list[tuple[str, str, int]]:
-    """Each outcome's name, tone and number over all hours."""
+    """Return each outcome's name, tone and number over all hours."""
     return [
         (name, tone, sum(hour.counts[index] for hour in hours))
         for index, (name, tone, _statuses) in enumerate(OUTCOMES)

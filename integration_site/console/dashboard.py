@@ -65,7 +65,7 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
 
 
 def services_context() -> dict[str, Any]:
-    """How many services are in each status, and those in trouble by name."""
+    """Count the services by status, and list those in trouble by name."""
     counts = dict(Service.objects.order_by().values_list("status").annotate(Count("pk")))
     troubled = Service.objects.filter(status__in=TROUBLED).prefetch_related("instances")
     refusing = CircuitBreakerState.objects.blocking()
@@ -92,7 +92,7 @@ def _worst_first(service: Service) -> tuple[int, str]:
 
 
 def connections_context() -> dict[str, Any]:
-    """How many connections are in each status, and those in trouble with what they answered."""
+    """Count the connections by status, and list those in trouble with what they answered."""
     counts = dict(Connection.objects.order_by().values_list("status").annotate(Count("pk")))
     # One status after the other, each by its index: who is in ERROR comes first.
     worst = [
@@ -116,7 +116,7 @@ def connections_context() -> dict[str, Any]:
 
 
 def executions_context(now: datetime) -> dict[str, Any]:
-    """What ran over a day, what failed last and what runs now."""
+    """Return what ran over a day, what failed last and what runs now."""
     hours = hours_of(counts_per_hour(now), now=now)
     return {
         "may_see_executions": True,
@@ -135,7 +135,7 @@ def executions_context(now: datetime) -> dict[str, Any]:
 
 
 def counts_per_hour(now: datetime) -> dict[tuple[datetime, str], int]:
-    """How many executions each of the last 24 hours has in each status."""
+    """Count the executions of each of the last 24 hours by status."""
     starts = starts_of_hours(now)
     # Compared with the starts and not cut down to the hour: SQLite does that row by row in Python.
     since = [When(created_at__gte=start, then=back) for back, start in enumerate(reversed(starts))]
@@ -144,34 +144,34 @@ def counts_per_hour(now: datetime) -> dict[tuple[datetime, str], int]:
         .order_by()
         .annotate(back=Case(*since, output_field=SmallIntegerField()))
         .values_list("back", "status")
-        .annotate(found=Count("pk"))
+        .annotate(executions=Count("pk"))
     )
-    return {(starts[-1 - back], status): found for back, status, found in rows}
+    return {(starts[-1 - back], status): count for back, status, count in rows}
 
 
 def _latest_failures() -> list[tuple[WorkflowExecution, Explanation | None]]:
-    found = list(
+    executions = list(
         WorkflowExecution.objects.filter(status__in=BROKEN)
         .defer("input", "context", "output")
         .order_by("-created_at")[:SHOWN]
     )
     names: dict[Any, dict[str, str]] = defaultdict(dict)
-    failed = WorkflowStep.objects.filter(execution__in=found, status__in=BROKEN_STEP)
+    failed = WorkflowStep.objects.filter(execution__in=executions, status__in=BROKEN_STEP)
     for execution_id, step_id, name in failed.values_list("execution_id", "step_id", "name"):
         names[execution_id][step_id] = name or step_id
-    return [(run, explain(run.errors, names=names[run.pk])) for run in found]
+    return [(run, explain(run.errors, names=names[run.pk])) for run in executions]
 
 
 def _running() -> list[tuple[WorkflowExecution, WorkflowStep | None]]:
-    """The latest open executions, each with the step that it is at."""
-    found = list(
+    """Return the latest open executions, each with the step that it is at."""
+    executions = list(
         WorkflowExecution.objects.filter(status__in=OPEN)
         .defer("input", "context", "output", "errors")
         .order_by("-created_at")[:SHOWN]
     )
-    steps = WorkflowStep.objects.filter(execution__in=found, status__in=OPEN_STEP)
+    steps = WorkflowStep.objects.filter(execution__in=executions, status__in=OPEN_STEP)
     at = {step.execution_id: step for step in steps.defer("input", "output").order_by("id")}
-    return [(execution, at.get(execution.pk)) for execution in found]
+    return [(execution, at.get(execution.pk)) for execution in executions]
 
 
 def _open_total() -> int:
@@ -179,7 +179,7 @@ def _open_total() -> int:
 
 
 def _stuck(now: datetime) -> int:
-    """How many steps are due and were not taken up, which means that no worker looks."""
+    """Count the steps that are due and were not taken up: if there are any, no worker runs."""
     due = WorkflowStep.objects.filter(
         status__in=(StepStatus.PENDING, StepStatus.WAITING), wake_at__lt=now - STUCK_AFTER
     )

@@ -45,8 +45,10 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
     """Answer 404: no page, or no such row."""
     if not request.path.startswith(CONSOLE):
         return api.page_not_found(request, exception)
-    said = exception.args[0] if exception and exception.args else ""
-    sentence = said if isinstance(said, str) and said else f"No page is at {request.path[:200]}."
+    reason = exception.args[0] if exception and exception.args else ""
+    sentence = (
+        reason if isinstance(reason, str) and reason else f"No page is at {request.path[:200]}."
+    )
     advice = "It may have been deleted or renamed. Find… in the menu looks for names and ids."
     return _page(request, 404, "There is nothing here", sentence, advice)
 

@@ -1,4 +1,4 @@
-"""The sidebar: what there is, by what a person comes for."""
+"""The sidebar: its groups are what a person comes for."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NAMES = {label: name for _, entries in _GROUPS for name, _, label in entries}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups with the links that this person may open."""
+    """Return the groups with the links that this person may open."""
     first = [_entry("Overview", "dashboard", reverse("admin:index"))]
     if may_see(request, "workflows.workflowexecution"):
         first.append(_entry("Inbox", "inbox", reverse("admin:inbox"), title=_title_with_count()))
@@ -67,12 +67,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _entry(name: str, icon: str, link: str, *, title: str = "") -> dict[str, Any]:
-    """An entry by its name; `title` is what the menu shows, if that is more."""
+    """Return an entry by its name; `title` is what the menu shows, if that is more."""
     return {"name": name, "title": title or name, "icon": icon, "link": link}
 
 
 def _title_with_count() -> SafeString:
-    """The count is fetched once the page is there: no page waits for it."""
+    """Return a title whose count is fetched once the page is there: no page waits for it."""
     return format_html(
         'Inbox <span id="inbox-count" hx-get="{}" hx-trigger="load, every 30s '
         '[document.visibilityState === \'visible\']" hx-swap="innerHTML"></span>',
@@ -93,7 +93,7 @@ def _list_of(label: str) -> str:
 
 
 def may_see(request: HttpRequest, label: str) -> bool:
-    """Whether this person may see the rows of a model, given as `app.model`."""
+    """Return whether this person may see the rows of a model, given as `app.model`."""
     app, model = label.split(".")
     return request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(
         f"{app}.change_{model}"

@@ -1,4 +1,4 @@
-"""What a text finds in the hub: pages of the menu, and rows by name, id, URL or correlation.
+"""Searches the console: pages of the menu, and rows by name, id, URL or correlation.
 
 Each kind is asked only if this person may see it, and gives a few. Tables that grow without end
 are asked by an index, or in their latest rows; the others are small enough to be read through.
@@ -40,7 +40,7 @@ _PART_OF_ID = re.compile(r"[0-9a-f]{6,32}\Z")
 
 @dataclass(frozen=True)
 class Hit:
-    """A page that was found."""
+    """A page that the text leads to."""
 
     title: str
     kind: str
@@ -61,20 +61,20 @@ class Section:
 
 
 def search_console(request: HttpRequest, text: str) -> list[Hit]:
-    """Return what this person may see of what the text finds, pages of the menu first."""
-    wanted = text[:LONGEST_TEXT]
-    hits = [*_entries(request, wanted.lower())]
-    if len(wanted) >= SHORTEST_NAME:
+    """Return the hits that this person may see, pages of the menu first."""
+    text = text[:LONGEST_TEXT]
+    hits = [*_entries(request, text.lower())]
+    if len(text) >= SHORTEST_NAME:
         for section in SECTIONS:
             if may_see(request, section.model._meta.label_lower):
-                hits.extend(_hit(section, row) for row in section.find(wanted))
+                hits.extend(_hit(section, row) for row in section.find(text))
     return hits
 
 
-def _entries(request: HttpRequest, wanted: str) -> Iterator[Hit]:
+def _entries(request: HttpRequest, text: str) -> Iterator[Hit]:
     for group in sidebar(request):
         for item in group["items"]:
-            if wanted in item["name"].lower():
+            if text in item["name"].lower():
                 yield Hit(item["name"], "Page", item["icon"], str(item["link"]))
 
 
@@ -119,11 +119,11 @@ def _actions(text: str) -> QuerySet[ServiceAction]:
 def _executions(text: str) -> list[WorkflowExecution]:
     """By id or a part of it, by correlation id, and the latest of workflows of that name."""
     rows = WorkflowExecution.objects.defer("input", "context", "output", "errors")
-    found = [*_by_id(rows, text.lower().replace("-", ""))]
-    found += rows.filter(correlation_id=text).order_by("-created_at")[:MOST_PER_SECTION]
+    executions = [*_by_id(rows, text.lower().replace("-", ""))]
+    executions += rows.filter(correlation_id=text).order_by("-created_at")[:MOST_PER_SECTION]
     for workflow in _named(Workflow)(text)[:MOST_WORKFLOWS]:
-        found += rows.filter(workflow=workflow).order_by("-created_at")[:MOST_WORKFLOWS]
-    return list({row.pk: row for row in found}.values())[: 2 * MOST_PER_SECTION]
+        executions += rows.filter(workflow=workflow).order_by("-created_at")[:MOST_WORKFLOWS]
+    return list({row.pk: row for row in executions}.values())[: 2 * MOST_PER_SECTION]
 
 
 def _by_id(rows: QuerySet[WorkflowExecution], digits: str) -> Iterator[WorkflowExecution]:

@@ -12,7 +12,7 @@ from unfold.sites import UnfoldAdminSite
 
 
 class HubAdminSite(UnfoldAdminSite):
-    """Where people see and run the hub."""
+    """The site on which people see and run the hub."""
 
     def get_urls(self) -> list[URLPattern]:
         from workflows.admin.inbox import count_view, inbox_view  # once the models are there
@@ -27,9 +27,10 @@ class HubAdminSite(UnfoldAdminSite):
     def search(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Return what a text finds, as a part of a page."""
+        """Return the hits of a text, as a part of a page."""
         from integration_site.console.search import search_console  # once the models are there
 
         text = request.GET.get("s", "").replace("\0", "").strip()
-        found = search_console(request, text) if text else []
-        return TemplateResponse(request, "console/found.html", {"found": found, "text": text})
+        hits = search_console(request, text) if text else []
+        context = {"hits": hits, "text": text}
+        return TemplateResponse(request, "console/search_results.html", context)

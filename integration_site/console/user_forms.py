@@ -23,8 +23,8 @@ _NOT_FOR_PEOPLE = (Role.SERVICE,)
 def role_choices(*, with_superuser: bool) -> list[tuple[str, str]]:
     """Return the roles of people, each with what it may do."""
     roles = [role for role in Role if role not in _NOT_FOR_PEOPLE]
-    found = [(role.group_name, f"{role.label} — {ROLE_WORDS[role]}") for role in roles]
-    return [*found, (SUPERUSER, f"Superuser — {_EVERYTHING}")] if with_superuser else found
+    choices = [(role.group_name, f"{role.label} — {ROLE_WORDS[role]}") for role in roles]
+    return [*choices, (SUPERUSER, f"Superuser — {_EVERYTHING}")] if with_superuser else choices
 
 
 class RolesField(forms.ModelMultipleChoiceField):
@@ -36,7 +36,7 @@ class RolesField(forms.ModelMultipleChoiceField):
 
 
 class NewPersonForm(UserCreationForm):
-    """Who somebody is and what they may do; that they may log in follows."""
+    """Asks for a name, a password and a role; that the person may log in follows."""
 
     role = forms.ChoiceField(
         widget=UnfoldAdminRadioSelectWidget,

@@ -15,7 +15,7 @@ from unfold.forms import AdminPasswordChangeForm
 from core.admin.base import HubAdmin
 from core.admin.formatting import moment
 from integration_site.console.user_forms import NewPersonForm, PersonForm
-from integration_site.user_signals import follow_role
+from integration_site.user_signals import update_staff_status
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -54,14 +54,14 @@ class HubUserAdmin(UserAdmin, HubAdmin):  # type: ignore[misc]
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        found: Any = super().get_form(request, obj, change=change, **kwargs)
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
         if obj is None:
-            found.may_make_superusers = request.user.is_superuser
-        return found
+            form.may_make_superusers = request.user.is_superuser
+        return form
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        follow_role(form.instance)
+        update_staff_status(form.instance)
         if not form.instance.is_staff:
             messages.warning(request, f"{form.instance} has no role, and so cannot log in.")
 

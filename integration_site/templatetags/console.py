@@ -53,12 +53,12 @@ def where_am_i(context: template.Context) -> Here:
 
 
 def _row_of(context: template.Context) -> Model | None:
-    found = context.get("original") or context.get("object")
-    return found if isinstance(found, Model) else None
+    row = context.get("original") or context.get("object")
+    return row if isinstance(row, Model) else None
 
 
 def _address(opts: Any, view: str, *arguments: object) -> str:
-    """The address of a model's page; empty where it has none."""
+    """Return the address of a model's page; empty where it has none."""
     try:
         return reverse(f"admin:{opts.app_label}_{opts.model_name}_{view}", args=arguments)
     except NoReverseMatch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib import admin
+from django.contrib.admin import site
 from django.contrib.admin.utils import label_for_field
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
@@ -96,7 +96,7 @@ def test_login_and_menu_lead_to_no_other_site(client: Client) -> None:
 
 def every_model() -> list[Any]:
     reverse("admin:index")
-    return sorted(admin.site._registry, key=lambda model: model._meta.label)
+    return sorted(site._registry, key=lambda model: model._meta.label)
 
 
 def test_empty_lists_offer_only_what_is_possible(admin: Client) -> None:
@@ -106,7 +106,7 @@ def test_empty_lists_offer_only_what_is_possible(admin: Client) -> None:
         model._default_manager.all().delete()
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         text = admin.get(url).content.decode()
-        may_add = admin.site._registry[model].has_add_permission(request_of_root())
+        may_add = site._registry[model].has_add_permission(request_of_root())
         assert ("Add " + str(model._meta.verbose_name) in text) is may_add, url
         assert "reset your filters" not in text, url
         assert f"No {model._meta.verbose_name_plural} yet" in text, url
@@ -129,7 +129,7 @@ def request_of_root() -> Any:
 
 
 def labels_of(model: Any, request: Any) -> list[str]:
-    of_model = admin.site._registry[model]
+    of_model = site._registry[model]
     names = {*of_model.get_list_display(request), *of_model.get_readonly_fields(request)}
     labels = [str(label_for_field(name, model, model_admin=of_model)) for name in names]
     if of_model.has_add_permission(request) or of_model.has_change_permission(request):

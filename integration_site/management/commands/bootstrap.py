@@ -49,15 +49,15 @@ class Command(BaseCommand):
 
     def _collect_static(self) -> None:
         stamp = Path(settings.STATIC_ROOT) / ".stamp"
-        wanted = static_digest()
-        if stamp.is_file() and stamp.read_text() == wanted:
+        digest = static_digest()
+        if stamp.is_file() and stamp.read_text() == digest:
             return
         self.stdout.write("  collecting static files")
         call_command("collectstatic", interactive=False, verbosity=0)
-        stamp.write_text(wanted)
+        stamp.write_text(digest)
 
     def _create_credential_key(self) -> None:
-        """A key for the secrets of credentials, in a file beside the database, for development."""
+        """Make a key for the secrets of credentials, in a file of its own (development)."""
         file = settings.DATA_DIR / "credential-keys.env"
         if settings.CREDENTIAL_KEYS or settings.IN_PRODUCTION or file.exists():
             return
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             draft.unlink()
 
     def _create_access(self) -> None:
-        """The first login and key, when there are none yet; shown once and kept in access.env."""
+        """Make a first login and key where none are; show them once, and keep them in a file."""
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists() or ApiKey.objects.exists():
             return
