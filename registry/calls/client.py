@@ -151,7 +151,19 @@ class ServiceClient:
         actor: str = "engine",
         key: str = "",
     ) -> CallResult:
-        """Call a connection, as `connection_call` does; `deadline` is on this client's clock."""
+        """Call a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
+
+        `reference` is its id or name, and the row of the id `key` goes before it; whether it may be
+        called is asked again for each call. `path` follows its base URL; `{name}` in it is filled
+        from the document, whose rest is the body, or the query of GET and DELETE; GRAPHQL is given
+        `{"query", "variables"}`. `deadline` is on this client's clock; without one the connection's
+        own timeout holds.
+
+        Raises:
+            SchemaViolation: the method, the path or the document cannot be sent.
+            CallError: no usable answer came; the subclass says why. RateLimitedError and
+                CircuitOpenError say when to come back; ConnectionDisabledError is the kill switch.
+        """
         connection = await self.resolver_cache.find(CallTarget("connection", reference, key), "")
         action = with_action(connection, method=method, path=path)
         timeout = connection.timeout_seconds

@@ -22,7 +22,6 @@ from core.suggestions import no_such_row
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.request import FittedInput, fit_input
-from registry.calls.targets.connection_call import call_connection
 from registry.calls.targets.connection_targets import refuse_disabled
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.discovery.base import get_discovery
@@ -223,15 +222,14 @@ async def _call(
     seconds = given.timeout_seconds or integration.config.get("timeout_seconds")
     if integration.connection is not None:
         refuse_disabled(integration.connection)
-        return await call_connection(
-            integration.connection,
+        return await client.call_connection(
+            str(integration.connection.pk),
             request,
             method=integration.method,
             path=integration.path,
             headers=given.headers,
             deadline=None if seconds is None else time.monotonic() + seconds,
             actor=given.actor,
-            client=client,
         )
     return await client.call(
         _target_of(integration),

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from registry.calls.blocking_client import on_shared_loop
+from registry.calls.client import CallResult
 from registry.connections.lifecycle import ConnectionEditor, create_connection
 from registry.models import Connection
 from tests.support.credentials import Reply
@@ -27,6 +29,13 @@ def make_connection(type: str = "HTTP", **fields: Any) -> Connection:
     else:
         given.setdefault("host", "127.0.0.1")
     return create_connection(given, CHANGE)
+
+
+def call_now(connection: Connection, document: dict[str, Any], **options: Any) -> CallResult:
+    """Call a connection with the client of this process, and wait for the answer."""
+    return on_shared_loop(
+        lambda client: client.call_connection(str(connection.pk), document, **options)
+    ).result()
 
 
 def server_on(port: int, name: str) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 from registry.calls.client import CallResult
 from registry.calls.headers import header_text
 from registry.calls.targets.connection_action import parse_connection_action
-from registry.calls.targets.connection_call import call_connection
 from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import RegistryUnreachableError
 from registry.integrations.execution import Executed, Given, run_integration
@@ -53,14 +52,13 @@ async def _send(
         return _success(done, done.request)
     if target.kind == "connection":
         method, path = parse_connection_action(call.action or "")
-        result = await call_connection(
+        result = await client.call_connection(
             target.name,
             row.input,
             method=method,
             path=path,
             headers=headers,
             deadline=None if call.timeout is None else time.monotonic() + call.timeout,
-            client=client,
             key=target.id,
         )
     else:

@@ -9,9 +9,8 @@ import pytest
 
 from registry.calls import blocking_client
 from registry.calls.blocking_client import close_shared_client
-from registry.calls.targets.connection_call import call_connection_now
 from registry.tasks import close_client
-from tests.support.connections import WebServer, make_connection
+from tests.support.connections import WebServer, call_now, make_connection
 from tests.support.credentials import make_credential, serving
 
 
@@ -21,14 +20,14 @@ def test_a_worker_that_ends_leaves_no_session_open_and_records_uses() -> None:
     with serving(web.answer) as base:
         login = make_credential("BEARER_TOKEN", allowed_origins=[base])
         row = make_connection(base_url=base, credential=login.name)
-        call_connection_now(row, {})
+        call_now(row, {})
         session = blocking_client._shared_client()._transport._session
         assert session is not None
         close_client()
         assert session.closed
         login.refresh_from_db()
         assert login.last_used_at is not None
-        call_connection_now(row, {})  # what ends last may still call
+        call_now(row, {})  # what ends last may still call
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             close_shared_client()

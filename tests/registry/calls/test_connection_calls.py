@@ -21,7 +21,6 @@ from registry.calls.circuits.operator_control import (
     get_circuit,
 )
 from registry.calls.client import ServiceClient
-from registry.calls.targets.connection_call import call_connection, call_connection_now
 from registry.connections.lifecycle import (
     disable_connection,
     enable_connection,
@@ -40,7 +39,7 @@ from registry.exceptions import (
 )
 from registry.models import CircuitBreakerState, Connection, CredentialEvent, ServiceAction
 from tests import factories
-from tests.support.connections import CHANGE, WebServer, make_connection
+from tests.support.connections import CHANGE, WebServer, call_now, make_connection
 from tests.support.credentials import Reply, make_credential, serving
 from workflows.definition.model import RetryPolicy
 
@@ -98,12 +97,11 @@ async def test_base_url_path_headers_and_credential_go_together(
 ) -> None:
     token = await in_thread(make_credential, "BEARER_TOKEN", allowed_origins=[base])
     found = await made(base_url=f"{base}/v1", credential=token.name, **KEPT)
-    result = await call_connection(
-        found,
+    result = await client.call_connection(
+        str(found.pk),
         {"id": "a b", "size": 3},
         path="/orders/{id}",
         headers={"X-Request-ID": "r1"},
-        client=client,
     )
     method, path, headers, body = web.requests[-1]
     assert (method, path, body) == ("POST", "/v1/orders/a%20b", b'{"size":3}')
@@ -122,7 +120,7 @@ async def test_get_sends_the_document_as_its_query(
     web: WebServer, base: str, client: ServiceClient
 ) -> None:
     found = await made(base_url=base)
-    await call_connection(found.name.upper(), {"q": "a&b"}, method="GET", client=client)
+    await client.call_connection(found.name.upper(), {"q": "a&b"}, method="GET")
     assert web.requests[-1][:2] == ("GET", "/?q=a%26b")
 
 
@@ -132,36 +130,35 @@ async def test_graphql_answers_data_and_raises_errors(
     found = await made("GRAPHQL", base_url=f"{base}/graphql")
     document = {"query": "query($n: Int) { a(n: $n) }", "variables": {"n": 1}}
     web.say({"data": {"a": 1}})
-    result = await call_connection(found, document, client=client)
+    result = await client.call_connection(str(found.pk), document)
     assert result.output == {"data": {"a": 1}}
     web.say({"data": {"a": None}, "errors": [{"message": "half"}]})
-    assert (await call_connection(found, document, client=client)).output["errors"]
+    assert (await client.call_connection(str(found.pk), document)).output["errors"]
     web.say({"data": None, "errors": [{"message": "No such field 'a'"}]})
     with pytest.raises(ServiceResponseError, match="No such field 'a'"):
-        await call_connection(found, document, client=client)
+        await client.call_connection(str(found.pk), document)
     web.reply = Reply(200, b"<html>", **{"Content-Type": "text/html"})
     with pytest.raises(ServiceResponseError, match="not usable JSON"):
-        await call_connection(found, document, client=client)
+        await client.call_connection(str(found.pk), document)
 
 
 async def test_a_text_is_an_answer_too(web: WebServer, base: str, client: ServiceClient) -> None:
     found = await made("WEBHOOK", base_url=base)
     web.reply = Reply(200, b"ok", **{"Content-Type": "text/plain"})
-    assert (await call_connection(found, {"a": 1}, client=client)).output == {"text": "ok"}
+    assert (await client.call_connection(str(found.pk), {"a": 1})).output == {"text": "ok"}
     for kind, output in (
         ("APPLICATION/JSON", {"a": 1}),
         ("application/vnd.a+JSON; charset=utf-8", {"a": 1}),
         ("application/x-ndjson", {"text": '{"a": 1}'}),
     ):
         web.reply = Reply(200, b'{"a": 1}', **{"Content-Type": kind})
-        assert (await call_connection(found, {"a": 1}, client=client)).output == output, kind
+        assert (await client.call_connection(str(found.pk), {"a": 1})).output == output, kind
 
 
 async def test_code_that_is_not_asynchronous_calls_too(web: WebServer, base: str) -> None:
     found = await made(base_url=base)
-    result = await in_thread(call_connection_now, found, {"a": 1}, timeout_seconds=5)
+    result = await in_thread(call_now, found, {"a": 1}, deadline=time.monotonic() + 5)
     assert result.output == {"well": True}
-    assert (await call_connection(found, {"a": 1})).output == {"well": True}
 
 
 @pytest.mark.parametrize(
@@ -172,15 +169,15 @@ async def test_what_cannot_be_called_is_refused(
 ) -> None:
     found = await made()
     with pytest.raises(SchemaViolation):
-        await call_connection(found, {}, method=method, path=path, client=client)
+        await client.call_connection(str(found.pk), {}, method=method, path=path)
 
 
 async def test_what_is_not_there_or_speaks_no_http_is_said(client: ServiceClient) -> None:
     with pytest.raises(ConnectionNotFoundError, match="'nobody'"):
-        await call_connection("nobody", {}, client=client)
+        await client.call_connection("nobody", {})
     found = await made("DATABASE")
     with pytest.raises(ConnectionTypeError, match="is a DATABASE"):
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
 
 
 # --- What guards them ---
@@ -193,9 +190,9 @@ async def test_the_circuit_of_a_connection_opens_and_is_controlled(
     web.say({"detail": "broken"}, status=500)
     for _ in range(2):
         with pytest.raises(ServiceResponseError):
-            await call_connection(found, {}, client=client)
+            await client.call_connection(str(found.pk), {})
     with pytest.raises(CircuitOpenError) as caught:
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
     assert caught.value.retry_after
     assert len(web.requests) == 2
     row = await in_thread(get_circuit, str(found.pk))
@@ -205,7 +202,7 @@ async def test_the_circuit_of_a_connection_opens_and_is_controlled(
     await in_thread(control_circuit, str(found.pk), order)
     web.say({"well": True})
     other = ServiceClient()
-    assert (await call_connection(found, {}, client=other)).output == {"well": True}
+    assert (await other.call_connection(str(found.pk), {})).output == {"well": True}
     await other.close()
 
 
@@ -213,7 +210,7 @@ async def test_a_circuit_goes_with_its_connection(
     web: WebServer, base: str, client: ServiceClient
 ) -> None:
     found = await made(base_url=base)
-    await call_connection(found, {}, client=client)
+    await client.call_connection(str(found.pk), {})
     await client.close()
     await in_thread(Connection.objects.filter(pk=found.pk).delete)
     assert not await in_thread(CircuitBreakerState.objects.exists)
@@ -224,11 +221,11 @@ async def test_the_kill_switch(web: WebServer, base: str) -> None:
     await in_thread(disable_connection, found, reason="Too dear.", actor="owner")
     client = ServiceClient()
     with pytest.raises(ConnectionDisabledError, match=r"owner said why: Too dear\.") as caught:
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
     assert (caught.value.code, caught.value.permanent) == ("connection_disabled", True)
     assert not web.requests
     await in_thread(enable_connection, found, actor="owner")
-    assert (await call_connection(found, {}, client=client)).output == {"well": True}
+    assert (await client.call_connection(str(found.pk), {})).output == {"well": True}
     await client.close()
 
 
@@ -239,13 +236,13 @@ async def test_limits_of_a_connection_hold_and_cost_nothing_to_others(
     limited = await made(base_url=base, limits=limits)
     free = await made(base_url=base)
     for _ in range(2):
-        await call_connection(limited, {}, client=client)
+        await client.call_connection(str(limited.pk), {})
     with pytest.raises(RateLimitedError) as caught:
-        await call_connection(limited, {}, client=client)
+        await client.call_connection(str(limited.pk), {})
     assert (caught.value.retry_after or 0) > 50
     assert len(web.requests) == 2
     for _ in range(3):
-        await call_connection(free, {}, client=client)
+        await client.call_connection(str(free.pk), {})
 
 
 async def test_workflows_try_again_when_the_limit_allows_it(
@@ -253,15 +250,15 @@ async def test_workflows_try_again_when_the_limit_allows_it(
 ) -> None:
     limits = {"per_second": 0.05, "burst": 1, "wait_seconds": 0}
     limited = await made(base_url=base, limits=limits)
-    await call_connection(limited, {}, client=client)
+    await client.call_connection(str(limited.pk), {})
     with pytest.raises(RateLimitedError) as caught:
-        await call_connection(limited, {}, client=client)
+        await client.call_connection(str(limited.pk), {})
     error, policy = caught.value, RetryPolicy()
     assert policy.allows(1, kind=error.kind, status_code=None, code=error.code)
     assert policy.delay(1, retry_after=error.retry_after, fraction=0) == error.retry_after
     await in_thread(disable_connection, limited, reason="No more.", actor="owner")
     with pytest.raises(ConnectionDisabledError) as stopped:
-        await call_connection(limited, {}, client=client)
+        await client.call_connection(str(limited.pk), {})
     kind, code = stopped.value.kind, stopped.value.code
     assert not policy.allows(1, kind=kind, status_code=None, code=code)
 
@@ -282,7 +279,7 @@ async def test_a_credential_is_not_sent_elsewhere(base: str, client: ServiceClie
     token = await in_thread(make_credential, "BEARER_TOKEN")
     found = await made(base_url=base, credential=token.name)
     with pytest.raises(CredentialError, match="none of its allowed origins"):
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
 
 
 async def test_the_address_policy_holds(client: ServiceClient) -> None:
@@ -290,7 +287,7 @@ async def test_the_address_policy_holds(client: ServiceClient) -> None:
     link_local = "http://169.254.169.254/latest"
     await in_thread(lambda: Connection.objects.filter(pk=found.pk).update(base_url=link_local))
     with pytest.raises(Exception, match="link-local"):
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
 
 
 async def test_timeouts_of_a_connection_hold(client: ServiceClient) -> None:
@@ -309,10 +306,10 @@ async def test_timeouts_of_a_connection_hold(client: ServiceClient) -> None:
     for config in ({"timeout_seconds": 0.3}, {"read_timeout_seconds": 0.3, "timeout_seconds": 1}):
         found = await made(base_url=url, config=config)
         with pytest.raises(ServiceTimeoutError):
-            await call_connection(found, {}, client=client)
+            await client.call_connection(str(found.pk), {})
     found = await made(base_url=url)
     with pytest.raises(ServiceTimeoutError):
-        await call_connection(found, {}, deadline=time.monotonic() + 0.3, client=client)
+        await client.call_connection(str(found.pk), {}, deadline=time.monotonic() + 0.3)
     ending.set()
     server.close()
 
@@ -322,9 +319,9 @@ async def test_a_change_is_followed_within_two_seconds(
 ) -> None:
     found = await made(base_url="http://127.0.0.1:9")
     with pytest.raises(ServiceUnavailableError):
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
     await in_thread(update_connection, found, {"base_url": base}, CHANGE)
-    assert (await call_connection(found, {}, client=client)).status_code == 200
+    assert (await client.call_connection(str(found.pk), {})).status_code == 200
 
 
 # --- What of an answer is taken ---
@@ -345,7 +342,7 @@ async def test_compressed_answers_are_read(
     found = await made(base_url=base)
     encoding = {"Content-Encoding": "deflate" if how == "raw" else how}
     web.reply = Reply(200, packed(b'{"text": "' + b"a" * 200_000 + b'"}', how), **encoding)
-    assert len((await call_connection(found, {}, client=client)).output["text"]) == 200_000
+    assert len((await client.call_connection(str(found.pk), {})).output["text"]) == 200_000
     assert "br" not in web.requests[-1][2]["Accept-Encoding"]
 
 
@@ -360,7 +357,7 @@ async def test_a_bomb_is_defused_in_little_memory(
     tracemalloc.start()
     try:
         with pytest.raises(ServiceResponseError, match="larger than 10 MiB") as caught:
-            await call_connection(found, {}, client=client)
+            await client.call_connection(str(found.pk), {})
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -387,7 +384,7 @@ async def test_what_cannot_be_inflated_is_said(
     found = await made(base_url=base)
     web.reply = Reply(200, body, **{"Content-Encoding": encoding})
     with pytest.raises(ServiceResponseError, match=sentence):
-        await call_connection(found, {}, client=client)
+        await client.call_connection(str(found.pk), {})
 
 
 def test_a_file_of_several_is_inflated_whole() -> None:

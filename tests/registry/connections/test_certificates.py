@@ -8,13 +8,12 @@ import psycopg
 import pytest
 
 from core.exceptions import ValidationFailed
-from registry.calls.targets.connection_call import call_connection_now
 from registry.connections.connection_check import Trial, try_connection
 from registry.connections.lifecycle import update_connection
 from registry.exceptions import ServiceUnavailableError
 from registry.models import Connection, Credential
 from tests.support import servers
-from tests.support.connections import CHANGE, WebServer, make_connection
+from tests.support.connections import CHANGE, WebServer, call_now, make_connection
 from tests.support.credentials import Pair, make_certificate, make_credential, serving
 from tests.support.tls import (
     AUTHORITY,
@@ -166,6 +165,6 @@ def test_calls_show_the_certificate_to_a_server_of_the_connections_own_authority
         own = certificate(base)
         fields = {"base_url": base, "credential": own.name}
         well = make_connection(config={"ca_bundle": STRANGER.certificate}, **fields)
-        assert call_connection_now(well, {"a": 1}).output == {"well": True}
+        assert call_now(well, {"a": 1}).output == {"well": True}
         with pytest.raises(ServiceUnavailableError, match=r"(?i)certificate"):
-            call_connection_now(make_connection(**fields), {"a": 1})
+            call_now(make_connection(**fields), {"a": 1})

@@ -11,11 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from registry.calls.targets.connection_call import call_connection_now
 from registry.connections.connection_check import Trial, try_connection
 from registry.exceptions import ServiceUnavailableError
 from tests.support import servers
-from tests.support.connections import WebServer, make_connection, server_on
+from tests.support.connections import WebServer, call_now, make_connection, server_on
 from tests.support.credentials import make_credential, serving
 from tests.support.tls import (
     AUTHORITY,
@@ -163,11 +162,11 @@ def test_calls_trust_the_authority_of_their_connection() -> None:
     with serving(web.answer, tls=context_of(SERVER)) as base:
         config = {"ca_bundle": AUTHORITY.certificate}
         well = make_connection(base_url=base, config=config)
-        assert call_connection_now(well, {"a": 1}).output == {"well": True}
+        assert call_now(well, {"a": 1}).output == {"well": True}
         for stranger in ({}, {"ca_bundle": STRANGER.certificate}):
             row = make_connection(base_url=base, config=stranger)
             with pytest.raises(ServiceUnavailableError, match=r"(?i)certificate"):
-                call_connection_now(row, {"a": 1})
+                call_now(row, {"a": 1})
             trial = try_connection(row, actor="tester")
             assert "ca_bundle" in trial.advice, trial
     assert len(web.requests) == 1
