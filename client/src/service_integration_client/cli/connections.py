@@ -7,16 +7,9 @@ from typing import Any
 import click
 
 from service_integration_client.cli.groups import HubGroup
-from service_integration_client.cli.options import REASON, SEARCH, read_file
+from service_integration_client.cli.options import REASON, SEARCH, file_option
 from service_integration_client.cli.session import Session
-from service_integration_client.cli.tables import (
-    age_of,
-    fields_of,
-    seconds,
-    status,
-    status_of,
-    table,
-)
+from service_integration_client.cli.tables import age_of, seconds, status, status_of, table
 
 connections = HubGroup(
     "connections", help="What the hub talks to besides services: APIs, databases, brokers, caches."
@@ -75,18 +68,12 @@ credentials.add_list(
     SEARCH,
 )  # fmt: skip
 credentials.add_operation("show", "get_credential", "One credential without its secret.")
-
-
-@credentials.command("rotate")
-@click.argument("credential")
-@click.option(
-    "--secret-file", type=click.File(), required=True,
-    help='JSON with its parts, such as {"token": "..."}; - is standard input.',
+credentials.add_operation(
+    "rotate", "rotate_credential", "Replace the secret of a credential.",
+    file_option(
+        "--secret-file", "secret", required=True,
+        help='JSON with its parts, such as {"token": "..."}; - is standard input.',
+    ),
+    click.option("--expires-at", help="An ISO 8601 time."),
+    click.option("--never-expires", is_flag=True),
 )  # fmt: skip
-@click.option("--expires-at", help="An ISO 8601 time.")
-@click.option("--never-expires", is_flag=True)
-def rotate(session: Session, credential: str, secret_file: Any, **end: Any) -> None:
-    """Replace the secret of a credential."""
-    secret = read_file(secret_file, "--secret-file")
-    rotated = session.client.rotate_credential(credential, secret, **end)
-    session.show(rotated, fields_of)

@@ -13,9 +13,9 @@ from service_integration_client.cli.execution_tree import execution_tree
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.options import (
     EXECUTION_FILTERS,
-    read_file,
-    read_values,
+    file_option,
     takes_input,
+    values_option,
 )
 from service_integration_client.cli.session import Session
 from service_integration_client.cli.tables import age_of, seconds, status_of
@@ -23,7 +23,10 @@ from service_integration_client.results import has_stopped
 
 POLL_SECONDS = 1.0
 REASON = click.option("--reason", help="Everybody sees it.")
+DATA = values_option("--data", "payload", help="A value may be JSON.")
+STEP = click.argument("step")
 COMMENT = click.option("--comment", default="")
+FORM = values_option("--form", "form", help="What the form asks for.")
 FOLLOW = click.option("--follow", "follows", is_flag=True, help="Look on until it ends.")
 
 executions = HubGroup("executions", help="Runs of workflows.")
@@ -49,6 +52,9 @@ for name, operation, sentence, options in (
     ("pause", "pause_execution", "Let an execution begin nothing more.", ()),
     ("resume", "resume_execution", "Let a paused execution go on.", ()),
     ("cancel", "cancel_execution", "End an execution now.", (REASON,)),
+    ("signal", "signal_execution", "Give an execution a signal.", (click.argument("name"), DATA)),
+    ("approve", "approve_step", "Approve what a step asks.", (STEP, COMMENT, FORM)),
+    ("reject", "reject_step", "Reject what a step asks.", (STEP, COMMENT)),
 ):
     executions.add_operation(name, operation, sentence, *options, render=execution_tree)
 
@@ -105,23 +111,14 @@ def retry_execution(session: Session, execution: str, follows: bool) -> None:
 @click.option("--from-step", help="What came before it is kept; the first step unless given.")
 @click.option("--version", help="A number or newest; that of the execution unless given.")
 @takes_input
-@click.option("--step-input-file", type=click.File(), help="JSON: what --from-step is given.")
+@file_option("--step-input-file", "step_input", help="JSON: what --from-step is given.")
 @FOLLOW
 def rerun_execution(
-    session: Session,
-    execution: str,
-    version: str | None,
-    step_input_file: Any,
-    follows: bool,
-    **changes: Any,
+    session: Session, execution: str, version: str | None, follows: bool, **changes: Any
 ) -> None:
     """Run an execution that ended again, as a new one. A given input replaces its own."""
     rerun = session.client.rerun_execution(
-        execution,
-        version=_read_version(version),
-        step_input=step_input_file and read_file(step_input_file, "--step-input-file"),
-        wait=False,
-        **changes,
+        execution, version=_read_version(version), wait=False, **changes
     )
     _show_or_follow(session, rerun.execution, follows=follows)
 
@@ -132,37 +129,3 @@ def _read_version(text: str | None) -> Any:
     if not (text.isascii() and text.isdigit()):
         raise click.UsageError(f"--version is a number or newest, not '{text}'.")
     return int(text)
-
-
-@executions.command("signal")
-@click.argument("execution")
-@click.argument("name")
-@click.option("--data", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
-def signal_execution(session: Session, execution: str, name: str, data: tuple[str, ...]) -> None:
-    """Give an execution a signal."""
-    payload = read_values(data, "--data")
-    session.show(session.client.signal_execution(execution, name, payload), execution_tree)
-
-
-@executions.command("approve")
-@click.argument("execution")
-@click.argument("step")
-@COMMENT
-@click.option("--form", multiple=True, metavar="KEY=VALUE", help="What the form asks for.")
-def approve(
-    session: Session, execution: str, step: str, comment: str, form: tuple[str, ...]
-) -> None:
-    """Approve what a step asks."""
-    answers = read_values(form, "--form")
-    approved = session.client.approve_step(execution, step, comment=comment, form=answers)
-    session.show(approved, execution_tree)
-
-
-@executions.command("reject")
-@click.argument("execution")
-@click.argument("step")
-@COMMENT
-def reject(session: Session, execution: str, step: str, comment: str) -> None:
-    """Reject what a step asks."""
-    rejected = session.client.reject_step(execution, step, comment=comment)
-    session.show(rejected, execution_tree)

@@ -34,25 +34,40 @@ def all_of(*options: Decorator) -> Decorator:
     return decorate
 
 
+def values_option(name: str, argument: str, *, help: str | None = None) -> Decorator:
+    """Return an option of name=value that stands several times; its argument is a mapping."""
+
+    def read(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> Any:
+        return read_values(texts, name)
+
+    metavar = "KEY=VALUE"
+    return click.option(name, argument, multiple=True, metavar=metavar, help=help, callback=read)
+
+
+def file_option(
+    name: str, argument: str, *, help: str, of_list: str | None = None, required: bool = False
+) -> Decorator:
+    """Return an option of a file with a JSON object, see `read_object`; it is None without."""
+
+    def read(context: click.Context, option: click.Parameter, file: Any) -> Any:
+        return None if file is None else read_object(file.read(), name, of_list=of_list)
+
+    return click.option(
+        name, argument, type=click.File(), help=help, required=required, callback=read
+    )
+
+
 def takes_input(function: Callable[..., None]) -> Callable[..., None]:
     """Add --input and --input-file; together they are the argument `input_data`, or it is None."""
 
     @functools.wraps(function)
-    def run(*, inputs: Sequence[str], input_file: Any, **rest: Any) -> None:
-        fields = read_file(input_file, "--input-file") if input_file else {}
-        fields.update(read_values(inputs, "--input"))
-        function(input_data=fields if inputs or input_file else None, **rest)
+    def run(*, inputs: dict[str, Any], document: dict[str, Any] | None, **rest: Any) -> None:
+        is_given = inputs or document is not None
+        function(input_data={**(document or {}), **inputs} if is_given else None, **rest)
 
-    inputs = click.option(
-        "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="A value may be JSON."
-    )
-    input_file = click.option("--input-file", type=click.File(), help="JSON; - is standard input.")
-    return all_of(inputs, input_file)(run)
-
-
-def read_file(file: Any, option: str, *, of_list: str | None = None) -> dict[str, Any]:
-    """Return the JSON object in an open file; see `read_object`."""
-    return read_object(file.read(), option, of_list=of_list)
+    values = values_option("--input", "inputs", help="A value may be JSON.")
+    file = file_option("--input-file", "document", help="JSON; - is standard input.")
+    return all_of(values, file)(run)
 
 
 def read_object(text: str, source: str, *, of_list: str | None = None) -> dict[str, Any]:

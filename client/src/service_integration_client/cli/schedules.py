@@ -51,12 +51,9 @@ def create(session: Session, name: str, workflow: str, input_data: Any, **times:
     session.show(schedule, fields_of)
 
 
-@schedules.command("backfill")
-@click.argument("schedule")
-@click.option("--from", "start", required=True, help="An ISO 8601 time.")
-@click.option("--to", "end", required=True, help="An ISO 8601 time.")
-@click.option("--dry-run", is_flag=True, help="Only count the ticks.")
-def backfill(session: Session, schedule: str, start: str, end: str, dry_run: bool) -> None:
-    """Run the ticks of a past time, both ends included."""
-    counted = session.client.backfill_schedule(schedule, start, end, dry_run=dry_run)
-    session.show(counted, fields_of)
+schedules.add_operation(
+    "backfill", "backfill_schedule", "Run the ticks of a past time, both ends included.",
+    click.option("--from", "start", required=True, help="An ISO 8601 time."),
+    click.option("--to", "end", required=True, help="An ISO 8601 time."),
+    click.option("--dry-run", is_flag=True, help="Only count the ticks."),
+)  # fmt: skip

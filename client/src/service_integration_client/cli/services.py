@@ -10,10 +10,10 @@ from rich.console import Group
 from service_integration_client.cli.groups import HubCommand, HubGroup
 from service_integration_client.cli.options import (
     SEARCH,
-    read_file,
+    file_option,
     read_pairs,
-    read_values,
     takes_input,
+    values_option,
 )
 from service_integration_client.cli.session import Session, rows_of
 from service_integration_client.cli.tables import Columns, ago, rows_as, status, status_of, table
@@ -89,29 +89,21 @@ services.add_operation(
 @click.option("--description")
 @click.option("--version")
 @click.option("--tag", "tags", multiple=True, help="Several times.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A value may be JSON.")
-@click.option("--actions-file", type=click.File(), help="A JSON list of its actions.")
+@values_option("--metadata", "metadata", help="A value may be JSON.")
+@file_option("--actions-file", "actions", help="A JSON list of its actions.", of_list="actions")
 @click.option("--ttl", "ttl_seconds", type=int, help="Seconds without a heartbeat to OFFLINE.")
 @click.option("--zone")
 def register(
-    session: Session,
-    name: str,
-    address: str,
-    tags: tuple[str, ...],
-    metadata: tuple[str, ...],
-    actions_file: Any,
-    **fields: Any,
+    session: Session, name: str, address: str, tags: Any, metadata: Any, actions: Any, **rest: Any
 ) -> None:
     """Register a service that answers at ADDRESS, or refresh it."""
-    if actions_file:
-        actions = read_file(actions_file, "--actions-file", of_list="actions")
-        fields["actions"] = actions.get("actions")
     service = session.client.register_service(
         name,
         url=address,
         tags=list(tags) or None,
-        metadata=read_values(metadata, "--metadata") or None,
-        **fields,
+        metadata=metadata or None,
+        actions=actions and actions.get("actions"),
+        **rest,
     )
     session.show(service, _service)
 
