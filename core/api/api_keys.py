@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from core import api_keys
 from core.api.fields import VocabularyField
 from core.api.instants import InstantField
+from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from core.api.viewsets import IF_MATCH, ResourceViewSet
 from core.models import ApiKey, KeyState
 from core.roles import SCOPES, Role
 
@@ -107,35 +107,28 @@ class KeyFilter(django_filters.FilterSet):
         return queryset.filter(Q(name__icontains=value) | Q(prefix__istartswith=value))
 
 
-class KeyViewSet(ResourceViewSet):
+class KeyViewSet(NamedResourceViewSet):
     """`/keys`."""
 
     queryset = ApiKey.objects.all()
     serializer_class = KeySerializer
+    input_class = KeyInput
+    patch_class = KeyPatch
     filterset_class = KeyFilter
     ordering_fields = ("name", "role", "expires_at", "last_used_at", "created_at", "updated_at")
-    scopes = {
-        "list": "audit:read|keys:write",
-        "retrieve": "audit:read|keys:write",
-        "create": "keys:write",
-        "update": "keys:write",
-        "partial_update": "keys:write",
-        "destroy": "keys:write",
-        "revoke": "keys:write",
-    }
+    read_scope = "audit:read|keys:write"
+    write_scope = "keys:write"
+    scopes = {"revoke": write_scope}
     # An answer that is kept to be given again would keep the text of the key; the name is taken.
     own_keys = frozenset({"create"})
 
-    def find(self) -> ApiKey:
-        """The key that the path names."""
-        return api_keys.get_key(self.kwargs["pk"])
-
-    def answer(self, key: ApiKey) -> Response:
-        return Response(KeySerializer(key).data, headers={"ETag": etag_of(key)})
-
-    def list(self, request: Any) -> Response:
+    def get_rows(self) -> Any:
         """The keys without their texts, by name unless ordered otherwise."""
-        return self.answer_page(ApiKey.objects.order_by("name"), KeySerializer)
+        return ApiKey.objects.order_by("name")
+
+    def find(self) -> ApiKey:
+        """One key without its text, by id or name."""
+        return api_keys.get_key(self.kwargs["pk"])
 
     @extend_schema(request=KeyInput, responses={201: IssuedKeySerializer})
     def create(self, request: Any) -> Response:
@@ -145,34 +138,14 @@ class KeyViewSet(ResourceViewSet):
         headers = {"ETag": etag_of(made), "Cache-Control": "no-store"}
         return Response(IssuedKeySerializer(made).data, status=201, headers=headers)
 
-    def retrieve(self, request: Any, pk: str) -> Response:
-        """One key without its text, by id or name."""
-        return self.answer(self.find())
-
-    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> ApiKey:
         """Change what is given and leave the rest; the text of the key stays."""
-        key = self.find()
-        if_unchanged = self.check_precondition(key)
-        fields = self.read(KeyPatch)
-        return self.answer(
-            api_keys.update_key(
-                key, fields, may_grant=self.caller.scopes, if_unchanged=if_unchanged
-            )
-        )
+        scopes = self.caller.scopes
+        return api_keys.update_key(row, fields, may_grant=scopes, if_unchanged=if_unchanged)
 
-    @extend_schema(request=KeyPatch, responses=KeySerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; the text of the key stays."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget a key, which is refused from now on; its name may be used again."""
-        key = self.find()
-        if_unchanged = self.check_precondition(key)
-        api_keys.delete_key(key, if_unchanged=if_unchanged)
-        return Response(status=204)
+        api_keys.delete_key(row, if_unchanged=if_unchanged)
 
     @extend_schema(request=None, responses=KeySerializer)
     @action(detail=True, methods=["post"])

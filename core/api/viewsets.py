@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
@@ -22,16 +20,6 @@ ANY_REFERENCE = r"[^/]+"
 
 # Why a change is made, for the audit trail; bodies that have a `reason` of their own say it there.
 REASON_HEADER = "X-Request-Reason"
-
-IF_MATCH = OpenApiParameter(
-    "If-Match",
-    str,
-    OpenApiParameter.HEADER,
-    description="The ETag of what was read: 412 if changed.",
-)
-FORCE = OpenApiParameter(
-    "force", bool, description="Delete it though something uses it, which then fails."
-)
 
 
 class ResourceViewSet(GenericViewSet[Any]):
@@ -93,6 +81,11 @@ class ResourceViewSet(GenericViewSet[Any]):
         reason = given.encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "")
         return Actor(kind=self.caller.kind, id=self.caller.id, name=self.actor, reason=reason)
 
+    @property
+    def may_use_credentials(self) -> bool:
+        """Whether the caller may let what it changes use credentials."""
+        return bool(self.caller.may("credentials:use"))
+
     def only_own(self, scope: str) -> bool:
         """Whether the caller may change only what it owns: it lacks the wider scope."""
         return not self.caller.may(scope)
@@ -123,15 +116,3 @@ class ResourceViewSet(GenericViewSet[Any]):
         if "ETag" in response.headers and self.action not in self.own_keys:
             response.add_post_render_callback(tag_content(request))
         return response
-
-
-def asks_for_force(request: Any) -> bool:
-    """Whether `?force=true` is there.
-
-    Raises:
-        ValidationError: it says something else than true or false.
-    """
-    text = request.query_params.get("force", "false").lower()
-    if text not in ("true", "false"):
-        raise ValidationError({"force": ["Use true or false."]})
-    return bool(text == "true")

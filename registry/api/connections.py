@@ -12,11 +12,10 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.fields import ObjectField, VocabularyField
+from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
-from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
 from registry.connections import lifecycle
 from registry.connections.lifecycle import MAX_REASON, ConnectionEditor
 from registry.connections.scheduled_checks import run_test
@@ -127,81 +126,48 @@ class ConnectionFilter(django_filters.FilterSet):
         return queryset.filter(found | Q(base_url__icontains=value) | Q(host__icontains=value))
 
 
-class ConnectionViewSet(ResourceViewSet):
+class ConnectionViewSet(NamedResourceViewSet):
     """`/registry/connections`."""
 
     queryset = Connection.objects.all()
     serializer_class = ConnectionSerializer
+    input_class = ConnectionInput
+    patch_class = ConnectionPatch
     filterset_class = ConnectionFilter
     ordering_fields = ("name", "type", "status", "last_checked_at", "created_at", "updated_at")
-    scopes = {
-        "list": "registry:read",
-        "retrieve": "registry:read",
-        "create": "registry:write",
-        "update": "registry:write",
-        "partial_update": "registry:write",
-        "destroy": "registry:write",
-        "test": "registry:write",
-        "disable": "registry:write",
-        "enable": "registry:write",
-    }
+    read_scope = "registry:read"
+    write_scope = "registry:write"
+    scopes = {"test": write_scope, "disable": write_scope, "enable": write_scope}
     # A test under the same key is another test: what counts is how it is now.
     own_keys = frozenset({"test"})
-
-    def find(self) -> Connection:
-        """The connection that the path names."""
-        return lifecycle.get_connection(self.kwargs["pk"])
+    takes_force = True
 
     @property
-    def change(self) -> ConnectionEditor:
+    def editor(self) -> ConnectionEditor:
         """Who changes something, for the record and for the rules of credentials."""
-        allowed = self.caller.may("credentials:use")
-        return ConnectionEditor(actor=self.actor, may_use_credentials=allowed)
+        return ConnectionEditor(actor=self.actor, may_use_credentials=self.may_use_credentials)
 
-    def answer(self, connection: Connection, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(connection)}
-        return Response(ConnectionSerializer(connection).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
+    def get_rows(self) -> Any:
         """The connections, by name unless ordered otherwise."""
-        rows = Connection.objects.with_parts().order_by("name")
-        return self.answer_page(rows, ConnectionSerializer)
+        return Connection.objects.with_parts().order_by("name")
 
-    @extend_schema(request=ConnectionInput, responses={201: ConnectionSerializer})
-    def create(self, request: Any) -> Response:
-        """Make a connection; it is PENDING until its first test, which is due at once."""
-        fields = self.read(ConnectionInput)
-        return self.answer(lifecycle.create_connection(fields, self.change), 201)
-
-    def retrieve(self, request: Any, pk: str) -> Response:
+    def find(self) -> Connection:
         """One connection, by id or name."""
-        return self.answer(self.find())
+        return lifecycle.get_connection(self.kwargs["pk"])
 
-    @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> Connection:
+        """Make a connection; it is PENDING until its first test, which is due at once."""
+        return lifecycle.create_connection(fields, self.editor)
+
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Connection:
         """Change what is given and leave the rest; null takes a field or a setting away."""
-        connection = self.find()
-        if_unchanged = self.check_precondition(connection)
-        fields = self.read(ConnectionPatch)
-        changed = lifecycle.update_connection(
-            connection, fields, self.change, if_unchanged=if_unchanged
-        )
-        return self.answer(changed)
+        return lifecycle.update_connection(row, fields, self.editor, if_unchanged=if_unchanged)
 
-    @extend_schema(request=ConnectionPatch, responses=ConnectionSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; null takes a field or a setting away."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH, FORCE])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget a connection that nothing uses."""
-        connection = self.find()
-        if_unchanged = self.check_precondition(connection)
         lifecycle.delete_connection(
-            connection, self.change, if_unchanged=if_unchanged, force=asks_for_force(request)
+            row, self.editor, if_unchanged=if_unchanged, force=self.is_forced
         )
-        return Response(status=204)
 
     @extend_schema(request=None, responses=TrialSerializer)
     @action(detail=True, methods=["post"])

@@ -15,12 +15,11 @@ from rest_framework.response import Response
 
 from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantField
+from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, NumberFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from core.api.viewsets import IF_MATCH, ResourceViewSet
 from core.json.merge_patch import MergePatch
 from core.vault import Secret
 from registry.credentials import lifecycle
@@ -146,70 +145,39 @@ class CredentialFilter(django_filters.FilterSet):
         return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
 
 
-class CredentialViewSet(ResourceViewSet):
+class CredentialViewSet(NamedResourceViewSet):
     """`/registry/credentials`."""
 
     queryset = Credential.objects.all()
     serializer_class = CredentialSerializer
+    input_class = NewCredentialInput
+    patch_class = CredentialPatch
     filterset_class = CredentialFilter
     ordering_fields = ("name", "type", "expires_at", "last_used_at", "created_at", "updated_at")
     cursor_order = "-id"
-    scopes = {
-        "list": "credentials:read|credentials:write",
-        "retrieve": "credentials:read|credentials:write",
-        "create": "credentials:write",
-        "update": "credentials:write",
-        "partial_update": "credentials:write",
-        "destroy": "credentials:write",
-        "rotate": "credentials:write",
-        "events": "audit:read|credentials:write",
-    }
+    read_scope = "credentials:read|credentials:write"
+    write_scope = "credentials:write"
+    scopes = {"rotate": write_scope, "events": "audit:read|credentials:write"}
+
+    def get_rows(self) -> Any:
+        """The credentials without their secrets, by name unless ordered otherwise."""
+        return Credential.objects.order_by("name")
 
     def find(self) -> Credential:
-        """The credential that the path names."""
+        """One credential without its secret, by id or name."""
         return lifecycle.get_credential(self.kwargs["pk"])
 
-    def answer(self, credential: Credential, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(credential)}
-        return Response(CredentialSerializer(credential).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
-        """The credentials without their secrets, by name unless ordered otherwise."""
-        return self.answer_page(Credential.objects.order_by("name"), CredentialSerializer)
-
-    @extend_schema(request=NewCredentialInput, responses={201: CredentialSerializer})
-    def create(self, request: Any) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> Credential:
         """Make a credential; its secret is sealed and never answered."""
-        fields = self.read(NewCredentialInput)
-        return self.answer(lifecycle.create_credential(fields, actor=self.actor), 201)
+        return lifecycle.create_credential(fields, actor=self.actor)
 
-    def retrieve(self, request: Any, pk: str) -> Response:
-        """One credential without its secret, by id or name."""
-        return self.answer(self.find())
-
-    @extend_schema(request=CredentialPatch, responses=CredentialSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Credential:
         """Change what is given and leave the rest; a new destination takes the secret again."""
-        credential = self.find()
-        if_unchanged = self.check_precondition(credential)
-        fields = self.read(CredentialPatch)
-        changed = lifecycle.update_credential(
-            credential, fields, actor=self.actor, if_unchanged=if_unchanged
-        )
-        return self.answer(changed)
+        return lifecycle.update_credential(row, fields, actor=self.actor, if_unchanged=if_unchanged)
 
-    @extend_schema(request=CredentialPatch, responses=CredentialSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; a new destination takes the secret again."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget a credential that no service uses; its audit trail stays."""
-        credential = self.find()
-        if_unchanged = self.check_precondition(credential)
-        lifecycle.delete_credential(credential, actor=self.actor, if_unchanged=if_unchanged)
-        return Response(status=204)
+        lifecycle.delete_credential(row, actor=self.actor, if_unchanged=if_unchanged)
 
     @extend_schema(request=RotationInput, responses=CredentialSerializer)
     @action(detail=True, methods=["post"])

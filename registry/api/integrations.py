@@ -12,12 +12,11 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.fields import AnyField, ObjectField, VocabularyField
+from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
 from core.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
@@ -192,79 +191,48 @@ class IntegrationExecutionFilter(django_filters.FilterSet):
         fields = ()
 
 
-class IntegrationViewSet(ResourceViewSet):
+class IntegrationViewSet(NamedResourceViewSet):
     """`/registry/integrations`."""
 
     queryset = Integration.objects.all()
     serializer_class = IntegrationSerializer
+    input_class = IntegrationInput
+    patch_class = IntegrationPatch
     filterset_class = IntegrationFilter
     ordering_fields = ("name", "type", "status", "created_at", "updated_at")
     cursor_order = "-id"
-    scopes = {
-        "list": "registry:read",
-        "retrieve": "registry:read",
-        "create": "registry:write",
-        "update": "registry:write",
-        "partial_update": "registry:write",
-        "destroy": "registry:write",
-        "execute": "actions:execute",
-        "executions": "registry:read",
-    }
+    read_scope = "registry:read"
+    write_scope = "registry:write"
+    scopes = {"execute": "actions:execute", "executions": read_scope}
     calls_out = frozenset({"execute"})
+    takes_force = True
+
+    def get_rows(self) -> Any:
+        """The integrations, by name unless ordered otherwise."""
+        return Integration.objects.with_parts().order_by("name")
 
     def find(self) -> Integration:
-        """The integration that the path names."""
+        """One integration, by id or name."""
         return find_integration(self.kwargs["pk"])
 
-    def answer(self, integration: Integration, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(integration)}
-        return Response(IntegrationSerializer(integration).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
-        """The integrations, by name unless ordered otherwise."""
-        rows = Integration.objects.with_parts().order_by("name")
-        return self.answer_page(rows, IntegrationSerializer)
-
-    @extend_schema(request=IntegrationInput, responses={201: IntegrationSerializer})
-    def create(self, request: Any) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> Integration:
         """Make an integration; it is ACTIVE unless `status` says otherwise."""
-        fields = self.read(IntegrationInput)
-        made = lifecycle.create_integration(
-            fields, may_use_credentials=self.caller.may("credentials:use")
-        )
-        return self.answer(made, 201)
+        return lifecycle.create_integration(fields, may_use_credentials=self.may_use_credentials)
 
-    def retrieve(self, request: Any, pk: str) -> Response:
-        """One integration, by id or name."""
-        return self.answer(self.find())
-
-    @extend_schema(request=IntegrationPatch, responses=IntegrationSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_update(
+        self, row: Any, fields: dict[str, Any], *, if_unchanged: bool
+    ) -> Integration:
         """Change what is given and leave the rest; null takes a field away."""
-        integration = self.find()
-        if_unchanged = self.check_precondition(integration)
-        changed = lifecycle.update_integration(
-            integration,
-            self.read(IntegrationPatch),
+        return lifecycle.update_integration(
+            row,
+            fields,
             if_unchanged=if_unchanged,
-            may_use_credentials=self.caller.may("credentials:use"),
+            may_use_credentials=self.may_use_credentials,
         )
-        return self.answer(changed)
 
-    @extend_schema(request=IntegrationPatch, responses=IntegrationSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; null takes a field away."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH, FORCE])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget an integration with its history."""
-        integration = self.find()
-        if_unchanged = self.check_precondition(integration)
-        lifecycle.delete_integration(
-            integration, if_unchanged=if_unchanged, force=asks_for_force(request)
-        )
-        return Response(status=204)
+        lifecycle.delete_integration(row, if_unchanged=if_unchanged, force=self.is_forced)
 
     @extend_schema(request=ExecuteIntegrationInput, responses=ExecutedAnswer)
     @action(detail=True, methods=["post"])

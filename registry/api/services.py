@@ -9,9 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core import audit
-from core.api.preconditions import etag_of
-from core.api.serializers import represent
-from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
+from core.api.named_resource import NamedResourceViewSet
 from core.models import AuditVerb
 from registry import services
 from registry.api.filters import ServiceFilter
@@ -35,29 +33,28 @@ from registry.models import Service
 ACTION_OUTPUT = {"type": ["object", "array"]}
 
 
-class ServiceViewSet(ResourceViewSet):
+class ServiceViewSet(NamedResourceViewSet):
     """`/registry/services`."""
 
     queryset = Service.objects.all()
     serializer_class = ServiceSerializer
+    input_class = ServiceInput
+    patch_class = ServicePatch
     filterset_class = ServiceFilter
     ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    read_scope = "registry:read"
+    write_scope = "registry:register|registry:write"
     scopes = {
-        "list": "registry:read",
-        "retrieve": "registry:read",
-        "health": "registry:read",
-        "create": "registry:register|registry:write",
-        "update": "registry:register|registry:write",
-        "partial_update": "registry:register|registry:write",
-        "destroy": "registry:register|registry:write",
-        "heartbeat": "registry:register|registry:write",
-        "set_status": "registry:register|registry:write",
-        "set_instance_status": "registry:register|registry:write",
-        "instances": "registry:read",
-        "add_instance": "registry:register|registry:write",
-        "remove_instance": "registry:register|registry:write",
+        "health": read_scope,
+        "heartbeat": write_scope,
+        "set_status": write_scope,
+        "set_instance_status": write_scope,
+        "instances": read_scope,
+        "add_instance": write_scope,
+        "remove_instance": write_scope,
         "execute_action": "actions:execute",
     }
+    takes_force = True
     calls_out = frozenset({"execute_action"})
     own_keys = frozenset({"heartbeat"})
 
@@ -68,23 +65,19 @@ class ServiceViewSet(ResourceViewSet):
     def get_queryset(self) -> Any:
         return Service.objects.with_parts().order_by("name")
 
+    def get_rows(self) -> Any:
+        """The registered services, by name unless ordered otherwise."""
+        return self.get_queryset()
+
     def find(self) -> Service:
-        """The service that the path names."""
+        """One service, by id or name."""
         return services.get_service(self.kwargs["pk"])
 
-    def find_own(self) -> Service:
+    def find_to_write(self) -> Service:
         """The same, if the caller may change it."""
         service = self.find()
         self.check_owner(service)
         return service
-
-    def answer(self, service: Service, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(service)}
-        return Response(represent(ServiceSerializer, service), status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
-        """The registered services, by name unless ordered otherwise."""
-        return self.answer_page(self.get_queryset(), ServiceSerializer)
 
     @extend_schema(request=ServiceInput, responses={200: ServiceSerializer, 201: ServiceSerializer})
     def create(self, request: Any) -> Response:
@@ -93,43 +86,25 @@ class ServiceViewSet(ResourceViewSet):
             registration_of(self.read(ServiceInput)),
             actor=self.actor,
             only_own=self.only_own("registry:write"),
-            may_use_credentials=self.caller.may("credentials:use"),
+            may_use_credentials=self.may_use_credentials,
         )
         return self.answer(made.service, 201 if made.created else 200)
 
-    def retrieve(self, request: Any, pk: str) -> Response:
-        """One service, by id or name."""
-        return self.answer(self.find())
-
-    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Service:
         """Change what is given and leave the rest; null takes a field away."""
-        service = self.find_own()
-        if_unchanged = self.check_precondition(service)
-        data = self.read(ServicePatch)
-        changed = services.update_service(
-            service,
-            registration_of(data, name=service.name),
+        return services.update_service(
+            row,
+            registration_of(fields, name=row.name),
             actor=self.actor,
             if_unchanged=if_unchanged,
-            may_use_credentials=self.caller.may("credentials:use"),
+            may_use_credentials=self.may_use_credentials,
         )
-        return self.answer(changed)
 
-    @extend_schema(request=ServicePatch, responses=ServiceSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; null takes a field away."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH, FORCE])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Unregister a service with all its instances."""
-        service = self.find_own()
-        if_unchanged = self.check_precondition(service)
         services.unregister_service(
-            service, actor=self.actor, if_unchanged=if_unchanged, force=asks_for_force(request)
+            row, actor=self.actor, if_unchanged=if_unchanged, force=self.is_forced
         )
-        return Response(status=204)
 
     @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)
     @action(detail=True, methods=["post"])
@@ -149,7 +124,7 @@ class ServiceViewSet(ResourceViewSet):
 
         Any other status yields to the next heartbeat or good answer of a health URL.
         """
-        service = self.find_own()
+        service = self.find_to_write()
         return self.answer(
             services.set_service_status(service, actor=self.actor, **self._read_status(request))
         )
@@ -162,7 +137,7 @@ class ServiceViewSet(ResourceViewSet):
     @action(detail=True, methods=["put"], url_path=r"instances/(?P<instance_id>[^/]+)/status")
     def set_instance_status(self, request: Any, pk: str, instance_id: str) -> Response:
         """The same for one instance."""
-        service = self.find_own()
+        service = self.find_to_write()
         return self.answer(
             services.set_instance_status(
                 service, instance_id, actor=self.actor, **self._read_status(request)
@@ -193,7 +168,7 @@ class ServiceViewSet(ResourceViewSet):
     @instances.mapping.post
     def add_instance(self, request: Any, pk: str) -> Response:
         """Add an instance, or refresh the one with this URL."""
-        service = self.find_own()
+        service = self.find_to_write()
         data = self.read(InstanceInput)
         created = services.add_instance(service, url=data.pop("url"), fields=data)
         return self.answer(services.get_service(str(service.pk)), 201 if created else 200)
@@ -201,7 +176,7 @@ class ServiceViewSet(ResourceViewSet):
     @action(detail=True, methods=["delete"], url_path=r"instances/(?P<instance_id>[^/]+)")
     def remove_instance(self, request: Any, pk: str, instance_id: str) -> Response:
         """Forget one instance."""
-        services.remove_instance(self.find_own(), instance_id)
+        services.remove_instance(self.find_to_write(), instance_id)
         return Response(status=204)
 
     @extend_schema(

@@ -8,9 +8,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
-from core.api.preconditions import etag_of
-from core.api.viewsets import IF_MATCH, ResourceViewSet
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (
@@ -28,69 +27,50 @@ from workflows.models import WorkflowSchedule, WorkflowScheduleRun
 from workflows.schedules import in_words
 
 
-class ScheduleViewSet(ResourceViewSet):
+class ScheduleViewSet(NamedResourceViewSet):
     """`/schedules`."""
 
     queryset = WorkflowSchedule.objects.with_workflow()
     serializer_class = ScheduleSerializer
+    input_class = ScheduleInput
+    patch_class = SchedulePatch
     filterset_class = ScheduleFilter
     ordering_fields = ("name", "next_run_at", "last_run_at", "created_at", "updated_at")
+    read_scope = "workflows:read"
+    write_scope = "workflows:write"
     scopes = {
-        "list": "workflows:read",
-        "retrieve": "workflows:read",
-        "runs": "workflows:read",
-        "preview": "workflows:read",
-        "create": "workflows:write",
-        "update": "workflows:write",
-        "partial_update": "workflows:write",
-        "destroy": "workflows:write",
-        "enable": "workflows:write",
-        "disable": "workflows:write",
+        "runs": read_scope,
+        "preview": read_scope,
+        "enable": write_scope,
+        "disable": write_scope,
         "run": "workflows:execute",
         "backfill": "workflows:execute",
         "cancel_backlog": "workflows:execute",
     }
 
-    def answer(self, schedule: WorkflowSchedule, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(schedule)}
-        return Response(ScheduleSerializer(schedule).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
+    def get_rows(self) -> Any:
         """The schedules, by name unless ordered otherwise."""
-        return self.answer_page(self.get_queryset().order_by("name"), ScheduleSerializer)
+        return self.get_queryset().order_by("name")
 
-    @extend_schema(request=ScheduleInput, responses={201: ScheduleSerializer})
-    def create(self, request: Any) -> Response:
-        """Store a schedule; it is enabled unless told otherwise."""
-        data = self.read(ScheduleInput)
-        made = services.create_schedule(data, actor=self.actor)
-        return self.answer(services.get_schedule(str(made.pk)), 201)
-
-    def retrieve(self, request: Any, pk: str) -> Response:
+    def find(self) -> WorkflowSchedule:
         """One schedule, by id or name, with its next five ticks."""
-        return self.answer(services.get_schedule(pk))
+        return services.get_schedule(self.kwargs["pk"])
 
-    @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> WorkflowSchedule:
+        """Store a schedule; it is enabled unless told otherwise."""
+        schedule = services.create_schedule(fields, actor=self.actor)
+        return services.get_schedule(str(schedule.pk))
+
+    def perform_update(
+        self, row: Any, fields: dict[str, Any], *, if_unchanged: bool
+    ) -> WorkflowSchedule:
         """Change what is given; a change of the times begins from now."""
-        schedule = services.get_schedule(pk)
-        if_unchanged = self.check_precondition(schedule)
-        data = self.read(SchedulePatch)
-        services.update_schedule(schedule, data, actor=self.actor, if_unchanged=if_unchanged)
-        return self.answer(services.get_schedule(str(schedule.pk)))
+        services.update_schedule(row, fields, actor=self.actor, if_unchanged=if_unchanged)
+        return services.get_schedule(str(row.pk))
 
-    @extend_schema(request=SchedulePatch, responses=ScheduleSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given; a change of the times begins from now."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Delete a schedule and the record of its runs; executions stay."""
-        schedule = services.get_schedule(pk)
-        if_unchanged = self.check_precondition(schedule)
-        services.delete_schedule(schedule, actor=self.actor, if_unchanged=if_unchanged)
-        return Response(status=204)
+        services.delete_schedule(row, actor=self.actor, if_unchanged=if_unchanged)
 
     @extend_schema(request=PreviewInput, responses=PreviewAnswer)
     @action(detail=False, methods=["post"])

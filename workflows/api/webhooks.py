@@ -13,12 +13,11 @@ from rest_framework.exceptions import APIException, UnsupportedMediaType
 from rest_framework.response import Response
 
 from core.api.fields import VocabularyField
+from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.preconditions import etag_of
 from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from core.api.viewsets import IF_MATCH, ResourceViewSet
 from core.media_types import is_json, media_type_of
 from registry.api.integrations import MappingField
 from workflows import services
@@ -155,23 +154,19 @@ class DeliveryFilter(django_filters.FilterSet):
         fields = ()
 
 
-class WebhookViewSet(ResourceViewSet):
+class WebhookViewSet(NamedResourceViewSet):
     """`/webhooks`. A POST to one of them is a message, and needs a signature instead of a key."""
 
     queryset = Webhook.objects.with_parts()
     serializer_class = WebhookSerializer
+    input_class = WebhookInput
+    patch_class = WebhookPatch
     filterset_class = WebhookFilter
     ordering_fields = ("name", "created_at", "updated_at")
     cursor_order = "-id"
-    scopes = {
-        "list": "workflows:read",
-        "retrieve": "workflows:read",
-        "deliveries": "workflows:read",
-        "create": "workflows:write",
-        "update": "workflows:write",
-        "partial_update": "workflows:write",
-        "destroy": "workflows:write",
-    }
+    read_scope = "workflows:read"
+    write_scope = "workflows:write"
+    scopes = {"deliveries": read_scope}
     # The id of the message is the key.
     own_keys = frozenset({"receive"})
 
@@ -188,54 +183,33 @@ class WebhookViewSet(ResourceViewSet):
     def get_permissions(self) -> Any:
         return [] if self.is_message else super().get_permissions()
 
-    def answer(self, webhook: Webhook, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(webhook)}
-        return Response(WebhookSerializer(webhook).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
+    def get_rows(self) -> Any:
         """The webhooks, by name unless ordered otherwise."""
-        return self.answer_page(self.get_queryset().order_by("name"), WebhookSerializer)
+        return self.get_queryset().order_by("name")
 
-    @extend_schema(request=WebhookInput, responses={201: WebhookSerializer})
-    def create(self, request: Any) -> Response:
-        """Make a webhook; its secret is that of an HMAC signature credential."""
-        made = services.create_webhook(
-            self.read(WebhookInput),
-            actor=self.actor,
-            may_use_credentials=self.caller.may("credentials:use"),
-        )
-        return self.answer(made, 201)
-
-    def retrieve(self, request: Any, pk: str) -> Response:
+    def find(self) -> Webhook:
         """One webhook, by id or name."""
-        return self.answer(services.get_webhook(pk))
+        return services.get_webhook(self.kwargs["pk"])
 
-    @extend_schema(request=WebhookPatch, responses=WebhookSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> Webhook:
+        """Make a webhook; its secret is that of an HMAC signature credential."""
+        return services.create_webhook(
+            fields, actor=self.actor, may_use_credentials=self.may_use_credentials
+        )
+
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Webhook:
         """Change what is given and leave the rest; null takes a field away."""
-        webhook = services.get_webhook(pk)
-        if_unchanged = self.check_precondition(webhook)
-        changed = services.update_webhook(
-            webhook,
-            self.read(WebhookPatch),
+        return services.update_webhook(
+            row,
+            fields,
             actor=self.actor,
             if_unchanged=if_unchanged,
-            may_use_credentials=self.caller.may("credentials:use"),
+            may_use_credentials=self.may_use_credentials,
         )
-        return self.answer(changed)
 
-    @extend_schema(request=WebhookPatch, responses=WebhookSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given and leave the rest; null takes a field away."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Delete a webhook with its history; executions go on and stay."""
-        webhook = services.get_webhook(pk)
-        if_unchanged = self.check_precondition(webhook)
-        services.delete_webhook(webhook, actor=self.actor, if_unchanged=if_unchanged)
-        return Response(status=204)
+        services.delete_webhook(row, actor=self.actor, if_unchanged=if_unchanged)
 
     @extend_schema(
         auth=[],

@@ -8,9 +8,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
-from core.api.preconditions import etag_of
-from core.api.viewsets import FORCE, IF_MATCH, ResourceViewSet, asks_for_force
 from core.mediator import mediator
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
@@ -36,26 +35,24 @@ REQUEST_WAIT_SECONDS = 30.0
 FREE_INPUT = {"application/json": {"type": "object", "additionalProperties": {}}}
 
 
-class WorkflowViewSet(ResourceViewSet):
+class WorkflowViewSet(NamedResourceViewSet):
     """`/workflows`."""
 
     queryset = Workflow.objects.select_related("current_version").order_by("name")
     serializer_class = WorkflowSerializer
+    input_class = WorkflowInput
+    patch_class = WorkflowPatch
     filterset_class = WorkflowFilter
     ordering_fields = ("name", "type", "status", "created_at", "updated_at")
+    read_scope = "workflows:read"
+    write_scope = "workflows:write"
     scopes = {
-        "list": "workflows:read",
-        "retrieve": "workflows:read",
-        "versions": "workflows:read",
-        "executions": "workflows:read",
-        "create": "workflows:write",
-        "update": "workflows:write",
-        "partial_update": "workflows:write",
-        "destroy": "workflows:write",
-        "validate": "workflows:read",
-        "dry_run": "workflows:read",
-        "compare": "workflows:read",
-        "activate": "workflows:write",
+        "versions": read_scope,
+        "executions": read_scope,
+        "validate": read_scope,
+        "dry_run": read_scope,
+        "compare": read_scope,
+        "activate": write_scope,
         "execute": "workflows:execute",
         "execute_request": "workflows:execute",
         "project_planning": "workflows:execute",
@@ -63,6 +60,7 @@ class WorkflowViewSet(ResourceViewSet):
         "agent_task_execution": "workflows:execute",
         "human_interaction": "workflows:execute",
     }
+    takes_force = True
     # The executions carry their keys themselves, for as long as they are kept.
     own_keys = frozenset(
         {
@@ -75,59 +73,38 @@ class WorkflowViewSet(ResourceViewSet):
         }
     )
 
-    def answer(self, workflow: Workflow, status: int = 200) -> Response:
-        headers = {"ETag": etag_of(workflow)}
-        return Response(WorkflowSerializer(workflow).data, status=status, headers=headers)
-
-    def list(self, request: Any) -> Response:
+    def get_rows(self) -> Any:
         """The workflows, by name unless ordered otherwise."""
-        return self.answer_page(self.get_queryset(), WorkflowSerializer)
+        return self.get_queryset()
 
-    @extend_schema(request=WorkflowInput, responses={201: WorkflowSerializer})
-    def create(self, request: Any) -> Response:
-        """Store a definition; it is ACTIVE unless `status` says DRAFT."""
-        data = self.read(WorkflowInput)
-        document = WorkflowInput.document_of(data) or {}
-        made = services.create_workflow(
-            WorkflowInput.fields_of(data),
-            document,
-            actor=self.actor,
-            may_use_credentials=self.caller.may("credentials:use"),
-        )
-        return self.answer(made, 201)
-
-    def retrieve(self, request: Any, pk: str) -> Response:
+    def find(self) -> Workflow:
         """One workflow, by id or name."""
-        return self.answer(services.get_workflow(pk))
+        return services.get_workflow(self.kwargs["pk"])
 
-    @extend_schema(request=WorkflowPatch, responses=WorkflowSerializer, parameters=[IF_MATCH])
-    def update(self, request: Any, pk: str) -> Response:
+    def perform_create(self, fields: dict[str, Any]) -> Workflow:
+        """Store a definition; it is ACTIVE unless `status` says DRAFT."""
+        return services.create_workflow(
+            WorkflowInput.fields_of(fields),
+            WorkflowInput.document_of(fields) or {},
+            actor=self.actor,
+            may_use_credentials=self.may_use_credentials,
+        )
+
+    def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Workflow:
         """Change what is given, null takes it away; another definition makes a new version."""
-        workflow = services.get_workflow(pk)
-        if_unchanged = self.check_precondition(workflow)
-        data = self.read(WorkflowPatch)
-        changed = services.update_workflow(
-            workflow,
-            WorkflowPatch.fields_of(data),
-            WorkflowPatch.changes_of(data),
+        services.update_workflow(
+            row,
+            WorkflowPatch.fields_of(fields),
+            WorkflowPatch.changes_of(fields),
             actor=self.actor,
             if_unchanged=if_unchanged,
-            may_use_credentials=self.caller.may("credentials:use"),
+            may_use_credentials=self.may_use_credentials,
         )
-        return self.answer(services.get_workflow(str(changed.pk)))
+        return services.get_workflow(str(row.pk))
 
-    @extend_schema(request=WorkflowPatch, responses=WorkflowSerializer, parameters=[IF_MATCH])
-    def partial_update(self, request: Any, pk: str) -> Response:
-        """Change what is given, null takes it away; another definition makes a new version."""
-        return self.update(request, pk)
-
-    @extend_schema(parameters=[IF_MATCH, FORCE])
-    def destroy(self, request: Any, pk: str) -> Response:
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Delete a workflow; executions that ended keep their record."""
-        workflow = services.get_workflow(pk)
-        if_unchanged = self.check_precondition(workflow)
-        services.delete_workflow(workflow, if_unchanged=if_unchanged, force=asks_for_force(request))
-        return Response(status=204)
+        services.delete_workflow(row, if_unchanged=if_unchanged, force=self.is_forced)
 
     @extend_schema(request=ValidateInput, responses=ValidationAnswer)
     @action(detail=False, methods=["post"])
