@@ -270,7 +270,8 @@ def main() -> int:
         environment |= demo_environment(environment)
     announcer = threading.Thread(target=announce_when_ready, args=(environment,), daemon=True)
     code = Supervisor(programs, environment).run(announcer.start)
-    (Path(environment["DATA_DIR"]) / "run" / "supervisor.pid").unlink(missing_ok=True)
+    # Emptied, not removed: it is locked.
+    (Path(environment["DATA_DIR"]) / "run" / "supervisor.pid").write_text("")
     print("Stopped.", flush=True)
     return code
 

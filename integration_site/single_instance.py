@@ -1,12 +1,13 @@
 """Keeps a data directory to one hub, and ends what a killed one has left behind.
 
-The supervisor's process id and start time are in run/supervisor.pid. What it starts carries
+The supervisor holds a lock on run/supervisor.pid, which also names it. What it starts carries
 SUPERVISED_DATA_DIR in its environment, by which the next start finds what a kill -9 left.
 Needs the standard library alone: `./dev` asks before anything is installed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -17,40 +18,24 @@ SUPERVISED = "SUPERVISED_DATA_DIR"
 STOP_SECONDS = 5.0
 
 
-def claim_data_dir(data_dir: Path) -> int | None:
-    """Note that this process runs on the data directory; return the one that does already, if any.
+def claim_data_dir(data_dir: Path) -> str:
+    """Lock the data directory until this process ends, also if it executes another program.
 
-    What a run that was killed has left behind is ended.
+    Return the id of the process that holds the lock, if it is another one. What a run that was
+    killed has left behind is ended.
     """
-    note = data_dir / "run" / "supervisor.pid"
-    pid = running_supervisor(note)
-    if pid is None:
-        end_processes(supervised_processes(data_dir))
-        note.write_text(f"{os.getpid()} {start_time(os.getpid())}\n")
-    return pid
-
-
-def running_supervisor(note: Path) -> int | None:
-    """Return the process that the note names, if it is alive and did not get the number since."""
+    note = os.open(data_dir / "run" / "supervisor.pid", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        pid, _, started = note.read_text().strip().partition(" ")
-        os.kill(int(pid), 0)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return None
-    except PermissionError:
-        return None  # of another user, so not one of ours
-    if is_zombie(int(pid)) or start_time(int(pid)) != started:
-        return None
-    return int(pid)
-
-
-def start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks; empty where there is no /proc."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]  # the name before it may hold spaces
+        fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(note, 20).decode().strip()
+        os.close(note)
+        return holder or "unknown"
+    os.set_inheritable(note, True)
+    os.truncate(note, 0)
+    os.write(note, f"{os.getpid()}\n".encode())
+    end_processes(supervised_processes(data_dir))
+    return ""
 
 
 def supervised_processes(data_dir: Path) -> list[int]:

@@ -235,33 +235,63 @@ def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["keys.env"]
 
 
-def test_process_of_the_same_number_but_another_start_is_no_supervisor(tmp_path: Path) -> None:
-    note = tmp_path / "supervisor.pid"
-    note.write_text(f"{os.getpid()} {single_instance.start_time(os.getpid())}")
-    assert single_instance.running_supervisor(note) == os.getpid()
-    note.write_text(f"{os.getpid()} 1")
-    assert single_instance.running_supervisor(note) is None
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from integration_site.single_instance import claim_data_dir
+print(claim_data_dir(Path(sys.argv[1])) or os.getpid(), flush=True)
+os.execv(sys.executable, [sys.executable, "-c", "input()"])
+"""
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_killed_supervisor_that_nobody_has_noticed_yet_runs_no_more(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    note = tmp_path / "supervisor.pid"
-    note.write_text(f"{process.pid} {single_instance.start_time(process.pid)}")
-    assert single_instance.running_supervisor(note) == process.pid
-    process.kill()
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not single_instance.is_zombie(process.pid) and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert single_instance.running_supervisor(note) is None
-    process.communicate()
+@contextlib.contextmanager
+def claimed_by_another(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that claims the data directory and then executes another program."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, data_dir],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{process.pid}\n"
+        yield process
 
 
-@pytest.mark.parametrize("content", ["", "no number", "999999999 5"])
-def test_unreadable_or_stale_note_means_nothing_runs(tmp_path: Path, content: str) -> None:
-    note = tmp_path / "supervisor.pid"
+def claim_here(data_dir: Path) -> str:
+    """What a claim answers; it is given up at once, with the process that makes it."""
+    command = [sys.executable, "-c", HOLDER.replace("input()", ""), str(data_dir)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path
+
+
+def test_claim_names_the_process_that_holds_the_directory(data_dir: Path) -> None:
+    with claimed_by_another(data_dir) as holder:
+        assert claim_here(data_dir) == str(holder.pid)
+        holder.communicate()
+
+
+def test_killed_process_holds_nothing_even_before_anybody_notices(data_dir: Path) -> None:
+    with claimed_by_another(data_dir) as holder:
+        holder.kill()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not single_instance.is_zombie(holder.pid) and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        assert claim_here(data_dir) != str(holder.pid)
+
+
+@pytest.mark.parametrize("content", ["", "no number", "999999999 5", str(os.getpid())])
+def test_note_that_nobody_holds_means_nothing_runs(data_dir: Path, content: str) -> None:
+    note = data_dir / "run" / "supervisor.pid"
     note.write_text(content)
-    assert single_instance.running_supervisor(note) is None
+    pid = claim_here(data_dir)
+    assert pid not in ("", content)
+    assert note.read_text() == f"{pid}\n"
 
 
 def test_summary_names_each_reason_for_a_skip(tmp_path: Path) -> None:
@@ -391,7 +421,7 @@ def test_hub_stops_cleanly_on_a_signal(project: Path, number: signal.Signals, co
         assert hub.end() == code
         assert len(started) == len(["supervisor", "web", "worker"])
         assert not any(single_instance.is_alive(pid) for pid in started)
-        assert not (project / "data" / "run" / "supervisor.pid").exists()
+        assert (project / "data" / "run" / "supervisor.pid").read_text() == ""
 
 
 @pytest.fixture
