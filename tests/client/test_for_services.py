@@ -16,7 +16,6 @@ from service_integration_client import (
     get_service_integration_client,
     health_response,
     registered,
-    shared,
 )
 from service_integration_client.django_app import is_serving
 from tests.client.fake_hub import BASE_URL, FakeHub, answer, problem
@@ -161,7 +160,7 @@ def test_process_shares_one_client(monkeypatch):
 
 def test_settings_of_django_come_first(monkeypatch):
     monkeypatch.setenv("SERVICE_INTEGRATION_URL", BASE_URL)
-    monkeypatch.setattr(shared, "ServiceIntegrationClient", dict)
+    monkeypatch.setattr(shared_client, "ServiceIntegrationClient", dict)
     with override_settings(
         SERVICE_INTEGRATION_URL="http://set:1/api", SERVICE_INTEGRATION_TIMEOUT=7
     ):

@@ -12,7 +12,7 @@ from service_integration_client import (
     ServiceIntegrationClient,
     SyncServiceIntegrationClient,
 )
-from service_integration_client.documentation import ARGUMENTS
+from service_integration_client.help_texts import ARGUMENTS
 from tests.client.fake_hub import OPERATIONS
 
 README = (Path(__file__).parent.parent.parent / "client" / "README.md").read_text()

@@ -40,9 +40,9 @@ def test_unreachable_hub_is_tried_as_often_as_documented(operation, arguments, d
 
 
 def test_backoff_is_capped():
-    from service_integration_client.retries import READ, WRITE, RetryPolicy
+    from service_integration_client.retries import READ, WRITE, BackoffPolicy
 
-    long = RetryPolicy(retries=9, base_delay=0.5, max_delay=4.0)
+    long = BackoffPolicy(retries=9, base_delay=0.5, max_delay=4.0)
     assert [long.delay(n) for n in range(1, 7)] == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
     assert WRITE.delay(4) is None
     assert READ.delay(3) is None

@@ -30,7 +30,7 @@ from service_integration_client.registration import ServiceRegistration
 from service_integration_client.request_ids import get_request_id, request_id
 from service_integration_client.requests import REMOVE
 from service_integration_client.results import WorkflowResult
-from service_integration_client.shared import get_service_integration_client
+from service_integration_client.shared_client import get_service_integration_client
 from service_integration_client.webhook_signature import sign_webhook
 
 __all__ = [

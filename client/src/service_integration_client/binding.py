@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from service_integration_client.documentation import document
+from service_integration_client.help_texts import document
 from service_integration_client.hub import Hub, iterate_blocking, run_blocking
 from service_integration_client.operations.pages import by_number
 

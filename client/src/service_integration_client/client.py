@@ -9,19 +9,19 @@ from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
 from service_integration_client.hub import AwaitingHub, BlockingHub, HubOptions
 from service_integration_client.operations import (
-    bulk,
-    circuits,
+    api_keys,
+    bulk_operations,
+    circuit_breakers,
     connections,
     credentials,
     executions,
     incidents,
     integrations,
-    keys,
     pages,
     runs,
     schedules,
     services,
-    steps,
+    step_validation,
     webhooks,
     workflows,
 )
@@ -69,6 +69,10 @@ class _BaseClient:
     deregister_service = Write(services.deregister_service)
     heartbeat = Write(services.heartbeat)
     execute_service_action = Write(services.execute_service_action)
+    set_service_status = Write(services.set_service_status)
+    set_instance_status = Write(services.set_instance_status)
+    add_service_instance = Write(services.add_service_instance)
+    remove_service_instance = Write(services.remove_service_instance)
     get_service = Read(services.get_service)
     get_services = Read(services.get_services)
     get_service_health = Read(services.get_service_health)
@@ -76,14 +80,10 @@ class _BaseClient:
     find_service = Read(services.find_service)
     search_services = Read(services.search_services)
     watch_services = Read(services.watch_services)
+    get_service_instances = Read(services.get_service_instances)
+    get_integration_health = Read(services.get_integration_health)
     iter_services = Pages(services.get_services)
     iter_discovered_services = Pages(services.discover)
-    set_service_status = Write(services.set_service_status)
-    set_instance_status = Write(services.set_instance_status)
-    get_service_instances = Read(services.get_service_instances)
-    add_service_instance = Write(services.add_service_instance)
-    remove_service_instance = Write(services.remove_service_instance)
-    get_integration_health = Read(services.get_integration_health)
 
     create_credential = Write(credentials.create_credential)
     update_credential = Write(credentials.update_credential)
@@ -125,33 +125,22 @@ class _BaseClient:
     create_workflow = Write(workflows.create_workflow)
     update_workflow = Write(workflows.update_workflow)
     delete_workflow = Write(workflows.delete_workflow)
+    activate_workflow_version = Write(workflows.activate_workflow_version)
     get_workflow = Read(workflows.get_workflow)
     get_workflows = Read(workflows.get_workflows)
-    iter_workflows = Pages(workflows.get_workflows)
     validate_workflow = Read(workflows.validate_workflow)
-    validate_workflow_steps = Read(steps.validate_workflow_steps)
+    validate_workflow_steps = Read(step_validation.validate_workflow_steps)
     get_workflow_versions = Read(workflows.get_workflow_versions)
-    iter_workflow_versions = Pages(workflows.get_workflow_versions)
-    activate_workflow_version = Write(workflows.activate_workflow_version)
     compare_versions = Read(workflows.compare_versions)
     dry_run_workflow = Read(workflows.dry_run_workflow)
+    iter_workflows = Pages(workflows.get_workflows)
+    iter_workflow_versions = Pages(workflows.get_workflow_versions)
 
     execute_workflow = Write(runs.execute_workflow)
     execute_workflow_type = Write(runs.execute_workflow_type)
     cancel_execution = Write(executions.cancel_execution)
     retry_execution = Write(executions.retry_execution)
     rerun_execution = Write(runs.rerun_execution)
-    evaluate_expression = Read(executions.evaluate_expression)
-    get_workflow_execution_status = Read(executions.get_workflow_execution_status)
-    get_workflow_executions = Read(workflows.get_workflow_executions)
-    get_execution_steps = Read(executions.get_execution_steps)
-    get_execution_events = Read(executions.get_execution_events)
-    get_executions = Read(executions.get_executions)
-    iter_executions = Pages(executions.get_executions, by=pages.by_cursor)
-    iter_workflow_executions = Pages(workflows.get_workflow_executions, by=pages.by_cursor)
-    iter_execution_steps = Pages(executions.get_execution_steps, by=pages.by_cursor)
-    iter_execution_events = Pages(executions.get_execution_events, by=pages.by_cursor)
-    wait_for_execution = Read(executions.wait_for_execution)
     pause_execution = Write(executions.pause_execution)
     resume_execution = Write(executions.resume_execution)
     signal_execution = Write(executions.signal_execution)
@@ -159,29 +148,25 @@ class _BaseClient:
     reject_step = Write(executions.reject_step)
     complete_step = Write(executions.complete_step)
     fail_step = Write(executions.fail_step)
+    evaluate_expression = Read(executions.evaluate_expression)
+    get_workflow_execution_status = Read(executions.get_workflow_execution_status)
+    get_workflow_executions = Read(workflows.get_workflow_executions)
+    get_execution_steps = Read(executions.get_execution_steps)
+    get_execution_events = Read(executions.get_execution_events)
+    get_executions = Read(executions.get_executions)
+    wait_for_execution = Read(executions.wait_for_execution)
+    iter_executions = Pages(executions.get_executions, by=pages.by_cursor)
+    iter_workflow_executions = Pages(workflows.get_workflow_executions, by=pages.by_cursor)
+    iter_execution_steps = Pages(executions.get_execution_steps, by=pages.by_cursor)
+    iter_execution_events = Pages(executions.get_execution_events, by=pages.by_cursor)
 
-    get_circuit_breakers = Read(circuits.get_circuit_breakers)
-    get_circuit_breaker = Read(circuits.get_circuit_breaker)
-    iter_circuit_breakers = Pages(circuits.get_circuit_breakers)
-    open_circuit_breaker = Write(circuits.open_circuit_breaker)
-    close_circuit_breaker = Write(circuits.close_circuit_breaker)
-    disable_circuit_breaker = Write(circuits.disable_circuit_breaker)
-    reset_circuit_breaker = Write(circuits.reset_circuit_breaker)
-
-    preview_bulk_operation = Write(bulk.preview_bulk_operation)
-    start_bulk_operation = Write(bulk.start_bulk_operation)
-    cancel_bulk_operation = Write(bulk.cancel_bulk_operation)
-    create_api_key = Write(keys.create_api_key)
-    update_api_key = Write(keys.update_api_key)
-    revoke_api_key = Write(keys.revoke_api_key)
-    delete_api_key = Write(keys.delete_api_key)
-    get_api_key = Read(keys.get_api_key)
-    get_api_keys = Read(keys.get_api_keys)
-    iter_api_keys = Pages(keys.get_api_keys)
-
-    get_bulk_operation = Read(bulk.get_bulk_operation)
-    get_bulk_operations = Read(bulk.get_bulk_operations)
-    iter_bulk_operations = Pages(bulk.get_bulk_operations)
+    open_circuit_breaker = Write(circuit_breakers.open_circuit_breaker)
+    close_circuit_breaker = Write(circuit_breakers.close_circuit_breaker)
+    disable_circuit_breaker = Write(circuit_breakers.disable_circuit_breaker)
+    reset_circuit_breaker = Write(circuit_breakers.reset_circuit_breaker)
+    get_circuit_breakers = Read(circuit_breakers.get_circuit_breakers)
+    get_circuit_breaker = Read(circuit_breakers.get_circuit_breaker)
+    iter_circuit_breakers = Pages(circuit_breakers.get_circuit_breakers)
 
     acknowledge_incident = Write(incidents.acknowledge_incident)
     expire_suspects = Write(incidents.expire_suspects)
@@ -202,6 +187,21 @@ class _BaseClient:
     get_schedule_runs = Read(schedules.get_schedule_runs)
     iter_schedules = Pages(schedules.get_schedules)
     iter_schedule_runs = Pages(schedules.get_schedule_runs)
+
+    preview_bulk_operation = Write(bulk_operations.preview_bulk_operation)
+    start_bulk_operation = Write(bulk_operations.start_bulk_operation)
+    cancel_bulk_operation = Write(bulk_operations.cancel_bulk_operation)
+    get_bulk_operation = Read(bulk_operations.get_bulk_operation)
+    get_bulk_operations = Read(bulk_operations.get_bulk_operations)
+    iter_bulk_operations = Pages(bulk_operations.get_bulk_operations)
+
+    create_api_key = Write(api_keys.create_api_key)
+    update_api_key = Write(api_keys.update_api_key)
+    revoke_api_key = Write(api_keys.revoke_api_key)
+    delete_api_key = Write(api_keys.delete_api_key)
+    get_api_key = Read(api_keys.get_api_key)
+    get_api_keys = Read(api_keys.get_api_keys)
+    iter_api_keys = Pages(api_keys.get_api_keys)
 
 
 class _BlockingContext(_BaseClient):

@@ -20,7 +20,7 @@ from service_integration_client.http_library import http_library
 from service_integration_client.request_ids import request_id_to_send
 from service_integration_client.requests import Request
 from service_integration_client.responses import content_of
-from service_integration_client.retries import RetryPolicy
+from service_integration_client.retries import BackoffPolicy
 from service_integration_client.strict_json import encode_json
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class HubOptions:
     sleep: Sleep | None = None
     clock: Callable[[], float] = time.monotonic
     breaker: CircuitBreaker | None = None
-    policy: RetryPolicy | None = None
+    policy: BackoffPolicy | None = None
 
 
 class Hub(ABC):

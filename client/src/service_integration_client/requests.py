@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from service_integration_client import retries
-from service_integration_client.retries import RetryPolicy
+from service_integration_client.retries import BackoffPolicy
 
 JsonObject = dict[str, Any]
 
@@ -39,7 +39,7 @@ class Request:
 
     method: str
     path: str
-    policy: RetryPolicy
+    policy: BackoffPolicy
     query: Mapping[str, Any] = field(default_factory=dict)
     body: JsonObject | None = field(default=None, repr=False)  # may hold secrets
     idempotency_key: str | None = None

@@ -13,7 +13,7 @@ def backoff(attempt: int, *, base: float, most: float) -> float:
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
+class BackoffPolicy:
     """Exponential backoff: base, twice the base, and so on, up to the maximum. In seconds."""
 
     retries: int
@@ -33,8 +33,8 @@ class RetryPolicy:
         return wait if wait <= LONGEST_RETRY_AFTER_SECONDS else None
 
 
-WRITE = RetryPolicy(retries=3, base_delay=0.5, max_delay=4.0)
-DELETE = RetryPolicy(retries=2, base_delay=1.0, max_delay=4.0)
-READ = RetryPolicy(retries=2, base_delay=0.5, max_delay=2.0)
-NEVER = RetryPolicy(retries=0, base_delay=0.0, max_delay=0.0)
+WRITE = BackoffPolicy(retries=3, base_delay=0.5, max_delay=4.0)
+DELETE = BackoffPolicy(retries=2, base_delay=1.0, max_delay=4.0)
+READ = BackoffPolicy(retries=2, base_delay=0.5, max_delay=2.0)
+NEVER = BackoffPolicy(retries=0, base_delay=0.0, max_delay=0.0)
 POLICIES = {"GET": READ, "POST": WRITE, "PATCH": WRITE, "PUT": WRITE, "DELETE": DELETE}

@@ -7,14 +7,14 @@ import sys
 import click
 from click.shell_completion import get_completion_class
 
-from service_integration_client.cli.breakers import breakers
-from service_integration_client.cli.bulk import bulk
+from service_integration_client.cli.api_keys import keys
+from service_integration_client.cli.bulk_operations import bulk
+from service_integration_client.cli.circuit_breakers import breakers
 from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.executions import executions
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
-from service_integration_client.cli.keys import keys
 from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import discover, health, services
 from service_integration_client.cli.session import INTERRUPTED

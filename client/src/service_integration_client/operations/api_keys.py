@@ -8,7 +8,7 @@ from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import JsonObject, with_removals
 
-KEYS = Collection("/keys", "API key")
+API_KEYS = Collection("/keys", "API key")
 
 
 async def create_api_key(
@@ -26,7 +26,7 @@ async def create_api_key(
     may; `networks` are those that it is taken from, all unless given.
     Raises: ValidationError, ConflictError.
     """
-    return await KEYS.call(hub, "POST", locals())
+    return await API_KEYS.call(hub, "POST", locals())
 
 
 async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject:
@@ -35,22 +35,22 @@ async def update_api_key(hub: Hub, /, key_id: str, **changes: Any) -> JsonObject
     None takes a field away, such as the end of a key by `expires_at=None`.
     Raises: ResourceNotFoundError, ValidationError.
     """
-    return await KEYS.call(hub, "PATCH /{key_id}", {**with_removals(changes), "key_id": key_id})
+    return await API_KEYS.call(hub, "PATCH /{key_id}", {**with_removals(changes), "key_id": key_id})
 
 
 async def revoke_api_key(hub: Hub, key_id: str) -> JsonObject:
     """Have an API key refused from now on, for good. Raises: ResourceNotFoundError."""
-    return await KEYS.call(hub, "POST /{key_id}/revoke", locals())
+    return await API_KEYS.call(hub, "POST /{key_id}/revoke", locals())
 
 
 async def delete_api_key(hub: Hub, key_id: str) -> JsonObject:
     """Forget an API key. Answers ``{"id", "deleted"}``. Raises: ResourceNotFoundError."""
-    return await KEYS.delete(hub, "/{key_id}", locals())
+    return await API_KEYS.delete(hub, "/{key_id}", locals())
 
 
 async def get_api_key(hub: Hub, key_id: str) -> JsonObject:
     """An API key without its text, by its id or name. Raises: ResourceNotFoundError."""
-    return await KEYS.call(hub, "GET /{key_id}", locals())
+    return await API_KEYS.call(hub, "GET /{key_id}", locals())
 
 
 async def get_api_keys(
@@ -69,4 +69,4 @@ async def get_api_keys(
 
     Raises: ValidationError.
     """
-    return await KEYS.call(hub, "GET", locals())
+    return await API_KEYS.call(hub, "GET", locals())

@@ -6,7 +6,7 @@ from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import JsonObject
 
-BULK = Collection("/executions/bulk", "bulk operation")
+BULK_OPERATIONS = Collection("/executions/bulk", "bulk operation")
 
 
 async def preview_bulk_operation(hub: Hub, action: str, filter: JsonObject) -> JsonObject:
@@ -15,7 +15,7 @@ async def preview_bulk_operation(hub: Hub, action: str, filter: JsonObject) -> J
     `action` is retry, cancel, pause or resume; `filter` takes what `get_executions` filters by.
     Raises: ValidationError.
     """
-    return await BULK.call(hub, "POST", {**locals(), "dry_run": True})
+    return await BULK_OPERATIONS.call(hub, "POST", {**locals(), "dry_run": True})
 
 
 async def start_bulk_operation(
@@ -26,7 +26,7 @@ async def start_bulk_operation(
     `expected_count` is what the preview said. Raises: ConflictError when there are many more by
     now, ValidationError.
     """
-    return await BULK.call(hub, "POST", locals())
+    return await BULK_OPERATIONS.call(hub, "POST", locals())
 
 
 async def get_bulk_operations(
@@ -36,7 +36,7 @@ async def get_bulk_operations(
 
     Raises: ValidationError.
     """
-    return await BULK.call(hub, "GET", locals())
+    return await BULK_OPERATIONS.call(hub, "GET", locals())
 
 
 async def get_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
@@ -44,9 +44,9 @@ async def get_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
 
     Raises: ResourceNotFoundError.
     """
-    return await BULK.call(hub, "GET /{operation_id}", locals())
+    return await BULK_OPERATIONS.call(hub, "GET /{operation_id}", locals())
 
 
 async def cancel_bulk_operation(hub: Hub, operation_id: str) -> JsonObject:
     """Stop it; what was done stays done. Raises: ConflictError when it has ended."""
-    return await BULK.call(hub, "POST /{operation_id}/cancel", locals())
+    return await BULK_OPERATIONS.call(hub, "POST /{operation_id}/cancel", locals())
