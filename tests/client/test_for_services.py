@@ -16,6 +16,7 @@ from service_integration_client import (
     get_service_integration_client,
     health_response,
     registered,
+    shared_client,
 )
 from service_integration_client.django_app import is_serving
 from tests.client.fake_hub import BASE_URL, FakeHub, answer, problem
