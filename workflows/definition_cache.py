@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from core.cache import BoundedCache
+from core.exceptions import Conflict
 from workflows.definition import Definition, DefinitionError, bind, parse
 from workflows.models import WorkflowVersion
 
@@ -30,13 +31,29 @@ def definition_of(version: WorkflowVersion) -> Definition:
     return definition
 
 
-def known_definition(key: Any) -> Definition | None:
-    """Return the definition of the version with that id; None if it is gone or unreadable."""
-    version = version_with_id(key) if key is not None else None
+def readable_definition(version: WorkflowVersion | None) -> Definition | None:
+    """Return the definition of a version; None if it is gone or cannot be read."""
     try:
-        return definition_of(version) if version else None
+        return definition_of(version) if version is not None else None
     except DefinitionError:
         return None
+
+
+def known_definition(key: Any) -> Definition | None:
+    """Return the definition of the version with that id; None if it is gone or unreadable."""
+    return readable_definition(version_with_id(key) if key is not None else None)
+
+
+def usable_definition(version: WorkflowVersion) -> Definition:
+    """Return the definition of a version that somebody asks for.
+
+    Raises:
+        Conflict: it cannot be read.
+    """
+    try:
+        return definition_of(version)
+    except DefinitionError as error:
+        raise Conflict(f"Version {version.number} cannot be read: {error.message}") from None
 
 
 def version_with_id(key: Any) -> WorkflowVersion | None:

@@ -18,8 +18,8 @@ from django.utils.html import format_html
 from core.admin.base import find_or_404, is_id
 from workflows.admin.execution.approval_form import Question, has_decided, question_of
 from workflows.admin.execution.review import Review, review_of
-from workflows.definition import Definition, DefinitionError, Step
-from workflows.definition_cache import definition_of
+from workflows.definition import Step
+from workflows.definition_cache import readable_definition
 from workflows.models import (
     OPEN_STEP,
     UNENDED,
@@ -155,14 +155,5 @@ def _questions_for(person: Any, *, may_control: bool) -> list[Item]:
 
 
 def _step_of(row: WorkflowStep) -> Step | None:
-    definition = _definition_of(row.execution)
+    definition = readable_definition(row.execution.version)
     return definition.steps.get(row.step_id) if definition else None
-
-
-def _definition_of(execution: WorkflowExecution) -> Definition | None:
-    if execution.version is None:
-        return None
-    try:
-        return definition_of(execution.version)
-    except DefinitionError:
-        return None

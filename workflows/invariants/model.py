@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from workflows.definition import Definition, DefinitionError
-from workflows.definition_cache import definition_of
+from workflows.definition import Definition
+from workflows.definition_cache import readable_definition
 from workflows.models import WorkflowExecution, WorkflowStep, WorkflowVersion
 
 MEANINGS: Mapping[str, str] = {
@@ -62,13 +62,6 @@ class Page:
     def definition(self, version_id: Any) -> Definition | None:
         """The definition of a version, kept between pages; None where it cannot be read."""
         if version_id not in self.definitions:
-            self.definitions[version_id] = _read(version_id)
+            version = WorkflowVersion.objects.filter(pk=version_id).first()
+            self.definitions[version_id] = readable_definition(version)
         return self.definitions[version_id]
-
-
-def _read(version_id: Any) -> Definition | None:
-    version = WorkflowVersion.objects.filter(pk=version_id).first()
-    try:
-        return definition_of(version) if version is not None else None
-    except DefinitionError:
-        return None

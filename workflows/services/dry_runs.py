@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core.exceptions import Conflict
 from workflows.definition import Definition, DefinitionError, parse
-from workflows.definition_cache import definition_of
+from workflows.definition_cache import usable_definition
 from workflows.dry_run import DryRunResult, execute_in_memory, read_mocks
 from workflows.dry_run.fake_calls import Calls
 from workflows.models import Workflow
@@ -38,14 +38,10 @@ def dry_run_workflow(
         ValidationFailed: there is no such version, or a mock cannot be used.
         Conflict: the workflow has no definition that can be read.
     """
-    found = workflow.current_version if version is None else version_of(workflow, version)
-    if found is None:
+    run_version = workflow.current_version if version is None else version_of(workflow, version)
+    if run_version is None:
         raise Conflict(f"The workflow '{workflow.name}' has no definition.")
-    try:
-        definition = definition_of(found)
-    except DefinitionError as error:
-        raise Conflict(f"Version {found.number} cannot be read: {error.message}") from None
-    return _run(definition, workflow.name, given)
+    return _run(usable_definition(run_version), workflow.name, given)
 
 
 def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> DryRunResult:

@@ -16,9 +16,8 @@ from core.expressions import (
     compile_template,
 )
 from workflows.decide import ExecutionState, StepOutcome, recall
-from workflows.definition import Definition, DefinitionError
-from workflows.definition_cache import definition_of
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
+from workflows.services.executions.lookup import execution_definition
 from workflows.step_paths import visible_scopes
 
 _SETTLED = (StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.COMPENSATED)
@@ -75,7 +74,7 @@ def _below(field: str, path: str) -> str:
 
 
 def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint:
-    definition = _definition_of(execution)
+    definition = execution_definition(execution)
     row = _latest_at(execution, path) if path else None
     if row is not None and row.step_id not in definition.steps:
         raise Conflict(f"The definition does not have the step '{row.step_id}' any more.")
@@ -104,15 +103,6 @@ def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint
     return EvaluationPoint(
         scope, Recorded(row.started_at or state.started_at, f"{state.id}:{row.path}")
     )
-
-
-def _definition_of(execution: WorkflowExecution) -> Definition:
-    if execution.version is None:
-        raise Conflict("The definition of this execution was deleted.")
-    try:
-        return definition_of(execution.version)
-    except DefinitionError as error:
-        raise Conflict(f"The definition cannot be read any more: {error.message}") from None
 
 
 def _latest_at(execution: WorkflowExecution, path: str) -> WorkflowStep:

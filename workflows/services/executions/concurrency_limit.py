@@ -19,8 +19,7 @@ from django.db.models.functions import Coalesce
 
 from core.exceptions import Conflict
 from core.mediator import mediator
-from workflows.definition import DefinitionError
-from workflows.definition_cache import definition_of
+from workflows.definition_cache import readable_definition
 from workflows.engine.database_clock import database_now
 from workflows.models import (
     HOLDING_SLOT,
@@ -53,12 +52,8 @@ class Queue:
 
 def limit_of(workflow: Workflow) -> int | None:
     """Return how many executions may go on at once by the current version; None for any number."""
-    if workflow.current_version is None:
-        return None
-    try:
-        return definition_of(workflow.current_version).concurrency
-    except DefinitionError:
-        return None
+    definition = readable_definition(workflow.current_version)
+    return definition.concurrency if definition else None
 
 
 def request_dequeue(workflow_id: Any) -> None:
@@ -202,8 +197,6 @@ def _give_slots(executions: list[WorkflowExecution]) -> None:
 
 
 def _deadline(execution: WorkflowExecution, now: datetime) -> datetime | None:
-    try:
-        limit = definition_of(execution.version).timeout if execution.version else None
-    except DefinitionError:
-        return None
+    definition = readable_definition(execution.version)
+    limit = definition.timeout if definition else None
     return now + timedelta(seconds=limit) if limit else None

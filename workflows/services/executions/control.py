@@ -16,8 +16,7 @@ from core.mediator import mediator
 from core.models import AuditVerb
 from workflows.compensation import retry_compensation
 from workflows.decide import describe
-from workflows.definition import Definition, DefinitionError
-from workflows.definition_cache import definition_of
+from workflows.definition import Definition
 from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import (
@@ -30,6 +29,7 @@ from workflows.models import (
     WorkflowStep,
 )
 from workflows.services.executions.concurrency_limit import enqueue, request_dequeue
+from workflows.services.executions.lookup import execution_definition
 from workflows.services.executions.stop import stop_execution
 from workflows.step_paths import containers_of
 
@@ -194,7 +194,7 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
             _finish_retry(execution, [retry_compensation(execution, now=now)], actor=actor, now=now)
             return execution
         stopped = stopped_steps(execution)
-        definition = _definition_of(execution)
+        definition = execution_definition(execution, consequence=", so it cannot go on")
         rows = [
             _next_row(step, definition, now=now, priority=execution.priority)
             for step in stopped
@@ -234,15 +234,6 @@ def _finish_retry(
     enqueue(execution, now=now)
     execution.save()
     mediator.publish_on_commit("steps_ready", step_ids=[str(row.id) for row in rows])
-
-
-def _definition_of(execution: WorkflowExecution) -> Definition:
-    if execution.version is None:
-        raise Conflict("The definition of this execution was deleted, so it cannot go on.")
-    try:
-        return definition_of(execution.version)
-    except DefinitionError as error:
-        raise Conflict(f"The definition cannot be read any more: {error.message}") from None
 
 
 def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:

@@ -58,24 +58,40 @@ def decide_approval(
         _check_may_decide(step, row, actor)
         if approve:
             _check_form(step, form)
-        decision = {
-            "decision": "APPROVED" if approve else "REJECTED",
-            "by": actor,
-            "at": database_now().isoformat(),
-            "comment": comment,
-            "form": form,
-        }
-        decisions = [*_decisions_of(row), decision]
-        row.input = {**(row.input or {}), "decisions": decisions}
-        row.save(update_fields=("input", "updated_at"))
-        kind = EventKind.APPROVED if approve else EventKind.REJECTED
-        append_event(execution, kind, actor=actor, payload={"step": row.path, "comment": comment})
-        verb = AuditVerb.APPROVED if approve else AuditVerb.REJECTED
-        audit.record(verb, execution, reason=comment, changes={"step": row.path})
-        execution.save(update_fields=("last_sequence", "updated_at"))
-        if not approve or len(decisions) >= step.minimum:
+        approvals = _record_decision(
+            execution, row, approve=approve, actor=actor, comment=comment, form=form
+        )
+        if not approve or approvals >= step.minimum:
             wake_steps(execution, [row.pk])
     return execution
+
+
+def _record_decision(
+    execution: WorkflowExecution,
+    row: WorkflowStep,
+    *,
+    approve: bool,
+    actor: str,
+    comment: str,
+    form: Any,
+) -> int:
+    """Add a decision to its step, the history and the audit trail; return how many there are."""
+    decision = {
+        "decision": "APPROVED" if approve else "REJECTED",
+        "by": actor,
+        "at": database_now().isoformat(),
+        "comment": comment,
+        "form": form,
+    }
+    decisions = [*_decisions_of(row), decision]
+    row.input = {**(row.input or {}), "decisions": decisions}
+    row.save(update_fields=("input", "updated_at"))
+    kind = EventKind.APPROVED if approve else EventKind.REJECTED
+    append_event(execution, kind, actor=actor, payload={"step": row.path, "comment": comment})
+    verb = AuditVerb.APPROVED if approve else AuditVerb.REJECTED
+    audit.record(verb, execution, reason=comment, changes={"step": row.path})
+    execution.save(update_fields=("last_sequence", "updated_at"))
+    return len(decisions)
 
 
 def _row_and_step(execution: WorkflowExecution, path: str) -> tuple[WorkflowStep, Step]:
@@ -135,62 +151,72 @@ def _check_form(step: Step, form: Any) -> None:
 def settle_reviewed(
     execution_id: Any, step_path: str, *, output: Any = None, error: str = "", actor: str
 ) -> WorkflowExecution:
-    """Say what became of a step that was set aside: it completed with an output, or failed.
+    """Record what became of a step that needs review: it completed with an output, or failed.
 
-    So also of a step that could not be undone: told that it is, the execution goes on undoing; told
-    that it is not, it stays to be reviewed.
+    So also of a compensation that failed: if it is done now, the execution goes on with the rest;
+    if not, it stays in review.
 
     Raises:
-        Conflict: the step is not set aside.
+        Conflict: the step needs no review.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
         row, step = _row_and_step(execution, step_path)
-        _check_is_set_aside(execution, row, step)
-        told = {"error": error} if error else {"output": output if output is not None else {}}
+        _check_needs_review(execution, row, step)
+        outcome = {"error": error} if error else {"output": {} if output is None else output}
         now = database_now()
         if error and execution.is_compensating:
             keep_in_review(execution, row, error=error, actor=actor, now=now)
         else:
-            _tell_engine(execution, row, told=told, actor=actor, now=now)
-        kind = EventKind.STEP_FAILED if error else EventKind.STEP_COMPLETED
-        append_event(execution, kind, actor=actor, payload={"step": row.path, **told})
-        verb = AuditVerb.FAILED if error else AuditVerb.COMPLETED
-        audit.record(verb, execution, reason=error, changes={"step": row.path})
+            _wake_with_outcome(execution, row, outcome, actor=actor, now=now)
+        _record_settlement(execution, row, outcome, actor=actor)
         enqueue(execution, now=now)
         execution.save()
     return execution
 
 
-def _check_is_set_aside(execution: WorkflowExecution, row: WorkflowStep, step: Step) -> None:
+def _record_settlement(
+    execution: WorkflowExecution, row: WorkflowStep, outcome: dict[str, Any], *, actor: str
+) -> None:
+    """Add to the history and the audit trail what a person said of a step."""
+    error = outcome.get("error", "")
+    kind = EventKind.STEP_FAILED if error else EventKind.STEP_COMPLETED
+    append_event(execution, kind, actor=actor, payload={"step": row.path, **outcome})
+    verb = AuditVerb.FAILED if error else AuditVerb.COMPLETED
+    audit.record(verb, execution, reason=error, changes={"step": row.path})
+
+
+def _check_needs_review(execution: WorkflowExecution, row: WorkflowStep, step: Step) -> None:
     if is_compensation(row.path):
         stopped = row.status in (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
-        is_set_aside = stopped and execution.status == ExecutionStatus.NEEDS_REVIEW
+        needs_review = stopped and execution.status == ExecutionStatus.NEEDS_REVIEW
     else:
-        is_set_aside = row.status == StepStatus.NEEDS_REVIEW and step.kind == "ACTION"
-    if not is_set_aside:
+        needs_review = row.status == StepStatus.NEEDS_REVIEW and step.kind == "ACTION"
+    if not needs_review:
         raise Conflict(f"The step '{row.path}' is {row.status}; only NEEDS_REVIEW can be settled.")
 
 
-def _tell_engine(
+def _wake_with_outcome(
     execution: WorkflowExecution,
     row: WorkflowStep,
+    outcome: dict[str, Any],
     *,
-    told: dict[str, Any],
     actor: str,
     now: datetime,
 ) -> None:
-    """Let the row be claimed like any other: what was told is taken for the call's outcome."""
+    """Let the row be claimed like any other; the engine takes the outcome for that of the call."""
     WorkflowStep.objects.filter(pk=row.pk).update(
         status=StepStatus.PENDING,
         wake_at=now,
-        error={"told": told, "by": actor},
+        error={"told": outcome, "by": actor},
         completed_at=None,
         fence=F("fence") + 1,
         deaths=0,
         updated_at=now,
     )
-    undoing = execution.is_compensating
-    execution.status = ExecutionStatus.COMPENSATING if undoing else ExecutionStatus.RUNNING
-    execution.errors = errors_before_compensation(execution) if undoing else []
+    if execution.is_compensating:
+        execution.status = ExecutionStatus.COMPENSATING
+        execution.errors = errors_before_compensation(execution)
+    else:
+        execution.status, execution.errors = ExecutionStatus.RUNNING, []
     mediator.publish_on_commit("steps_ready", step_ids=[str(row.pk)])

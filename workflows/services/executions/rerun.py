@@ -11,8 +11,8 @@ from django.db import transaction
 from core import audit
 from core.exceptions import Conflict, ValidationFailed
 from core.models import AuditVerb
-from workflows.definition import Definition, DefinitionError, Step
-from workflows.definition_cache import definition_of
+from workflows.definition import Definition, Step
+from workflows.definition_cache import usable_definition
 from workflows.models import (
     ENDED,
     StepStatus,
@@ -81,7 +81,7 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
             priority=original.priority,
         )
         version = _version_for(original, rerun)
-        path = rerun.from_step or _read(version).first
+        path = rerun.from_step or usable_definition(version).first
         wanted = Origin(original, path, version=version, step_input=rerun.step_input)
         known = known_execution(workflow, replace(start, origin=wanted))
         if known is not None:
@@ -117,7 +117,8 @@ def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:
 def _origin_of(wanted: Origin) -> Origin:
     """Say what is kept, and check that the rest can run."""
     original, path = wanted.execution, wanted.path
-    definition, before = _read(wanted.version), _read(original.version)
+    assert original.version is not None
+    definition, before = usable_definition(wanted.version), usable_definition(original.version)
     step = _step_at(path, definition)
     if wanted.step_input is not None and step.kind != "ACTION":
         _refuse("step_input", f"'{path}' is a {step.kind}; only an ACTION is given an input.")
@@ -132,14 +133,6 @@ def _origin_of(wanted: Origin) -> Origin:
     kept = _kept_before(entered, rows, definition) if entered is not None else []
     copies = tuple(_copy_of(row, before) for row in kept)
     return replace(wanted, step=step, kept=copies)
-
-
-def _read(version: WorkflowVersion | None) -> Definition:
-    assert version is not None
-    try:
-        return definition_of(version)
-    except DefinitionError as error:
-        raise Conflict(f"Version {version.number} cannot be read: {error.message}") from None
 
 
 def _step_at(path: str, definition: Definition) -> Step:

@@ -9,8 +9,7 @@ from django.db.models import F
 
 from core.mediator import mediator
 from workflows.compensation import begin_compensation
-from workflows.definition import Definition, DefinitionError
-from workflows.definition_cache import definition_of
+from workflows.definition_cache import readable_definition
 from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import OPEN_STEP, ExecutionStatus, StepStatus, WorkflowExecution
@@ -24,7 +23,7 @@ def stop_execution(
     now = database_now()
     stop_steps(execution, now=now)
     execution.queued_at = None
-    definition = _readable_definition(execution)
+    definition = readable_definition(execution.version)
     if definition is not None:
         first = begin_compensation(
             execution, definition, ends_as=as_, now=now, actor=actor, reason=reason
@@ -43,13 +42,6 @@ def stop_execution(
         f"execution_{as_.lower()}", execution_id=str(execution.pk), errors=execution.errors
     )
     request_dequeue(execution.workflow_id)
-
-
-def _readable_definition(execution: WorkflowExecution) -> Definition | None:
-    try:
-        return definition_of(execution.version) if execution.version is not None else None
-    except DefinitionError:
-        return None
 
 
 def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
