@@ -143,23 +143,7 @@ async def test_taken_port_is_explained(tmp_path):
     assert f"Port {port} on 127.0.0.1 is taken" in said.decode()
 
 
-async def test_all_starts_nine_processes_and_stops_them(tmp_path):
-    hub = SmallHub()
-    async with hub.server:
-        options = ["--data-dir", str(tmp_path), "--hub", str(hub.server.make_url("/api"))]
-        async with running("all", *options) as process:
-            urls = await read_lines(process, len(SERVICES))
-            process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(PATIENCE):
-                assert await process.wait() == 0
-
-    assert set(urls) == set(SERVICES) == set(hub.registered)
-    assert set(hub.statuses.values()) == {"OFFLINE"}
-    for url in urls.values():
-        await until_refused(url)
-
-
-async def test_killed_child_is_started_again_at_its_url(tmp_path):
+async def test_all_starts_nine_processes_and_a_killed_one_again_and_stops_them(tmp_path):
     hub = SmallHub()
     async with hub.server:
         options = ["--data-dir", str(tmp_path), "--hub", str(hub.server.make_url("/api"))]
@@ -169,11 +153,16 @@ async def test_killed_child_is_started_again_at_its_url(tmp_path):
             async with asyncio.timeout(PATIENCE):
                 told = (await process.stdout.readline()).decode()
             again = await read_lines(process, 1)
-            process.terminate()
-            await process.wait()
+            process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(PATIENCE):
+                assert await process.wait() == 0
 
     assert told == "web-dashboard ended with -9; starts again in 0.5 s\n"
     assert again["web-dashboard"] == urls["web-dashboard"]
+    assert set(urls) == set(SERVICES) == set(hub.registered)
+    assert set(hub.statuses.values()) == {"OFFLINE"}
+    for url in urls.values():
+        await until_refused(url)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")

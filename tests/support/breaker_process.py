@@ -1,19 +1,20 @@
-"""A worker of its own that calls an instance that always fails, as often as it is let through.
+"""Workers of their own that call an instance that always fails, as often as they are let through.
 
-Run as `python -m tests.support.breaker_process DATABASE INSTANCE OPENINGS FOLDER`. It makes a file
-in FOLDER while it calls and stops once the circuit was opened OPENINGS times. It prints how many
-calls it made, and how many began while another process was calling.
+Run as `python -m tests.support.breaker_process COUNT DATABASE INSTANCE OPENINGS FOLDER`. A worker
+makes a file in FOLDER while it calls and stops once the circuit was opened OPENINGS times. It
+prints how many calls it made, and how many began while another process was calling.
 """
 
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 
+from tests.support.forking import fork, set_up
 
-async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]:
-    import time
 
+async def call_until(instance_id: str, openings: int, folder: Path) -> tuple[int, int]:
     from registry.calls.circuits import breaker_set
     from registry.calls.circuits.breaker import CallRefused
     from registry.calls.database_threads import DatabaseThreads
@@ -53,11 +54,12 @@ async def main(instance_id: str, openings: int, folder: Path) -> tuple[int, int]
     return calls, overlaps
 
 
-if __name__ == "__main__":
-    import django
-    from django.conf import settings
+def main(count: int, database: str, instance_id: str, openings: int, folder: Path) -> None:
+    set_up(database)
+    from registry.calls.circuits import breaker_set  # noqa: F401 (loaded before the first fork)
 
-    settings.DATABASES["default"]["NAME"] = sys.argv[1]
-    django.setup()
-    made, overlapped = asyncio.run(main(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])))
-    sys.stdout.write(f"{made} {overlapped}\n")
+    fork(count, lambda: "{} {}".format(*asyncio.run(call_until(instance_id, openings, folder))))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))

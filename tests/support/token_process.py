@@ -1,7 +1,7 @@
-"""A process of its own that asks for the token of a credential.
+"""Processes of their own that ask for the token of a credential.
 
-Run as `python -m tests.support.token_process DATABASE CREDENTIAL HELLO`. It posts to the URL HELLO
-before it asks, and prints the hash of its token.
+Run as `python -m tests.support.token_process COUNT DATABASE CREDENTIAL HELLO`. Each posts to the
+URL HELLO before it asks, and prints the hash of its token.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import hashlib
 import sys
 import time
 import urllib.request
+
+from tests.support.forking import fork, set_up
 
 
 async def ask(credential_id: str) -> str:
@@ -30,11 +32,17 @@ async def ask(credential_id: str) -> str:
     return hashlib.sha256(held.token.reveal().encode()).hexdigest()
 
 
-if __name__ == "__main__":
-    import django
-    from django.conf import settings
+def greet_and_ask(credential_id: str, hello: str) -> str:
+    urllib.request.urlopen(hello, data=b"").close()
+    return asyncio.run(ask(credential_id))
 
-    settings.DATABASES["default"]["NAME"] = sys.argv[1]
-    django.setup()
-    urllib.request.urlopen(sys.argv[3], data=b"").close()
-    sys.stdout.write(asyncio.run(ask(sys.argv[2])))
+
+def main(count: int, database: str, credential_id: str, hello: str) -> None:
+    set_up(database)
+    from registry.calls.auth import token_cache  # noqa: F401 (loaded before the first fork)
+
+    fork(count, lambda: greet_and_ask(credential_id, hello))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), *sys.argv[2:5])

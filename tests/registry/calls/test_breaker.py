@@ -7,8 +7,6 @@ tests named `test_plain_...` assert that it misbehaves, so that those after them
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -48,6 +46,7 @@ from tests.support.breakers import (
     succeed,
     until,
 )
+from tests.support.forking import run_forks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(seconds=61)
@@ -152,13 +151,9 @@ def test_among_eight_processes_one_probes_at_a_time(instance_id, backend, tmp_pa
     at_once = replace(PROFILE, recovery_seconds=0.0, max_recovery_seconds=0.0)
     store.record_outcomes(instance_id, [CallOutcome(OutcomeKind.FAILURE, 0, count=3)], at_once)
     name = str(connection.settings_dict["NAME"])
-    command = [sys.executable, "-m", "tests.support.breaker_process"]
     arguments = [name, instance_id, str(openings), str(tmp_path)]
-    workers = [
-        subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    told = [worker.communicate(timeout=120)[0].split() for worker in workers]
+    told = [line.split() for line in run_forks("tests.support.breaker_process", 8, *arguments)]
+    assert len(told) == 8
     calls = [int(made) for made, _ in told]
     row = CircuitBreakerState.objects.get(instance_id=instance_id)
     assert sum(int(overlaps) for _, overlaps in told) == 0

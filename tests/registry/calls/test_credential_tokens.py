@@ -6,8 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -30,6 +28,7 @@ from registry.credentials.lifecycle import rotate_credential
 from registry.exceptions import CredentialError, TokenUnavailableError
 from registry.models import Credential, CredentialToken
 from tests.support.credentials import Reply, make_credential, serving
+from tests.support.forking import run_forks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "a client secret/&="
@@ -157,16 +156,8 @@ def test_processes_fetch_once(server: TokenServer) -> None:
     credential = make_loaded(server)
     server.wait_for = lambda: server.greeted == 4
     database = str(connection.settings_dict["NAME"])
-    command = [sys.executable, "-m", "tests.support.token_process"]
-    workers = [
-        subprocess.Popen(
-            [*command, database, credential.id, f"{server.url}/hello"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    told = [worker.communicate(timeout=120)[0] for worker in workers]
+    arguments = [database, credential.id, f"{server.url}/hello"]
+    told = run_forks("tests.support.token_process", 4, *arguments)
     assert told == [hashlib.sha256(b"token-number-1").hexdigest()] * 4
     assert len(server.fetches) == 1
 

@@ -76,6 +76,7 @@ def work(monkeypatch):
     return counted
 
 
+@pytest.mark.on_servers
 def test_ten_thousand_elements_come_out_in_order(work):
     found, client = run_map(10_000)
     assert found.output == [{"n": n * 2} for n in range(10_000)]

@@ -46,6 +46,7 @@ def test_engine_with_its_own_threads_records_what_the_language_says():
         engine.stop(grace_seconds=5)
 
 
+@pytest.mark.on_servers
 @pytest.mark.parametrize(
     "troubles",
     [
