@@ -7,17 +7,17 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from core import api_keys
 from core.admin.base import HubAdmin, find_or_404, is_id, run_on_each, run_on_one
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action
 from core.admin.formatting import NOTHING, moment
 from core.admin.forms import ApiKeyForm
+from core.admin.pages import page_of, render_page
 from core.models import ApiKey, KeyState
 from core.roles import SCOPES
 
@@ -85,15 +85,15 @@ class ApiKeyAdmin(HubAdmin):
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the key, this once."""
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": obj,
-            "title": f"API key {obj.name}",
-            "key": request.issued_key,  # type: ignore[attr-defined]
-            "list_url": reverse("admin:core_apikey_changelist"),
-        }
-        return TemplateResponse(request, "console/api_key_created.html", context)
+        return render_page(
+            self,
+            request,
+            "console/api_key_created.html",
+            title=f"API key {obj.name}",
+            original=obj,
+            key=request.issued_key,  # type: ignore[attr-defined]
+            list_url=reverse("admin:core_apikey_changelist"),
+        )
 
     # Revoking
 
@@ -107,18 +107,13 @@ class ApiKeyAdmin(HubAdmin):
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         run_on_each(request, queryset, api_keys.revoke_key, done="revoked")
 
-    @action(
-        description="Revoke",
+    @dialog_action(
+        "Revoke",
         icon="block",
-        permissions=["change"],
-        dialog={
-            "title": "Revoke this key?",
-            "description": "Programs that use it are refused from now on. This cannot be undone.",
-            "form_class": None,
-            "form_submit_text": "Revoke",
-        },
+        title="Revoke this key?",
+        explanation="Programs that use it are refused from now on. This cannot be undone.",
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         key = find_or_404(ApiKey.objects.all(), object_id)
         run_on_one(request, key, api_keys.revoke_key, done="revoked")
-        return back_to(reverse("admin:core_apikey_change", args=(object_id,)))
+        return back_to(page_of(key))

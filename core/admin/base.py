@@ -15,10 +15,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.views import ChangeList
 
+from core.admin.formatting import status_badge
 from core.admin.history import AuditedMixin
 from core.admin.labels import label_of, with_acronyms
+from core.admin.pages import page_of_id
 from core.admin.refusals import REFUSALS, RefusalsMixin
 from core.identifiers import read_id
 
@@ -77,8 +80,22 @@ class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
             return super().delete_view(request, object_id, extra_context)
         except REFUSALS as error:
             messages.error(request, str(error))
-            place = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
-            return HttpResponseRedirect(reverse(place, args=[object_id]))
+            return HttpResponseRedirect(page_of_id(self.model, object_id))
+
+    @display(description="Status", ordering="status")
+    def status_label(self, row: Any) -> str:
+        return status_badge(row.status)
+
+    def summary(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the templates at the top of the page of a row show of it."""
+        return {}
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = context.get("original")
+        shown = self.summary(request, row) if row is not None else {}
+        return super().render_change_form(request, {**context, **shown}, *args, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Say of a time in which zone it is read."""

@@ -14,12 +14,12 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.dateparse import parse_datetime
 
 from core import audit
 from core.admin.formatting import NOTHING
+from core.admin.pages import page_of_id, render_page
 from core.models import AuditEntry, AuditVerb
 from core.models.audit import object_type_of
 
@@ -79,19 +79,16 @@ class AuditedMixin:
             raise PermissionDenied
         entries = list(_entries_of(obj, self.parts_of(obj))[: MOST_SHOWN + 1])
         context = {
-            **self.admin_site.each_context(request),
-            "title": f"History of {obj}",
             "original": obj,
             "object": obj,
-            "opts": self.opts,
             "object_id": str(obj.pk),
             "entries": [describe(entry) for entry in entries[:MOST_SHOWN]],
             "most": MOST_SHOWN if len(entries) > MOST_SHOWN else 0,
             "trail_url": _trail_of(request, obj),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "console/history.html", context)
+        title = f"History of {obj}"
+        return render_page(self, request, "console/history.html", title=title, **context)
 
 
 def describe(entry: AuditEntry) -> dict[str, Any]:
@@ -114,9 +111,8 @@ def url_of(entry: AuditEntry) -> str:
     model = _models().get(entry.object_type)
     if model is None or entry.verb == AuditVerb.DELETED:
         return ""
-    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     try:
-        return reverse(name, args=(entry.object_id,))
+        return page_of_id(model, entry.object_id)
     except NoReverseMatch:
         return ""
 

@@ -8,14 +8,15 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.dialogs import telling_refusals
 from core.admin.formatting import NOTHING, duration, moment, status_badge
-from core.exceptions import IntegrationError
+from core.admin.pages import page_of
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
 from monitoring.models import Incident
 
@@ -49,10 +50,6 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     @display(description="What")
     def subject_label(self, incident: Incident) -> str:
         return str(incident)
-
-    @display(description="Status")
-    def status_label(self, incident: Incident) -> str:
-        return status_badge(incident.status)
 
     @display(description="Severity")
     def severity_label(self, incident: Incident) -> str:
@@ -94,14 +91,10 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
             raise PermissionDenied("This needs the permission to change incidents.")
         incident = find_or_404(Incident.objects.all(), object_id)
         act = _ACTS.get(decision)
-        try:
+        with telling_refusals(request):
             if act is None:
                 messages.error(request, f"Use one of: {', '.join(_ACTS)}.")
             else:
                 decided = act(incident, actor=actor_of(request))
                 messages.success(request, decided.resolution or "Acknowledged.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return HttpResponseRedirect(
-            reverse("admin:monitoring_incident_change", args=(incident.pk,))
-        )
+        return HttpResponseRedirect(page_of(incident))

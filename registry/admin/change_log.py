@@ -6,7 +6,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin
-from core.admin.formatting import moment, status_badge
+from core.admin.formatting import moment
 from registry.models import RegistryChange
 
 
@@ -25,10 +25,6 @@ class RegistryChangeAdmin(ReadOnlyMixin, GrowingAdmin):
     @display(description="What happened")
     def kind_label(self, change: RegistryChange) -> str:
         return change.get_kind_display()
-
-    @display(description="Status")
-    def status_label(self, change: RegistryChange) -> str:
-        return status_badge(change.status)
 
     @display(description="When")
     def when(self, change: RegistryChange) -> str:

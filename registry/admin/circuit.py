@@ -9,27 +9,25 @@ from django.contrib import admin, messages
 from django.core.validators import MaxLengthValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action, minutes_field, telling_refusals
 from core.admin.formatting import NOTHING, moment, status_badge
-from core.exceptions import IntegrationError
+from core.admin.pages import page_of, page_of_id
 from registry.calls.circuits.operator_control import (
     MAX_REASON,
     Control,
     Order,
     control_circuit,
 )
-from registry.models import CircuitBreakerState
+from registry.models import CircuitBreakerState, Connection, ServiceInstance
 from registry.models.circuit import TROUBLED_FIRST
 
 CONTROL = "registry.change_circuitbreakerstate"
-MOST_MINUTES = 365 * 24 * 60
 
 
 class ReasonForm(BaseDialogForm):
@@ -45,13 +43,7 @@ class ReasonForm(BaseDialogForm):
 class HoldForm(ReasonForm):
     """Why, and for how long."""
 
-    minutes = forms.DecimalField(
-        required=False,
-        min_value=0.1,
-        max_value=MOST_MINUTES,
-        widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Ends by itself after so many minutes. Empty: when somebody ends it.",
-    )
+    minutes = minutes_field("Ends by itself after so many minutes. Empty: when somebody ends it.")
 
 
 @admin.register(CircuitBreakerState)
@@ -83,8 +75,8 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
 
     @display(description="Guards")
     def instance_link(self, circuit: CircuitBreakerState) -> str:
-        kind = "connection" if circuit.connection_id else "serviceinstance"
-        url = reverse(f"admin:registry_{kind}_change", args=(circuit.guarded_id,))
+        model = Connection if circuit.connection_id else ServiceInstance
+        url = page_of_id(model, circuit.guarded_id)
         return format_html('<a class="hub-link" href="{}">{}</a>', url, circuit)
 
     @display(description="State", ordering="state")
@@ -124,58 +116,48 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         return super().get_actions_detail(request, object_id) if is_id(object_id) else []
 
-    @action(
-        description="Close the circuit",
+    @dialog_action(
+        "Close the circuit",
         icon="check_circle",
-        permissions=["control"],
-        dialog={
-            "title": "Let calls through?",
-            "description": "Ends what holds it open or disabled, and counts failures from zero.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Close the circuit",
-        },
+        permission="control",
+        title="Let calls through?",
+        explanation="Ends what holds it open or disabled, and counts failures from zero.",
+        form=ReasonForm,
     )
     def close(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         return self._control(request, form, object_id, Control.CLOSE)
 
-    @action(
-        description="Force open",
+    @dialog_action(
+        "Force open",
         icon="block",
-        permissions=["control"],
-        dialog={
-            "title": "Refuse every call to it?",
-            "description": "Other instances of the service are called instead, if there are any.",
-            "form_class": HoldForm,
-            "form_submit_text": "Force open",
-        },
+        permission="control",
+        title="Refuse every call to it?",
+        explanation="Other instances of the service are called instead, if there are any.",
+        form=HoldForm,
     )
     def open(self, request: HttpRequest, form: HoldForm, object_id: str) -> HttpResponse:
         return self._control(request, form, object_id, Control.OPEN)
 
-    @action(
-        description="Disable",
+    @dialog_action(
+        "Disable",
         icon="toggle_off",
-        permissions=["control"],
-        dialog={
-            "title": "Let every call through, whatever happens?",
-            "description": "Nothing is counted meanwhile: the circuit cannot open by itself.",
-            "form_class": HoldForm,
-            "form_submit_text": "Disable the breaker",
-        },
+        permission="control",
+        title="Let every call through, whatever happens?",
+        explanation="Nothing is counted meanwhile: the circuit cannot open by itself.",
+        form=HoldForm,
+        submit="Disable the breaker",
     )
     def disable(self, request: HttpRequest, form: HoldForm, object_id: str) -> HttpResponse:
         return self._control(request, form, object_id, Control.DISABLE)
 
-    @action(
-        description="Reset",
+    @dialog_action(
+        "Reset",
         icon="restart_alt",
-        permissions=["control"],
-        dialog={
-            "title": "Forget everything about this circuit?",
-            "description": "It is closed, as if nothing had ever been called.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Reset the breaker",
-        },
+        permission="control",
+        title="Forget everything about this circuit?",
+        explanation="It is closed, as if nothing had ever been called.",
+        form=ReasonForm,
+        submit="Reset the breaker",
     )
     def reset(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         return self._control(request, form, object_id, Control.RESET)
@@ -191,9 +173,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
             reason=form.cleaned_data["reason"],
             seconds=float(minutes) * 60 if minutes else None,
         )
-        try:
+        with telling_refusals(request):
             changed = control_circuit(str(circuit.pk), order)
             messages.success(request, f"{changed}: {changed.get_state_display().lower()}.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return back_to(reverse("admin:registry_circuitbreakerstate_change", args=(object_id,)))
+        return back_to(page_of(circuit))

@@ -7,14 +7,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from core.admin.base import HubAdmin, actor_of, find_or_404, is_id
-from core.admin.dialogs import back_to
-from core.admin.formatting import NOTHING, json_block, moment, status_badge
-from core.exceptions import IntegrationError
+from core.admin.dialogs import back_to, dialog_action, telling_refusals
+from core.admin.formatting import NOTHING, json_block, moment
+from core.admin.pages import page_of
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.connections import lifecycle
@@ -48,10 +48,6 @@ class ConnectionAdmin(HubAdmin):
     actions_detail = ("disable", "enable")
 
     # The list
-
-    @display(description="Status", ordering="status")
-    def status_label(self, row: Connection) -> str:
-        return status_badge(row.status)
 
     @display(description="Type", ordering="type")
     def type_label(self, row: Connection) -> str:
@@ -118,16 +114,8 @@ class ConnectionAdmin(HubAdmin):
     def breaker_shown(self, row: Connection) -> str:
         return json_block(row.breaker)
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        shown = {**context, **self._summary(request, context.get("original"))}
-        return super().render_change_form(request, shown, *args, **kwargs)
-
-    def _summary(self, request: HttpRequest, row: Connection | None) -> dict[str, Any]:
-        """How its last test went, and what guards it, for the top of its page."""
-        if row is None:
-            return {}
+    def summary(self, request: HttpRequest, row: Connection) -> dict[str, Any]:
+        """Return how its last test went, and what guards it."""
         return {
             "result": row.last_result,
             "circuit": CircuitBreakerState.objects.filter(connection=row.pk).first(),
@@ -161,14 +149,12 @@ class ConnectionAdmin(HubAdmin):
         if not request.user.has_perm(CHANGE):
             raise PermissionDenied("This needs the permission to change connections.")
         row = find_or_404(Connection.objects.select_related("credential"), object_id)
-        try:
+        with telling_refusals(request):
             result = run_test(row, actor=actor_of(request))
             word = "answered" if result["success"] else "did not answer as it should"
             tell = messages.success if result["success"] else messages.warning
             tell(request, f"{row} {word}.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return HttpResponseRedirect(_page_of(object_id))
+        return HttpResponseRedirect(page_of(row))
 
     # The kill switch
 
@@ -180,48 +166,31 @@ class ConnectionAdmin(HubAdmin):
         found = super().get_actions_detail(request, object_id)
         return [item for item in found if not item.action_name.endswith(unwanted)]
 
-    @action(
-        description="Switch off",
+    @dialog_action(
+        "Switch off",
         icon="power_settings_new",
-        permissions=["change"],
-        dialog={
-            "title": "Refuse every call through this connection?",
-            "description": "Calls that begin from now on are refused, and it is not tested,"
-            " until it is switched on again.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Switch off",
-        },
+        title="Refuse every call through this connection?",
+        explanation="Calls that begin from now on are refused, and it is not tested,"
+        " until it is switched on again.",
+        form=ReasonForm,
     )
     def disable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         row = find_or_404(Connection.objects.all(), object_id)
         reason = form.cleaned_data["reason"]
-        try:
+        with telling_refusals(request):
             lifecycle.disable_connection(row, reason=reason, actor=actor_of(request))
             messages.success(request, f"{row} is switched off.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return back_to(_page_of(object_id))
+        return back_to(page_of(row))
 
-    @action(
-        description="Switch on",
+    @dialog_action(
+        "Switch on",
         icon="play_circle",
-        permissions=["change"],
-        dialog={
-            "title": "Let calls through again?",
-            "description": "It is tested soon, and calls go through at once.",
-            "form_class": None,
-            "form_submit_text": "Switch on",
-        },
+        title="Let calls through again?",
+        explanation="It is tested soon, and calls go through at once.",
     )
     def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         row = find_or_404(Connection.objects.all(), object_id)
-        try:
+        with telling_refusals(request):
             lifecycle.enable_connection(row, actor=actor_of(request))
             messages.success(request, f"{row} is switched on.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return back_to(_page_of(object_id))
-
-
-def _page_of(object_id: str) -> str:
-    return reverse("admin:registry_connection_change", args=(object_id,))
+        return back_to(page_of(row))

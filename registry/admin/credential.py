@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, find_or_404
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, event_badge, json_block, moment, status_badge
-from core.exceptions import IntegrationError
+from core.admin.pages import page_of
 from registry.admin.credential_forms import SHOWN_WHEN, CredentialForm, RotateForm, fields_of
 from registry.credentials import lifecycle
 from registry.credentials.health import state_of, warnings_of
@@ -104,11 +104,8 @@ class CredentialAdmin(HubAdmin):
         kwargs["fields"] = ("name", "type", "description", "expires_at")
         return super().get_form(request, obj, change=change, **kwargs)
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        shown = {**context, **_summary(context.get("original"), request)}
-        return super().render_change_form(request, shown, *args, **kwargs)
+    def summary(self, request: HttpRequest, row: Credential) -> dict[str, Any]:
+        return _summary(row, request)
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -127,31 +124,24 @@ class CredentialAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: Credential) -> None:
         lifecycle.delete_credential(obj, actor=actor_of(request))
 
-    @action(
-        description="Rotate secret",
+    @dialog_action(
+        "Rotate secret",
         icon="autorenew",
-        permissions=["change"],
-        dialog={
-            "title": "Replace the secret?",
-            "description": "Calls that begin from now on carry the new one; the old one is gone.",
-            "form_class": RotateForm,
-            "form_submit_text": "Rotate",
-        },
+        title="Replace the secret?",
+        explanation="Calls that begin from now on carry the new one; the old one is gone.",
+        form=RotateForm,
+        submit="Rotate",
     )
     def rotate(self, request: HttpRequest, form: RotateForm, object_id: str) -> HttpResponse:
         credential = find_or_404(Credential.objects.all(), object_id)
-        try:
+        with telling_refusals(request):
             lifecycle.rotate_credential(credential, form.service_fields, actor=actor_of(request))
             messages.success(request, f"{credential}: the secret was replaced.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return back_to(reverse("admin:registry_credential_change", args=(object_id,)))
+        return back_to(page_of(credential))
 
 
-def _summary(credential: Credential | None, request: HttpRequest) -> dict[str, Any]:
-    """How it is, who uses it and what was done with it, for the top of its page."""
-    if credential is None:
-        return {}
+def _summary(credential: Credential, request: HttpRequest) -> dict[str, Any]:
+    """Return how it is, who uses it and what was done with it."""
     now = timezone.now()
     sees_trail = request.user.has_perm("registry.view_credentialevent")
     users = users_of(credential, most=MOST_USERS + 1)
@@ -171,12 +161,11 @@ def _shown_user(user: Any, request: HttpRequest) -> dict[str, Any]:
     """A row of what uses a credential; a link only for who may look at it."""
     meta = user._meta
     may_view = request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
-    page = f"admin:{meta.app_label}_{meta.model_name}_change"
     return {
         "name": str(user),
         "kind": meta.verbose_name,
         "status": getattr(user, "status", ""),
-        "url": reverse(page, args=(user.pk,)) if may_view else "",
+        "url": page_of(user) if may_view else "",
     }
 
 

@@ -9,7 +9,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -24,7 +23,8 @@ from core.admin.base import (
     run_on_each,
 )
 from core.admin.filters import RelatedFilter
-from core.admin.formatting import flow, json_block, milliseconds, moment, status_badge
+from core.admin.formatting import flow, json_block, milliseconds, moment
+from core.admin.pages import render_page
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
@@ -81,10 +81,6 @@ class IntegrationAdmin(HubAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
         return Integration.objects.with_parts()
 
-    @display(description="Status", ordering="status")
-    def status_label(self, integration: Integration) -> str:
-        return status_badge(integration.status)
-
     @display(description="Who calls what")
     def arrow(self, integration: Integration) -> str:
         return arrow_of(integration)
@@ -108,11 +104,14 @@ class IntegrationAdmin(HubAdmin):
         found.may_use_credentials = request.user.has_perm(USE)
         return found
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        shown = {**context, **_summary(context.get("original"))}
-        return super().render_change_form(request, shown, *args, **kwargs)
+    def summary(self, request: HttpRequest, row: Integration) -> dict[str, Any]:
+        executions = IntegrationExecution.objects.filter(integration=row).order_by("-id")
+        listed = reverse("admin:registry_integrationexecution_changelist")
+        return {
+            "flow": arrow_of(row),
+            "executions": list(executions[:SHOWN_EXECUTIONS]),
+            "history_url": f"{listed}?integration={row.pk}",
+        }
 
     def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
         may = {"may_use_credentials": request.user.has_perm(USE)}
@@ -174,17 +173,9 @@ class IntegrationAdmin(HubAdmin):
             raise PermissionDenied
         form = TryForm(request.POST if request.method == "POST" else None)
         found = _try(request, integration, form) if form.is_valid() else {}
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Try {integration.name}",
-            "original": integration,
-            "flow": arrow_of(integration),
-            "form": form,
-            **found,
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "console/integration_try.html", context)
+        shown = {"original": integration, "flow": arrow_of(integration), "form": form, **found}
+        title = f"Try {integration.name}"
+        return render_page(self, request, "console/integration_try.html", title=title, **shown)
 
 
 def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[str, Any]:
@@ -205,18 +196,6 @@ def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[
     except IntegrationError as error:
         found["failure"] = error
     return found
-
-
-def _summary(integration: Integration | None) -> dict[str, Any]:
-    if integration is None:
-        return {}
-    executions = IntegrationExecution.objects.filter(integration=integration).order_by("-id")
-    listed = reverse("admin:registry_integrationexecution_changelist")
-    return {
-        "flow": arrow_of(integration),
-        "executions": list(executions[:SHOWN_EXECUTIONS]),
-        "history_url": f"{listed}?integration={integration.pk}",
-    }
 
 
 class IntegrationFilter(RelatedFilter):
@@ -248,10 +227,6 @@ class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     @display(description="Integration")
     def integration_name(self, row: IntegrationExecution) -> str:
         return row.integration.name
-
-    @display(description="Status")
-    def status_label(self, row: IntegrationExecution) -> str:
-        return status_badge(row.status)
 
     @display(description="Took")
     def took(self, row: IntegrationExecution) -> str:

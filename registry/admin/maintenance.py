@@ -8,20 +8,19 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_one
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action, minutes_field
 from core.admin.formatting import NOTHING, moment
+from core.admin.pages import page_of
 from core.models.audit import MAX_REASON
 from registry.models import ServiceStatus
 
-MOST_MINUTES = 365 * 24 * 60
 SET, LIFTED = "set to maintenance", "lifted from maintenance"
 MAINTENANCE = ServiceStatus.MAINTENANCE
 
@@ -35,13 +34,7 @@ class MaintenanceForm(BaseDialogForm):
         widget=UnfoldAdminTextInputWidget,
         help_text="Shown on its page, and kept for those who ask later.",
     )
-    minutes = forms.DecimalField(
-        required=False,
-        min_value=0.1,
-        max_value=MOST_MINUTES,
-        widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Ends by itself after so many minutes. Empty: when somebody lifts it.",
-    )
+    minutes = minutes_field("Ends by itself after so many minutes. Empty: when somebody lifts it.")
 
     def order(self) -> dict[str, Any]:
         """The reason and the end, as the services take them."""
@@ -72,17 +65,13 @@ class MaintainedAdmin(HubAdmin):
         found = super().get_actions_detail(request, object_id)
         return [item for item in found if not item.action_name.endswith(unwanted)]
 
-    @action(
-        description="Set maintenance",
+    @dialog_action(
+        "Set maintenance",
         icon="build",
-        permissions=["change"],
-        dialog={
-            "title": "Set it to maintenance?",
-            "description": "It is not called, and no heartbeat brings it back, until maintenance is"
-            " lifted or ends. Health URLs are still asked.",
-            "form_class": MaintenanceForm,
-            "form_submit_text": "Set maintenance",
-        },
+        title="Set it to maintenance?",
+        explanation="It is not called, and no heartbeat brings it back, until maintenance is"
+        " lifted or ends. Health URLs are still asked.",
+        form=MaintenanceForm,
     )
     def start_maintenance(
         self, request: HttpRequest, form: MaintenanceForm, object_id: str
@@ -90,16 +79,11 @@ class MaintainedAdmin(HubAdmin):
         act = partial(self.set_status, status=MAINTENANCE, **form.order())
         return self._run(request, object_id, act, done=SET)
 
-    @action(
-        description="Lift maintenance",
+    @dialog_action(
+        "Lift maintenance",
         icon="play_circle",
-        permissions=["change"],
-        dialog={
-            "title": "Lift maintenance?",
-            "description": "What is known from heartbeats and health URLs counts again.",
-            "form_class": None,
-            "form_submit_text": "Lift maintenance",
-        },
+        title="Lift maintenance?",
+        explanation="What is known from heartbeats and health URLs counts again.",
     )
     def lift_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         return self._run(request, object_id, self.lift, done=LIFTED)
@@ -107,8 +91,7 @@ class MaintainedAdmin(HubAdmin):
     def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
         row = find_or_404(self.model.objects.all(), object_id)
         run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
-        page = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
-        return back_to(reverse(page, args=(row.pk,)))
+        return back_to(page_of(row))
 
     @display(description="Maintenance")
     def maintenance_label(self, row: Any) -> str:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 from unfold.decorators import action, display
 
 from core.admin.base import actor_of, run_on_each
-from core.admin.formatting import NOTHING, moment, status_badge
+from core.admin.formatting import NOTHING, moment
 from core.roles import CALLS, may
 from registry import services
 from registry.admin.maintenance import (
@@ -91,10 +91,6 @@ class ServiceAdmin(MaintainedAdmin):
             )
         )
 
-    @display(description="Status", ordering="status")
-    def status_label(self, service: Service) -> str:
-        return status_badge(service.status)
-
     @display(description="Instances", ordering="found_instances")
     def instance_count(self, service: Any) -> int:
         return service.found_instances
@@ -114,11 +110,8 @@ class ServiceAdmin(MaintainedAdmin):
     def tags_label(self, service: Service) -> str:
         return ", ".join(service.tags) or "–"
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        shown = {**context, **_summary(context.get("original"))}
-        return super().render_change_form(request, shown, *args, **kwargs)
+    def summary(self, request: HttpRequest, row: Service) -> dict[str, Any]:
+        return _summary(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Which credential it carries is for those to change who may use credentials."""
@@ -218,10 +211,8 @@ class ServiceAdmin(MaintainedAdmin):
         run_on_each(request, queryset.filter(status=MAINTENANCE), act, done=LIFTED)
 
 
-def _summary(service: Service | None) -> dict[str, Any]:
-    """Where it runs and what it can do, for the top of its page."""
-    if service is None:
-        return {}
+def _summary(service: Service) -> dict[str, Any]:
+    """Return where it runs and what it can do."""
     instances = list(service.instances.select_related("circuit").order_by("url")[:MAX_INSTANCES])
     for instance in instances:
         instance.probe_streak = describe_probing(instance, service)  # type: ignore[attr-defined]

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 
 from core import audit
 from core.admin.base import actor_of, find_or_404
+from core.admin.pages import render_page
 from core.exceptions import IntegrationError
 from core.models import AuditVerb
 from core.roles import CALLS, may
@@ -33,7 +33,14 @@ def probe_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     instances = list(service.instances.order_by("url")[:MOST_PROBED])
     probes = probe_urls([health_url_of(instance) for instance in instances])
     answers = list(zip(instances, probes, strict=True))
-    return _page(admin, request, service, "console/service_probe.html", answers=answers)
+    return render_page(
+        admin,
+        request,
+        "console/service_probe.html",
+        title=str(service),
+        original=service,
+        answers=answers,
+    )
 
 
 def call_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -49,7 +56,8 @@ def call_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     form = CallForm(service, posted, initial={"action": request.GET.get("action", "")})
     shown = _call(request, service, form) if form.is_valid() else {}
     shown["has_actions"] = bool(form.fields["action"].choices)  # type: ignore[attr-defined]
-    return _page(admin, request, service, "console/service_call.html", form=form, **shown)
+    shown |= {"original": service, "form": form}
+    return render_page(admin, request, "console/service_call.html", title=str(service), **shown)
 
 
 def _find(admin: Any, request: HttpRequest, pk: Any) -> Service:
@@ -75,17 +83,3 @@ def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, A
         return {"called": given["action"], "failure": error}
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     return {"called": given["action"], "result": result, "took_ms": milliseconds}
-
-
-def _page(
-    admin: Any, request: HttpRequest, service: Service, template: str, **shown: Any
-) -> HttpResponse:
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": str(service),
-        "original": service,
-        **shown,
-    }
-    request.current_app = admin.admin_site.name
-    return TemplateResponse(request, template, context)

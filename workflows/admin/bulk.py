@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
-from core.admin.formatting import duration, moment, status_badge, status_word
+from core.admin.formatting import duration, moment, status_word
 from core.db.vocabulary import Vocabulary
 from core.exceptions import IntegrationError
 from core.instant_forms import InstantFormField
@@ -116,10 +116,6 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
     @display(description="Operation")
     def label(self, operation: BulkOperation) -> str:
         return str(operation)
-
-    @display(description="Status")
-    def status_label(self, operation: BulkOperation) -> str:
-        return status_badge(operation.status)
 
     @display(description="Done")
     def progress(self, operation: BulkOperation) -> str:

@@ -18,7 +18,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each, run_on_one
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action
 from core.admin.formatting import NOTHING, moment, status_badge
 from core.exceptions import IntegrationError
 from workflows import services
@@ -179,17 +179,13 @@ class WorkflowScheduleAdmin(HubAdmin):
         hidden = "enable" if schedule is None or schedule.enabled else "disable"
         return [each for each in found if not each.action_name.endswith(f"_{hidden}")]
 
-    @action(
-        description="Run now",
+    @dialog_action(
+        "Run now",
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
-        permissions=["run"],
-        dialog={
-            "title": "Run this schedule now?",
-            "description": "Starts an execution with its input, as its overlap policy allows.",
-            "form_class": None,
-            "form_submit_text": "Run now",
-        },
+        permission="run",
+        title="Run this schedule now?",
+        explanation="Starts an execution with its input, as its overlap policy allows.",
     )
     def run_now(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         schedule = find_or_404(self.get_queryset(request), object_id)
@@ -206,30 +202,20 @@ class WorkflowScheduleAdmin(HubAdmin):
         tell(request, f"{run.get_outcome_display()}. {run.reason}")
         return back_to(_page_of(object_id))
 
-    @action(
-        description="Enable",
+    @dialog_action(
+        "Enable",
         icon="toggle_on",
-        permissions=["change"],
-        dialog={
-            "title": "Switch this schedule on?",
-            "description": "It goes on with its next tick; those of the time between are left out.",
-            "form_class": None,
-            "form_submit_text": "Enable",
-        },
+        title="Switch this schedule on?",
+        explanation="It goes on with its next tick; those of the time between are left out.",
     )
     def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         return self._switch_one(request, object_id, on=True)
 
-    @action(
-        description="Disable",
+    @dialog_action(
+        "Disable",
         icon="toggle_off",
-        permissions=["change"],
-        dialog={
-            "title": "Switch this schedule off?",
-            "description": "Nothing more is started by it. What runs goes on.",
-            "form_class": None,
-            "form_submit_text": "Disable",
-        },
+        title="Switch this schedule off?",
+        explanation="Nothing more is started by it. What runs goes on.",
     )
     def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         return self._switch_one(request, object_id, on=False)

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, is_id
-from core.admin.formatting import duration, json_block, moment, status_badge
+from core.admin.formatting import duration, json_block, moment
 from workflows.admin.filters import CreatedFilter
 from workflows.models import WorkflowExecution, WorkflowStep
 
@@ -74,10 +74,6 @@ class WorkflowStepAdmin(ReadOnlyMixin, GrowingAdmin):
     @display(description="Step")
     def label(self, step: WorkflowStep) -> str:
         return step.title
-
-    @display(description="Status")
-    def status_label(self, step: WorkflowStep) -> str:
-        return status_badge(step.status)
 
     @display(description="Execution")
     def execution_label(self, step: WorkflowStep) -> str:

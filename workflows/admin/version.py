@@ -9,11 +9,12 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
-from core.admin.dialogs import back_to
+from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import json_block, moment
+from core.admin.pages import page_of
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
@@ -94,16 +95,14 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         """Return whether this person may start executions."""
         return may_run(request)
 
-    @action(
-        description="Run this version",
+    @dialog_action(
+        "Run this version",
         icon="play_arrow",
-        permissions=["run"],
-        dialog={
-            "title": "Run this version",
-            "description": "Starts an execution of this version with this input.",
-            "form_class": RunVersionForm,
-            "form_submit_text": "Run",
-        },
+        permission="run",
+        title="Run this version",
+        explanation="Starts an execution of this version with this input.",
+        form=RunVersionForm,
+        submit="Run",
     )
     def run_version(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
@@ -117,27 +116,19 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
             started = services.start_execution(version.workflow, start)
         except IntegrationError as error:
             messages.error(request, error.message)
-            return back_to(reverse("admin:workflows_workflowversion_change", args=(object_id,)))
-        return back_to(
-            reverse("admin:workflows_workflowexecution_change", args=(started.execution.pk,))
-        )
+            return back_to(page_of(version))
+        return back_to(page_of(started.execution))
 
-    @action(
-        description="Make current",
+    @dialog_action(
+        "Make current",
         icon="check_circle",
-        permissions=["activate"],
-        dialog={
-            "title": "Use this version from now on?",
-            "description": "New executions start with it. Those that run keep theirs.",
-            "form_class": None,
-            "form_submit_text": "Make current",
-        },
+        permission="activate",
+        title="Use this version from now on?",
+        explanation="New executions start with it. Those that run keep theirs.",
     )
     def activate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
-        try:
+        with telling_refusals(request):
             services.activate_version(version.workflow, version.number)
             messages.success(request, f"Version {version.number} is the current one.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
-        return back_to(reverse("admin:workflows_workflowversion_change", args=(object_id,)))
+        return back_to(page_of(version))

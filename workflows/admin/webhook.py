@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -110,11 +110,8 @@ class WebhookAdmin(HubAdmin):
 
     # The page of one
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        shown = {**context, **_summary(context.get("original"), request)}
-        return super().render_change_form(request, shown, *args, **kwargs)
+    def summary(self, request: HttpRequest, row: Webhook) -> dict[str, Any]:
+        return _summary(row, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether a webhook may be added: its credential takes a permission of its own."""
@@ -160,9 +157,7 @@ class WebhookAdmin(HubAdmin):
         )
 
 
-def _summary(webhook: Webhook | None, request: HttpRequest) -> dict[str, Any]:
-    if webhook is None:
-        return {}
+def _summary(webhook: Webhook, request: HttpRequest) -> dict[str, Any]:
     listed = reverse("admin:workflows_webhookdelivery_changelist")
     return {
         "flow": arrow_of(webhook),

@@ -8,13 +8,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
-from unfold.decorators import action, display
+from django.urls import URLPattern, path
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from core.admin.base import HubAdmin, actor_of, find_or_404
-from core.admin.dialogs import back_to
-from core.admin.formatting import json_block, moment, status_badge
+from core.admin.dialogs import back_to, dialog_action
+from core.admin.formatting import json_block, moment
+from core.admin.pages import page_of
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
@@ -70,10 +71,6 @@ class WorkflowAdmin(HubAdmin):
         version = workflow.current_version
         return json_block(version.document if version else None)
 
-    @display(description="Status", ordering="status")
-    def status_label(self, workflow: Workflow) -> str:
-        return status_badge(workflow.status)
-
     @display(description="Version")
     def version_label(self, workflow: Workflow) -> str:
         return str(workflow.current_version.number) if workflow.current_version else "–"
@@ -89,13 +86,8 @@ class WorkflowAdmin(HubAdmin):
         found.may_use_credentials = request.user.has_perm(USE)
         return found
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        workflow = context.get("original")
-        return super().render_change_form(
-            request, {**context, **_summary(workflow)}, *args, **kwargs
-        )
+    def summary(self, request: HttpRequest, row: Workflow) -> dict[str, Any]:
+        return _summary(row)
 
     def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in FIELDS}
@@ -140,17 +132,14 @@ class WorkflowAdmin(HubAdmin):
         """Return whether this person may start executions."""
         return may_run(request)
 
-    @action(
-        description="Run",
+    @dialog_action(
+        "Run",
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
-        permissions=["run"],
-        dialog={
-            "title": "Run this workflow",
-            "description": "Starts an execution with this input.",
-            "form_class": RunForm,
-            "form_submit_text": "Run",
-        },
+        permission="run",
+        title="Run this workflow",
+        explanation="Starts an execution with this input.",
+        form=RunForm,
     )
     def run(self, request: HttpRequest, form: RunForm, object_id: str) -> HttpResponse:
         workflow = find_or_404(Workflow.objects.select_related("current_version"), object_id)
@@ -165,15 +154,11 @@ class WorkflowAdmin(HubAdmin):
             started = services.start_execution(workflow, start)
         except IntegrationError as error:
             messages.error(request, error.message)
-            return back_to(reverse("admin:workflows_workflow_change", args=(object_id,)))
-        return back_to(
-            reverse("admin:workflows_workflowexecution_change", args=(started.execution.pk,))
-        )
+            return back_to(page_of(workflow))
+        return back_to(page_of(started.execution))
 
 
-def _summary(workflow: Workflow | None) -> dict[str, Any]:
-    if workflow is None:
-        return {}
+def _summary(workflow: Workflow) -> dict[str, Any]:
     version = workflow.current_version
     executions = workflow.executions.defer("input", "context", "output").order_by("-created_at")
     return {
