@@ -85,7 +85,7 @@ class CircuitBreaker:
 
     @contextmanager
     def guard(self, *, extra_seconds: float = 0.0) -> Iterator[None]:
-        """Around one call, in a thread or in a coroutine; it may take `extra_seconds` longer.
+        """Guard one call, in a thread or in a coroutine; it may take `extra_seconds` longer.
 
         Raises: CircuitOpenError, and then the call is not made.
         """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_TTL_SECONDS = 90
-BEATS_PER_TTL = 3
+HEARTBEATS_PER_TTL = 3
 JITTER = 0.1
 FIRST_BACKOFF_SECONDS = 1.0
 CALL_TIMEOUT_SECONDS = 10.0
@@ -87,7 +87,7 @@ class ServiceRegistration:
         self._fields = {name: arguments[name] for name in SERVICE_FIELDS}
         self.name = name
         self.url = url
-        self.interval = heartbeat_interval or ttl_seconds / BEATS_PER_TTL
+        self.interval = heartbeat_interval or ttl_seconds / HEARTBEATS_PER_TTL
         self.service: JsonObject | None = None
         self._options = HubOptions(
             configuration(base_url=base_url, api_key=api_key, timeout=timeout),
@@ -100,7 +100,7 @@ class ServiceRegistration:
         self._awaiting: AwaitingHub | None = None
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
-        self._leaving = threading.Event()
+        self._stopping = threading.Event()
 
     @property
     def is_registered(self) -> bool:
@@ -110,15 +110,15 @@ class ServiceRegistration:
     def start(self) -> None:
         """Register, and beat from a thread until `stop`. Raises: what does not mend by itself."""
 
-        def wait_or_leave(seconds: float) -> None:
-            self._leaving.wait(seconds)
+        def wait_or_stop(seconds: float) -> None:
+            self._stopping.wait(seconds)
 
-        self._leaving.clear()
-        options = replace(self._options, sleep=self._options.sleep or wait_or_leave)
+        self._stopping.clear()
+        options = replace(self._options, sleep=self._options.sleep or wait_or_stop)
         hub = self._blocking = BlockingHub(options)
-        run_blocking(self._enter(hub))
+        run_blocking(self._register_first(hub))
         self._thread = threading.Thread(
-            target=lambda: run_blocking(self._beat(hub)),
+            target=lambda: run_blocking(self._send_heartbeats(hub)),
             name=f"heartbeat of {self.name}",
             daemon=True,
         )
@@ -126,11 +126,11 @@ class ServiceRegistration:
 
     def stop(self) -> None:
         """Stop beating and set the instance OFFLINE; nothing when it was not started."""
-        self._leaving.set()
+        self._stopping.set()
         if self._thread is not None:
             self._thread.join(self._options.configuration.timeout * 2)
         if self._blocking is not None:
-            run_blocking(self._leave(self._blocking))
+            run_blocking(self._sign_off(self._blocking))
             self._blocking.close()
 
     def __enter__(self) -> Self:
@@ -142,7 +142,7 @@ class ServiceRegistration:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """For a framework's `lifespan` argument: registered while the application serves."""
+        """Register while the application serves: for the `lifespan` argument of a framework."""
         async with self:
             yield
 
@@ -150,8 +150,8 @@ class ServiceRegistration:
         import asyncio
 
         self._awaiting = AwaitingHub(self._options)
-        await self._enter(self._awaiting)
-        self._task = asyncio.create_task(self._beat(self._awaiting))
+        await self._register_first(self._awaiting)
+        self._task = asyncio.create_task(self._send_heartbeats(self._awaiting))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -162,10 +162,10 @@ class ServiceRegistration:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._awaiting is not None:
-            await self._leave(self._awaiting)
+            await self._sign_off(self._awaiting)
             await self._awaiting.aclose()
 
-    async def _enter(self, hub: Hub) -> None:
+    async def _register_first(self, hub: Hub) -> None:
         try:
             await self._register(hub)
         except _PERMANENT:
@@ -177,22 +177,22 @@ class ServiceRegistration:
         self.service = await services.register_service(hub, self.name, url=self.url, **self._fields)
         logger.info("%s is registered at %s", self.name, self.url)
 
-    async def _beat(self, hub: Hub) -> None:
-        """Beat for ever; ends by being cancelled, or by the event that leaving sets."""
+    async def _send_heartbeats(self, hub: Hub) -> None:
+        """Send heartbeats for ever; ends by being cancelled, or by the event that `stop` sets."""
         failures = 0
-        while not self._leaving.is_set():
-            await hub.sleep(self._pause(failures))
-            if self._leaving.is_set():
+        while not self._stopping.is_set():
+            await hub.sleep(self._seconds_to_next(failures))
+            if self._stopping.is_set():
                 return
             try:
-                await self._beat_once(hub)
+                await self._send_heartbeat(hub)
             except errors.ServiceIntegrationError as error:
                 failures += 1
                 logger.warning("no heartbeat of %s: %s", self.name, error)
             else:
                 failures = 0
 
-    async def _beat_once(self, hub: Hub) -> None:
+    async def _send_heartbeat(self, hub: Hub) -> None:
         if self.service is None:
             await self._register(hub)
             return
@@ -203,8 +203,8 @@ class ServiceRegistration:
             logger.info("the hub does not know %s any more", self.name)
             await self._register(hub)
 
-    def _pause(self, failures: int) -> float:
-        """Return the seconds until the next beat: an interval; less after failures, and growing."""
+    def _seconds_to_next(self, failures: int) -> float:
+        """Return the seconds to the next heartbeat: an interval; less after failures, growing."""
         if self.service is None:
             failures = max(failures, 1)
         seconds = self.interval
@@ -212,7 +212,7 @@ class ServiceRegistration:
             seconds = backoff(failures, base=FIRST_BACKOFF_SECONDS, most=self.interval)
         return seconds * (1 + JITTER * (2 * self._chance() - 1))
 
-    async def _leave(self, hub: Hub) -> None:
+    async def _sign_off(self, hub: Hub) -> None:
         if self.service is None:
             return
         try:

@@ -26,7 +26,8 @@ async def create_workflow(
 
     Raises: ValidationError (`validation_errors` has the path of each fault), ConflictError.
     """
-    fields = {**(definition or {}), **locals(), "definition": None}
+    fields = {"name": name, "description": description, "steps": steps, "metadata": metadata}
+    fields = {**(definition or {}), **fields, "type": type, "status": status}
     return await WORKFLOWS.call(hub, "POST", fields)
 
 
@@ -49,8 +50,9 @@ async def update_workflow(
 
     Raises: ResourceNotFoundError, ValidationError, ConflictError.
     """
-    fields = {**with_removals(definition), **locals(), "definition": None}
-    return await WORKFLOWS.call(hub, "PATCH /{workflow_id}", fields)
+    fields = {"name": name, "description": description, "steps": steps, "metadata": metadata}
+    fields = {**with_removals(definition), **fields, "type": type, "status": status}
+    return await WORKFLOWS.call(hub, "PATCH /{workflow_id}", {**fields, "workflow_id": workflow_id})
 
 
 async def delete_workflow(hub: Hub, workflow_id: str, *, force: bool = False) -> JsonObject:
