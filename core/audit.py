@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import models
 
-from core.db.uuid7 import uuid7_at
+from core.db.retention import drop_older
 from core.json.equality import json_equal
 from core.models.audit import (
     MAX_ACTOR,
@@ -32,7 +32,6 @@ from core.vault.secret import HIDDEN
 
 logger = structlog.get_logger(__name__)
 
-LARGEST_PURGE = 5000
 MAX_VALUE = 1000
 # What is never copied into an entry: that it changed is said, not what it was or is.
 SECRET_COLUMNS = frozenset({"ciphertext", "digest", "password", "fingerprint", "key_id"})
@@ -162,16 +161,8 @@ def record_changes(
 
 
 def forget_entries(*, now: datetime) -> int:
-    """Drop the oldest entries beyond AUDIT_HISTORY_DAYS; return how many.
-
-    A batch at a time: a trail that was never pruned does not hold the table.
-    """
-    days = settings.AUDIT_HISTORY_DAYS
-    if not days:
-        return 0
-    old = AuditEntry.objects.filter(pk__lt=uuid7_at(now - timedelta(days=days)))
-    oldest = list(old.order_by("pk").values_list("pk", flat=True)[:LARGEST_PURGE])
-    return AuditEntry.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+    """Drop the oldest entries beyond AUDIT_HISTORY_DAYS; return how many."""
+    return drop_older(AuditEntry.objects, days=settings.AUDIT_HISTORY_DAYS, now=now)
 
 
 def _shown(name: str, value: Any) -> Any:

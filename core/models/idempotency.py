@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import models
 
 from core.db.models import AppendedModel
+from core.db.retention import drop_first
 
 
 class IdempotencyRecord(AppendedModel):
@@ -38,5 +39,4 @@ class IdempotencyRecord(AppendedModel):
 def forget_answers(*, now: datetime, limit: int = 1000) -> int:
     """Forget at most `limit` answers to repeated writes that are a day old; return how many."""
     old = IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(days=1))
-    oldest = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
-    return IdempotencyRecord.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+    return drop_first(old.order_by("created_at"), limit=limit)

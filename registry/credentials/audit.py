@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 
 from core import audit
-from core.db.uuid7 import uuid7_at
+from core.db.retention import drop_older
 from core.mediator import mediator
 from core.models import AuditVerb
 from registry.models import Credential, CredentialEvent, CredentialEventKind
@@ -21,7 +21,6 @@ from registry.models.credential import MAX_ACTOR
 
 logger = structlog.get_logger(__name__)
 
-LARGEST_PURGE = 5000
 # What is done to a credential is in the trail of all objects too; links are on what carries it.
 _VERBS = {
     CredentialEventKind.CREATED: AuditVerb.CREATED,
@@ -91,16 +90,8 @@ def record_uses(found: Sequence[Uses]) -> None:
 
 
 def forget_events(*, now: datetime) -> int:
-    """Drop the oldest of the entries that are older than the settings say; how many.
-
-    A batch at a time: a trail that was never pruned does not hold the table.
-    """
-    days = settings.CREDENTIAL_HISTORY_DAYS
-    if not days:
-        return 0
-    old = CredentialEvent.objects.filter(pk__lt=uuid7_at(now - timedelta(days=days)))
-    oldest = list(old.order_by("pk").values_list("pk", flat=True)[:LARGEST_PURGE])
-    return CredentialEvent.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+    """Drop the oldest entries beyond CREDENTIAL_HISTORY_DAYS; return how many."""
+    return drop_older(CredentialEvent.objects, days=settings.CREDENTIAL_HISTORY_DAYS, now=now)
 
 
 def _record_uses(uses: Uses) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Case, CharField, F, Value, When
 
+from core.db.retention import drop_history
 from core.exceptions import IntegrationError, SchemaViolation
 from core.expressions import ExpressionError
 from core.unknown_fields import enumerate_fields
@@ -27,8 +28,6 @@ from registry.models import (
 logger = structlog.get_logger(__name__)
 
 LONGEST_MESSAGE = 1000
-# How many rows one sweep forgets at the most.
-LARGEST_PURGE = 5000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,20 +135,11 @@ def _count(integration: Integration, row: IntegrationExecution) -> None:
 
 
 def forget_executions(*, now: datetime) -> int:
-    """Drop what is older than the settings say, and beyond the most of each; how many."""
-    age = timedelta(days=settings.INTEGRATION_HISTORY_DAYS)
-    dropped = _drop(IntegrationExecution.objects.filter(created_at__lt=now - age))
-    for key in Integration.objects.values_list("pk", flat=True).iterator():
-        if dropped >= LARGEST_PURGE:
-            break
-        of_one = IntegrationExecution.objects.filter(integration=key)
-        most = settings.INTEGRATION_HISTORY_MOST
-        beyond = of_one.order_by("-id").values_list("pk", flat=True)[most : most + 1].first()
-        if beyond is not None:
-            dropped += _drop(of_one.filter(pk__lte=beyond))
-    return dropped
-
-
-def _drop(rows: Any) -> int:
-    oldest = list(rows.order_by("id").values_list("pk", flat=True)[:LARGEST_PURGE])
-    return IntegrationExecution.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+    """Drop what is older than the settings say, and beyond the most of each; return how many."""
+    return drop_history(
+        IntegrationExecution.objects,
+        of="integration",
+        days=settings.INTEGRATION_HISTORY_DAYS,
+        most=settings.INTEGRATION_HISTORY_MOST,
+        now=now,
+    )

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from core.db import retention
 from core.db.uuid7 import uuid7, uuid7_at
-from registry.credentials import audit
 from registry.credentials.audit import forget_events
 from registry.models import CredentialEvent
 from tests.support.credentials import make_credential
@@ -43,7 +43,7 @@ def test_old_entries_go_and_younger_ones_stay(settings: object) -> None:
 
 
 def test_a_batch_at_a_time_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "LARGEST_PURGE", 2)
+    monkeypatch.setattr(retention, "LARGEST_PURGE", 2)
     entries = [add_entry(500 - number) for number in range(3)]
     assert forget_events(now=timezone.now()) == 2
     assert CredentialEvent.objects.get() == entries[-1]

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
+from core.db.retention import drop_history
 from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.models import AuditVerb
@@ -28,7 +29,6 @@ from workflows.webhooks.signature import TOLERANCE_SECONDS
 
 logger = structlog.get_logger(__name__)
 
-LARGEST_PURGE = 5000
 _SECRETS = ("credential", "old_credential")
 
 
@@ -219,24 +219,15 @@ def _note_links(
 
 
 def forget_deliveries(*, now: datetime) -> int:
-    """Drop what is older than the settings say, and beyond the most of each webhook; how many.
+    """Drop what is older than the settings say, and beyond the most of each; return how many.
 
     What was accepted within the window of the signature stays: it is what refuses a replay.
     """
-    window = now - timedelta(seconds=2 * TOLERANCE_SECONDS)
-    age = now - timedelta(days=settings.WEBHOOK_HISTORY_DAYS)
-    dropped = _drop(WebhookDelivery.objects.filter(created_at__lt=min(age, window)))
-    for key in Webhook.objects.values_list("pk", flat=True).iterator():
-        if dropped >= LARGEST_PURGE:
-            break
-        of_one = WebhookDelivery.objects.filter(webhook=key)
-        most = settings.WEBHOOK_HISTORY_MOST
-        beyond = of_one.order_by("-id").values_list("pk", flat=True)[most : most + 1].first()
-        if beyond is not None:
-            dropped += _drop(of_one.filter(pk__lte=beyond, created_at__lt=window))
-    return dropped
-
-
-def _drop(rows: Any) -> int:
-    oldest = list(rows.order_by("id").values_list("pk", flat=True)[:LARGEST_PURGE])
-    return WebhookDelivery.objects.filter(pk__in=oldest).delete()[0] if oldest else 0
+    return drop_history(
+        WebhookDelivery.objects,
+        of="webhook",
+        days=settings.WEBHOOK_HISTORY_DAYS,
+        most=settings.WEBHOOK_HISTORY_MOST,
+        now=now,
+        until=now - timedelta(seconds=2 * TOLERANCE_SECONDS),
+    )
