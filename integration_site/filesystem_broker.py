@@ -1,8 +1,8 @@
-"""The embedded broker: kombu's file transport, with every file appearing whole.
+"""The embedded broker: a transport of kombu that keeps each message as a file.
 
-The original creates a file and then fills it, so that a reader may find it empty, and takes
-messages through the system's temporary folder. Here files are renamed into place, and taken by
-renaming.
+kombu's own file transport creates a file and then fills it, so that a reader may find it empty,
+and keeps whatever nobody takes. Here files are renamed into place and taken by renaming, and only
+so many wait. What it defines, `_put`, `_get` and `_purge`, is what kombu asks of any transport.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import contextlib
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from kombu.transport import filesystem
+from kombu.transport import virtual
 from kombu.utils.json import dumps, loads
 
 # A message that its taker left behind when it was killed is removed after this long: messages are
@@ -25,58 +26,42 @@ FORGET_SECONDS = 3600
 MOST_WAITING = 500
 
 
-class Channel(filesystem.Channel):
-    """One file per message, in one folder."""
+class Channel(virtual.Channel):
+    """One file per message, in the folder that the transport option `folder` names."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for folder in (self.data_folder_in, self.data_folder_out, self.control_folder):
-            Path(folder).mkdir(parents=True, exist_ok=True)
+        client: Any = self.connection.client
+        self._folder = Path(client.transport_options["folder"])
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._forget_leftovers()
 
     def _forget_leftovers(self) -> None:
         oldest = time.time() - FORGET_SECONDS
-        for file in Path(self.data_folder_in).iterdir():
+        for file in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if file.suffix in (".taken", ".new") and file.stat().st_mtime < oldest:
                     file.unlink()
 
-    def get_table(self, exchange: str) -> list[Any]:
-        """The queues that are bound to an exchange."""
-        try:
-            table = loads(self._table_file(exchange).read_text())
-        except FileNotFoundError:
-            return []
-        return [filesystem.exchange_queue_t(*entry) for entry in table]
+    def _waiting(self, queue: str) -> Iterator[Path]:
+        """Yield the files of a queue, the oldest first."""
+        for name in sorted(os.listdir(self._folder)):
+            if name.partition(".")[2] == f"{queue}.msg":
+                yield self._folder / name
 
-    def _table_file(self, exchange: str) -> Path:
-        file: Path = self._exchange_file(exchange)  # type: ignore[attr-defined]
-        return file
-
-    def _queue_bind(
-        self, exchange: str, routing_key: str | None, pattern: str | None, queue: str
-    ) -> None:
-        entry = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
-        table = self.get_table(exchange)
-        if entry not in table:
-            file = self._table_file(exchange)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(file, dumps([entry, *table]))
-
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        if len(os.listdir(self.data_folder_out)) >= MOST_WAITING:
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
+        if len(os.listdir(self._folder)) >= MOST_WAITING:
             return
-        name = f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
-        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
+        file = self._folder / f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
+        unfinished = file.with_name(f"{file.name}.new")
+        unfinished.write_text(dumps(message))
+        unfinished.rename(file)
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        folder = Path(self.data_folder_in)
-        for name in sorted(os.listdir(folder)):
-            if name.partition(".")[2] != f"{queue}.msg":
-                continue
-            taken = folder / f"{name}.taken"
+        for file in self._waiting(queue):
+            taken = file.with_name(f"{file.name}.taken")
             try:
-                (folder / name).rename(taken)
+                file.rename(taken)
             except FileNotFoundError:
                 continue  # another worker was faster
             text = taken.read_text()
@@ -84,14 +69,22 @@ class Channel(filesystem.Channel):
             return loads(text)
         raise Empty
 
+    def _purge(self, queue: str) -> int:
+        files = list(self._waiting(queue))
+        for file in files:
+            file.unlink(missing_ok=True)
+        return len(files)
 
-class Transport(filesystem.Transport):
+
+class Transport(virtual.Transport):
     """The transport that the broker URL `files://` stands for."""
 
     Channel = Channel
+    # Queues are bound in each process by itself, whichever connection it is that sends.
+    global_state = virtual.BrokerState()
+    default_port = 0
+    driver_type = driver_name = "files"
 
-
-def _write_whole(file: Path, text: str | bytes) -> None:
-    temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex}.new")
-    temporary.write_bytes(text if isinstance(text, bytes) else text.encode())
-    temporary.rename(file)
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self.state = self.global_state

@@ -313,33 +313,17 @@ PRIVATE = (
         "ServerBindingCursor",
         "to plan a statement once that comes again and again",
     ),
-    Private(
-        "kombu",
-        "kombu.transport.filesystem.Channel",
-        "_exchange_file",
-        "to write the files of bindings whole",
-        "(self, exchange)",
-    ),
-    Private(
-        "kombu",
-        "kombu.transport.filesystem.Channel",
-        "_queue_bind",
-        "to write the files of bindings whole",
-        "(self, exchange, routing_key, pattern, queue)",
-    ),
-    Private(
-        "kombu",
-        "kombu.transport.filesystem.Channel",
-        "_put",
-        "to write messages whole, and no more than somebody will read",
-        "(self, queue, payload, **kwargs)",
-    ),
-    Private(
-        "kombu",
-        "kombu.transport.filesystem.Channel",
-        "_get",
-        "to take messages by renaming",
-        "(self, queue)",
+    *(
+        Private("kombu", "kombu.transport.virtual.Channel", name, reason, signature)
+        for name, reason, signature in (
+            (
+                "_put",
+                "to write messages whole, and no more than wait for a look",
+                "(self, queue, message)",
+            ),
+            ("_get", "to take messages by renaming", "(self, queue, timeout=None)"),
+            ("_purge", "to empty a queue", "(self, queue)"),
+        )
     ),
 )
 

@@ -19,11 +19,7 @@ def connection(tmp_path):
     # kombu remembers bindings per process, so each folder needs queues of its own.
     global QUEUE
     QUEUE = f"q{next(NUMBERS)}"
-    options = {
-        "data_folder_in": str(tmp_path / "messages"),
-        "data_folder_out": str(tmp_path / "messages"),
-        "control_folder": str(tmp_path / "control"),
-    }
+    options = {"folder": str(tmp_path / "messages")}
     with Connection("files://localhost", transport_options=options) as found:
         yield found
 
@@ -56,6 +52,13 @@ def test_messages_are_taken_once_in_their_order(connection):
 def test_half_written_file_is_not_taken(connection, tmp_path):
     take_all(connection)
     (tmp_path / "messages" / f"1_x.{QUEUE}.msg.abc.new").write_text("{")
+    assert take_all(connection) == []
+
+
+def test_purged_queue_is_empty(connection):
+    put(connection, "a", "b")
+    with connection.SimpleQueue(QUEUE) as queue:
+        assert queue.clear() == 2
     assert take_all(connection) == []
 
 
