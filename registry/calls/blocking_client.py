@@ -1,4 +1,4 @@
-"""The client of this process, for code that is not asynchronous; it lives on a loop of its own."""
+"""Gives code that is not asynchronous the client of this process, on a loop of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _shared_client() -> ServiceClient:
 def call_service(
     target: CallTarget, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
-    """`ServiceClient.call` by what the registry says now, waited for."""
+    """Call by what the registry says now, and wait for the result (`ServiceClient.call`)."""
     as_of = get_discovery().latest_index()
     return on_shared_loop(
         lambda client: client.call(target, action, document, as_of=as_of, **options)
@@ -48,12 +48,12 @@ def call_service(
 
 
 def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:
-    """Begin what is done with the client of this process, on the loop that the client lives on."""
+    """Begin work with the client of this process, on the loop that the client lives on."""
     return asyncio.run_coroutine_threadsafe(work(_shared_client()), _loop.loop)
 
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:
-    """`ServiceClient.probe`, waited for."""
+    """Ask health URLs at once, and wait for their answers in that order."""
     return on_shared_loop(lambda client: client.probe(urls)).result()
 
 

@@ -1,4 +1,4 @@
-"""Reading an answer without ever holding more of it than is allowed, however it is compressed.
+"""Reads an answer without ever holding more of it than is allowed, however it is compressed.
 
 aiohttp would inflate each piece as it comes, and a small piece can be a thousand times as much. So
 answers come as they were sent, and are inflated here, up to the limit and not a byte beyond.
@@ -26,17 +26,17 @@ class WrongEncoding(ValueError):
 
 
 async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body, inflated.
+    """Return the whole body, inflated.
 
     Raises:
         TooLarge: it has more than `most` bytes, as it came or inflated.
         WrongEncoding: it cannot be inflated.
     """
-    body, came = bytearray(), 0
+    body, received = bytearray(), 0
     inflate: Inflater | None = None
     async for piece in response.content.iter_chunked(_PIECE):
-        came += len(piece)
-        if came > most:
+        received += len(piece)
+        if received > most:
             raise TooLarge
         inflate = inflate or _inflater(response)
         for part in inflate.feed(piece, _PIECE):
@@ -49,7 +49,7 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def read_start(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The first bytes of the body; what cannot be inflated is as good as empty."""
+    """Return the first bytes of the body; what cannot be inflated is as good as empty."""
     try:
         inflate = _inflater(response)
         piece = await response.content.read(most)
@@ -74,7 +74,7 @@ class Inflater:
         self._stream: Any = None
 
     def feed(self, data: bytes, most: int) -> Iterator[bytes]:
-        """What this piece holds, in parts of at most `most` bytes.
+        """Yield the content of this piece, in parts of at most `most` bytes.
 
         Raises:
             WrongEncoding: it is not what it says to be.
@@ -100,13 +100,13 @@ class Inflater:
             data = self._stream.unconsumed_tail or self._stream.unused_data
 
     def _window(self, data: bytes) -> int:
-        """Some servers send deflate without the zlib header that RFC 9110 asks for."""
+        """Return the window bits; some servers send deflate without the header of RFC 9110."""
         if self._name != "deflate":
             return _GZIP
         return _ZLIB if data[0] & 0x0F == 8 else _RAW
 
     def finish(self) -> None:
-        """Nothing comes any more.
+        """Refuse a body that ended in the middle.
 
         Raises:
             WrongEncoding: it ended in the middle.

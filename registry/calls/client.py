@@ -32,7 +32,7 @@ from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
 from registry.calls.request import OutboundRequest, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
-from registry.calls.targets.in_flight import calls_in_flight
+from registry.calls.targets.load_balancing import calls_in_flight
 from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction, resolve
 from registry.calls.targets.resolver_cache import ResolverCache
 from registry.calls.transport import Transport

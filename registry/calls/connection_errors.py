@@ -1,4 +1,4 @@
-"""Why nothing usable came from a URL, in words for people (pure)."""
+"""Says why nothing usable came from a URL, in words for people (pure)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def describe_connection_error(error: BaseException) -> str:
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """Return what aiohttp put its own error around."""
-    for name in ("_certificate_error", "_os_error"):
+    """Return the error that aiohttp put its own around."""
+    for name in ("certificate_error", "os_error"):
         inner = getattr(error, name, None)
         if isinstance(inner, BaseException):
             return inner

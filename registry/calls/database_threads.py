@@ -1,4 +1,4 @@
-"""Where what waits for the database runs, so that an event loop never does."""
+"""A small thread pool for database work of asynchronous code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading what a refusing answer says (pure)."""
+"""Reads the reason and the wait that a refusing answer gives (pure)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_WAIT = 24 * 3600.0
 
 
 def describe_error_response(body: bytes, mask: Callable[[str], str] = str) -> str:
-    """The sentence in a refusing answer, as `: sentence`, or a full stop when it has none.
+    """Return the sentence in a refusing answer, as `: sentence`, or a full stop when it has none.
 
     `mask` takes out what must not be repeated; it sees the sentence before that is cut.
     """

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for code that is not asynchronous."""
+"""Runs an event loop in a thread of its own, for code that is not asynchronous."""
 
 from __future__ import annotations
 

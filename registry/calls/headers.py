@@ -1,4 +1,4 @@
-"""The headers that every call carries (pure)."""
+"""Makes the headers that every call carries (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DROPPED_FIELDS = "X-Dropped-Fields"
 
 
 def header_text(value: object) -> str:
-    """A value as a header can carry it: printable ASCII, at most 200 characters."""
+    """Return a value as a header can carry it: printable ASCII, at most 200 characters."""
     text = str(value)
     if not (text.isascii() and text.isprintable()):
         text = "".join(c for c in text if " " <= c <= "~")
@@ -30,7 +30,7 @@ def key_to_send(key: str) -> str:
 
 
 def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]:
-    """Headers of a call made for a request: its id, its correlation and a fresh idempotency key.
+    """Return the headers of a call: the request's id and correlation, a fresh idempotency key.
 
     `traceparent` is that of W3C Trace Context.
     """
@@ -45,6 +45,6 @@ def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]
 
 
 def dropped_fields(warnings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The header that names the fields which a call left out; none where it left out none."""
+    """Return the header that names the fields which a call left out, if it left out any."""
     names = [str(name) for warning in warnings for name in warning.get("fields", ())]
     return {DROPPED_FIELDS: header_text(", ".join(names))} if names else {}

@@ -1,4 +1,4 @@
-"""Asking an instance how it is."""
+"""Asks an instance how it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What a health URL answered. `latency_ms` is None when there was no answer."""
+    """The answer of a health URL. `latency_ms` is None when there was no answer."""
 
     url: str
     healthy: bool
@@ -34,20 +34,18 @@ async def probe(session: aiohttp.ClientSession, url: str, policy: AddressPolicy)
     started = time.perf_counter()
     try:
         target = URL(url)
-        if why := refusal_of(target, policy):
-            return Probe(url, False, None, None, f"not asked: {why}")
+        if refused := refusal_of(target, policy):
+            return Probe(url, False, None, None, f"not asked: {refused}")
         async with asyncio.timeout(PROBE_SECONDS):
             async with session.get(target, allow_redirects=False) as response:
                 body = await read_start(response, 65536)
                 latency = round((time.perf_counter() - started) * 1000, 1)
                 healthy = 200 <= response.status < 300
-                said = (
-                    "" if healthy else f"answered {response.status}{describe_error_response(body)}"
-                )
-                return Probe(url, healthy, response.status, latency, said)
+                error = f"answered {response.status}{describe_error_response(body)}"
+                return Probe(url, healthy, response.status, latency, "" if healthy else error)
     except TimeoutError:
         return Probe(url, False, None, None, f"no answer within {PROBE_SECONDS:g} s")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        refusal = refusal_in(error)
-        said = f"not asked: {refusal}" if refusal else describe_connection_error(error)
-        return Probe(url, False, None, None, said)
+    except (aiohttp.ClientError, OSError, ValueError) as problem:
+        refusal = refusal_in(problem)
+        error = f"not asked: {refusal}" if refusal else describe_connection_error(problem)
+        return Probe(url, False, None, None, error)

@@ -1,4 +1,4 @@
-"""Which addresses may be called (pure): http and https, and networks that were not ruled out.
+"""Decides which addresses may be called (pure): http and https, and networks not ruled out.
 
 An address is judged by what it is, not by how it is written: forms that carry an IPv4 address
 inside an IPv6 one are judged by the address inside (RFC 4291, 2.5.5; RFC 6052; RFC 6145).
@@ -108,8 +108,8 @@ class AddressPolicy:
     def _objection(self, address: Address) -> str:
         if isinstance(address, IPv6Address) and (inner := _inside(address)) is not None:
             # Where a gateway translates, "private" is its network, which nobody allowed here.
-            found = self if address in _MAPPED else AddressPolicy()
-            return found._objection(inner)
+            policy = self if address in _MAPPED else AddressPolicy()
+            return policy._objection(inner)
         for network, why in _NEVER:
             if address.version == network.version and address in network:
                 return why
@@ -121,7 +121,7 @@ class AddressPolicy:
 
 
 def read_address(host: str) -> Address | None:
-    """The address that a host is; None for a name.
+    """Return the address that a host is; None for a name.
 
     Raises:
         AddressRefused: it is neither, or has a zone, which only means something on one machine.
@@ -133,7 +133,7 @@ def read_address(host: str) -> Address | None:
 
 
 def _inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a mapped, translated or compatible one carries."""
+    """Return the IPv4 address that a mapped, translated or compatible one carries."""
     if address in _MAPPED or address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     if address in _COMPATIBLE and int(address) > 1:
@@ -145,7 +145,7 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
 def url_refusal(
     policy: AddressPolicy, scheme: str, host: str, port: int | None, *, user: bool = False
 ) -> str:
-    """Why a URL with these parts is not called; empty when it may be. Remembered: calls repeat."""
+    """Return why a URL is not called; empty when it may be. Remembered, since calls repeat."""
     try:
         policy.check_url(scheme, host, port, user=user)
     except AddressRefused as error:

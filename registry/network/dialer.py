@@ -1,4 +1,4 @@
-"""Dialling only what the address policy lets through.
+"""Dials only what the address policy lets through.
 
 A name is resolved once, every answer is judged, and what was judged is what is dialled: a name that
 answers differently a moment later changes nothing. The socket is the last line: nothing is dialled
@@ -35,7 +35,7 @@ def _policy_of(networks: tuple[str, ...]) -> AddressPolicy:
 
 
 def get_policy() -> AddressPolicy:
-    """The policy that the settings describe."""
+    """Return the policy that the settings describe."""
     return _policy_of(tuple(settings.ALLOWED_NETWORKS))
 
 
@@ -49,12 +49,12 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a name. Raises: OSError when it has none, or one that is refused."""
+        """Return the addresses of a name. Raises: OSError if it has none or one is refused."""
         self._policy.check_host(host)
-        found = await self._resolver.resolve(host, port, family)
-        for answer in found:
+        answers = await self._resolver.resolve(host, port, family)
+        for answer in answers:
             self._policy.check_address(ip_address(answer["host"].partition("%")[0]))
-        return found
+        return answers
 
     async def close(self) -> None:
         """Close the resolver that is asked."""
@@ -64,11 +64,11 @@ class CheckedResolver(AbstractResolver):
 def make_connector(
     policy: AddressPolicy, *, resolver: AbstractResolver | None = None, **options: Any
 ) -> aiohttp.TCPConnector:
-    """A connector that dials only what the policy lets through; `options` are aiohttp's."""
+    """Return a connector that dials only what the policy lets through; `options` are aiohttp's."""
 
     def open_socket(info: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, where = info
-        policy.check_address(ip_address(str(where[0]).partition("%")[0]))
+        family, kind, protocol, _, address = info
+        policy.check_address(ip_address(str(address[0]).partition("%")[0]))
         return socket.socket(family, kind, protocol)
 
     return framed(
@@ -88,7 +88,7 @@ def checked_addresses(
     policy: AddressPolicy | None = None,
     look_up: Callable[..., Sequence[Any]] = socket.getaddrinfo,
 ) -> list[str]:
-    """The addresses of a host, all of them judged, for drivers that do not speak HTTP.
+    """Return the addresses of a host, all of them judged, for drivers that do not speak HTTP.
 
     The caller must dial one of them, not the name.
 
@@ -101,22 +101,22 @@ def checked_addresses(
     literal = read_address(host)
     if literal is not None:
         return [str(literal)]
-    found = [
+    addresses = [
         str(answer[4][0]).partition("%")[0]
         for answer in look_up(host, port, type=socket.SOCK_STREAM)
     ]
-    for address in found:
+    for address in addresses:
         policy.check_address(ip_address(address))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(addresses))
 
 
 def refusal_of(url: URL, policy: AddressPolicy) -> str:
-    """Why a policy refuses a URL by the look of it; empty when it does not."""
+    """Return why a policy refuses a URL by the look of it; empty when it does not."""
     user = url.raw_user is not None or url.raw_password is not None
     return url_refusal(policy, url.scheme, url.raw_host or "", url.explicit_port, user=user)
 
 
 def refusal_in(error: BaseException) -> AddressRefused | None:
-    """The refusal that is behind an error of aiohttp, if one is."""
+    """Return the refusal that is behind an error of aiohttp, if one is."""
     inner = getattr(error, "os_error", None)
     return inner if isinstance(inner, AddressRefused) else None

@@ -1,4 +1,4 @@
-"""Where an answer ends (RFC 9112, 6.3), for peers that send more than their answer.
+"""Finds where an answer ends (RFC 9112, 6.3), for peers that send more than their answer.
 
 aiohttp parses what comes in one piece, and loses an answer that is followed by something else.
 Here the head is parsed by itself. An answer to HEAD, a 204 and a 304 end with it, others with their
@@ -50,7 +50,7 @@ class FramedResponses(ResponseHandler):
             self._fail_body()
 
     def _size_of_head(self, data: bytes) -> int:
-        """How much of this belongs to the head, whose end may lie across two pieces."""
+        """Return how much of this belongs to the head, whose end may lie across two pieces."""
         seen = self._before + data
         end = _END_OF_HEAD.search(seen)
         self._before = b"" if end else seen[1 - _LONGEST_END :]
@@ -91,7 +91,7 @@ def _announces_body(headers: Any) -> bool:
 
 
 def framed(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:
-    """The same connector, whose connections know where answers end."""
+    """Return the same connector, whose connections know where answers end."""
     factory: Any = partial(FramedResponses, loop=connector._loop)
     connector._factory = factory
     return connector

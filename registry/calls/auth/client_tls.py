@@ -1,4 +1,4 @@
-"""TLS with a client certificate."""
+"""Makes TLS contexts that show a client certificate."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from registry.exceptions import CredentialError
 
 @sensitive_variables()
 def tls_context(credential: LoadedCredential, ca_bundle: str = "") -> ssl.SSLContext:
-    """A context that shows the certificate.
+    """Return a context that shows the certificate.
 
     It trusts the authorities of the bundle, else those of the credential, else the system's.
 
     Raises:
         CredentialError: OpenSSL does not take the certificate or its key.
     """
-    said = credential.attributes
+    authorities = ca_bundle or credential.attributes.get("ca") or None
     try:
-        context = ssl.create_default_context(cadata=ca_bundle or said.get("ca") or None)
-        with shown_file(credential) as path:
+        context = ssl.create_default_context(cadata=authorities)
+        with certificate_file(credential) as path:
             # Without a password OpenSSL would ask the terminal for that of an encrypted key.
             context.load_cert_chain(path, password=passphrase_of(credential))
     except (ssl.SSLError, ValueError) as error:
@@ -40,21 +40,21 @@ def tls_context(credential: LoadedCredential, ca_bundle: str = "") -> ssl.SSLCon
 
 
 def passphrase_of(credential: LoadedCredential) -> str:
-    """What opens the private key; empty for one that is not encrypted."""
+    """Return what opens the private key; empty for one that is not encrypted."""
     passphrase = credential.secret.get("passphrase")
     return passphrase.reveal() if passphrase else ""
 
 
 @sensitive_variables()
-def shown_file(credential: LoadedCredential) -> contextlib.AbstractContextManager[str]:
-    """A path to the certificate with its key, for as long as the block lasts."""
+def certificate_file(credential: LoadedCredential) -> contextlib.AbstractContextManager[str]:
+    """Yield a path to the certificate with its key, for as long as the block lasts."""
     text = credential.attributes["certificate"] + credential.secret["private_key"].reveal()
     return _private_file(text.encode())
 
 
 @contextlib.contextmanager
 def _private_file(data: bytes) -> Iterator[str]:
-    """A path to the data that only this process can read, gone afterwards.
+    """Yield a path to the data that only this process can read, gone afterwards.
 
     OpenSSL's certificate chains are read from files only. On Linux the file is in memory and never
     on a disk; elsewhere it is one of mode 0600.

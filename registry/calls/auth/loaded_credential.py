@@ -1,4 +1,4 @@
-"""From the row of a credential to what calls carry."""
+"""Loads a credential and decrypts its secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LoadedCredential:
 
 @sensitive_variables()
 def load_credential(credential: Credential) -> LoadedCredential:
-    """A credential ready for use. What is wrong with it is told when it is to be used."""
+    """Return a credential ready for use; what is wrong with it is raised when it is used."""
     secret, problem = {}, ""
     try:
         secret = open_secret(credential)

@@ -44,28 +44,28 @@ class FetchedToken:
 
 @sensitive_variables()
 def token_request(credential: LoadedCredential) -> TokenRequest:
-    """What asks for a token; the client says who it is as section 2.3.1 has it."""
-    said, secret = credential.attributes, credential.secret["client_secret"]
+    """Return the request for a token; the client authenticates as section 2.3.1 has it."""
+    attributes, secret = credential.attributes, credential.secret["client_secret"]
     form = {"grant_type": "client_credentials"}
-    if said.get("scopes"):
-        form["scope"] = " ".join(said["scopes"])
-    if said.get("audience"):
-        form["audience"] = said["audience"]
+    if attributes.get("scopes"):
+        form["scope"] = " ".join(attributes["scopes"])
+    if attributes.get("audience"):
+        form["audience"] = attributes["audience"]
     headers = {"Accept": "application/json"}
-    if said["client_authentication"] == "body":
-        form |= {"client_id": said["client_id"], "client_secret": secret.reveal()}
+    if attributes["client_authentication"] == "body":
+        form |= {"client_id": attributes["client_id"], "client_secret": secret.reveal()}
     else:
         encoded = Secret(quote_plus(secret.reveal()))
-        pair = basic_pair(quote_plus(said["client_id"]), encoded)
+        pair = basic_pair(quote_plus(attributes["client_id"]), encoded)
         headers["Authorization"] = f"Basic {pair.reveal()}"
-    return TokenRequest(said["token_url"], form, headers)
+    return TokenRequest(attributes["token_url"], form, headers)
 
 
 @sensitive_variables()
 def read_token(
     credential: LoadedCredential, status: int, body: bytes, mask: Callable[[str], str]
 ) -> FetchedToken:
-    """The token of an answer.
+    """Return the token of an answer.
 
     Raises:
         CredentialError: the server refuses the client, or its answer is no token.
@@ -86,12 +86,12 @@ def read_token(
     return FetchedToken(Secret(token), _lifetime(credential, document.get("expires_in")))
 
 
-def _lifetime(credential: LoadedCredential, given: object) -> float:
-    if given is None:
+def _lifetime(credential: LoadedCredential, expires_in: object) -> float:
+    if expires_in is None:
         return DEFAULT_LIFETIME_SECONDS
     try:
-        is_number = isinstance(given, int | float | str) and not isinstance(given, bool)
-        seconds = float(given) if is_number else math.nan  # type: ignore[arg-type]
+        is_number = isinstance(expires_in, int | float | str) and not isinstance(expires_in, bool)
+        seconds = float(expires_in) if is_number else math.nan  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         seconds = math.nan
     if not seconds > 0:
@@ -106,8 +106,8 @@ def _refusal(
     mask: Callable[[str], str],
 ) -> CredentialError:
     words = [str(document[k])[:2000] for k in ("error", "error_description") if document.get(k)]
-    said = "".join(c for c in mask(": ".join(words)) if c.isprintable())[:300]
-    sentence = f"{_where(credential)} answered {status}" + (f": {said}." if said else ".")
+    reason = "".join(c for c in mask(": ".join(words)) if c.isprintable())[:300]
+    sentence = f"{_where(credential)} answered {status}" + (f": {reason}." if reason else ".")
     is_refused = 400 <= status < 500 and status not in (408, 429)
     kind = CredentialError if is_refused else TokenUnavailableError
     return kind(sentence, credential=credential.name)

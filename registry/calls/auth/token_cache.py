@@ -1,4 +1,4 @@
-"""Tokens of OAuth2 credentials for the calls of one event loop: one fetch for all who wait."""
+"""Caches the tokens of OAuth2 credentials for one event loop: one fetch serves all who wait."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ logger = structlog.get_logger(__name__)
 
 FETCH_SECONDS = 10.0
 LEASE_SECONDS = FETCH_SECONDS + 5.0
-# How long a failure is told to all who ask before it is tried again.
+# How long a failure is the answer to all who ask before it is tried again.
 REFUSED_PAUSE_SECONDS = 5.0
 FAILED_PAUSE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.5
-MOST_HELD = 1000
+MAX_TOKENS = 1000
 
 PostForm = Callable[
     [str, Mapping[str, str], Mapping[str, str], float], Awaitable[tuple[int, bytes]]
@@ -42,7 +42,7 @@ PostForm = Callable[
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token that is good until some moment of the loop's clock."""
+    """A token that is good until a moment of the loop's clock."""
 
     token: Secret
     until: float
@@ -61,52 +61,52 @@ class TokenCache:
         self._threads = threads
         self._post = post
         self._clock = clock
-        self._held: BoundedCache[tuple[str, int], CachedToken] = BoundedCache(MOST_HELD)
-        self._coming: dict[tuple[str, int], asyncio.Task[CachedToken]] = {}
+        self._tokens: BoundedCache[tuple[str, int], CachedToken] = BoundedCache(MAX_TOKENS)
+        self._fetches: dict[tuple[str, int], asyncio.Task[CachedToken]] = {}
 
     async def get(self, credential: LoadedCredential, *, seconds: float) -> CachedToken:
-        """A token that holds for a while, waited for at most so many seconds.
+        """Return a token that holds for a while, waited for at most so many seconds.
 
         Raises:
             CredentialError: the token server refuses the client.
             TokenUnavailableError: it does not answer, or not in time. Without time it is not asked.
         """
         key = (credential.id, credential.version)
-        held = self._held.get(key)
-        if held is not None and held.until > self._clock():
-            return held
+        cached = self._tokens.get(key)
+        if cached is not None and cached.until > self._clock():
+            return cached
         if seconds <= 0:
             raise _late(credential)
-        coming = self._coming.get(key)
-        if coming is None:
-            coming = asyncio.create_task(self._obtain(credential))
-            self._coming[key] = coming
-            coming.add_done_callback(lambda task: self._arrived(key, task))
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            fetch = asyncio.create_task(self._obtain(credential))
+            self._fetches[key] = fetch
+            fetch.add_done_callback(lambda task: self._arrived(key, task))
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.shield(coming)
+                return await asyncio.shield(fetch)
         except TimeoutError:
             raise _late(credential) from None
 
     def _arrived(self, key: tuple[str, int], task: asyncio.Task[CachedToken]) -> None:
-        self._coming.pop(key, None)
+        self._fetches.pop(key, None)
         if task.cancelled() or task.exception() is not None:
             return
-        self._held[key] = task.result()
+        self._tokens[key] = task.result()
 
-    async def forget(self, credential: LoadedCredential, held: CachedToken) -> None:
+    async def forget(self, credential: LoadedCredential, cached: CachedToken) -> None:
         """Drop a token that a service refused, here and in the database."""
-        self._held.pop((credential.id, credential.version), None)
+        self._tokens.pop((credential.id, credential.version), None)
         try:
-            await self._threads.run(token_store.forget, credential.id, held.fetched_at)
+            await self._threads.run(token_store.forget, credential.id, cached.fetched_at)
         except DatabaseError as error:
             logger.warning("token_not_forgotten", error=str(error)[:300])
 
     async def close(self) -> None:
         """Stop fetching."""
-        for task in list(self._coming.values()):
+        for task in list(self._fetches.values()):
             task.cancel()
-        await asyncio.gather(*self._coming.values(), return_exceptions=True)
+        await asyncio.gather(*self._fetches.values(), return_exceptions=True)
 
     @sensitive_variables()
     async def _obtain(self, credential: LoadedCredential) -> CachedToken:
@@ -119,7 +119,7 @@ class TokenCache:
             if grant.is_claimed:
                 return await self._fetch_as(credential, owner, grant)
             if grant.token is not None:
-                return self._hold(grant)
+                return self._cached(grant)
             if grant.error:
                 kind = CredentialError if grant.is_refused else TokenUnavailableError
                 raise kind(grant.error, retry_after=grant.retry_after, credential=credential.name)
@@ -166,9 +166,11 @@ class TokenCache:
     @sensitive_variables()
     async def _fetch(self, credential: LoadedCredential) -> FetchedToken:
         mask = Mask(secrets_of(credential))
-        asked = token_request(credential)
+        request = token_request(credential)
         try:
-            status, body = await self._post(asked.url, asked.form, asked.headers, FETCH_SECONDS)
+            status, body = await self._post(
+                request.url, request.form, request.headers, FETCH_SECONDS
+            )
         except CallError as error:
             raise TokenUnavailableError(
                 f"No token for the credential '{credential.name}': {mask.text(error.message)}",
@@ -190,7 +192,7 @@ class TokenCache:
         except DatabaseError as problem:
             logger.warning("token_failure_not_recorded", error=str(problem)[:300])
 
-    def _hold(self, grant: Grant) -> CachedToken:
+    def _cached(self, grant: Grant) -> CachedToken:
         assert grant.token is not None
         fresh = grant.remaining_seconds - margin_seconds(grant.lifetime_seconds)
         return CachedToken(grant.token, self._clock() + fresh, grant.fetched_at)

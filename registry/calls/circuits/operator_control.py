@@ -1,4 +1,4 @@
-"""What operators do to circuits: force them open, close, disable and reset them."""
+"""Opens, closes, disables and resets circuits on the order of an operator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_REASON = 500
 
 
 class Control(StrEnum):
-    """What can be done to a circuit by hand."""
+    """An act on a circuit by hand."""
 
     OPEN = "open"
     CLOSE = "close"
@@ -51,7 +51,7 @@ HELD = {Control.OPEN: CircuitState.FORCED_OPEN, Control.DISABLE: CircuitState.DI
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be done, by whom and why; `until` or `seconds` end it by itself."""
+    """An act with its actor and reason; `until` or `seconds` end it by itself."""
 
     control: Control
     actor: str
@@ -85,23 +85,23 @@ def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
         if circuit.until != before.until:
             changes["until"] = [before.until, circuit.until]
         audit.record(_VERBS[order.control], circuit, reason=order.reason, changes=changes)
-        if circuit.instance is not None:  # whoever calls from here on asks for it again
+        if circuit.instance is not None:  # later calls read the circuit again
             record_change(circuit.instance.service, RegistryChangeKind.UPDATED)
     return circuit
 
 
 def get_circuit(reference: str) -> CircuitBreakerState:
-    """The circuit of that id, or that guards the instance or connection of that id.
+    """Return the circuit of that id, or that guards the instance or connection of that id.
 
     Raises:
         NotFound: there is none.
     """
-    known = CircuitBreakerState.objects.with_places()
+    rows = CircuitBreakerState.objects.with_places()
     key = read_id(reference)
-    found = known.filter(_condition(key)).first() if key else None
-    if found is None:
+    circuit = rows.filter(_condition(key)).first() if key else None
+    if circuit is None:
         raise _unknown(reference)
-    return found
+    return circuit
 
 
 def _condition(key: UUID) -> Q:
@@ -161,7 +161,7 @@ def _decision(order: Order) -> Callable[[Circuit, datetime], Circuit]:
 
 
 def _end(order: Order, now: datetime) -> datetime | None:
-    """When the order ends.
+    """Return when the order ends.
 
     Raises:
         ValidationFailed: that is in the past, or further off than a year.

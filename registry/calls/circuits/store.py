@@ -1,8 +1,8 @@
-"""The rows of circuits: read, changed under their lock or by a conditional update, and told about.
+"""Reads and changes the rows of circuits, under a lock or by a conditional update.
 
-Every time here is the database's. Functions return a `Reading`, what the row holds and what time it
-was there, or None when the row, or what it guards, is gone. What is guarded is named by its id
-alone, whether it is an instance or a connection.
+Every time here is the database's. Functions return a `CircuitReading`, the row and the time it
+was read at, or None when the row, or what it guards, is gone. An instance and a
+connection are both named by their id alone.
 """
 
 from __future__ import annotations
@@ -49,32 +49,32 @@ class CircuitReading:
 
 
 def load(guarded_ids: Collection[str]) -> list[CircuitReading]:
-    """The circuits of these instances and connections; those that are missing are made."""
-    found = _read(_rows(*guarded_ids))
-    missing = set(guarded_ids) - {reading.guarded_id for reading in found}
+    """Return the circuits of these instances and connections; make those that are missing."""
+    readings = _read(_rows(*guarded_ids))
+    missing = set(guarded_ids) - {reading.guarded_id for reading in readings}
     if not missing:
-        return found
-    made = _new_rows([UUID(pk) for pk in missing])
+        return readings
+    rows = _new_rows([UUID(pk) for pk in missing])
     try:
         with transaction.atomic():
-            CircuitBreakerState.objects.bulk_create(made, ignore_conflicts=True)
+            CircuitBreakerState.objects.bulk_create(rows, ignore_conflicts=True)
     except IntegrityError:
         # One was removed in between. The others are made when they are asked for again.
-        logger.info("circuits_not_made", count=len(made))
-    return found + _read(_rows(*missing))
+        logger.info("circuits_not_made", count=len(rows))
+    return readings + _read(_rows(*missing))
 
 
 def _new_rows(ids: list[UUID]) -> list[CircuitBreakerState]:
     instances = ServiceInstance.objects.filter(pk__in=ids).values_list("pk", flat=True)
-    made = [CircuitBreakerState(instance_id=pk) for pk in instances]
-    if len(made) < len(ids):
+    rows = [CircuitBreakerState(instance_id=pk) for pk in instances]
+    if len(rows) < len(ids):
         connections = Connection.objects.filter(pk__in=ids).values_list("pk", flat=True)
-        made += [CircuitBreakerState(connection_id=pk) for pk in connections]
-    return made
+        rows += [CircuitBreakerState(connection_id=pk) for pk in connections]
+    return rows
 
 
 def changed_since(moment: datetime) -> list[CircuitReading]:
-    """The circuits that changed since then, and some that changed shortly before."""
+    """Return the circuits that changed since then, and some that changed shortly before."""
     return _read(CircuitBreakerState.objects.filter(updated_at__gte=moment - LONGEST_CHANGE))
 
 
@@ -91,15 +91,15 @@ def record_outcomes(
 
 
 def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> CircuitReading | None:
-    """Become the one who may call: None when it is not time, or when another worker is.
+    """Claim the probe of an open circuit: None before its time, or where another worker has it.
 
-    `owner` has to be a new word for each claim. The generation rises with it, so a probe that
+    `owner` has to be new for each claim. The generation rises with it, so a probe that
     outlived its lease decides nothing.
     """
     lease = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=Moment())
     is_free = Q(probe_until=None) | Q(probe_until__lte=Now())
     due = _rows(guarded_id).filter(is_free, retry_at__lte=Now())
-    # The state that was left is known by which update found the row; one of them does at most.
+    # Which update found the row tells the state that was left; at most one does.
     for was in (CircuitState.OPEN, CircuitState.HALF_OPEN):
         claimed = due.filter(state=was).update(
             state=CircuitState.HALF_OPEN,
@@ -121,7 +121,7 @@ def _claimed(guarded_id: str, owner: str, was: str) -> CircuitReading | None:
 
 
 def release_probe(guarded_id: str, *, owner: str) -> None:
-    """Give a probe up that told nothing: the next call may probe at once."""
+    """Give up a probe that told nothing: the next call may probe at once."""
     held = _rows(guarded_id).filter(probe_owner=owner)
     held.update(probe_owner="", probe_until=None, updated_at=Now())
 
@@ -168,8 +168,8 @@ def _read(rows: Any) -> list[CircuitReading]:
 
 
 def _read_in_order(rows: Any) -> list[CircuitReading]:
-    wanted = ("instance_id", "connection_id", "updated_at", "read_at", *_COLUMNS)
-    return [_reading(values) for values in rows.with_database_time().values(*wanted)]
+    columns = ("instance_id", "connection_id", "updated_at", "read_at", *_COLUMNS)
+    return [_reading(values) for values in rows.with_database_time().values(*columns)]
 
 
 def _first(rows: Any) -> CircuitReading | None:
@@ -177,25 +177,25 @@ def _first(rows: Any) -> CircuitReading | None:
 
 
 def _reading(values: dict[str, Any]) -> CircuitReading:
-    known = {name: values[name] for name in _COLUMNS if name != "window"}
+    columns = {name: values[name] for name in _COLUMNS if name != "window"}
     window = tuple(tuple(bucket) for bucket in values["window"])
     return CircuitReading(
         guarded_id=str(values["instance_id"] or values["connection_id"]),
-        circuit=Circuit(**known, window=window),
+        circuit=Circuit(**columns, window=window),
         read_at=values["read_at"],
         updated_at=values["updated_at"],
     )
 
 
 def _lock(guarded_id: str) -> CircuitReading | None:
-    """The row, held until the transaction ends; SQLite has one writer at a time anyway."""
+    """Lock the row until the transaction ends; SQLite has one writer at a time anyway."""
     return _first(_rows(guarded_id).select_for_update())
 
 
 def _write(
     before: CircuitReading, after: Circuit, *, actor: str = "", reason: str = ""
 ) -> CircuitReading:
-    """Store what differs, and tell about a change of the state once it is durable."""
+    """Store what differs, and announce a change of the state once it is durable."""
     old = before.circuit
     changed = {n: getattr(after, n) for n in _COLUMNS if getattr(after, n) != getattr(old, n)}
     if not changed:
@@ -218,7 +218,7 @@ def announce(reading: CircuitReading, *, was: str, actor: str = "", reason: str 
     """Log a change of the state and publish it as `circuit_changed`."""
     circuit = reading.circuit
     about = {
-        **_place_of(reading.guarded_id),
+        **_guarded(reading.guarded_id),
         "old_state": str(was),
         "new_state": str(circuit.state),
         "cause": circuit.cause,
@@ -230,18 +230,18 @@ def announce(reading: CircuitReading, *, was: str, actor: str = "", reason: str 
     mediator.publish("circuit_changed", generation=circuit.generation, **about)
 
 
-def _place_of(guarded_id: str) -> dict[str, str]:
-    """What is guarded, for the record: an instance with its service, or a connection."""
-    place = dict.fromkeys(
+def _guarded(guarded_id: str) -> dict[str, str]:
+    """Return what is guarded, for the record: an instance with its service, or a connection."""
+    names = dict.fromkeys(
         ("service", "service_id", "instance_id", "connection", "connection_id", "url"), ""
     )
     instance = ServiceInstance.objects.select_related("service").filter(pk=guarded_id)
-    found = instance.only("url", "service__name").first()
-    if found is not None:
-        service = {"service": found.service.name, "service_id": str(found.service_id)}
-        return {**place, **service, "instance_id": guarded_id, "url": found.url}
+    row = instance.only("url", "service__name").first()
+    if row is not None:
+        service = {"service": row.service.name, "service_id": str(row.service_id)}
+        return {**names, **service, "instance_id": guarded_id, "url": row.url}
     connection = Connection.objects.filter(pk=guarded_id).first()
     if connection is not None:
         named = {"connection": connection.name, "connection_id": guarded_id}
-        return {**place, **named, "url": connection.address}
-    return {**place, "instance_id": guarded_id}
+        return {**names, **named, "url": connection.address}
+    return {**names, "instance_id": guarded_id}

@@ -1,4 +1,4 @@
-"""Where the limits of calls are counted: in Redis, in the database, or in this process alone."""
+"""Counts calls against their limits: in Redis, in the database, or in this process alone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LimitCounters(Protocol):
 
 
 def make_counters(threads: DatabaseThreads) -> LimitCounters:
-    """Redis where the settings name one, else the database."""
+    """Return those of Redis where the settings name one, else of the database."""
     return RedisCounters(settings.REDIS_URL) if settings.REDIS_URL else DatabaseCounters(threads)
 
 
@@ -120,7 +120,7 @@ class DatabaseCounters:
 
 
 class LocalCounters:
-    """This process alone: what is left while the shared count does not answer."""
+    """Those of this process alone, for as long as the shared ones do not answer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,7 +1,7 @@
-"""The limits of services and connections, kept by all workers together.
+"""Keeps the limits of services and connections together with all workers.
 
-A call without limits costs nothing here. While the shared count does not answer, each process keeps
-the limits on its own: calls go on, at worst as often as allowed times the number of processes.
+While the shared counters do not answer, each process keeps the limits on its own: calls go on, at
+worst as often as allowed times the number of processes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# A seat is free so long after its worker is gone.
+# A seat is free this long after its worker is gone.
 LEASE_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
-# After the shared count did not answer, it is not asked for so long.
+# The shared counters are not asked for this long after they did not answer.
 PAUSE_SECONDS = 2.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 RETRY_SECONDS = 1.0
@@ -47,11 +47,11 @@ class Limiter:
         threads: DatabaseThreads,
         *,
         clock: Callable[[], float],
-        tally: LimitCounters | None = None,
+        counters: LimitCounters | None = None,
     ) -> None:
         self._threads = threads
         self._clock = clock
-        self._shared = tally
+        self._shared = counters
         self._local = LocalCounters(clock)
         self._away_until = 0.0
         self._held: dict[str, str] = {}
@@ -61,7 +61,7 @@ class Limiter:
 
     @contextlib.asynccontextmanager
     async def within(
-        self, subject_id: str, limits: CallLimits | None, *, name: str, deadline: float
+        self, subject_id: str, limits: CallLimits, *, name: str, deadline: float
     ) -> AsyncIterator[None]:
         """Hold what a call takes of its limits until the block ends.
 
@@ -70,9 +70,6 @@ class Limiter:
         Raises:
             RateLimitedError: its turn is too far off; nothing was sent.
         """
-        if limits is None:
-            yield
-            return
         until = min(self._clock() + limits.wait_seconds, deadline)
         if limits.per_second:
             await self._take_turn(subject_id, limits, name, until)
@@ -132,7 +129,7 @@ class Limiter:
 
     async def _give_back(self, subject_id: str, owner: str) -> None:
         with contextlib.suppress(*_ERRORS):  # its lease ends by itself
-            await asyncio.shield(asyncio.ensure_future(self._tally.leave(subject_id, owner)))
+            await asyncio.shield(asyncio.ensure_future(self._counters.leave(subject_id, owner)))
 
     async def _renew(self) -> None:
         while self._held:
@@ -140,14 +137,14 @@ class Limiter:
             seats = [(subject_id, owner) for owner, subject_id in self._held.items()]
             await self._local.renew(seats, LEASE_SECONDS)
             try:
-                await self._tally.renew(seats, LEASE_SECONDS)
+                await self._counters.renew(seats, LEASE_SECONDS)
             except _ERRORS as error:
                 logger.warning("seats_not_renewed", error=str(error)[:300])
 
-    # Where it is counted
+    # The counters
 
     @property
-    def _tally(self) -> LimitCounters:
+    def _counters(self) -> LimitCounters:
         if self._shared is None:
             self._shared = make_counters(self._threads)
         return self._shared
@@ -156,7 +153,7 @@ class Limiter:
         if self._clock() >= self._away_until:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    return await question(self._tally)
+                    return await question(self._counters)
             except _ERRORS as error:
                 self._away_until = self._clock() + PAUSE_SECONDS
                 logger.warning("limits_kept_alone", error=str(error)[:300])
@@ -178,5 +175,5 @@ class Limiter:
 
 
 def _spread(seconds: float) -> float:
-    """Those who were refused together come back spread over half of their wait."""
+    """Return a wait so that callers refused together come back spread over half of it."""
     return round(seconds + random.uniform(0, max(seconds / 2, 0.1)), 3)  # noqa: S311

@@ -1,4 +1,4 @@
-"""What is used up of limits, in the hub's database: for hubs without Redis. Its time decides."""
+"""Keeps what is used of limits in the database, by its time: for hubs without Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from registry.models import CallRate, CallSeat
 from registry.policies.rate_limits import CallLimits, Turn, next_turn
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-# Rows of seats are made as they are needed, so many at once.
+# Rows of seats are existing as they are needed, so many at once.
 MADE_AT_ONCE = 16
 
 
@@ -50,12 +50,12 @@ def take_seat(subject_id: str, most: int, owner: str, lease_seconds: float) -> b
     with transaction.atomic():
         if _sit(key, most, owner, lease_seconds):
             return True
-        made = CallSeat.objects.filter(subject_id=key, number__lt=most).count()
-        if made >= most:
+        existing = CallSeat.objects.filter(subject_id=key, number__lt=most).count()
+        if existing >= most:
             return False
         # Those that are missing may be anywhere below, where the limit was raised or rows are gone.
-        known = set(CallSeat.objects.filter(subject_id=key).values_list("number", flat=True))
-        numbers = [n for n in range(most) if n not in known][:MADE_AT_ONCE]
+        taken = set(CallSeat.objects.filter(subject_id=key).values_list("number", flat=True))
+        numbers = [n for n in range(most) if n not in taken][:MADE_AT_ONCE]
         CallSeat.objects.bulk_create(
             [CallSeat(subject_id=key, number=n, until=LONG_AGO) for n in numbers],
             ignore_conflicts=True,

@@ -1,4 +1,4 @@
-"""What of a connection is called, in one text: `GET /orders/{id}`, `/orders`, `PUT`, or nothing."""
+"""Reads what of a connection is called: `GET /orders/{id}`, `/orders`, `PUT`, or nothing (pure)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXAMPLE = "GET /orders/{id}"
 
 
 def parse_connection_action(text: str) -> tuple[str, str]:
-    """The method, POST unless it says so, and the path that follows the base URL.
+    """Return the method, POST unless it says so, and the path that follows the base URL.
 
     Raises:
         ValueError: it is neither; with a sentence.
@@ -20,14 +20,14 @@ def parse_connection_action(text: str) -> tuple[str, str]:
     method = words.pop(0).upper() if words and not words[0].startswith("/") else "POST"
     path = words.pop(0) if words else ""
     if words or method not in HttpMethod.values or not is_request_path(path):
-        known = ", ".join(HttpMethod.values)
+        methods = ", ".join(HttpMethod.values)
         raise ValueError(
-            f"Of a connection, this is a method ({known}) and a path without query, such as"
+            f"Of a connection, this is a method ({methods}) and a path without query, such as"
             f" {EXAMPLE}; without it, the base URL is given a POST."
         )
     return method, path
 
 
 def is_request_path(text: str) -> bool:
-    """Whether it is a path, which may be empty, that leads nowhere else."""
+    """Return whether it is a path, which may be empty, that leads nowhere else."""
     return bool(_REQUEST_PATH.match(text)) and "/../" not in f"{text}/"

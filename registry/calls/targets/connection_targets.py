@@ -1,4 +1,4 @@
-"""Connections that are called over HTTP, as calls know them."""
+"""Resolves connections that are called over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from registry.policies.rate_limits import limits_of
 
 
 def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
-    """A connection of that id or name, ready to be called; what is called is said with `aimed`.
+    """Return a connection of that id or name, ready to be called; `with_action` says what of it.
 
     With `key`, the one of that id if there is one, whatever its name.
 
@@ -36,32 +36,32 @@ def resolve_connection(reference: str, key: str = "") -> ResolvedAction:
         ConnectionDisabledError: an operator switched it off.
         ConnectionTypeError: it is none that speaks HTTP.
     """
-    found = find_bound(Connection.objects.select_related("credential"), reference, key=key)
-    if found is None:
+    connection = find_bound(Connection.objects.select_related("credential"), reference, key=key)
+    if connection is None:
         raise ConnectionNotFoundError(no_such_row(Connection.objects, reference))
-    refuse_disabled(found)
-    if found.driver != ConnectionDriver.HTTP:
+    refuse_disabled(connection)
+    if connection.driver != ConnectionDriver.HTTP:
         raise ConnectionTypeError(
-            f"The connection '{found.name}' is a {found.type}; only HTTP, GRAPHQL and WEBHOOK"
-            " connections are called.",
-            service=found.name,
+            f"The connection '{connection.name}' is a {connection.type}; only HTTP, GRAPHQL and"
+            " WEBHOOK connections are called.",
+            service=connection.name,
         )
-    return resolved_connection(found)
+    return resolved_connection(connection)
 
 
 def refuse_disabled(connection: Connection) -> None:
     """Raises: ConnectionDisabledError: with who switched it off and why."""
     if connection.is_disabled:
-        who = connection.disabled_by or "An operator"
+        operator = connection.disabled_by or "An operator"
         raise ConnectionDisabledError(
-            f"The connection '{connection.name}' is switched off. {who} said why:"
+            f"The connection '{connection.name}' is switched off. {operator} said why:"
             f" {connection.disabled_reason}",
             service=connection.name,
         )
 
 
 def resolved_connection(connection: Connection) -> ResolvedAction:
-    """What calls need of a connection; its row is not asked for whether it may be called."""
+    """Return what calls need of a connection, whether or not it may be called now."""
     config = connection.config
     return ResolvedAction(
         service=connection.name,
@@ -104,14 +104,14 @@ def _http_options(kind: str, config: Mapping[str, Any]) -> HttpOptions:
 
 @lru_cache(maxsize=64)
 def trusting_context(ca_bundle: str) -> ssl.SSLContext:
-    """TLS that trusts these authorities only. One for all, or connections could not be shared."""
+    """Return TLS that trusts only these; the same for all, so that connections are shared."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=ca_bundle)
     return context
 
 
-def with_action(found: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
-    """A connection with what of it is called.
+def with_action(connection: ResolvedAction, *, method: str, path: str) -> ResolvedAction:
+    """Return a connection with the method and path that are called.
 
     Raises:
         SchemaViolation: the method or the path is none.
@@ -123,11 +123,11 @@ def with_action(found: ResolvedAction, *, method: str, path: str) -> ResolvedAct
         problem = {"path": ["Must be empty or begin with /, without blanks, query or fragment."]}
     if problem:
         name, sentences = next(iter(problem.items()))
-        raise SchemaViolation(f"{name}: {sentences[0]}", errors=problem, service=found.service)
-    return replace(found, method=method, path=path, action=f"{method} {path or '/'}")
+        raise SchemaViolation(f"{name}: {sentences[0]}", errors=problem, service=connection.service)
+    return replace(connection, method=method, path=path, action=f"{method} {path or '/'}")
 
 
-def check_graphql_errors(found: ResolvedAction, output: Any) -> None:
+def check_graphql_errors(action: ResolvedAction, output: Any) -> None:
     """Refuse an answer of GraphQL that has errors and no data (specification, section 7.1).
 
     Raises:
@@ -137,9 +137,9 @@ def check_graphql_errors(found: ResolvedAction, output: Any) -> None:
         return
     errors = output["errors"]
     first = errors[0] if isinstance(errors, list) and errors else errors
-    said = first.get("message") if isinstance(first, dict) else first
+    message = first.get("message") if isinstance(first, dict) else first
     raise ServiceResponseError(
-        f"'{found.service}' answered an error of GraphQL: {str(said)[:500]}",
-        service=found.service,
-        action=found.action,
+        f"'{action.service}' answered an error of GraphQL: {str(message)[:500]}",
+        service=action.service,
+        action=action.action,
     )

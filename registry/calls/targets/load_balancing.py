@@ -1,8 +1,11 @@
-"""Which instance is called: by health, zone, weight and calls in flight (pure)."""
+"""Decides which instance is called: by health, zone, weight and calls in flight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import expovariate
 from typing import Generic, Protocol, TypeVar
@@ -12,7 +15,7 @@ RANK = {"ONLINE": 0, "DEGRADED": 1, "UNKNOWN": 2}
 
 
 class Selectable(Protocol):
-    """What selection has to know of an instance."""
+    """An instance as selection sees it."""
 
     @property
     def id(self) -> str: ...
@@ -80,3 +83,30 @@ def _draw_by_weight(weighted: Sequence[T], draw: Callable[[float], float]) -> li
     """Exponential variates with the weight as rate (Efraimidis and Spirakis, 2006)."""
     keys = {c.id: draw(c.weight) for c in weighted}
     return sorted(weighted, key=lambda c: keys[c.id])
+
+
+class CallsInFlight:
+    """Counts this process's calls by instance, from begin to end; may be read from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def __getitem__(self, instance_id: str) -> int:
+        return self._counts[instance_id]
+
+    @contextmanager
+    def counted(self, instance_id: str) -> Iterator[None]:
+        """Count one call until the block ends."""
+        with self._lock:
+            self._counts[instance_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts[instance_id] -= 1
+                if not self._counts[instance_id]:
+                    del self._counts[instance_id]
+
+
+calls_in_flight = CallsInFlight()

@@ -1,4 +1,4 @@
-"""From a target's name to where it answers and what shape it takes."""
+"""Resolves the name of a target to its instances and the schema of the action."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from core.db.models import find_bound
 from core.json.schema import Schema
 from core.suggestions import did_you_mean, meant_among
 from registry.calls.auth.loaded_credential import LoadedCredential, load_credential
-from registry.calls.targets.in_flight import calls_in_flight
-from registry.calls.targets.load_balancing import RANK, Selection, select_instances
+from registry.calls.targets.load_balancing import (
+    RANK,
+    Selection,
+    calls_in_flight,
+    select_instances,
+)
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
@@ -29,7 +33,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class CallTarget:
-    """Who is called: `kind` is service or connection (by name or id), or service_type.
+    """A name that is called: `kind` is service or connection (by name or id), or service_type.
 
     With an `id`, the row of that id if there is one, whatever its name.
     """
@@ -51,12 +55,12 @@ class Endpoint:
     zone: str = ""
     suspect: bool = False
     # Why it cannot be called, where it cannot.
-    why: str = ""
+    unusable_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How requests are sent: what a connection says, and what is usual.
+    """How requests are sent; a connection may say otherwise than these defaults.
 
     With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error.
     """
@@ -75,7 +79,7 @@ DEFAULT_HTTP_OPTIONS = HttpOptions()
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAction:
-    """An action of one service, ready to be called on one of its candidates."""
+    """An action of one service, ready to be called at one of its endpoints."""
 
     service: str
     action: str
@@ -100,30 +104,32 @@ class ResolvedAction:
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence."""
+        """The name that a sentence calls it by."""
         return f"The action '{self.action}' of '{self.service}'"
 
     def selection(self, suspected: Collection[str] = ()) -> Selection[Endpoint]:
-        """The instances that may be called, best first.
+        """Return the instances that may be called, best first.
 
         Those whose URL is `suspected` come last, so that they are used if there is no other.
 
         Raises:
             ServiceUnavailableError: every instance is offline or in maintenance.
         """
-        found = select_instances(
+        selection = select_instances(
             self.endpoints,
             zone=settings.ZONE,
             suspected=suspected,
             in_flight=calls_in_flight.__getitem__,
         )
-        if found.order:
-            return found
+        if selection.order:
+            return selection
         if not self.endpoints:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
-            states = ", ".join(sorted({c.status for c in self.endpoints}))
-            reasons = " ".join(dict.fromkeys(c.why for c in self.endpoints if c.why))
+            states = ", ".join(sorted({e.status for e in self.endpoints}))
+            reasons = " ".join(
+                dict.fromkeys(e.unusable_reason for e in self.endpoints if e.unusable_reason)
+            )
             sentence = f"No instance of '{self.service}' can be called: {states}. {reasons}".strip()
         raise ServiceUnavailableError(sentence, service=self.service, action=self.action)
 
@@ -149,17 +155,17 @@ def resolve(target: CallTarget, action: str) -> ResolvedAction:
     as_of = get_discovery().latest_index()
     by_type = target.kind == "service_type"
     services = _of_type(target.name) if by_type else iter(_named(target))
-    seen = []
+    without_it = []
     for service in services:
-        found = next((a for a in service.actions.all() if a.name == action), None)
-        if found is not None:
-            return replace(_resolved(service, found), as_of=as_of)
-        seen.append(service)
-    raise _no_action(seen, action)
+        row = next((a for a in service.actions.all() if a.name == action), None)
+        if row is not None:
+            return replace(_resolved(service, row), as_of=as_of)
+        without_it.append(service)
+    raise _no_action(without_it, action)
 
 
 def _of_type(name: str) -> Iterator[Service]:
-    """Services of a type: the healthy ones in the order of the choice, then the others.
+    """Yield services of a type: the healthy ones in the order of the choice, then the others.
 
     Raises:
         ServiceNotFoundError: there is none.
@@ -173,15 +179,15 @@ def _of_type(name: str) -> Iterator[Service]:
 
 
 def choices_of_type(name: str, *, zone: str) -> list[ServiceChoice]:
-    """Healthy services of a type, each with the best of its instances, the best choice first.
+    """Return healthy services of a type, each with its best instance, the best choice first.
 
     Raises:
         ServiceNotFoundError: there is none.
         ServiceUnavailableError: there is, and it is not up.
     """
-    chosen = _choices(name, zone=zone)
-    if chosen:
-        return chosen
+    choices = _choices(name, zone=zone)
+    if choices:
+        return choices
     down = _all_of_type(name)
     if not down:
         raise _none_of_type(name)
@@ -196,7 +202,7 @@ def _choices(name: str, *, zone: str) -> list[ServiceChoice]:
     services = get_discovery().find(Criteria(types=(_type_of(name),)))
     instances = [instance for service in services for instance in service.instances.all()]
     selection = select_instances(
-        [_as_selectable(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
+        [_endpoint_of(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
     )
     return _first_of_each(services, instances, selection)
 
@@ -221,17 +227,17 @@ def _first_of_each(
 ) -> list[ServiceChoice]:
     rows = {str(instance.pk): instance for instance in instances}
     owners = {service.pk: service for service in services}
-    chosen: dict[object, ServiceChoice] = {}
-    for candidate in selection.order:
-        row = rows[candidate.id]
-        made = ServiceChoice(owners[row.service_id], row, selection.fail_open)
-        chosen.setdefault(row.service_id, made)
+    choices: dict[object, ServiceChoice] = {}
+    for endpoint in selection.order:
+        row = rows[endpoint.id]
+        choice = ServiceChoice(owners[row.service_id], row, selection.fail_open)
+        choices.setdefault(row.service_id, choice)
     # Said to be healthy by a person, and without an instance that could be called.
-    rest = [ServiceChoice(s, None, fail_open=False) for s in services if s.pk not in chosen]
-    return [*chosen.values(), *rest]
+    rest = [ServiceChoice(s, None, fail_open=False) for s in services if s.pk not in choices]
+    return [*choices.values(), *rest]
 
 
-def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) -> Endpoint:
+def _endpoint_of(instance: ServiceInstance, profile: Profile | None = None) -> Endpoint:
     status = instance.usable_status
     return Endpoint(
         id=str(instance.pk),
@@ -241,7 +247,7 @@ def _as_selectable(instance: ServiceInstance, profile: Profile | None = None) ->
         profile=profile,
         zone=instance.zone,
         suspect=instance.suspect,
-        why="" if status in RANK else explain_status(instance, now=timezone.now()),
+        unusable_reason="" if status in RANK else explain_status(instance, now=timezone.now()),
     )
 
 
@@ -256,10 +262,10 @@ def _named(target: CallTarget) -> list[Service]:
 
 def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:
     names = sorted({a.name for s in services for a in s.actions.all()})
-    known = f"It has: {', '.join(names)}." if names else "It has registered no actions."
+    registered = f"It has: {', '.join(names)}." if names else "It has registered no actions."
     return ServiceNotFoundError(
         f"The service '{services[0].name}' has no action"
-        f" '{action}'{did_you_mean(action, names)} {known}",
+        f" '{action}'{did_you_mean(action, names)} {registered}",
         service=services[0].name,
         action=action,
     )
@@ -276,7 +282,7 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         output_schema=Schema(action.output_schema),
         timeout_seconds=action.timeout_seconds,
         idempotent=action.idempotent,
-        endpoints=tuple(_as_selectable(i, profile) for i in service.instances.all()),
+        endpoints=tuple(_endpoint_of(i, profile) for i in service.instances.all()),
         credential=load_credential(service.credential) if service.credential else None,
         subject_id=str(service.pk),
         limits=limits_of(service.limits),

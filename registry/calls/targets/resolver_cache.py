@@ -1,4 +1,4 @@
-"""Where actions and connections are, as calls know it: looked up once for all who ask at once."""
+"""Remembers where actions and connections are; one look-up serves all who ask at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from registry.calls.targets.resolver import CallTarget, ResolvedAction
 from registry.exceptions import RegistryUnreachableError
 
 Resolver = Callable[[CallTarget, str], ResolvedAction]
+Key = tuple[CallTarget, str]
 
 CACHE_SECONDS = 2.0
 # How long the database may take to say where something is, and where it once said so already.
-RESOLVE_SECONDS, KNOWN_SECONDS = 10.0, 2.0
+RESOLVE_SECONDS, REFRESH_SECONDS = 10.0, 2.0
 MAX_CACHED = 5000
 
 
@@ -32,7 +33,7 @@ class CachedResolution:
 
 
 class ResolverCache:
-    """What one event loop knows; `resolver` asks the database."""
+    """The resolved targets of one event loop; `resolver` asks the database."""
 
     def __init__(
         self, threads: DatabaseThreads, resolver: Resolver, *, clock: Callable[[], float]
@@ -40,70 +41,64 @@ class ResolverCache:
         self._threads = threads
         self._resolver = resolver
         self._clock = clock
-        self._cache: BoundedCache[tuple[CallTarget, str], CachedResolution] = BoundedCache(
-            MAX_CACHED
-        )
-        self._queued: dict[tuple[CallTarget, str], asyncio.Task[CachedResolution]] = {}
+        self._cache: BoundedCache[Key, CachedResolution] = BoundedCache(MAX_CACHED)
+        self._queued: dict[Key, asyncio.Task[CachedResolution]] = {}
 
     async def find(self, target: CallTarget, action: str, *, as_of: int = 0) -> ResolvedAction:
-        """Where the action is and what it takes; at most two seconds old.
+        """Return where the action is and what it takes; at most two seconds old.
 
-        What is kept from before the change `as_of` of the registry is looked up anew, and a
+        An answer from before the change `as_of` of the registry is looked up anew, and a
         connection for every call: nothing tells of its changes. Callers that ask at once share one
-        look-up. While the database does not answer, what it last said holds.
+        look-up. While the database does not answer, its last answer holds.
 
         Raises:
             ServiceNotFoundError: it is not registered.
             RegistryUnreachableError: the database does not answer, and has not said it before.
         """
         key = (target, action)
-        known = self._cache.get(key)
+        cached = self._cache.get(key)
         if target.kind == "connection":
-            return await self._answer(target, await self._look_up_now(key, known))
-        if known is None or known.until < self._clock() or _failed(known.answer):
-            known = self._ask(key, known)
-        found = await self._answer(target, known)
-        if found.as_of >= as_of:
-            return found
+            return await self._answer(target, await self._look_up_now(key, cached))
+        if cached is None or cached.until < self._clock() or _failed(cached.answer):
+            cached = self._ask(key, cached)
+        resolved = await self._answer(target, cached)
+        if resolved.as_of >= as_of:
+            return resolved
         # Somebody else may have asked meanwhile, and that late enough.
-        latest = self._cache.get(key, known)
-        return await self._answer(target, self._ask(key, known) if latest is known else latest)
+        latest = self._cache.get(key, cached)
+        return await self._answer(target, self._ask(key, cached) if latest is cached else latest)
 
-    async def _look_up_now(
-        self, key: tuple[CallTarget, str], known: CachedResolution | None
-    ) -> CachedResolution:
+    async def _look_up_now(self, key: Key, cached: CachedResolution | None) -> CachedResolution:
         """Begin a look-up, or share the one that begins when the one under way ends."""
-        if known is None or known.answer.done():
-            return self._ask(key, known)
+        if cached is None or cached.answer.done():
+            return self._ask(key, cached)
         if key not in self._queued:
-            self._queued[key] = asyncio.create_task(self._look_up_after(key, known))
+            self._queued[key] = asyncio.create_task(self._look_up_after(key, cached))
         return await asyncio.shield(self._queued[key])
 
-    async def _look_up_after(
-        self, key: tuple[CallTarget, str], known: CachedResolution
-    ) -> CachedResolution:
-        await asyncio.wait([known.answer], timeout=KNOWN_SECONDS)
+    async def _look_up_after(self, key: Key, cached: CachedResolution) -> CachedResolution:
+        await asyncio.wait([cached.answer], timeout=REFRESH_SECONDS)
         del self._queued[key]
-        return self._ask(key, known)
+        return self._ask(key, cached)
 
-    def _ask(self, key: tuple[CallTarget, str], known: CachedResolution | None) -> CachedResolution:
+    def _ask(self, key: Key, cached: CachedResolution | None) -> CachedResolution:
         until = self._clock() + CACHE_SECONDS
-        made = CachedResolution(until, self._look_up(*key), _last_good(known))
-        self._cache[key] = made
-        return made
+        entry = CachedResolution(until, self._look_up(*key), _last_answer(cached))
+        self._cache[key] = entry
+        return entry
 
-    async def _answer(self, target: CallTarget, known: CachedResolution) -> ResolvedAction:
-        if known.answer.done() and not _failed(known.answer):
-            return known.answer.result()
-        seconds = RESOLVE_SECONDS if known.before is None else KNOWN_SECONDS
+    async def _answer(self, target: CallTarget, cached: CachedResolution) -> ResolvedAction:
+        if cached.answer.done() and not _failed(cached.answer):
+            return cached.answer.result()
+        seconds = RESOLVE_SECONDS if cached.before is None else REFRESH_SECONDS
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.shield(known.answer)
+                return await asyncio.shield(cached.answer)
         except (TimeoutError, OperationalError, InterfaceError) as error:
-            if known.before is not None:
-                return known.before
-            why = str(error).splitlines()[0] if str(error) else f"no answer in {seconds:g} s"
-            sentence = f"The registry cannot say where {target.name} is: {why}."
+            if cached.before is not None:
+                return cached.before
+            reason = str(error).splitlines()[0] if str(error) else f"no answer in {seconds:g} s"
+            sentence = f"The registry cannot say where {target.name} is: {reason}."
             raise RegistryUnreachableError(sentence, service=target.name) from None
 
     def _look_up(self, target: CallTarget, action: str) -> asyncio.Future[ResolvedAction]:
@@ -116,11 +111,11 @@ def _failed(answer: asyncio.Future[ResolvedAction]) -> bool:
     return answer.done() and (answer.cancelled() or answer.exception() is not None)
 
 
-def _last_good(known: CachedResolution | None) -> ResolvedAction | None:
-    """What the database last said. That a service is gone is such an answer too."""
-    if known is None or not known.answer.done() or known.answer.cancelled():
-        return known.before if known is not None else None
-    error = known.answer.exception()
+def _last_answer(cached: CachedResolution | None) -> ResolvedAction | None:
+    """Return the database's last answer; that a service is gone is one too, and is None."""
+    if cached is None or not cached.answer.done() or cached.answer.cancelled():
+        return cached.before if cached is not None else None
+    error = cached.answer.exception()
     if error is None:
-        return known.answer.result()
-    return known.before if isinstance(error, OperationalError | InterfaceError) else None
+        return cached.answer.result()
+    return cached.before if isinstance(error, OperationalError | InterfaceError) else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from registry.calls.auth.client_tls import passphrase_of, shown_file
+from registry.calls.auth.client_tls import certificate_file, passphrase_of
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
 from registry.connections.drivers.server_session import ServerAddress, ServerSession
@@ -101,7 +101,7 @@ def _certificate(credential: LoadedCredential | None) -> Iterator[dict[str, str]
     if credential is None:
         yield {"sslcertmode": "disable"}
         return
-    with shown_file(credential) as path:
+    with certificate_file(credential) as path:
         yield {"sslcert": path, "sslkey": path, "sslpassword": passphrase_of(credential)}
 
 

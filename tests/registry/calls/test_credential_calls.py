@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from registry.calls.auth import client_tls
 from registry.calls.auth import usage_counter as uses
-from registry.calls.auth.client_tls import tls_context
+from registry.calls.auth.client_tls import certificate_file, tls_context
 from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.client import ServiceClient
 from registry.calls.targets.resolver import CallTarget
@@ -406,13 +405,14 @@ def test_the_key_is_in_no_file_that_others_can_read(
     if not in_memory:
         monkeypatch.delattr(os, "memfd_create")
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with client_tls._private_file(b"data") as path:
-        assert Path(path).read_bytes() == b"data"
-        if not in_memory:
-            assert os.stat(path).st_mode & 0o777 == 0o600
     pair = authorities.client()
     fields = fields_of("CLIENT_CERTIFICATE", **certificate_fields(authorities, pair))
-    tls_context(load_credential(create_credential(fields, actor="x")))
+    credential = load_credential(create_credential(fields, actor="x"))
+    with certificate_file(credential) as path:
+        assert "PRIVATE KEY" in Path(path).read_text()
+        if not in_memory:
+            assert os.stat(path).st_mode & 0o777 == 0o600
+    tls_context(credential)
     assert list(tmp_path.iterdir()) == []
 
 

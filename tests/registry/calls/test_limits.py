@@ -107,17 +107,17 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["database", "redis"])
-def make_tally(request: pytest.FixtureRequest) -> Any:
-    """Each call makes the tally of another worker."""
+def make_counters(request: pytest.FixtureRequest) -> Any:
+    """Each call makes the counters of another worker."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
     return lambda threads: RedisCounters(url) if url else DatabaseCounters(threads)
 
 
 @pytest.fixture
-async def workers(make_tally: Any) -> AsyncIterator[list[Limiter]]:
+async def workers(make_counters: Any) -> AsyncIterator[list[Limiter]]:
     """The limiters of three workers."""
     threads = [DatabaseThreads() for _ in range(3)]
-    made = [Limiter(t, clock=time.monotonic, tally=make_tally(t)) for t in threads]
+    made = [Limiter(t, clock=time.monotonic, counters=make_counters(t)) for t in threads]
     yield made
     for limiter in made:
         await limiter.close()
@@ -197,19 +197,21 @@ async def test_a_full_house_refuses_who_does_not_wait(workers: list[Limiter]) ->
     assert await begin(other, key, patient)
 
 
-async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(make_tally: Any) -> None:
+async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(
+    make_counters: Any,
+) -> None:
     threads = DatabaseThreads()
-    tally: LimitCounters = make_tally(threads)
+    counters: LimitCounters = make_counters(threads)
     key = subject()
-    assert await tally.take_seat(key, 1, "gone", 0.0)
-    assert await tally.take_seat(key, 1, "next", 30.0)
-    assert not await tally.take_seat(key, 1, "third", 30.0)
-    await tally.renew([(key, "next"), (key, "gone")], 30.0)
-    await tally.leave(key, "gone")  # too late: it is another's
-    assert not await tally.take_seat(key, 1, "third", 30.0)
-    await tally.leave(key, "next")
-    assert await tally.take_seat(key, 1, "third", 30.0)
-    await tally.close()
+    assert await counters.take_seat(key, 1, "gone", 0.0)
+    assert await counters.take_seat(key, 1, "next", 30.0)
+    assert not await counters.take_seat(key, 1, "third", 30.0)
+    await counters.renew([(key, "next"), (key, "gone")], 30.0)
+    await counters.leave(key, "gone")  # too late: it is another's
+    assert not await counters.take_seat(key, 1, "third", 30.0)
+    await counters.leave(key, "next")
+    assert await counters.take_seat(key, 1, "third", 30.0)
+    await counters.close()
     threads.close()
 
 
@@ -237,28 +239,28 @@ def test_the_seat_of_a_process_that_was_killed_is_free_after_its_lease(
         holder.kill()
 
     async def sit() -> tuple[bool, bool]:
-        tally = RedisCounters(redis_url)
-        at_once = await tally.take_seat(key, 1, "next", 30.0)
+        counters = RedisCounters(redis_url)
+        at_once = await counters.take_seat(key, 1, "next", 30.0)
         sat = at_once
         for _ in range(100):
-            sat = sat or await tally.take_seat(key, 1, "next", 30.0)
+            sat = sat or await counters.take_seat(key, 1, "next", 30.0)
             await asyncio.sleep(0 if sat else 0.05)
-        await tally.close()
+        await counters.close()
         return at_once, sat
 
     assert asyncio.run(sit()) == (False, True)
 
 
-async def test_a_lower_limit_holds_at_once(make_tally: Any) -> None:
+async def test_a_lower_limit_holds_at_once(make_counters: Any) -> None:
     threads = DatabaseThreads()
-    tally: LimitCounters = make_tally(threads)
+    counters: LimitCounters = make_counters(threads)
     key = subject()
     for number in range(20):
-        assert await tally.take_seat(key, 20, f"owner-{number}", 30.0)
-    assert not await tally.take_seat(key, 20, "late", 30.0)
-    assert await tally.take_seat(key, 21, "late", 30.0)
-    assert not await tally.take_seat(key, 5, "later", 30.0)
-    await tally.close()
+        assert await counters.take_seat(key, 20, f"owner-{number}", 30.0)
+    assert not await counters.take_seat(key, 20, "late", 30.0)
+    assert await counters.take_seat(key, 21, "late", 30.0)
+    assert not await counters.take_seat(key, 5, "later", 30.0)
+    await counters.close()
     threads.close()
 
 
@@ -301,7 +303,7 @@ def _in_thread(key: str, limits: CallLimits) -> bool:
 async def test_while_redis_is_away_each_process_keeps_the_limits_alone() -> None:
     away = RedisCounters(f"redis://127.0.0.1:{servers.free_port()}/0")
     threads = DatabaseThreads()
-    limiter = Limiter(threads, clock=time.monotonic, tally=away)
+    limiter = Limiter(threads, clock=time.monotonic, counters=away)
     key, limits = subject(), CallLimits(per_second=0.01, burst=3, wait_seconds=0)
     assert sum([await begin(limiter, key, limits) for _ in range(6)]) == 3
     seats = CallLimits(max_concurrency=1, wait_seconds=0)
@@ -309,19 +311,6 @@ async def test_while_redis_is_away_each_process_keeps_the_limits_alone() -> None
         assert not await begin(limiter, key, seats)
     assert await begin(limiter, key, seats)
     await limiter.close()
-    threads.close()
-
-
-async def test_without_limits_nothing_is_asked() -> None:
-    class Nobody:
-        def __getattr__(self, name: str) -> Any:
-            raise AssertionError(f"asked for {name}")
-
-    threads = DatabaseThreads()
-    limiter = Limiter(threads, clock=time.monotonic)
-    limiter._shared = Nobody()
-    async with limiter.within("", None, name="it", deadline=0):
-        pass
     threads.close()
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.calls.targets.in_flight import CallsInFlight
-from registry.calls.targets.load_balancing import RANK, select_instances
+from registry.calls.targets.load_balancing import RANK, CallsInFlight, select_instances
 
 
 @dataclass(frozen=True)

@@ -277,3 +277,10 @@ async def test_callers_at_once_share_one_look_up_and_failures_are_not_kept(serve
     await asyncio.gather(*(client.call(TARGET, "echo", {}) for _ in range(20)))
     assert len(asked) == 2
     await client.close()
+
+
+async def test_without_limits_nothing_is_counted(server, monkeypatch):
+    monkeypatch.setattr(
+        "registry.calls.limits.limiter.make_counters", lambda _: pytest.fail("It was asked for.")
+    )
+    assert (await call(action_at(server))).status_code == 200
