@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import transaction
@@ -60,6 +61,19 @@ class RequestMediator:
         """Tell the subscribers once the open transaction is durable, and never if it is not."""
         if event in self._subscribers:
             transaction.on_commit(lambda: self.publish(event, **payload))
+
+    @contextmanager
+    def recording(self, event: str) -> Iterator[list[dict[str, Any]]]:
+        """Keep the payloads of an event in a list, in place of its subscribers; for tests."""
+        payloads: list[dict[str, Any]] = []
+        subscribers = self._subscribers.pop(event, [])
+        self._subscribers[event] = [lambda **payload: payloads.append(payload)]
+        try:
+            yield payloads
+        finally:
+            del self._subscribers[event]
+            for subscriber in subscribers:
+                self.subscribe(event, subscriber)
 
 
 mediator = RequestMediator()

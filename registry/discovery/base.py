@@ -167,3 +167,8 @@ def get_discovery() -> ServiceDiscoveryStrategy:
     if name not in _strategies:
         _strategies[name] = ServiceDiscoveryFactory.create(name)
     return _strategies[name]
+
+
+def forget_strategies() -> None:
+    """Have the next call make its strategy anew, of the settings of then; for tests."""
+    _strategies.clear()

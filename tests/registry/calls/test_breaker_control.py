@@ -62,32 +62,32 @@ def test_closing_and_resetting_let_calls_through_from_zero(control: Control) -> 
 
 
 def test_held_circuits_end_by_themselves_once_their_time_is_over(
-    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
-    seen: list[dict[str, Any]] = []
-    monkeypatch.setitem(mediator._subscribers, "circuit_changed", [lambda **e: seen.append(e)])
     over = give(Control.OPEN, make_instance().pk, seconds=60)
     stays = give(Control.OPEN, make_instance("http://b:1").pk)
     assert store.end_lapsed_controls() == 0
     past = timezone.now() - timedelta(seconds=1)
     CircuitBreakerState.objects.filter(pk=over.pk).update(until=past)
-    with django_capture_on_commit_callbacks(execute=True):
+    with (
+        mediator.recording("circuit_changed") as changes,
+        django_capture_on_commit_callbacks(execute=True),
+    ):
         assert store.end_lapsed_controls() == 1
     over.refresh_from_db()
     stays.refresh_from_db()
     assert (over.state, stays.state) == ("CLOSED", "FORCED_OPEN")
-    assert [(e["old_state"], e["new_state"]) for e in seen] == [("FORCED_OPEN", "CLOSED")]
+    assert [(e["old_state"], e["new_state"]) for e in changes] == [("FORCED_OPEN", "CLOSED")]
 
 
-def test_orders_are_published_with_who_and_why(
-    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, Any]] = []
-    monkeypatch.setitem(mediator._subscribers, "circuit_changed", [lambda **e: seen.append(e)])
+def test_orders_are_published_with_who_and_why(django_capture_on_commit_callbacks: Any) -> None:
     instance = make_instance()
-    with django_capture_on_commit_callbacks(execute=True):
+    with (
+        mediator.recording("circuit_changed") as changes,
+        django_capture_on_commit_callbacks(execute=True),
+    ):
         give(Control.OPEN, instance.pk)
-    (event,) = seen
+    (event,) = changes
     assert (event["actor"], event["reason"]) == ("ada", "Deploying.")
     assert (event["service"], event["url"]) == (instance.service.name, instance.url)
     assert event["instance_id"] == str(instance.pk)

@@ -78,14 +78,13 @@ LEASING = (
 )
 
 
-def use_backend(
-    name: str, request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend]:
+def use_backend(name: str, request: pytest.FixtureRequest, settings: Any) -> Iterator[Backend]:
     """Let the hub use a backend in which it has nothing yet."""
     settings.SERVICE_NAME = f"hub-{next(_numbers)}"
     settings.SERVICE_DISCOVERY_BACKEND = name
     settings.SERVICE_DISCOVERY_TOKEN = TOKEN
-    monkeypatch.setattr(base, "_strategies", {})
+    base.forget_strategies()
+    request.addfinalizer(base.forget_strategies)
     if name == "database":
         yield Backend(name)
         return
@@ -97,17 +96,13 @@ def use_backend(
 
 
 @pytest.fixture(params=["database", *LEASING])
-def backend(
-    request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend]:
-    yield from use_backend(request.param, request, settings, monkeypatch)
+def backend(request: pytest.FixtureRequest, settings: Any) -> Iterator[Backend]:
+    yield from use_backend(request.param, request, settings)
 
 
 @pytest.fixture(params=LEASING)
-def lease_backend(
-    request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend]:
-    yield from use_backend(request.param, request, settings, monkeypatch)
+def lease_backend(request: pytest.FixtureRequest, settings: Any) -> Iterator[Backend]:
+    yield from use_backend(request.param, request, settings)
 
 
 @pytest.fixture
