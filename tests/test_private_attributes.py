@@ -208,13 +208,6 @@ PRIVATE = (
     Private(
         "psycopg",
         "psycopg.Cursor",
-        "_send_query_prepared",
-        "to log the text of a statement when only the name of its plan is sent",
-        "(self, name, pgq, binary=None)",
-    ),
-    Private(
-        "psycopg",
-        "psycopg.Cursor",
         "_query",
         "to log the text of a statement when only the name of its plan is sent",
     ),
@@ -260,9 +253,8 @@ PRIVATE = (
     Private(
         "Django",
         "django.db.backends.base.base.BaseDatabaseWrapper",
-        "_prepare_cursor",
-        "to log the statements of a cursor of our own",
-        "(self, cursor)",
+        "autocommit",
+        "to run a transaction within a pipeline",
     ),
     Private(
         "Django",
@@ -273,26 +265,9 @@ PRIVATE = (
     Private(
         "Django",
         "django.db.backends.base.base.BaseDatabaseWrapper",
-        "needs_rollback",
-        "to run a transaction within a pipeline",
-    ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "commit_on_exit",
-        "to run a transaction within a pipeline",
-    ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "run_on_commit",
-        "to run a transaction within a pipeline",
-    ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "closed_in_transaction",
-        "to run a transaction within a pipeline",
+        "make_debug_cursor",
+        "to log the statements of a cursor of our own",
+        "(self, cursor)",
     ),
     Private(
         "Django",

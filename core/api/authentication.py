@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
-from core.db.pipeline import read_row
+from core.db.rows import read_row
 from core.models import ApiKey
 from core.models.api_key import digest_of, is_in_networks, split_key
 from core.models.audit import ActorKind

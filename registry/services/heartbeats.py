@@ -14,7 +14,7 @@ from django.utils import timezone
 from core.cache import BoundedCache
 from core.db.locking import lock_row
 from core.db.names import name_in
-from core.db.pipeline import read_joined, read_row
+from core.db.rows import read_joined, read_row
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from registry.discovery.base import RENEWED, get_discovery

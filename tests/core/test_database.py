@@ -1,12 +1,14 @@
 """Statements sent together are one transaction still, and rows are inserted as `save` would."""
 
+import contextlib
 import threading
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from core.db.pipeline import insert_rows, pipelined_transaction, read_row, read_rows
+from core.db.pipeline import pipelined_transaction
+from core.db.rows import insert_rows, read_row, read_rows
 from core.models import ApiKey
 from registry.models import Service
 from tests.factories import make_key, make_workflow
@@ -165,6 +167,41 @@ def test_update_within_a_pipeline_knows_how_many_rows_it_met():
         made.save(update_fields=["workflow_name"])
         assert WorkflowExecution.objects.filter(workflow_name="changed").update(type="CUSTOM") == 1
         assert WorkflowExecution.objects.filter(workflow_name="other").update(type="CUSTOM") == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_that_was_caught_still_undoes_all():
+    with pipelined_transaction():
+        Service.objects.create(name="undone")
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic(savepoint=False):
+            raise ZeroDivisionError
+    assert not Service.objects.exists()
+    with pipelined_transaction():
+        Service.objects.create(name="kept")
+    assert Service.objects.get().name == "kept"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_runs_on_commit_of_what_was_undone():
+    ran = []
+    with pytest.raises(ZeroDivisionError), pipelined_transaction():
+        transaction.on_commit(lambda: ran.append(1))
+        raise ZeroDivisionError
+    with pipelined_transaction():
+        insert_rows(make_execution())
+    assert ran == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_closed_within_is_opened_anew():
+    with pytest.raises(DatabaseError), pipelined_transaction():
+        Service.objects.create(name="undone")
+        connection.close()
+        Service.objects.create(name="never")
+    assert not connection.in_atomic_block
+    with pipelined_transaction():
+        Service.objects.create(name="kept")
+    assert [service.name for service in Service.objects.all()] == ["kept"]
 
 
 @pytest.mark.django_db

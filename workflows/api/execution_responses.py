@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from core.api.idempotency import read_key
 from core.api.serializers import represent
 from core.api.wait_slots import bounded_wait
-from core.db.pipeline import read_rows
+from core.db.rows import read_rows
 from workflows import services
 from workflows.api.serializers import (
     SHOWN_RERUNS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.db.pipeline import insert_rows
+from core.db.rows import insert_rows
 from workflows.models import WorkflowEvent, WorkflowExecution
 
 

@@ -14,12 +14,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connection
 
-from core.db.pipeline import (
-    has_own_session,
-    one_statement,
-    pipelined_transaction,
-    prepared_cursor,
-)
+from core.db.pipeline import has_own_session, one_statement, pipelined_transaction, prepared_cursor
 from workflows.engine.database_clock import DatabaseClock
 from workflows.engine.store.batch import Batch, Broken, Claim, Committed, Settled
 from workflows.engine.store.claimer import Claimer

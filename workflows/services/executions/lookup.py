@@ -6,7 +6,7 @@ import time
 
 from django.db import connection
 
-from core.db.pipeline import read_row
+from core.db.rows import read_row
 from core.exceptions import Conflict, NotFound
 from core.identifiers import read_id
 from workflows.definition import Definition, DefinitionError

@@ -12,7 +12,8 @@ from django.db import IntegrityError
 
 from core import audit
 from core.db.names import name_in
-from core.db.pipeline import insert_rows, one_statement, pipelined_transaction, read_row
+from core.db.pipeline import one_statement, pipelined_transaction
+from core.db.rows import insert_rows, read_row
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.failpoints import failpoint
 from core.identifiers import read_id
