@@ -30,7 +30,7 @@ from tests import factories
 
 OWN_APPS = ("core", "registry", "workflows", "monitoring")
 MODELS = [model for name in OWN_APPS for model in apps.get_app_config(name).get_models()]
-ENUM_COLUMNS = [
+ENUM_COLUMNS: list[tuple[Any, Any]] = [
     (model, field)
     for model in MODELS
     for field in model._meta.local_fields
