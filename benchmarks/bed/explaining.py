@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.postgresql.base import ServerBindingCursor
 
+_NAMED = re.compile(r"%\((\w+)\)s")
 EXPLAINED = ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
 
 
@@ -40,7 +42,7 @@ def capture(action: Callable[[], object]) -> list[Statement]:
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.lstrip().startswith(EXPLAINED) and " FROM " in f"{sql} FROM ":
             is_prepared = isinstance(context["cursor"].cursor, ServerBindingCursor)
-            statements.append(Statement(sql, params, is_prepared))
+            statements.append(Statement(*_positional(sql, params), is_prepared))
         return execute(sql, params, many, context)
 
     # Cursors of the engine tell nobody what they send unless queries are logged.
@@ -52,6 +54,13 @@ def capture(action: Callable[[], object]) -> list[Statement]:
     finally:
         connection.force_debug_cursor = False
     return [item for item in statements if "clock_timestamp" not in item.sql]
+
+
+def _positional(sql: str, params: Any) -> tuple[str, Any]:
+    """Return a statement whose parameters have names with their places instead."""
+    if not isinstance(params, Mapping):
+        return sql, params
+    return _NAMED.sub("%s", sql), [params[name] for name in _NAMED.findall(sql)]
 
 
 def explain(statement: Statement) -> Plan:
@@ -74,12 +83,12 @@ def explain(statement: Statement) -> Plan:
 
 def _explained(statement: Statement, form: str) -> list[Any]:
     """Return the lines in which PostgreSQL explains a statement; what that did is undone."""
-    from workflows.engine.store import TUNING  # it needs the settings
+    from workflows.engine.store import planner_settings  # it needs the settings
 
     sql, params = statement.sql, statement.params
     with transaction.atomic(), connection.cursor() as cursor:
         if statement.is_prepared:
-            cursor.execute(TUNING)
+            cursor.execute(planner_settings.SET)
             cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
             sql = f"EXECUTE explained ({', '.join('%s' for _ in params)})"
         cursor.execute(f"EXPLAIN ({form}) {sql}", params)

@@ -86,7 +86,7 @@ class SuspectsHere:
         from workflows.engine.worker import Engine
 
         if self._engine is None:
-            self._engine = Engine(suspects=True)
+            self._engine = Engine(quarantine=True)
             self._engine.start()
         self._engine.look()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from registry.calls.client import CallResult
 from workflows import services
+from workflows.definition_cache import forget_definitions
 from workflows.engine.store import Batch, Committed, Store
 from workflows.engine.worker import Engine
 from workflows.models import Workflow, WorkflowExecution, WorkflowVersion, checksum_of
@@ -44,6 +45,8 @@ class ScriptedClient:
 
 @contextlib.contextmanager
 def running_engine(client: Any, **options: Any) -> Iterator[Engine]:
+    # A worker is a process of its own, with nothing cached when it begins.
+    forget_definitions()
     engine = Engine(client_factory=lambda: client, **options)
     engine.start()
     try:

@@ -57,7 +57,7 @@ def run(*, idle_seconds: float = IDLE_SECONDS) -> None:
 
     signal.signal(signal.SIGTERM, end)
     worker = os.getppid()
-    engine = Engine(suspects=True, max_in_flight=MOST_AT_ONCE)
+    engine = Engine(quarantine=True, max_in_flight=MOST_AT_ONCE)
     engine.start()
     busy_at = time.monotonic()
     while not ended.wait(LOOK_SECONDS) and os.getppid() == worker:

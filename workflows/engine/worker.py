@@ -63,9 +63,9 @@ class _Inbox:
 class Engine:
     """Runs steps until stopped. `client_factory` makes the client, used on the event loop only.
 
-    One for `suspects` runs only rows whose worker died, and leaves to others what follows from
-    them; any other engine runs none of them. It takes the next one when the one before has ended or
-    has done no harm for a while, so that a death has one cause.
+    One for the `quarantine` runs only rows whose worker died, and leaves to others what follows
+    from them; any other engine runs none of them. It takes the next one when the one before has
+    ended or has done no harm for a while, so that a death has one cause.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Engine:
         *,
         max_in_flight: int | None = None,
         lease_seconds: float | None = None,
-        suspects: bool = False,
+        quarantine: bool = False,
         client_factory: Callable[[], Any] = ServiceClient,
     ) -> None:
         self.owner = own_name()
-        self._suspects = suspects
+        self._quarantine = quarantine
         self._room = max_in_flight or settings.ENGINE_MAX_IN_FLIGHT
         self._lease = lease_seconds or settings.ENGINE_LEASE_SECONDS
         self._client = client_factory()
@@ -90,7 +90,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._shown_at = -SHOW_SECONDS
-        self._store = Store(owner=self.owner, lease_seconds=self._lease, suspects=suspects)
+        self._store = Store(owner=self.owner, lease_seconds=self._lease, quarantine=quarantine)
         self._thread = threading.Thread(target=self._run, name="engine-database", daemon=True)
 
     # From outside
@@ -171,7 +171,7 @@ class Engine:
         batch.wanted += inbox.wanted
         batch.look = batch.look or inbox.look or len(batch.wanted) > LARGEST_BATCH
         del batch.wanted[LARGEST_BATCH:]
-        batch.take = not self._stopping and not self._suspects
+        batch.take = not self._stopping and not self._quarantine
         free = self._free() + len(batch.settled)
         batch.room = min(max(free, 0), LARGEST_CLAIM) if not self._stopping else 0
         batch.renew = self._due_renewals(batch)
@@ -187,7 +187,7 @@ class Engine:
     def _free(self) -> int:
         """How many more steps may be held."""
         free = self._room - len(self._flights)
-        if not self._suspects:
+        if not self._quarantine:
             return free
         lately = self._store.now() - timedelta(seconds=HARMLESS_SECONDS)
         return min(free, 1 - sum(c.claimed_at > lately for c in self._flights.values()))

@@ -503,7 +503,7 @@ def test_undoing_of_a_dead_worker_is_done_again():
     expire(execution)
     assert len(recover_expired()) == 1
     using = client()
-    with running_engine(using, suspects=True):
+    with running_engine(using, quarantine=True):
         assert ended(execution).status == "FAILED"
     assert undone(using) == ["a"]
     assert store.commit(Batch(settled=[settle_with(stale, {})])).lost == [stale]
@@ -516,7 +516,7 @@ def test_undoing_that_took_three_workers_with_it_is_set_aside():
         expire(execution)
         assert len(recover_expired()) == left
         if left:
-            claim_one(Store(owner="one", lease_seconds=30, suspects=True))
+            claim_one(Store(owner="one", lease_seconds=30, quarantine=True))
     found = WorkflowExecution.objects.get()
     assert (found.status, found.ends_as) == ("NEEDS_REVIEW", "FAILED")
     assert [e["code"] for e in found.errors] == ["service_unavailable", "worker_died"]
@@ -570,7 +570,7 @@ def test_undoing_whose_definition_cannot_be_read_needs_a_person():
     expire(execution)
     assert len(recover_expired()) == 1
     execution.workflow.versions.update(steps=[{"id": "a"}])
-    with running_engine(client(), suspects=True):
+    with running_engine(client(), quarantine=True):
         found = ended(execution)
     assert (found.status, found.errors[-1]["code"]) == ("NEEDS_REVIEW", "validation_error")
     assert found.steps.get(path="~a").status == "NEEDS_REVIEW"

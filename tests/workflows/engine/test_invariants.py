@@ -29,8 +29,7 @@ from workflows.decide import outcomes
 from workflows.definition import RetryPolicy
 from workflows.engine import lease_recovery, step_call
 from workflows.engine.lease_recovery import recover_expired
-from workflows.engine.store import fast_path, recorder
-from workflows.engine.store.step_columns import SETTLED_SETS
+from workflows.engine.store import recorder, transition_sql
 from workflows.history.append_only import guard_history, unguard_history
 from workflows.models import WorkflowExecution
 from workflows.services.executions import control
@@ -206,22 +205,22 @@ ON_POSTGRES = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize(
-    ("steps", "spoiled"),
+    "steps",
     [
-        ([call("a")], (recorder.Recorder, "_settle_rows")),
-        pytest.param([call("a", next="b"), call("b")], (fast_path, "_settling"), marks=ON_POSTGRES),
+        [call("a")],
+        pytest.param([call("a", next="b"), call("b")], marks=ON_POSTGRES),
     ],
     ids=["end", "middle"],
 )
-def test_dropping_the_fence_check_is_seen(steps, spoiled):
+def test_dropping_the_fence_check_is_seen(steps):
     execution = start(make_workflow(steps))
     slow, quick = echo(), echo()
     slow.held.add("a")
     quick.held.add("a")
     with (
-        mutated(*spoiled, FENCE, ""),
+        mutated(transition_sql, "settle", FENCE, ""),
         running_engine(slow) as stale,
-        running_engine(quick, suspects=True) as holder,
+        running_engine(quick, quarantine=True) as holder,
     ):
         until(lambda: slow.calls)
         execution.steps.update(lease_until=timezone.now() - PAST)
@@ -239,7 +238,7 @@ def test_gap_in_the_numbers_of_events_is_seen():
     execution = start(make_workflow([call("a")]))
     with (
         mutated(recorder.Recorder, "_finish", "sequence + 1", "sequence + 2"),
-        mutated(fast_path, "_ending", "last_sequence + 1", "last_sequence + 2"),
+        mutated(transition_sql, "transition_in_one", "last_sequence + 1", "last_sequence + 2"),
         running_engine(echo()),
     ):
         ended(execution)
@@ -365,20 +364,17 @@ def test_branches_that_outlive_their_container_are_seen():
     client = echo()
     client.held.add("b")
     execution = start(make_workflow([FORK]))
-    abandon = "self._abandon([s for s in kept if s.transition.abandons], done)"
+    abandon = "self._abandon(s for s in kept if s.transition.abandons)"
     with mutated(recorder.Recorder, "record", abandon, "pass"), running_engine(client):
         ended(execution)
         assert "I4" in broken()
         client.gate.set()
 
 
-def test_settling_without_giving_up_the_lease_is_seen(monkeypatch):
+def test_settling_without_giving_up_the_lease_is_seen():
     execution = start(make_workflow([call("a")]))
-    kept = SETTLED_SETS.replace("lease_owner = '', lease_until = NULL, ", "")
-    assert kept != SETTLED_SETS
-    monkeypatch.setattr(recorder, "SETTLED_SETS", kept)
-    monkeypatch.setattr(fast_path, "SETTLED_SETS", kept)
-    with running_engine(echo()):
+    lease = "lease_owner = '', lease_until = NULL,"
+    with mutated(transition_sql, "settle", lease, ""), running_engine(echo()):
         ended(execution)
     assert broken() == {"I6"}
 

@@ -16,8 +16,7 @@ from tests.support.engine import (
     start,
 )
 from workflows.engine.store import Batch, Store
-from workflows.engine.store.dialect import Dialect
-from workflows.engine.store.due_query import select_due
+from workflows.engine.store.dialect import own_dialect
 from workflows.models import WorkflowExecution, WorkflowStep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,7 +140,7 @@ def test_a_look_reads_as_many_rows_as_are_due(backend):
     if backend != "postgres":
         pytest.skip("EXPLAIN is PostgreSQL's")
     fill()
-    text, params = select_due(Dialect(), timezone.now(), 200)
+    text, params = own_dialect().due(), {"stamp": timezone.now(), "room": 200}
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {text} SELECT id FROM due", params)
         (found,) = cursor.fetchone()

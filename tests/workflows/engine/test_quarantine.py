@@ -93,17 +93,17 @@ def test_ordinary_engine_leaves_suspects_alone():
 
 def test_engine_for_suspects_runs_them_and_leaves_what_follows_to_others():
     suspected = suspect(1)
-    with running_engine(echo(), suspects=True):
+    with running_engine(echo(), quarantine=True):
         until(lambda: step_rows(suspected) == [("a", 1, "COMPLETED"), ("b", 1, "PENDING")])
     with running_engine(echo()):
         assert ended(suspected).status == "COMPLETED"
 
 
-@pytest.mark.parametrize(("suspects", "claimed"), [(False, [0]), (True, [1, 2, 5])])
-def test_engines_divide_rows_by_whether_a_worker_died(suspects, claimed):
+@pytest.mark.parametrize(("quarantine", "claimed"), [(False, [0]), (True, [1, 2, 5])])
+def test_engines_divide_rows_by_whether_a_worker_died(quarantine, claimed):
     for deaths in (0, 1, 2, 5):
         suspect(deaths, name=f"w{deaths}")
-    Store(owner="w", lease_seconds=30, suspects=suspects).commit(Batch(look=True, room=9))
+    Store(owner="w", lease_seconds=30, quarantine=quarantine).commit(Batch(look=True, room=9))
     running = WorkflowStep.objects.filter(status=StepStatus.RUNNING).order_by("deaths")
     assert list(running.values_list("deaths", flat=True)) == claimed
 
@@ -111,7 +111,7 @@ def test_engines_divide_rows_by_whether_a_worker_died(suspects, claimed):
 def test_row_with_the_fewest_deaths_is_the_first_suspect():
     for deaths in (2, 1):
         suspect(deaths, name=f"w{deaths}")
-    Store(owner="w", lease_seconds=30, suspects=True).commit(Batch(look=True, room=1))
+    Store(owner="w", lease_seconds=30, quarantine=True).commit(Batch(look=True, room=1))
     assert WorkflowStep.objects.get(status=StepStatus.RUNNING).deaths == 1
 
 
@@ -121,7 +121,7 @@ def test_next_suspect_begins_once_the_one_before_has_done_no_harm_for_a_while(mo
         suspect(1, name=name)
     client = echo()
     client.held.add("a")
-    with running_engine(client, suspects=True) as running:
+    with running_engine(client, quarantine=True) as running:
         until(lambda: client.calls)
         running.look()
         assert (running.in_flight, len(client.calls)) == (1, 1)
@@ -134,7 +134,7 @@ def test_next_suspect_begins_once_the_one_before_has_done_no_harm_for_a_while(mo
 def test_row_that_waits_after_its_holder_died_is_under_no_suspicion():
     execution = start(make_workflow([{"id": "e", "type": "EVENT", "event": "go"}]))
     execution.steps.update(deaths=1, fence=2)
-    with running_engine(echo(), suspects=True):
+    with running_engine(echo(), quarantine=True):
         until(lambda: execution.steps.filter(status="WAITING").exists())
     assert execution.steps.get().deaths == 0
 

@@ -162,19 +162,19 @@ def test_behind_a_pooler_the_settings_are_of_the_transaction_alone(pooler: int) 
         store = Store(owner="one", lease_seconds=30)
         commit_a_workflow(store)
         assert left_on(own.connection) == before
-        with store._transaction(several=False):
+        with store._planner_settings.transaction(several=False):
             assert _is_tuned(own)
 
     in_a_thread(work)
 
 
 def test_settings_of_a_session_that_is_not_ours_are_of_the_transaction(monkeypatch: Any) -> None:
-    monkeypatch.setattr("workflows.engine.store.has_own_session", lambda _: False)
+    monkeypatch.setattr("workflows.engine.store.planner_settings.has_own_session", lambda _: False)
     expected = fresh()
     start(make_workflow(STEPS))
     store = Store(owner="one", lease_seconds=30)
     commit_a_workflow(store)
-    with store._transaction(several=False):
+    with store._planner_settings.transaction(several=False):
         assert _is_tuned(connection)
     assert left_on(connection.connection) == expected
 

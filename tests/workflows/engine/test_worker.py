@@ -230,7 +230,7 @@ def test_stale_fence_writes_nothing():
     stale = claim_one(late)
     expire(execution)
     assert len(recover_expired()) == 1
-    fresh = claim_one(Store(owner="fresh", lease_seconds=30, suspects=True))
+    fresh = claim_one(Store(owner="fresh", lease_seconds=30, quarantine=True))
     assert fresh.fence == stale.fence + 2
     done = commit_all(late, Batch(settled=[settle_with(stale, {"n": 7})], room=5))
     assert done.lost == [stale]
@@ -245,7 +245,7 @@ def test_stale_outcome_beside_the_fresh_one_leads_nowhere():
     stale = claim_one(store)
     expire(execution)
     recover_expired()
-    fresh = claim_one(Store(owner="one", lease_seconds=30, suspects=True))
+    fresh = claim_one(Store(owner="one", lease_seconds=30, quarantine=True))
     settled = [settle_with(stale, {"n": 7}), settle_with(fresh, {"n": 8})]
     done = commit_all(store, Batch(settled=settled))
     assert done.lost == [stale]
@@ -304,11 +304,11 @@ def test_rows_of_a_dead_worker_are_given_back_by_a_few_statements_however_many_t
 def test_step_that_took_three_workers_with_it_is_set_aside():
     execution = start(make_workflow(CHAIN), {"n": 1})
     for deaths in (1, 2):
-        claim_one(Store(owner="one", lease_seconds=30, suspects=deaths > 1))
+        claim_one(Store(owner="one", lease_seconds=30, quarantine=deaths > 1))
         expire(execution)
         assert len(recover_expired()) == 1
         assert execution.steps.get().deaths == deaths
-    claim_one(Store(owner="one", lease_seconds=30, suspects=True))
+    claim_one(Store(owner="one", lease_seconds=30, quarantine=True))
     expire(execution)
     assert recover_expired() == []
     found = WorkflowExecution.objects.get()

@@ -44,13 +44,13 @@ class HandEngine(ObservedEngine):
     def commit(self, settled: Sequence[Settled], *, room: int) -> list[Settled]:
         """One transaction; give what became of the claims that it made, not yet recorded.
 
-        A second one claims what a worker died of, as the process for suspects would.
+        A second one claims what a worker died of, as the quarantine would.
         """
         self._carry_all(self._commit(Batch(settled=list(settled), look=True, room=room)))
         if WorkflowStep.objects.filter(status__in=("PENDING", "WAITING"), deaths__gt=0).exists():
-            self._store._suspects = True
+            self._store.quarantine = True
             self._carry_all(self._commit(Batch(look=True, room=room)))
-            self._store._suspects = False
+            self._store.quarantine = False
         outcomes, self._inbox.settled = self._inbox.settled, []
         return outcomes
 

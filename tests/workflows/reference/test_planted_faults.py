@@ -129,14 +129,14 @@ def keep_the_document_as_it_was(patch):
 
 
 def give_what_branches_have_so_far(patch):
-    def results(dialect, cursor, claim):
-        cursor.execute(
-            "SELECT scope, step_id, output FROM workflow_step WHERE execution_id = %s"
+    def results(transaction, claim):
+        answer = transaction.execute(
+            "SELECT scope, step_id, output FROM workflow_step WHERE execution_id = %(execution)s"
             " AND status = 'COMPLETED' ORDER BY completed_at, id",
-            [dialect.id(claim.execution.id)],
+            execution=transaction.dialect.id(claim.execution.id),
         )
         found = {}
-        for scope, step_id, output in cursor.fetchall():
+        for scope, step_id, output in answer.fetchall():
             container, _, index = scope.rpartition("/")
             if container == claim.row.path:
                 made = step_facts.read_json(output)

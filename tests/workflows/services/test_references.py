@@ -293,7 +293,7 @@ def test_running_parent_starts_nothing_that_took_the_name_of_what_was_deleted(
     parent: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A worker that has read the definition looks again: here at once, otherwise after a while.
-    monkeypatch.setattr("workflows.engine.store.worker_cache.KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("workflows.definition_cache.CACHED_SECONDS", 0.0)
     execution = start(parent)
     with running_engine(ScriptedClient()) as engine:
         until(lambda: execution.steps.filter(status="WAITING").exists())

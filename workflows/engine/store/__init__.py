@@ -7,48 +7,37 @@ changes nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 from django.db import DatabaseError, connection
 
-from core.db.pipeline import has_own_session, one_statement, pipelined_transaction, prepared_cursor
+from core.db.pipeline import prepared_cursor
 from workflows.engine.database_clock import DatabaseClock
 from workflows.engine.store.batch import Batch, Broken, Claim, Committed, Settled
 from workflows.engine.store.claimer import Claimer
-from workflows.engine.store.dialect import Dialect, is_key
-from workflows.engine.store.fast_path import is_straight, record_straight
+from workflows.engine.store.dialect import is_key, own_dialect
+from workflows.engine.store.fast_path import record_in_one, takes_fast_path
+from workflows.engine.store.planner_settings import PlannerSettings
 from workflows.engine.store.recorder import Recorder
+from workflows.engine.store.transaction import Transaction
 from workflows.engine.store.worker_cache import WorkerCache
 from workflows.models import Worker
 
 __all__ = ["Batch", "Broken", "Claim", "Committed", "Settled", "Store", "is_key"]
 
 
-# Without the second, what has to be read whole would be compiled first.
-_SETTINGS = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-TUNING = "; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items())
-_UNTUNING = "; ".join([*(f"RESET {name}" for name in _SETTINGS), "DISCARD PLANS"])
-_FOR_TRANSACTION = "SELECT " + ", ".join(
-    f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()
-)
-
-
 class Store:
     """Reads and writes for one worker, from one thread."""
 
-    def __init__(self, *, owner: str, lease_seconds: float, suspects: bool = False) -> None:
+    def __init__(self, *, owner: str, lease_seconds: float, quarantine: bool = False) -> None:
         self.owner = owner
-        self._suspects = suspects
-        self.lease = timedelta(seconds=lease_seconds)
-        self._dialect = Dialect()
-        self._memory = WorkerCache()
+        self.quarantine = quarantine
+        self._lease = timedelta(seconds=lease_seconds)
+        self._dialect = own_dialect()
+        self._cache = WorkerCache()
         self.clock = DatabaseClock()
-        # The connection that was looked at, and whether its session is ours alone.
-        self._connection: Any = None
-        self._owns_session = True
+        self._planner_settings = PlannerSettings()
 
     # Time: the engine measures the clock itself, and lives with the last offset in an outage.
 
@@ -57,7 +46,7 @@ class Store:
         self.clock.measure()
 
     def now(self) -> datetime:
-        """The database's time."""
+        """Return the database's time."""
         return self.clock.estimate()
 
     # The worker itself
@@ -75,93 +64,46 @@ class Store:
 
     # The transaction
 
-    def _tune(self) -> None:
-        """Have PostgreSQL plan each statement once, for large tables, on each new connection.
-
-        A plan made while the tables are all but empty would read them whole, and be kept while they
-        grow. Left to itself PostgreSQL plans statements about a list of ids anew each time, since
-        it takes each list to be longer than it is; that takes as long as running them.
-        """
-        if not self._dialect.is_postgres or connection.in_atomic_block:
-            return
-        connection.ensure_connection()
-        if connection.connection is self._connection:
-            return
-        self._owns_session = has_own_session(connection.connection)
-        if self._owns_session:
-            connection.connection.execute(TUNING, prepare=False)
-        self._connection = connection.connection
-
-    @contextlib.contextmanager
-    def _transaction(self, *, several: bool) -> Iterator[None]:
-        """A transaction, or none around one statement, in which statements are planned so.
-
-        Where a pooler lends its sessions to others between transactions, the settings are of the
-        transaction alone.
-        """
-        own = self._owns_session or not self._dialect.is_postgres
-        with one_statement() if own and not several else pipelined_transaction():
-            if not own:
-                with prepared_cursor() as cursor:
-                    cursor.execute(_FOR_TRANSACTION)
-            yield
-
     def close_connection(self) -> None:
-        """Give the connection of this thread back as it was; whoever has it next plans as usual."""
-        tuned = connection.connection
-        if tuned is not None and tuned is self._connection and self._owns_session:
-            try:
-                tuned.execute(_UNTUNING, prepare=False)
-            except psycopg.Error:
-                tuned.close()
-        self._connection = None
+        """Give the connection of this thread back as it was."""
+        self._planner_settings.release()
         connection.close()
 
     def commit(self, batch: Batch) -> Committed:
-        """Do a whole batch, or nothing of it; what it says is `left` is still to be done."""
-        self._tune()
-        done = Committed()
-        now = self.now()
-        if is_straight(self._dialect, batch):
-            with self._transaction(several=False):
-                done.left = record_straight(
-                    self._dialect, batch.settled, done, owner=self.owner, lease=self.lease, now=now
-                )
-            return done
+        """Do a whole batch, or nothing of it; what is `left` is still to be done."""
+        self._planner_settings.apply()
+        committed = Committed()
+        in_one = self._dialect.has_fast_path and takes_fast_path(batch)
         # A claim alone is one statement, which is its own transaction.
-        several = bool(batch.settled or batch.renew)
-        with self._transaction(several=several), prepared_cursor() as cursor:
+        several = bool(batch.settled or batch.renew) and not in_one
+        with self._planner_settings.transaction(several=several), prepared_cursor() as cursor:
+            transaction = Transaction(self._dialect, cursor, self.owner, self._lease, self.now())
+            if in_one:
+                record_in_one(batch, committed, transaction)
+                return committed
             if batch.settled:
-                recorder = Recorder(
-                    self._dialect, cursor, owner=self.owner, lease=self.lease, now=now
-                )
-                recorder.record(batch, done)
+                Recorder(transaction, committed).record(batch)
             if batch.renew:
-                self._renew(cursor, batch.renew, done, now)
-            if batch.wanted or batch.look or done.ready:
-                claimer = Claimer(
-                    self._dialect,
-                    cursor,
-                    self._memory,
-                    owner=self.owner,
-                    lease=self.lease,
-                    now=now,
-                    suspects=self._suspects,
-                )
-                claimer.claim(batch, done)
-        return done
+                _renew(batch.renew, committed, transaction)
+            if batch.wanted or batch.look or committed.ready:
+                claimer = Claimer(transaction, self._cache, quarantine=self.quarantine)
+                claimer.claim(batch, committed)
+        return committed
 
-    def _renew(self, cursor: Any, claims: Sequence[Claim], done: Committed, now: datetime) -> None:
-        rows = [{"id": c.row.id, "fence": c.fence} for c in claims]
-        source, params = self._dialect.source(("id", "fence"), rows)
-        where, ids = self._dialect.only("workflow_step.id", [c.row.id for c in claims])
-        cursor.execute(
-            f"UPDATE workflow_step SET lease_until = %s FROM {source} WHERE workflow_step.id = v.id"
-            " AND workflow_step.fence = v.fence AND workflow_step.status = 'RUNNING'"
-            f"{where} RETURNING workflow_step.id",
-            [self._dialect.time(now + self.lease), *params, *ids],
-        )
-        held = {found for (found,) in cursor.fetchall()}
-        done.lost.extend(c for c in claims if self._dialect.id(c.row.id) not in held)
-        for claim in claims:
-            claim.claimed_at = now
+
+def _renew(claims: Sequence[Claim], committed: Committed, transaction: Transaction) -> None:
+    dialect, columns = transaction.dialect, ("id", "fence")
+    answer = transaction.execute(
+        f"""
+        UPDATE workflow_step SET lease_until = %(lease_end)s FROM {dialect.rows(columns)}
+        WHERE workflow_step.id = v.id AND workflow_step.fence = v.fence
+          AND workflow_step.status = 'RUNNING'{dialect.only("workflow_step.id")}
+        RETURNING workflow_step.id""",
+        lease_end=transaction.lease_end(),
+        rows=dialect.json(columns, ({"id": c.row.id, "fence": c.fence} for c in claims)),
+        ids=dialect.ids(c.row.id for c in claims),
+    )
+    held = {step for (step,) in answer.fetchall()}
+    committed.lost.extend(c for c in claims if dialect.id(c.row.id) not in held)
+    for claim in claims:
+        claim.claimed_at = transaction.now

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
 from core.exceptions import Conflict, IntegrationError
 from workflows.engine.store.batch import Committed, Settled
-from workflows.engine.store.dialect import Dialect, key_of
-from workflows.models import WorkflowStep
+from workflows.engine.store.dialect import key_of
+from workflows.engine.store.transaction import Transaction
+from workflows.models import StepStatus, WorkflowStep
 from workflows.services.executions.concurrency_limit import check_not_inside_itself
 from workflows.services.executions.start import Start, find_startable, insert_execution
 
@@ -17,7 +16,7 @@ from workflows.services.executions.start import Start, find_startable, insert_ex
 MOST_DEPTH = 20
 
 
-def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
+def start_child(item: Settled, transaction: Transaction, committed: Committed) -> None:
     """Insert the child execution of a step; what prevents it is left for the step to fail with."""
     wanted, row = item.transition.child, item.transition.settled
     assert wanted is not None
@@ -45,43 +44,45 @@ def start_child(item: Settled, *, now: datetime, done: Committed) -> None:
     except IntegrationError as error:
         problem = {"code": error.code, "message": error.message}
         WorkflowStep.objects.filter(id=row.id).update(
-            input={**row.input, "problem": problem}, status="PENDING", wake_at=now
+            input={**row.input, "problem": problem},
+            status=StepStatus.PENDING,
+            wake_at=transaction.now,
         )
-        done.ready.append(row.id)
+        committed.ready.append(row.id)
     else:
         if not child.is_queued:
-            done.ready.append(str(first.pk))
+            committed.ready.append(str(first.pk))
 
 
-def find_children(dialect: Dialect, cursor: Any, steps: Sequence[str]) -> list[str]:
-    """The child executions of these steps that may still run."""
-    where, params = dialect.among("parent_step_id", steps)
-    cursor.execute(
-        f"SELECT id FROM workflow_execution WHERE {where} AND completed_at IS NULL", params
+def find_children(transaction: Transaction, steps: Sequence[str]) -> list[str]:
+    """Return the child executions of these steps that may still run."""
+    where = transaction.dialect.among("parent_step_id")
+    answer = transaction.execute(
+        f"SELECT id FROM workflow_execution WHERE {where} AND completed_at IS NULL",
+        ids=transaction.dialect.ids(steps),
     )
-    return [key_of(found) for (found,) in cursor.fetchall()]
+    return [key_of(child) for (child,) in answer.fetchall()]
 
 
-def wake_parents(
-    dialect: Dialect, cursor: Any, executions: Sequence[str], now: datetime
-) -> list[str]:
+def wake_parents(transaction: Transaction, executions: Sequence[str]) -> list[str]:
     """Let the steps look that waited for these executions; return them.
 
     One that somebody holds is passed over, so that no lock is waited for out of order; it looks by
     itself soon.
     """
-    where, params = dialect.among("e.id", executions)
-    lock = dialect.lock("FOR NO KEY UPDATE OF s SKIP LOCKED")
-    cursor.execute(
-        "SELECT s.id FROM workflow_execution e JOIN workflow_step s ON s.id = e.parent_step_id"
-        f" WHERE {where} AND s.status = 'WAITING' {lock}",
-        params,
+    dialect = transaction.dialect
+    answer = transaction.execute(
+        f"""
+        SELECT s.id FROM workflow_execution e JOIN workflow_step s ON s.id = e.parent_step_id
+        WHERE {dialect.among("e.id")} AND s.status = 'WAITING'
+        {dialect.lock("FOR NO KEY UPDATE OF s SKIP LOCKED")}""",
+        ids=dialect.ids(executions),
     )
-    found = [key_of(row[0]) for row in cursor.fetchall()]
-    if found:
-        where, params = dialect.among("id", found)
-        cursor.execute(
-            f"UPDATE workflow_step SET status = 'PENDING', wake_at = %s WHERE {where}",
-            [dialect.time(now), *params],
+    parents = [key_of(step) for (step,) in answer.fetchall()]
+    if parents:
+        transaction.execute(
+            "UPDATE workflow_step SET status = 'PENDING', wake_at = %(stamp)s"
+            f" WHERE {dialect.among('id')}",
+            ids=dialect.ids(parents),
         )
-    return found
+    return parents

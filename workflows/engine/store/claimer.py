@@ -3,301 +3,195 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from core.failpoints import failpoint
-from registry.models import RegistryChange
-from workflows.decide import SETTLED_STATUSES, ExecutionState, Row, StepOutcome, recall
+from workflows.decide import ExecutionState, Row, StepOutcome, recall
 from workflows.definition import DefinitionError
+from workflows.definition_cache import definition_with_id
 from workflows.engine.store.batch import COUNTERS, Batch, Broken, Claim, Committed
+from workflows.engine.store.claim_sql import COLUMNS, DOCUMENTS, EXECUTION, SETTLED
 from workflows.engine.store.compensation import outcomes_before_compensation
-from workflows.engine.store.dialect import (
-    Dialect,
-    key_of,
-    read_json,
-    read_time,
-    send,
-    size_of,
-)
-from workflows.engine.store.due_query import (
-    SOUND,
-    SUSPECT,
-    select_claimable,
-    select_due,
-    select_quarantined,
-)
+from workflows.engine.store.dialect import key_of, read_json, read_time, size_of
+from workflows.engine.store.due_query import LOCK, due_among, due_in_quarantine
 from workflows.engine.store.step_facts import load_facts
+from workflows.engine.store.transaction import Transaction
 from workflows.engine.store.worker_cache import WorkerCache
+from workflows.models import StepStatus
 from workflows.step_paths import is_compensation, scope_of, visible_scopes
 
-_CLAIMED = (
-    "id", "execution_id", "step_id", "path", "scope", "attempt", "name", "service", "action",
-    "input", "error", "started_at", "fence", "retry_base", "retry_since", *COUNTERS,
-)  # fmt: skip
-# What a claim has to know of an execution, and the names that it has beside the step's columns.
-_EXECUTION = {
-    "workflow_name": "workflow",
-    "started_at": "began",
-    "version_id": "version",
-    "correlation_id": "correlation",
-    "last_sequence": "sequence",
-    "priority": "priority",
-    "deadline_at": "deadline",
-    "input": "run_input",
-    "context": "run_context",
-}
-_DOCUMENTS = ("input", "context")
-_COLUMNS = (*_CLAIMED, *_EXECUTION.values(), "is_first", "registry")
-# The newest change of the registry: who is called is as it was then, or later.
-_REGISTRY = f'(SELECT MAX("index") FROM {RegistryChange._meta.db_table})'
-_SETTLED = ", ".join(f"'{status}'" for status in SETTLED_STATUSES)
-_TAKE = (
-    "UPDATE workflow_step SET status = 'RUNNING', wake_at = NULL, lease_owner = %s,"
-    " lease_until = %s, fence = fence + 1, started_at = COALESCE(started_at, %s), updated_at = %s"
-)
-_BEGIN = (
-    "UPDATE workflow_execution SET status = 'RUNNING', updated_at = %s,"
-    " started_at = COALESCE(started_at, %s)"
-    " WHERE status IN ('PENDING', 'WAITING') AND"
-)
 # An execution, a scope of it, and the container in that scope that a row is in, or ''.
 View = tuple[str, str, str]
-
-
-def _of_execution(outside: str) -> str:
-    """Columns of executions: with the documents where rows outside of branches are claimed."""
-    named = (f"CASE WHEN {outside} THEN {c} END" if c in _DOCUMENTS else c for c in _EXECUTION)
-    return ", ".join(named)
-
-
-@lru_cache(maxsize=16)
-def _take_and_begin(due: str) -> str:
-    """One statement that claims the rows of `due`, begins their executions and tells of both.
-
-    An execution is told of as it was when the statement began: what of it is read never changes,
-    but for the number of its last event, and an older one only makes an EVENT look once more.
-    `is_first` is a row outside of branches before which nothing ended there.
-    """
-    taken = ", ".join(f"taken.{column}" for column in _CLAIMED)
-    about = _of_execution("taken.scope = ''")
-    return (
-        # PostgreSQL guesses that a CTE has a hundred rows, and would read a whole table to meet it.
-        f"{due}, taken AS ({_TAKE} WHERE workflow_step.id = ANY(ARRAY(SELECT id FROM due))"
-        f" RETURNING {', '.join(f'workflow_step.{column}' for column in _CLAIMED)}),"
-        f" begun AS ({_BEGIN} id = ANY(ARRAY(SELECT execution_id FROM taken)))"
-        f" SELECT {taken}, e.*, {_REGISTRY} FROM taken CROSS JOIN LATERAL"
-        f" (SELECT {about}, taken.scope = '' AND NOT EXISTS (SELECT FROM workflow_step s"
-        " WHERE s.execution_id = taken.execution_id AND s.scope = ''"
-        f" AND s.status IN ({_SETTLED}))"
-        # Not to be joined with all that there are.
-        " FROM workflow_execution WHERE id = taken.execution_id OFFSET 0) e"
-    )
+Documents = dict[str, dict[str, Any]]
 
 
 class Claimer:
     """Claims for one worker, in the transaction at hand or in one of its own."""
 
     def __init__(
-        self,
-        dialect: Dialect,
-        cursor: Any,
-        memory: WorkerCache,
-        *,
-        owner: str,
-        lease: timedelta,
-        now: datetime,
-        suspects: bool = False,
+        self, transaction: Transaction, cache: WorkerCache, *, quarantine: bool = False
     ) -> None:
-        self._dialect = dialect
-        self._cursor = cursor
-        self._memory = memory
-        self._owner = owner
-        self._lease = lease
-        self._now = now
-        self._suspects = suspects
+        self._transaction = transaction
+        self._dialect = transaction.dialect
+        self._cache = cache
+        self._quarantine = quarantine
 
-    def claim(self, batch: Batch, done: Committed) -> None:
+    def claim(self, batch: Batch, committed: Committed) -> None:
         """Claim the rows that are named and those that this batch made ready, or whatever is due.
 
         Named rows are all claimed, or else the most urgent of all: a burst of starts must not take
         the last places from what comes before it.
         """
-        room = batch.room - len(done.claims)
-        wanted = [*done.ready, *batch.wanted]
+        room = batch.room - len(committed.claims)
+        wanted = [*committed.ready, *batch.wanted]
         failpoint("C3")
         rows: list[Any] = []
         if room > 0 and (batch.look or len(wanted) > room):
-            rows = self._claim_due(room)
+            rows = self._take(self._due(), room)
         elif room > 0 and wanted:
-            rows = self._claim_wanted(wanted, room)
-        done.filled = len(rows) >= room and bool(wanted or batch.look)
+            rows = self._take(self._due_among(), room, ids=self._dialect.ids(wanted))
+        committed.filled = len(rows) >= room and bool(wanted or batch.look)
         if rows:
-            self._load(rows, done)
+            self._load(rows, committed)
 
-    def _claim_wanted(self, wanted: Sequence[str], room: int) -> list[Any]:
-        where, params = self._dialect.among("s.id", wanted)
-        # A PENDING row is due; only a WAITING one has its time.
-        where += " AND (s.status = 'PENDING' AND s.wake_at IS NOT NULL OR s.wake_at <= %s)"
-        due, params = select_claimable(
-            self._dialect,
-            f"{where} AND {SUSPECT if self._suspects else SOUND}",
-            [*params, self._dialect.time(self._now)],
-            limit=room,
+    def _due(self) -> str:
+        if self._quarantine:
+            return due_in_quarantine(self._dialect.lock(LOCK))
+        return self._dialect.due()
+
+    def _due_among(self) -> str:
+        lock, among = self._dialect.lock(LOCK), self._dialect.among("s.id")
+        return due_among(among, lock, quarantine=self._quarantine)
+
+    def _take(self, due: str, room: int, **params: Any) -> list[Any]:
+        return self._dialect.take(
+            self._transaction,
+            due,
+            room=room,
+            owner=self._transaction.owner,
+            lease_end=self._transaction.lease_end(),
+            **params,
         )
-        return self._take(f"WITH due AS ({due})", params)
 
-    def _claim_due(self, room: int) -> list[Any]:
-        select = select_quarantined if self._suspects else select_due
-        due, params = select(self._dialect, self._dialect.time(self._now), room)
-        return self._take(due, params)
-
-    def _take(self, due: str, params: Sequence[Any]) -> list[Any]:
-        """Claim the rows of the table expression `due`; give `_COLUMNS` of each."""
-        stamp = self._dialect.time(self._now)
-        until = self._dialect.time(self._now + self._lease)
-        given = [*params, self._owner, until, stamp, stamp]
-        if not self._dialect.is_postgres:
-            returned = ", ".join(f"workflow_step.{c}" for c in _CLAIMED)
-            among = "FROM due WHERE workflow_step.id = due.id"
-            self._cursor.execute(f"{due} {_TAKE} {among} RETURNING {returned}", given)
-            return self._with_executions(self._cursor.fetchall(), stamp)
-        self._cursor.execute(_take_and_begin(due), [*given, stamp, stamp])
-        return list(self._cursor.fetchall())
-
-    def _with_executions(self, rows: Sequence[Any], stamp: Any) -> list[Any]:
-        """Begin the executions of claimed rows, and add what is known of them to each."""
-        place, scope = _CLAIMED.index("execution_id"), _CLAIMED.index("scope")
-        where, params = self._dialect.among("id", {row[place] for row in rows})
-        self._cursor.execute(f"{_BEGIN} {where}", [stamp, stamp, *params])
-        outside, of_outside = self._dialect.among("id", {r[place] for r in rows if not r[scope]})
-        self._cursor.execute(
-            f"SELECT id, {_REGISTRY}, {_of_execution(outside)} FROM workflow_execution"
-            f" WHERE {where}",
-            [*of_outside, *of_outside, *params],
-        )
-        found = {key: (*about, False, newest) for key, newest, *about in self._cursor.fetchall()}
-        return [(*row, *found[row[place]]) for row in rows]
-
-    def _load(self, rows: Sequence[Any], done: Committed) -> None:
-        records = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    def _load(self, rows: Sequence[Any], committed: Committed) -> None:
+        records = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         for record in records:
             record["id"] = key_of(record["id"])
             record["execution_id"] = key_of(record["execution_id"])
         seeing = [r for r in records if not (r["is_first"] or is_compensation(r["path"]))]
         # Both are sent before one is read, so that they may share an exchange.
-        documents, sent = self._ask_for_documents(records)
-        outcomes, places, asked = self._ask_for_outcomes(seeing)
-        self._read_documents(sent, documents)
-        outcomes |= self._read_outcomes(asked, places)
-        made: list[Claim] = []
+        documents, documents_answer = self._ask_for_documents(records)
+        outcomes, views, outcomes_answer = self._ask_for_outcomes(seeing)
+        self._read_documents(documents_answer, documents)
+        outcomes |= self._read_outcomes(outcomes_answer, views)
+        claims: list[Claim] = []
         for record in records:
-            run = self._run_of(record, documents[record["execution_id"]])
-            claim = Claim(run, _row_of(record), record["fence"], self._now, record["correlation"])
-            definition = self._memory.definition(self._dialect, self._cursor, record["version"])
-            if isinstance(definition, DefinitionError):
-                done.broken.append(Broken(claim, definition))
+            execution = self._state_of(record, documents[record["execution_id"]])
+            correlation = record["correlation"]
+            row, now = _row_of(record), self._transaction.now
+            claim = Claim(execution, row, record["fence"], now, correlation)
+            try:
+                execution.definition = definition_with_id(record["version"])
+            except DefinitionError as error:
+                committed.broken.append(Broken(claim, error))
                 continue
-            run.definition = definition
             self._look_around(claim, record, outcomes)
-            made.append(claim)
-        load_facts(self._dialect, self._cursor, made)
-        done.claims.extend(made)
+            claims.append(claim)
+        load_facts(self._transaction, claims)
+        committed.claims.extend(claims)
 
-    def _ask_for_documents(
-        self, records: Sequence[Mapping[str, Any]]
-    ) -> tuple[dict[str, dict[str, Any]], Any]:
-        """The input and context of each execution that are at hand; send for the others.
+    def _ask_for_documents(self, records: Sequence[Mapping[str, Any]]) -> tuple[Documents, Any]:
+        """Return the input and context of each execution that are at hand; send for the others.
 
         Rows in branches come without them: each of ten thousand elements would bring the same.
         """
-        documents: dict[str, dict[str, Any]] = {}
+        documents: Documents = {}
         missing: set[str] = set()
         for record in records:
             key = record["execution_id"]
             if key in documents:
                 continue
-            if record["run_input"] is not None:
-                documents[key] = {n: read_json(record[_EXECUTION[n]]) or {} for n in _DOCUMENTS}
-            elif known := self._memory.documents.get(key):
-                documents[key] = known
+            if record["execution_input"] is not None:
+                documents[key] = {n: read_json(record[EXECUTION[n]]) or {} for n in DOCUMENTS}
+            elif cached := self._cache.documents.get(key):
+                documents[key] = cached
             else:
                 missing.add(key)
         missing -= documents.keys()
         if not missing:
             return documents, None
-        where, params = self._dialect.among("id", missing)
-        return documents, send(
-            f"SELECT id, {', '.join(_DOCUMENTS)} FROM workflow_execution WHERE {where}", params
+        columns, where = ", ".join(DOCUMENTS), self._dialect.among("id")
+        return documents, self._transaction.send(
+            f"SELECT id, {columns} FROM workflow_execution WHERE {where}",
+            ids=self._dialect.ids(missing),
         )
 
-    def _read_documents(self, sent: Any, documents: dict[str, dict[str, Any]]) -> None:
-        for key, *texts in sent.fetchall() if sent is not None else ():
-            found = {n: read_json(t) or {} for n, t in zip(_DOCUMENTS, texts, strict=True)}
-            documents[key_of(key)] = found
-            self._memory.documents.keep(key_of(key), found, size=sum(map(size_of, texts)))
+    def _read_documents(self, answer: Any, documents: Documents) -> None:
+        for key, *texts in answer.fetchall() if answer is not None else ():
+            read = {n: read_json(t) or {} for n, t in zip(DOCUMENTS, texts, strict=True)}
+            documents[key_of(key)] = read
+            self._cache.documents.add(key_of(key), read, size=sum(map(size_of, texts)))
 
     def _ask_for_outcomes(
         self, records: Iterable[Mapping[str, Any]]
     ) -> tuple[dict[View, list[StepOutcome]], set[View], Any]:
-        """Send for what the steps came to that the claimed rows can see.
+        """Send for the outcomes of steps that the claimed rows can see.
 
-        What of it is known, by execution, scope, and the container in that scope that the claimed
-        row is in, or ''; what is not; and where the answer is to be read.
+        Returns those that are cached, the views that are not, and the cursor of their answer.
         """
-        found: dict[View, list[StepOutcome]] = {}
-        wanted = {key for r in records for key in _views(r["execution_id"], r["scope"])}
-        for key in wanted:
-            kept = self._memory.surroundings.get(key) if key[2] else None
-            if kept is not None:
-                found[key] = kept
-        wanted -= found.keys()
-        places = {key[:2] for key in wanted}
-        if not places:
-            return found, wanted, None
-        rows = [{"execution_id": execution, "scope": scope} for execution, scope in places]
-        source, params = self._dialect.source(("execution_id", "scope"), rows)
-        only, ids = self._dialect.only("s.execution_id", [execution for execution, _ in places])
-        sent = send(
-            "SELECT s.execution_id, s.scope, s.step_id, s.path, s.status, s.output, s.error"
-            f" FROM workflow_step s JOIN {source}"
-            " ON s.execution_id = v.execution_id AND s.scope = v.scope"
-            f" WHERE s.status IN ({_SETTLED}){only}"
-            " ORDER BY s.completed_at, s.id",
-            [*params, *ids],
+        outcomes: dict[View, list[StepOutcome]] = {}
+        views = {view for r in records for view in _views(r["execution_id"], r["scope"])}
+        for view in views:
+            cached = self._cache.surroundings.get(view) if view[2] else None
+            if cached is not None:
+                outcomes[view] = cached
+        views -= outcomes.keys()
+        scopes = {view[:2] for view in views}
+        if not scopes:
+            return outcomes, views, None
+        columns = ("execution_id", "scope")
+        answer = self._transaction.send(
+            f"""
+            SELECT s.execution_id, s.scope, s.step_id, s.path, s.status, s.output, s.error
+            FROM workflow_step s JOIN {self._dialect.rows(columns)}
+              ON s.execution_id = v.execution_id AND s.scope = v.scope
+            WHERE s.status IN ({SETTLED}){self._dialect.only("s.execution_id")}
+            ORDER BY s.completed_at, s.id""",
+            rows=self._dialect.json(columns, (dict(zip(columns, s, strict=True)) for s in scopes)),
+            ids=self._dialect.ids(execution for execution, _ in scopes),
         )
-        return found, wanted, sent
+        return outcomes, views, answer
 
-    def _read_outcomes(self, sent: Any, wanted: set[View]) -> dict[View, list[StepOutcome]]:
-        """The outcomes that were sent for, each view in the order of their end."""
-        if sent is None:
+    def _read_outcomes(self, answer: Any, views: set[View]) -> dict[View, list[StepOutcome]]:
+        """Return the outcomes that were sent for, each view in the order of their end."""
+        if answer is None:
             return {}
         read: dict[tuple[str, str], list[StepOutcome]] = {}
         sizes: dict[tuple[str, str], int] = {}
-        for execution, scope, step_id, path, status, output, error in sent.fetchall():
+        for execution, scope, step_id, path, status, output, error in answer.fetchall():
             place = (key_of(execution), scope)
             outcome = StepOutcome(step_id, path, status, read_json(output), read_json(error))
             read.setdefault(place, []).append(outcome)
             sizes[place] = sizes.get(place, 0) + size_of(output) + size_of(error)
-        found = {}
-        for key in wanted:
-            found[key] = read.get(key[:2], [])
-            if key[2]:
-                self._memory.surroundings.keep(key, found[key], size=sizes.get(key[:2], 0))
-        return found
+        outcomes = {}
+        for view in views:
+            outcomes[view] = read.get(view[:2], [])
+            if view[2]:
+                size = sizes.get(view[:2], 0)
+                self._cache.surroundings.add(view, outcomes[view], size=size)
+        return outcomes
 
-    def _run_of(self, record: Mapping[str, Any], documents: Mapping[str, Any]) -> ExecutionState:
-        undoes = is_compensation(record["path"])
+    def _state_of(self, record: Mapping[str, Any], documents: Mapping[str, Any]) -> ExecutionState:
+        path = record["path"]
         return ExecutionState(
             id=record["execution_id"],
             workflow=record["workflow"],
-            started_at=read_time(record["began"]) or self._now,
+            started_at=read_time(record["began"]) or self._transaction.now,
             input=documents["input"],
             context=documents["context"],
             definition=None,  # type: ignore[arg-type]
-            # What undoes a step sees what the step saw.
-            scope=scope_of(record["path"]) if undoes else record["scope"],
+            # A compensation sees what its step saw.
+            scope=scope_of(path) if is_compensation(path) else record["scope"],
             sequence=record["sequence"],
             priority=record["priority"],
             deadline=read_time(record["deadline"]),
@@ -311,11 +205,11 @@ class Claimer:
         outcomes: Mapping[View, Iterable[StepOutcome]],
     ) -> None:
         """Put in view what the row can see."""
-        run = claim.execution
+        execution = claim.execution
         recall(
-            run,
+            execution,
             _sight(record, outcomes),
-            lambda path: self._memory.elements(self._dialect, self._cursor, run.id, path),
+            lambda path: self._cache.elements(self._transaction, execution.id, path),
             step_id=claim.row.step_id,
             path=claim.row.path,
         )
@@ -324,7 +218,7 @@ class Claimer:
 def _sight(
     record: Mapping[str, Any], outcomes: Mapping[View, Iterable[StepOutcome]]
 ) -> Callable[[str], Iterable[StepOutcome]]:
-    """The outcomes that a row can see, by scope."""
+    """Return what gives the outcomes that a row can see in a scope."""
     if is_compensation(record["path"]):
         before = outcomes_before_compensation(record)
         return lambda scope: before.get(scope, ())
@@ -333,7 +227,7 @@ def _sight(
 
 
 def _views(execution: str, scope: str) -> list[View]:
-    """The scopes that a row can see, outermost first, each with the container that it is in there.
+    """Return the scopes that a row can see, outermost first, each with its container there.
 
     Of a row in `each/3/both/0`: ('', 'each'), ('each/3', 'each/3/both'), ('each/3/both/0', '').
     """
@@ -346,7 +240,7 @@ def _row_of(record: Mapping[str, Any]) -> Row:
     same = ("id", "step_id", "path", "scope", "attempt", "name", "service", "action", "retry_base")
     return Row(
         **{name: record[name] for name in (*same, *COUNTERS)},
-        status="RUNNING",
+        status=StepStatus.RUNNING,
         input=read_json(record["input"]),
         error=read_json(record["error"]),
         started_at=read_time(record["started_at"]),

@@ -1,7 +1,7 @@
-"""What differs between PostgreSQL and SQLite in the engine's SQL.
+"""Dialects of the engine's SQL: one class for PostgreSQL, one for SQLite.
 
 Every statement takes a whole batch as one JSON parameter: PostgreSQL reads it with
-`jsonb_to_recordset`, SQLite with `json_each`.
+`jsonb_to_recordset`, SQLite with `json_each`. Parameters have names.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
-from core.db.pipeline import prepared_cursor
+from workflows.engine.store import claim_sql, due_query
+
+if TYPE_CHECKING:
+    from workflows.engine.store.transaction import Transaction
 
 # With its dashes, as against the 32 digits that SQLite keeps.
 LENGTH_OF_KEY = 36
@@ -64,98 +67,159 @@ COLUMNS = {
 class Dialect:
     """Builds the parts of statements in which the databases differ."""
 
-    def __init__(self) -> None:
-        self.is_postgres = connection.vendor == "postgresql"
+    has_fast_path = False
+    """Whether one statement may write to several tables, and is its own transaction."""
 
-    def source(
-        self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[str, list[Any]]:
-        """A table expression `v` with these rows, and its one parameter.
+    def rows(self, columns: tuple[str, ...], name: str = "rows") -> str:
+        """Return a table expression `v` with these columns, of the JSON parameter `name`."""
+        raise NotImplementedError
+
+    def json(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+        """Return the parameter of such an expression; a value that is not given is NULL.
 
         Raises:
             ValueError: a value is not JSON, such as NaN.
         """
-        # What is not said is NULL.
         plain = [
-            {c: self._plain(c, v) for c in columns if (v := r.get(c)) is not None} for r in rows
+            {c: self._plain(c, v) for c in columns if (v := row.get(c)) is not None} for row in rows
         ]
-        text = json.dumps(plain, allow_nan=False)
-        return source_text(tuple(columns), postgres=self.is_postgres), [text]
+        return json.dumps(plain, allow_nan=False)
 
-    def insert(
-        self,
-        cursor: Any,
-        table: str,
-        columns: Sequence[str],
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        fixed: Mapping[str, Any],
-    ) -> None:
-        """Insert rows; `fixed` columns have one value for all."""
-        source, params = self.source(columns, rows)
-        names = ", ".join((*columns, *fixed))
-        picked = ", ".join((*(f"v.{c}" for c in columns), *("%s" for _ in fixed)))
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {picked} FROM {source}",
-            [*fixed.values(), *params],
-        )
+    def _plain(self, column: str, value: Any) -> Any:
+        raise NotImplementedError
 
-    def among(self, column: str, ids: Iterable[str]) -> tuple[str, list[Any]]:
-        """A condition: the column is one of these ids."""
-        if self.is_postgres:
-            # As text: a driver takes longer over a list of them than PostgreSQL over the query.
-            return f"{column} = ANY(%s::uuid[])", ["{" + ",".join(map(str, ids)) + "}"]
-        keys = json.dumps([self.id(i) for i in ids])
-        return f"{column} IN (SELECT value FROM json_each(%s))", [keys]
+    def among(self, column: str, name: str = "ids") -> str:
+        """Return a condition: the column is one of the ids in the parameter `name`."""
+        raise NotImplementedError
 
-    def only(self, column: str, ids: Iterable[str]) -> tuple[str, list[Any]]:
-        """The same for rows that a `source` names already, to go after a condition.
+    def only(self, column: str, name: str = "ids") -> str:
+        """Return the same, to go after a condition, for rows that `rows` names already."""
+        raise NotImplementedError
 
-        PostgreSQL guesses that a source has a hundred rows and reads a whole table for one; the
-        ids it can count.
-        """
-        if not self.is_postgres:
-            return "", []
-        where, params = self.among(column, ids)
-        return f" AND {where}", params
-
-    def lock(self, text: str) -> str:
-        """A locking clause, where the database locks rows."""
-        return text if self.is_postgres else ""
+    def ids(self, values: Iterable[Any]) -> str:
+        """Return the parameter of `among` and `only`."""
+        raise NotImplementedError
 
     def id(self, value: Any) -> Any:
-        """An id as the driver hands it out."""
-        made = value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
-        return made if self.is_postgres else made.hex
+        """Return an id as the driver hands it out."""
+        raise NotImplementedError
 
     def time(self, value: datetime) -> Any:
-        """A time as the driver takes it."""
-        return value if self.is_postgres else str(value.astimezone(UTC).replace(tzinfo=None))
+        """Return a time as the driver takes it."""
+        raise NotImplementedError
+
+    def lock(self, text: str) -> str:
+        """Return a locking clause, where the database locks rows."""
+        raise NotImplementedError
+
+    def due(self) -> str:
+        """Return the table expression `due` of the most urgent rows: at most `room` of them."""
+        raise NotImplementedError
+
+    def take(self, transaction: Transaction, due: str, **params: Any) -> list[Any]:
+        """Claim the rows of `due`, begin their executions; return `claim_sql.COLUMNS` of each."""
+        raise NotImplementedError
+
+
+class PostgresDialect(Dialect):
+    """PostgreSQL: locks rows, writes several tables by one statement, has types of its own."""
+
+    has_fast_path = True
+
+    def rows(self, columns: tuple[str, ...], name: str = "rows") -> str:
+        return f"jsonb_to_recordset(%({name})s::jsonb) AS v({_typed(columns)})"
 
     def _plain(self, column: str, value: Any) -> Any:
         kind = COLUMNS[column]
         if kind == "uuid":
-            return key_of(value) if self.is_postgres else uuid.UUID(str(value)).hex
-        if kind == "timestamptz":
-            return value.isoformat() if self.is_postgres else self.time(value)
+            return key_of(value)
+        return value.isoformat() if kind == "timestamptz" else value
+
+    def among(self, column: str, name: str = "ids") -> str:
+        return f"{column} = ANY(%({name})s::uuid[])"
+
+    def only(self, column: str, name: str = "ids") -> str:
+        # It guesses that a source has a hundred rows, and reads a whole table for one; ids it can
+        # count.
+        return f" AND {self.among(column, name)}"
+
+    def ids(self, values: Iterable[Any]) -> str:
+        # As text: a driver takes longer over a list of them than PostgreSQL over the query.
+        return "{" + ",".join(map(str, values)) + "}"
+
+    def id(self, value: Any) -> Any:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
+
+    def time(self, value: datetime) -> Any:
         return value
+
+    def lock(self, text: str) -> str:
+        return text
+
+    def due(self) -> str:
+        return due_query.due_by_levels(self.lock(due_query.LOCK))
+
+    def take(self, transaction: Transaction, due: str, **params: Any) -> list[Any]:
+        rows: list[Any] = transaction.execute(claim_sql.take_and_begin(due), **params).fetchall()
+        return rows
+
+
+class SqliteDialect(Dialect):
+    """SQLite: one writer at a time, ids as 32 digits, times as text in UTC."""
+
+    def rows(self, columns: tuple[str, ...], name: str = "rows") -> str:
+        return f"(SELECT {_extracted(columns)} FROM json_each(%({name})s)) AS v"
+
+    def _plain(self, column: str, value: Any) -> Any:
+        kind = COLUMNS[column]
+        if kind == "uuid":
+            return self.id(value)
+        return self.time(value) if kind == "timestamptz" else value
+
+    def among(self, column: str, name: str = "ids") -> str:
+        return f"{column} IN (SELECT value FROM json_each(%({name})s))"
+
+    def only(self, column: str, name: str = "ids") -> str:
+        return ""
+
+    def ids(self, values: Iterable[Any]) -> str:
+        return json.dumps([self.id(value) for value in values])
+
+    def id(self, value: Any) -> Any:
+        return uuid.UUID(str(value)).hex
+
+    def time(self, value: datetime) -> Any:
+        return connection.ops.adapt_datetimefield_value(value)
+
+    def lock(self, text: str) -> str:
+        return ""
+
+    def due(self) -> str:
+        return due_query.due_at_once()
+
+    def take(self, transaction: Transaction, due: str, **params: Any) -> list[Any]:
+        rows = transaction.execute(claim_sql.take(due), **params).fetchall()
+        executions = claim_sql.execution_ids(rows)
+        outside = claim_sql.execution_ids(rows, outside_branches=True)
+        params = {"ids": self.ids(executions), "outside": self.ids(outside)}
+        transaction.execute(claim_sql.begin(self.among("id")), **params)
+        told = claim_sql.tell_of_executions(self.among("id"), self.among("id", "outside"))
+        return claim_sql.join(rows, transaction.execute(told, **params).fetchall())
+
+
+def own_dialect() -> Dialect:
+    """Return the dialect of the database that this hub uses."""
+    return PostgresDialect() if connection.vendor == "postgresql" else SqliteDialect()
 
 
 @lru_cache(maxsize=64)
-def source_text(columns: tuple[str, ...], *, postgres: bool = True) -> str:
-    """The table expression of a `source`."""
-    if postgres:
-        types = ", ".join(f"{c} {COLUMNS[c]}" for c in columns)
-        return f"jsonb_to_recordset(%s::jsonb) AS v({types})"
-    picked = ", ".join(f"json_extract(value, '$.{c}') AS {c}" for c in columns)
-    return f"(SELECT {picked} FROM json_each(%s)) AS v"
+def _typed(columns: tuple[str, ...]) -> str:
+    return ", ".join(f"{column} {COLUMNS[column]}" for column in columns)
 
 
-def send(sql: str, params: Sequence[Any]) -> Any:
-    """A cursor of its own, whose answer waits to be read: what is sent after it need not wait."""
-    cursor = prepared_cursor()
-    cursor.execute(sql, params)
-    return cursor
+@lru_cache(maxsize=64)
+def _extracted(columns: tuple[str, ...]) -> str:
+    return ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
 
 
 def key_of(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What only some kinds of steps ask for: branches that ended, signals not yet taken, a child."""
+"""Facts that only some kinds of steps need: branches that ended, signals not yet taken, a child."""
 
 from __future__ import annotations
 
@@ -7,84 +7,91 @@ from typing import Any
 
 from workflows.decide import SETTLED_STATUSES, BranchResult, ChildExecution, Facts, Signal
 from workflows.engine.store.batch import Claim
-from workflows.engine.store.dialect import Dialect, key_of, read_json
+from workflows.engine.store.dialect import key_of, read_json
+from workflows.engine.store.transaction import Transaction
+from workflows.models import StepStatus
 from workflows.step_paths import is_compensation
 
 
-def load_facts(dialect: Dialect, cursor: Any, claims: Sequence[Claim]) -> None:
+def load_facts(transaction: Transaction, claims: Sequence[Claim]) -> None:
     """Give each claim the facts that its kind asks for; most ask for none."""
     for claim in claims:
         if is_compensation(claim.row.path):
             continue
         kind = claim.execution.definition.steps[claim.row.step_id].kind
         if kind in ("PARALLEL", "MAP") and claim.row.total:
-            claim.execution.facts = Facts(results=_load_results(dialect, cursor, claim))
+            claim.execution.facts = Facts(results=_load_results(transaction, claim))
         elif kind == "EVENT":
-            claim.execution.facts = Facts(signals=_load_signals(dialect, cursor, claim))
+            claim.execution.facts = Facts(signals=_load_signals(transaction, claim))
         elif kind == "WORKFLOW":
-            claim.execution.facts = Facts(child=_load_child(dialect, cursor, claim))
+            claim.execution.facts = Facts(child=_load_child(transaction, claim))
 
 
-def _load_results(dialect: Dialect, cursor: Any, claim: Claim) -> list[BranchResult]:
-    """How each branch that has ended did so, from the last of its own rows."""
+def _load_results(transaction: Transaction, claim: Claim) -> list[BranchResult]:
+    """Return how each branch that has ended did so, from the last of its own rows."""
     prefix = f"{claim.row.path}/"
-    cursor.execute(
-        "SELECT scope, step_id, status, output, error FROM workflow_step"
-        " WHERE execution_id = %s AND substr(scope, 1, %s) = %s"
-        " AND status <> 'CANCELLED' ORDER BY completed_at, id",
-        [dialect.id(claim.execution.id), len(prefix), prefix],
+    answer = transaction.execute(
+        """
+        SELECT scope, step_id, status, output, error FROM workflow_step
+        WHERE execution_id = %(execution)s AND substr(scope, 1, %(length)s) = %(prefix)s
+          AND status <> 'CANCELLED'
+        ORDER BY completed_at, id""",
+        execution=transaction.dialect.id(claim.execution.id),
+        prefix=prefix,
+        length=len(prefix),
     )
-    found: dict[int, BranchResult] = {}
+    results: dict[int, BranchResult] = {}
     going_on: set[int] = set()
-    for scope, step_id, status, output, error in cursor.fetchall():
+    for scope, step_id, status, output, error in answer.fetchall():
         index = scope.removeprefix(prefix)
         if not index.isdigit():
             continue  # inside a branch of a branch
         if status not in SETTLED_STATUSES:
             going_on.add(int(index))
             continue
-        described = read_json(error) if status == "FAILED" else None
+        described = read_json(error) if status == StepStatus.FAILED else None
         failure = described if described and "handled" not in described else None
-        before = found.get(int(index))
-        value = read_json(output) if status == "COMPLETED" else None
+        before = results.get(int(index))
+        value = read_json(output) if status == StepStatus.COMPLETED else None
         if value is None and before is not None:
             value = before.output
-        found[int(index)] = BranchResult(int(index), step_id, value, failure)
+        results[int(index)] = BranchResult(int(index), step_id, value, failure)
     # What a branch gave so far is not yet what it came to.
-    return [result for index, result in found.items() if index not in going_on]
+    return [result for index, result in results.items() if index not in going_on]
 
 
-def _load_signals(dialect: Dialect, cursor: Any, claim: Claim) -> list[Signal]:
-    """Signals in their order, without those that another EVENT step took."""
-    taken = taken_signals(dialect, cursor, claim)
-    cursor.execute(
+def _load_signals(transaction: Transaction, claim: Claim) -> list[Signal]:
+    """Return signals in their order, without those that another EVENT step took."""
+    taken = taken_signals(transaction, claim)
+    answer = transaction.execute(
         "SELECT sequence, payload FROM workflow_event"
-        " WHERE execution_id = %s AND kind = 'SIGNAL' ORDER BY sequence",
-        [dialect.id(claim.execution.id)],
+        " WHERE execution_id = %(execution)s AND kind = 'SIGNAL' ORDER BY sequence",
+        execution=transaction.dialect.id(claim.execution.id),
     )
-    found = [(sequence, read_json(payload)) for sequence, payload in cursor.fetchall()]
-    return [Signal(n, p["name"], p.get("payload")) for n, p in found if n not in taken]
+    signals = [(sequence, read_json(payload)) for sequence, payload in answer.fetchall()]
+    return [Signal(n, p["name"], p.get("payload")) for n, p in signals if n not in taken]
 
 
-def taken_signals(dialect: Dialect, cursor: Any, claim: Claim) -> set[Any]:
-    """The places of the signals that EVENT steps of this execution took."""
-    events = [s.id for s in claim.execution.definition.steps.values() if s.kind == "EVENT"]
-    marks = ", ".join("%s" for _ in events)
-    cursor.execute(
-        "SELECT input FROM workflow_step WHERE execution_id = %s AND status = 'COMPLETED'"
-        f" AND step_id IN ({marks})",
-        [dialect.id(claim.execution.id), *events],
+def taken_signals(transaction: Transaction, claim: Claim) -> set[Any]:
+    """Return the sequences of the signals that EVENT steps of this execution took."""
+    steps = claim.execution.definition.steps.values()
+    events = {f"event_{n}": step.id for n, step in enumerate(steps) if step.kind == "EVENT"}
+    answer = transaction.execute(
+        "SELECT input FROM workflow_step"
+        " WHERE execution_id = %(execution)s AND status = 'COMPLETED'"
+        f" AND step_id IN ({', '.join(f'%({name})s' for name in events)})",
+        execution=transaction.dialect.id(claim.execution.id),
+        **events,
     )
-    return {(read_json(row[0]) or {}).get("taken") for row in cursor.fetchall()}
+    return {(read_json(row[0]) or {}).get("taken") for row in answer.fetchall()}
 
 
-def _load_child(dialect: Dialect, cursor: Any, claim: Claim) -> ChildExecution | None:
-    cursor.execute(
-        "SELECT id, status, output, errors FROM workflow_execution WHERE parent_step_id = %s",
-        [dialect.id(claim.row.id)],
-    )
-    found = cursor.fetchone()
-    if found is None:
+def _load_child(transaction: Transaction, claim: Claim) -> ChildExecution | None:
+    child = transaction.execute(
+        "SELECT id, status, output, errors FROM workflow_execution WHERE parent_step_id = %(step)s",
+        step=transaction.dialect.id(claim.row.id),
+    ).fetchone()
+    if child is None:
         return None
-    key, status, output, errors = found
+    key, status, output, errors = child
     return ChildExecution(key_of(key), status, read_json(output), read_json(errors) or [])
