@@ -16,9 +16,9 @@ from unfold.widgets import (
 from core.admin.forms import StrictJSONField
 from core.exceptions import ValidationFailed
 from registry.connections.lifecycle import check_fields
-from registry.connections.type_specs import HOST_FIELDS, KINDS, URL_FIELDS, parts_of
-from registry.credentials.type_specs import Part
+from registry.connections.type_specs import HOST_FIELDS, TYPE_SPECS, URL_FIELDS, parts_of
 from registry.models import Connection, ConnectionDriver
+from registry.policies.type_parts import Part
 
 _LONG_ATTRS = {"rows": 5, "class": "hub-code", "spellcheck": "false"}
 _JSON = ("headers", "test_body")
@@ -36,13 +36,15 @@ def setting_name(part: str) -> str:
 
 
 def _types_with(part: str) -> list[str]:
-    return [type for type, kind in KINDS.items() if any(each.name == part for each in kind.parts)]
+    return [
+        type for type, kind in TYPE_SPECS.items() if any(each.name == part for each in kind.parts)
+    ]
 
 
 def _widest() -> dict[str, Part]:
     """Each setting once, as it is where it has the most choices."""
     found: dict[str, Part] = {}
-    for kind in KINDS.values():
+    for kind in TYPE_SPECS.values():
         for part in kind.parts:
             known = found.get(part.name)
             if known is None or len(part.choices) > len(known.choices):
@@ -69,11 +71,11 @@ def _shown_when(types: list[str]) -> str:
 
 PARTS = _widest()
 SETTINGS = {setting_name(name): _field_of(part) for name, part in PARTS.items()}
-_WITH_DRIVER = [type for type, kind in KINDS.items() if len(kind.drivers) > 1]
+_WITH_DRIVER = [type for type, kind in TYPE_SPECS.items() if len(kind.drivers) > 1]
 SHOWN_WHEN = {
     **{setting_name(name): _shown_when(_types_with(name)) for name in PARTS},
     **{
-        column: _shown_when([t for t, kind in KINDS.items() if column in kind.columns])
+        column: _shown_when([t for t, kind in TYPE_SPECS.items() if column in kind.columns])
         for column in _COLUMNS
     },
     "driver": _shown_when(_WITH_DRIVER),
@@ -83,7 +85,7 @@ SHOWN_WHEN = {
 def fields_of(type: str, driver: str) -> list[str]:
     """The form fields of a stored connection: its address, then its settings."""
     settings = [setting_name(part.name) for part in parts_of(type, driver)]
-    return [*KINDS[type].columns, *settings]
+    return [*TYPE_SPECS[type].columns, *settings]
 
 
 class BaseConnectionForm(forms.ModelForm):
@@ -168,7 +170,7 @@ class BaseConnectionForm(forms.ModelForm):
 
     def _read(self, type: str, driver: str) -> dict[str, Any]:
         found: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}
-        found |= {name: self.cleaned_data.get(name) for name in KINDS[type].columns}
+        found |= {name: self.cleaned_data.get(name) for name in TYPE_SPECS[type].columns}
         found["config"] = self._read_config(type, driver)
         if not self.is_change:
             found |= {"type": type, "driver": driver if type in _WITH_DRIVER else ""}
@@ -179,7 +181,7 @@ class BaseConnectionForm(forms.ModelForm):
 
     def _read_config(self, type: str, driver: str) -> dict[str, Any]:
         config = {}
-        for part in parts_of(type, driver or KINDS[type].drivers[0]):
+        for part in parts_of(type, driver or TYPE_SPECS[type].drivers[0]):
             value = self.cleaned_data.get(setting_name(part.name))
             if value is not False and value not in (None, "", {}):
                 config[part.name] = value

@@ -23,8 +23,9 @@ from core.exceptions import IntegrationError, ValidationFailed
 from core.json.merge_patch import MergePatch
 from core.vault import Secret
 from registry.credentials.lifecycle import check_fields, check_secret_given
-from registry.credentials.type_specs import KINDS, Part
+from registry.credentials.type_specs import TYPE_SPECS
 from registry.models import Credential, CredentialType
+from registry.policies.type_parts import Part
 
 _SECRET_ATTRS = {"autocomplete": "new-password", "spellcheck": "false"}
 _LONG_ATTRS = {"rows": 6, "class": "hub-code", "spellcheck": "false"}
@@ -85,7 +86,7 @@ def _secret_field(part: Part) -> forms.Field:
 
 def fields_of(type: str) -> dict[str, forms.Field]:
     """The form fields of a type: its attributes, then its secret parts."""
-    kind = KINDS[type]
+    kind = TYPE_SPECS[type]
     found = {
         field_name(type, "attributes", part.name): _attribute_field(part)
         for part in kind.attributes
@@ -103,7 +104,7 @@ class _PartsForm(forms.Form):
 
     def read_attributes(self, type: str) -> dict[str, Any]:
         found = {}
-        for part in KINDS[type].attributes:
+        for part in TYPE_SPECS[type].attributes:
             name = field_name(type, "attributes", part.name)
             if name in self.fields:
                 found[part.name] = self.cleaned_data.get(name) or None
@@ -112,7 +113,7 @@ class _PartsForm(forms.Form):
     @sensitive_variables()
     def read_secret(self, type: str) -> dict[str, Secret]:
         """The parts that were typed in; empty when none was."""
-        kind = KINDS[type]
+        kind = TYPE_SPECS[type]
         if kind.headers:
             return self._read_headers(field_name(type, "secret", HEADERS))
         names = {part.name: field_name(type, "secret", part.name) for part in kind.secrets}

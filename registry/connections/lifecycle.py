@@ -22,9 +22,8 @@ from core.models import AuditVerb
 from core.references import refuse_if_used
 from registry.connections.address_checks import check_address
 from registry.connections.login_checks import check_login
-from registry.connections.type_specs import KINDS, check_config, check_driver, default_port
+from registry.connections.type_specs import TYPE_SPECS, check_config, check_driver, default_port
 from registry.credentials.links import Link, note_link, noting_denials
-from registry.credentials.type_specs import PartErrors
 from registry.models import Connection, ConnectionStatus, ConnectionType
 
 logger = structlog.get_logger(__name__)
@@ -215,7 +214,7 @@ def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
         row.type = ConnectionType.parse(row.type).value
         row.driver = check_driver(row.type, fields.get("driver") or _driver_of(row))
     except ValueError as error:
-        name = "type" if row.type not in KINDS else "driver"
+        name = "type" if row.type not in TYPE_SPECS else "driver"
         raise ValidationFailed.at(name, str(error)) from None
     for name in _SIMPLE:
         if fields.get(name) is not None:
@@ -233,16 +232,12 @@ def _driver_of(row: Connection) -> str:
 
 
 def _assign_config(row: Connection, fields: Mapping[str, Any]) -> None:
-    if fields.get("config") is None:
-        return
-    try:
+    if fields.get("config") is not None:
         row.config = check_config(row.type, row.driver, fields["config"])
-    except PartErrors as error:
-        raise ValidationFailed.by_path({k: [v] for k, v in error.errors.items()}) from None
 
 
 def _assign_address(row: Connection, fields: Mapping[str, Any]) -> None:
-    columns = KINDS[row.type].columns
+    columns = TYPE_SPECS[row.type].columns
     for name in _ADDRESS:
         if name in fields and fields[name] not in (None, "") and name not in columns:
             raise ValidationFailed.at(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry.connections.type_specs import KINDS
+from registry.connections.type_specs import TYPE_SPECS
 from registry.models import Connection, ConnectionDriver, Credential, CredentialType
 
 
@@ -11,7 +11,7 @@ def check_login(row: Connection) -> tuple[str, str] | None:
     credential = row.credential
     if credential is None:
         return None
-    allowed = KINDS[row.type].credentials
+    allowed = TYPE_SPECS[row.type].credentials
     if credential.type not in allowed:
         return "credential", (
             f"A {row.type} connection takes a credential of the type {', '.join(allowed)};"

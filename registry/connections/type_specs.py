@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.exceptions import ValidationFailed
 from registry.connections import config_checks
 from registry.credentials.field_checks import choice
-from registry.credentials.type_specs import Part, PartErrors
 from registry.models import ConnectionDriver, ConnectionType, CredentialType
+from registry.policies.type_parts import Part, check_parts
 
 URL_FIELDS = ("base_url",)
 HOST_FIELDS = ("host", "port", "database", "username")
@@ -37,23 +38,19 @@ class ConnectionTypeSpec:
     credentials: tuple[str, ...] = tuple(CredentialType.values)
 
 
-def _part(name: str, label: str, check: Any, help: str = "", **options: Any) -> Part:
-    return Part(name, label, check, help, **options)
-
-
-_CONNECT = _part(
+_CONNECT = Part(
     "connect_timeout_seconds",
     "Connect timeout",
     config_checks.seconds(0.1, 60),
     f"Seconds for the connection alone: {DEFAULT_CONNECT_SECONDS:g} unless told otherwise.",
 )
-_TOTAL = _part(
+_TOTAL = Part(
     "timeout_seconds",
     "Timeout",
     config_checks.seconds(0.1, 3600),
     "Seconds for everything, up to the last byte. Empty: that of the hub.",
 )
-_AUTHORITIES = _part(
+_AUTHORITIES = Part(
     "ca_bundle",
     "Authorities",
     config_checks.authorities,
@@ -62,14 +59,14 @@ _AUTHORITIES = _part(
 )
 _HTTP = (
     _CONNECT,
-    _part(
+    Part(
         "read_timeout_seconds",
         "Read timeout",
         config_checks.seconds(0.1, 3600),
         "Seconds between one piece of the answer and the next.",
     ),
     _TOTAL,
-    _part(
+    Part(
         "headers",
         "Headers",
         config_checks.headers,
@@ -85,7 +82,7 @@ WEBHOOK_REFUSES = (401, 403, 404, 407, 410)
 
 
 def _expected(empty: str) -> Part:
-    return _part(
+    return Part(
         "expected_status",
         "Expected status",
         config_checks.statuses,
@@ -99,32 +96,32 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 _SERVER = (
     _CONNECT,
-    _part(
+    Part(
         "timeout_seconds",
         "Timeout",
         config_checks.seconds(0.1, 60),
         f"Seconds for the whole test: {DEFAULT_TEST_SECONDS:g} unless told otherwise.",
     ),
-    _part("tls", "TLS", config_checks.flag, "Encrypted, and the server's certificate checked."),
+    Part("tls", "TLS", config_checks.flag, "Encrypted, and the server's certificate checked."),
     _AUTHORITIES,
 )
 # A password, or a certificate shown in the TLS handshake.
 _LOGINS = (CredentialType.BASIC_AUTH, CredentialType.CLIENT_CERTIFICATE)
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 
-KINDS: Mapping[str, ConnectionTypeSpec] = {
+TYPE_SPECS: Mapping[str, ConnectionTypeSpec] = {
     ConnectionType.HTTP: ConnectionTypeSpec(
         (ConnectionDriver.HTTP,),
         URL_FIELDS,
         (
             *_HTTP,
-            _part(
+            Part(
                 "test_path",
                 "Test path",
                 config_checks.path,
                 "What the test asks for, such as /health. Empty: the base URL itself.",
             ),
-            _part(
+            Part(
                 "test_method",
                 "Test method",
                 lambda value: choice("get", "head", "options")(value).upper(),
@@ -139,7 +136,7 @@ KINDS: Mapping[str, ConnectionTypeSpec] = {
         URL_FIELDS,
         (
             *_HTTP,
-            _part(
+            Part(
                 "test_query",
                 "Test query",
                 config_checks.query,
@@ -153,7 +150,7 @@ KINDS: Mapping[str, ConnectionTypeSpec] = {
         URL_FIELDS,
         (
             *_HTTP,
-            _part(
+            Part(
                 "test_method",
                 "Test method",
                 lambda value: choice("get", "head", "options", "post")(value).upper(),
@@ -161,7 +158,7 @@ KINDS: Mapping[str, ConnectionTypeSpec] = {
                 " body each time.",
                 choices=_METHODS,
             ),
-            _part(
+            Part(
                 "test_body",
                 "Test body",
                 config_checks.document,
@@ -182,13 +179,13 @@ KINDS: Mapping[str, ConnectionTypeSpec] = {
         HOST_FIELDS,
         (
             *_SERVER,
-            _part(
+            Part(
                 "vhost",
                 "Virtual host",
                 config_checks.word(255),
                 "Of AMQP: / unless told otherwise.",
             ),
-            _part(
+            Part(
                 "queue",
                 "Queue",
                 config_checks.word(255),
@@ -212,7 +209,7 @@ def check_driver(type: str, driver: str) -> str:
     Raises:
         ValueError: the type is not spoken to that way.
     """
-    drivers = KINDS[type].drivers
+    drivers = TYPE_SPECS[type].drivers
     if not driver:
         return str(drivers[0])
     driver = ConnectionDriver.parse(driver).value
@@ -225,32 +222,23 @@ def check_config(type: str, driver: str, given: Mapping[str, Any]) -> dict[str, 
     """The settings of a connection as they are kept: what is empty is left out.
 
     Raises:
-        PartErrors: by paths such as `config.timeout_seconds`.
+        ValidationFailed: by paths such as `config.timeout_seconds`.
     """
-    known = {part.name: part for part in parts_of(type, driver)}
-    errors = {
-        f"config.{str(name)[:100]}": f"This type has no such setting. It has: {', '.join(known)}."
-        for name in set(given) - set(known)
-    }
-    kept: dict[str, Any] = {}
-    for name, part in known.items():
-        if given.get(name) in (None, "", [], {}):
-            continue
-        try:
-            kept[name] = part.check(given[name])
-        except ValueError as error:
-            errors[f"config.{name}"] = str(error)
+    errors: dict[str, list[str]] = {}
+    parts = parts_of(type, driver)
+    empty: tuple[Any, ...] = (None, "", [], {})
+    kept = check_parts(parts, given, "config", errors, noun="setting", empty=empty)
     if "test_body" in kept and kept.get("test_method") != "POST":
-        errors["config.test_body"] = "Only a test by POST has a body: set test_method to POST."
+        errors["config.test_body"] = ["Only a test by POST has a body: set test_method to POST."]
     if errors:
-        raise PartErrors(errors)
+        raise ValidationFailed.by_path(errors)
     return kept
 
 
 def parts_of(type: str, driver: str) -> tuple[Part, ...]:
     """The settings of a connection of that type and driver."""
     amqp_only = ("vhost", "queue")
-    parts = KINDS[type].parts
+    parts = TYPE_SPECS[type].parts
     if driver == ConnectionDriver.AMQP:
         return parts
     return tuple(part for part in parts if part.name not in amqp_only)

@@ -150,7 +150,7 @@ def check_secret_given(fields: Mapping[str, Any]) -> None:
     """
     if fields.get("secret") or fields.get("draft"):
         return
-    kind = type_specs.KINDS[CredentialType.parse(fields.get("type"))]
+    kind = type_specs.TYPE_SPECS[CredentialType.parse(fields.get("type"))]
     parts = [part.name for part in kind.secrets if part.required] or ["the headers"]
     raise ValidationFailed.at(
         "secret",
@@ -227,23 +227,20 @@ def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
     """The attributes and the secret, which are checked together."""
     is_new = credential._state.adding
     given = dict(resolved(credential, fields).get("attributes", credential.attributes))
-    is_headers = type_specs.KINDS[credential.type].headers
+    is_headers = type_specs.TYPE_SPECS[credential.type].headers
     names = credential.attributes.get("headers", []) if is_headers else []
     if is_headers and given.get("headers") == names:
         del given["headers"]  # told with the secret, and no part of what is given
-    try:
-        attributes = type_specs.check_attributes(credential.type, given)
-        is_other = not json_equal(attributes, credential.attributes)
-        secret = fields.get("secret")
-        if secret:
-            held = type_specs.check_secret(credential.type, secret, attributes)
-            hold_secret(credential, held)
-            credential.rotated_at = None if is_new else timezone.now()
-            names = sorted(held) if is_headers else []
-        elif credential.has_secret and not is_headers and is_other:
-            _check_with_held(credential, attributes)
-    except type_specs.PartErrors as error:
-        raise ValidationFailed.by_path({k: [v] for k, v in error.errors.items()}) from None
+    attributes = type_specs.check_attributes(credential.type, given)
+    is_other = not json_equal(attributes, credential.attributes)
+    secret = fields.get("secret")
+    if secret:
+        held = type_specs.check_secret(credential.type, secret, attributes)
+        hold_secret(credential, held)
+        credential.rotated_at = None if is_new else timezone.now()
+        names = sorted(held) if is_headers else []
+    elif credential.has_secret and not is_headers and is_other:
+        _check_with_held(credential, attributes)
     ends_at = type_specs.natural_expiry(credential.type, attributes)
     if ends_at is not None and is_other and not fields.get("expires_at"):
         credential.expires_at = ends_at

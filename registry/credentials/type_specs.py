@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
+from core.exceptions import ValidationFailed
 from core.vault import Secret
 from registry.credentials import field_checks
 from registry.credentials.certificates import certificates, expiry_of, key_problem
 from registry.models import CredentialType
+from registry.policies.type_parts import Part, check_parts
 
 MOST_HEADERS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One value of a credential. `check` answers it as it is kept, or raises ValueError."""
-
-    name: str
-    label: str
-    check: Callable[[Any], Any]
-    help: str = ""
-    default: Any = None
-    required: bool = False
-    long: bool = False
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +31,8 @@ class CredentialTypeSpec:
     headers: bool = False
 
 
-class PartErrors(ValueError):
-    """What is wrong with which part, as `{path: sentence}`."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(errors))
-        self.errors = dict(errors)
-
-
 _ALGORITHMS = ("sha256", "sha512")
-KINDS: Mapping[str, CredentialTypeSpec] = {
+TYPE_SPECS: Mapping[str, CredentialTypeSpec] = {
     CredentialType.API_KEY: CredentialTypeSpec(
         attributes=(
             Part("header", "Header", field_checks.header_name, "X-API-Key unless told otherwise."),
@@ -157,24 +137,24 @@ def check_attributes(type: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The public attributes of a credential as they are kept, with the defaults.
 
     Raises:
-        PartErrors: by paths such as `attributes.token_url`.
+        ValidationFailed: by paths such as `attributes.token_url`.
     """
-    errors: dict[str, str] = {}
-    kept = _check(KINDS[type].attributes, given, "attributes", errors)
+    errors: dict[str, list[str]] = {}
+    kept = check_parts(TYPE_SPECS[type].attributes, given, "attributes", errors)
     if kept.get("header") and kept.get("query_parameter"):
-        errors["attributes.query_parameter"] = "Give a header or a query parameter, not both."
+        errors["attributes.query_parameter"] = ["Give a header or a query parameter, not both."]
     _refuse_twins(type, kept, errors)
     if errors:
-        raise PartErrors(errors)
+        raise ValidationFailed.by_path(errors)
     return kept
 
 
-def _refuse_twins(type: str, kept: Mapping[str, Any], errors: dict[str, str]) -> None:
+def _refuse_twins(type: str, kept: Mapping[str, Any], errors: dict[str, list[str]]) -> None:
     if type != CredentialType.HMAC_SIGNATURE:
         return
-    names = [str(kept.get(part.name, "")).lower() for part in KINDS[type].attributes[2:]]
+    names = [str(kept.get(part.name, "")).lower() for part in TYPE_SPECS[type].attributes[2:]]
     if len(set(names)) < len(names):
-        errors["attributes.signature_header"] = "The four headers must have different names."
+        errors["attributes.signature_header"] = ["The four headers must have different names."]
 
 
 @sensitive_variables()
@@ -184,17 +164,17 @@ def check_secret(
     """The secret fields of a credential as they are kept.
 
     Raises:
-        PartErrors: by paths such as `secret.password`; the sentences hold no value.
+        ValidationFailed: by paths such as `secret.password`; the sentences hold no value.
     """
-    errors: dict[str, str] = {}
-    kind = KINDS[type]
+    errors: dict[str, list[str]] = {}
+    kind = TYPE_SPECS[type]
     plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in given.items()}
     if kind.headers:
         kept = _check_headers(plain, errors)
     else:
-        kept = _check(kind.secrets, plain, "secret", errors)
+        kept = check_parts(kind.secrets, plain, "secret", errors, tells_names=False)
     if errors:
-        raise PartErrors(errors)
+        raise ValidationFailed.by_path(errors)
     hidden = {name: Secret(value) for name, value in kept.items()}
     check_together(type, attributes, hidden)
     return hidden
@@ -202,45 +182,19 @@ def check_secret(
 
 @sensitive_variables()
 def check_together(type: str, attributes: Mapping[str, Any], secret: Mapping[str, Secret]) -> None:
-    """Refuse a private key that is not the certificate's. Raises: PartErrors."""
+    """Refuse a private key that is not the certificate's. Raises: ValidationFailed."""
     if type != CredentialType.CLIENT_CERTIFICATE:
         return
     passphrase = secret["passphrase"].reveal() if "passphrase" in secret else ""
     found = key_problem(attributes["certificate"], secret["private_key"].reveal(), passphrase)
     if found:
-        raise PartErrors({f"secret.{found[0]}": found[1]})
+        raise ValidationFailed.at(f"secret.{found[0]}", found[1])
 
 
 @sensitive_variables()
-def _check(
-    parts: tuple[Part, ...], given: Mapping[str, Any], prefix: str, errors: dict[str, str]
-) -> dict[str, Any]:
-    known = {part.name: part for part in parts}
-    words = ", ".join(known) or "none"
-    for name in set(given) - set(known):
-        # The name of a secret part may be a secret in the wrong place: it is not repeated.
-        path = prefix if prefix == "secret" else f"{prefix}.{str(name)[:100]}"
-        errors[path] = f"This type has no such part. It has: {words}."
-    kept: dict[str, Any] = {}
-    for name, part in known.items():
-        value = given.get(name)
-        if value in (None, "", []):
-            if part.required:
-                errors[f"{prefix}.{name}"] = "This is needed."
-            elif part.default is not None:
-                kept[name] = part.default
-            continue
-        try:
-            kept[name] = part.check(value)
-        except ValueError as error:
-            errors[f"{prefix}.{name}"] = str(error)
-    return kept
-
-
-@sensitive_variables()
-def _check_headers(given: Mapping[str, Any], errors: dict[str, str]) -> dict[str, str]:
+def _check_headers(given: Mapping[str, Any], errors: dict[str, list[str]]) -> dict[str, str]:
     if not 0 < len(given) <= MOST_HEADERS:
-        errors["secret"] = f"Give 1 to {MOST_HEADERS} headers with their values."
+        errors["secret"] = [f"Give 1 to {MOST_HEADERS} headers with their values."]
         return {}
     kept: dict[str, str] = {}
     for name, value in given.items():
@@ -249,9 +203,9 @@ def _check_headers(given: Mapping[str, Any], errors: dict[str, str]) -> dict[str
         except ValueError as error:
             # A name that is none may be a value in the wrong place: it is not repeated.
             path = f"secret.{name}" if _is_header(name) else "secret"
-            errors[path] = str(error)
+            errors[path] = [str(error)]
     if not errors and len({name.lower() for name in kept}) < len(given):
-        errors |= {"secret": "A header is there twice (names ignore case)."}
+        errors["secret"] = ["A header is there twice (names ignore case)."]
     return kept
 
 

@@ -6,9 +6,10 @@ import pickle
 
 import pytest
 
+from core.exceptions import ValidationFailed
 from core.vault import Secret
 from registry.credentials.signing_key import key_of
-from registry.credentials.type_specs import PartErrors, check_secret
+from registry.credentials.type_specs import check_secret
 from service_integration_client import sign_webhook
 from workflows.webhooks.signature import (
     MessageRefused,
@@ -129,7 +130,7 @@ def test_a_secret_that_stands_for_no_key_is_refused(text):
         key_of(text)
     with pytest.raises(ValueError):
         sign_webhook(text, BODY)
-    with pytest.raises(PartErrors) as refused:
+    with pytest.raises(ValidationFailed) as refused:
         check_secret("HMAC_SIGNATURE", {"key": text}, {})
     assert list(refused.value.errors) == ["secret.key"]
 
