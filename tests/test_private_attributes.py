@@ -234,12 +234,6 @@ PRIVATE = (
     ),
     Private(
         "Django",
-        "django.contrib.admin.AdminSite",
-        "_registry",
-        "to go through the models of the admin",
-    ),
-    Private(
-        "Django",
         "django.db.models.QuerySet",
         "_result_cache",
         "to hand over rows that were read already, as a prefetch does",

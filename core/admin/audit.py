@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -26,7 +27,7 @@ class ObjectFilter(admin.SimpleListFilter):
     parameter_name = "object_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        models = model_admin.admin_site._registry
+        models = filter(model_admin.admin_site.is_registered, apps.get_models())
         kinds = {object_type_of(model): str(model._meta.verbose_name) for model in models}
         return sorted(kinds.items(), key=lambda kind: kind[1].lower())
 

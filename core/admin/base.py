@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from django.apps import apps
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.paginator import Paginator
@@ -109,9 +110,11 @@ class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
         Where something is in the way, that is the reason, and no permission for it.
         """
         rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        registered = self.admin_site._registry.items()
+        site = self.admin_site
         written = {
-            kind._meta.verbose_name for kind, of in registered if isinstance(of, ReadOnlyMixin)
+            model._meta.verbose_name
+            for model in filter(site.is_registered, apps.get_models())
+            if isinstance(site.get_model_admin(model), ReadOnlyMixin)
         }
         return rows, counts, set() if protected else lacking - written, protected
 
