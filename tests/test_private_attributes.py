@@ -125,13 +125,6 @@ PRIVATE = (
         "(self)",
     ),
     Private(
-        "PyMySQL",
-        "pymysql.connections.Connection",
-        "_force_close",
-        "to end without waiting for a server that hangs",
-        "(self)",
-    ),
-    Private(
         "PyMySQL", "pymysql.connections.Connection", "_secure", "to know whether TLS was agreed on"
     ),
     Private(

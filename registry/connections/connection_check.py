@@ -19,7 +19,7 @@ from registry.calls.blocking_client import on_shared_loop
 from registry.calls.redaction import NO_MASK, Mask
 from registry.calls.targets.connection_targets import check_graphql_errors, resolved_connection
 from registry.connections.address_checks import origin_of_server
-from registry.connections.drivers import CheckFailure, ServerAddress, ServerSession, checker_of
+from registry.connections.drivers import CheckFailure, ServerAddress, ServerSession, check_server
 from registry.connections.drivers.error_mapping import to_check_failure
 from registry.connections.troubleshooting import advice_for, advice_for_status
 from registry.connections.type_specs import (
@@ -188,22 +188,21 @@ def _ask(connection: Connection, loaded: LoadedCredential | None) -> str:
     Raises:
         Failure: with the reason.
     """
-    place = _place_of(connection, loaded)
-    ask = checker_of(connection.type, connection.driver)
+    address = _address_of(connection, loaded)
 
     def work() -> str:
-        with ServerSession(place) as attempt:
-            return ask(attempt)
+        with ServerSession(address) as session:
+            return check_server(session, type=connection.type, driver=connection.driver)
 
     job = _threads.submit(work)
     try:
-        return job.result(place.seconds + GRACE_SECONDS)
+        return job.result(address.seconds + GRACE_SECONDS)
     except Exception as error:
         raise to_check_failure(error) from None
 
 
 @sensitive_variables()
-def _place_of(connection: Connection, loaded: LoadedCredential | None) -> ServerAddress:
+def _address_of(connection: Connection, loaded: LoadedCredential | None) -> ServerAddress:
     config = connection.config
     username, password, certificate = connection.username, None, None
     if loaded is not None and loaded.type == CredentialType.CLIENT_CERTIFICATE:

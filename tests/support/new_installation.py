@@ -86,10 +86,15 @@ def load_options() -> int:
 
 def fail_to_ask(type: str, driver: str) -> None:
     """Ask where nobody listens: the driver gets as far as that."""
-    from registry.connections.drivers import CheckFailure, ServerAddress, ServerSession, checker_of
+    from registry.connections.drivers import (
+        CheckFailure,
+        ServerAddress,
+        ServerSession,
+        check_server,
+    )
 
-    with contextlib.suppress(CheckFailure), ServerSession(ServerAddress("127.0.0.1", 1)) as attempt:
-        checker_of(type, driver)(attempt)
+    with contextlib.suppress(CheckFailure), ServerSession(ServerAddress("127.0.0.1", 1)) as session:
+        check_server(session, type=type, driver=driver)
 
 
 async def _nothing() -> None:

@@ -1,29 +1,37 @@
-"""Asking databases, brokers and caches whether they answer, each by the driver made for it."""
+"""Checks that databases, brokers and caches answer, each by the driver made for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from registry.connections.drivers.amqp import check_amqp
-from registry.connections.drivers.error_mapping import CheckFailure
-from registry.connections.drivers.mysql import check_mysql
-from registry.connections.drivers.postgresql import check_postgresql
-from registry.connections.drivers.redis import check_cache, check_redis_broker
+from registry.connections.drivers.amqp import check_amqp, explain_amqp
+from registry.connections.drivers.error_mapping import CheckFailure, Explain, to_check_failure
+from registry.connections.drivers.mysql import check_mysql, explain_mysql
+from registry.connections.drivers.postgresql import check_postgresql, explain_postgresql
+from registry.connections.drivers.redis import check_cache, check_redis_broker, explain_redis
 from registry.connections.drivers.server_session import ServerAddress, ServerSession
 from registry.models import ConnectionDriver, ConnectionType
 
-__all__ = ["CheckFailure", "ServerAddress", "ServerSession", "checker_of"]
+__all__ = ["CheckFailure", "ServerAddress", "ServerSession", "check_server"]
 
-ServerCheck = Callable[[ServerSession], str]
-
-_CHECKS: Mapping[str, ServerCheck] = {
-    ConnectionDriver.POSTGRESQL: check_postgresql,
-    ConnectionDriver.MYSQL: check_mysql,
-    ConnectionDriver.AMQP: check_amqp,
-    ConnectionDriver.REDIS: check_redis_broker,
+_CHECKS: Mapping[str, tuple[Callable[[ServerSession], str], Explain]] = {
+    ConnectionDriver.POSTGRESQL: (check_postgresql, explain_postgresql),
+    ConnectionDriver.MYSQL: (check_mysql, explain_mysql),
+    ConnectionDriver.AMQP: (check_amqp, explain_amqp),
+    ConnectionDriver.REDIS: (check_redis_broker, explain_redis),
 }
 
 
-def checker_of(type: str, driver: str) -> ServerCheck:
-    """What asks a server of that kind, and returns a sentence on what it answered."""
-    return check_cache if type == ConnectionType.CACHE else _CHECKS[driver]
+def check_server(session: ServerSession, *, type: str, driver: str) -> str:
+    """Ask a server whether it answers, and return a sentence on what it answered.
+
+    Raises:
+        CheckFailure: with the reason.
+    """
+    check, explain = _CHECKS[driver]
+    if type == ConnectionType.CACHE:
+        check = check_cache
+    try:
+        return check(session)
+    except Exception as error:
+        raise to_check_failure(error, expired=session.expired, explain=explain) from None

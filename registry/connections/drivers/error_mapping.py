@@ -1,48 +1,63 @@
-"""Why a server did not answer as it should."""
+"""Says why a server did not answer as it should."""
 
 from __future__ import annotations
 
 import re
 import socket
 import ssl
+from collections.abc import Callable
 
 from registry.exceptions import CredentialError
 from registry.network.address_policy import AddressRefused
 
-# What a server says of the certificate that it was shown, or misses, in the words of OpenSSL.
-_OF_OURS = re.compile(r"_ALERT_(UNKNOWN_CA|(BAD_|UNSUPPORTED_)?CERTIFICATE\w*)\Z")
+# Alerts of OpenSSL about the certificate that a server was shown, or misses.
+_CLIENT_CERTIFICATE = re.compile(r"_ALERT_(UNKNOWN_CA|(BAD_|UNSUPPORTED_)?CERTIFICATE\w*)\Z")
 
 
 class CheckFailure(Exception):
-    """A test that failed: `kind` selects the advice, the text is what was answered."""
+    """A check that failed: `kind` selects the advice, the text is what was answered."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
 
 
-def to_check_failure(error: BaseException, *, expired: bool = False) -> CheckFailure:
-    """What an error of a socket or of TLS means; `expired` when the time of the test was over."""
+# Says what an error of a driver means, beside what it means as one of a socket or of TLS.
+Explain = Callable[[Exception, CheckFailure], CheckFailure]
+
+
+def to_check_failure(
+    error: Exception,
+    *,
+    expired: bool = False,
+    explain: Explain = lambda _, of_socket: of_socket,
+) -> CheckFailure:
+    """Return what an error means; `expired` when the time of the check was over."""
     if isinstance(error, CheckFailure):
         return error
     if expired:
         return CheckFailure("timeout", "No answer in time.")
+    return explain(error, _of_socket(error))
+
+
+def _of_socket(error: Exception) -> CheckFailure:
+    """Return what an error of a socket or of TLS means; of kind protocol where it is neither."""
     for link in _chain(error):
-        known = _known(link)
-        if known is not None:
-            return known
+        failure = _of_link(link)
+        if failure is not None:
+            return failure
     text = str(error).strip() or type(error).__name__
     return CheckFailure("protocol", text[:500])
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it came from; drivers wrap the errors of sockets."""
-    found: list[BaseException] = []
+    """Return the error and what it came from; drivers wrap the errors of sockets."""
+    chain: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and current not in found and len(found) < 10:
-        found.append(current)
+    while current is not None and current not in chain and len(chain) < 10:
+        chain.append(current)
         current = current.__cause__ or current.__context__
-    return found
+    return chain
 
 
 def _of_tls(error: ssl.SSLError) -> CheckFailure:
@@ -53,12 +68,12 @@ def _of_tls(error: ssl.SSLError) -> CheckFailure:
         )
     if isinstance(error, ssl.SSLEOFError):
         return CheckFailure("broken", "The connection was closed in the middle of TLS.")
-    if _OF_OURS.search(reason):
+    if _CLIENT_CERTIFICATE.search(reason):
         return CheckFailure("client_certificate", f"The server refuses the client: {reason}.")
     return CheckFailure("tls", f"TLS failed: {reason}.")
 
 
-def _known(error: BaseException) -> CheckFailure | None:
+def _of_link(error: BaseException) -> CheckFailure | None:
     if isinstance(error, AddressRefused):
         return CheckFailure("address", str(error))
     if isinstance(error, CredentialError):

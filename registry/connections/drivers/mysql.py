@@ -1,4 +1,4 @@
-"""MySQL and MariaDB."""
+"""Checks MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pymysql
 
-from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.error_mapping import CheckFailure
 from registry.connections.drivers.server_session import ServerSession
 
 _KINDS = {
@@ -20,43 +20,33 @@ _KINDS = {
 }
 
 
-def check_mysql(attempt: ServerSession) -> str:
-    """Connect, ask for the version in a session that may only read, and disconnect.
-
-    Raises:
-        Failure: with the reason.
-    """
-    place = attempt.place
+def check_mysql(session: ServerSession) -> str:
+    """Connect, ask for the version in a session that may only read, and disconnect."""
+    address = session.address
+    connection = pymysql.Connection(
+        host=address.host,
+        port=address.port,
+        user=address.username,
+        password=address.password_text,
+        database=address.database or None,
+        ssl=address.context,
+        ssl_disabled=not address.tls,
+        read_timeout=_whole(address.seconds),
+        write_timeout=_whole(address.seconds),
+        program_name="service-integration",
+        defer_connect=True,
+    )
     try:
-        made = pymysql.Connection(
-            host=place.host,
-            port=place.port,
-            user=place.username,
-            password=place.secret,
-            database=place.database or None,
-            ssl=place.context,
-            ssl_disabled=not place.tls,
-            read_timeout=_whole(place.seconds),
-            write_timeout=_whole(place.seconds),
-            program_name="service-integration",
-            defer_connect=True,
-        )
-        try:
-            made.connect(attempt.dial())
-            return _ask(made, tls=place.tls)
-        finally:
-            # Without the goodbye, for which a server that hangs would be waited for.
-            made._force_close()  # type: ignore[attr-defined]
-    except pymysql.err.MySQLError as error:
-        raise _failure(error, expired=attempt.expired) from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise to_check_failure(error, expired=attempt.expired) from None
+        connection.connect(session.dial())
+        if address.tls and not connection._secure:  # type: ignore[attr-defined]
+            raise CheckFailure("tls", "The server does not speak TLS.")
+        return _ask(connection)
+    finally:
+        connection.close()
 
 
-def _ask(made: Any, *, tls: bool) -> str:
-    if tls and not made._secure:
-        raise CheckFailure("tls", "The server does not speak TLS.")
-    with made.cursor() as cursor:
+def _ask(connection: Any) -> str:
+    with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION READ ONLY")
         cursor.execute("SELECT version(), database(), current_user()")
         version, database, user = cursor.fetchone() or ("", None, "")
@@ -69,12 +59,14 @@ def _whole(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-def _failure(error: pymysql.err.MySQLError, *, expired: bool) -> CheckFailure:
+def explain_mysql(error: Exception, of_socket: CheckFailure) -> CheckFailure:
+    """Return what an error of PyMySQL means, by its number."""
+    if not isinstance(error, pymysql.err.MySQLError):
+        return of_socket
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1] if len(error.args) > 1 else error)[:500]
-    if code in _KINDS and not expired:
+    if code in _KINDS:
         return CheckFailure(_KINDS[code], text)
-    found = to_check_failure(error, expired=expired)
-    if found.kind != "protocol":
-        return found
-    return CheckFailure("broken", text) if code in (2006, 2013) else CheckFailure("protocol", text)
+    if of_socket.kind != "protocol":
+        return of_socket
+    return CheckFailure("broken" if code in (2006, 2013) else "protocol", text)

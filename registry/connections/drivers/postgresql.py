@@ -1,4 +1,4 @@
-"""PostgreSQL."""
+"""Checks PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg
 
 from registry.calls.auth.client_tls import certificate_file, passphrase_of
 from registry.calls.auth.loaded_credential import LoadedCredential
-from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.error_mapping import CheckFailure
 from registry.connections.drivers.server_session import ServerAddress, ServerSession
 
 NO_FILE = "/nonexistent"
@@ -26,66 +26,57 @@ _KINDS = {
 }
 
 
-def check_postgresql(attempt: ServerSession) -> str:
-    """Connect, ask for the version in a transaction that may only read, and disconnect.
-
-    Raises:
-        Failure: with the reason.
-    """
-    try:
-        addresses = attempt.addresses()
-        with _tls_of(attempt.place) as tls:
-            return asyncio.run(_ask(attempt, addresses, tls))
-    except psycopg.Error as error:
-        raise _failure(error) from None
-    except (OSError, TimeoutError) as error:
-        raise to_check_failure(error) from None
+def check_postgresql(session: ServerSession) -> str:
+    """Connect, ask for the version in a transaction that may only read, and disconnect."""
+    addresses = session.addresses()
+    with _tls_of(session.address) as tls:
+        return asyncio.run(_ask(session, addresses, tls))
 
 
-async def _ask(attempt: ServerSession, addresses: list[str], tls: dict[str, str]) -> str:
-    place = attempt.place
+async def _ask(session: ServerSession, addresses: list[str], tls: dict[str, str]) -> str:
+    address = session.address
     options: dict[str, Any] = {
-        "host": ",".join([place.host] * len(addresses)),
+        "host": ",".join([address.host] * len(addresses)),
         "hostaddr": ",".join(addresses),
-        "port": place.port,
-        "dbname": place.database or "postgres",
-        # Said also where it is empty, or libpq would send what the hub's own environment says.
-        "user": place.username or "postgres",
-        "password": place.secret,
+        "port": address.port,
+        "dbname": address.database or "postgres",
+        # Given also where it is empty, or libpq would take it from the hub's own environment.
+        "user": address.username or "postgres",
+        "password": address.password_text,
         "passfile": NO_FILE,
         "application_name": "service-integration",
         "options": "-c default_transaction_read_only=on",
         "gssencmode": "disable",
         **tls,
     }
-    async with asyncio.timeout(attempt.remaining_seconds):
-        async with asyncio.timeout(place.connect_seconds):
-            made = await psycopg.AsyncConnection.connect(**options)
-        async with made:
-            cursor = await made.execute(
+    async with asyncio.timeout(session.remaining_seconds):
+        async with asyncio.timeout(address.connect_seconds):
+            connection = await psycopg.AsyncConnection.connect(**options)
+        async with connection:
+            cursor = await connection.execute(
                 "SELECT split_part(version(), ' ', 2), current_database(), current_user,"
                 " pg_is_in_recovery()"
             )
-            found = await cursor.fetchone()
-    version, database, user, is_replica = found or ("", "", "", False)
+            row = await cursor.fetchone()
+    version, database, user, is_replica = row or ("", "", "", False)
     kind = ", a replica" if is_replica else ""
     return f"PostgreSQL {version}{kind}: database '{database}' as '{user}'."
 
 
 @contextlib.contextmanager
-def _tls_of(place: ServerAddress) -> Iterator[dict[str, str]]:
-    """How libpq is told of TLS."""
-    if not place.tls:
+def _tls_of(address: ServerAddress) -> Iterator[dict[str, str]]:
+    """Yield the options of libpq about TLS."""
+    if not address.tls:
         # A password must not go over the line as it is, whatever the server asks for.
         yield {"sslmode": "disable", "require_auth": "!password"}
         return
-    with _authorities(place.authorities) as path, _certificate(place.certificate) as shown:
-        yield {"sslmode": "verify-full", "sslrootcert": path, **shown}
+    with _authorities(address.authorities) as path, _certificate(address.certificate) as options:
+        yield {"sslmode": "verify-full", "sslrootcert": path, **options}
 
 
 @contextlib.contextmanager
 def _authorities(bundle: str) -> Iterator[str]:
-    """Where libpq finds who may sign: it reads authorities from a file only."""
+    """Yield the path of the authorities, which libpq reads from a file only."""
     if not bundle:
         yield "system"
         return
@@ -97,7 +88,7 @@ def _authorities(bundle: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _certificate(credential: LoadedCredential | None) -> Iterator[dict[str, str]]:
-    """The client's certificate for libpq, which else would show one of the hub's own home."""
+    """Yield the client's certificate for libpq, which else would show one of the hub's home."""
     if credential is None:
         yield {"sslcertmode": "disable"}
         return
@@ -105,7 +96,10 @@ def _certificate(credential: LoadedCredential | None) -> Iterator[dict[str, str]
         yield {"sslcert": path, "sslkey": path, "sslpassword": passphrase_of(credential)}
 
 
-def _failure(error: psycopg.Error) -> CheckFailure:
+def explain_postgresql(error: Exception, of_socket: CheckFailure) -> CheckFailure:
+    """Return what an error of libpq means, by its SQLSTATE or its words."""
+    if not isinstance(error, psycopg.Error):
+        return of_socket
     text = " ".join(str(error).split())[:500]
     code = error.sqlstate or ""
     if code in _KINDS:
@@ -129,4 +123,4 @@ def _failure(error: psycopg.Error) -> CheckFailure:
     ):
         if words in lowered:
             return CheckFailure(kind, text)
-    return to_check_failure(error)
+    return of_socket

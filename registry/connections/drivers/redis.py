@@ -1,4 +1,4 @@
-"""Redis, as a broker and as a cache."""
+"""Checks Redis, as a broker and as a cache."""
 
 from __future__ import annotations
 
@@ -11,39 +11,31 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from registry.connections.drivers.error_mapping import CheckFailure, to_check_failure
+from registry.connections.drivers.error_mapping import CheckFailure
 from registry.connections.drivers.server_session import ServerSession
 
 _LIFE_MS = 10_000
 
 
-def check_cache(attempt: ServerSession) -> str:
-    """Write a key that expires by itself, read it back and remove it.
-
-    Raises:
-        Failure: with the reason.
-    """
-    return _ask(attempt, _write_and_read)
+def check_cache(session: ServerSession) -> str:
+    """Write a key that expires by itself, read it back and remove it."""
+    return _ask(session, _write_and_read)
 
 
-def check_redis_broker(attempt: ServerSession) -> str:
-    """Push a message to a list of its own and pop it again.
-
-    Raises:
-        Failure: with the reason.
-    """
-    return _ask(attempt, _push_and_pop)
+def check_redis_broker(session: ServerSession) -> str:
+    """Push a message to a list of its own and pop it again."""
+    return _ask(session, _push_and_pop)
 
 
-def _ask(attempt: ServerSession, work: Callable[[Any, str], None]) -> str:
-    place = attempt.place
+def _ask(session: ServerSession, exchange: Callable[[Any, str], None]) -> str:
+    address, number = session.address, _number_of(session.address.database)
     pool = redis.ConnectionPool(
-        connection_class=_Dialled,
-        attempt=attempt,
-        db=_number_of(place.database),
-        username=place.username or None,
-        password=place.secret or None,
-        socket_timeout=place.seconds,
+        connection_class=_SessionConnection,
+        session=session,
+        db=number,
+        username=address.username or None,
+        password=address.password_text or None,
+        socket_timeout=address.seconds,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
         max_connections=1,
@@ -51,12 +43,8 @@ def _ask(attempt: ServerSession, work: Callable[[Any, str], None]) -> str:
     try:
         with redis.Redis(connection_pool=pool) as client:
             version = client.info("server").get("redis_version", "")
-            work(client, f"service-integration:test:{uuid.uuid4().hex}")
-        return f"Redis {version}, database {_number_of(place.database)}: what was sent came back."
-    except redis.RedisError as error:
-        raise _failure(error, expired=attempt.expired) from None
-    except OSError as error:
-        raise to_check_failure(error, expired=attempt.expired) from None
+            exchange(client, f"service-integration:test:{uuid.uuid4().hex}")
+        return f"Redis {version}, database {number}: what was sent came back."
     finally:
         pool.disconnect()
 
@@ -64,9 +52,9 @@ def _ask(attempt: ServerSession, work: Callable[[Any, str], None]) -> str:
 def _write_and_read(client: Any, key: str) -> None:
     value = uuid.uuid4().hex
     client.set(key, value, px=_LIFE_MS)
-    came = client.get(key)
+    received = client.get(key)
     client.delete(key)
-    _compare(value, came)
+    _compare(value, received)
 
 
 def _push_and_pop(client: Any, key: str) -> None:
@@ -76,8 +64,8 @@ def _push_and_pop(client: Any, key: str) -> None:
     _compare(value, client.rpop(key))
 
 
-def _compare(sent: str, came: str | None) -> None:
-    if came != sent:
+def _compare(sent: str, received: str | None) -> None:
+    if received != sent:
         raise CheckFailure("protocol", "What was written did not come back.")
 
 
@@ -88,20 +76,19 @@ def _number_of(database: str) -> int:
     return int(text)
 
 
-class _Dialled(redis.Connection):
-    """Over a socket of the attempt's, dialled to an address that was judged."""
+class _SessionConnection(redis.Connection):
+    """Over a socket of the session's, dialled to an address that was judged."""
 
-    def __init__(self, *, attempt: ServerSession, **options: Any) -> None:
-        self._attempt = attempt
-        super().__init__(host=attempt.place.host, port=attempt.place.port, **options)
+    def __init__(self, *, session: ServerSession, **options: Any) -> None:
+        self._session = session
+        super().__init__(host=session.address.host, port=session.address.port, **options)
 
     def _connect(self) -> socket.socket:
-        return self._attempt.secure(self._attempt.dial())
+        return self._session.secure(self._session.dial())
 
 
-def _failure(error: redis.RedisError, *, expired: bool) -> CheckFailure:
-    if expired:
-        return to_check_failure(error, expired=True)
+def explain_redis(error: Exception, of_socket: CheckFailure) -> CheckFailure:
+    """Return what an error of the client means, by its class and text."""
     text = str(error)[:500]
     if isinstance(error, redis.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
         return CheckFailure("authentication", text)
@@ -113,6 +100,5 @@ def _failure(error: redis.RedisError, *, expired: bool) -> CheckFailure:
         return CheckFailure("busy", text)
     if isinstance(error, redis.TimeoutError):
         return CheckFailure("timeout", "No answer in time.")
-    found = to_check_failure(error)
-    is_broken = found.kind == "protocol" and isinstance(error, redis.ConnectionError)
-    return CheckFailure("broken", text) if is_broken else found
+    is_broken = of_socket.kind == "protocol" and isinstance(error, redis.ConnectionError)
+    return CheckFailure("broken", text) if is_broken else of_socket

@@ -1,4 +1,4 @@
-"""One test of a server that is reached by host and port: its address, its sockets, its end."""
+"""Holds one check of a server that is reached by host and port: its sockets and its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from registry.network.dialer import checked_addresses
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where a server is, and who asks."""
+    """Where a server is and who logs in there, with the timeouts of a check."""
 
     host: str
     port: int
@@ -36,12 +36,12 @@ class ServerAddress:
     seconds: float = 10.0
 
     @property
-    def secret(self) -> str:
+    def password_text(self) -> str:
         return self.password.reveal() if self.password else ""
 
     @property
     def authorities(self) -> str:
-        """PEM of who may sign the server's certificate; empty for those of the system."""
+        """PEM of whoever may sign the server's certificate; empty for those of the system."""
         own = self.certificate.attributes.get("ca") if self.certificate else ""
         return self.ca_bundle or own or ""
 
@@ -60,19 +60,22 @@ class ServerAddress:
 
 
 class ServerSession:
-    """A test within its time: when that is over, its sockets are shut, so that no driver hangs.
+    """A check within its time: when it is over, its sockets are shut, so that no driver hangs.
 
     A driver's own timeouts are for each piece that comes; a server that drips would outlast them.
     """
 
     def __init__(
-        self, place: ServerAddress, *, resolve: Callable[[str, int], list[str]] = checked_addresses
+        self,
+        address: ServerAddress,
+        *,
+        resolve: Callable[[str, int], list[str]] = checked_addresses,
     ) -> None:
-        self.place = place
+        self.address = address
         self._resolve = resolve
         self._sockets: list[socket.socket] = []
-        self._until = time.monotonic() + place.seconds
-        self._timer = threading.Timer(place.seconds, self._expire)
+        self._until = time.monotonic() + address.seconds
+        self._timer = threading.Timer(address.seconds, self._expire)
         self._timer.daemon = True
         self.expired = False
 
@@ -90,20 +93,20 @@ class ServerSession:
         return max(self._until - time.monotonic(), 0.01)
 
     def addresses(self) -> list[str]:
-        """The addresses of the server, all judged by the address policy."""
-        return self._resolve(self.place.host, self.place.port)
+        """Return the IP addresses of the server, all judged by the address policy."""
+        return self._resolve(self.address.host, self.address.port)
 
     def dial(self) -> socket.socket:
-        """A connection to the first of its addresses that takes one.
+        """Return a connection to the first of its IP addresses that takes one.
 
         Raises:
             OSError: none does, or one must not be called.
         """
         problem: OSError | None = None
-        for address in self.addresses():
+        for ip_address in self.addresses():
             try:
-                seconds = min(self.place.connect_seconds, self.remaining_seconds)
-                sock = socket.create_connection((address, self.place.port), timeout=seconds)
+                seconds = min(self.address.connect_seconds, self.remaining_seconds)
+                sock = socket.create_connection((ip_address, self.address.port), timeout=seconds)
             except OSError as error:
                 problem = error
                 continue
@@ -114,11 +117,11 @@ class ServerSession:
         raise problem or OSError("The name has no address.")
 
     def secure(self, sock: socket.socket) -> socket.socket:
-        """The same connection in TLS, where the place says so."""
-        context = self.place.context
+        """Return the same connection in TLS, where the address asks for it."""
+        context = self.address.context
         if context is None:
             return sock
-        secured = context.wrap_socket(sock, server_hostname=self.place.host)
+        secured = context.wrap_socket(sock, server_hostname=self.address.host)
         self._sockets.append(secured)
         return secured
 

@@ -308,14 +308,14 @@ def test_an_address_that_is_ruled_out_is_not_dialled() -> None:
         answers = [(0, 0, 0, "", ("169.254.169.254", port))]
         return checked_addresses(host, port, look_up=lambda *_, **__: answers)
 
-    from registry.connections.drivers import checker_of
+    from registry.connections.drivers import check_server
 
     for type, driver in SERVERS:
         with ServerSession(
             ServerAddress("innocent.example", 5432), resolve=resolve_elsewhere
-        ) as attempt:
+        ) as session:
             with pytest.raises(CheckFailure, match="link-local") as caught:
-                checker_of(type, driver)(attempt)
+                check_server(session, type=type, driver=driver)
             assert caught.value.kind == "address"
 
 
