@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from django.apps import apps
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import AdminSite
 from django.core.paginator import Paginator
 from django.db import models
@@ -162,6 +162,35 @@ class ReadOnlyMixin:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class UnreadPartsMixin:
+    """Rows with parts that go with them: too many to read and list before a deletion."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        names = [str(row) for row in objs]
+        noun = str(self.opts.verbose_name_plural)  # type: ignore[attr-defined]
+        return names, {noun: len(names)}, set(), []
+
+
+class SwitchedMixin:
+    """Rows that are enabled or not: several are switched at once from their list."""
+
+    def set_enabled(self, request: HttpRequest, row: Any, enabled: bool) -> None:
+        """Enable or disable one row."""
+        raise NotImplementedError
+
+    @admin.action(description="Enable", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        run_on_each(
+            request, queryset, lambda row: self.set_enabled(request, row, True), done="enabled"
+        )
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        run_on_each(
+            request, queryset, lambda row: self.set_enabled(request, row, False), done="disabled"
+        )
 
 
 class PartAdmin(HubAdmin):

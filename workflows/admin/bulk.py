@@ -10,14 +10,14 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.formatting import duration, moment, status_word
+from core.admin.pages import page_of, render_page
 from core.db.vocabulary import Vocabulary
 from core.exceptions import IntegrationError
 from core.instant_forms import InstantFormField
@@ -157,9 +157,9 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
         operation = find_or_404(BulkOperation.objects.all(), object_id)
         if not self.has_view_permission(request, operation):
             raise PermissionDenied
-        context = self._context(request, title=str(operation), original=operation)
-        return TemplateResponse(
-            request, "console/bulk.html", {**context, **self._page(request, operation)}
+        page = self._page(request, operation)
+        return render_page(
+            self, request, "console/bulk.html", title=str(operation), original=operation, **page
         )
 
     def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -178,7 +178,7 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
             messages.success(request, "Stopped. What was done stays done.")
         except IntegrationError as error:
             messages.error(request, error.message)
-        return redirect(_page_of(operation))
+        return redirect(page_of(operation))
 
     def new_view(self, request: HttpRequest) -> HttpResponse:
         """Say what the filter selects; on POST, order it."""
@@ -192,21 +192,19 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
         if request.method == "POST":
             operation = _start(request, wanted)
             if operation is not None:
-                return redirect(_page_of(operation))
-        context = self._context(request, title="Act on all that match")
+                return redirect(page_of(operation))
         choices = _choices(request, wanted)
-        page = {
-            "filter": filter_in_words(wanted),
-            "choices": choices,
-            "chosen": next((c["action"] for c in choices if c["count"]), ""),
-            "most": MOST_EXECUTIONS,
-            "reason": request.POST.get("reason", "")[:500],
-        }
-        return TemplateResponse(request, "console/bulk_new.html", {**context, **page})
-
-    def _context(self, request: HttpRequest, **more: Any) -> dict[str, Any]:
-        request.current_app = self.admin_site.name
-        return {**self.admin_site.each_context(request), "opts": self.opts, **more}
+        return render_page(
+            self,
+            request,
+            "console/bulk_new.html",
+            title="Act on all that match",
+            filter=filter_in_words(wanted),
+            choices=choices,
+            chosen=next((c["action"] for c in choices if c["count"]), ""),
+            most=MOST_EXECUTIONS,
+            reason=request.POST.get("reason", "")[:500],
+        )
 
     def _page(self, request: HttpRequest, operation: BulkOperation) -> dict[str, Any]:
         return {
@@ -269,7 +267,3 @@ def _start(request: HttpRequest, wanted: dict[str, Any]) -> BulkOperation | None
     except IntegrationError as error:
         messages.error(request, error.message)
         return None
-
-
-def _page_of(operation: BulkOperation) -> str:
-    return reverse("admin:workflows_bulkoperation_change", args=(operation.pk,))

@@ -9,10 +9,10 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 
 from core.admin.formatting import in_words
 from core.admin.forms import StrictJSONField
+from core.admin.pages import render_page
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.execution.page import latest_statuses
@@ -82,15 +82,16 @@ def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
         raise PermissionDenied
     form = DryRunForm(workflow, request.POST if request.method == "POST" else None)
     found = _run(workflow, form) if form.is_valid() else None
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": "Dry run",
-        "workflow": workflow,
-        "form": form,
-        **(_shown(workflow, form.cleaned_data["version"], found) if found else {}),
-    }
-    return TemplateResponse(request, "console/dry_run.html", context)
+    shown = _shown(workflow, form.cleaned_data["version"], found) if found else {}
+    return render_page(
+        admin,
+        request,
+        "console/dry_run.html",
+        title="Dry run",
+        workflow=workflow,
+        form=form,
+        **shown,
+    )
 
 
 def _run(workflow: Workflow, form: DryRunForm) -> DryRunResult | None:

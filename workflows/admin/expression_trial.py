@@ -8,9 +8,9 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 
 from core.admin.formatting import json_text
+from core.admin.pages import render_page
 from core.exceptions import IntegrationError
 from core.expressions import json_type
 from core.json import strict
@@ -51,18 +51,16 @@ def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     rows = WorkflowExecution.objects.select_related("version")
     execution = get_object_or_404(rows, pk=pk)
     form = ExpressionForm(execution, request.POST if request.method == "POST" else None)
-    result: dict[str, Any] = {}
-    if form.is_valid():
-        result = _result_of(execution, form.cleaned_data)
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": "Try an expression",
-        "execution": execution,
-        "form": form,
-        "result": result,
-    }
-    return TemplateResponse(request, "console/evaluate.html", context)
+    result = _result_of(execution, form.cleaned_data) if form.is_valid() else {}
+    return render_page(
+        admin,
+        request,
+        "console/evaluate.html",
+        title="Try an expression",
+        execution=execution,
+        form=form,
+        result=result,
+    )
 
 
 def _result_of(execution: WorkflowExecution, said: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,27 +10,34 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_each, run_on_one
+from core.admin.base import (
+    HubAdmin,
+    SwitchedMixin,
+    UnreadPartsMixin,
+    actor_of,
+    find_or_404,
+    is_id,
+    run_on_one,
+)
 from core.admin.dialogs import back_to, dialog_action
 from core.admin.formatting import NOTHING, moment, status_badge
+from core.admin.pages import page_of, page_of_id, render_page
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
-from workflows.models import RunOutcome, WorkflowSchedule
+from workflows.admin.workflow_forms import may_run
+from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
 from workflows.schedules import in_words, names_of_zones
-
-SWITCHED = {True: "enabled", False: "disabled"}
 
 
 @admin.register(WorkflowSchedule)
-class WorkflowScheduleAdmin(HubAdmin):
+class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """The list of schedules, and the page of one."""
 
     form = ScheduleForm
@@ -143,35 +149,20 @@ class WorkflowScheduleAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: WorkflowSchedule) -> None:
         services.delete_schedule(obj, actor=actor_of(request))
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Leave out the runs, which go with their schedule: they are not read one by one."""
-        names = [str(schedule) for schedule in objs]
-        return names, {"schedules": len(names)}, set(), []
-
     # Running, switching on and off
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may start executions, as for a workflow."""
-        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
-        return any(request.user.has_perm(name) for name in names)
+        return may_run(request)
 
-    @admin.action(description="Enable", permissions=["change"])
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._switch(request, queryset, on=True)
-
-    @admin.action(description="Disable", permissions=["change"])
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._switch(request, queryset, on=False)
-
-    def _switch(self, request: HttpRequest, queryset: QuerySet, *, on: bool) -> None:
-        act = partial(services.set_enabled, enabled=on, actor=actor_of(request))
-        run_on_each(request, queryset, act, done=SWITCHED[on])
+    def set_enabled(self, request: HttpRequest, row: WorkflowSchedule, enabled: bool) -> None:
+        services.set_enabled(row, enabled, actor=actor_of(request))
 
     def _switch_one(self, request: HttpRequest, object_id: str, *, on: bool) -> HttpResponse:
         schedule = find_or_404(self.get_queryset(request), object_id)
-        act = partial(services.set_enabled, enabled=on, actor=actor_of(request))
-        run_on_one(request, schedule, act, done=SWITCHED[on])
-        return back_to(_page_of(object_id))
+        done = "enabled" if on else "disabled"
+        run_on_one(request, schedule, lambda row: self.set_enabled(request, row, on), done=done)
+        return back_to(page_of(schedule))
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         found = super().get_actions_detail(request, object_id) if is_id(object_id) else []
@@ -193,14 +184,12 @@ class WorkflowScheduleAdmin(HubAdmin):
             run = services.run_now(schedule, actor=actor_of(request))
         except IntegrationError as error:
             messages.error(request, error.message)
-            return back_to(_page_of(object_id))
+            return back_to(page_of(schedule))
         if run.execution_id:
-            return back_to(
-                reverse("admin:workflows_workflowexecution_change", args=(run.execution_id,))
-            )
+            return back_to(page_of_id(WorkflowExecution, run.execution_id))
         tell = messages.error if run.outcome == RunOutcome.FAILED else messages.info
         tell(request, f"{run.get_outcome_display()}. {run.reason}")
-        return back_to(_page_of(object_id))
+        return back_to(page_of(schedule))
 
     @dialog_action(
         "Enable",
@@ -235,18 +224,17 @@ class WorkflowScheduleAdmin(HubAdmin):
         if plan is not None and plan.ticks and "start" in request.POST:
             made = services.start_backfill(schedule, **form.cleaned_data, actor=actor_of(request))
             messages.success(request, f"{len(made.ticks)} runs are worked off in order.")
-            return redirect(_page_of(pk))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": schedule,
-            "title": f"Backfill {schedule.name}",
-            "form": form,
-            "plan": plan,
-            "most": services.LARGEST_BACKFILL,
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "console/schedule_backfill.html", context)
+            return redirect(page_of(schedule))
+        return render_page(
+            self,
+            request,
+            "console/schedule_backfill.html",
+            title=f"Backfill {schedule.name}",
+            original=schedule,
+            form=form,
+            plan=plan,
+            most=services.LARGEST_BACKFILL,
+        )
 
     @staticmethod
     def _plan(form: BackfillForm, schedule: WorkflowSchedule) -> services.Backfill | None:
@@ -263,8 +251,4 @@ class WorkflowScheduleAdmin(HubAdmin):
         schedule = find_or_404(self.get_queryset(request), str(pk))
         count = services.cancel_backlog(schedule, actor=actor_of(request))
         messages.success(request, f"{count} runs given up.")
-        return redirect(_page_of(pk))
-
-
-def _page_of(object_id: Any) -> str:
-    return reverse("admin:workflows_workflowschedule_change", args=(object_id,))
+        return redirect(page_of(schedule))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, is_id
 from core.admin.formatting import duration, json_block, moment
+from core.admin.pages import page_of
 from workflows.admin.filters import CreatedFilter
 from workflows.models import WorkflowExecution, WorkflowStep
 
@@ -18,7 +18,7 @@ from workflows.models import WorkflowExecution, WorkflowStep
 def execution_link(execution: WorkflowExecution) -> str:
     return format_html(
         '<a class="hub-link" href="{}">{} <span class="hub-id">{}</span></a>',
-        reverse("admin:workflows_workflowexecution_change", args=(execution.pk,)),
+        page_of(execution),
         execution.workflow_name,
         execution.short_id,
     )

@@ -15,10 +15,9 @@ from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_i
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import json_block, moment
 from core.admin.pages import page_of
-from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
-from workflows.admin.workflow_forms import RunVersionForm, may_run
+from workflows.admin.workflow_forms import RunVersionForm, may_run, start_from
 from workflows.models import WorkflowVersion
 
 MAX_OTHERS = 5
@@ -112,12 +111,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
             actor=actor_of(request),
             version=version.number,
         )
-        try:
-            started = services.start_execution(version.workflow, start)
-        except IntegrationError as error:
-            messages.error(request, error.message)
-            return back_to(page_of(version))
-        return back_to(page_of(started.execution))
+        return start_from(version, request, version.workflow, start)
 
     @dialog_action(
         "Make current",

@@ -9,10 +9,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from core.admin.formatting import json_text
+from core.admin.pages import render_page
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition.diff import ComparedStep, Comparison, KeyChange
@@ -91,7 +91,7 @@ def marks_of(steps: Iterable[ComparedStep], kind: str) -> dict[str, str]:
 
 
 def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpResponse:
-    """Two versions beside each other: the one before the newest and the newest unless told."""
+    """Show two versions beside each other: the last two unless others are asked for."""
     workflow = get_object_or_404(Workflow, pk=object_id)
     if not admin.has_view_permission(request, workflow):
         raise PermissionDenied
@@ -100,17 +100,17 @@ def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
     newest = numbers[0] if numbers else 0
     after = _number(request, "after", numbers, newest)
     before = _number(request, "before", numbers, numbers[1] if len(numbers) > 1 else newest)
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": "Compare versions",
-        "workflow": workflow,
-        "numbers": numbers,
-        "before": before,
-        "after": after,
+    return render_page(
+        admin,
+        request,
+        "console/compare.html",
+        title="Compare versions",
+        workflow=workflow,
+        numbers=numbers,
+        before=before,
+        after=after,
         **(_compared(workflow, before, after) if numbers else {}),
-    }
-    return TemplateResponse(request, "console/compare.html", context)
+    )
 
 
 def _number(request: HttpRequest, name: str, numbers: list[int], otherwise: int) -> int:

@@ -12,12 +12,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, run_on_each
+from core.admin.base import (
+    GrowingAdmin,
+    HubAdmin,
+    ReadOnlyMixin,
+    SwitchedMixin,
+    UnreadPartsMixin,
+    actor_of,
+)
 from core.admin.formatting import NOTHING, flow, moment, status_badge
+from core.admin.pages import page_of_id
 from workflows import services
 from workflows.admin.filters import WebhookListFilter
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
-from workflows.models import Webhook, WebhookDelivery, WebhookEffect
+from workflows.models import Webhook, WebhookDelivery, WebhookEffect, WorkflowExecution
 
 USE = "registry.use_credential"
 SHOWN_DELIVERIES = 20
@@ -50,7 +58,7 @@ def arrow_of(webhook: Webhook) -> SafeString:
 
 
 @admin.register(Webhook)
-class WebhookAdmin(HubAdmin):
+class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """The list of webhooks, and the page of one."""
 
     form = WebhookForm
@@ -134,27 +142,8 @@ class WebhookAdmin(HubAdmin):
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         services.delete_webhook(obj, actor=actor_of(request))
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Leave out the history, which goes with its webhook: it is not read row by row."""
-        names = [str(webhook) for webhook in objs]
-        return names, {"webhooks": len(names)}, set(), []
-
-    @admin.action(description="Enable", permissions=["change"])
-    def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._switch(request, queryset, on=True)
-
-    @admin.action(description="Disable", permissions=["change"])
-    def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._switch(request, queryset, on=False)
-
-    @staticmethod
-    def _switch(request: HttpRequest, queryset: QuerySet, *, on: bool) -> None:
-        run_on_each(
-            request,
-            queryset,
-            lambda row: services.update_webhook(row, {"enabled": on}, actor=actor_of(request)),
-            done="enabled" if on else "disabled",
-        )
+    def set_enabled(self, request: HttpRequest, row: Webhook, enabled: bool) -> None:
+        services.update_webhook(row, {"enabled": enabled}, actor=actor_of(request))
 
 
 def _summary(webhook: Webhook, request: HttpRequest) -> dict[str, Any]:
@@ -199,5 +188,5 @@ class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
     def execution_label(self, row: WebhookDelivery) -> str:
         if row.execution_id is None:
             return NOTHING
-        url = reverse("admin:workflows_workflowexecution_change", args=(row.execution_id,))
+        url = page_of_id(WorkflowExecution, row.execution_id)
         return format_html('<a class="hub-link" href="{}">{}</a>', url, row.execution_id)

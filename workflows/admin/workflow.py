@@ -5,23 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from core.admin.base import HubAdmin, actor_of, find_or_404
-from core.admin.dialogs import back_to, dialog_action
+from core.admin.base import HubAdmin, UnreadPartsMixin, actor_of, find_or_404
+from core.admin.dialogs import dialog_action
 from core.admin.formatting import json_block, moment
-from core.admin.pages import page_of
-from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow
 from workflows.admin.version_diff import compare_view
-from workflows.admin.workflow_forms import RunForm, WorkflowForm, may_run
+from workflows.admin.workflow_forms import RunForm, WorkflowForm, may_run, start_from
 from workflows.models import Workflow
 
 MAX_VERSIONS = 20
@@ -33,7 +31,7 @@ USE = "registry.use_credential"
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(HubAdmin):
+class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
     """Definitions; a change of the text makes a new version."""
 
     form = WorkflowForm
@@ -104,11 +102,6 @@ class WorkflowAdmin(HubAdmin):
             obj._state.adding = False
         obj.current_version = saved.current_version
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Versions go with their workflow; executions stay, so none of them is read."""
-        names = [str(workflow) for workflow in objs]
-        return names, {"workflows": len(names)}, set(), []
-
     def delete_model(self, request: HttpRequest, obj: Workflow) -> None:
         services.delete_workflow(obj)
 
@@ -150,12 +143,7 @@ class WorkflowAdmin(HubAdmin):
             priority=form.cleaned_data["priority"] or 0,
             version=form.cleaned_data["version"],
         )
-        try:
-            started = services.start_execution(workflow, start)
-        except IntegrationError as error:
-            messages.error(request, error.message)
-            return back_to(page_of(workflow))
-        return back_to(page_of(started.execution))
+        return start_from(workflow, request, workflow, start)
 
 
 def _summary(workflow: Workflow) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -16,7 +18,10 @@ from unfold.widgets import (
 )
 
 from core.admin.base import is_id
+from core.admin.dialogs import back_to
 from core.admin.forms import StrictJSONField
+from core.admin.pages import page_of
+from core.exceptions import IntegrationError
 from core.json.places import place_of, places_in
 from workflows import services
 from workflows.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, Workflow, WorkflowStatus
@@ -96,6 +101,17 @@ def may_run(request: HttpRequest) -> bool:
     """Return whether this person may start executions: who may edit a workflow may run it."""
     names = ("workflows.add_workflowexecution", "workflows.change_workflow")
     return any(request.user.has_perm(name) for name in names)
+
+
+def start_from(
+    row: Model, request: HttpRequest, workflow: Workflow, start: services.Start
+) -> HttpResponse:
+    """Start an execution from the page of a row: go to the execution, or say there why not."""
+    try:
+        return back_to(page_of(services.start_execution(workflow, start).execution))
+    except IntegrationError as error:
+        messages.error(request, error.message)
+        return back_to(page_of(row))
 
 
 class RunForm(BaseDialogForm):

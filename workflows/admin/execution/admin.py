@@ -11,8 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
@@ -26,6 +25,7 @@ from core.admin.base import (
     run_on_each,
 )
 from core.admin.formatting import duration, moment, status_badge
+from core.admin.pages import page_of_id, render_page
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.bulk import bulk_query
@@ -182,15 +182,15 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         execution = find_or_404(executions_with_parts(), object_id)
         if not self.has_view_permission(request, execution):
             raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            **self._page(request, execution),
-            "opts": self.opts,
-            "original": execution,
-            "title": str(execution),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "console/execution.html", context)
+        page = self._page(request, execution)
+        return render_page(
+            self,
+            request,
+            "console/execution.html",
+            title=str(execution),
+            original=execution,
+            **page,
+        )
 
     def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Return the part of the page that changes; reload the page without access or execution."""
@@ -307,7 +307,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             messages.error(request, error.message)
         if request.POST.get("from") == "inbox":
             return redirect(address_of_outcome(pk))
-        return redirect(reverse("admin:workflows_workflowexecution_change", args=(pk,)))
+        return redirect(page_of_id(WorkflowExecution, pk))
 
     def _page(self, request: HttpRequest, execution: WorkflowExecution) -> dict[str, Any]:
         may_control = self.has_control_permission(request)

@@ -9,11 +9,10 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
 
 from core.admin.base import actor_of
 from core.admin.forms import StrictJSONField
+from core.admin.pages import page_of, render_page
 from core.exceptions import IntegrationError, ValidationFailed
 from core.json import strict
 from workflows import services
@@ -121,13 +120,7 @@ def rerun_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             messages.success(request, "Running again, as this execution.")
-            new = started.execution.pk
-            return redirect(reverse("admin:workflows_workflowexecution_change", args=(new,)))
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": "Rerun",
-        "execution": execution,
-        "form": form,
-    }
-    return TemplateResponse(request, "console/rerun.html", context)
+            return redirect(page_of(started.execution))
+    return render_page(
+        admin, request, "console/rerun.html", title="Rerun", execution=execution, form=form
+    )
