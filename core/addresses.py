@@ -98,7 +98,7 @@ def normal_host(text: str) -> str:
 
 
 def _shortest(address: Address) -> str:
-    """Not as Python writes it: its versions differ where an IPv4 address is inside."""
+    """Return the shortest form, whatever a version of Python makes of an IPv4 address inside it."""
     if isinstance(address, IPv4Address):
         return str(address)
     return socket.inet_ntop(socket.AF_INET6, address.packed)
@@ -154,7 +154,7 @@ def _port(text: str | None, default: int) -> int | None:
 
 
 def _normal_path(path: str) -> str:
-    """RFC 3986, 5.2.4, on what was decoded as far as 6.2.2.2 allows it."""
+    """Normalise by RFC 3986, 5.2.4, what was decoded as far as 6.2.2.2 allows it."""
     kept: list[str] = []
     segments = _normal_escapes(path, _IN_PATH).split("/")[1:]
     for place, segment in enumerate(segments):

@@ -27,7 +27,7 @@ class Failpoint:
         self._lock = threading.Lock()
 
     def is_hit(self, name: str, step: str) -> bool:
-        """Whether this pass through a place is the one to die at."""
+        """Return whether this pass through a place is the one to die at."""
         if name != self.name or self.step not in ("", step):
             return False
         with self._lock:
@@ -36,7 +36,7 @@ class Failpoint:
 
 
 def parse(text: str) -> Failpoint | None:
-    """What a value of FAILPOINT arms; None for an empty one.
+    """Return what a value of FAILPOINT arms; None for an empty one.
 
     Raises:
         ImproperlyConfigured: it names no place.

@@ -68,12 +68,12 @@ ROLE_WORDS: dict[str, str] = {
 
 
 def scopes_of_role(role: str) -> frozenset[str]:
-    """The scopes of a role; none for a word that is no role."""
+    """Return the scopes of a role; none for a word that is no role."""
     return _ROLE_SCOPES.get(role, frozenset())
 
 
 def scopes_of_groups(names: set[str]) -> frozenset[str]:
-    """The scopes of a person, from the names of the person's groups."""
+    """Return the scopes of a person, from the names of the person's groups."""
     granted = (scopes_of_role(role) for role in Role if role.group_name in names)
     return frozenset().union(*granted)
 

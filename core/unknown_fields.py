@@ -46,7 +46,7 @@ def fit(schema: Schema, document: Mapping[str, Any], *, also: Collection[str] = 
 
 
 def warning_of(unknown: Collection[str], target: str) -> list[dict[str, Any]]:
-    """The warning that fields were dropped, to be recorded; empty where none was."""
+    """Return the warning that fields were dropped, to be recorded; empty where none was."""
     if not unknown:
         return []
     sentence = f"{target} does not know {enumerate_fields(unknown)}: dropped."
@@ -55,13 +55,13 @@ def warning_of(unknown: Collection[str], target: str) -> list[dict[str, Any]]:
 
 
 def refusals_of(unknown: Collection[str], target: str) -> dict[str, list[str]]:
-    """The same as errors, by path."""
+    """Return the same as errors, by path."""
     sentence = f"{target} does not know this field."
     return {path: [sentence] for path in list(unknown)[:MOST_NAMED]}
 
 
 def enumerate_fields(paths: Collection[str]) -> str:
-    """Paths in a sentence, shortened where they are many."""
+    """Return paths in a sentence, shortened where they are many."""
     shown = ", ".join(f"'{path[:100]}'" for path in list(paths)[:MOST_NAMED])
     rest = len(paths) - MOST_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
@@ -78,7 +78,7 @@ class _Place:
 def _cut(
     value: Any, schemas: list[Schema], place: _Place, path: str, also: frozenset[str] = frozenset()
 ) -> Any:
-    """The value without what none of its schemas names."""
+    """Return the value without what none of its schemas names."""
     if isinstance(value, list):
         parts = [s.get("items") for s in _parts(schemas, place.root)]
         items = [part for part in parts if isinstance(part, Mapping)]
@@ -97,7 +97,7 @@ def _cut(
 
 
 def _names(schemas: list[Schema], root: Schema) -> dict[str, list[Schema]] | None:
-    """The fields that schemas name together, with what they say of each; None where any may be."""
+    """Return the fields that schemas name, with what they say of each; None where any may be."""
     fields: dict[str, list[Schema]] = {}
     for part in _parts(schemas, root):
         others = part.get("additionalProperties")
@@ -110,7 +110,7 @@ def _names(schemas: list[Schema], root: Schema) -> dict[str, list[Schema]] | Non
 
 
 def _parts(schemas: list[Schema], root: Schema) -> Iterator[Schema]:
-    """Schemas with all that they are put together from; each once."""
+    """Return schemas with all that they are put together from; each once."""
     seen: set[int] = set()
     level = list(schemas)
     for _ in range(MAX_DEPTH):
@@ -136,7 +136,7 @@ def _inside(schema: Schema, root: Schema) -> Iterator[Schema]:
 
 
 def _referred(reference: Any, root: Schema) -> Schema | None:
-    """What a local reference (RFC 6901, behind `#`) points to."""
+    """Return what a local reference (RFC 6901, behind `#`) points to."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     found: Any = root

@@ -209,17 +209,17 @@ class PartAdmin(HubAdmin):
 
 
 def actor_of(request: HttpRequest) -> str:
-    """The name under which what a person does is recorded."""
+    """Return the name under which what a person does is recorded."""
     return request.user.get_username()[:MAX_ACTOR]
 
 
 def is_id(text: object) -> bool:
-    """Whether a text from an address or a search can be the id of a row."""
+    """Return whether a text from an address or a search can be the id of a row."""
     return read_id(text) is not None
 
 
 def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:
-    """The row with this id.
+    """Return the row with this id.
 
     Raises:
         Http404: there is none, or the text is no id.

@@ -60,7 +60,7 @@ NOTHING = "–"
 
 
 def tone_of(status: str) -> str:
-    """The tone of a status: good, warning, bad, info, or neutral for the rest."""
+    """Return the tone of a status: good, warning, bad, info, or neutral for the rest."""
     return _TONE_OF.get(str(status), "neutral")
 
 
@@ -69,14 +69,14 @@ def status_word(status: str) -> str:
 
 
 def status_badge(status: str) -> SafeString:
-    """A status as a colour and a word."""
+    """Return a status as a colour and a word."""
     return format_html(
         '<span class="hub-status" data-tone="{}">{}</span>', tone_of(status), status_word(status)
     )
 
 
 def in_words(seconds: float) -> str:
-    """A duration as a person says it: 340 ms, 2.4 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
+    """Return a duration in words: 340 ms, 2.4 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
     if seconds < 1:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 10:
@@ -94,7 +94,7 @@ def in_words(seconds: float) -> str:
 
 
 def age_in_words(moment: datetime, *, now: datetime) -> str:
-    """How far a moment is from now, with one unit: 12 s ago, in 3 min."""
+    """Return how far a moment is from now, with one unit: 12 s ago, in 3 min."""
     seconds = (now - moment).total_seconds()
     words = "now" if abs(seconds) < 1 else _one_unit(abs(seconds))
     if words == "now":
@@ -110,7 +110,7 @@ def _one_unit(seconds: float) -> str:
 
 
 def moment(value: datetime | None, *, now: datetime | None = None) -> SafeString | str:
-    """A moment as its age, with the exact UTC time on hover; a dash for none."""
+    """Return a moment as its age, with the exact UTC time on hover; a dash for none."""
     if value is None:
         return NOTHING
     return format_html(
@@ -122,7 +122,7 @@ def moment(value: datetime | None, *, now: datetime | None = None) -> SafeString
 
 
 def duration(started_at: datetime | None, completed_at: datetime | None) -> str:
-    """The time from start to end, so far when it has not ended; a dash before the start."""
+    """Return the time from start to end, so far when it has not ended; a dash before the start."""
     if started_at is None:
         return NOTHING
     if completed_at is None:
@@ -131,7 +131,7 @@ def duration(started_at: datetime | None, completed_at: datetime | None) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A duration in milliseconds, as a person says it."""
+    """Return a duration in milliseconds, as a person says it."""
     return in_words(value / 1000)
 
 
@@ -143,7 +143,7 @@ _ARROW = format_html(
 
 
 def flow(origin: str, target: str, call: str) -> SafeString:
-    """What leads to what, as a picture: two boxes and an arrow; `call` is what happens there."""
+    """Draw what leads to what: two boxes and an arrow; `call` is what happens there."""
     return format_html(
         '<span class="hub-flow"><span class="hub-flow-end">{}</span>{}'
         '<span class="hub-flow-end">{}<span class="hub-flow-call">{}</span></span></span>',
@@ -155,7 +155,7 @@ def flow(origin: str, target: str, call: str) -> SafeString:
 
 
 def json_text(value: Any) -> str:
-    """JSON as indented text, cut where it is too long to read on a page."""
+    """Return JSON as indented text, cut where it is too long to read on a page."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     if len(text) <= MAX_SHOWN_JSON:
         return text
@@ -163,14 +163,14 @@ def json_text(value: Any) -> str:
 
 
 def json_block(value: Any) -> SafeString | str:
-    """JSON readable on a page; a dash for nothing."""
+    """Return JSON readable on a page; a dash for nothing."""
     if value in (None, "", [], {}):
         return NOTHING
     return format_html('<pre class="hub-json">{}</pre>', json_text(value))
 
 
 def event_badge(event: Any) -> SafeString:
-    """What happened to a credential, in red where somebody was refused."""
+    """Return what happened to a credential, in red where somebody was refused."""
     tone = {"DENIED": "bad", "EXPIRING": "warning"}.get(str(event.kind), "neutral")
     word = event.get_kind_display()
     return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, word)

@@ -18,7 +18,7 @@ from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.preconditions import etag_of
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.models import ApiKey, KeyState
 from core.roles import SCOPES, Role
@@ -85,11 +85,7 @@ class KeyFilter(django_filters.FilterSet):
 
     role = VocabularyFilter(Role)
     state = VocabularyFilter(KeyState, method="in_state")
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = ApiKey
-        fields = ()
+    search = SearchFilter("name__icontains", "prefix__istartswith")
 
     def in_state(self, queryset: QuerySet[ApiKey], _: str, value: str) -> QuerySet[ApiKey]:
         has_ended = Q(expires_at__isnull=False, expires_at__lte=timezone.now())
@@ -102,9 +98,6 @@ class KeyFilter(django_filters.FilterSet):
         for word in value.split(","):
             wanted |= of_state[KeyState.parse(word)]
         return queryset.filter(wanted)
-
-    def containing(self, queryset: QuerySet[ApiKey], _: str, value: str) -> QuerySet[ApiKey]:
-        return queryset.filter(Q(name__icontains=value) | Q(prefix__istartswith=value))
 
 
 class KeyViewSet(NamedResourceViewSet):

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantFilter
 from core.api.pagination import GrowingListPagination
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import TextFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer
 from core.api.viewsets import ResourceViewSet
 from core.db.uuid7 import uuid7_at
@@ -38,19 +38,15 @@ class AuditEntrySerializer(AnswerSerializer):
 class AuditFilter(django_filters.FilterSet):
     """Filters of the audit trail."""
 
-    actor = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    actor = TextFilter()
     actor_kind = VocabularyFilter(ActorKind)
     verb = VocabularyFilter(AuditVerb)
-    object_type = django_filters.CharFilter(max_length=LONGEST_TEXT)
-    object_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
-    object_name = django_filters.CharFilter(max_length=LONGEST_TEXT)
-    request_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    object_type = TextFilter()
+    object_id = TextFilter()
+    object_name = TextFilter()
+    request_id = TextFilter()
     created_after = InstantFilter(method="since")
     created_before = InstantFilter(method="until")
-
-    class Meta:
-        model = AuditEntry
-        fields = ()
 
     def since(self, queryset: Any, _: str, value: Any) -> Any:
         return queryset.filter(pk__gte=uuid7_at(max(value, EPOCH)))

@@ -42,7 +42,7 @@ class Caller:
 
 
 def nobody() -> Caller:
-    """A caller who gave no key and has no session."""
+    """Return a caller who gave no key and has no session."""
     return Caller("", frozenset(), is_authenticated=False)
 
 

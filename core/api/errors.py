@@ -45,7 +45,7 @@ def problem(
     errors: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A problem document; `message` repeats `detail` for clients that look for it."""
+    """Return a problem document; `message` repeats `detail` for clients that look for it."""
     name = code or CODES.get(status, "error")
     return {
         "type": f"urn:service-integration:problem:{name}",
@@ -61,7 +61,7 @@ def problem(
 
 
 def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
-    """The exception handler of every API view."""
+    """Handle the exceptions of every API view."""
     set_rollback()
     headers: dict[str, str] = {}
     if isinstance(error, IntegrationError):
@@ -138,7 +138,7 @@ def _join(path: str, name: str) -> str:
 
 
 def summarise(errors: Mapping[str, list[str]]) -> str:
-    """One sentence for all: the first error, and how many more there are."""
+    """Return one sentence for all: the first error, and how many more there are."""
     path, sentences = next(iter(errors.items()), ("$", ["The request is not valid."]))
     more = sum(len(found) for found in errors.values()) - 1
     text = f"{path}: {sentences[0]}" if path != "$" else sentences[0]
@@ -146,24 +146,24 @@ def summarise(errors: Mapping[str, list[str]]) -> str:
 
 
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """404 outside API views: no route has this path."""
+    """Answer 404 outside API views: no route has this path."""
     sentence = f"There is nothing at {request.path[:200]}. See /docs for what there is."
     return JsonResponse(problem(404, sentence), status=404, content_type=CONTENT_TYPE)
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """403 outside API views."""
+    """Answer 403 outside API views."""
     sentence = str(exception or "") or "This caller may not do this."
     return JsonResponse(problem(403, sentence), status=403, content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400 outside API views: a host or a form that Django refuses."""
+    """Answer 400 outside API views: a host or a form that Django refuses."""
     sentence = "The request cannot be read. Is the host name one of ALLOWED_HOSTS?"
     return JsonResponse(problem(400, sentence), status=400, content_type=CONTENT_TYPE)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 outside API views."""
+    """Answer 500 outside API views."""
     body = problem(500, "Something went wrong here; it was logged.", code="internal_error")
     return JsonResponse(body, status=500, content_type=CONTENT_TYPE)

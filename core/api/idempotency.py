@@ -46,7 +46,7 @@ class StillUnderWay(IntegrationError):
 
 
 def read_key(request: Any) -> str:
-    """The key of a request, or nothing.
+    """Return the key of a request, or nothing.
 
     Raises:
         ValidationFailed: it is too long, or not printable.
@@ -134,7 +134,7 @@ def _rows_of(wanted: IdempotencyRecord) -> Any:
 
 
 def _replay(wanted: IdempotencyRecord) -> Response | None:
-    """The answer that is kept, if there is one."""
+    """Return the answer that is kept, if there is one."""
     known = _rows_of(wanted).first()
     if known is None:
         return None

@@ -21,7 +21,7 @@ _USABLE = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
 def current_request_id() -> str:
-    """The id of the request at hand; empty outside one."""
+    """Return the id of the request at hand; empty outside one."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 

@@ -143,7 +143,7 @@ class HubSchema(AutoSchema):
         return bool(described and self.method not in described) or super().is_excluded()
 
     def get_operation_id(self) -> str:
-        """`workflows_execute`: the resource and the action; a plain view is named by its path."""
+        """Return the resource and the action: `workflows_execute`; a view is named by its path."""
         action = getattr(self.view, "action", None)
         if not action:
             return super().get_operation_id()
@@ -153,11 +153,11 @@ class HubSchema(AutoSchema):
         return "_".join([*resource, action])
 
     def get_summary(self) -> str:
-        """The first sentence of what the method says of itself."""
+        """Return the first sentence of what the method says of itself."""
         return str(self.get_description()).split("\n\n")[0].replace("\n", " ").rstrip(".")
 
     def get_override_parameters(self) -> list[Any]:
-        """Writes that are done once per key say so."""
+        """Return the header of the key with writes that are done once per key."""
         return [IDEMPOTENCY_KEY] if getattr(self.view, "takes_key", False) else []
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:

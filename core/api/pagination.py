@@ -21,7 +21,7 @@ EXACT_COUNT_LIMIT = 10_000
 
 
 def read_number(given: Any, name: str, default: int) -> int:
-    """A query parameter that counts from 1.
+    """Return a query parameter that counts from 1.
 
     Raises:
         ValidationError: it is not such a number.
@@ -46,7 +46,7 @@ class PageNumberPagination(BasePagination):
     query_names = frozenset({"page", "per_page"})
 
     def read_page(self, request: Any) -> tuple[int, int]:
-        """The number of the page, and how many items it has."""
+        """Return the number of the page, and how many items it has."""
         given = request.query_params
         page = read_number(given, "page", 1)
         return page, min(read_number(given, "per_page", DEFAULT_PER_PAGE), MOST_PER_PAGE)
@@ -175,7 +175,7 @@ def _after(queryset: QuerySet[Any], order: str, cursor: str) -> QuerySet[Any]:
 
 
 def _estimate(queryset: QuerySet[Any]) -> int:
-    """The planner's guess for a whole table; nothing for a filtered list or another database."""
+    """Return the planner's guess for a whole table; nothing for a filter or another database."""
     if connection.vendor != "postgresql" or queryset.query.where:
         return 0
     with connection.cursor() as cursor:

@@ -23,12 +23,12 @@ ANY = "*"
 
 
 def etag_of(row: Any) -> str:
-    """The entity tag of a row, without its content: it changes with every change of the row."""
+    """Return the entity tag of a row without its content: every change of the row changes it."""
     return f'"{row.pk.hex}-{int(row.updated_at.timestamp() * 1_000_000):x}"'
 
 
 def read_tags(text: str, header: str) -> list[tuple[bool, str]] | None:
-    """The tags of a header, each with whether it is weak; None for `*`, which is any.
+    """Return the tags of a header, each with whether it is weak; None for `*`, which is any.
 
     Raises:
         ValidationFailed: it is neither `*` nor a list of tags.

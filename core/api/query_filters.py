@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 
 from core.db.vocabulary import Vocabulary
@@ -32,6 +34,34 @@ class NumberFilter(django_filters.NumberFilter):
     """A filter by a number, which is not `1_0` and not in other digits."""
 
     field_class = NumberField
+
+
+class TextFilter(django_filters.CharFilter):
+    """A filter by a text of at most 200 characters."""
+
+    def __init__(self, field_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(field_name, max_length=LONGEST_TEXT, **kwargs)
+
+
+class NameFilter(TextFilter):
+    """Equality with a name, in any case."""
+
+    def __init__(self, field_name: str | None = None) -> None:
+        super().__init__(field_name, lookup_expr="iexact")
+
+
+class SearchFilter(TextFilter):
+    """Rows to which the text applies in one look-up at least."""
+
+    def __init__(self, *lookups: str) -> None:
+        self.lookups = lookups or ("name__icontains", "description__icontains")
+        super().__init__()
+        extend_schema_field({"type": "string"})(self)
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        if not value:
+            return qs
+        return qs.filter(reduce(or_, (Q((lookup, value)) for lookup in self.lookups)))
 
 
 class VocabularyFilter(django_filters.Filter):

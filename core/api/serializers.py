@@ -51,7 +51,7 @@ _prepared: dict[Any, Any] = {}
 
 
 def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> Any:
-    """A row as a serializer answers it, whose fields are made once instead of for every answer.
+    """Return a row as a serializer answers it, whose fields are made once for all answers.
 
     Only for serializers that need no context.
     """

@@ -87,11 +87,11 @@ class ResourceViewSet(GenericViewSet[Any]):
         return bool(self.caller.may("credentials:use"))
 
     def only_own(self, scope: str) -> bool:
-        """Whether the caller may change only what it owns: it lacks the wider scope."""
+        """Return whether the caller may change only what it owns: it lacks the wider scope."""
         return not self.caller.may(scope)
 
     def read(self, serializer: type[StrictSerializer], **options: Any) -> dict[str, Any]:
-        """The checked body of this request."""
+        """Return the checked body of this request."""
         reader = serializer(
             data=self.request.data, context=self.get_serializer_context(), **options
         )
@@ -101,7 +101,7 @@ class ResourceViewSet(GenericViewSet[Any]):
     def answer_page(
         self, rows: Any, serializer: type[serializers.Serializer[Any]], **context: Any
     ) -> Response:
-        """The page of a list that the query asks for, filtered and ordered as it says."""
+        """Return the page of a list that the query asks for, filtered and ordered as it says."""
         page = self.paginate_queryset(self.filter_queryset(rows))
         shown = serializer(page, many=True, context={**self.get_serializer_context(), **context})
         return self.get_paginated_response(shown.data)

@@ -39,6 +39,6 @@ wait_seats = Seats(lambda: settings.WAIT_SEATS)
 
 @contextmanager
 def bounded_wait(seconds: float) -> Iterator[float]:
-    """How long a caller may wait for an execution: so many seconds with a seat, or two without."""
+    """Return how long to wait for an execution: so many seconds with a slot, two without."""
     with wait_seats.taken() as seated:
         yield seconds if seated else min(seconds, STANDING_SECONDS)

@@ -41,16 +41,16 @@ class CheckedJSONField(models.JSONField):
     empty_values = (None,)
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
-        """For the database it is any JSON column."""
+        """Be any JSON column for the database."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs
 
 
 def object_field(**kwargs: Any) -> CheckedJSONField:
-    """A column for a JSON object, empty by default."""
+    """Return a column for a JSON object, empty by default."""
     return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
 
 
 def strings_field(**kwargs: Any) -> CheckedJSONField:
-    """A column for a list of short strings, empty by default."""
+    """Return a column for a list of short strings, empty by default."""
     return CheckedJSONField(default=list, blank=True, validators=[validate_strings], **kwargs)

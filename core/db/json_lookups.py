@@ -66,10 +66,10 @@ def _has_entry(column: str, key: str, value: str) -> bool:
 
 
 def has_item(column: str, item: str) -> Func:
-    """A condition: the JSON list in `column` has this string."""
+    """Return the condition that the JSON list in `column` has this string."""
     return _HasItem(F(column), item)
 
 
 def has_entry(column: str, key: str, value: Any) -> Func:
-    """A condition: the JSON object in `column` has this key with this value."""
+    """Return the condition that the JSON object in `column` has this key with this value."""
     return _HasEntry(F(column), key, value)

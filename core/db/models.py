@@ -105,7 +105,7 @@ class ReferencedModel(NamedModel):
 
 
 def find_bound(rows: Any, reference: str, *, key: str) -> Any:
-    """The row with the id `key`; without one, that of the id or name `reference`.
+    """Return the row with the id `key`; without one, that of the id or name `reference`.
 
     Both are found as `rows.find` finds them, with what it brings along.
     """

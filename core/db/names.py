@@ -44,7 +44,7 @@ def name_in(reference: str) -> str:
 
 
 def reference_filter(reference: str) -> Q:
-    """A condition for "the id or the name", as every `{id}` of the API is read."""
+    """Return a condition for "the id or the name", as every `{id}` of the API is read."""
     key = read_id(reference)
     if key is not None:
         return Q(id=key)

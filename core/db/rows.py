@@ -22,7 +22,7 @@ from core.db.pipeline import prepared_cursor
 def read_rows(
     model: Any, where: str, params: Sequence[Any], *, only: tuple[str, ...] = ()
 ) -> list[Any]:
-    """The rows of a model that the rest of a statement, from WHERE on, picks; `only` some columns.
+    """Return the rows that the rest of a statement, from WHERE on, picks; `only` some columns.
 
     As the ORM would, for what is asked for with every request: building the query and making out
     which column is which costs that more than the answer. Columns left out are read once asked for.
@@ -34,7 +34,7 @@ def read_rows(
 
 
 def read_joined(model: Any, other: Any, join: str, params: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """The pairs of rows of two models that the rest of a statement, from JOIN on, picks."""
+    """Return the pairs of rows of two models that the rest of a statement, from JOIN on, picks."""
     columns, names, readers = _reading(model, ())
     more, other_names, other_readers = _reading(other, (), len(names))
     table = model._meta.db_table
@@ -61,7 +61,7 @@ def _row_of(model: Any, names: list[str], readers: Sequence[Any], row: Sequence[
 def read_row(
     model: Any, where: str, params: Sequence[Any], *, only: tuple[str, ...] = ()
 ) -> Any | None:
-    """The first of `read_rows`; None without one."""
+    """Return the first of `read_rows`; None without one."""
     return next(iter(read_rows(model, where, params, only=only)), None)
 
 
@@ -69,7 +69,7 @@ def read_row(
 def _reading(
     model: Any, only: tuple[str, ...], offset: int = 0
 ) -> tuple[str, list[str], list[Callable[[Any], Any]]]:
-    """The columns, the attributes that they give, and what reads each of a row after `offset`.
+    """Return the columns, their attributes, and what reads each of a row after `offset`.
 
     Every column is named: PostgreSQL refuses a prepared `SELECT *` once a migration adds one.
     """
@@ -128,7 +128,7 @@ def _insert(*rows: models.Model) -> None:
 
 
 def _literal(value: Any) -> str | None:
-    """What stands in the statement for an empty value; None for one that is to be given."""
+    """Return what stands in the statement for an empty value; None for one that is given."""
     if value is None:
         return "NULL"
     if value is False:

@@ -15,7 +15,7 @@ _uuid7_last = 0
 
 
 def uuid7() -> uuid.UUID:
-    """A time-ordered UUID (RFC 9562, version 7), increasing within this process.
+    """Return a time-ordered UUID (RFC 9562, version 7), increasing within this process.
 
     The 12 bits after the milliseconds hold a sub-millisecond fraction (method 3 of section 6.2).
     """
@@ -29,7 +29,7 @@ def uuid7() -> uuid.UUID:
 
 
 def uuid7_at(moment: datetime) -> uuid.UUID:
-    """The least of all that `uuid7` makes from this moment on: what it is compared with is older.
+    """Return the least that `uuid7` makes from this moment on: what is older compares as less.
 
     So a table of appended rows is cut at an age by its primary key, without an index on a time.
     """

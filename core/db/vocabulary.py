@@ -16,7 +16,7 @@ class Vocabulary(models.TextChoices):
 
     @classmethod
     def aliases(cls) -> dict[str, str]:
-        """Other names that callers use for a value."""
+        """Return other names that callers use for a value."""
         return {}
 
     @classmethod
@@ -53,7 +53,7 @@ class EnumField(models.CharField):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
-        """Migrations know it as a plain CharField; the check constraint holds the values."""
+        """Be a plain CharField in migrations; the check constraint holds the values."""
         name, _path, args, kwargs = super().deconstruct()
         kwargs.pop("choices", None)
         return name, "django.db.models.CharField", args, kwargs
@@ -97,7 +97,7 @@ class VocabularyChoiceField(forms.TypedChoiceField):
 
 
 def enum_check(table: str, column: str, vocabulary: type[Vocabulary]) -> models.CheckConstraint:
-    """The constraint that makes the database refuse any other value of an enum column."""
+    """Return the constraint by which the database refuses any other value of an enum column."""
     return models.CheckConstraint(
         name=f"{table}_{column}_check", condition=models.Q(**{f"{column}__in": vocabulary.values})
     )

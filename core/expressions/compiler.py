@@ -60,7 +60,7 @@ class Expression:
         return self.evaluate_within(scope, EvaluationBudget(recorded))
 
     def truth(self, scope: Mapping[str, Any], recorded: Recorded) -> bool:
-        """Whether the value is true for JMESPath: not null, false, or an empty text or container.
+        """Return whether a value is true for JMESPath: not null, false, or empty.
 
         0 is true.
         """

@@ -55,7 +55,7 @@ def _read(
 
 
 def plain_fields(tree: Any) -> tuple[str, ...] | None:
-    """The names of an expression such as a.b.c, which needs no interpreter."""
+    """Return the names of an expression such as a.b.c, which needs no interpreter."""
     if tree["type"] == "field":
         return (tree["value"],)
     if tree["type"] != "subexpression":

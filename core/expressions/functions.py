@@ -169,7 +169,7 @@ class BoundedFunctions(Functions):
 
 
 def _identity(value: Any) -> Any:
-    """A hashable that two values share exactly when they are equal as JSON."""
+    """Return a hashable that two values share exactly when they are equal as JSON."""
     if isinstance(value, (dict, list)):
         return canonical_json(bounded(value))
     return json_type(value), value

@@ -138,7 +138,7 @@ def _charge(run: EvaluationBudget, value: Any) -> None:
 
 
 def _container(source: Any, constants: Any, parts: dict[Any, _Part]) -> _Part:
-    """A dict or list: constant as a whole, or copied with its moving parts filled in."""
+    """Compile a dict or list: constant, or copied with its moving parts filled in."""
     moving = [(key, part.render) for key, part in parts.items() if part.render is not None]
     if not moving:
         unchanged = all(part.constant is source[key] for key, part in parts.items())

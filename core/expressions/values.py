@@ -33,7 +33,7 @@ def json_type(value: Any) -> str:
 
 
 def equals(left: Any, right: Any) -> bool:
-    """JSON equality: 1 is not true, and comparing costs no more than a bounded walk."""
+    """Compare as JSON: 1 is not true, and it costs no more than a bounded walk."""
     kind = json_type(left)
     if left is right or kind != json_type(right):
         return left is right

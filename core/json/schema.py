@@ -13,7 +13,7 @@ MAX_PROBLEMS = 20
 
 
 def check_schema(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a JSON Schema, or None. References to other documents are refused."""
+    """Return what is wrong with a JSON Schema, or None; references to others are refused."""
     try:
         compile_schema(json.dumps(schema, sort_keys=True))
     except (ValueError, TypeError, jsonschema_rs.ValidationError) as error:

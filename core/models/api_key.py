@@ -103,7 +103,7 @@ class ApiKey(TimestampedModel):
 
 
 def is_in_networks(address: str, networks: Iterable[str]) -> bool:
-    """Whether an address is in one of the networks; an IPv4 address may be written as IPv6."""
+    """Return whether an address is in one of the networks; an IPv4 one may be written as IPv6."""
     try:
         caller = ipaddress.ip_address(address)
     except ValueError:
@@ -113,7 +113,7 @@ def is_in_networks(address: str, networks: Iterable[str]) -> bool:
 
 
 def digest_of(secret: str) -> str:
-    """SHA-256 is enough here: the secret has 256 random bits, so there is nothing to guess."""
+    """Return the SHA-256, which is enough: the secret has 256 random bits, none to guess."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

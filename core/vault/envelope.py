@@ -38,7 +38,7 @@ class SealedColumn:
     field: str
 
     def associated_data(self, layer: str) -> bytes:
-        """What the ciphertext is bound to. The lengths keep the parts apart."""
+        """Return what the ciphertext is bound to. The lengths keep the parts apart."""
         parts = (VERSION, layer, self.table, self.row_id, self.field)
         return b"".join(len(part).to_bytes(4, "big") + part.encode() for part in parts)
 
@@ -61,7 +61,7 @@ def seal(secret: Secret, place: SealedColumn, ring: KeyRing) -> Sealed:
 
 @sensitive_variables()
 def unseal(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Secret:
-    """The secret of an envelope.
+    """Return the secret of an envelope.
 
     Raises:
         VaultError: its key is not in the ring, or the envelope was damaged or moved.
@@ -73,7 +73,7 @@ def unseal(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Secret:
 
 @sensitive_variables()
 def rewrap(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Sealed:
-    """The same secret under the current key; that it can be read is checked on the way.
+    """Seal a secret anew under the current key; that it can be read is checked on the way.
 
     Raises:
         VaultError: it cannot be read.

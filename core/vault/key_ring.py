@@ -32,7 +32,7 @@ class KeyRing:
     keys: Mapping[str, bytes] = field(repr=False)
 
     def key(self, key_id: str) -> bytes:
-        """The key of that id.
+        """Return the key of that id.
 
         Raises:
             VaultError: it is not in `CREDENTIAL_KEYS`.
@@ -82,7 +82,7 @@ def _decode(encoded: str, key_id: str) -> bytes:
 
 
 def get_key_ring() -> KeyRing:
-    """The keys of this installation.
+    """Return the keys of this installation.
 
     Raises:
         VaultError: `CREDENTIAL_KEYS` is not set or cannot be read.
@@ -94,14 +94,14 @@ _ring_of = lru_cache(maxsize=4)(read_keys)
 
 
 def new_key(name: str) -> str:
-    """A fresh key, as an entry of `CREDENTIAL_KEYS`; its id is the name and something random."""
+    """Return a fresh key, as an entry of `CREDENTIAL_KEYS`: the name, something random, and the key."""
     key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
     return f"{name}-{secrets.token_hex(4)}:{key}"
 
 
 @sensitive_variables()
 def fingerprint(text: str, *, ring: KeyRing, context: str) -> str:
-    """A keyed hash that changes with the text and leads nobody back to it.
+    """Return a keyed hash that changes with the text and leads nobody back to it.
 
     `context` keeps equal texts of different rows apart, so that one row is no oracle for another.
     The key is derived from the current one (HKDF, RFC 5869).

@@ -39,10 +39,6 @@ class IncidentFilter(django_filters.FilterSet):
     status = VocabularyFilter(IncidentStatus)
     subject = VocabularyFilter(Subject)
 
-    class Meta:
-        model = Incident
-        fields = ()
-
 
 class IncidentViewSet(ResourceViewSet):
     """`/health/incidents`."""

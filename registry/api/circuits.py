@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from core.api.fields import NumberField, VocabularyField
 from core.api.instants import InstantField
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.viewsets import ResourceViewSet
 from registry.calls.circuits.operator_control import (
@@ -72,16 +72,8 @@ class CircuitFilter(django_filters.FilterSet):
     """Filters of the list of circuit breakers."""
 
     state = VocabularyFilter(CircuitState)
-    service = django_filters.CharFilter(
-        field_name="instance__service__name", lookup_expr="iexact", max_length=LONGEST_TEXT
-    )
-    connection = django_filters.CharFilter(
-        field_name="connection__name", lookup_expr="iexact", max_length=LONGEST_TEXT
-    )
-
-    class Meta:
-        model = CircuitBreakerState
-        fields = ()
+    service = NameFilter("instance__service__name")
+    connection = NameFilter("connection__name")
 
 
 class CircuitViewSet(ResourceViewSet):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 from core.api.fields import ObjectField, VocabularyField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from registry.connections import lifecycle
 from registry.connections.lifecycle import MAX_REASON, ConnectionEditor
@@ -111,19 +110,11 @@ class ConnectionFilter(django_filters.FilterSet):
     type = VocabularyFilter(ConnectionType)
     driver = VocabularyFilter(ConnectionDriver)
     status = VocabularyFilter(ConnectionStatus)
-    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
-    credential = django_filters.CharFilter(
-        field_name="credential__name", lookup_expr="iexact", max_length=LONGEST_TEXT
+    name = NameFilter()
+    credential = NameFilter("credential__name")
+    search = SearchFilter(
+        "name__icontains", "description__icontains", "base_url__icontains", "host__icontains"
     )
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = Connection
-        fields = ()
-
-    def containing(self, queryset: QuerySet[Connection], _: str, value: str) -> Any:
-        found = Q(name__icontains=value) | Q(description__icontains=value)
-        return queryset.filter(found | Q(base_url__icontains=value) | Q(host__icontains=value))
 
 
 class ConnectionViewSet(NamedResourceViewSet):

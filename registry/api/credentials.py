@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -18,7 +18,7 @@ from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.query_filters import LONGEST_TEXT, NumberFilter, VocabularyFilter
+from core.api.query_filters import NumberFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
 from core.vault import Secret
@@ -132,17 +132,10 @@ class CredentialFilter(django_filters.FilterSet):
     expiring = NumberFilter(
         method="ending_within", min_value=0, max_value=36500, label="Ends within so many days."
     )
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = Credential
-        fields = ()
+    search = SearchFilter()
 
     def ending_within(self, queryset: QuerySet[Credential], _: str, value: Any) -> Any:
         return queryset.filter(expires_at__lte=timezone.now() + timedelta(days=float(value)))
-
-    def containing(self, queryset: QuerySet[Credential], _: str, value: str) -> Any:
-        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
 
 
 class CredentialViewSet(NamedResourceViewSet):

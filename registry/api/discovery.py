@@ -258,7 +258,7 @@ def await_change(changes: Changes, *, seconds: float) -> tuple[Changes, dict[str
 
 
 def wait_for_change(index: int, *, seconds: float) -> Changes:
-    """What happened after that index, as soon as there is something, or when the time is up."""
+    """Wait for what happens after that index; return it, or nothing when the time is up."""
     deadline = time.monotonic() + seconds
     with get_discovery().listening() as listen:
         changes = get_discovery().changes_after(index)
@@ -271,7 +271,7 @@ def wait_for_change(index: int, *, seconds: float) -> Changes:
 
 
 def read_query(query: Any) -> Criteria:
-    """The criteria in a query string.
+    """Return the criteria in a query string.
 
     Raises:
         ValidationFailed: a name or a value that does not exist.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import django_filters
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.db.json_lookups import has_item
 from registry.models import Service, ServiceAction, ServiceInstance, ServiceStatus, ServiceType
 
@@ -15,15 +15,11 @@ class ServiceFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(ServiceStatus)
     type = VocabularyFilter(ServiceType)
-    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
-    tag = django_filters.CharFilter(method="with_tag", max_length=LONGEST_TEXT)
-    action = django_filters.CharFilter(method="with_action", max_length=LONGEST_TEXT)
-    zone = django_filters.CharFilter(method="in_zone", max_length=LONGEST_TEXT)
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = Service
-        fields = ()
+    name = NameFilter()
+    tag = TextFilter(method="with_tag")
+    action = TextFilter(method="with_action")
+    zone = TextFilter(method="in_zone")
+    search = SearchFilter()
 
     def with_tag(self, queryset: QuerySet[Service], _: str, value: str) -> QuerySet[Service]:
         return queryset.filter(has_item("tags", value))
@@ -35,6 +31,3 @@ class ServiceFilter(django_filters.FilterSet):
     def in_zone(self, queryset: QuerySet[Service], _: str, value: str) -> QuerySet[Service]:
         instances = ServiceInstance.objects.filter(service=OuterRef("pk"), zone=value)
         return queryset.filter(Exists(instances))
-
-    def containing(self, queryset: QuerySet[Service], _: str, value: str) -> QuerySet[Service]:
-        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))

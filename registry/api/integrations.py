@@ -15,7 +15,7 @@ from core.api.fields import AnyField, ObjectField, VocabularyField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
@@ -166,29 +166,18 @@ class IntegrationFilter(django_filters.FilterSet):
 
     type = VocabularyFilter(IntegrationType)
     status = VocabularyFilter(IntegrationStatus)
-    source = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
-    target = django_filters.CharFilter(method="calling", max_length=LONGEST_TEXT)
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = Integration
-        fields = ()
+    source = NameFilter()
+    target = TextFilter(method="calling")
+    search = SearchFilter()
 
     def calling(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
         return queryset.filter(Q(target__iexact=value) | Q(connection__name__iexact=value))
-
-    def containing(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
-        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
 
 
 class IntegrationExecutionFilter(django_filters.FilterSet):
     """Filters of the history."""
 
     status = VocabularyFilter(IntegrationOutcome)
-
-    class Meta:
-        model = IntegrationExecution
-        fields = ()
 
 
 class IntegrationViewSet(NamedResourceViewSet):

@@ -74,7 +74,7 @@ _YES, _NO = ("true", "1", "yes"), ("", "false", "0", "no")
 
 
 def describe_health(service: Service, query: Any) -> dict[str, Any]:
-    """Status, instances and heartbeats; with `probe=true` also what the health URLs answer now."""
+    """Return status, instances and heartbeats; with `probe=true` what health URLs answer now."""
     wanted = query.get("probe", "").lower()
     if wanted not in (*_YES, *_NO):
         raise ValidationError({"probe": ["Use true or false."]})
@@ -94,7 +94,7 @@ def describe_health(service: Service, query: Any) -> dict[str, Any]:
 
 
 def _with_circuits(service: Service) -> list[ServiceInstance]:
-    """The instances; one that was never called has the circuit that it would begin with."""
+    """Return the instances; one never called has the circuit that it would begin with."""
     instances = list(service.instances.all())
     circuits = CircuitBreakerState.objects.filter(instance__in=instances).in_bulk(
         field_name="instance_id"

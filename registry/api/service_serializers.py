@@ -228,7 +228,7 @@ class InstanceInput(StrictSerializer):
 
 
 def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
-    """What the checked body of a registration or a change says."""
+    """Return what the checked body of a registration or a change says."""
     metadata = data.get("metadata")
     fields = {k: data.get(k) for k in _SERVICE_FIELDS}
     return Registration(
@@ -243,7 +243,7 @@ def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
 
 
 def _version_of(data: dict[str, Any]) -> str | None:
-    """The version that is given, or that the metadata tells; None when nothing is said of it."""
+    """Return the version that is given, or that the metadata tells; None without either."""
     metadata = data.get("metadata") or {}
     members = metadata.members if isinstance(metadata, MergePatch) else metadata
     told = str(members.get("version") or "")[:50] or None
@@ -319,7 +319,7 @@ class SearchInput(StrictSerializer):
 
     @staticmethod
     def criteria_of(data: dict[str, Any]) -> Criteria:
-        """What the checked body looks for."""
+        """Return what the checked body looks for."""
         tags = data["tags"]
         return Criteria(
             types=tuple(data["types"]),
@@ -347,7 +347,7 @@ class SearchInput(StrictSerializer):
         return value
 
     def to_internal_value(self, data: Any) -> Any:
-        """A single type, status or tag stands for a list of one."""
+        """Take a single type, status or tag for a list of one."""
         if isinstance(data, dict):
             data = {
                 key: [value] if self._is_list(key) and isinstance(value, str) else value

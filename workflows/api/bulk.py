@@ -178,7 +178,7 @@ class BulkOperationViewSet(ResourceViewSet):
 
 
 def stored_filter(given: dict[str, Any]) -> dict[str, Any]:
-    """A checked filter as it is kept: times as texts, the workflow by its id."""
+    """Return a checked filter as it is kept: times as texts, the workflow by its id."""
     kept = {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in given.items()}
     if "workflow" in kept:
         kept["workflow"] = services.resolve_workflow(kept["workflow"])

@@ -25,7 +25,7 @@ from workflows.services import Start, Started
 
 
 def start_of(request: Any, data: Mapping[str, Any]) -> Start:
-    """What a request asks an execution to be started with.
+    """Return what a request asks an execution to be started with.
 
     Raises:
         ValidationFailed: the Idempotency-Key is too long, or not printable.
@@ -47,7 +47,7 @@ def _request_id() -> str:
 
 
 def answer_start(request: Any, started: Started, *, wait: float) -> Response:
-    """200 with the execution once it ended within `wait` seconds, else 202 with where to look."""
+    """Answer 200 with the execution once it ended within `wait` seconds, else 202."""
     execution = started.execution
     if wait > 0:
         with bounded_wait(wait) as seconds:
@@ -63,7 +63,7 @@ def _prefix(request: Any) -> str:
 
 
 def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) -> Any:
-    """An execution with its latest steps, as the API answers it; `steps` where they are known."""
+    """Return an execution as the API answers it, with its latest steps, or with `steps`."""
     if steps is None:
         steps = _latest_steps(execution)
     execution.shown_steps = steps  # type: ignore[attr-defined]
@@ -84,13 +84,13 @@ def _reruns_of(execution: WorkflowExecution) -> list[Any]:
 
 
 def list_executions(view: Any, queryset: QuerySet[WorkflowExecution]) -> Response:
-    """A page of executions, newest first, at a constant number of queries."""
+    """Return a page of executions, newest first, at a constant number of queries."""
     found = with_open_steps(queryset)
     return view.answer_page(found.order_by("-created_at", "-id"), ExecutionSerializer)
 
 
 def with_open_steps(queryset: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
-    """Executions with what their serializer asks for."""
+    """Return executions with what their serializer asks for."""
     open_steps = WorkflowStep.objects.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).only(
         "execution_id", "step_id", "status"
     )

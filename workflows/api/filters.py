@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from core.api.instants import InstantFilter
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.db.names import reference_filter
 from workflows.execution_filters import search_executions
 from workflows.models import (
@@ -16,9 +16,6 @@ from workflows.models import (
     RunKind,
     RunOutcome,
     Workflow,
-    WorkflowExecution,
-    WorkflowSchedule,
-    WorkflowScheduleRun,
     WorkflowStatus,
     WorkflowType,
 )
@@ -29,15 +26,8 @@ class WorkflowFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(WorkflowStatus)
     type = VocabularyFilter(WorkflowType)
-    name = django_filters.CharFilter(lookup_expr="iexact", max_length=LONGEST_TEXT)
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = Workflow
-        fields = ()
-
-    def containing(self, queryset: QuerySet[Workflow], _: str, value: str) -> QuerySet[Workflow]:
-        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
+    name = NameFilter()
+    search = SearchFilter()
 
 
 EXECUTION_ORDERING = ("created_at", "started_at", "completed_at")
@@ -48,15 +38,11 @@ class ExecutionFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(ExecutionStatus)
     type = VocabularyFilter(WorkflowType)
-    workflow = django_filters.CharFilter(method="of_workflow", max_length=LONGEST_TEXT)
-    correlation_id = django_filters.CharFilter(max_length=LONGEST_TEXT)
+    workflow = TextFilter(method="of_workflow")
+    correlation_id = TextFilter()
     created_after = InstantFilter(field_name="created_at", lookup_expr="gte")
     created_before = InstantFilter(field_name="created_at", lookup_expr="lt")
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = WorkflowExecution
-        fields = ()
+    search = TextFilter(method="containing")
 
     def containing(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         return search_executions(queryset, value)
@@ -68,19 +54,12 @@ class ExecutionFilter(django_filters.FilterSet):
 class ScheduleFilter(django_filters.FilterSet):
     """Filters of the schedule list."""
 
-    workflow = django_filters.CharFilter(method="of_workflow", max_length=LONGEST_TEXT)
+    workflow = TextFilter(method="of_workflow")
     enabled = django_filters.BooleanFilter()
-    search = django_filters.CharFilter(method="containing", max_length=LONGEST_TEXT)
-
-    class Meta:
-        model = WorkflowSchedule
-        fields = ()
+    search = SearchFilter()
 
     def of_workflow(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
         return queryset.filter(workflow__in=Workflow.objects.filter(reference_filter(value)))
-
-    def containing(self, queryset: QuerySet[Any], _: str, value: str) -> QuerySet[Any]:
-        return queryset.filter(Q(name__icontains=value) | Q(description__icontains=value))
 
 
 class RunFilter(django_filters.FilterSet):
@@ -88,7 +67,3 @@ class RunFilter(django_filters.FilterSet):
 
     outcome = VocabularyFilter(RunOutcome)
     kind = VocabularyFilter(RunKind)
-
-    class Meta:
-        model = WorkflowScheduleRun
-        fields = ()

@@ -109,7 +109,7 @@ class WorkflowInput(StrictSerializer):
 
     @staticmethod
     def fields_of(data: dict[str, Any]) -> dict[str, Any]:
-        """What is about the workflow itself; null is as if it were left out."""
+        """Return what is about the workflow itself; null is as if it were left out."""
         names = ("name", "description", "type", "status", "retention", "metadata")
         return {name: data[name] for name in names if data.get(name) is not None}
 
@@ -135,12 +135,12 @@ class WorkflowPatch(PatchSerializer, WorkflowInput):
 
     @staticmethod
     def fields_of(data: dict[str, Any]) -> dict[str, Any]:
-        """What is about the workflow itself."""
+        """Return what is about the workflow itself; null is as if it were left out."""
         return {k: v for k, v in data.items() if k not in ("steps", *OPTION_KEYS)}
 
     @staticmethod
     def changes_of(data: dict[str, Any]) -> MergePatch | None:
-        """What is to change in the definition; None when it says nothing of one."""
+        """Return what is to change in the definition; None when it says nothing of one."""
         members = {k: data[k] for k in ("steps", *OPTION_KEYS) if k in data}
         return MergePatch(members, replaced=frozenset(OPTION_KEYS)) if members else None
 
@@ -281,14 +281,14 @@ class ExecutionDetailSerializer(ExecutionSerializer):
 
 
 def _idle_of(execution: WorkflowExecution) -> set[str]:
-    """The ids of idle steps among those shown; what called a service is none, and is not read."""
+    """Return the ids of idle steps among those shown; what called a service is never one."""
     steps: list[WorkflowStep] = execution.shown_steps  # type: ignore[attr-defined]
     begun = {s.step_id for s in steps if s.started_at is not None and not s.service}
     return begun & set(idle_kinds(known_definition(execution.version_id))) if begun else set()
 
 
 def priority_field() -> serializers.IntegerField:
-    """How urgent an execution is: higher comes first."""
+    """Return the field for how urgent an execution is: higher comes first."""
     return serializers.IntegerField(
         min_value=LOWEST_PRIORITY, max_value=HIGHEST_PRIORITY, required=False
     )

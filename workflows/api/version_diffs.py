@@ -51,5 +51,5 @@ class ComparisonAnswer(serializers.Serializer[Any]):
 
 
 def show_comparison(compared: ComparedVersions) -> Any:
-    """A comparison as the API answers it."""
+    """Return a comparison as the API answers it."""
     return ComparisonAnswer(compared).data

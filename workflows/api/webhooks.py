@@ -16,7 +16,7 @@ from core.api.fields import VocabularyField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
-from core.api.query_filters import LONGEST_TEXT, VocabularyFilter
+from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.media_types import is_json, media_type_of
 from registry.api.integrations import MappingField
@@ -77,7 +77,7 @@ class WebhookSerializer(AnswerSerializer):
 
 
 def path_of(webhook: Webhook) -> str:
-    """Where messages to a webhook are sent."""
+    """Return the path to which messages to a webhook are sent."""
     return f"/webhooks/{webhook.name.replace(' ', '%20')}"
 
 
@@ -132,26 +132,14 @@ class WebhookFilter(django_filters.FilterSet):
 
     effect = VocabularyFilter(WebhookEffect)
     enabled = django_filters.BooleanFilter()
-    workflow = django_filters.CharFilter(
-        field_name="workflow__name", lookup_expr="iexact", max_length=LONGEST_TEXT
-    )
-    search = django_filters.CharFilter(
-        field_name="name", lookup_expr="icontains", max_length=LONGEST_TEXT
-    )
-
-    class Meta:
-        model = Webhook
-        fields = ()
+    workflow = NameFilter("workflow__name")
+    search = SearchFilter("name__icontains")
 
 
 class DeliveryFilter(django_filters.FilterSet):
     """Filters of the history of a webhook."""
 
     outcome = VocabularyFilter(DeliveryOutcome)
-
-    class Meta:
-        model = WebhookDelivery
-        fields = ()
 
 
 class WebhookViewSet(NamedResourceViewSet):
@@ -177,7 +165,7 @@ class WebhookViewSet(NamedResourceViewSet):
         return method == "POST" and self.action_map.get("post") == "receive"
 
     def get_authenticators(self) -> list[Any]:
-        """A message is shown to be the sender's by its signature."""
+        """Return none for a message, which its signature shows to be the sender's."""
         return [] if self.is_message else super().get_authenticators()
 
     def get_permissions(self) -> Any:
@@ -246,7 +234,7 @@ class WebhookViewSet(NamedResourceViewSet):
 
 
 def _read_body(request: Any) -> bytes:
-    """The body as it came: the signature is over its bytes.
+    """Return the body as it came: the signature is over its bytes.
 
     Raises:
         BodyTooLarge: it is over 1 MiB.
