@@ -137,25 +137,21 @@ class Demo:
         return await self._run_workflow(work.document_url(self._progress.next_turn()))
 
     async def _run_workflow(self, document_url: str, **context: Any) -> WorkflowResult:
-        result = await self._client.execute_workflow(
-            work.DOCUMENT_WORKFLOW["name"],
-            {"document_url": document_url, "language": "en"},
-            {"started_by": "demo", **context},
-            timeout=LONGEST_RUN_SECONDS,
-            raise_on_failure=False,
-        )
-        say(work.report(work.DOCUMENT_WORKFLOW["name"], result))
-        return result
+        document = {"document_url": document_url, "language": "en"}
+        name = work.DOCUMENT_WORKFLOW["name"]
+        return await self._run(self._client.execute_workflow, name, document, **context)
 
     async def _run_type(self, workflow_type: str, input_data: dict[str, Any]) -> WorkflowResult:
-        result = await self._client.execute_workflow_type(
-            workflow_type,
-            input_data,
-            {"started_by": "demo"},
-            timeout=LONGEST_RUN_SECONDS,
-            raise_on_failure=False,
+        return await self._run(self._client.execute_workflow_type, workflow_type, input_data)
+
+    async def _run(
+        self, execute: Callable[..., Any], name: str, input_data: dict[str, Any], **context: Any
+    ) -> WorkflowResult:
+        context = {"started_by": "demo", **context}
+        result: WorkflowResult = await execute(
+            name, input_data, context, timeout=LONGEST_RUN_SECONDS, raise_on_failure=False
         )
-        say(work.report(workflow_type, result))
+        say(work.report(name, result))
         return result
 
     async def _create_project(self) -> WorkflowResult:

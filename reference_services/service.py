@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from reference_services.problems import NotFoundError
 from reference_services.schemas import JsonObject
 from reference_services.store import Store
 
@@ -26,6 +27,19 @@ class Call:
         """Return the input's value; `default` where it is absent or null."""
         value = self.input.get(name)
         return default if value is None else value
+
+    def stored(self, kind: str) -> JsonObject:
+        """Return the document that the input names by its id. Raises: NotFoundError."""
+        document_id = self.input[f"{kind}_id"]
+        document = self.store.get(kind, document_id)
+        if document is None:
+            raise NotFoundError(f"There is no {kind} {document_id}.")
+        return document
+
+    def keep(self, kind: str, document: JsonObject, *, id_field: str = "") -> JsonObject:
+        """Keep a document by its id, and return it."""
+        self.store.put(kind, document[id_field or f"{kind}_id"], document)
+        return document
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}-{uuid.uuid4().hex[:12]}"

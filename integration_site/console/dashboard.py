@@ -6,10 +6,11 @@ Drawn from the database in a constant number of queries, each bounded by an inde
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, SmallIntegerField, When
+from django.db.models import Case, Count, Model, SmallIntegerField, When
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -61,21 +62,30 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     return context
 
 
+def _count_by_status(model: type[Model]) -> dict[str, int]:
+    rows = model._default_manager.order_by().values_list("status")
+    return dict(rows.annotate(Count("pk")))
+
+
+def _labelled(counts: Mapping[str, int], statuses: Iterable[Any]) -> list[dict[str, Any]]:
+    return [
+        {"status": status, "label": status.label, "count": counts.get(status, 0)}
+        for status in statuses
+    ]
+
+
 # --- Services ---
 
 
 def services_context() -> dict[str, Any]:
     """Count the services by status, and list those in trouble by name."""
-    counts = dict(Service.objects.order_by().values_list("status").annotate(Count("pk")))
+    counts = _count_by_status(Service)
     troubled = Service.objects.filter(status__in=TROUBLED).prefetch_related("instances")
     refusing = CircuitBreakerState.objects.blocking()
     return {
         "may_see_services": True,
         "service_total": sum(counts.values()),
-        "service_counts": [
-            {"status": status, "label": status.label, "count": counts.get(status, 0)}
-            for status in ServiceStatus
-        ],
+        "service_counts": _labelled(counts, ServiceStatus),
         "troubled_total": sum(counts.get(status, 0) for status in TROUBLED),
         "troubled": sorted(troubled.order_by("name")[:SHOWN], key=_worst_first),
         "circuits": list(refusing.with_places().order_by("-updated_at")[:SHOWN]),
@@ -93,7 +103,7 @@ def _worst_first(service: Service) -> tuple[int, str]:
 
 def connections_context() -> dict[str, Any]:
     """Count the connections by status, and list those in trouble with what they answered."""
-    counts = dict(Connection.objects.order_by().values_list("status").annotate(Count("pk")))
+    counts = _count_by_status(Connection)
     # One status after the other, each by its index: who is in ERROR comes first.
     worst = [
         row
@@ -103,10 +113,7 @@ def connections_context() -> dict[str, Any]:
     ]
     return {
         "connection_total": sum(counts.values()),
-        "connection_counts": [
-            {"status": status, "label": status.label, "count": counts.get(status, 0)}
-            for status in ConnectionStatus
-        ],
+        "connection_counts": _labelled(counts, ConnectionStatus),
         "failing_total": sum(counts.get(status, 0) for status in FAILING),
         "failing": worst[:SHOWN],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reference_services.problems import NotFoundError
 from reference_services.schemas import (
     IDENTIFIER,
     NAME,
@@ -66,8 +65,7 @@ def create_agents(call: Call) -> JsonObject:
         name = FIRST_NAMES[index] + (f" {turn + 1}" if turn else "")
         agents.append({"agent_id": call.new_id("agent"), "name": name, "skill": skill})
     for agent in agents:
-        project = {"project_id": call.get("project_id")}
-        call.store.put("agent", agent["agent_id"], {**agent, **project})
+        call.keep("agent", {**agent, "project_id": call.get("project_id")})
     return {"agents": agents}
 
 
@@ -104,10 +102,9 @@ def assign_tasks(call: Call) -> JsonObject:
         agent_id = _chosen_agent(task, agents, load=load)
         load[agent_id] += 1
         assignments.append({"task_id": task["task_id"], "agent_id": agent_id})
-        kept = {**task, "agent_id": agent_id, "status": "ASSIGNED"}
-        kept["project_id"] = call.get("project_id")
-        kept["assigned_at"] = call.now.isoformat()
-        call.store.put("task", task["task_id"], kept)
+        state = {"status": "ASSIGNED", "assigned_at": call.now.isoformat()}
+        owners = {"agent_id": agent_id, "project_id": call.get("project_id")}
+        call.keep("task", {**task, **owners, **state})
     return {"assignments": assignments}
 
 
@@ -125,7 +122,7 @@ def _chosen_agent(task: JsonObject, agents: list[JsonObject], *, load: Counter[s
     output_schema=TASK,
 )
 def get_task(call: Call) -> JsonObject:
-    return _kept(call, "task")
+    return call.stored("task")
 
 
 @SERVICE.action(
@@ -143,13 +140,11 @@ def get_task(call: Call) -> JsonObject:
     output_schema=TASK,
 )
 def update_task(call: Call) -> JsonObject:
-    task = _kept(call, "task")
     changes = {
         name: call.input[name] for name in ("status", "result") if call.get(name) is not None
     }
-    task = {**task, **changes, "updated_at": call.now.isoformat()}
-    call.store.put("task", task["task_id"], task)
-    return task
+    now = call.now.isoformat()
+    return call.keep("task", {**call.stored("task"), **changes, "updated_at": now})
 
 
 @SERVICE.action(
@@ -175,8 +170,7 @@ def request_interaction(call: Call) -> JsonObject:
         "status": "OPEN",
         "asked_at": call.now.isoformat(),
     }
-    call.store.put("interaction", interaction["interaction_id"], interaction)
-    return interaction
+    return call.keep("interaction", interaction)
 
 
 @SERVICE.action(
@@ -190,16 +184,6 @@ def request_interaction(call: Call) -> JsonObject:
     output_schema=INTERACTION,
 )
 def answer_interaction(call: Call) -> JsonObject:
-    interaction = _kept(call, "interaction")
-    answer = {"answer": call.input["answer"], "status": "ANSWERED"}
-    interaction = {**interaction, **answer, "answered_at": call.now.isoformat()}
-    call.store.put("interaction", interaction["interaction_id"], interaction)
-    return interaction
-
-
-def _kept(call: Call, kind: str) -> JsonObject:
-    document_id = call.input[f"{kind}_id"]
-    document = call.store.get(kind, document_id)
-    if document is None:
-        raise NotFoundError(f"There is no {kind} {document_id}.")
-    return document
+    now = call.now.isoformat()
+    answer = {"answer": call.input["answer"], "status": "ANSWERED", "answered_at": now}
+    return call.keep("interaction", {**call.stored("interaction"), **answer})

@@ -90,8 +90,7 @@ def generate_strategic_plan(call: Call) -> JsonObject:
         "end_date": phases[-1]["end_date"],
         "source": "planning-system",
     }
-    call.store.put("strategic_plan", plan["plan_id"], plan)
-    return plan
+    return call.keep("strategic_plan", plan, id_field="plan_id")
 
 
 def _phases(name: str, clauses: list[Clause]) -> list[JsonObject]:
@@ -154,8 +153,7 @@ def generate_tactical_plan(call: Call) -> JsonObject:
         "tasks": tasks,
         "skills": list(dict.fromkeys(task["skill"] for task in tasks)),
     }
-    call.store.put("tactical_plan", plan["plan_id"], plan)
-    return plan
+    return call.keep("tactical_plan", plan, id_field="plan_id")
 
 
 def _schedule(call: Call, phases: list[JsonObject]) -> list[JsonObject]:

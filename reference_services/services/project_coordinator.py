@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reference_services.problems import NotFoundError
 from reference_services.schemas import (
     IDENTIFIER,
     NAME,
@@ -62,8 +61,7 @@ def create_project(call: Call) -> JsonObject:
         "created_at": now,
         "updated_at": now,
     }
-    call.store.put("project", project["project_id"], project)
-    return project
+    return call.keep("project", project)
 
 
 @SERVICE.action(
@@ -74,11 +72,7 @@ def create_project(call: Call) -> JsonObject:
     output_schema=PROJECT,
 )
 def get_project(call: Call) -> JsonObject:
-    project_id = call.input["project_id"]
-    project = call.store.get("project", project_id)
-    if project is None:
-        raise NotFoundError(f"There is no project {project_id}.")
-    return project
+    return call.stored("project")
 
 
 @SERVICE.action(
@@ -100,8 +94,6 @@ def get_project(call: Call) -> JsonObject:
     output_schema=PROJECT,
 )
 def update_project(call: Call) -> JsonObject:
-    project = get_project(call)
     changes = {name: call.input[name] for name in PLAN_FIELDS if call.get(name) is not None}
-    project = {**project, **changes, "updated_at": call.now.isoformat()}
-    call.store.put("project", project["project_id"], project)
-    return project
+    now = call.now.isoformat()
+    return call.keep("project", {**call.stored("project"), **changes, "updated_at": now})

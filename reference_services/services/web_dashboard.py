@@ -79,8 +79,7 @@ def request_approval(call: Call) -> JsonObject:
         "decided_by": call.get("assignee", DUTY_PERSON),
         "decided_at": call.now.isoformat(),
     }
-    call.store.put("approval", approval["approval_id"], approval)
-    return approval
+    return call.keep("approval", approval)
 
 
 @SERVICE.action(
@@ -103,5 +102,4 @@ def notify(call: Call) -> JsonObject:
         "text": call.get("text", ""),
         "sent_at": call.now.isoformat(),
     }
-    call.store.put("notification", notification["notification_id"], notification)
-    return notification
+    return call.keep("notification", notification)
