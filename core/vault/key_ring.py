@@ -94,7 +94,7 @@ _ring_of = lru_cache(maxsize=4)(read_keys)
 
 
 def new_key(name: str) -> str:
-    """Return a fresh key, as an entry of `CREDENTIAL_KEYS`: the name, something random, and the key."""
+    """Return a fresh key as an entry of `CREDENTIAL_KEYS`: its name, something random, itself."""
     key = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
     return f"{name}-{secrets.token_hex(4)}:{key}"
 
