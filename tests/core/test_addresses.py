@@ -314,6 +314,7 @@ def test_every_column_of_an_address_is_in_the_table() -> None:
     assert columns == {key for key in FIELDS if "." not in key[1]}
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 @pytest.mark.usefixtures("_world")
 @pytest.mark.parametrize(("field", "write", "stored", "is_beat"), PATHS)

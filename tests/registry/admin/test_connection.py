@@ -15,7 +15,7 @@ from tests.support.connections import WebServer, make_connection
 from tests.support.credentials import make_credential, serving
 from tests.support.people import in_groups
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]
+pytestmark = [pytest.mark.once, pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]
 ADD = reverse("admin:registry_connection_add")
 LIST = reverse("admin:registry_connection_changelist")
 COMMON = {

@@ -21,7 +21,7 @@ from tests import factories
 from tests.support.credentials import ORIGIN, fields_of, make_certificate, make_credential
 from tests.support.people import in_groups
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 ADD = reverse("admin:registry_credential_add")
 LIST = reverse("admin:registry_credential_changelist")
 

@@ -16,7 +16,7 @@ from tests.support.credentials import make_credential
 from tests.support.integrations import coordinator, own_client
 from tests.support.people import in_groups
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LIST = reverse("admin:registry_integration_changelist")
 ADD = reverse("admin:registry_integration_add")
 

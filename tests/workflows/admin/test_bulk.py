@@ -9,7 +9,7 @@ from tests import factories
 from workflows.models import BulkOperation, PurgeRun, StepStatus, Workflow
 from workflows.services.executions.bulk_operations import work_off_bulk
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LIST = "/admin/workflows/workflowexecution/"
 NEW = "/admin/workflows/bulkoperation/new/"
 

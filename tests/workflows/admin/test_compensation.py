@@ -23,7 +23,7 @@ from workflows.admin.execution.failure_explanation import explain
 from workflows.admin.execution.page import latest_statuses
 from workflows.models import WorkflowExecution
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 EACH = {"id": "each", "type": "MAP", "over": "$.input.items", "next": "bad",
         "steps": [call("do", input={"id": "$.item"}, compensate=undo())]}  # fmt: skip

@@ -22,7 +22,7 @@ from workflows.models import (
     WorkflowVersion,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 STEPS = [call("a", next="b"), call("b", next="c"), call("c")]
 

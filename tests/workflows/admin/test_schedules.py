@@ -13,7 +13,7 @@ from tests import factories
 from workflows import services
 from workflows.models import WorkflowExecution, WorkflowSchedule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LIST = "/admin/workflows/workflowschedule/"
 
 

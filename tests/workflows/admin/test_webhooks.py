@@ -20,7 +20,7 @@ from workflows.models import Webhook, WebhookDelivery
 from workflows.services import create_webhook
 from workflows.webhooks.signature import is_signed_with, read_message
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LIST = "/admin/workflows/webhook/"
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from workflows.models import Worker
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def test_workers_are_listed_with_their_state(client):
