@@ -58,234 +58,179 @@ class Private:
         return f"{self.owner}.{self.name}"
 
 
+def used(package: str, owner: str, reason: str, **signatures: str | None) -> Iterator[Private]:
+    """Attributes of one class or module that are used for one reason."""
+    for name, signature in signatures.items():
+        yield Private(package, owner, name, reason, signature)
+
+
 PRIVATE = (
-    Private(
+    *used(
         "aiohttp",
         "aiohttp.TCPConnector",
-        "_factory",
         "to put a response parser in place that knows where answers end",
+        _factory=None,
     ),
-    Private(
+    *used(
         "aiohttp",
         "aiohttp.TCPConnector",
-        "_loop",
         "to make that parser on the loop of its connector",
+        _loop=None,
     ),
-    Private(
+    *used(
         "aiohttp",
         "aiohttp.client_proto.ResponseHandler",
-        "_skip_payload",
         "to know that an answer has no body",
+        _skip_payload=None,
     ),
-    Private(
+    *used(
         "aiohttp",
         "aiohttp.client_proto.ResponseHandler",
-        "_payload",
         "to know whether a body was read to its end",
+        _payload=None,
     ),
-    Private(
+    *used(
         "aiohttp",
         "aiohttp.client_proto.ResponseHandler",
-        "_exception",
         "to tell a reader why a body cannot be read",
+        _exception=None,
     ),
-    Private(
+    *used(
         "amqp",
         "amqp.transport.TCPTransport",
-        "_connect",
         "to connect over a socket whose address was judged",
-        "(self, host, port, timeout)",
+        _connect="(self, host, port, timeout)",
     ),
-    Private(
+    *used(
         "amqp",
         "amqp.transport.TCPTransport",
-        "_init_socket",
         "to leave the options of that socket alone",
-        "(self, socket_settings, read_timeout, write_timeout)",
+        _init_socket="(self, socket_settings, read_timeout, write_timeout)",
     ),
-    Private(
+    *used(
         "amqp",
         "amqp.transport.TCPTransport",
-        "_setup_transport",
         "to begin the protocol on that socket",
-        "(self)",
+        _setup_transport="(self)",
+        _write="(self, s)",
     ),
-    Private(
-        "amqp",
-        "amqp.transport.TCPTransport",
-        "_write",
-        "to begin the protocol on that socket",
-        "(self, s)",
-    ),
-    Private(
+    *used(
         "redis",
         "redis.Connection",
-        "_connect",
         "to connect over a socket whose address was judged",
-        "(self)",
+        _connect="(self)",
     ),
-    Private(
-        "PyMySQL", "pymysql.connections.Connection", "_secure", "to know whether TLS was agreed on"
+    *used(
+        "PyMySQL",
+        "pymysql.connections.Connection",
+        "to know whether TLS was agreed on",
+        _secure=None,
     ),
-    Private(
+    *used(
         "drf-spectacular",
         "drf_spectacular.openapi.AutoSchema",
-        "_map_serializer",
         "to describe a serializer before adding to it",
-        "(self, serializer, direction, bypass_extensions=False)",
+        _map_serializer="(self, serializer, direction, bypass_extensions=False)",
     ),
-    Private(
+    *used(
         "jmespath",
         "jmespath.functions.Functions",
-        "_create_key_func",
         "to count the steps of sorting by a key",
-        "(self, expref, allowed_types, function_name)",
+        _create_key_func="(self, expref, allowed_types, function_name)",
     ),
-    Private(
+    *used(
         "jmespath",
         "jmespath.functions.Functions",
-        "_func_to_number",
         "to bound what a function makes",
-        "(self, arg)",
+        _func_to_number="(self, arg)",
+        _func_to_string="(self, arg)",
+        _func_contains="(self, subject, search)",
+        _func_join="(self, separator, array)",
+        _func_sort="(self, arg)",
+        _func_max="(self, arg)",
+        _func_min="(self, arg)",
     ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_to_string",
-        "to bound what a function makes",
-        "(self, arg)",
-    ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_contains",
-        "to bound what a function makes",
-        "(self, subject, search)",
-    ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_join",
-        "to bound what a function makes",
-        "(self, separator, array)",
-    ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_sort",
-        "to bound what a function makes",
-        "(self, arg)",
-    ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_max",
-        "to bound what a function makes",
-        "(self, arg)",
-    ),
-    Private(
-        "jmespath",
-        "jmespath.functions.Functions",
-        "_func_min",
-        "to bound what a function makes",
-        "(self, arg)",
-    ),
-    Private(
+    *used(
         "jmespath",
         "jmespath.lexer.Lexer",
-        "_consume_literal",
         "to read literals as strict JSON",
-        "(self)",
+        _consume_literal="(self)",
     ),
-    Private("jmespath", "jmespath.visitor", "_Expression", "to tell an expression from a value"),
-    Private(
+    *used(
+        "jmespath",
+        "jmespath.visitor",
+        "to tell an expression from a value",
+        _Expression=None,
+    ),
+    *used(
         "psycopg",
         "psycopg.Cursor",
-        "_query",
         "to log the text of a statement when only the name of its plan is sent",
+        _query=None,
     ),
-    Private(
+    *used(
         "Django",
         "django.forms.ModelForm",
-        "_post_clean",
         "to show what the service refused beside the field that it is about",
-        "(self)",
+        _post_clean="(self)",
     ),
-    Private(
+    *used(
         "Django",
         "django.forms.ModelForm",
-        "_save_m2m",
         "to give a new person the chosen role",
-        "(self)",
+        _save_m2m="(self)",
     ),
-    Private(
+    *used(
         "Django",
         "django.contrib.admin.ModelAdmin",
-        "_get_obj_does_not_exist_redirect",
         "to answer as Django does for a row that is not there",
-        "(self, request, opts, object_id)",
+        _get_obj_does_not_exist_redirect="(self, request, opts, object_id)",
     ),
-    Private(
+    *used(
         "Django",
         "django.db.models.QuerySet",
-        "_result_cache",
         "to hand over rows that were read already, as a prefetch does",
+        _result_cache=None,
+        _prefetch_done=None,
     ),
-    Private(
-        "Django",
-        "django.db.models.QuerySet",
-        "_prefetch_done",
-        "to hand over rows that were read already, as a prefetch does",
-    ),
-    Private(
+    *used(
         "Django",
         "django.db.backends.base.base.BaseDatabaseWrapper",
-        "autocommit",
         "to run a transaction within a pipeline",
+        autocommit=None,
+        in_atomic_block=None,
+        run_and_clear_commit_hooks="(self)",
+        wrap_database_errors=None,
     ),
-    Private(
+    *used(
         "Django",
         "django.db.backends.base.base.BaseDatabaseWrapper",
-        "in_atomic_block",
-        "to run a transaction within a pipeline",
-    ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "make_debug_cursor",
         "to log the statements of a cursor of our own",
-        "(self, cursor)",
+        make_debug_cursor="(self, cursor)",
     ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "run_and_clear_commit_hooks",
-        "to run a transaction within a pipeline",
-        "(self)",
-    ),
-    Private(
-        "Django",
-        "django.db.backends.base.base.BaseDatabaseWrapper",
-        "wrap_database_errors",
-        "to run a transaction within a pipeline",
-    ),
-    Private(
+    *used(
         "Django",
         "django.db.backends.postgresql.base",
-        "ServerBindingCursor",
         "to plan a statement once that comes again and again",
+        ServerBindingCursor=None,
     ),
-    *(
-        Private("kombu", "kombu.transport.virtual.Channel", name, reason, signature)
-        for name, reason, signature in (
-            (
-                "_put",
-                "to write messages whole, and no more than wait for a look",
-                "(self, queue, message)",
-            ),
-            ("_get", "to take messages by renaming", "(self, queue, timeout=None)"),
-            ("_purge", "to empty a queue", "(self, queue)"),
-        )
+    *used(
+        "kombu",
+        "kombu.transport.virtual.Channel",
+        "to write messages whole, and no more than wait for a look",
+        _put="(self, queue, message)",
+    ),
+    *used(
+        "kombu",
+        "kombu.transport.virtual.Channel",
+        "to take messages by renaming",
+        _get="(self, queue, timeout=None)",
+    ),
+    *used(
+        "kombu",
+        "kombu.transport.virtual.Channel",
+        "to empty a queue",
+        _purge="(self, queue)",
     ),
 )
 
