@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pybreaker
 
-from benchmarks.bed.django_setup import set_up_migrated
-from benchmarks.bed.printing import say
+from benchmarks.testbed.django_setup import set_up_migrated
+from benchmarks.testbed.printing import say
 
 if TYPE_CHECKING:
     from registry.calls.circuits.breaker import SharedBreaker

@@ -23,9 +23,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks import breaker
-from benchmarks.bed.django_setup import OF_A_HUB, set_up_migrated
-from benchmarks.bed.printing import say
-from benchmarks.bed.servers import Durable, start_durable
+from benchmarks.testbed.django_setup import OF_A_HUB, set_up_migrated
+from benchmarks.testbed.printing import say
+from benchmarks.testbed.servers import Durable, start_durable
 from tests.support import servers as services
 
 INSTANCES = 200
@@ -98,7 +98,7 @@ def run_part(options: argparse.Namespace) -> int:
 def echo_server() -> Iterator[str]:
     """Run a server in a process of its own that answers what it is sent; yield its URL."""
     port = services.free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.bed.echo", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.testbed.echo", str(port)])
     try:
         address = ("127.0.0.1", port)
         services.wait_until_answers(process, lambda: socket.create_connection(address).close())

@@ -11,15 +11,15 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 
-from benchmarks.bed import hub as bed
-from benchmarks.bed.counters import Counters
-from benchmarks.bed.packages import PackagesMissing, prepare_environment
-from benchmarks.bed.peers import Peer, running_celery, running_dbos
-from benchmarks.bed.plain import CLIENTS, Plain, create_table
-from benchmarks.bed.printing import print_conditions, print_figures, say
-from benchmarks.bed.report import Figures
-from benchmarks.bed.rounds import HTTP, NO_OP, SENTIMENT, Bench, run_round
-from benchmarks.bed.servers import Durable, start_durable
+from benchmarks.testbed import hub as testbed
+from benchmarks.testbed.counters import Counters
+from benchmarks.testbed.peer_environment import PackagesMissing, prepare_environment
+from benchmarks.testbed.peers import Peer, running_celery, running_dbos
+from benchmarks.testbed.plain_loop import CLIENTS, Plain, create_table
+from benchmarks.testbed.printing import print_conditions, print_figures, say
+from benchmarks.testbed.report import Figures
+from benchmarks.testbed.rounds import HTTP, NO_OP, SENTIMENT, Bench, run_round
+from benchmarks.testbed.servers import Durable, start_durable
 from tests.support.real_hub import Hub
 from tests.support.servers import missing_servers
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             durable = ending.enter_context(start_durable())
             say(f"Database: PostgreSQL, durable ({durable.settings()}); broker: Redis.")
         servers = durable.environment() if durable else {}
-        hub, workers = ending.enter_context(bed.running_bed(servers))
+        hub, workers = ending.enter_context(testbed.running_testbed(servers))
         peers = start_peers(ending, durable) if durable and options.peers else []
         bench = ending.enter_context(prepared(hub, workers, durable, peers, options))
         print_conditions(bench)
@@ -84,14 +84,14 @@ def prepared(
     options: argparse.Namespace,
 ) -> Iterator[Bench]:
     """Make services, workflows, the loop's table and processes, everything called once."""
-    echo, echo_pid = bed.start_echo(hub)
+    echo, echo_pid = testbed.start_echo(hub)
     urls, services = {NO_OP: "", HTTP: echo}, [echo_pid]
-    bed.define(hub, NO_OP, bed.NO_OP)
-    bed.define(hub, HTTP, bed.ECHO)
+    testbed.define(hub, NO_OP, testbed.NO_OP)
+    testbed.define(hub, HTTP, testbed.ECHO)
     if options.sentiment:
-        urls[SENTIMENT], pid = bed.start_sentiment(hub)
+        urls[SENTIMENT], pid = testbed.start_sentiment(hub)
         services.append(pid)
-        bed.define(hub, SENTIMENT, bed.SENTIMENT)
+        testbed.define(hub, SENTIMENT, testbed.SENTIMENT)
     database = durable.observer_dsn if durable else str(hub.directory / "hub.sqlite3")
     create_table(database)
     processes = {
@@ -103,7 +103,7 @@ def prepared(
         **{peer.column: peer.pids for peer in peers},
     }
     counters = Counters(processes, durable)
-    bench = Bench(hub, Plain(bed.WORKERS), peers, counters, database, urls, options, Figures())
+    bench = Bench(hub, Plain(testbed.WORKERS), peers, counters, database, urls, options, Figures())
     try:
         for kind in urls:
             warm_up(bench, kind)
@@ -115,7 +115,8 @@ def prepared(
 
 def warm_up(bench: Bench, kind: str) -> None:
     """Open the pools and fill the caches of every part."""
-    bed.wait_for_all(bench.hub, bed.post_executions(bench.hub, kind, 20, bench.options.clients))
+    ids = testbed.post_executions(bench.hub, kind, 20, bench.options.clients)
+    testbed.wait_for_all(bench.hub, ids)
     for client in CLIENTS:
         bench.plain.run(bench.job(kind, client, chains=8, threads=2))
     for peer in bench.peers:

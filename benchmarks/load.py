@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.bed import hub as bed
-from benchmarks.bed.chain import PAYLOAD, STEPS
-from benchmarks.bed.filling import fill_finished, remove_finished
-from benchmarks.bed.printing import say
-from benchmarks.bed.report import markdown_table
-from benchmarks.bed.servers import start_durable
+from benchmarks.testbed import hub as testbed
+from benchmarks.testbed.chain import PAYLOAD, STEPS
+from benchmarks.testbed.finished_executions import fill_finished, remove_finished
+from benchmarks.testbed.printing import say
+from benchmarks.testbed.report import markdown_table
+from benchmarks.testbed.servers import start_durable
 from tests.support.real_hub import Hub
 from tests.support.servers import missing_servers
 
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         surroundings = durable.environment()
         # One worker may hold them all, so that what is under way is what was asked for.
         surroundings["ENGINE_MAX_IN_FLIGHT"] = str(max(options.waiting, options.many_open))
-        with bed.running_bed(surroundings) as (hub, workers):
-            bed.start_echo(hub)
-            bed.define(hub, "echo", bed.ECHO)
-            bed.wait_for_all(hub, bed.post_executions(hub, "echo", 20, 4))
+        with testbed.running_testbed(surroundings) as (hub, workers):
+            testbed.start_echo(hub)
+            testbed.define(hub, "echo", testbed.ECHO)
+            testbed.wait_for_all(hub, testbed.post_executions(hub, "echo", 20, 4))
             if "finished" in options.parts:
                 measure_finished(hub, options)
             if "open" in options.parts:
@@ -84,9 +84,9 @@ def backlog_speed(hub: Hub, count: int) -> float:
     from django.db import transaction
 
     with transaction.atomic():
-        ids = bed.insert_executions("echo", count)
+        ids = testbed.insert_executions("echo", count)
     released = time.time()
-    return count * STEPS / (bed.wait_for_all(hub, ids) - released)
+    return count * STEPS / (testbed.wait_for_all(hub, ids) - released)
 
 
 # --- Executions under way ---
@@ -104,17 +104,17 @@ def speed_of_open(hub: Hub, width: int, count: int) -> float:
     """Return the steps per second while so many are kept under way: one ends, one begins."""
     from django.db import transaction
 
-    ends = bed.EndEvents(hub)
+    ends = testbed.EndEvents(hub)
     began, going = time.time(), set[str]()
     started: list[str] = []
     while len(started) < count:
         missing = min(width - len(going), count - len(started))
         with transaction.atomic():
-            ids = bed.insert_executions("echo", missing)
+            ids = testbed.insert_executions("echo", missing)
         started += ids
         going |= set(ids)
         going -= ends.wait(going)
-    return count * STEPS / (bed.wait_for_all(hub, started) - began)
+    return count * STEPS / (testbed.wait_for_all(hub, started) - began)
 
 
 def print_flatness(subject: str, speeds: dict[int, list[float]]) -> None:
@@ -151,7 +151,7 @@ def measure_memory(hub: Hub, workers: Sequence[int], options: argparse.Namespace
 
 
 def start_slow(hub: Hub) -> None:
-    bed.start_service(hub, "slow", "wait", WAIT_SECONDS)
+    testbed.start_service(hub, "slow", "wait", WAIT_SECONDS)
     step = {"id": "wait", "service": "slow", "action": "wait", "input": PAYLOAD, "timeout": 120}
     hub.post("/workflows", {"name": "slow", "steps": [step]})
 
@@ -160,14 +160,14 @@ def start_waiting(count: int) -> list[str]:
     from django.db import transaction
 
     with transaction.atomic():
-        return bed.insert_executions("slow", count)
+        return testbed.insert_executions("slow", count)
 
 
 def steps_waiting(ids: Sequence[str]) -> Iterator[int]:
     """Yield how many of them wait for the service, again and again until all have ended."""
     from workflows.models import WorkflowExecution, WorkflowStep
 
-    deadline = time.monotonic() + bed.PATIENCE_SECONDS
+    deadline = time.monotonic() + testbed.PATIENCE_SECONDS
     executions = WorkflowExecution.objects.filter(id__in=ids)
     while executions.filter(completed_at__isnull=True).exists():
         if time.monotonic() > deadline:

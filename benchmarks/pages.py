@@ -21,11 +21,11 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.bed import servers
-from benchmarks.bed.filling import FIRST_ID, fill_finished, make_workflow
-from benchmarks.bed.hub import use_database_of
-from benchmarks.bed.printing import say
-from benchmarks.bed.report import markdown_table
+from benchmarks.testbed import servers
+from benchmarks.testbed.finished_executions import FIRST_ID, fill_finished, make_workflow
+from benchmarks.testbed.hub import use_database_of
+from benchmarks.testbed.printing import say
+from benchmarks.testbed.report import markdown_table
 from tests.support.real_hub import Hub, running_hub
 from tests.support.servers import missing_servers
 

@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.bed.django_setup import set_up_migrated
-from benchmarks.bed.explaining import Plan, capture, explain, list_page, sweep_once
-from benchmarks.bed.filling import fill_finished, finished_id, make_workflow
-from benchmarks.bed.printing import say
-from benchmarks.bed.report import markdown_table
+from benchmarks.testbed.django_setup import set_up_migrated
+from benchmarks.testbed.finished_executions import fill_finished, finished_id, make_workflow
+from benchmarks.testbed.printing import say
+from benchmarks.testbed.query_plans import Plan, capture, explain, list_page, sweep_once
+from benchmarks.testbed.report import markdown_table
 from tests.support import servers
 
 DUE_STEPS = 20

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks import plans
-from benchmarks.bed import packages, rounds
-from benchmarks.bed.chain import Stretch, merge_stretches, split_evenly
-from benchmarks.bed.counters import Reading, read_processes
-from benchmarks.bed.explaining import Plan
-from benchmarks.bed.hub import listens, percentile
-from benchmarks.bed.peers import running_celery, running_dbos, spawn, stop_all
-from benchmarks.bed.report import Figures, table
-from benchmarks.bed.servers import start_durable
+from benchmarks.testbed import peer_environment, rounds
+from benchmarks.testbed.chain import Stretch, merge_stretches, split_evenly
+from benchmarks.testbed.counters import Reading, read_processes
+from benchmarks.testbed.hub import listens, percentile
+from benchmarks.testbed.peers import running_celery, running_dbos, spawn, stop_all
+from benchmarks.testbed.query_plans import Plan
+from benchmarks.testbed.report import Figures, table
+from benchmarks.testbed.servers import start_durable
 from tests.support import made_once
 from tests.support.real_hub import until
 from tests.support.servers import free_port, missing_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = "--sqlite --sentiment --rounds 1 --executions 3 --latencies 2 --threads 2 --clients 2"
-DBOS_INSTALLED = (packages.DIRECTORY / "installed").is_file()
+DBOS_INSTALLED = (peer_environment.DIRECTORY / "installed").is_file()
 
 
 @pytest.fixture
@@ -116,11 +116,11 @@ def test_packages_that_cannot_be_installed_are_said_and_not_taken_for_installed(
 ):
     pinned = tmp_path / "pinned.txt"
     pinned.write_text("there-is-no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
-    monkeypatch.setattr(packages, "PINNED", pinned)
-    monkeypatch.setattr(packages, "DIRECTORY", tmp_path / "venv")
+    monkeypatch.setattr(peer_environment, "PINNED", pinned)
+    monkeypatch.setattr(peer_environment, "DIRECTORY", tmp_path / "venv")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(packages.PackagesMissing, match="there-is-no-such-package"):
-        packages.prepare_environment()
+    with pytest.raises(peer_environment.PackagesMissing, match="there-is-no-such-package"):
+        peer_environment.prepare_environment()
     assert not (tmp_path / "venv" / "installed").exists()
 
 
@@ -161,12 +161,12 @@ def test_statement_that_reads_a_whole_table_grows():
 def test_peers_run_whole_chains_against_the_same_service(needs_postgres):
     with start_durable() as durable, contextlib.ExitStack() as ending:
         port = free_port()
-        echo = spawn([sys.executable, "-m", "benchmarks.bed.echo", str(port)])
+        echo = spawn([sys.executable, "-m", "benchmarks.testbed.echo", str(port)])
         ending.callback(stop_all, [echo])
         until(lambda: listens(port), "the echo service answers")
         for peer in (
             ending.enter_context(running_celery(durable)),
-            ending.enter_context(running_dbos(packages.prepare_environment(), durable)),
+            ending.enter_context(running_dbos(peer_environment.prepare_environment(), durable)),
         ):
             for url in ("", f"http://127.0.0.1:{port}/echo"):
                 assert peer.run_many(url, 4).ended > 0

@@ -5,8 +5,8 @@ import base64
 import pytest
 from django.db import connection
 
-from benchmarks.bed.explaining import capture, explain, list_page, sweep_once
-from benchmarks.bed.filling import fill_finished, finished_id
+from benchmarks.testbed.finished_executions import fill_finished, finished_id
+from benchmarks.testbed.query_plans import capture, explain, list_page, sweep_once
 from workflows import services
 
 FINISHED = 4000

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 import httpx2
 import redis
 
-from benchmarks.bed.chain import PAYLOAD, Stretch, merge_stretches, split_evenly
-from benchmarks.bed.hub import listens
-from benchmarks.bed.servers import Durable
+from benchmarks.testbed.chain import PAYLOAD, Stretch, merge_stretches, split_evenly
+from benchmarks.testbed.hub import listens
+from benchmarks.testbed.servers import Durable
 from tests.support.real_hub import until
 from tests.support.servers import ending_with_this, free_port
 
@@ -37,7 +37,7 @@ QUEUE = "celery"
 # Solo was faster than threads and prefork with these tasks, which end before another could begin.
 CELERY_POOL = "solo"
 CELERY_WORKER = (
-    f"--quiet -A benchmarks.bed.celery_app worker --pool {CELERY_POOL} --loglevel error"
+    f"--quiet -A benchmarks.testbed.celery_app worker --pool {CELERY_POOL} --loglevel error"
     " --without-gossip --without-mingle --without-heartbeat"
 )
 PATIENCE_SECONDS = 300
@@ -120,7 +120,13 @@ def running_dbos(python: Path, durable: Durable) -> Iterator[Dbos]:
     processes: list[subprocess.Popen[str]] = []
     try:
         for number in range(PROCESSES):
-            command = [str(python), "-m", "benchmarks.bed.dbos_worker", address, f"peer-{number}"]
+            command = [
+                str(python),
+                "-m",
+                "benchmarks.testbed.dbos_worker",
+                address,
+                f"peer-{number}",
+            ]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             processes.append(spawn(command, **pipes))
             read_answer(processes[-1])
@@ -160,7 +166,7 @@ class Celery:
 
     def run_many(self, url: str, chains: int) -> Stretch:
         """The workers begin once all chains are in the queue, as the hub's do."""
-        from benchmarks.bed.celery_app import app, make_chain
+        from benchmarks.testbed.celery_app import app, make_chain
 
         self._results.flushdb()
         app.control.cancel_consumer(QUEUE, reply=True, limit=PROCESSES, timeout=10)
@@ -178,12 +184,12 @@ class Celery:
             time.sleep(0.005)
 
     def run_singly(self, url: str, chains: int) -> Stretch:
-        from benchmarks.bed.celery_app import make_chain
+        from benchmarks.testbed.celery_app import make_chain
 
         return self._time_singly(chains, lambda: make_chain(PAYLOAD, url).apply_async())
 
     def run_posted(self, url: str, chains: int) -> Stretch:
-        from benchmarks.bed.celery_app import app
+        from benchmarks.testbed.celery_app import app
 
         return self._time_singly(chains, lambda: app.AsyncResult(self._post(url)))
 
@@ -208,7 +214,7 @@ def running_celery(durable: Durable) -> Iterator[Celery]:
     server = durable.redis
     os.environ["PEER_BROKER"] = f"redis://{server.host}:{server.port}/{BROKER}"
     os.environ["PEER_RESULTS"] = f"redis://{server.host}:{server.port}/{RESULTS}"
-    from benchmarks.bed.celery_app import app
+    from benchmarks.testbed.celery_app import app
 
     command = [sys.executable, "-m", "celery", *CELERY_WORKER.split()]
     processes = [spawn([*command, "-n", f"peer-{n}@bench"]) for n in range(PROCESSES)]
@@ -229,7 +235,7 @@ def _running_front(durable: Durable) -> Iterator[httpx2.Client]:
     durable.server.create_database(CELERY_DATABASE)
     os.environ["PEER_DATABASE"] = durable.server.dsn(CELERY_DATABASE)
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.bed.front", str(port)]
+    command = [sys.executable, "-m", "benchmarks.testbed.celery_web", str(port)]
     process = spawn(command, stdout=subprocess.PIPE)
     try:
         headers = {"Authorization": f"Token {read_answer(process)['token']}"}

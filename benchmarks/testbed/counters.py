@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.bed.servers import OBSERVER, STATEMENTS, Durable
+from benchmarks.testbed.servers import OBSERVER, STATEMENTS, Durable
 
 TICKS = os.sysconf("SC_CLK_TCK")
 # Every statement is one exchange with the server, BEGIN and COMMIT included; the checks of foreign

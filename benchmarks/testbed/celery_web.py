@@ -1,9 +1,9 @@
 """The web process before the chains of Celery: one view of Django REST framework starts them.
 
-`python -m benchmarks.bed.front PORT` makes its tables in the database `PEER_DATABASE`, prints a
-token as a JSON line and becomes gunicorn, set up as the hub's. A POST with the token, which is
-looked up in PostgreSQL, sends one chain to Celery and answers with its id. There is no middleware,
-and nothing else is read or written.
+`python -m benchmarks.testbed.celery_web PORT` makes its tables in the database `PEER_DATABASE`,
+prints a token as a JSON line and becomes gunicorn, set up as the hub's. A POST with the token,
+which is looked up in PostgreSQL, sends one chain to Celery and answers with its id. There is no
+middleware, and nothing else is read or written.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict
 
 SERVER = (
-    "-m", "gunicorn", "benchmarks.bed.front", "--config", "/dev/null", "--worker-class", "gthread",
-    "--threads", "32", "--keep-alive", "75", "--no-control-socket", "--log-level", "error",
+    "-m", "gunicorn", "benchmarks.testbed.celery_web", "--config", "/dev/null",
+    "--worker-class", "gthread", "--threads", "32", "--keep-alive", "75",
+    "--no-control-socket", "--log-level", "error",
 )  # fmt: skip
 
 address = conninfo_to_dict(os.environ["PEER_DATABASE"])
@@ -60,7 +61,7 @@ from rest_framework import serializers  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 
-from benchmarks.bed.celery_app import make_chain  # noqa: E402
+from benchmarks.testbed.celery_app import make_chain  # noqa: E402
 
 
 class ChainBody(serializers.Serializer[Any]):

@@ -1,4 +1,6 @@
-"""One process that runs chains as DBOS workflows: `python -m benchmarks.bed.dbos_worker URL NAME`.
+"""One process that runs chains as DBOS workflows.
+
+`python -m benchmarks.testbed.dbos_worker URL NAME` starts it.
 
 It reads jobs from its input, one JSON line each, and answers each with one line. A chain is a
 workflow of five steps, started in the background and waited for: DBOS records the workflow, each
@@ -15,7 +17,7 @@ from dataclasses import asdict
 
 from dbos import DBOS
 
-from benchmarks.bed.chain import PAYLOAD, STEPS, Stretch, call_from_thread
+from benchmarks.testbed.chain import PAYLOAD, STEPS, Stretch, call_from_thread
 
 MOST_THREADS = 32
 

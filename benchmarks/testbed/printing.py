@@ -6,11 +6,11 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 
-from benchmarks.bed import hub as bed
-from benchmarks.bed.chain import PAYLOAD, STEPS
-from benchmarks.bed.peers import CELERY_POOL, DBOS_THREADS
-from benchmarks.bed.report import table
-from benchmarks.bed.rounds import (
+from benchmarks.testbed.chain import PAYLOAD, STEPS
+from benchmarks.testbed.hub import WORKERS
+from benchmarks.testbed.peers import CELERY_POOL, DBOS_THREADS
+from benchmarks.testbed.report import table
+from benchmarks.testbed.rounds import (
     BACKLOG,
     END_HEARD,
     HTTP,
@@ -39,10 +39,10 @@ What is measured
 - end told: from before the POST until this process hears over Redis that it ended (with SQLite:
   finds it in the database, looking every millisecond).
 - POST waits: how long a POST takes that asks for the end.
-- loop: {bed.WORKERS} processes of threads with a blocking client; latency: one thread.
-- DBOS: {bed.WORKERS} processes of {DBOS_THREADS} threads; a workflow of five steps, started in
+- loop: {WORKERS} processes of threads with a blocking client; latency: one thread.
+- DBOS: {WORKERS} processes of {DBOS_THREADS} threads; a workflow of five steps, started in
   the process that runs it, without a POST or a queue; recorded in the same PostgreSQL.
-- Celery: {bed.WORKERS} processes (`--pool {CELERY_POOL}`); a chain of five tasks in the same Redis,
+- Celery: {WORKERS} processes (`--pool {CELERY_POOL}`); a chain of five tasks in the same Redis,
   sent before the time begins; nothing is on disk. Latency: from sending it to reading its result.
 - Celery, over POST: the same, sent by one view of Django REST framework behind gunicorn, which
   checks a token in PostgreSQL. From before the POST to reading the result, as "end told".
@@ -55,9 +55,9 @@ def print_conditions(bench: Bench) -> None:
     options = bench.options
     say(
         f"Machine: {os.cpu_count()} cores, Python {platform.python_version()}."
-        f" Hub: {bed.WORKERS} workers, web, beat. {STEPS} steps each,"
+        f" Hub: {WORKERS} workers, web, beat. {STEPS} steps each,"
         f" {bench.size(NO_OP)} no-op and {bench.size(HTTP)} other executions a stretch,"
-        f" {options.rounds} rounds; loop: {bed.WORKERS} x {options.threads} threads;"
+        f" {options.rounds} rounds; loop: {WORKERS} x {options.threads} threads;"
         f" {options.clients} threads POST."
     )
     say(f"Each call sends {PAYLOAD}.")

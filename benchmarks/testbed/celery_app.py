@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Celery, chain
 
-from benchmarks.bed.chain import STEPS, call_from_thread
+from benchmarks.testbed.chain import STEPS, call_from_thread
 
 app = Celery("peer", broker=os.environ["PEER_BROKER"], backend=os.environ["PEER_RESULTS"])
 app.conf.update(

@@ -1,4 +1,4 @@
-"""A fast local service that answers what it got: `python -m benchmarks.bed.echo PORT`."""
+"""A fast local service that answers what it got: `python -m benchmarks.testbed.echo PORT`."""
 
 from __future__ import annotations
 

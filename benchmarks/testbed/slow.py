@@ -1,4 +1,4 @@
-"""A service that answers after so many seconds: `python -m benchmarks.bed.slow PORT SECONDS`."""
+"""A service that answers late: `python -m benchmarks.testbed.slow PORT SECONDS`."""
 
 from __future__ import annotations
 

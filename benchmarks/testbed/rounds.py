@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.bed import hub as bed
-from benchmarks.bed.chain import STEPS, Stretch
-from benchmarks.bed.counters import Counters, Reading
-from benchmarks.bed.peers import Peer
-from benchmarks.bed.plain import CLIENTS, Job, Plain
-from benchmarks.bed.report import Figures
+from benchmarks.testbed import hub as testbed
+from benchmarks.testbed.chain import STEPS, Stretch
+from benchmarks.testbed.counters import Counters, Reading
+from benchmarks.testbed.peers import Peer
+from benchmarks.testbed.plain_loop import CLIENTS, Job, Plain
+from benchmarks.testbed.report import Figures
 from tests.support.real_hub import Hub
 
 BACKLOG, POSTED = "hub, backlog", "hub, over POST"
@@ -26,9 +26,9 @@ ROWS = (
 )  # fmt: skip
 ACCEPTED, END_HEARD, ANSWERED = "hub, accepted", "hub, end told", "hub, POST waits"
 TIMINGS = {
-    ACCEPTED: bed.time_until_accepted,
-    END_HEARD: bed.time_until_told,
-    ANSWERED: bed.time_until_answered,
+    ACCEPTED: testbed.time_until_accepted,
+    END_HEARD: testbed.time_until_told,
+    ANSWERED: testbed.time_until_answered,
 }
 LATENCIES = ("latency p50 ms", "latency p99 ms")
 NO_OP, HTTP, SENTIMENT = "no-op", "HTTP", "sentiment"
@@ -65,8 +65,8 @@ def run_round(bench: Bench) -> None:
             bench.figures.add(kind, peer.column, measure_peer(bench, kind, peer))
         bench.figures.add(kind, POSTED, measure_posts(bench, kind))
         for column, timing in TIMINGS.items():
-            with bed.fresh_client(bench.hub) as api:
-                ends = bed.EndEvents(bench.hub)
+            with testbed.fresh_client(bench.hub) as api:
+                ends = testbed.EndEvents(bench.hub)
                 seconds = [timing(api, ends, kind) for _ in range(bench.options.latencies)]
             bench.figures.add(kind, column, latency_rows(seconds))
         for client, column in loops_of(kind).items():
@@ -97,17 +97,17 @@ def measure_backlog(bench: Bench, kind: str) -> dict[str, float | None]:
 
     count = bench.size(kind)
     with transaction.atomic():
-        ids = bed.insert_executions(kind, count)
+        ids = testbed.insert_executions(kind, count)
         before = bench.counters.read()
     released = time.time()
-    seconds = bed.wait_for_all(bench.hub, ids) - released
+    seconds = testbed.wait_for_all(bench.hub, ids) - released
     return throughput_rows(count, seconds, bench.counters.read().since(before))
 
 
 def measure_posts(bench: Bench, kind: str) -> dict[str, float | None]:
     count, before, began = bench.options.executions, bench.counters.read(), time.time()
-    ids = bed.post_executions(bench.hub, kind, count, bench.options.clients)
-    seconds = bed.wait_for_all(bench.hub, ids) - began
+    ids = testbed.post_executions(bench.hub, kind, count, bench.options.clients)
+    seconds = testbed.wait_for_all(bench.hub, ids) - began
     return throughput_rows(count, seconds, bench.counters.read().since(before))
 
 
@@ -179,6 +179,6 @@ def _each(total: int | None, steps: int) -> float | None:
 def latency_rows(seconds: Sequence[float]) -> dict[str, float | None]:
     shares = (0.5, 0.99)
     return {
-        row: bed.percentile(seconds, share) * 1000
+        row: testbed.percentile(seconds, share) * 1000
         for row, share in zip(LATENCIES, shares, strict=True)
     }

@@ -19,9 +19,9 @@ from typing import Any
 import httpx2
 import redis
 
-from benchmarks.bed.chain import PAYLOAD, STEPS
-from benchmarks.bed.django_setup import set_up_django
-from benchmarks.bed.servers import OBSERVER
+from benchmarks.testbed.chain import PAYLOAD, STEPS
+from benchmarks.testbed.django_setup import set_up_django
+from benchmarks.testbed.servers import OBSERVER
 from tests.support.real_hub import Hub, running_hub, until
 from tests.support.servers import free_port
 
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 600
 
 
 @contextlib.contextmanager
-def running_bed(servers: Mapping[str, str]) -> Iterator[tuple[Hub, list[int]]]:
+def running_testbed(servers: Mapping[str, str]) -> Iterator[tuple[Hub, list[int]]]:
     """Run a hub on these servers (none: SQLite and files); yield it and its workers' ids."""
     # The tests' short lease is for their kills; here it is the default.
     surroundings = {**servers, "ENGINE_LEASE_SECONDS": "15"}
@@ -68,7 +68,7 @@ def start_service(hub: Hub, module: str, action: str, *options: object) -> tuple
     """Start a service of this package and register it; return its action's URL and its process."""
     port = free_port()
     arguments = " ".join(map(str, (port, *options)))
-    process = hub.run(f"{Path(sys.executable).name} -m benchmarks.bed.{module} {arguments}")
+    process = hub.run(f"{Path(sys.executable).name} -m benchmarks.testbed.{module} {arguments}")
     until(lambda: listens(port), f"the service {module} answers", tail=hub.tail)
     url, actions = f"http://127.0.0.1:{port}", [{"name": action, "path": f"/{action}"}]
     hub.post("/services", {"name": module, "url": url, "ttl_seconds": 86400, "actions": actions})

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 import httpx2
 import psycopg
 
-from benchmarks.bed.chain import (
+from benchmarks.testbed.chain import (
     PAYLOAD,
     Call,
     Stretch,

@@ -1,1 +1,0 @@
-"""What the benchmarks stand on: servers, a hub, the loop it is compared with, and the counters."""
