@@ -41,7 +41,7 @@ def fit(schema: Schema, document: Mapping[str, Any], *, also: Collection[str] = 
     such as those of the path.
     """
     unknown: list[str] = []
-    known = _cut(dict(document), [schema], _Place(schema, unknown), "", frozenset(also))
+    known = _cut(dict(document), [schema], _SchemaLevel(schema, unknown), "", frozenset(also))
     return Fitted(known, tuple(unknown))
 
 
@@ -68,7 +68,7 @@ def enumerate_fields(paths: Collection[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _SchemaLevel:
     """The whole schema, for its references, and where what is unknown is written down."""
 
     root: Schema
@@ -76,7 +76,11 @@ class _Place:
 
 
 def _cut(
-    value: Any, schemas: list[Schema], place: _Place, path: str, also: frozenset[str] = frozenset()
+    value: Any,
+    schemas: list[Schema],
+    place: _SchemaLevel,
+    path: str,
+    also: frozenset[str] = frozenset(),
 ) -> Any:
     """Return the value without what none of its schemas names."""
     if isinstance(value, list):

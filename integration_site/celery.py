@@ -19,7 +19,7 @@ app.autodiscover_tasks()
 # Celery says in eight lines what `say_if_root` says in one.
 warnings.filterwarnings("ignore", "You're running the worker with superuser", UserWarning)
 
-TRANSPORT_ALIASES["files"] = "integration_site.filesystem_broker:Transport"
+TRANSPORT_ALIASES["files"] = "integration_site.filesystem_broker:FilesystemTransport"
 
 
 @setup_logging.connect

@@ -76,7 +76,7 @@ class Channel(virtual.Channel):
         return len(files)
 
 
-class Transport(virtual.Transport):
+class FilesystemTransport(virtual.Transport):
     """The transport that the broker URL `files://` stands for."""
 
     Channel = Channel

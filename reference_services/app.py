@@ -24,14 +24,14 @@ from reference_services.problems import (
 )
 from reference_services.schemas import JsonObject, input_check
 from reference_services.service import Action, Call, Service
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 from service_integration_client.strict_json import parse_json
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 READING_METHODS = frozenset({"GET", "HEAD", "DELETE"})
-STORE: web.AppKey[Store] = web.AppKey("store", Store)
+STORE: web.AppKey[ServiceStore] = web.AppKey("store", ServiceStore)
 FAULTS: web.AppKey[FaultSwitch] = web.AppKey("faults", FaultSwitch)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,7 +45,7 @@ def utc_now() -> datetime:
 def build_app(
     service: Service,
     *,
-    store: Store,
+    store: ServiceStore,
     folders: tuple[Path, ...] = (),
     clock: Callable[[], datetime] = utc_now,
     faults: FaultSwitch | None = None,
@@ -135,7 +135,9 @@ def _json(value: Any, *, status: int = 200) -> web.Response:
     return web.json_response(value, status=status)
 
 
-def _health_handler(service: Service, *, store: Store, clock: Callable[[], datetime]) -> Handler:
+def _health_handler(
+    service: Service, *, store: ServiceStore, clock: Callable[[], datetime]
+) -> Handler:
     async def health(request: web.Request) -> web.Response:
         database = store.is_healthy()
         body = {

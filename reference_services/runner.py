@@ -16,7 +16,7 @@ from reference_services.app import build_app
 from reference_services.console import say
 from reference_services.lifetime import die_with_parent, ends_on_signals, wait_for_the_end
 from reference_services.service import Service
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 from service_integration_client import ServiceRegistration
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -46,7 +46,7 @@ async def run_service(service: Service, options: RunOptions) -> None:
     ending = ends_on_signals()
     if options.parent_pid is not None:
         die_with_parent()
-    store = Store(options.data_dir / f"{service.name}.sqlite3")
+    store = ServiceStore(options.data_dir / f"{service.name}.sqlite3")
     folders = (SAMPLES, options.data_dir / "documents")
     app = build_app(service, store=store, folders=folders)
     # A runner's own signal handling would end the process without signing off.

@@ -11,7 +11,7 @@ from typing import Any
 
 from reference_services.problems import NotFoundError
 from reference_services.schemas import JsonObject
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Call:
     """One call of an action: its checked input, and what the service may use to answer it."""
 
     input: JsonObject
-    store: Store
+    store: ServiceStore
     now: datetime
     folders: tuple[Path, ...] = ()
 

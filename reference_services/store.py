@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS recorded_answer_age ON recorded_answer (recorded_at);
 """
 
 
-class Store:
+class ServiceStore:
     """One SQLite file. Used from the event loop's thread only."""
 
     def __init__(self, path: Path) -> None:

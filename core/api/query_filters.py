@@ -17,7 +17,7 @@ from core.json import strict
 LONGEST_TEXT = 200
 
 
-class NumberField(forms.DecimalField):
+class NumberFormField(forms.DecimalField):
     """A number as JSON writes it."""
 
     def to_python(self, value: Any) -> Any:
@@ -33,7 +33,7 @@ class NumberField(forms.DecimalField):
 class NumberFilter(django_filters.NumberFilter):
     """A filter by a number, which is not `1_0` and not in other digits."""
 
-    field_class = NumberField
+    field_class = NumberFormField
 
 
 class TextFilter(django_filters.CharFilter):

@@ -1,4 +1,4 @@
-"""How many callers may wait at once: each holds a thread that others need too."""
+"""Limits how many callers wait at once: each holds a thread that others need too."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-# Who finds no seat is still waited for so long: most things end sooner.
-STANDING_SECONDS = 2.0
+# Who finds no slot still waits so long: most things end sooner.
+WITHOUT_SLOT_SECONDS = 2.0
 
 
-class Seats:
-    """A number of seats in this process, as the settings say at the moment."""
+class WaitSlots:
+    """A number of slots in this process, as the settings say at the moment."""
 
     def __init__(self, total: Callable[[], int]) -> None:
         self._total = total
@@ -22,23 +22,23 @@ class Seats:
 
     @contextmanager
     def taken(self) -> Iterator[bool]:
-        """Take a seat until the block ends; False if there is none."""
+        """Take a slot until the block ends; False if there is none."""
         with self._lock:
-            seated = self._taken < self._total()
-            self._taken += seated
+            has_slot = self._taken < self._total()
+            self._taken += has_slot
         try:
-            yield seated
+            yield has_slot
         finally:
             with self._lock:
-                self._taken -= seated
+                self._taken -= has_slot
 
 
-watch_seats = Seats(lambda: settings.WATCH_SEATS)
-wait_seats = Seats(lambda: settings.WAIT_SEATS)
+watch_slots = WaitSlots(lambda: settings.WATCH_SEATS)
+wait_slots = WaitSlots(lambda: settings.WAIT_SEATS)
 
 
 @contextmanager
-def bounded_wait(seconds: float) -> Iterator[float]:
+def limited_wait(seconds: float) -> Iterator[float]:
     """Return how long to wait for an execution: so many seconds with a slot, two without."""
-    with wait_seats.taken() as seated:
-        yield seconds if seated else min(seconds, STANDING_SECONDS)
+    with wait_slots.taken() as has_slot:
+        yield seconds if has_slot else min(seconds, WITHOUT_SLOT_SECONDS)

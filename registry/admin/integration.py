@@ -198,7 +198,7 @@ def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[
     return found
 
 
-class IntegrationFilter(RelatedFilter):
+class IntegrationListFilter(RelatedFilter):
     """One integration."""
 
     title = "integration"
@@ -211,7 +211,7 @@ class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     """What became of executions, the latest first."""
 
     list_display = ("when", "integration_name", "status_label", "service", "took", "actor", "note")
-    list_filter = ("status", IntegrationFilter)
+    list_filter = ("status", IntegrationListFilter)
     list_select_related = ("integration",)
     ordering = ("-id",)
     fields = (

@@ -17,7 +17,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from core.api.pagination import BodyPagination, PageNumberPagination
-from core.api.wait_slots import watch_seats
+from core.api.wait_slots import watch_slots
 from core.db.vocabulary import Vocabulary
 from core.exceptions import ValidationFailed
 from core.suggestions import no_such_filter
@@ -251,8 +251,8 @@ def await_change(changes: Changes, *, seconds: float) -> tuple[Changes, dict[str
     """Wait for a change if a seat is free, else answer at once that there was none yet."""
     if not seconds:
         return changes, {}
-    with watch_seats.taken() as seated:
-        if not seated:
+    with watch_slots.taken() as has_slot:
+        if not has_slot:
             return changes, {"Retry-After": str(FULL_RETRY_SECONDS)}
         return wait_for_change(changes.index, seconds=seconds), {}
 

@@ -50,7 +50,7 @@ class CallLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CallTurn:
     """Whether a call may go, and after how many seconds it goes or may be tried again."""
 
     granted: bool
@@ -58,13 +58,15 @@ class Turn:
     paid_until: float = 0.0
 
 
-def next_turn(paid_until: float, limits: CallLimits, *, now: float, wait_seconds: float) -> Turn:
+def next_turn(
+    paid_until: float, limits: CallLimits, *, now: float, wait_seconds: float
+) -> CallTurn:
     """The turn of one more call, when the calls so far are paid for until `paid_until`."""
     behind = max(paid_until, now)
     delay = max(behind - now - limits.tolerance_seconds, 0.0)
     if delay > wait_seconds + 1e-6:
-        return Turn(False, delay, paid_until)
-    return Turn(True, delay, behind + limits.interval_seconds)
+        return CallTurn(False, delay, paid_until)
+    return CallTurn(True, delay, behind + limits.interval_seconds)
 
 
 def limits_of(value: Mapping[str, Any] | None) -> CallLimits | None:

@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
-from core.api.wait_slots import STANDING_SECONDS, Seats, bounded_wait, wait_seats, watch_seats
+from core.api.wait_slots import (
+    WITHOUT_SLOT_SECONDS,
+    WaitSlots,
+    limited_wait,
+    wait_slots,
+    watch_slots,
+)
 from tests import factories
 
 
 def test_seats_are_given_back_and_no_more_than_there_are() -> None:
-    seats = Seats(lambda: 2)
+    seats = WaitSlots(lambda: 2)
     with seats.taken() as first, seats.taken() as second:
         with seats.taken() as third:
             assert (first, second, third) == (True, True, False)
@@ -23,7 +29,7 @@ def test_seats_are_given_back_and_no_more_than_there_are() -> None:
 
 
 def test_seats_hold_against_many_threads() -> None:
-    seats = Seats(lambda: 3)
+    seats = WaitSlots(lambda: 3)
     ready, leave = threading.Barrier(9), threading.Event()
     got: list[bool] = []
 
@@ -45,9 +51,9 @@ def test_seats_hold_against_many_threads() -> None:
 
 def test_who_finds_no_seat_waits_a_little_for_an_execution(settings: Any) -> None:
     settings.WAIT_SEATS = 1
-    with bounded_wait(30) as seated, bounded_wait(30) as standing, bounded_wait(0.5) as short:
-        assert (seated, standing, short) == (30, STANDING_SECONDS, 0.5)
-    with wait_seats.taken() as free:
+    with limited_wait(30) as seated, limited_wait(30) as standing, limited_wait(0.5) as short:
+        assert (seated, standing, short) == (30, WITHOUT_SLOT_SECONDS, 0.5)
+    with wait_slots.taken() as free:
         assert free
 
 
@@ -58,7 +64,7 @@ def test_a_watch_without_a_seat_is_answered_at_once(
     settings.WATCH_SEATS = 1
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
     api = factories.caller("VIEWER")
-    with watch_seats.taken():
+    with watch_slots.taken():
         answer = api.get("/discovery/watch?index=0&wait=60")
     assert (answer.status_code, answer["Retry-After"]) == (200, "5")
     assert answer.json()["changed"] is False

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from reference_services.app import build_app
 from reference_services.runner import SAMPLES
 from reference_services.services import SERVICES
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 
 FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 StartService = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -26,7 +26,7 @@ async def start_service(tmp_path: Path) -> AsyncIterator[StartService]:
     async with AsyncExitStack() as stack:
 
         async def start(name: str, **options: Any) -> TestClient[Any, Any]:
-            store = Store(tmp_path / f"{name}.sqlite3")
+            store = ServiceStore(tmp_path / f"{name}.sqlite3")
             stack.callback(store.close)
             folders = (SAMPLES, tmp_path / "documents")
             app = build_app(

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from reference_services.app import build_app
 from reference_services.services import SERVICES
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 from registry.calls.blocking_client import close_shared_client
 from registry.calls.event_loop_thread import LoopThread
 from registry.models import Service, ServiceAction
@@ -46,7 +46,7 @@ def coordinator(folder: Path, **of_action: Any) -> Iterator[Service]:
     known = SERVICES["project-coordinator"]
 
     def build() -> web.Application:
-        store = Store(folder / f"coordinator-{next(_numbers)}.sqlite3")
+        store = ServiceStore(folder / f"coordinator-{next(_numbers)}.sqlite3")
 
         async def close(_: web.Application) -> None:
             store.close()

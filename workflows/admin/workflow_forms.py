@@ -22,7 +22,7 @@ from core.admin.dialogs import back_to
 from core.admin.forms import StrictJSONField
 from core.admin.pages import page_of
 from core.exceptions import IntegrationError
-from core.json.places import place_of, places_in
+from core.json.positions import position_of, positions_in
 from workflows import services
 from workflows.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, Workflow, WorkflowStatus
 
@@ -71,8 +71,8 @@ class WorkflowForm(forms.ModelForm):
 
     def _refuse_definition(self, errors: Mapping[str, list[str]]) -> None:
         """Say what is wrong at its line and column in the text as it was typed."""
-        places = places_in(self.data[self.add_prefix("definition")]) if errors else {}
-        located = [(place_of(path, places) or (1, 1), path) for path in errors]
+        positions = positions_in(self.data[self.add_prefix("definition")]) if errors else {}
+        located = [(position_of(path, positions) or (1, 1), path) for path in errors]
         for (line, column), path in sorted(located):
             for sentence in errors[path]:
                 words = f"Line {line}, column {column}, {path}: {sentence}" if path else sentence

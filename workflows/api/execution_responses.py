@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from core.api.idempotency import read_key
 from core.api.serializers import represent
-from core.api.wait_slots import bounded_wait
+from core.api.wait_slots import limited_wait
 from core.db.rows import read_rows
 from workflows import services
 from workflows.api.serializers import (
@@ -50,7 +50,7 @@ def answer_start(request: Any, started: Started, *, wait: float) -> Response:
     """Answer 200 with the execution once it ended within `wait` seconds, else 202."""
     execution = started.execution
     if wait > 0:
-        with bounded_wait(wait) as seconds:
+        with limited_wait(wait) as seconds:
             execution = services.wait_for_end(execution, seconds=seconds)
     location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
     status = 200 if execution.has_ended else 202

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from core.api.pagination import GrowingListPagination
 from core.api.viewsets import ResourceViewSet
-from core.api.wait_slots import bounded_wait
+from core.api.wait_slots import limited_wait
 from core.expressions import json_type
 from core.json import strict
 from workflows import services
@@ -86,7 +86,7 @@ class ExecutionViewSet(ResourceViewSet):
         execution = services.get_execution(pk)
         seconds = _read_wait(request)
         if seconds:
-            with bounded_wait(seconds) as bounded:
+            with limited_wait(seconds) as bounded:
                 execution = services.wait_for_end(execution, seconds=bounded)
         return Response(show(execution))
 

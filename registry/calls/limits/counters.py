@@ -12,7 +12,7 @@ from django.conf import settings
 
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.limits import store
-from registry.policies.rate_limits import CallLimits, Turn, next_turn
+from registry.policies.rate_limits import CallLimits, CallTurn, next_turn
 
 ANSWER_SECONDS = 1.0
 
@@ -50,7 +50,7 @@ return 1
 class LimitCounters(Protocol):
     """Counts turns and seats; `seats` are pairs of subject and owner."""
 
-    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn: ...
+    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> CallTurn: ...
     async def take_seat(self, subject_id: str, most: int, owner: str, lease: float) -> bool: ...
     async def renew(self, seats: Sequence[tuple[str, str]], lease: float) -> None: ...
     async def leave(self, subject_id: str, owner: str) -> None: ...
@@ -74,10 +74,10 @@ class RedisCounters:
         self._seat = self._redis.register_script(_SEAT)
         self._renew = self._redis.register_script(_RENEW)
 
-    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn:
+    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> CallTurn:
         arguments = [limits.interval_seconds, limits.tolerance_seconds, wait]
         granted, seconds = await self._turn(keys=[self._key("rate", subject_id)], args=arguments)
-        return Turn(bool(granted), float(seconds))
+        return CallTurn(bool(granted), float(seconds))
 
     async def take_seat(self, subject_id: str, most: int, owner: str, lease: float) -> bool:
         keys = [self._key("seats", subject_id)]
@@ -103,7 +103,7 @@ class DatabaseCounters:
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
 
-    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn:
+    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> CallTurn:
         return await self._threads.run(store.take_turn, subject_id, limits, wait)
 
     async def take_seat(self, subject_id: str, most: int, owner: str, lease: float) -> bool:
@@ -127,7 +127,7 @@ class LocalCounters:
         self._paid: dict[str, float] = {}
         self._seats: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
-    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> Turn:
+    async def take_turn(self, subject_id: str, limits: CallLimits, wait: float) -> CallTurn:
         paid = self._paid.get(subject_id, 0.0)
         turn = next_turn(paid, limits, now=self._clock(), wait_seconds=wait)
         self._paid[subject_id] = turn.paid_until

@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.limits.counters import LimitCounters, LocalCounters, make_counters
 from registry.exceptions import RateLimitedError
-from registry.policies.rate_limits import CallLimits, Turn
+from registry.policies.rate_limits import CallLimits, CallTurn
 
 logger = structlog.get_logger(__name__)
 
@@ -86,7 +86,7 @@ class Limiter:
         self, subject_id: str, limits: CallLimits, name: str, until: float
     ) -> None:
         wait = max(until - self._clock(), 0.0)
-        turn: Turn = await self._ask(lambda t: t.take_turn(subject_id, limits, wait))
+        turn: CallTurn = await self._ask(lambda t: t.take_turn(subject_id, limits, wait))
         if not turn.granted:
             raise RateLimitedError(
                 f"'{name}' is called at most {limits.per_second:g} times a second.",

@@ -11,14 +11,14 @@ from django.db.models import ExpressionWrapper, QuerySet
 from django.db.models.functions import Now
 
 from registry.models import CallRate, CallSeat
-from registry.policies.rate_limits import CallLimits, Turn, next_turn
+from registry.policies.rate_limits import CallLimits, CallTurn, next_turn
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # Rows of seats are existing as they are needed, so many at once.
 MADE_AT_ONCE = 16
 
 
-def take_turn(subject_id: str, limits: CallLimits, wait_seconds: float) -> Turn:
+def take_turn(subject_id: str, limits: CallLimits, wait_seconds: float) -> CallTurn:
     """Pay for one call at the rate of a service or connection."""
     key = UUID(subject_id)
     with transaction.atomic():

@@ -13,7 +13,7 @@ from core.unknown_fields import fit
 from reference_services.schemas import input_check
 from reference_services.service import Call
 from reference_services.services import SERVICES
-from reference_services.store import Store
+from reference_services.store import ServiceStore
 from workflows import definition
 from workflows.definition import DOCUMENT_KEYS, parse
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
@@ -117,7 +117,7 @@ class Bench:
         self.missing = set()
         self.calls = []
         self.decision = ("APPROVED", "Yes, go ahead.")
-        self.stores = {type: Store(folder / f"{type}.db") for type in BY_TYPE}
+        self.stores = {type: ServiceStore(folder / f"{type}.db") for type in BY_TYPE}
 
     def call(self, step, given):
         self.calls.append((step.target.name, step.action))

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.json.places import place_of, places_in
+from core.json.positions import position_of, positions_in
 
 TEXT = """{
   "steps": [
@@ -25,7 +25,7 @@ documents = st.recursive(
 
 
 def test_a_member_stands_where_its_key_does() -> None:
-    places = places_in(TEXT)
+    places = positions_in(TEXT)
     assert places["steps"] == (2, 3)
     assert places["steps[0]"] == (3, 5)
     assert places["steps[0].type"] == (3, 17)
@@ -34,17 +34,17 @@ def test_a_member_stands_where_its_key_does() -> None:
 
 
 def test_what_is_missing_is_placed_where_it_belongs() -> None:
-    places = places_in(TEXT)
-    assert place_of("steps[0].next", places) == places["steps[0]"]
-    assert place_of("steps[7].branches[0].id", places) == places["steps"]
-    assert place_of("output", places) == (1, 1)
+    places = positions_in(TEXT)
+    assert position_of("steps[0].next", places) == places["steps[0]"]
+    assert position_of("steps[7].branches[0].id", places) == places["steps"]
+    assert position_of("output", places) == (1, 1)
 
 
 @given(documents, st.sampled_from([None, 1, 4]))
 def test_every_value_is_where_it_is_said_to_be(document: Any, indent: int | None) -> None:
     text = json.dumps(document, indent=indent)
     lines = text.split("\n")
-    for path, (line, column) in places_in(text).items():
+    for path, (line, column) in positions_in(text).items():
         rest = "\n".join([lines[line - 1][column - 1 :], *lines[line:]])
         key = path.rpartition(".")[2] if not path.endswith("]") else ""
         if key:

@@ -9,7 +9,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _PLAIN = re.compile(r"[^\s,\]}]+")
 
 
-def places_in(text: str) -> dict[str, tuple[int, int]]:
+def positions_in(text: str) -> dict[str, tuple[int, int]]:
     """Return the line and column, from 1 on, of each value of a JSON text.
 
     A path is written as in errors: `steps[2].input.name`; a member stands where its key does. The
@@ -20,11 +20,11 @@ def places_in(text: str) -> dict[str, tuple[int, int]]:
     return {path: _line_and_column(text, position) for path, position in found.items()}
 
 
-def place_of(path: str, places: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
-    """Return where a path stands, or what encloses it: what is missing has no place of its own."""
-    while path and path not in places:
+def position_of(path: str, positions: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the position of a path, or of what encloses it, as what is missing has none."""
+    while path and path not in positions:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    return places.get(path)
+    return positions.get(path)
 
 
 def _read(text: str, position: int, path: str, found: dict[str, int]) -> int:
