@@ -235,7 +235,7 @@ def wrong_ends(ids: Sequence[str], kind: str) -> list[str]:
 
 def violations(ids: Sequence[str]) -> list[str]:
     """What I1 to I7 say of these executions and of their children."""
-    from workflows.engine.database_clock import database_now
+    from core.db.clock import database_now
     from workflows.invariants import CHECKS, Page
     from workflows.models import WorkflowExecution
 

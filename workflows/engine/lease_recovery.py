@@ -11,6 +11,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
+from core.db.clock import database_now
 from core.exceptions import IntegrationError, NotFound
 from core.failpoints import failpoint
 from registry.calls.targets.resolver import CallTarget, resolve
@@ -20,7 +21,6 @@ from workflows.compensation import mark_for_review
 from workflows.decide import call_at
 from workflows.definition import DefinitionError, StepTarget
 from workflows.definition_cache import definition_of, version_with_id
-from workflows.engine.database_clock import database_now
 from workflows.engine.worker_identity import is_gone
 from workflows.models import (
     GOING_ON,

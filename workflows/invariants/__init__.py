@@ -14,8 +14,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q
 
+from core.db.clock import database_now
 from workflows.definition import Definition
-from workflows.engine.database_clock import database_now
 from workflows.invariants.executions import (
     check_ends,
     check_history,

@@ -1,5 +1,6 @@
 """The operations on workflows and executions."""
 
+from workflows.execution_rows import Start, limit_of, workflow_to_start
 from workflows.services.definitions.comparison import ComparedVersions, compare_versions
 from workflows.services.definitions.lifecycle import (
     OPTION_KEYS,
@@ -25,7 +26,7 @@ from workflows.services.executions.bulk_operations import (
     resolve_workflow,
     start_bulk,
 )
-from workflows.services.executions.concurrency_limit import Queue, limit_of, queue_of
+from workflows.services.executions.concurrency_limit import Queue, queue_of
 from workflows.services.executions.control import (
     cancel_execution,
     pause_execution,
@@ -36,12 +37,7 @@ from workflows.services.executions.human_tasks import decide_approval, settle_re
 from workflows.services.executions.lookup import get_execution, wait_for_end
 from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
 from workflows.services.executions.signals import signal_execution
-from workflows.services.executions.start import (
-    Start,
-    Started,
-    start_execution,
-    workflow_to_start,
-)
+from workflows.services.executions.start import Started, start_execution
 from workflows.services.expression_trials import evaluate_expression, evaluate_template
 from workflows.services.schedules.backfill import (
     LARGEST_BACKFILL,

@@ -59,9 +59,11 @@ def connections_of_the_pool() -> list[dict[str, list[Any]]]:
 
 
 def fresh() -> dict[str, list[Any]]:
-    """What Django itself sets on a connection."""
-    connection.close()
-    connection.ensure_connection()
+    """What Django itself sets on a connection, of a pool that nobody has used yet."""
+    own: Any = connection
+    own.close()
+    own.close_pool()
+    own.ensure_connection()
     found = left_on(connection.connection)
     connection.close()
     return found

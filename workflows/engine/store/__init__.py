@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, connection
 
+from core.db.clock import DatabaseClock
 from core.db.pipeline import prepared_cursor
-from workflows.engine.database_clock import DatabaseClock
 from workflows.engine.store.batch import Batch, Broken, Claim, Committed, Settled
 from workflows.engine.store.claimer import Claimer
 from workflows.engine.store.dialect import is_key, own_dialect

@@ -8,9 +8,13 @@ from core.exceptions import Conflict, IntegrationError
 from workflows.engine.store.batch import Committed, Settled
 from workflows.engine.store.dialect import key_of
 from workflows.engine.store.transaction import Transaction
+from workflows.execution_rows import (
+    Start,
+    check_not_inside_itself,
+    find_startable,
+    insert_execution,
+)
 from workflows.models import StepStatus, WorkflowStep
-from workflows.services.executions.concurrency_limit import check_not_inside_itself
-from workflows.services.executions.start import Start, find_startable, insert_execution
 
 # A workflow that starts itself, or a circle of them, ends here.
 MOST_DEPTH = 20

@@ -13,10 +13,10 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import F, Q, QuerySet
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.models import AuditVerb
-from workflows.engine.database_clock import database_now
 from workflows.execution_filters import select_executions
 from workflows.models import (
     SUITED,

@@ -17,10 +17,10 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from core.exceptions import Conflict
+from core.db.clock import database_now
 from core.mediator import mediator
 from workflows.definition_cache import readable_definition
-from workflows.engine.database_clock import database_now
+from workflows.execution_rows import limit_of, request_dequeue
 from workflows.models import (
     HOLDING_SLOT,
     ExecutionStatus,
@@ -48,18 +48,6 @@ class Queue:
     def ahead(self) -> int:
         """The number of executions that go on before it."""
         return self.position - 1
-
-
-def limit_of(workflow: Workflow) -> int | None:
-    """Return how many executions may go on at once by the current version; None for any number."""
-    definition = readable_definition(workflow.current_version)
-    return definition.concurrency if definition else None
-
-
-def request_dequeue(workflow_id: Any) -> None:
-    """Fill the free slots of this workflow once the open transaction is durable."""
-    if workflow_id is not None:
-        mediator.publish_on_commit("slots_changed", workflow_id=str(workflow_id))
 
 
 def enqueue(execution: WorkflowExecution, *, now: datetime) -> None:
@@ -136,27 +124,6 @@ def queue_of(execution: WorkflowExecution) -> Queue | None:
     ahead = _queued(execution.workflow_id).filter(before)[:MOST_COUNTED].count()
     held = _holding(execution.workflow_id).count()
     return Queue(ahead + 1, held, limit_of(execution.workflow))
-
-
-def check_not_inside_itself(workflow: Workflow, parent_step_id: Any) -> None:
-    """Refuse a child that would wait for a slot which one that waits for it holds.
-
-    Raises:
-        Conflict: the workflow has a limit, and the child would run inside of the same workflow.
-    """
-    if limit_of(workflow) is None:
-        return
-    step_id = parent_step_id
-    while step_id is not None:
-        ancestor = WorkflowStep.objects.filter(pk=step_id).values_list(
-            "execution__workflow_id", "execution__parent_step_id"
-        )
-        outer, step_id = ancestor.first() or (None, None)
-        if outer == workflow.pk:
-            raise Conflict(
-                f"The workflow '{workflow.name}' limits its concurrency, so it cannot run inside of"
-                " itself: it would wait for a place that it holds."
-            )
 
 
 def _queued(workflow_id: Any) -> QuerySet[WorkflowExecution]:

@@ -11,13 +11,14 @@ from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import Conflict, IntegrationError, NotFound
 from core.mediator import mediator
 from core.models import AuditVerb
 from workflows.compensation import retry_compensation
 from workflows.decide import describe
 from workflows.definition import Definition
-from workflows.engine.database_clock import database_now
+from workflows.execution_rows import request_dequeue
 from workflows.history.events import append_event
 from workflows.models import (
     ACTIVE,
@@ -28,7 +29,7 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.services.executions.concurrency_limit import enqueue, request_dequeue
+from workflows.services.executions.concurrency_limit import enqueue
 from workflows.services.executions.lookup import execution_definition
 from workflows.services.executions.stop import stop_execution
 from workflows.step_paths import containers_of

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import Conflict, NotFound, SchemaViolation
 from core.json.schema import Schema, first_of
 from core.mediator import mediator
@@ -18,7 +19,6 @@ from core.roles import Role
 from workflows.compensation import errors_before_compensation, keep_in_review
 from workflows.definition import Step
 from workflows.definition_cache import definition_of
-from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import (
     EventKind,

@@ -13,6 +13,7 @@ from core.exceptions import Conflict, ValidationFailed
 from core.models import AuditVerb
 from workflows.definition import Definition, Step
 from workflows.definition_cache import usable_definition
+from workflows.execution_rows import Origin, Start, check_startable
 from workflows.models import (
     ENDED,
     StepStatus,
@@ -22,10 +23,7 @@ from workflows.models import (
 )
 from workflows.services.executions.control import lock_execution
 from workflows.services.executions.start import (
-    Origin,
-    Start,
     Started,
-    check_startable,
     known_execution,
     start_execution,
     version_of,

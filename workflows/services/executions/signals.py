@@ -7,10 +7,10 @@ from typing import Any
 from django.db import transaction
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import Conflict
 from core.mediator import mediator
 from core.models import AuditVerb
-from workflows.engine.database_clock import database_now
 from workflows.history.events import append_event
 from workflows.models import (
     TERMINAL,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from django.db.models import F
-
+from core.db.clock import database_now
 from core.mediator import mediator
 from workflows.compensation import begin_compensation
 from workflows.definition_cache import readable_definition
-from workflows.engine.database_clock import database_now
+from workflows.execution_rows import request_dequeue, stop_steps
 from workflows.history.events import append_event
-from workflows.models import OPEN_STEP, ExecutionStatus, StepStatus, WorkflowExecution
-from workflows.services.executions.concurrency_limit import request_dequeue
+from workflows.models import ExecutionStatus, WorkflowExecution
 
 
 def stop_execution(
@@ -42,17 +39,3 @@ def stop_execution(
         f"execution_{as_.lower()}", execution_id=str(execution.pk), errors=execution.errors
     )
     request_dequeue(execution.workflow_id)
-
-
-def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
-    """Cancel every open step; whoever holds one writes nothing any more."""
-    execution.steps.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).update(
-        status=StepStatus.CANCELLED,
-        wake_at=None,
-        held_wake_at=None,
-        lease_until=None,
-        lease_owner="",
-        fence=F("fence") + 1,
-        completed_at=now,
-        updated_at=now,
-    )

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
-from workflows.engine.database_clock import database_now
+from core.db.clock import database_now
 from workflows.history.append_only import deletable_history
 from workflows.models import (
     OPEN_RUN,

@@ -10,9 +10,9 @@ import structlog
 from django.db import transaction
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import ValidationFailed
 from core.models import AuditVerb
-from workflows.engine.database_clock import database_now
 from workflows.models import RunKind, RunOutcome, WorkflowSchedule
 from workflows.schedules import read_timetable
 from workflows.services.schedules.lifecycle import check_year, in_zone_of, lock_schedule

@@ -11,13 +11,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from core import audit
+from core.db.clock import database_now
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
 from core.suggestions import meant_among
-from workflows.engine.database_clock import database_now
 from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR

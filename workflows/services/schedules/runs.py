@@ -14,9 +14,10 @@ import structlog
 from django.db import DatabaseError, transaction
 
 from core import audit
+from core.db.clock import database_now
 from core.exceptions import Conflict, IntegrationError
 from core.models import AuditVerb
-from workflows.engine.database_clock import database_now
+from workflows.execution_rows import Start
 from workflows.models import (
     BACKLOG,
     ENDED,
@@ -29,7 +30,7 @@ from workflows.models import (
 )
 from workflows.schedules import Doing, ScheduleActivity, may_work_off, on_tick, sort_due
 from workflows.services.executions.control import cancel_execution
-from workflows.services.executions.start import Start, start_execution
+from workflows.services.executions.start import start_execution
 from workflows.services.schedules.lifecycle import lock_schedule, timetable_of
 
 logger = structlog.get_logger(__name__)

@@ -20,6 +20,7 @@ from core.json import strict
 from registry.credentials.audit import Uses, record_uses
 from registry.credentials.references import title_of
 from registry.models import Credential, CredentialEventKind
+from workflows.execution_rows import Start
 from workflows.models import (
     TERMINAL,
     DeliveryOutcome,
@@ -32,7 +33,7 @@ from workflows.models import (
 )
 from workflows.services.executions.lookup import get_execution
 from workflows.services.executions.signals import signal_execution
-from workflows.services.executions.start import Start, start_execution
+from workflows.services.executions.start import start_execution
 from workflows.services.webhooks.secrets import find_signer
 from workflows.webhooks.signature import Message, MessageRefused, check_time, read_message
 

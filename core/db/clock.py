@@ -1,4 +1,4 @@
-"""The database's time, told by this machine's clock: no exchange for every look."""
+"""The database's time, told by this machine's clock without an exchange for every look."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READINGS = 3
 
 
 class DatabaseClock:
-    """Knows how far this machine's clock is from the database's; asked anew every ten seconds."""
+    """Keeps how far this machine's clock is from the database's, measured every ten seconds."""
 
     def __init__(self) -> None:
         self.offset = timedelta(0)
@@ -31,33 +31,33 @@ class DatabaseClock:
         self._measured_at = time.monotonic()
 
     def now(self) -> datetime:
-        """The database's time. Raises DatabaseError where that is to be measured, and cannot."""
+        """Return the database's time. Raises DatabaseError where it cannot be measured."""
         if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
             self.measure()
         return self.estimate()
 
     def estimate(self) -> datetime:
-        """The same by the offset as it was measured last; asks nothing."""
+        """Return the same by the offset as it was measured last, without asking."""
         return datetime.now(UTC) + self.offset
 
 
 def database_now() -> datetime:
-    """What the database's clock says; with SQLite that is this machine's."""
+    """Return what the database's clock says; with SQLite that is this machine's."""
     if connection.vendor != "postgresql":
         return datetime.now(UTC)
     with connection.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        found: datetime = cursor.fetchone()[0]
-    return found
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 def _compare() -> tuple[timedelta, timedelta]:
-    """How long the database took to tell its time, and how far that is from ours."""
+    """Return how long the database took to tell its time, and how far that is from ours."""
     before = datetime.now(UTC)
     reading = database_now()
     taken = datetime.now(UTC) - before
     return taken, reading - (before + taken / 2)
 
 
-# That of this process.
+# The process-wide clock.
 clock = DatabaseClock()

@@ -1,0 +1,275 @@
+"""Writes the rows of executions in a transaction of the caller: inserts them, stops their steps.
+
+Services and the engine's store both start executions: the store those of children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+
+from core.db.clock import clock
+from core.db.names import name_in
+from core.db.rows import insert_rows, read_row
+from core.exceptions import Conflict, NotFound
+from core.failpoints import failpoint
+from core.identifiers import read_id
+from core.mediator import mediator
+from core.suggestions import no_such_row
+from workflows.definition import Definition, Step
+from workflows.definition_cache import definition_of, readable_definition, version_with_id
+from workflows.history.events import next_event
+from workflows.models import (
+    OPEN_STEP,
+    EventKind,
+    StepStatus,
+    Workflow,
+    WorkflowExecution,
+    WorkflowStatus,
+    WorkflowStep,
+    WorkflowVersion,
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The execution that a new one reruns, and where from.
+
+    `kept` are the rows that it takes over, not stored yet, in the order in which they ended;
+    without a `step` it is not known yet what they are.
+    """
+
+    execution: WorkflowExecution
+    path: str
+    version: WorkflowVersion
+    step: Step | None = None
+    step_input: Mapping[str, Any] | None = None
+    kept: tuple[WorkflowStep, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What an execution is started with; without a `version`, the current one runs.
+
+    `noted` is what the hub adds to the context about the request: another request with the same
+    Idempotency-Key may differ in it.
+    """
+
+    input: Mapping[str, Any]
+    context: Mapping[str, Any]
+    noted: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    actor: str = ""
+    correlation_id: str = ""
+    parent_step_id: str | None = None
+    # From -100 to 100: higher comes first.
+    priority: int = 0
+    version: int | None = None
+    origin: Origin | None = None
+
+    def whole_context(self) -> dict[str, Any]:
+        """Return the context with what the hub noted; what was given comes first."""
+        return {**self.noted, **self.context}
+
+    def correlation(self) -> str:
+        """Return what ties this execution to its cause."""
+        context = self.whole_context()
+        found = context.get("correlation_id") or context.get("request_id")
+        return str(self.correlation_id or found or "")[:100]
+
+
+# Read past the ORM, with which a start takes two thirds longer: 3.8 ms instead of 2.3.
+_TO_START = ("id", "name", "type", "status", "current_version_id")
+
+
+_BY_NAME = "WHERE lower(name) = lower(%s)"
+
+
+_BY_ID = "WHERE id = %s"
+
+
+def workflow_to_start(reference: str) -> Workflow:
+    """Return the workflow of that id or name with what a start needs; the rest is read lazily.
+
+    Raises:
+        NotFound: there is none.
+    """
+    key = read_id(reference)
+    workflow: Workflow | None = read_row(
+        Workflow,
+        _BY_ID if key else _BY_NAME,
+        [key or name_in(reference)],
+        only=_TO_START,
+    )
+    if workflow is None:
+        raise NotFound(no_such_row(Workflow.objects, reference))
+    if workflow.current_version_id is not None:
+        workflow.current_version = version_with_id(workflow.current_version_id)
+    return workflow
+
+
+def find_startable(
+    name: str, number: int | None, *, key: str = ""
+) -> tuple[Workflow, WorkflowVersion]:
+    """Return the workflow of that name or id, and the version with that number or the current one.
+
+    With `key`, the workflow of that id if there is one, whatever its name.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        Conflict: it is not ACTIVE.
+    """
+    workflow = _workflow_of(key, name)
+    current = check_startable(workflow)
+    if number is None:
+        return workflow, current
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
+    return workflow, version
+
+
+def _workflow_of(key: str, name: str) -> Workflow:
+    """Return the workflow with that id; without one, that of the name. Raises: NotFound."""
+    if not key:
+        return workflow_to_start(name)
+    try:
+        return workflow_to_start(key)
+    except NotFound:
+        return workflow_to_start(name)
+
+
+def check_startable(workflow: Workflow) -> WorkflowVersion:
+    """Return the version that an execution started now would run.
+
+    Raises:
+        Conflict: the workflow is not ACTIVE.
+    """
+    if workflow.status != WorkflowStatus.ACTIVE:
+        raise Conflict(
+            f"The workflow '{workflow.name}' is {workflow.status}; only ACTIVE ones can be started."
+        )
+    if workflow.current_version is None:
+        raise Conflict(f"The workflow '{workflow.name}' has no definition.")
+    return workflow.current_version
+
+
+def insert_execution(
+    workflow: Workflow, version: WorkflowVersion, start: Start
+) -> tuple[WorkflowExecution, WorkflowStep]:
+    """Insert an execution with its first step in the caller's transaction."""
+    now = clock.now()
+    definition = definition_of(version)
+    origin = start.origin
+    limit = timedelta(seconds=definition.timeout) if definition.timeout else None
+    execution = WorkflowExecution(
+        workflow=workflow,
+        version=version,
+        workflow_name=workflow.name,
+        type=workflow.type,
+        input=dict(start.input),
+        context=start.whole_context(),
+        idempotency_key=start.idempotency_key,
+        correlation_id=start.correlation(),
+        started_by=start.actor[:100],
+        parent_step_id=start.parent_step_id,
+        priority=start.priority,
+        rerun_of=origin.execution if origin else None,
+        deadline_at=now + limit if limit else None,
+    )
+    row = _first_row(execution, definition, origin, now=now)
+    if limit_of(workflow) is not None:
+        execution.queued_at, execution.deadline_at = now, None
+        row.wake_at, row.held_wake_at = None, now
+        request_dequeue(workflow.pk)
+    payload = _taken_over(execution, origin) if origin else {}
+    if execution.queued_at:
+        payload["queued"] = True
+    event = next_event(execution, EventKind.STARTED, actor=start.actor, payload=payload)
+    failpoint("C0")
+    insert_rows(execution, row, event)
+    if origin:
+        WorkflowStep.objects.bulk_create(origin.kept, batch_size=500)
+    return execution, row
+
+
+def _first_row(
+    execution: WorkflowExecution, definition: Definition, origin: Origin | None, *, now: datetime
+) -> WorkflowStep:
+    """Return the step that runs first: that of the definition, or the one to rerun from."""
+    step = origin.step if origin and origin.step else definition.steps[definition.first]
+    edited = origin.step_input if origin else None
+    return WorkflowStep(
+        execution=execution,
+        step_id=step.id,
+        path=origin.path if origin else step.id,
+        input=None if edited is None else dict(edited),
+        name=step.name,
+        service=step.target.name if step.target else "",
+        action=step.action or "",
+        wake_at=now,
+        priority=execution.priority,
+    )
+
+
+def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
+    """Return what the history says of the rows that are kept, which are of this execution now."""
+    for row in origin.kept:
+        row.execution = execution
+    return {
+        "rerun_of": str(origin.execution.pk),
+        "from_step": origin.path,
+        "reused": [row.path for row in origin.kept],
+        **({} if origin.step_input is None else {"edited": True}),
+    }
+
+
+def limit_of(workflow: Workflow) -> int | None:
+    """Return how many executions may go on at once by the current version; None for any number."""
+    definition = readable_definition(workflow.current_version)
+    return definition.concurrency if definition else None
+
+
+def request_dequeue(workflow_id: Any) -> None:
+    """Fill the free slots of this workflow once the open transaction is durable."""
+    if workflow_id is not None:
+        mediator.publish_on_commit("slots_changed", workflow_id=str(workflow_id))
+
+
+def check_not_inside_itself(workflow: Workflow, parent_step_id: Any) -> None:
+    """Refuse a child that would wait for a slot which one that waits for it holds.
+
+    Raises:
+        Conflict: the workflow has a limit, and the child would run inside of the same workflow.
+    """
+    if limit_of(workflow) is None:
+        return
+    step_id = parent_step_id
+    while step_id is not None:
+        ancestor = WorkflowStep.objects.filter(pk=step_id).values_list(
+            "execution__workflow_id", "execution__parent_step_id"
+        )
+        outer, step_id = ancestor.first() or (None, None)
+        if outer == workflow.pk:
+            raise Conflict(
+                f"The workflow '{workflow.name}' limits its concurrency, so it cannot run inside of"
+                " itself: it would wait for a place that it holds."
+            )
+
+
+def stop_steps(execution: WorkflowExecution, *, now: datetime) -> None:
+    """Cancel every open step; whoever holds one writes nothing any more."""
+    execution.steps.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).update(
+        status=StepStatus.CANCELLED,
+        wake_at=None,
+        held_wake_at=None,
+        lease_until=None,
+        lease_owner="",
+        fence=F("fence") + 1,
+        completed_at=now,
+        updated_at=now,
+    )
