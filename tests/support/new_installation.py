@@ -63,7 +63,7 @@ def load_options() -> int:
     from kombu import Connection
 
     from registry.calls.event_loop_thread import LoopThread
-    from registry.connections.type_specs import KINDS
+    from registry.connections.type_specs import TYPE_SPECS
     from registry.discovery.base import STRATEGIES, ServiceDiscoveryFactory
 
     importlib.import_module("integration_site.celery")  # knows files://
@@ -75,7 +75,9 @@ def load_options() -> int:
         import_string(f"django.core.cache.backends.{cache}")("redis://127.0.0.1", {})
     for name in STRATEGIES:
         ServiceDiscoveryFactory.create(name)
-    drivers = [(type, each) for type in KINDS for each in KINDS[type].drivers if each != "HTTP"]
+    drivers = [
+        (type, each) for type, spec in TYPE_SPECS.items() for each in spec.drivers if each != "HTTP"
+    ]
     for type, driver in drivers:
         fail_to_ask(type, driver)
     loop = LoopThread("installation")
