@@ -1,4 +1,4 @@
-"""Whether the hub itself and what it knows are well."""
+"""The health of the hub itself and of what it knows."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Verdict(StrEnum):
-    """What a person says of instances that are suspected to be gone."""
+    """The decisions of a person on instances that are suspected to be gone."""
 
     EXPIRE = "expire"
     KEEP = "keep"
@@ -37,10 +37,10 @@ class Verdict(StrEnum):
 def get_incident(reference: str) -> Incident:
     """Raises: NotFound."""
     key = read_id(reference)
-    found = Incident.objects.filter(pk=key).first() if key else None
-    if found is None:
+    incident = Incident.objects.filter(pk=key).first() if key else None
+    if incident is None:
         raise NotFound(f"No incident with the id '{str(reference)[:100]}'.")
-    return found
+    return incident
 
 
 def watch_fleet(*, now: datetime | None = None) -> None:
@@ -88,21 +88,21 @@ def open_incident(
 ) -> Incident:
     """Open an incident, or bring the cause of the one that is unresolved up to date."""
     cause = cause[:1000]
-    known = Incident.objects.unresolved().filter(subject=subject).first()
-    if known is not None:
-        if known.cause != cause:
-            Incident.objects.filter(pk=known.pk).update(cause=cause, updated_at=now)
-        return known
+    unresolved = Incident.objects.unresolved().filter(subject=subject).first()
+    if unresolved is not None:
+        if unresolved.cause != cause:
+            Incident.objects.filter(pk=unresolved.pk).update(cause=cause, updated_at=now)
+        return unresolved
     try:
         with transaction.atomic():
-            made = Incident.objects.create(
+            incident = Incident.objects.create(
                 subject=subject, severity=severity, cause=cause, opened_at=now
             )
     except IntegrityError:  # another sweep saw it too
         return Incident.objects.unresolved().get(subject=subject)
     logger.warning("incident_opened", subject=str(subject), cause=cause)
-    mediator.publish("incident_opened", incident_id=made.pk, subject=str(subject))
-    return made
+    mediator.publish("incident_opened", incident_id=incident.pk, subject=str(subject))
+    return incident
 
 
 def acknowledge_incident(incident: Incident, *, actor: str) -> Incident:
@@ -159,11 +159,11 @@ def decide_suspects(incident: Incident, verdict: Verdict, *, actor: str) -> Inci
         raise Conflict("This incident is resolved, or not about instances that fell silent.")
     if verdict is Verdict.EXPIRE:
         count = expire_suspects(actor=actor)
-        said = f"{count} taken offline."
+        resolution = f"{count} taken offline."
     else:
         count = keep_suspects(actor=actor)
-        said = f"{count} taken to be alive for another hour."
+        resolution = f"{count} taken to be alive for another hour."
     verb = AuditVerb.EXPIRED if verdict is Verdict.EXPIRE else AuditVerb.KEPT
     audit.record(verb, incident, changes={"instances": count})
-    resolve_incident(incident, said, now=timezone.now(), actor=actor)
+    resolve_incident(incident, resolution, now=timezone.now(), actor=actor)
     return get_incident(str(incident.pk))

@@ -68,8 +68,8 @@ class IncidentViewSet(ResourceViewSet):
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Any, pk: str) -> Response:
         """Say that you see to it; 409 when it is not open."""
-        found = acknowledge_incident(get_incident(pk), actor=self.actor)
-        return Response(IncidentSerializer(found).data)
+        incident = acknowledge_incident(get_incident(pk), actor=self.actor)
+        return Response(IncidentSerializer(incident).data)
 
     @extend_schema(request=None, responses=IncidentSerializer)
     @action(detail=True, methods=["post"])

@@ -1,4 +1,4 @@
-"""What went wrong, and who saw to it."""
+"""The tables of monitoring: incidents."""
 
 from monitoring.models.incident import Incident, IncidentStatus, Severity, Subject
 

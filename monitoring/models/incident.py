@@ -12,7 +12,7 @@ from core.db.vocabulary import EnumField, Vocabulary, enum_check
 
 
 class IncidentStatus(Vocabulary):
-    """Whether something is wrong, and whether anybody has seen it."""
+    """The stages of an incident: seen by nobody, seen by somebody, over."""
 
     OPEN = "OPEN", "Open"
     ACKNOWLEDGED = "ACKNOWLEDGED", "Acknowledged"
@@ -20,14 +20,14 @@ class IncidentStatus(Vocabulary):
 
 
 class Severity(Vocabulary):
-    """How bad it is."""
+    """The severities of incidents."""
 
     WARNING = "WARNING", "Warning"
     CRITICAL = "CRITICAL", "Critical"
 
 
 class Subject(Vocabulary):
-    """What an incident is about."""
+    """The subjects of incidents."""
 
     MASS_EXPIRY = "MASS_EXPIRY", "Many instances fell silent at once"
     DISCOVERY_BACKEND = "DISCOVERY_BACKEND", "The discovery backend does not answer"

@@ -1,4 +1,4 @@
-"""What is wrong now, for the top of every page of the admin."""
+"""The incidents that are open now, for the top of every page of the admin."""
 
 from __future__ import annotations
 

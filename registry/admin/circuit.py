@@ -31,7 +31,7 @@ CONTROL = "registry.change_circuitbreakerstate"
 
 
 class ReasonForm(BaseDialogForm):
-    """Why somebody does something."""
+    """The reason of an act."""
 
     reason = forms.CharField(
         validators=[MaxLengthValidator(MAX_REASON)],
@@ -110,7 +110,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
     # Control
 
     def has_control_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may open and close circuits."""
+        """Return whether this person may open and close circuits."""
         return request.user.has_perm(CONTROL)
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:

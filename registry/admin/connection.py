@@ -34,7 +34,7 @@ _MORE = ("criticality", "limits", "breaker", "check_interval_seconds", "descript
 
 @admin.register(Connection)
 class ConnectionAdmin(HubAdmin):
-    """What is reached without being a service: its secret is a credential and never here."""
+    """Places that are reached without being services: their secrets are credentials, never here."""
 
     form = ConnectionForm
     conditional_fields = SHOWN_WHEN
@@ -65,8 +65,8 @@ class ConnectionAdmin(HubAdmin):
 
     @display(description="Problem")
     def problem(self, row: Connection) -> str:
-        said = row.disabled_reason or row.last_error
-        return f"{said[:120]}…" if len(said) > 120 else said or NOTHING
+        text = row.disabled_reason or row.last_error
+        return f"{text[:120]}…" if len(text) > 120 else text or NOTHING
 
     # The page
 
@@ -84,7 +84,7 @@ class ConnectionAdmin(HubAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Which credential it carries is for those to change who may use credentials."""
+        """Show the credential read-only to those who may not use credentials."""
         if obj and not self.has_change_permission(request, obj):
             return SHOWN
         return () if request.user.has_perm(USE) else ("credential",)
@@ -93,9 +93,9 @@ class ConnectionAdmin(HubAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         # The settings are no columns.
-        known = {name for _, about in self.get_fieldsets(request, obj) for name in about["fields"]}
+        names = {name for _, about in self.get_fieldsets(request, obj) for name in about["fields"]}
         readonly = self.get_readonly_fields(request, obj)
-        kwargs["fields"] = [n for n in ConnectionForm._meta.fields if n in known - set(readonly)]
+        kwargs["fields"] = [n for n in ConnectionForm._meta.fields if n in names - set(readonly)]
         return super().get_form(request, obj, change=change, **kwargs)
 
     @display(description="Where")
@@ -163,8 +163,8 @@ class ConnectionAdmin(HubAdmin):
         rows = Connection.objects.filter(pk=object_id) if is_id(object_id) else None
         is_off = rows is not None and rows.filter(disabled_at__isnull=False).exists()
         unwanted = "_disable" if is_off else "_enable"
-        found = super().get_actions_detail(request, object_id)
-        return [item for item in found if not item.action_name.endswith(unwanted)]
+        actions = super().get_actions_detail(request, object_id)
+        return [item for item in actions if not item.action_name.endswith(unwanted)]
 
     @dialog_action(
         "Switch off",

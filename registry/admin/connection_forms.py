@@ -43,13 +43,13 @@ def _types_with(part: str) -> list[str]:
 
 def _widest() -> dict[str, Part]:
     """Each setting once, as it is where it has the most choices."""
-    found: dict[str, Part] = {}
+    widest: dict[str, Part] = {}
     for kind in TYPE_SPECS.values():
         for part in kind.parts:
-            known = found.get(part.name)
-            if known is None or len(part.choices) > len(known.choices):
-                found[part.name] = part
-    return found
+            other = widest.get(part.name)
+            if other is None or len(part.choices) > len(other.choices):
+                widest[part.name] = part
+    return widest
 
 
 def _field_of(part: Part) -> forms.Field:
@@ -169,15 +169,15 @@ class BaseConnectionForm(forms.ModelForm):
         return data
 
     def _read(self, type: str, driver: str) -> dict[str, Any]:
-        found: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}
-        found |= {name: self.cleaned_data.get(name) for name in TYPE_SPECS[type].columns}
-        found["config"] = self._read_config(type, driver)
+        fields: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}
+        fields |= {name: self.cleaned_data.get(name) for name in TYPE_SPECS[type].columns}
+        fields["config"] = self._read_config(type, driver)
         if not self.is_change:
-            found |= {"type": type, "driver": driver if type in _WITH_DRIVER else ""}
+            fields |= {"type": type, "driver": driver if type in _WITH_DRIVER else ""}
         if "credential" in self.fields:
             credential = self.cleaned_data.get("credential")
-            found["credential"] = str(credential.pk) if credential else ""
-        return found
+            fields["credential"] = str(credential.pk) if credential else ""
+        return fields
 
     def _read_config(self, type: str, driver: str) -> dict[str, Any]:
         config = {}

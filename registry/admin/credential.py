@@ -56,9 +56,9 @@ class CredentialAdmin(HubAdmin):
 
     @display(description="Sent to")
     def origins(self, credential: Credential) -> str:
-        found = credential.allowed_origins
-        more = f" and {len(found) - 2} more" if len(found) > 2 else ""
-        return ", ".join(found[:2]) + more if found else "nowhere"
+        origins = credential.allowed_origins
+        more = f" and {len(origins) - 2} more" if len(origins) > 2 else ""
+        return ", ".join(origins[:2]) + more if origins else "nowhere"
 
     @display(description="Expires", ordering="expires_at")
     def expires(self, credential: Credential) -> str:
@@ -85,7 +85,7 @@ class CredentialAdmin(HubAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Who may only look is shown the public attributes as they are."""
+        """Show the public attributes as they are to those who may only look."""
         only_looks = obj and not self.has_change_permission(request, obj)
         return SHOWN if only_looks else super().get_readonly_fields(request, obj)
 

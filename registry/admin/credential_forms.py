@@ -87,28 +87,28 @@ def _secret_field(part: Part) -> forms.Field:
 def fields_of(type: str) -> dict[str, forms.Field]:
     """The form fields of a type: its attributes, then its secret parts."""
     kind = TYPE_SPECS[type]
-    found = {
+    fields = {
         field_name(type, "attributes", part.name): _attribute_field(part)
         for part in kind.attributes
     }
-    found |= {field_name(type, "secret", part.name): _secret_field(part) for part in kind.secrets}
+    fields |= {field_name(type, "secret", part.name): _secret_field(part) for part in kind.secrets}
     if kind.headers:
-        found[field_name(type, "secret", HEADERS)] = SecretFormField(
+        fields[field_name(type, "secret", HEADERS)] = SecretFormField(
             label="Headers", long=True, help_text="One each line: X-Tenant-Token: value"
         )
-    return found
+    return fields
 
 
 class _PartsForm(forms.Form):
     """Reads the fields of one type into what the services take, and their errors back."""
 
     def read_attributes(self, type: str) -> dict[str, Any]:
-        found = {}
+        attributes = {}
         for part in TYPE_SPECS[type].attributes:
             name = field_name(type, "attributes", part.name)
             if name in self.fields:
-                found[part.name] = self.cleaned_data.get(name) or None
-        return found
+                attributes[part.name] = self.cleaned_data.get(name) or None
+        return attributes
 
     @sensitive_variables()
     def read_secret(self, type: str) -> dict[str, Secret]:
@@ -117,21 +117,21 @@ class _PartsForm(forms.Form):
         if kind.headers:
             return self._read_headers(field_name(type, "secret", HEADERS))
         names = {part.name: field_name(type, "secret", part.name) for part in kind.secrets}
-        given = {part: self.cleaned_data.get(name) for part, name in names.items()}
-        return {part: value for part, value in given.items() if value}
+        values = {part: self.cleaned_data.get(name) for part, name in names.items()}
+        return {part: value for part, value in values.items() if value}
 
     @sensitive_variables()
     def _read_headers(self, name: str) -> dict[str, Secret]:
         text = self.cleaned_data.get(name)
         lines = [line for line in text.reveal().splitlines() if line.strip()] if text else []
-        found: dict[str, Secret] = {}
+        headers: dict[str, Secret] = {}
         for number, line in enumerate(lines, 1):
             header, colon, value = line.partition(":")
-            if not colon or header.strip() in found:
+            if not colon or header.strip() in headers:
                 self.add_error(name, f"Line {number} must be a header of its own: Name: value")
                 return {}
-            found[header.strip()] = Secret(value.strip())
-        return found
+            headers[header.strip()] = Secret(value.strip())
+        return headers
 
     def check(self, credential: Credential, type: str, fields: Mapping[str, Any]) -> None:
         """Hold what was read against the rules, and put each error to its field."""

@@ -38,7 +38,7 @@ SHOWN_EXECUTIONS = 20
 
 
 def arrow_of(integration: Integration) -> SafeString:
-    """Who asks whom, as a picture: two boxes and an arrow."""
+    """Draw who asks whom: two boxes and an arrow."""
     kind = TargetKind(integration.target_kind)
     target = integration.target_name or "nobody"
     if kind == TargetKind.SERVICE_TYPE:
@@ -100,9 +100,9 @@ class IntegrationAdmin(HubAdmin):
     # The page of one
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        found = super().get_form(request, *args, **kwargs)
-        found.may_use_credentials = request.user.has_perm(USE)
-        return found
+        form = super().get_form(request, *args, **kwargs)
+        form.may_use_credentials = request.user.has_perm(USE)
+        return form
 
     def summary(self, request: HttpRequest, row: Integration) -> dict[str, Any]:
         executions = IntegrationExecution.objects.filter(integration=row).order_by("-id")
@@ -149,7 +149,7 @@ class IntegrationAdmin(HubAdmin):
     # Trying it
 
     def has_try_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may call the target, as over the API."""
+        """Return whether this person may call the target, as over the API."""
         return may(request.user, CALLS)
 
     def get_urls(self) -> list[URLPattern]:
@@ -172,30 +172,30 @@ class IntegrationAdmin(HubAdmin):
         if not self.has_try_permission(request, integration):
             raise PermissionDenied
         form = TryForm(request.POST if request.method == "POST" else None)
-        found = _try(request, integration, form) if form.is_valid() else {}
-        shown = {"original": integration, "flow": arrow_of(integration), "form": form, **found}
+        outcome = _try(request, integration, form) if form.is_valid() else {}
+        shown = {"original": integration, "flow": arrow_of(integration), "form": form, **outcome}
         title = f"Try {integration.name}"
         return render_page(self, request, "console/integration_try.html", title=title, **shown)
 
 
 def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[str, Any]:
-    """What is sent and dropped; with "Send", also what came back."""
-    said = form.cleaned_data
+    """Return what is sent and dropped; with "Send", also what came back."""
+    fields = form.cleaned_data
     given = Given(
-        payload=said["payload"],
-        context=said["context"],
-        headers=call_headers(said["context"]),
+        payload=fields["payload"],
+        context=fields["context"],
+        headers=call_headers(fields["context"]),
         actor=actor_of(request),
     )
-    found: dict[str, Any] = {"tried": True}
+    outcome: dict[str, Any] = {"tried": True}
     try:
         fitted = preview_request(integration, given)
-        found |= {"sent": fitted.sent, "warnings": fitted.warnings}
+        outcome |= {"sent": fitted.sent, "warnings": fitted.warnings}
         if "send" in request.POST:
-            found["executed"] = execute_integration(integration, given)
+            outcome["executed"] = execute_integration(integration, given)
     except IntegrationError as error:
-        found["failure"] = error
-    return found
+        outcome["failure"] = error
+    return outcome
 
 
 class IntegrationListFilter(RelatedFilter):
@@ -208,7 +208,7 @@ class IntegrationListFilter(RelatedFilter):
 
 @admin.register(IntegrationExecution)
 class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
-    """What became of executions, the latest first."""
+    """The list of executions, the latest first."""
 
     list_display = ("when", "integration_name", "status_label", "service", "took", "actor", "note")
     list_filter = ("status", IntegrationListFilter)
@@ -246,7 +246,7 @@ class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
 
 
 def note_of(row: IntegrationExecution) -> str:
-    """What is to be said of an execution: its error, or what was dropped."""
+    """Return the note on an execution: its error, or what was dropped."""
     if row.error:
         return str(row.error.get("message", ""))
     return " ".join(str(warning.get("message", "")) for warning in row.warnings)

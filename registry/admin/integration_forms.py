@@ -140,7 +140,7 @@ class IntegrationForm(forms.ModelForm):
         self.add_error(name if name in self.fields else None, told or sentences)
 
     def fields_given(self) -> dict[str, Any]:
-        """What the form says, as the services take it."""
+        """Return the fields of the form as the services take them."""
         said = self.cleaned_data
         of_target = ("target_kind", "target", "action", "connection", "method", "path")
         fields = {name: value for name, value in said.items() if name not in of_target}
@@ -151,19 +151,22 @@ class IntegrationForm(forms.ModelForm):
         return fields
 
 
-def _target_of(said: dict[str, Any]) -> dict[str, Any]:
-    if said["target_kind"] == TargetKind.CONNECTION:
-        connection = said.get("connection")
+def _target_of(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields["target_kind"] == TargetKind.CONNECTION:
+        connection = fields.get("connection")
         return {
             "connection": str(connection.pk) if connection else None,
-            "method": said.get("method"),
-            "path": said.get("path"),
+            "method": fields.get("method"),
+            "path": fields.get("path"),
         }
-    return {TargetKind(said["target_kind"]).lower(): said.get("target"), "action": said["action"]}
+    return {
+        TargetKind(fields["target_kind"]).lower(): fields.get("target"),
+        "action": fields["action"],
+    }
 
 
 class TryForm(forms.Form):
-    """What an integration is tried with."""
+    """The input and context that an integration is tried with."""
 
     payload = StrictJSONField(label="Payload", required=False, rows=8, help_text="A JSON object.")
     context = StrictJSONField(label="Context", required=False, rows=3)

@@ -62,8 +62,8 @@ class MaintainedAdmin(HubAdmin):
         rows = self.model.objects.filter(pk=object_id) if is_id(object_id) else None
         is_off = rows is not None and rows.filter(status=MAINTENANCE).exists()
         unwanted = "_start_maintenance" if is_off else "_lift_maintenance"
-        found = super().get_actions_detail(request, object_id)
-        return [item for item in found if not item.action_name.endswith(unwanted)]
+        actions = super().get_actions_detail(request, object_id)
+        return [item for item in actions if not item.action_name.endswith(unwanted)]
 
     @dialog_action(
         "Set maintenance",
@@ -99,7 +99,7 @@ class MaintainedAdmin(HubAdmin):
 
 
 def describe_maintenance(row: Any) -> str:
-    """When maintenance of a row started and ends, who set it and why; empty without it."""
+    """Describe the maintenance of a row: start, end, who set it and why; empty without it."""
     if row.maintenance_since is None:
         return ""
     parts = [format_html("started {}", moment(row.maintenance_since))]

@@ -98,12 +98,12 @@ class ServiceAdmin(MaintainedAdmin):
     @display(description="Last sign of life", ordering="latest_sign")
     def sign_of_life(self, service: Any) -> str:
         signs = [("beat", service.latest_beat), ("answered", service.latest_answer)]
-        given = [(at, word) for word, at in signs if at is not None]
-        if not given and service.latest_registration is not None:
-            given = [(service.latest_registration, "registered")]
-        if not given:
+        latest = [(at, word) for word, at in signs if at is not None]
+        if not latest and service.latest_registration is not None:
+            latest = [(service.latest_registration, "registered")]
+        if not latest:
             return NOTHING
-        at, word = max(given)
+        at, word = max(latest)
         return format_html("{} {}", word, moment(at))
 
     @display(description="Tags")
@@ -114,9 +114,9 @@ class ServiceAdmin(MaintainedAdmin):
         return _summary(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Which credential it carries is for those to change who may use credentials."""
-        found = super().get_readonly_fields(request, obj)
-        return found if request.user.has_perm(USE) else (*found, "credential")
+        """Show the credential read-only to those who may not use credentials."""
+        names = super().get_readonly_fields(request, obj)
+        return names if request.user.has_perm(USE) else (*names, "credential")
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         if "credential" in form.changed_data:
@@ -173,7 +173,7 @@ class ServiceAdmin(MaintainedAdmin):
         return [*own, *super().get_urls()]
 
     def has_call_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether this person may call actions, as over the API."""
+        """Return whether this person may call actions, as over the API."""
         return may(request.user, CALLS)
 
     @action(description="Probe now", icon="monitor_heart", permissions=["view"])

@@ -81,10 +81,10 @@ class InstanceForm(forms.ModelForm):
     def clean(self) -> Any:
         """Refuse here what `add_instance` would refuse."""
         super().clean()
-        given = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
+        instance = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
         if self.instance._state.adding and not self.errors:
             try:
-                check_new_instance(given)
+                check_new_instance(instance)
             except ValidationFailed as error:
                 for name, sentences in error.errors.items():
                     self.add_error(name, list(sentences))
@@ -130,12 +130,12 @@ class NewServiceForm(ServiceForm):
 
     def clean(self) -> Any:
         data = super().clean()
-        given = self.instance_fields()
-        if given.get("health_url") and not given.get("url"):
+        instance = self.instance_fields()
+        if instance.get("health_url") and not instance.get("url"):
             self.add_error("url", "Say where the instance answers whose health URL this is.")
-        elif given and not self.errors:
+        elif instance and not self.errors:
             try:
-                services.check_new_instance(given)
+                services.check_new_instance(instance)
             except ValidationFailed as error:
                 for name, sentences in error.errors.items():
                     self.add_error(name if name in self.fields else "url", list(sentences))
@@ -148,7 +148,7 @@ class NewServiceForm(ServiceForm):
 
 
 class CallForm(forms.Form):
-    """Which action is called, and with what."""
+    """The action to call, and its input."""
 
     action = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
     input_data = StrictJSONField(

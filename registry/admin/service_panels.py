@@ -1,4 +1,4 @@
-"""What the page of a service leads to: its health asked now, and its actions called by hand."""
+"""Panels of a service: its health asked now, and its actions called by hand."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ def _find(admin: Any, request: HttpRequest, pk: Any) -> Service:
 
 
 def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, Any]:
-    given, started = form.cleaned_data, time.perf_counter()
-    audit.record_use(AuditVerb.CALLED, service, changes={"action": given["action"]})
+    fields, started = form.cleaned_data, time.perf_counter()
+    audit.record_use(AuditVerb.CALLED, service, changes={"action": fields["action"]})
     try:
         result = call_service(
             CallTarget("service", service.name),
-            given["action"],
-            given["input_data"],
+            fields["action"],
+            fields["input_data"],
             headers=call_headers({}),
-            timeout_seconds=given["timeout"],
+            timeout_seconds=fields["timeout"],
             actor=actor_of(request),
         )
     except IntegrationError as error:
-        return {"called": given["action"], "failure": error}
+        return {"called": fields["action"], "failure": error}
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-    return {"called": given["action"], "result": result, "took_ms": milliseconds}
+    return {"called": fields["action"], "result": result, "took_ms": milliseconds}

@@ -1,1 +1,1 @@
-"""What connections are made of, and what is done with them."""
+"""Connections: their types, their addresses, their tests and their lifecycle."""

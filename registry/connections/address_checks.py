@@ -1,4 +1,4 @@
-"""Where a connection may be: what can be told without asking anybody for a name."""
+"""Checks the address of a connection, without asking anybody for a name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from registry.models.address_fields import validate_called_url, validate_host
 
 
 def check_address(row: Connection) -> tuple[str, str] | None:
-    """What is wrong with the address of a connection: the field and a sentence."""
+    """Return what is wrong with the address of a connection: the field and a sentence."""
     if row.driver == ConnectionDriver.HTTP:
         name, check, example = "base_url", validate_called_url, "https://api.example.org/v1"
     else:
@@ -26,7 +26,7 @@ def check_address(row: Connection) -> tuple[str, str] | None:
 
 
 def origin_of_server(row: Connection) -> str:
-    """The origin of what is reached by host and port, for the credential that is bound to it."""
+    """Return the origin of what is reached by host and port, for the credential bound to it."""
     try:
         host = normal_host(row.host)
     except BadAddress:

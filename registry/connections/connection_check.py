@@ -54,8 +54,8 @@ _threads = ThreadPoolExecutor(16, "connection-test")
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How a test went. `took_ms` is None when nothing was tried; `slow` is well, but only just."""
+class CheckResult:
+    """The result of a test; `took_ms` is None where nothing was tried, `slow` is just well."""
 
     tried: str
     success: bool
@@ -65,7 +65,7 @@ class Trial:
     slow: bool = False
 
 
-def try_connection(connection: Connection, *, actor: str) -> Trial:
+def try_connection(connection: Connection, *, actor: str) -> CheckResult:
     """Ask what a connection leads to, past its circuit breaker, limits and kill switch.
 
     Nothing is recorded but the use of its credential. It ends within the connection's timeout.
@@ -88,11 +88,11 @@ def _seconds_of(connection: Connection) -> float:
 # --- HTTP, GraphQL, webhooks ---
 
 
-def _try_http(connection: Connection, actor: str) -> Trial:
+def _try_http(connection: Connection, actor: str) -> CheckResult:
     method, path, document = _request_of(connection)
     tried = f"{method} {connection.base_url.rstrip('/')}{path}"
     seconds = _seconds_of(connection)
-    found = replace(
+    resolved = replace(
         resolved_connection(connection),
         method=method,
         path=path,
@@ -101,17 +101,17 @@ def _try_http(connection: Connection, actor: str) -> Trial:
     )
     try:
         status, output = on_shared_loop(
-            lambda client: client.test_connection(found, document, actor=actor)
+            lambda client: client.test_connection(resolved, document, actor=actor)
         ).result()
         if connection.type == ConnectionType.GRAPHQL:
-            check_graphql_errors(found, output)
+            check_graphql_errors(resolved, output)
             if not isinstance(output, dict) or "data" not in output:
                 return _failed(tried, "graphql", f"{status}, but no answer of GraphQL.")
     except CallError as error:
         return _http_failure(connection, tried, error)
     if not is_expected(connection, status):
-        return Trial(tried, False, f"{status}.", advice_for_status(status))
-    return Trial(
+        return CheckResult(tried, False, f"{status}.", advice_for_status(status))
+    return CheckResult(
         tried, True, _shorten(f"{status}: {json.dumps(output)}" if output else f"{status}.")
     )
 
@@ -135,12 +135,12 @@ def is_expected(connection: Connection, status: int) -> bool:
     return 200 <= status < 300
 
 
-def _http_failure(connection: Connection, tried: str, error: CallError) -> Trial:
+def _http_failure(connection: Connection, tried: str, error: CallError) -> CheckResult:
     status = error.upstream_status
     if status is not None and not 200 <= status < 300:
         if is_expected(connection, status):
-            return Trial(tried, True, f"{status}.")
-        return Trial(tried, False, _shorten(error.message), advice_for_status(status))
+            return CheckResult(tried, True, f"{status}.")
+        return CheckResult(tried, False, _shorten(error.message), advice_for_status(status))
     return _failed(tried, _kind_of(connection, error), error.message)
 
 
@@ -166,7 +166,7 @@ def _kind_of(connection: Connection, error: CallError) -> str:
 
 
 @sensitive_variables()
-def _try_server(connection: Connection, actor: str) -> Trial:
+def _try_server(connection: Connection, actor: str) -> CheckResult:
     tried = f"{connection.get_driver_display()} at {connection.host}:{connection.port}"
     loaded = load_credential(connection.credential) if connection.credential else None
     mask = NO_MASK
@@ -174,7 +174,7 @@ def _try_server(connection: Connection, actor: str) -> Trial:
         if loaded is not None:
             _note(connection, loaded, actor)
             mask = Mask(secrets_of(loaded))
-        return Trial(tried, True, mask.text(_shorten(_ask(connection, loaded))))
+        return CheckResult(tried, True, mask.text(_shorten(_ask(connection, loaded))))
     except CredentialError as error:
         return _failed(tried, "credential", error.message)
     except CheckFailure as failure:
@@ -242,11 +242,11 @@ def _note(connection: Connection, loaded: LoadedCredential, actor: str) -> None:
 # --- Answers ---
 
 
-def _failed(tried: str, kind: str, answered: str) -> Trial:
-    return Trial(tried, False, _shorten(answered), advice_for(kind))
+def _failed(tried: str, kind: str, answered: str) -> CheckResult:
+    return CheckResult(tried, False, _shorten(answered), advice_for(kind))
 
 
 def _shorten(text: str) -> str:
-    """What every database takes and a page can show: a server may answer anything."""
+    """Return a text that every database takes and a page can show: a server may answer anything."""
     text = _UNPRINTABLE.sub(" ", text).strip()
     return text if len(text) <= LONGEST_ANSWER else f"{text[:LONGEST_ANSWER]}…"

@@ -39,7 +39,7 @@ _GUARDING = ("tls", "ca_bundle")
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionEditor:
-    """Who changes a connection, and whether that may use credentials."""
+    """A person or program that changes a connection, and whether that may use credentials."""
 
     actor: str
     may_use_credentials: bool = True
@@ -50,7 +50,7 @@ class ConnectionEditor:
 
 
 def get_connection(reference: str) -> Connection:
-    """The connection of that id or name.
+    """Return the connection of that id or name.
 
     Raises:
         NotFound: there is none.
@@ -171,12 +171,12 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
 
 
 def _reach_of(row: Connection) -> tuple[Any, ...]:
-    """What a test depends on."""
+    """Return the columns that a test depends on."""
     return *(getattr(row, name) for name in _ADDRESS), row.config, row.credential_id
 
 
 def _guarded_of(row: Connection) -> tuple[Any, ...]:
-    """What says where the secret goes."""
+    """Return the columns that say where the secret goes."""
     kept = (row.config.get(name) for name in _GUARDING)
     return *(getattr(row, name) for name in _ADDRESS), *kept
 
@@ -198,7 +198,7 @@ def _tell(row: Connection, what: str, actor: str, **details: str) -> None:
 
 
 def check_fields(row: Connection, fields: Mapping[str, Any]) -> Connection:
-    """A row with what is given, held against every rule; nothing is stored.
+    """Put what is given into a row and hold it against every rule; nothing is stored.
 
     Raises:
         ValidationFailed: a field breaks a rule.

@@ -1,4 +1,4 @@
-"""Who a connection logs in as: whether its credential, its driver and its settings fit (pure)."""
+"""Checks that the credential, the driver and the settings of a connection fit (pure)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from registry.models import Connection, ConnectionDriver, Credential, Credential
 
 
 def check_login(row: Connection) -> tuple[str, str] | None:
-    """What is wrong with how a connection shows who it is: the field and a sentence."""
+    """Return what is wrong with how a connection shows who it is: the field and a sentence."""
     credential = row.credential
     if credential is None:
         return None

@@ -17,7 +17,7 @@ from core import audit
 from core.mediator import mediator
 from core.models import AuditVerb
 from registry.calls.targets.connection_targets import refuse_disabled
-from registry.connections.connection_check import Trial, try_connection
+from registry.connections.connection_check import CheckResult, try_connection
 from registry.models import Connection, ConnectionStatus
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ BATCH = 24
 AT_ONCE = 12
 SWEEPER = "periodic test"
 
-Try = Callable[[Connection], Trial]
+Try = Callable[[Connection], CheckResult]
 
 
 def run_test(connection: Connection, *, actor: str) -> dict[str, Any]:
@@ -39,64 +39,64 @@ def run_test(connection: Connection, *, actor: str) -> dict[str, Any]:
         ConnectionDisabledError: it is switched off.
     """
     refuse_disabled(connection)
-    trial = try_connection(connection, actor=actor)
+    check = try_connection(connection, actor=actor)
     with transaction.atomic():
-        result = record_trial(connection, trial, now=timezone.now())
+        result = record_check(connection, check, now=timezone.now())
         audit.record(AuditVerb.TESTED, connection, changes={"status": result["status"]})
     return result
 
 
-def status_after(was: str, failures: int, trial: Trial) -> str:
+def status_after(was: str, failures: int, check: CheckResult) -> str:
     """The status after a test, which failed `failures` times in a row with this one (pure)."""
-    if trial.success:
-        return str(ConnectionStatus.DEGRADED if trial.slow else ConnectionStatus.CONNECTED)
+    if check.success:
+        return str(ConnectionStatus.DEGRADED if check.slow else ConnectionStatus.CONNECTED)
     worked = was in (ConnectionStatus.CONNECTED, ConnectionStatus.DEGRADED)
     wavers = worked and failures < FAILURES_TO_ERROR
     return str(ConnectionStatus.DEGRADED if wavers else ConnectionStatus.ERROR)
 
 
-def record_trial(connection: Connection, trial: Trial, *, now: datetime) -> dict[str, Any]:
+def record_check(connection: Connection, check: CheckResult, *, now: datetime) -> dict[str, Any]:
     """Put what a test said on the row, unless that was changed meanwhile; return it whole."""
     with transaction.atomic():
         row = Connection.objects.select_for_update().filter(pk=connection.pk).first()
         if row is None or row.updated_at != connection.updated_at:
             was, failures = connection.status, connection.check_failures
-            status = status_after(was, failures + (not trial.success), trial)
-            return _described(trial, status=status, now=now)
-        failures = 0 if trial.success else row.check_failures + 1
-        status = status_after(row.status, failures, trial)
-        result = _described(trial, status=status, now=now)
+            status = status_after(was, failures + (not check.success), check)
+            return _described(check, status=status, now=now)
+        failures = 0 if check.success else row.check_failures + 1
+        status = status_after(row.status, failures, check)
+        result = _described(check, status=status, now=now)
         # The row's own time of change stays: that is when somebody changed it, and its ETag.
         Connection.objects.filter(pk=row.pk).update(
             status=status,
             check_failures=min(failures, 1_000_000),
             last_checked_at=now,
-            last_error="" if trial.success else trial.answered[:1000],
+            last_error="" if check.success else check.answered[:1000],
             last_result=result,
         )
         if status != row.status:
-            _tell(row, status, trial)
+            _tell(row, status, check)
     return result
 
 
-def _described(trial: Trial, *, status: str, now: datetime) -> dict[str, Any]:
+def _described(check: CheckResult, *, status: str, now: datetime) -> dict[str, Any]:
     return {
-        "tried": trial.tried,
-        "took_ms": trial.took_ms,
-        "answered": trial.answered,
-        "advice": trial.advice,
-        "success": trial.success,
+        "tried": check.tried,
+        "took_ms": check.took_ms,
+        "answered": check.answered,
+        "advice": check.advice,
+        "success": check.success,
         "status": str(status),
         "checked_at": now.isoformat().replace("+00:00", "Z"),
     }
 
 
-def _tell(row: Connection, status: str, trial: Trial) -> None:
+def _tell(row: Connection, status: str, check: CheckResult) -> None:
     about = {
         "connection": row.name,
         "old_status": row.status,
         "new_status": str(status),
-        "cause": "" if trial.success else trial.answered,
+        "cause": "" if check.success else check.answered,
     }
     log = logger.warning if status == ConnectionStatus.ERROR else logger.info
     transaction.on_commit(lambda: log("connection_status_changed", **about), robust=True)
@@ -122,24 +122,24 @@ def _waiting(now: datetime) -> Any:
 
 
 def _claim(row: Connection, now: datetime) -> bool:
-    """Conditional, so that of two sweeps one tests; who dies with it leaves it for the next."""
+    """Claim it conditionally: of two sweeps one tests; a dead one leaves it for the next."""
     due = now + timedelta(seconds=row.check_interval_seconds)
-    found = Connection.objects.filter(
+    unclaimed = Connection.objects.filter(
         pk=row.pk, next_check_at=row.next_check_at, disabled_at__isnull=True
     )
-    return found.update(next_check_at=due, updated_at=F("updated_at")) == 1
+    return unclaimed.update(next_check_at=due, updated_at=F("updated_at")) == 1
 
 
-def _try_alone(row: Connection) -> Trial:
+def _try_alone(row: Connection) -> CheckResult:
     return try_connection(row, actor=SWEEPER)
 
 
 def _test_all(rows: Sequence[Connection], attempt: Try) -> None:
-    """A few at once; what is slow holds up only its own kind of thread."""
+    """Test a few at once; what is slow holds up only its own kind of thread."""
 
     def work(row: Connection) -> None:
         try:
-            record_trial(row, attempt(row), now=timezone.now())
+            record_check(row, attempt(row), now=timezone.now())
         except Exception:
             logger.exception("connection_not_tested", connection=row.name)
         finally:

@@ -1,4 +1,4 @@
-"""What to do about a test that failed (pure)."""
+"""Advice on tests that failed (pure)."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _ADVICE: Mapping[str, str] = {
 
 
 def advice_for(kind: str) -> str:
-    """What to do about a failure of this kind."""
+    """Return what to do about a failure of this kind."""
     return _ADVICE.get(kind, _ADVICE["answer"])
 
 
 def advice_for_status(status: int) -> str:
-    """What to do about a status of HTTP that was not expected."""
+    """Return what to do about a status of HTTP that was not expected."""
     if status in (401, 403):
         return "It wants to know who calls, or does not allow this. Link a credential, or check it."
     if status == 407:

@@ -1,4 +1,4 @@
-"""What each type of connection consists of: its address, its drivers, its settings (pure)."""
+"""The types of connections: their addresses, their drivers and their settings (pure)."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ TYPE_SPECS: Mapping[str, ConnectionTypeSpec] = {
 
 
 def check_driver(type: str, driver: str) -> str:
-    """The driver of a connection of that type; the usual one where none is given.
+    """Return the driver of a connection of that type; the usual one where none is given.
 
     Raises:
         ValueError: the type is not spoken to that way.
@@ -218,8 +218,8 @@ def check_driver(type: str, driver: str) -> str:
     return driver
 
 
-def check_config(type: str, driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a connection as they are kept: what is empty is left out.
+def check_config(type: str, driver: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a connection as they are kept: what is empty is left out.
 
     Raises:
         ValidationFailed: by paths such as `config.timeout_seconds`.
@@ -227,7 +227,7 @@ def check_config(type: str, driver: str, given: Mapping[str, Any]) -> dict[str, 
     errors: dict[str, list[str]] = {}
     parts = parts_of(type, driver)
     empty: tuple[Any, ...] = (None, "", [], {})
-    kept = check_parts(parts, given, "config", errors, noun="setting", empty=empty)
+    kept = check_parts(parts, values, "config", errors, noun="setting", empty=empty)
     if "test_body" in kept and kept.get("test_method") != "POST":
         errors["config.test_body"] = ["Only a test by POST has a body: set test_method to POST."]
     if errors:
@@ -236,7 +236,7 @@ def check_config(type: str, driver: str, given: Mapping[str, Any]) -> dict[str, 
 
 
 def parts_of(type: str, driver: str) -> tuple[Part, ...]:
-    """The settings of a connection of that type and driver."""
+    """Return the settings of a connection of that type and driver."""
     amqp_only = ("vhost", "queue")
     parts = TYPE_SPECS[type].parts
     if driver == ConnectionDriver.AMQP:
@@ -245,7 +245,7 @@ def parts_of(type: str, driver: str) -> tuple[Part, ...]:
 
 
 def default_port(driver: str, config: Mapping[str, Any]) -> int | None:
-    """The port where none is given; None for what has a URL."""
+    """Return the port where none is given; None for what has a URL."""
     if driver == ConnectionDriver.AMQP and config.get("tls"):
         return AMQP_TLS_PORT
     return PORTS.get(driver)

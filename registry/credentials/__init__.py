@@ -1,1 +1,1 @@
-"""What credentials are made of, and what is done with them."""
+"""Credentials: their types, their secrets, their lifecycle and their audit trail."""

@@ -32,7 +32,7 @@ _VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """How often a credential was used, or refused, for the same thing, and when last."""
+    """Uses of a credential, or refusals, for the same thing: their number and the last of them."""
 
     credential_id: str
     credential_name: str
@@ -82,9 +82,9 @@ def deny(credential: Credential, *, actor: str, subject: str, detail: str) -> No
     record(credential, CredentialEventKind.DENIED, actor=actor, subject=subject, detail=detail)
 
 
-def record_uses(found: Sequence[Uses]) -> None:
+def record_uses(counted: Sequence[Uses]) -> None:
     """Count uses: one entry for each hour and kind of use, and the last use on the credential."""
-    for uses in found:
+    for uses in counted:
         with transaction.atomic():
             _record_uses(uses)
 

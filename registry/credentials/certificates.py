@@ -28,13 +28,13 @@ def certificates(value: object) -> str:
 
 
 def expiry_of(text: str) -> datetime:
-    """When the first of the certificates ends."""
+    """Return when the first of the certificates ends."""
     return _load(text)[0].not_valid_after_utc
 
 
 @sensitive_variables()
 def key_problem(certificate: str, private_key: str, passphrase: str) -> tuple[str, str] | None:
-    """What is wrong between a certificate and its key: the secret field and a sentence."""
+    """Return what is wrong between a certificate and its key: the secret field and a sentence."""
     try:
         key = load_pem_private_key(private_key.encode(), passphrase.encode() or None)
     except TypeError:

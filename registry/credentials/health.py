@@ -1,4 +1,4 @@
-"""How a credential is: whether its secret can be read, and how long it is good for."""
+"""The health of credentials: whether the secret can be read, and how long it is good for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARNING_DAYS = (30, 7, 1, 0)
 
 
 class CredentialState(Vocabulary):
-    """Whether a credential can be used."""
+    """The states of a credential, by whether it can be used."""
 
     USABLE = "USABLE", "Usable"
     EXPIRING = "EXPIRING", "Expiring"
@@ -39,7 +39,7 @@ def state_of(credential: Credential, *, now: datetime) -> CredentialState:
 
 
 def problem_of(credential: Credential) -> str:
-    """Why the secret cannot be read; empty when it can."""
+    """Return why the secret cannot be read; empty when it can."""
     try:
         open_secret(credential)
     except VaultError as error:
@@ -48,27 +48,29 @@ def problem_of(credential: Credential) -> str:
 
 
 def warnings_of(credential: Credential, *, now: datetime) -> list[str]:
-    """What somebody should look at, as sentences."""
-    found = []
+    """Return what somebody should look at, as sentences."""
+    warnings = []
     state = state_of(credential, now=now)
     if state == CredentialState.NO_SECRET:
-        found.append(
+        warnings.append(
             "It is a draft: it has no secret yet, and calls that are to carry it are refused."
         )
     elif state == CredentialState.UNREADABLE:
-        found.append(problem_of(credential))
+        warnings.append(problem_of(credential))
     elif state in (CredentialState.EXPIRING, CredentialState.EXPIRED):
         assert credential.expires_at is not None
         word = "It expired on" if state == CredentialState.EXPIRED else "It expires on"
-        found.append(f"{word} {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it.")
+        warnings.append(f"{word} {credential.expires_at:%Y-%m-%d %H:%M} UTC: rotate it.")
     if not credential.allowed_origins and credential.type == CredentialType.HMAC_SIGNATURE:
-        found.append("It has no allowed origins, so it signs no calls; webhooks need none.")
+        warnings.append("It has no allowed origins, so it signs no calls; webhooks need none.")
     elif not credential.allowed_origins:
-        found.append("It has no allowed origins, so it is sent nowhere.")
+        warnings.append("It has no allowed origins, so it is sent nowhere.")
     clear = [origin for origin in credential.allowed_origins if is_clear_text(origin)]
     if clear:
-        found.append(f"It goes unencrypted over the network to {', '.join(clear[:3])}: use https.")
-    return found
+        warnings.append(
+            f"It goes unencrypted over the network to {', '.join(clear[:3])}: use https."
+        )
+    return warnings
 
 
 def warning_due(expires_at: datetime, warned_days: int | None, *, now: datetime) -> int | None:

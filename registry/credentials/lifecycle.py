@@ -37,7 +37,7 @@ _OF_ROTATION = ("secret", "attributes", "expires_at")
 
 
 def get_credential(reference: str) -> Credential:
-    """The credential of that id or name.
+    """Return the credential of that id or name.
 
     Raises:
         NotFound: there is none.
@@ -110,8 +110,8 @@ def rotate_credential(
     """
     if not fields.get("secret"):
         raise ValidationFailed.at("secret", "This is needed.")
-    given = {name: fields[name] for name in _OF_ROTATION if name in fields}
-    return update_credential(credential, given, actor=actor)
+    rotated = {name: fields[name] for name in _OF_ROTATION if name in fields}
+    return update_credential(credential, rotated, actor=actor)
 
 
 def delete_credential(credential: Credential, *, actor: str, if_unchanged: bool = False) -> None:
@@ -224,14 +224,14 @@ def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:
 
 
 def _assign_parts(credential: Credential, fields: Mapping[str, Any]) -> None:
-    """The attributes and the secret, which are checked together."""
+    """Put the attributes and the secret into the row, checked together."""
     is_new = credential._state.adding
-    given = dict(resolved(credential, fields).get("attributes", credential.attributes))
+    values = dict(resolved(credential, fields).get("attributes", credential.attributes))
     is_headers = type_specs.TYPE_SPECS[credential.type].headers
     names = credential.attributes.get("headers", []) if is_headers else []
-    if is_headers and given.get("headers") == names:
-        del given["headers"]  # told with the secret, and no part of what is given
-    attributes = type_specs.check_attributes(credential.type, given)
+    if is_headers and values.get("headers") == names:
+        del values["headers"]  # told with the secret, and no part of what is given
+    attributes = type_specs.check_attributes(credential.type, values)
     is_other = not json_equal(attributes, credential.attributes)
     secret = fields.get("secret")
     if secret:
@@ -263,7 +263,7 @@ def _check_type(credential: Credential, fields: Mapping[str, Any]) -> None:
 
 
 def _check_new_end(credential: Credential, fields: Mapping[str, Any]) -> None:
-    """The end of the old secret must not quietly become that of the new one."""
+    """Refuse to let the end of the old secret quietly become that of the new one."""
     if not fields.get("secret") or credential.expires_at is None or "expires_at" in fields:
         return
     if credential.type == CredentialType.CLIENT_CERTIFICATE:
@@ -275,15 +275,15 @@ def _check_new_end(credential: Credential, fields: Mapping[str, Any]) -> None:
     )
 
 
-def _read_origins(given: Any) -> list[str]:
-    if not isinstance(given, list) or len(given) > MOST_ORIGINS:
+def _read_origins(texts: Any) -> list[str]:
+    if not isinstance(texts, list) or len(texts) > MOST_ORIGINS:
         raise ValidationFailed.at(
             "allowed_origins", f"Must be a list of at most {MOST_ORIGINS} origins."
         )
-    found = []
-    for position, text in enumerate(given):
+    origins = []
+    for position, text in enumerate(texts):
         try:
-            found.append(parse_origin(text))
+            origins.append(parse_origin(text))
         except ValueError as error:
             raise ValidationFailed.at(f"allowed_origins[{position}]", str(error)) from None
-    return sorted(set(found))
+    return sorted(set(origins))

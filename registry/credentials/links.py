@@ -1,4 +1,4 @@
-"""Which service or connection carries which credential: that takes its own permission."""
+"""Links services and connections to credentials, which takes a permission of its own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Link:
         note_link(carrier, before=before, after=wanted, actor=self.actor)
 
     def redirect(self, carrier: Carrier) -> None:
-        """Where a row's credential goes, or how well it is kept on the way, is to be changed.
+        """Allow a change of where a row's credential goes, or of how well it is kept on the way.
 
         Raises:
             CredentialUseDenied: that is not allowed.
@@ -74,14 +74,14 @@ class Link:
     def _find(self) -> Credential | None:
         if not self.reference:
             return None
-        found = Credential.objects.find(self.reference)
-        if found is None:
+        credential = Credential.objects.find(self.reference)
+        if credential is None:
             # Who may not use credentials learns no names of them.
             if not self.is_allowed:
                 raise PermissionDenied("Linking a credential needs the scope credentials:use.")
             sentence = f"No credential with the id or name '{self.reference[:100]}'."
             raise ValidationFailed.at("credential", sentence)
-        return found
+        return credential
 
 
 def note_link(

@@ -51,7 +51,7 @@ def parse_origin(text: str) -> str:
 
 
 def is_clear_text(origin: str) -> bool:
-    """Whether what is sent there can be read on the way: plain HTTP to another machine."""
+    """Return whether what is sent there can be read on the way: plain HTTP to another machine."""
     parts = read_url(origin, ports=_PORTS)
     literal = read_literal(parts.host)
     is_local = literal.is_loopback if literal else parts.host == "localhost"

@@ -1,4 +1,4 @@
-"""Who uses a credential, and what its users are called in the audit trail."""
+"""Finds who uses a credential, and names users as the audit trail does."""
 
 from __future__ import annotations
 

@@ -22,24 +22,24 @@ TABLES = (Credential, CredentialToken)
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """What became of one batch: rows that were moved, and those that cannot be, with the reason."""
+    """The outcome of one batch: rows that were moved, and those that cannot be, with the reason."""
 
     moved: int
     unreadable: tuple[tuple[str, str], ...]
 
 
 def count_by_key() -> dict[str, int]:
-    """How many sealed secrets need which key."""
-    found: dict[str, int] = {}
+    """Count the sealed secrets by the key that they need."""
+    counts: dict[str, int] = {}
     for model in TABLES:
         held = _sealed(model).values_list("key_id").annotate(rows=Count("pk")).order_by()
         for key_id, rows in held:
-            found[key_id] = found.get(key_id, 0) + rows
-    return found
+            counts[key_id] = counts.get(key_id, 0) + rows
+    return counts
 
 
 def count_remaining() -> int:
-    """How many sealed secrets are not on the current key: the old ones may go when it is 0."""
+    """Count the sealed secrets that are not on the current key: the old keys may go at 0."""
     current = get_key_ring().current
     return sum(rows for key_id, rows in count_by_key().items() if key_id != current)
 

@@ -1,4 +1,4 @@
-"""From the secret fields of a credential to its envelope, and back."""
+"""Seals the secret fields of a credential into its envelope, and opens it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Grant:
 
 
 def margin_seconds(lifetime_seconds: float) -> float:
-    """How long before its end a token is replaced (pure): a fifth of its life, at most a minute."""
+    """Return how long before its end a token is replaced: a fifth of its life, a minute at most."""
     return min(lifetime_seconds * MARGIN, LONGEST_MARGIN_SECONDS)
 
 

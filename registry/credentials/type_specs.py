@@ -1,4 +1,4 @@
-"""What each type of credential consists of: its public attributes and its secret fields (pure)."""
+"""The types of credentials: their public attributes and their secret fields (pure)."""
 
 from __future__ import annotations
 
@@ -133,14 +133,14 @@ TYPE_SPECS: Mapping[str, CredentialTypeSpec] = {
 }
 
 
-def check_attributes(type: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The public attributes of a credential as they are kept, with the defaults.
+def check_attributes(type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the public attributes of a credential as they are kept, with the defaults.
 
     Raises:
         ValidationFailed: by paths such as `attributes.token_url`.
     """
     errors: dict[str, list[str]] = {}
-    kept = check_parts(TYPE_SPECS[type].attributes, given, "attributes", errors)
+    kept = check_parts(TYPE_SPECS[type].attributes, values, "attributes", errors)
     if kept.get("header") and kept.get("query_parameter"):
         errors["attributes.query_parameter"] = ["Give a header or a query parameter, not both."]
     _refuse_twins(type, kept, errors)
@@ -159,16 +159,16 @@ def _refuse_twins(type: str, kept: Mapping[str, Any], errors: dict[str, list[str
 
 @sensitive_variables()
 def check_secret(
-    type: str, given: Mapping[str, Any], attributes: Mapping[str, Any]
+    type: str, values: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> dict[str, Secret]:
-    """The secret fields of a credential as they are kept.
+    """Return the secret fields of a credential as they are kept.
 
     Raises:
         ValidationFailed: by paths such as `secret.password`; the sentences hold no value.
     """
     errors: dict[str, list[str]] = {}
     kind = TYPE_SPECS[type]
-    plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in given.items()}
+    plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in values.items()}
     if kind.headers:
         kept = _check_headers(plain, errors)
     else:
@@ -186,25 +186,25 @@ def check_together(type: str, attributes: Mapping[str, Any], secret: Mapping[str
     if type != CredentialType.CLIENT_CERTIFICATE:
         return
     passphrase = secret["passphrase"].reveal() if "passphrase" in secret else ""
-    found = key_problem(attributes["certificate"], secret["private_key"].reveal(), passphrase)
-    if found:
-        raise ValidationFailed.at(f"secret.{found[0]}", found[1])
+    problem = key_problem(attributes["certificate"], secret["private_key"].reveal(), passphrase)
+    if problem:
+        raise ValidationFailed.at(f"secret.{problem[0]}", problem[1])
 
 
 @sensitive_variables()
-def _check_headers(given: Mapping[str, Any], errors: dict[str, list[str]]) -> dict[str, str]:
-    if not 0 < len(given) <= MOST_HEADERS:
+def _check_headers(values: Mapping[str, Any], errors: dict[str, list[str]]) -> dict[str, str]:
+    if not 0 < len(values) <= MOST_HEADERS:
         errors["secret"] = [f"Give 1 to {MOST_HEADERS} headers with their values."]
         return {}
     kept: dict[str, str] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         try:
             kept[field_checks.header_name(name)] = field_checks.sent_secret(value)
         except ValueError as error:
             # A name that is none may be a value in the wrong place: it is not repeated.
             path = f"secret.{name}" if _is_header(name) else "secret"
             errors[path] = [str(error)]
-    if not errors and len({name.lower() for name in kept}) < len(given):
+    if not errors and len({name.lower() for name in kept}) < len(values):
         errors["secret"] = ["A header is there twice (names ignore case)."]
     return kept
 
@@ -218,14 +218,14 @@ def _is_header(name: object) -> bool:
 
 
 def natural_expiry(type: str, attributes: Mapping[str, Any]) -> datetime | None:
-    """When a credential ends by itself: the certificate of a CLIENT_CERTIFICATE says so."""
+    """Return when a credential ends by itself, as the certificate of a CLIENT_CERTIFICATE says."""
     if type != CredentialType.CLIENT_CERTIFICATE:
         return None
     return expiry_of(attributes["certificate"])
 
 
 def destinations(type: str, attributes: Mapping[str, Any], origins: list[str]) -> frozenset[str]:
-    """Everywhere that the secret may be sent: the origins, and the token URL as it is written."""
+    """Return where the secret may be sent: the origins, and the token URL as it is written."""
     token_url = attributes.get("token_url")
     is_oauth = type == CredentialType.OAUTH2_CLIENT_CREDENTIALS
     return frozenset(origins) | ({token_url} if is_oauth and token_url else frozenset())

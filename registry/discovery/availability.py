@@ -1,4 +1,4 @@
-"""Whether a backend answers, so that nobody waits for one that does not."""
+"""A breaker around a discovery backend, so that nobody waits for one that does not answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reach:
         self.why = ""
 
     def ask(self, question: Callable[[], T], *, proves: bool = True) -> T:
-        """What the backend answers; with `proves`, that it does is noted.
+        """Return what the backend answers; with `proves`, note that it does.
 
         Raises:
             DiscoveryUnavailable: it does not, or did not a moment ago.
@@ -59,7 +59,7 @@ class Reach:
         return answer
 
     def recent_failure(self) -> Staleness | None:
-        """Since when it does not answer, as far as this process knows."""
+        """Return since when it does not answer, as far as this process knows."""
         with self._lock:
             if self.down_since is None or self._clock() > self._failed_at + RECENT_SECONDS:
                 return None

@@ -19,7 +19,7 @@ from registry.models import RegistryChange, Service, ServiceInstance
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """What is looked for; an empty field asks for nothing. Healthy services only, unless told."""
+    """Criteria of a search; an empty field asks for nothing. Healthy services only, unless told."""
 
     types: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Changes:
-    """What happened after an index; `complete` is False when older entries were already dropped."""
+    """The changes after an index; `complete` is False when older entries were already dropped."""
 
     index: int
     entries: tuple[RegistryChange, ...]
@@ -104,23 +104,23 @@ class ServiceDiscoveryStrategy(ABC):
 
     @abstractmethod
     def staleness(self) -> Staleness | None:
-        """Since when the backend does not answer, and why; None while it does."""
+        """Return since when and why the backend does not answer; None while it does."""
 
     @abstractmethod
     def select(self, criteria: Criteria) -> QuerySet[Service]:
-        """Services that meet the criteria, by name; their instances and actions come along."""
+        """Return the services that meet the criteria, by name, with their instances and actions."""
 
     def find(self, criteria: Criteria) -> list[Service]:
-        """The same, all of them."""
+        """Return the same as a list."""
         return list(self.select(criteria))
 
     @abstractmethod
     def latest_index(self) -> int:
-        """The index of the newest change; 0 before the first."""
+        """Return the index of the newest change; 0 before the first."""
 
     @abstractmethod
     def changes_after(self, index: int) -> Changes:
-        """What happened after that index."""
+        """Return the changes after that index."""
 
     @abstractmethod
     def announce_change(self) -> None:
@@ -128,7 +128,7 @@ class ServiceDiscoveryStrategy(ABC):
 
     @abstractmethod
     def listening(self) -> AbstractContextManager[Listen]:
-        """A function that returns when there may be a change, or after so many seconds."""
+        """Give a function that returns when there may be a change, or after so many seconds."""
 
 
 STRATEGIES = {
@@ -162,7 +162,7 @@ _strategies: dict[str, ServiceDiscoveryStrategy] = {}
 
 
 def get_discovery() -> ServiceDiscoveryStrategy:
-    """The strategy that the settings name, made once per process."""
+    """Return the strategy that the settings name, made once per process."""
     name = settings.SERVICE_DISCOVERY_BACKEND
     if name not in _strategies:
         _strategies[name] = ServiceDiscoveryFactory.create(name)

@@ -62,8 +62,8 @@ class ConsulLeases(LeaseStore):
 
     def _update(self, lease_id: str, output: str) -> bool:
         path = f"/v1/agent/check/update/service:{self._prefix}{lease_id}"
-        said = {"Status": "passing", "Output": output}
-        return self._api.put(path, said, absent_is_fine=True)
+        fields = {"Status": "passing", "Output": output}
+        return self._api.put(path, fields, absent_is_fine=True)
 
     def renew(self, lease: Lease) -> bool:
         held = self._check(lease.id).get(lease.id)
@@ -87,7 +87,7 @@ class ConsulLeases(LeaseStore):
         return self._checks(filter=f'CheckID == "service:{self._prefix}{lease_id}"')
 
     def _checks(self, **query: str) -> dict[str, str]:
-        """What our passing checks say, by the id of the lease."""
+        """Return what our passing checks say, by the id of the lease."""
         answers = self._api.get("/v1/agent/checks", **query)
         return {
             check["ServiceID"].removeprefix(self._prefix): check["Output"]

@@ -48,23 +48,23 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         instance.delete()
 
     def release(self, instance_ids: Iterable[Any]) -> None:
-        """There is nothing beside the record."""
+        """Do nothing: there is nothing beside the record."""
 
     def follow(self, *, now: datetime) -> None:
-        """The record is where signs of life are taken."""
+        """Do nothing: the record is where signs of life are taken."""
 
     def staleness(self) -> Staleness | None:
         return None
 
     def select(self, criteria: Criteria) -> QuerySet[Service]:
-        found = Service.objects.filter(_condition(criteria))
+        services = Service.objects.filter(_condition(criteria))
         if criteria.minimum_version:
             least = version_key(criteria.minimum_version)
-            versions = found.values_list("pk", "version")
-            found = Service.objects.filter(
+            versions = services.values_list("pk", "version")
+            services = Service.objects.filter(
                 pk__in=[pk for pk, version in versions if version_key(version) >= least]
             )
-        return found.with_parts().order_by("name")
+        return services.with_parts().order_by("name")
 
     def latest_index(self) -> int:
         newest = RegistryChange.objects.aggregate(newest=Max("index"))["newest"]
@@ -81,7 +81,7 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         return Changes(newest, entries, complete)
 
     def announce_change(self) -> None:
-        """Who listens looks by itself."""
+        """Do nothing: who listens looks by itself."""
 
     @contextmanager
     def listening(self) -> Iterator[Listen]:
@@ -133,7 +133,7 @@ def _parts_condition(criteria: Criteria) -> Q:
 
 
 def _has_text(key: str, text: str) -> Q:
-    """Metadata has this text, or the number, boolean or null that is written so."""
+    """Match metadata with this text, or the number, boolean or null that is written so."""
     try:
         value = strict.parse(text)
     except strict.JSONRefused:
@@ -144,5 +144,5 @@ def _has_text(key: str, text: str) -> Q:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """The numbers of a version, for comparison: 1.10.2 comes after 1.9."""
+    """Return the numbers of a version, for comparison: 1.10.2 comes after 1.9."""
     return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:6])

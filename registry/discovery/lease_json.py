@@ -11,7 +11,7 @@ from registry.discovery.leases import Lease
 
 
 def document_of(lease: Lease) -> dict[str, Any]:
-    """What is held of a lease; its id is the key."""
+    """Return what is held of a lease; its id is the key."""
     return {
         "status": lease.status,
         "beat_at": lease.beat_at.timestamp(),
@@ -20,7 +20,7 @@ def document_of(lease: Lease) -> dict[str, Any]:
 
 
 def lease_of(lease_id: str, held: Mapping[str, Any]) -> Lease:
-    """The lease that is held."""
+    """Return the lease that is held."""
     return Lease(
         id=lease_id,
         status=held["status"],
@@ -30,7 +30,7 @@ def lease_of(lease_id: str, held: Mapping[str, Any]) -> Lease:
 
 
 def renewed(lease: Lease, held: Mapping[str, Any]) -> Lease | None:
-    """What is held from a renewal on; None where the lease has to be put anew.
+    """Return the lease that a renewal makes; None where it has to be put anew.
 
     That is where its status changed, except from MAINTENANCE, which stays until it is lifted, or
     its length, which these backends cannot change.

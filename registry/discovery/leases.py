@@ -46,18 +46,18 @@ class Lease:
 
 
 def read_leases(held: Iterable[tuple[str, T]], read: Callable[[str, T], Lease]) -> dict[str, Lease]:
-    """Leases by their ids, without what cannot be read: others may write to the store too.
+    """Return leases by their ids, without what cannot be read: others may write to the store too.
 
     One text that is no lease must not keep the sweep from all the others.
     """
-    found: dict[str, Lease] = {}
+    leases: dict[str, Lease] = {}
     for lease_id, value in held:
         try:
             UUID(lease_id)
-            found[lease_id] = read(lease_id, value)
+            leases[lease_id] = read(lease_id, value)
         except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
             logger.warning("lease_unreadable", lease=lease_id[:100], error=str(error)[:300])
-    return found
+    return leases
 
 
 class LeaseStore(ABC):
@@ -86,7 +86,7 @@ class LeaseStore(ABC):
 
     @abstractmethod
     def live(self) -> Mapping[str, Lease]:
-        """Every lease that is held, by its id."""
+        """Return every lease that is held, by its id."""
 
     @abstractmethod
     def announce(self) -> None:
@@ -94,7 +94,7 @@ class LeaseStore(ABC):
 
     @abstractmethod
     def listening(self) -> AbstractContextManager[Listen]:
-        """A function that returns at the next announcement, or after so many seconds."""
+        """Give a function that returns at the next announcement, or after so many seconds."""
 
 
 class LeaseDiscovery(DatabaseDiscovery):
@@ -198,8 +198,8 @@ def _follow(leases: Mapping[str, Lease], ids: Sequence[str]) -> list[str]:
 
     Their next sign of life is taken in full, which mends them.
     """
-    found = ServiceInstance.objects.filter(pk__in=ids).select_related("service")
-    rows = {str(row.pk): row for row in found}
+    instances = ServiceInstance.objects.filter(pk__in=ids).select_related("service")
+    rows = {str(row.pk): row for row in instances}
     later = [row for key, row in rows.items() if _take_time(row, leases[key])]
     ServiceInstance.objects.bulk_update(later, FOLLOWED, batch_size=100)
     return [key for key in ids if key not in rows or not _fits(rows[key], leases[key])]
@@ -218,7 +218,7 @@ def _take_time(row: ServiceInstance, lease: Lease) -> bool:
 
 
 def _noted_staleness() -> Staleness | None:
-    """What the sweep found out about the store."""
+    """Return what the sweep found out about the store."""
     state = DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
     since = state and state.unreachable_since
     return Staleness(since, state.error) if state and since else None

@@ -73,8 +73,8 @@ class RedisLeases(LeaseStore):
 
     def renew(self, lease: Lease) -> bool:
         keys = [self._key(lease.id), self._index]
-        said: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, lease.id]
-        return bool(self._renew(keys=keys, args=said))
+        arguments: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, lease.id]
+        return bool(self._renew(keys=keys, args=arguments))
 
     def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
         with self._redis.pipeline() as batch:
@@ -89,15 +89,15 @@ class RedisLeases(LeaseStore):
         # The set only tells where to look: what it still names after a day is forgotten there.
         self._redis.zremrangebyscore(self._index, "-inf", datetime.now(UTC).timestamp() - 86400)
         ids: list[str] = self._redis.zrange(self._index, 0, -1)  # type: ignore[assignment]
-        found: dict[str, Lease] = {}
+        leases: dict[str, Lease] = {}
         for start in range(0, len(ids), BATCH):
             some = ids[start : start + BATCH]
             with self._redis.pipeline(transaction=False) as batch:
                 for lease_id in some:
                     batch.hgetall(self._key(lease_id))
                 answers = zip(some, batch.execute(), strict=True)
-            found |= read_leases(((key, fields) for key, fields in answers if fields), _lease)
-        return found
+            leases |= read_leases(((key, fields) for key, fields in answers if fields), _lease)
+        return leases
 
     def announce(self) -> None:
         self._redis.publish(self._channel, "changed")

@@ -33,7 +33,7 @@ from registry.policies.integration_mapping import map_answer, map_request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What an integration is executed with, and who asks; `headers` are those of the call."""
+    """The input of an execution, and who asks; `headers` are those of the call."""
 
     payload: Mapping[str, Any]
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What came of it; `request` is what was sent, and not kept."""
+    """The result of an execution; `request` is what was sent, and not kept."""
 
     id: UUID
     integration: str
@@ -60,15 +60,15 @@ class Executed:
 
 
 def find_integration(reference: str, key: str = "") -> Integration:
-    """The integration of that id or name, or the one with the id `key` if there is one.
+    """Return the integration with the id `key` if there is one, else that of the id or name.
 
     Raises:
         NotFound: there is none.
     """
-    found = find_bound(Integration.objects, reference, key=key)
-    if found is None:
+    integration = find_bound(Integration.objects, reference, key=key)
+    if integration is None:
         raise NotFound(no_such_row(Integration.objects, reference))
-    return found
+    return integration
 
 
 def find_executable(reference: str, key: str = "") -> Integration:
@@ -87,7 +87,7 @@ def find_executable(reference: str, key: str = "") -> Integration:
 
 
 def preview_request(integration: Integration, given: Given) -> FittedInput:
-    """What would be sent, and what of it dropped; nothing is called.
+    """Return what would be sent, and what of it dropped; nothing is called.
 
     Raises:
         ExpressionError: the mapping fails on this payload.
@@ -99,12 +99,12 @@ def preview_request(integration: Integration, given: Given) -> FittedInput:
     request = map_request(integration.request_mapping, scope, Recorded(at, "preview"))
     if integration.target_kind == TargetKind.CONNECTION:
         return FittedInput(request, [])
-    found = resolve(_target_of(integration), integration.action)
-    return fit_input(found, request, policy=integration.unknown_fields, trim=False)
+    action = resolve(_target_of(integration), integration.action)
+    return fit_input(action, request, policy=integration.unknown_fields, trim=False)
 
 
 def may_be_repeated(integration: Integration) -> bool:
-    """Whether it may be sent again when nobody knows whether it arrived.
+    """Return whether it may be sent again when nobody knows whether it arrived.
 
     Raises:
         ServiceNotFoundError: its service or action is not there.
@@ -207,7 +207,7 @@ async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given, as_o
 
 
 def scope_of(integration: Integration, given: Given, *, id: UUID, at: datetime) -> dict[str, Any]:
-    """What the mapping of a request may read."""
+    """Return what the mapping of a request may read."""
     execution = {"id": str(id), "integration": integration.name, "started_at": at.isoformat()}
     return {"input": given.payload, "context": given.context, "execution": execution}
 

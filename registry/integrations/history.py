@@ -1,4 +1,4 @@
-"""What became of executions of integrations: kept for a while, without what was sent."""
+"""Keeps the outcomes of integrations for a while, without what was sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of an attempt: an error, or who answered."""
+    """The outcome of an attempt: an error, or who answered."""
 
     error: IntegrationError | None = None
     service: str = ""

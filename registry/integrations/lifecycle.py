@@ -135,32 +135,32 @@ def _assign(
         check_target(integration)
 
 
-def read_target(given: Any) -> dict[str, Any]:
+def read_target(target: Any) -> dict[str, Any]:
     """The columns that a target is kept in; another kind of target leaves nothing of the old one.
 
     Raises:
         ValidationFailed: with the path of what is wrong, such as `target.action`.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(target, Mapping):
         raise ValidationFailed.at("target", "Must be an object.")
-    named = [name for name in (*_OF_SERVICE, "connection") if given.get(name)]
+    named = [name for name in (*_OF_SERVICE, "connection") if target.get(name)]
     if len(named) != 1:
         raise ValidationFailed.at("target", "Give one of service, service_type and connection.")
     kind = named[0]
     of_connection = kind == "connection"
     allowed = (kind, *(("method", "path") if of_connection else ("action",)))
-    for name in given:
-        if name not in allowed and given[name] not in (None, ""):
+    for name in target:
+        if name not in allowed and target[name] not in (None, ""):
             raise ValidationFailed.at(
                 f"target.{name}", f"With '{kind}', a target has {', '.join(allowed)}."
             )
-    if not isinstance(given[kind], str):
+    if not isinstance(target[kind], str):
         raise ValidationFailed.at(f"target.{kind}", "Must be a text.")
-    return _of_connection(given) if of_connection else _of_service(kind, given)
+    return _of_connection(target) if of_connection else _of_service(kind, target)
 
 
-def _of_service(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    name, action = given[kind].strip(), given.get("action")
+def _of_service(kind: str, target: Mapping[str, Any]) -> dict[str, Any]:
+    name, action = target[kind].strip(), target.get("action")
     if not isinstance(action, str) or not action.strip():
         raise ValidationFailed.at("target.action", "Say which action is called.")
     if kind == "service_type":
@@ -178,18 +178,18 @@ def _of_service(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_connection(given: Mapping[str, Any]) -> dict[str, Any]:
-    found = Connection.objects.find(given["connection"])
-    if found is None:
-        sentence = no_such_row(Connection.objects, given["connection"])
+def _of_connection(target: Mapping[str, Any]) -> dict[str, Any]:
+    connection = Connection.objects.find(target["connection"])
+    if connection is None:
+        sentence = no_such_row(Connection.objects, target["connection"])
         raise ValidationFailed.at("target.connection", sentence)
     return {
         "target_kind": TargetKind.CONNECTION,
         "target": "",
         "action": "",
-        "connection": found,
-        "method": given.get("method") or "POST",
-        "path": given.get("path") or "",
+        "connection": connection,
+        "method": target.get("method") or "POST",
+        "path": target.get("path") or "",
     }
 
 

@@ -1,4 +1,4 @@
-"""What exists and how to reach it."""
+"""The tables of the registry: services, connections, credentials, integrations and their states."""
 
 from registry.models.action import HttpMethod, ServiceAction
 from registry.models.change import RegistryChange, RegistryChangeKind

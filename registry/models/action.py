@@ -23,7 +23,7 @@ validate_path = RegexValidator(
 
 
 class HttpMethod(Vocabulary):
-    """How an action is called."""
+    """The HTTP methods of actions."""
 
     GET = "GET"
     POST = "POST"

@@ -53,7 +53,7 @@ class AddressField(models.CharField):
     """A varchar column of an address: any spelling in, one form stored and looked for."""
 
     def normalise(self, value: str) -> str:
-        """The one form. Raises: BadAddress."""
+        """Return the one form. Raises: BadAddress."""
         raise NotImplementedError
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
@@ -71,7 +71,7 @@ class AddressField(models.CharField):
             raise ValidationError(str(error), code="invalid") from None
 
     def get_prep_value(self, value: Any) -> Any:
-        """What is none stays as it is: it is looked for and not found."""
+        """Leave what is no address as it is: it is looked for and not found."""
         text = models.Field.get_prep_value(self, value)
         if not isinstance(text, str):
             return super().get_prep_value(value)

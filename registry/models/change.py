@@ -9,7 +9,7 @@ from registry.models.service import ServiceStatus
 
 
 class RegistryChangeKind(Vocabulary):
-    """What happened to a service, for those who watch discovery."""
+    """Kinds of changes of a service, for those who watch discovery."""
 
     REGISTERED = "REGISTERED", "Registered"
     UPDATED = "UPDATED", "Updated"

@@ -120,7 +120,7 @@ class CircuitBreakerState(TimestampedModel):
 
     @property
     def url(self) -> str:
-        """Where what it guards is."""
+        """The address of what it guards."""
         if self.connection is not None:
             return self.connection.address
         return self.instance.url if self.instance is not None else ""
@@ -131,14 +131,14 @@ class CircuitBreakerState(TimestampedModel):
 
     @property
     def next_try_at(self) -> datetime | None:
-        """When calls are let through again, one or all; None while they are, or if nobody knows."""
+        """The time of the next call, one or all; None while they go through, or if nobody knows."""
         if self.state == CircuitState.FORCED_OPEN:
             return self.until
         return self.retry_at if self.is_blocking else None
 
     @property
     def explanation(self) -> str:
-        """Why it is as it is, in a sentence; empty while it is closed."""
+        """The reason of its state, in a sentence; empty while it is closed."""
         if self.state in CONTROLLED:
             word = "disabled" if self.state == CircuitState.DISABLED else "opened"
             return f"{self.forced_by or 'An operator'} {word} it: {self.reason}"

@@ -23,7 +23,7 @@ LONGEST_INTERVAL_SECONDS = 86_400
 
 
 class ConnectionType(Vocabulary):
-    """What is at the other end."""
+    """The types of what is at the other end."""
 
     HTTP = "HTTP", "HTTP"
     GRAPHQL = "GRAPHQL", "GraphQL"
@@ -34,7 +34,7 @@ class ConnectionType(Vocabulary):
 
 
 class ConnectionDriver(Vocabulary):
-    """How it is spoken to."""
+    """The protocols that connections speak."""
 
     HTTP = "HTTP", "HTTP"
     POSTGRESQL = "POSTGRESQL", "PostgreSQL"
@@ -48,7 +48,7 @@ class ConnectionDriver(Vocabulary):
 
 
 class ConnectionStatus(Vocabulary):
-    """What the last tests of a connection said, or that an operator switched it off."""
+    """Statuses: what the last tests said, or that an operator switched it off."""
 
     PENDING = "PENDING", "Pending"
     CONNECTED = "CONNECTED", "Connected"
@@ -145,7 +145,7 @@ class Connection(ReferencedModel):
 
     @property
     def address(self) -> str:
-        """Where it is, in one text and without secrets."""
+        """Its address in one text, without secrets."""
         if self.driver == ConnectionDriver.HTTP:
             return self.base_url
         shown = f"[{self.host}]" if ":" in self.host else self.host

@@ -22,7 +22,7 @@ MAX_ACTOR = 100
 
 
 class CredentialType(Vocabulary):
-    """How a credential is shown to who asks for it."""
+    """The ways in which a credential is shown to who asks for it."""
 
     API_KEY = "API_KEY", "API key"
     BEARER_TOKEN = "BEARER_TOKEN", "Bearer token"
@@ -126,7 +126,7 @@ class CredentialToken(SealedModel):
 
 
 class CredentialEventKind(Vocabulary):
-    """What happened with a credential."""
+    """The kinds of events in the life of a credential."""
 
     CREATED = "CREATED", "Created"
     CHANGED = "CHANGED", "Changed"

@@ -1,4 +1,4 @@
-"""How the sweep that keeps the record true is getting on."""
+"""The state of the sweep that keeps the record of instances true."""
 
 from __future__ import annotations
 

@@ -136,12 +136,12 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
 
     @property
     def lives_by(self) -> Liveness:
-        """What keeps it alive: HEARTBEAT, PROBE or EITHER."""
+        """The signs that keep it alive: HEARTBEAT, PROBE or EITHER."""
         chosen = self.service.liveness
         return liveness_of(chosen, has_beaten=self.has_beaten, health_url=self.health_url)
 
     def expiry_after_sign(self, at: datetime) -> datetime:
-        """Until when it lives if it beats or registers at that time."""
+        """Return until when it lives if it beats or registers at that time."""
         return expiry_after_sign(
             self.lives_by,
             at=at,

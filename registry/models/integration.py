@@ -22,7 +22,7 @@ from registry.policies.integration_mapping import (
 
 
 class IntegrationType(Vocabulary):
-    """What an integration is for."""
+    """The purposes of integrations."""
 
     SERVICE_CALL = "SERVICE_CALL", "Service call"
     WEBHOOK = "WEBHOOK", "Webhook"
@@ -44,7 +44,7 @@ EXECUTABLE = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
 
 
 class TargetKind(Vocabulary):
-    """What is called."""
+    """The kinds of targets that an integration calls."""
 
     SERVICE = "SERVICE", "Service"
     SERVICE_TYPE = "SERVICE_TYPE", "Service type"
@@ -143,26 +143,26 @@ class Integration(ReferencedModel):
 
     @property
     def target_name(self) -> str:
-        """Who is called, in one text."""
+        """The name of who is called."""
         if self.target_kind == TargetKind.CONNECTION:
             return self.connection.name if self.connection else ""
         return self.target
 
     @property
     def call(self) -> str:
-        """What is called there, in one text."""
+        """The call at the target, in one text."""
         if self.target_kind == TargetKind.CONNECTION:
             return f"{self.method} {self.path or '/'}"
         return self.action
 
     @property
     def error_after(self) -> int:
-        """How many failures in a row make it an ERROR."""
+        """The number of failures in a row that make it an ERROR."""
         return int(self.config.get("error_after", ERROR_AFTER))
 
 
 class IntegrationOutcome(Vocabulary):
-    """What became of one execution; REFUSED is the caller's own, before anything was sent."""
+    """Outcomes of an execution; REFUSED is the caller's own, before anything was sent."""
 
     COMPLETED = "COMPLETED", "Completed"
     FAILED = "FAILED", "Failed"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ServiceType(Vocabulary):
-    """What role a service has among the others."""
+    """The roles that services have among the others."""
 
     AGENT_ORCHESTRATOR = "AGENT_ORCHESTRATOR", "Agent orchestrator"
     MODEL_ORCHESTRATION = "MODEL_ORCHESTRATION", "Model orchestration"
@@ -40,7 +40,7 @@ class ServiceType(Vocabulary):
 
 
 class ServiceStatus(Vocabulary):
-    """Whether something can be used."""
+    """The statuses of services and instances, by whether they can be used."""
 
     ONLINE = "ONLINE", "Online"
     DEGRADED = "DEGRADED", "Degraded"
@@ -54,7 +54,7 @@ class ServiceStatus(Vocabulary):
 
 
 class Criticality(Vocabulary):
-    """How much depends on a service: selects the defaults of its circuit breakers."""
+    """Levels of how much depends on a service: they select the defaults of its circuit breakers."""
 
     CRITICAL = "CRITICAL", "Critical"
     NON_CRITICAL = "NON_CRITICAL", "Non-critical"

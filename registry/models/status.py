@@ -13,7 +13,7 @@ from registry.policies.liveness import explain_silence
 def derive_status(
     instances: Iterable[ServiceInstance], *, in_maintenance: bool = False
 ) -> str | None:
-    """The status of a service with these instances; None when there are none.
+    """Return the status of a service with these instances; None when there are none.
 
     A service that is under maintenance itself is in MAINTENANCE, whoever joins or beats.
     An instance that said goodbye (OFFLINE without having expired) does not count while others
@@ -21,11 +21,13 @@ def derive_status(
     """
     if in_maintenance:
         return ServiceStatus.MAINTENANCE.value
-    found = list(instances)
-    if not found:
+    counted = list(instances)
+    if not counted:
         return None
     statuses = {
-        _counted(i) for i in found if i.status != ServiceStatus.OFFLINE or i.expired_at is not None
+        _counted(i)
+        for i in counted
+        if i.status != ServiceStatus.OFFLINE or i.expired_at is not None
     } or {ServiceStatus.OFFLINE}
     if len(statuses) == 1:
         return str(statuses.pop())
@@ -38,7 +40,7 @@ def derive_status(
 
 
 def parse_status(value: str) -> str:
-    """The stored word for a status that a caller gave.
+    """Return the stored word for a status that a caller gave.
 
     Raises:
         ValidationFailed: it is not a status.
@@ -50,7 +52,7 @@ def parse_status(value: str) -> str:
 
 
 def status_after_maintenance(instance: ServiceInstance, *, now: datetime) -> str:
-    """The status of an instance whose maintenance ends: signs of life were taken meanwhile."""
+    """Return the status of an instance after maintenance: signs of life were taken meanwhile."""
     lives = instance.expires_at is not None and instance.expires_at > now
     return instance.observed_status(ServiceStatus.ONLINE) if lives else ServiceStatus.UNKNOWN
 

@@ -1,1 +1,1 @@
-"""How rows say they are to be treated: JSON columns, parsed and checked (pure)."""
+"""The policies that rows carry in JSON columns, parsed and checked (pure)."""

@@ -1,4 +1,4 @@
-"""When a circuit opens and for how long: defaults by criticality, and what a service changes."""
+"""The profile of a circuit breaker: defaults by criticality, and what a service changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an integration's `config` may say (pure)."""
+"""Checks of an integration's `config` (pure)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def validate_config(value: Any) -> None:
         raise ValidationError(problems)
 
 
-def _problem(name: str, given: Any) -> str:
+def _problem(name: str, value: Any) -> str:
     if name not in _NUMBERS:
         close = did_you_mean(name, _NUMBERS)
         return f"There is no '{name[:100]}'{close} Known: {', '.join(_NUMBERS)}."
     least, most, whole = _NUMBERS[name]
-    is_number = isinstance(given, int if whole else int | float) and not isinstance(given, bool)
-    if is_number and least <= given <= most:
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if is_number and least <= value <= most:
         return ""
     kind = "whole number" if whole else "number"
     return f"'{name}' must be a {kind} from {least:g} to {most:g}."

@@ -16,7 +16,7 @@ _OTHER_NAMES = {"payload": "input", "body": "input", "response": "output", "answ
 
 
 def mapping_problems(value: Any, names: Collection[str]) -> dict[str, str]:
-    """What is wrong with a mapping, by the path of its place; `names` is what it may read."""
+    """Return what is wrong with a mapping, by its path; `names` is what it may read."""
     if not isinstance(value, dict | list) and not _is_expression(value):
         return {"": "Must be an object, or an expression such as $.input."}
     try:
@@ -59,7 +59,7 @@ def validate_response_mapping(value: Any) -> None:
 
 
 def map_request(mapping: Any, scope: Mapping[str, Any], recorded: Recorded) -> dict[str, Any]:
-    """What is sent: the input itself where there is no mapping.
+    """Return what is sent: the input itself where there is no mapping.
 
     Raises:
         ExpressionError: an expression fails on this input, or gives no object.
@@ -74,7 +74,7 @@ def map_request(mapping: Any, scope: Mapping[str, Any], recorded: Recorded) -> d
 
 
 def map_answer(mapping: Any, scope: Mapping[str, Any], recorded: Recorded) -> Any:
-    """What is answered: the answer itself where there is no mapping.
+    """Return what is answered: the answer itself where there is no mapping.
 
     Raises:
         ExpressionError: an expression fails on this answer.

@@ -1,4 +1,4 @@
-"""By which signs an instance is taken to be alive, until when, and why it is not (pure)."""
+"""Decides by which signs an instance lives, until when, and why it does not (pure)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from registry.policies.probing import ProbePlan
 
 
 class Liveness(Vocabulary):
-    """What keeps the instances of a service alive."""
+    """The signs that keep the instances of a service alive."""
 
     AUTO = "AUTO", "Heartbeats, or the health URL of an instance that never sent one"
     HEARTBEAT = "HEARTBEAT", "Heartbeats only"
@@ -18,7 +18,7 @@ class Liveness(Vocabulary):
 
 
 def liveness_of(chosen: str, *, has_beaten: bool, health_url: str) -> Liveness:
-    """What keeps one instance alive: HEARTBEAT, PROBE or EITHER."""
+    """Return what keeps one instance alive: HEARTBEAT, PROBE or EITHER."""
     if chosen != Liveness.AUTO:
         return Liveness(chosen)
     return Liveness.HEARTBEAT if has_beaten or not health_url else Liveness.EITHER
@@ -32,7 +32,7 @@ def expiry_after_sign(
     before: datetime | None,
     answered_until: datetime | None,
 ) -> datetime:
-    """Until when an instance lives after a heartbeat or registration.
+    """Return until when an instance lives after a heartbeat or registration.
 
     `before` is until when it lived by what was known before, `answered_until` by its health URL.
     """
@@ -60,8 +60,8 @@ def explain_silence(
     beats = f"No heartbeat {_lacking_since(beaten_at, now)}"
     if beaten_at is not None and not has_beaten:
         beats = f"No heartbeat since it registered, {_whole_seconds(beaten_at, now)} s ago"
-    said = f" ({error})" if error else ""
-    answers = f"o good answer of its health URL {_lacking_since(answered_at, now)}{said}"
+    cause = f" ({error})" if error else ""
+    answers = f"o good answer of its health URL {_lacking_since(answered_at, now)}{cause}"
     if liveness is Liveness.HEARTBEAT:
         return f"{beats}."
     return f"N{answers}." if liveness is Liveness.PROBE else f"{beats}, and n{answers}."
@@ -76,5 +76,5 @@ def _whole_seconds(since: datetime, now: datetime) -> int:
 
 
 def seconds_of_answer(plan: ProbePlan, *, ttl_seconds: int) -> int:
-    """How long a good answer keeps alive: longer than it takes to believe the bad ones after it."""
+    """Return for how long a good answer keeps alive: longer than bad ones take to be believed."""
     return max(ttl_seconds, plan.interval_seconds * (plan.failure_threshold + 1))

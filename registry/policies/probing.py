@@ -1,4 +1,4 @@
-"""When the answers of a health URL change what is thought of an instance (pure)."""
+"""Decides when answers of a health URL change the status of an instance (pure)."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Streak:
 
 
 def plan_of(overrides: Mapping[str, Any], *, default: ProbePlan) -> ProbePlan:
-    """The plan of a service: the default, and what it sets otherwise."""
+    """Return the plan of a service: the default, and what it sets otherwise."""
     values = {name: overrides.get(name, getattr(default, name)) for name in NAMES}
     return ProbePlan(**values)
 
 
 def count_answer(streak: Streak, *, healthy: bool, plan: ProbePlan) -> Streak:
-    """The streak after one more answer; the mind changes only at the threshold of its plan."""
+    """Return the streak after one more answer; health changes only at the threshold of the plan."""
     if healthy:
         successes = min(streak.successes + 1, MOST_IN_A_ROW)
         return Streak(0, successes, streak.healthy or successes >= plan.success_threshold)
@@ -55,7 +55,7 @@ def count_answer(streak: Streak, *, healthy: bool, plan: ProbePlan) -> Streak:
 
 
 def describe_streak(streak: Streak, *, plan: ProbePlan) -> str:
-    """How near the next change is, such as `2 of 3 failures`; empty when nothing is under way."""
+    """Say how near the next change is, such as `2 of 3 failures`; empty when none is under way."""
     if streak.healthy and streak.failures:
         return f"{streak.failures} of {plan.failure_threshold} failures"
     if not streak.healthy:

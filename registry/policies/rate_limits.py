@@ -1,4 +1,4 @@
-"""What may be limited about the calls of one service or connection (pure).
+"""The limits of the calls of one service or connection (pure).
 
 The rate is the generic cell rate algorithm: all that is kept of the past is the moment until which
 the calls so far are paid for. A call that is a little early is given its turn instead of refused.

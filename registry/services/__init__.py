@@ -1,4 +1,4 @@
-"""What happens to services: they register, beat, change status and leave."""
+"""The lifecycle of services: they register, beat, change status and leave."""
 
 from registry.discovery.change_log import cut_change_log, log_changed_parts, record_change
 from registry.services.expiry import (

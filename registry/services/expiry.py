@@ -35,7 +35,7 @@ VOUCHED = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Suspicion:
-    """How many instances are suspected, of how many that live, and since when."""
+    """The number of suspected instances, of those that live, and since when there are any."""
 
     suspected: int
     live: int
@@ -74,12 +74,12 @@ def _expire(due: QuerySet[ServiceInstance], *, now: datetime, limit: int) -> lis
         percent=settings.MASS_EXPIRY_PERCENT,
         least=settings.MASS_EXPIRY_MINIMUM,
     )
-    found = list(due[: max(limit, 0)])
+    silent = list(due[: max(limit, 0)])
     # Whoever beat since the sweep looked is not due any more.
-    get_discovery().release([instance.pk for instance in found])
+    get_discovery().release([instance.pk for instance in silent])
     # Silence is what maintenance is for: it is no sign of a fault between them and the hub.
-    expected = [i for i in found if i.service.in_maintenance]
-    sudden = [i for i in found if not i.service.in_maintenance]
+    expected = [i for i in silent if i.service.in_maintenance]
+    sudden = [i for i in silent if not i.service.in_maintenance]
     expired = [i for i in (*expected, *sudden[:room]) if _expire_one(i, now=now)]
     suspected = [i for i in sudden[room:] if _suspect_one(i, now=now)]
     _refresh({instance.service_id for instance in expired + suspected})
@@ -101,7 +101,7 @@ def _count_fleet(due: QuerySet[ServiceInstance], *, now: datetime) -> Fleet:
 
 
 def _expire_one(instance: ServiceInstance, *, now: datetime) -> bool:
-    """Conditional, so that a beat that came meanwhile wins."""
+    """Take it offline conditionally, so that a beat that came meanwhile wins."""
     return _silent(instance, now=now).update(status=ServiceStatus.OFFLINE, expired_at=now) == 1
 
 
@@ -167,7 +167,7 @@ def forgive(late: timedelta, *, now: datetime) -> None:
 
 
 def read_suspicion() -> Suspicion | None:
-    """Who is suspected now; None while nobody is."""
+    """Return the suspicion that stands now; None while nobody is suspected."""
     suspects = _suspects()
     since = suspects.aggregate(since=Min("suspected_at"))["since"]
     if since is None:
@@ -177,7 +177,7 @@ def read_suspicion() -> Suspicion | None:
 
 
 def read_unreachable() -> DiscoveryState | None:
-    """Since when the sweep cannot see who lives, and why; None while it can."""
+    """Return since when and why the sweep cannot see who lives; None while it can."""
     return DiscoveryState.objects.filter(unreachable_since__isnull=False).first()
 
 
@@ -203,9 +203,9 @@ def keep_suspects(*, actor: str, now: datetime | None = None) -> int:
 
 def _settle(event: str, change: dict[str, object], *, actor: str) -> int:
     with transaction.atomic():
-        found = list(_suspects().select_for_update().order_by("pk"))
-        get_discovery().release([instance.pk for instance in found])
-        ServiceInstance.objects.filter(pk__in=[i.pk for i in found]).update(**change)
-    _refresh({instance.service_id for instance in found})
-    mediator.publish(event, actor=actor, count=len(found))
-    return len(found)
+        suspects = list(_suspects().select_for_update().order_by("pk"))
+        get_discovery().release([instance.pk for instance in suspects])
+        ServiceInstance.objects.filter(pk__in=[i.pk for i in suspects]).update(**change)
+    _refresh({instance.service_id for instance in suspects})
+    mediator.publish(event, actor=actor, count=len(suspects))
+    return len(suspects)

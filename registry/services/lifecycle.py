@@ -42,7 +42,7 @@ MAX_INSTANCES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What a service says of itself. None leaves what is known as it is."""
+    """The fields that a service registers with. None leaves what is known as it is."""
 
     name: str
     url: str | None = None
@@ -163,7 +163,7 @@ def _replace_actions(
     if actions is None:
         return {}
     changes: dict[str, Any] = {}
-    known = {action.name: action for action in service.actions.all()} if service.pk else {}
+    registered = {action.name: action for action in service.actions.all()} if service.pk else {}
     seen: set[str] = set()
     for position, fields in enumerate(actions):
         prefix = f"actions[{position}]."
@@ -175,17 +175,19 @@ def _replace_actions(
             )
         seen.add(name)
         row = ServiceAction(service=service, name=name)
-        if name in known:
+        if name in registered:
             # The same row, but nothing of what an earlier registration said of it.
-            row.pk, row.created_at = known[name].pk, known[name].created_at
+            row.pk, row.created_at = registered[name].pk, registered[name].created_at
             row._state.adding = False
             # That is an operator's word, unless the service has one.
-            row.unknown_fields = known[name].unknown_fields
+            row.unknown_fields = registered[name].unknown_fields
         _assign(row, fields)
         _save_checked(row, prefix=prefix)
-        changes |= audit.changes_within(f"actions.{name}", known.get(name), row)
+        changes |= audit.changes_within(f"actions.{name}", registered.get(name), row)
     service.actions.exclude(name__in=seen).delete()
-    return changes | ({"actions": [sorted(known), sorted(seen)]} if seen != set(known) else {})
+    return changes | (
+        {"actions": [sorted(registered), sorted(seen)]} if seen != set(registered) else {}
+    )
 
 
 def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from registry.models import Service
 
 
 def get_service(reference: str) -> Service:
-    """The service of that id or name, with its instances and actions.
+    """Return the service of that id or name, with its instances and actions.
 
     Raises:
         NotFound: there is none.
@@ -21,7 +21,7 @@ def reload_service(service: Service) -> Service:
 
 
 def base_url_of(text: str) -> str:
-    """The one form of the URL of an instance that a caller gave.
+    """Return the one form of the URL of an instance that a caller gave.
 
     Raises:
         ValidationFailed: it is no URL.

@@ -111,17 +111,17 @@ def set_instance_status(
 
 
 def find_instance(service: Service, instance_id: str) -> ServiceInstance:
-    """The instance with that id.
+    """Return the instance with that id.
 
     Raises:
         NotFound: the service has no such instance.
     """
     rows = service.instances.select_for_update()
     key = read_id(instance_id)
-    found = next((row for row in rows if row.pk == key), None)
-    if found is None:
+    instance = next((row for row in rows if row.pk == key), None)
+    if instance is None:
         raise NotFound(f"The service '{service.name}' has no instance '{instance_id}'.")
-    return found
+    return instance
 
 
 def _turn(instance: ServiceInstance, status: str) -> None:
@@ -211,7 +211,7 @@ def _is_due(row: Service | ServiceInstance, *, now: datetime) -> bool:
 
 
 def _checked(status: str, *, reason: str, until: datetime | None) -> str:
-    """The stored word for a status, once all that is said with it makes sense.
+    """Return the stored word for a status, once all that is said with it makes sense.
 
     Raises:
         ValidationFailed

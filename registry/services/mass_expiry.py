@@ -1,4 +1,4 @@
-"""How much of the fleet may be believed gone at once (pure)."""
+"""Limits how much of the fleet is believed gone at once (pure)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fleet:
 
 
 def room_to_expire(fleet: Fleet, *, percent: int, least: int) -> int:
-    """How many of those that are due may be taken offline; the rest are to be suspected.
+    """Return how many of those that are due may be taken offline; the rest are to be suspected.
 
     When more than `percent` of the fleet, and more than `least`, fall silent together, the fault is
     more likely between them and the hub. What expired shortly before counts, as beats of one fault

@@ -26,7 +26,7 @@ Prober = Callable[[Sequence[str]], Sequence[Probe]]
 
 
 def default_plan() -> ProbePlan:
-    """How health URLs are asked where the service says nothing else."""
+    """Return the plan of health probes where the service says nothing else."""
     return ProbePlan(
         failure_threshold=settings.PROBE_FAILURE_THRESHOLD,
         success_threshold=settings.PROBE_SUCCESS_THRESHOLD,
@@ -41,7 +41,7 @@ def streak_of(instance: ServiceInstance) -> Streak:
 
 
 def describe_probing(instance: ServiceInstance, service: Service) -> str:
-    """How near the health URL of an instance is to changing its status; empty if it is not."""
+    """Say how near the health URL of an instance is to changing its status; empty if it is not."""
     plan = plan_of(service.probing, default=default_plan())
     return describe_streak(streak_of(instance), plan=plan)
 
@@ -79,7 +79,7 @@ def _waiting(now: datetime) -> QuerySet[ServiceInstance]:
 
 
 def _claim(instance: ServiceInstance, now: datetime) -> bool:
-    """Conditional, so that of two sweeps one asks."""
+    """Claim it conditionally, so that of two sweeps one asks."""
     plan = plan_of(instance.service.probing, default=default_plan())
     row = ServiceInstance.objects.filter(pk=instance.pk, next_probe_at=instance.next_probe_at)
     return row.update(next_probe_at=now + timedelta(seconds=plan.interval_seconds)) == 1
@@ -132,7 +132,7 @@ def _said_goodbye(row: ServiceInstance) -> bool:
 
 
 def _status_after(status: str, *, healthy: bool) -> str:
-    """Probes say whether it is well, and beats whether it is there: only these two turn over."""
+    """Turn ONLINE and DEGRADED over: probes say whether it is well, beats whether it is there."""
     turned = {
         False: {ServiceStatus.ONLINE: ServiceStatus.DEGRADED},
         True: {ServiceStatus.DEGRADED: ServiceStatus.ONLINE},

@@ -1,4 +1,4 @@
-"""How much of the time a service could be used, from what was recorded of it."""
+"""Measures how much of the time a service could be used, from the log of changes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rate_uptime(
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """The same spans in order, none overlapping another."""
+    """Return the same spans in order, none overlapping another."""
     joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
@@ -107,7 +107,7 @@ def measure_uptime(service: Service, *, now: datetime) -> Uptime:
 
 
 def _gaps(start: datetime, end: datetime) -> list[Span]:
-    """The times in which nobody looked, with the one that is under way."""
+    """Return the times in which nobody looked, with the one that is under way."""
     rows = ObservationGap.objects.filter(ended_at__gt=start, started_at__lt=end)
     gaps = list(rows.values_list("started_at", "ended_at"))
     swept_at = DiscoveryState.objects.values_list("swept_at", flat=True).first()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from core.exceptions import ValidationFailed
-from registry.connections.connection_check import Trial, try_connection
+from registry.connections.connection_check import CheckResult, try_connection
 from registry.connections.lifecycle import update_connection
 from registry.exceptions import ServiceUnavailableError
 from registry.models import Connection, Credential
@@ -48,13 +48,13 @@ def certificate(origin: str, pair: Pair = KNOWN, **secret: str) -> Credential:
     )
 
 
-def tried(type: str, credential: Credential | None, **fields: Any) -> Trial:
+def tried(type: str, credential: Credential | None, **fields: Any) -> CheckResult:
     linked = {"credential": credential.name} if credential else {}
     given = {"host": "localhost", "config": TLS, **fields, **linked}
     return try_connection(make_connection(type, **given), actor="tester")
 
 
-def check_certificates(type: str, scheme: str, port: int, **fields: Any) -> Trial:
+def check_certificates(type: str, scheme: str, port: int, **fields: Any) -> CheckResult:
     """It lets the right certificate in, also with an encrypted key, and tells why none other."""
     origin, about = f"{scheme}://localhost:{port}", {"port": port, **fields}
     well = tried(type, certificate(origin), **about)

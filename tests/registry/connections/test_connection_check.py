@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from registry.connections.connection_check import Trial, is_expected, try_connection
+from registry.connections.connection_check import CheckResult, is_expected, try_connection
 from registry.connections.drivers.error_mapping import CheckFailure
 from registry.connections.drivers.server_session import ServerAddress, ServerSession
 from registry.connections.lifecycle import disable_connection, update_connection
 from registry.connections.scheduled_checks import (
-    record_trial,
+    record_check,
     run_due_tests,
     run_test,
     status_after,
@@ -35,8 +35,8 @@ pytestmark = [
     pytest.mark.usefixtures("shared_client"),
     pytest.mark.once,
 ]
-WELL = Trial("something", True, "well")
-ILL = Trial("something", False, "ill", "Do something.")
+WELL = CheckResult("something", True, "well")
+ILL = CheckResult("something", False, "ill", "Do something.")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def base(web: WebServer) -> Iterator[str]:
         yield url
 
 
-def tried(connection: Connection) -> Trial:
+def tried(connection: Connection) -> CheckResult:
     return try_connection(connection, actor="tester")
 
 
@@ -350,7 +350,7 @@ def test_what_a_server_answers_can_be_kept_whatever_it_is() -> None:
     [
         ("PENDING", 0, WELL, "CONNECTED"),
         ("ERROR", 0, WELL, "CONNECTED"),
-        ("CONNECTED", 0, Trial("x", True, "late", slow=True), "DEGRADED"),
+        ("CONNECTED", 0, CheckResult("x", True, "late", slow=True), "DEGRADED"),
         ("PENDING", 1, ILL, "ERROR"),
         ("CONNECTED", 1, ILL, "DEGRADED"),
         ("DEGRADED", 2, ILL, "DEGRADED"),
@@ -358,7 +358,7 @@ def test_what_a_server_answers_can_be_kept_whatever_it_is() -> None:
         ("ERROR", 9, ILL, "ERROR"),
     ],
 )
-def test_the_status_after_a_test(was: str, failures: int, trial: Trial, after: str) -> None:
+def test_the_status_after_a_test(was: str, failures: int, trial: CheckResult, after: str) -> None:
     assert status_after(was, failures, trial) == after
 
 
@@ -367,14 +367,14 @@ def test_a_connection_that_worked_is_in_error_after_three_failures() -> None:
     statuses = []
     for trial in (WELL, ILL, ILL, ILL, WELL):
         found.refresh_from_db()
-        statuses.append(record_trial(found, trial, now=timezone.now())["status"])
+        statuses.append(record_check(found, trial, now=timezone.now())["status"])
     assert statuses == ["CONNECTED", "DEGRADED", "DEGRADED", "ERROR", "CONNECTED"]
 
 
 def test_what_was_changed_while_it_was_tested_keeps_its_status() -> None:
     found = make_connection()
     update_connection(found, {"base_url": "http://127.0.0.1:10"}, CHANGE)
-    assert record_trial(found, WELL, now=timezone.now())["status"] == "CONNECTED"
+    assert record_check(found, WELL, now=timezone.now())["status"] == "CONNECTED"
     row = Connection.objects.get(pk=found.pk)
     assert (row.status, row.last_result) == ("PENDING", {})
 
@@ -387,7 +387,7 @@ def test_due_connections_are_tested_once_and_again_after_their_interval() -> Non
     make_connection(check_interval_seconds=0)
     asked: list[str] = []
 
-    def attempt(row: Connection) -> Trial:
+    def attempt(row: Connection) -> CheckResult:
         asked.append(row.name)
         return WELL
 
@@ -404,7 +404,7 @@ def test_two_sweeps_at_once_test_each_connection_once() -> None:
     names = {make_connection().name for _ in range(10)}
     asked: list[str] = []
 
-    def attempt(row: Connection) -> Trial:
+    def attempt(row: Connection) -> CheckResult:
         asked.append(row.name)
         return WELL
 
@@ -431,7 +431,7 @@ def test_a_sweep_is_bounded_and_one_that_fails_stops_no_other() -> None:
         make_connection()
     asked: list[str] = []
 
-    def attempt(row: Connection) -> Trial:
+    def attempt(row: Connection) -> CheckResult:
         asked.append(row.name)
         if len(asked) == 1:
             raise RuntimeError("a fault of ours")

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from registry.connections.connection_check import Trial, try_connection
+from registry.connections.connection_check import CheckResult, try_connection
 from registry.exceptions import ServiceUnavailableError
 from tests.support import servers
 from tests.support.connections import WebServer, call_now, make_connection, server_on
@@ -77,7 +77,7 @@ def tls_before(port: int) -> Iterator[int]:
         thread.join(5)
 
 
-def tried(type: str, *, host: str = "localhost", ca: str, **fields: Any) -> Trial:
+def tried(type: str, *, host: str = "localhost", ca: str, **fields: Any) -> CheckResult:
     config = {"tls": True, "ca_bundle": ca}
     row = make_connection(type, host=host, config=config, **fields)
     return try_connection(row, actor="tester")
