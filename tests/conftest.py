@@ -84,7 +84,9 @@ django.setup()
 from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402 (needs the settings)
 from django.contrib.auth.models import User  # noqa: E402
 from django.test import Client  # noqa: E402
+from rest_framework.test import APIClient  # noqa: E402
 
+from tests import factories  # noqa: E402
 from tests.support import people  # noqa: E402
 from tests.support.fast_flush import use_quick_emptying  # noqa: E402
 
@@ -259,6 +261,12 @@ def admin(client: Client, db: None) -> Client:
 def person(client: Client, db: None) -> Callable[..., Client]:
     """Log in somebody who has just these permissions."""
     return partial(people.with_permissions, client=client)
+
+
+@pytest.fixture
+def api(db: None) -> APIClient:
+    """The API, with the key of an operator."""
+    return factories.caller("OPERATOR")
 
 
 @pytest.fixture

@@ -23,11 +23,6 @@ PLANNER = {"name": "planner"}
 SERVICES = "/registry/services"
 
 
-@pytest.fixture
-def api(db: None) -> APIClient:
-    return factories.caller()
-
-
 def send(api: Any, body: bytes, content_type: str = "application/json") -> Any:
     return api.generic("POST", SERVICES, body, content_type=content_type)
 

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def api():
-    return factories.caller()
-
-
-@pytest.fixture
 def service():
     return factories.make_service("project-coordinator", actions=("create_project",))
 

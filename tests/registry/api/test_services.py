@@ -39,11 +39,6 @@ PLANNER = {
 }
 
 
-@pytest.fixture
-def api() -> APIClient:
-    return factories.caller()
-
-
 def test_the_registration_of_the_workflow_guide(api: APIClient) -> None:
     answer = api.post("/registry/services", PLANNER)
     assert answer.status_code == 201

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from registry.integrations.history import forget_executions
 from registry.models import Integration, IntegrationExecution
-from tests import factories
 from tests.support.credentials import SECRETS, make_credential
 from tests.support.integrations import (
     coordinator,
@@ -29,11 +28,6 @@ CHAT = {"name": "New Project", "status": "PLANNING"}
 def client():
     with own_client():
         yield
-
-
-@pytest.fixture
-def api():
-    return factories.caller()
 
 
 @pytest.fixture

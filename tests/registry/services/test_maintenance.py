@@ -29,11 +29,6 @@ URL, OTHER = "http://planner:8000", "http://planner-2:8000"
 ONE = "/registry/services/planner"
 
 
-@pytest.fixture
-def api() -> APIClient:
-    return factories.caller()
-
-
 def register(url: str = URL, **more: Any) -> Service:
     made = Registration(name="planner", url=url, actions=[{"name": "plan"}], **more)
     return services.register_service(made).service

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from registry.models import Service, ServiceAction
+from tests import factories
 from workflows.admin.execution.failure_explanation import explain
 from workflows.admin.execution.timeline import timeline_of
 from workflows.admin.graph import svg
@@ -56,13 +57,7 @@ ERROR = {
 
 
 def make_workflow(name: str = "reading", steps: Any = None) -> Workflow:
-    workflow = Workflow.objects.create(name=name)
-    version = WorkflowVersion.objects.create(
-        workflow=workflow, number=1, steps=steps or STEPS, checksum="-"
-    )
-    workflow.current_version = version
-    workflow.save()
-    return workflow
+    return factories.make_workflow(name, steps or STEPS)
 
 
 def make_execution(

@@ -12,18 +12,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 UNDO = {"service": "u", "action": "undo"}
 
 
-@pytest.fixture
-def operator():
-    return caller("OPERATOR")
-
-
 def stuck_execution():
     with running_engine(client(undo=refuse)) as engine:
         return stuck(engine)
 
 
-def test_steps_that_undo_are_steps_of_the_answer(operator):
-    found = operator.get(f"/executions/{run(CHAIN).pk}").json()
+def test_steps_that_undo_are_steps_of_the_answer(api):
+    found = api.get(f"/executions/{run(CHAIN).pk}").json()
     assert found["status"] == "FAILED"
     assert {s["path"]: s["status"] for s in found["steps"]} == {
         "a": "COMPENSATED", "b": "COMPENSATED", "bad": "FAILED",
@@ -32,13 +27,13 @@ def test_steps_that_undo_are_steps_of_the_answer(operator):
     assert [e["step"] for e in found["errors"]] == ["bad"]
 
 
-def test_undone_execution_is_not_retried(operator):
-    answer = operator.post(f"/executions/{run(CHAIN).pk}/retry")
+def test_undone_execution_is_not_retried(api):
+    answer = api.post(f"/executions/{run(CHAIN).pk}/retry")
     assert answer.status_code == 409
     assert "its effects were undone" in answer.json()["detail"]
 
 
-def test_cancelled_execution_is_undone_before_it_ends(operator):
+def test_cancelled_execution_is_undone_before_it_ends(api):
     steps = [*CHAIN[:1], call("b", "held")]
     using = client(held=lambda d: d)
     using.held.add("held")
@@ -46,44 +41,44 @@ def test_cancelled_execution_is_undone_before_it_ends(operator):
     with running_engine(using) as engine:
         using.entered.acquire(timeout=10)
         using.entered.acquire(timeout=10)
-        answer = operator.post(f"/executions/{execution.pk}/cancel", {"reason": "no"})
+        answer = api.post(f"/executions/{execution.pk}/cancel", {"reason": "no"})
         assert (answer.status_code, answer.json()["status"]) == (200, "COMPENSATING")
         for action in ("cancel", "pause"):
-            refused = operator.post(f"/executions/{execution.pk}/{action}")
+            refused = api.post(f"/executions/{execution.pk}/{action}")
             assert refused.status_code == 409
             assert "being undone" in refused.json()["detail"]
         engine.look()
-        found = operator.get(f"/executions/{execution.pk}?wait=20").json()
+        found = api.get(f"/executions/{execution.pk}?wait=20").json()
         using.gate.set()
     assert (found["status"], undone(using)) == ("CANCELLED", ["a"])
 
 
-def test_executions_are_filtered_by_the_new_statuses(operator):
+def test_executions_are_filtered_by_the_new_statuses(api):
     execution = start(make_workflow(CHAIN))
     for status in ("COMPENSATING", "WAITING"):
         type(execution).objects.update(status=status)
-        found = operator.get(f"/executions?status={status.lower()}").json()
+        found = api.get(f"/executions?status={status.lower()}").json()
         assert [item["status"] for item in found["items"]] == [status]
 
 
-def test_person_says_over_the_api_that_a_step_is_not_and_then_that_it_is_undone(operator):
+def test_person_says_over_the_api_that_a_step_is_not_and_then_that_it_is_undone(api):
     found = stuck_execution()
     url = f"/executions/{found.pk}/steps/~b"
-    kept = operator.post(f"{url}/fail", {"reason": "Nobody answers."}).json()
+    kept = api.post(f"{url}/fail", {"reason": "Nobody answers."}).json()
     assert (kept["status"], kept["errors"][-1]["message"]) == ("NEEDS_REVIEW", "Nobody answers.")
-    told = operator.post(f"{url}/complete", {"output": {"by": "hand"}}).json()
+    told = api.post(f"{url}/complete", {"output": {"by": "hand"}}).json()
     assert told["status"] == "COMPENSATING"
     using = client()
     with running_engine(using):
         assert ended(services.get_execution(str(found.pk))).status == "FAILED"
     assert undone(using) == ["a"]
-    kinds = [e["kind"] for e in operator.get(f"/executions/{found.pk}/events").json()["items"]]
+    kinds = [e["kind"] for e in api.get(f"/executions/{found.pk}/events").json()["items"]]
     assert kinds[3:] == ["STEP_FAILED", "STEP_COMPLETED", "FAILED"]
 
 
-def test_step_of_the_way_there_is_not_settled_while_it_is_undone(operator):
+def test_step_of_the_way_there_is_not_settled_while_it_is_undone(api):
     found = stuck_execution()
-    answer = operator.post(f"/executions/{found.pk}/steps/a/complete", {})
+    answer = api.post(f"/executions/{found.pk}/steps/a/complete", {})
     assert answer.status_code == 409
 
 

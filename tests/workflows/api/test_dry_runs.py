@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rest_framework.test import APIClient
 
 from tests.factories import caller, make_service, make_workflow
 from tests.support.engine import ScriptedClient, call, ended, running_engine, start
@@ -23,11 +22,6 @@ STEPS = [
     },
     call("b", next="each"),
 ]
-
-
-@pytest.fixture
-def api() -> APIClient:
-    return caller("OPERATOR")
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def api():
-    return factories.caller()
-
-
-@pytest.fixture
 def workflow():
     return factories.make_workflow("report")
 

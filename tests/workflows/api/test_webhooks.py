@@ -27,11 +27,6 @@ ORDER = {"type": "order.placed", "order": {"id": "o-17", "total": 12.5}}
 
 
 @pytest.fixture
-def api():
-    return factories.caller()
-
-
-@pytest.fixture
 def credential():
     return make_credential(
         "HMAC_SIGNATURE", name="shop", secret={"key": SECRET}, allowed_origins=[]

@@ -27,11 +27,6 @@ STEPS = factories.SIMPLE_STEPS
 OTHER_STEPS = [{**STEPS[0], "output": {"other": "$.input.text"}}]
 
 
-@pytest.fixture
-def api() -> APIClient:
-    return factories.caller()
-
-
 def make(api: APIClient, **fields: Any) -> dict[str, Any]:
     answer = api.post("/workflows", {"name": "shout", "steps": STEPS, **fields})
     assert answer.status_code == 201, answer.content
