@@ -493,6 +493,21 @@ def test_what_left_its_group_and_holds_the_output_does_not_keep_the_hub(project:
 
 
 @pytest.mark.e2e
+def test_lines_bear_the_time_and_the_name_of_who_wrote_them(project: Path) -> None:
+    (project / "worker.py").write_text(
+        "import os\nos.write(1, b'caf\\xe9\\nand\\tmore\\n')\nos.write(2, b'last words')\n"
+    )
+    with running_hub(project) as hub:
+        hub.end()
+    lines = [line.rstrip("\n") for line in hub.lines if re.match(r"\d\d:\d\d:\d\d worker ", line)]
+    assert [line[9:] for line in lines] == [
+        "worker | caf\ufffd", "worker | and\tmore", "worker | last words",
+    ]  # fmt: skip
+    ended = next(line for line in hub.lines if "worker stopped (rc=0)" in line)
+    assert hub.lines.index(lines[-1] + "\n") < hub.lines.index(ended)
+
+
+@pytest.mark.e2e
 def test_stop_that_comes_before_anything_runs_stops_the_hub(project: Path) -> None:
     with running_hub(project) as hub:
         hub.read_until("web started")
