@@ -29,9 +29,9 @@ control_socket_disable = True
 def post_worker_init(_worker: object) -> None:
     """Freeze the loaded application: what it consists of is there to stay."""
     # Imported here: gunicorn reads this file before Django is set up.
-    from core.gc_tuning import settle_heap
+    from core.gc_tuning import freeze_loaded_objects
 
-    settle_heap()
+    freeze_loaded_objects()
 
 
 def worker_exit(_server: object, _worker: object) -> None:

@@ -45,7 +45,7 @@ class BadAddress(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class URLParts:
     """A URL in its one form, in parts; `port` is None for that of the scheme."""
 
     scheme: str
@@ -129,21 +129,23 @@ def _check_name(name: str, text: str) -> None:
         raise BadAddress(f"'{text[:100]}' is an address in an unusual form.")
 
 
-def read_url(text: str, *, with_query: bool = False, ports: dict[str, int] = HTTP_PORTS) -> Parts:
+def read_url(
+    text: str, *, with_query: bool = False, ports: dict[str, int] = HTTP_PORTS
+) -> URLParts:
     """Read a URL into its one form; `ports` are the schemes and their default ports.
 
     Raises:
         BadAddress: it is none, or has what it must not have.
     """
-    found = _URL.fullmatch(text)
-    scheme = found["scheme"].lower() if found else ""
-    if found is None or scheme not in ports or not text.isprintable():
+    match = _URL.fullmatch(text)
+    scheme = match["scheme"].lower() if match else ""
+    if match is None or scheme not in ports or not text.isprintable():
         raise BadAddress(_SHAPE)
-    if found["query"] and not with_query:
+    if match["query"] and not with_query:
         raise BadAddress(_SHAPE)
-    host = normal_host(found["host"])
-    path = _normal_path(found["path"] or "/")
-    return Parts(scheme, host, _port(found["port"], ports[scheme]), path, _query(found["query"]))
+    host = normal_host(match["host"])
+    path = _normal_path(match["path"] or "/")
+    return URLParts(scheme, host, _port(match["port"], ports[scheme]), path, _query(match["query"]))
 
 
 def _port(text: str | None, default: int) -> int | None:
@@ -155,17 +157,17 @@ def _port(text: str | None, default: int) -> int | None:
 
 def _normal_path(path: str) -> str:
     """Normalise by RFC 3986, 5.2.4, what was decoded as far as 6.2.2.2 allows it."""
-    kept: list[str] = []
+    segments_kept: list[str] = []
     segments = _normal_escapes(path, _IN_PATH).split("/")[1:]
-    for place, segment in enumerate(segments):
+    for index, segment in enumerate(segments):
         if segment == "..":
-            del kept[-1:]
+            del segments_kept[-1:]
         elif segment != ".":
-            kept.append(segment)
+            segments_kept.append(segment)
             continue
-        if place == len(segments) - 1:
-            kept.append("")
-    return "/" + "/".join(kept)
+        if index == len(segments) - 1:
+            segments_kept.append("")
+    return "/" + "/".join(segments_kept)
 
 
 def _query(query: str | None) -> str:
@@ -178,9 +180,9 @@ def _normal_escapes(text: str, safe: str) -> str:
     return _ESCAPE.sub(_normal_escape, quote(text, safe=safe))
 
 
-def _normal_escape(found: re.Match[str]) -> str:
-    character = unquote(found[0], errors="strict") if found[0][1] in "234567" else ""
-    return character if _UNRESERVED.fullmatch(character) else found[0].upper()
+def _normal_escape(match: re.Match[str]) -> str:
+    character = unquote(match[0], errors="strict") if match[0][1] in "234567" else ""
+    return character if _UNRESERVED.fullmatch(character) else match[0].upper()
 
 
 @lru_cache(maxsize=4096)

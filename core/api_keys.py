@@ -28,10 +28,10 @@ def get_key(reference: str) -> ApiKey:
         NotFound: there is none.
     """
     key = read_id(reference)
-    found = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
-    if found is None:
+    api_key = ApiKey.objects.filter(Q(pk=key) if key else Q(name=name_in(reference))).first()
+    if api_key is None:
         raise NotFound(no_such_row(ApiKey.objects, reference))
-    return found
+    return api_key
 
 
 def issue_key(fields: Mapping[str, Any], *, may_grant: frozenset[str]) -> tuple[ApiKey, str]:

@@ -1,4 +1,4 @@
-"""The memory of a long-lived process."""
+"""Keeps the garbage collector away from what lives as long as the process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import gc
 THRESHOLDS = (10_000, 20, 20)
 
 
-def settle_heap() -> None:
-    """Take what a process has loaded out of the garbage collector's rounds.
+def freeze_loaded_objects() -> None:
+    """Freeze everything loaded so far (`gc.freeze`), so that collections skip it.
 
     Modules, classes and settings live as long as the process does. To go over them again and again
     was a sixth of what a busy worker computed.

@@ -10,5 +10,5 @@ def media_type_of(header: str | None) -> str:
 
 def is_json(header: str | None) -> bool:
     """Return whether a `Content-Type` says JSON: by its own name, or by its suffix (RFC 6839)."""
-    found = media_type_of(header)
-    return found in ("application/json", "text/json") or found.endswith("+json")
+    media_type = media_type_of(header)
+    return media_type in ("application/json", "text/json") or media_type.endswith("+json")

@@ -10,9 +10,9 @@ from typing import Any
 MOST_COMPARED = 2_000
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
+def did_you_mean(name: object, names: Iterable[str]) -> str:
     """End a sentence: with close matches in any case, or with a full stop."""
-    matches = _close(name, known)
+    matches = _close(name, names)
     return f"; did you mean {either(matches)}?" if matches else "."
 
 
@@ -38,7 +38,7 @@ def no_such_filter(name: str, known: Iterable[str]) -> str:
     return f"There is no such filter{did_you_mean(name, names)} Use: {', '.join(names)}."
 
 
-def _close(name: object, known: Iterable[str]) -> list[str]:
-    by_lower = {word.lower(): word for word in known}
-    found = get_close_matches(str(name)[:100].lower(), [*by_lower], n=3, cutoff=0.6)
-    return [by_lower[word] for word in found]
+def _close(name: object, names: Iterable[str]) -> list[str]:
+    by_lower = {word.lower(): word for word in names}
+    matches = get_close_matches(str(name)[:100].lower(), [*by_lower], n=3, cutoff=0.6)
+    return [by_lower[word] for word in matches]

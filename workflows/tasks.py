@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from core.failpoints import failpoint
-from core.gc_tuning import settle_heap
+from core.gc_tuning import freeze_loaded_objects
 from core.periodic_tasks import periodic_task
 from workflows.decide import deadline_exceeded
 from workflows.engine.lease_recovery import (
@@ -117,7 +117,7 @@ def start_engine(**_: Any) -> None:
         if settings.REDIS_URL:
             _listener = ReadyListener(_engine.look)
             _listener.start()
-        settle_heap()
+        freeze_loaded_objects()
         threading.Thread(target=_sweep_at_once, name="first-sweep", daemon=True).start()
         logger.info("engine_started", owner=_engine.owner)
 

@@ -224,10 +224,10 @@ def find_or_404(rows: QuerySet[Row], object_id: str) -> Row:
     Raises:
         Http404: there is none, or the text is no id.
     """
-    found = rows.filter(pk=object_id).first() if is_id(object_id) else None
-    if found is None:
+    row = rows.filter(pk=object_id).first() if is_id(object_id) else None
+    if row is None:
         raise Http404(f"There is no {rows.model._meta.verbose_name} with this id.")
-    return found
+    return row
 
 
 def run_on_one(

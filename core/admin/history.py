@@ -46,8 +46,8 @@ class AuditedMixin:
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         if not audit.was_recorded(obj):
-            given = {name: after for name, (_, after) in message.items() if "password" not in name}
-            audit.record(AuditVerb.CREATED, obj, changes=given)
+            values = {name: after for name, (_, after) in message.items() if "password" not in name}
+            audit.record(AuditVerb.CREATED, obj, changes=values)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
         if message and not audit.was_recorded(obj):

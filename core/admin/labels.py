@@ -27,5 +27,5 @@ def label_of(name: str) -> str:
 
 
 def _written(word: str) -> str:
-    known = word.lower()
-    return ACRONYMS.get(known) or _PLURALS.get(known) or word
+    lower = word.lower()
+    return ACRONYMS.get(lower) or _PLURALS.get(lower) or word

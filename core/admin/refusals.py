@@ -47,8 +47,8 @@ def _refuse(form_class: Any, error: Exception, refused_at: Mapping[str, str]) ->
             name = path.partition(".")[0].partition("[")[0]
             name = refused_at.get(name, name)
             rest = path.partition(name)[2].lstrip(".") if name in form.fields else path
-            told = [f"{rest}: {each}" if rest else each for each in sentences]
-            form.add_error(name if name in form.fields else None, told)
+            messages = [f"{rest}: {each}" if rest else each for each in sentences]
+            form.add_error(name if name in form.fields else None, messages)
 
     form_class._post_clean = check_and_refuse
 

@@ -18,18 +18,18 @@ class StrictFilterBackend(DjangoFilterBackend):
 
     def filter_queryset(self, request: Any, queryset: Any, view: Any) -> Any:
         self._refuse_unknown(request, view)
-        found = super().filter_queryset(request, queryset, view)
-        return self._order(request, found, view) if isinstance(found, QuerySet) else found
+        rows = super().filter_queryset(request, queryset, view)
+        return self._order(request, rows, view) if isinstance(rows, QuerySet) else rows
 
     def _refuse_unknown(self, request: Any, view: Any) -> None:
         filterset = getattr(view, "filterset_class", None)
-        known = set(filterset.base_filters) if filterset else set()
-        known |= getattr(view.paginator, "query_names", frozenset()) if view.paginator else set()
+        names = set(filterset.base_filters) if filterset else set()
+        names |= getattr(view.paginator, "query_names", frozenset()) if view.paginator else set()
         if getattr(view, "ordering_fields", None):
-            known.add("ordering")
-        unknown = sorted(set(request.query_params) - known - ALWAYS_ALLOWED)
+            names.add("ordering")
+        unknown = sorted(set(request.query_params) - names - ALWAYS_ALLOWED)
         if unknown:
-            raise ValidationError({name: [no_such_filter(name, sorted(known))] for name in unknown})
+            raise ValidationError({name: [no_such_filter(name, sorted(names))] for name in unknown})
 
     @staticmethod
     def _order(request: Any, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:

@@ -76,9 +76,9 @@ def do_once(
         key_digest=_digest(read_key(request)),
         request_digest=_digest(*_fingerprint(request)),
     )
-    done = _replay(wanted)
-    if done is not None:
-        return done
+    replayed = _replay(wanted)
+    if replayed is not None:
+        return replayed
     return _do_calling(wanted, handler) if calls_out else _do_writing(wanted, handler)
 
 
@@ -91,10 +91,10 @@ def _do_writing(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> R
             return response
     except _Taken:
         # The first one has committed by now, or was rolled back, and then so was its record.
-        done = _replay(wanted)
-        if done is None:
+        replayed = _replay(wanted)
+        if replayed is None:
             raise StillUnderWay() from None
-        return done
+        return replayed
 
 
 def _do_calling(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
@@ -104,10 +104,10 @@ def _do_calling(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> R
         with transaction.atomic():
             _insert(wanted)
     except _Taken:
-        done = _replay(wanted)
-        if done is None:
+        replayed = _replay(wanted)
+        if replayed is None:
             raise StillUnderWay() from None
-        return done
+        return replayed
     try:
         response = handler()
     except BaseException:
@@ -135,15 +135,15 @@ def _rows_of(wanted: IdempotencyRecord) -> Any:
 
 def _replay(wanted: IdempotencyRecord) -> Response | None:
     """Return the answer that is kept, if there is one."""
-    known = _rows_of(wanted).first()
-    if known is None:
+    record = _rows_of(wanted).first()
+    if record is None:
         return None
-    if known.request_digest != wanted.request_digest:
+    if record.request_digest != wanted.request_digest:
         raise Conflict("The Idempotency-Key was used for another request. Take a new one for this.")
-    if not known.status_code:
+    if not record.status_code:
         return None
-    headers = {**known.headers, "Idempotency-Replayed": "true"}
-    return Response(known.body, status=known.status_code, headers=headers)
+    headers = {**record.headers, "Idempotency-Replayed": "true"}
+    return Response(record.body, status=record.status_code, headers=headers)
 
 
 def _keep(record: IdempotencyRecord, response: Response) -> None:
@@ -169,11 +169,11 @@ def _fingerprint(request: Any) -> tuple[str, str, str, str]:
 
 def canonical_path(path: str) -> str:
     """Return the one form of the path of a resource, which answers under several."""
-    found = path.rstrip("/")
+    canonical = path.rstrip("/")
     for prefix in _OTHER_PREFIXES:
-        if found.startswith(prefix):
-            found = found.removeprefix(prefix.rstrip("/"))
-    return found or "/"
+        if canonical.startswith(prefix):
+            canonical = canonical.removeprefix(prefix.rstrip("/"))
+    return canonical or "/"
 
 
 def _digest(*parts: str) -> str:

@@ -64,10 +64,10 @@ class StrictFilterExtension(DjangoFilterExtension):
     def get_schema_operation_parameters(
         self, auto_schema: Any, *args: Any, **kwargs: Any
     ) -> list[dict[str, Any]]:
-        found = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
+        parameters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
         fields = getattr(auto_schema.view, "ordering_fields", None)
         if not fields:
-            return found
+            return parameters
         ordering = {
             "name": "ordering",
             "in": "query",
@@ -75,7 +75,7 @@ class StrictFilterExtension(DjangoFilterExtension):
             "description": f"One of {', '.join(fields)}; a dash before it turns it round.",
             "schema": {"type": "string"},
         }
-        return [*found, ordering]
+        return [*parameters, ordering]
 
 
 class StrictSerializerExtension(OpenApiSerializerExtension):

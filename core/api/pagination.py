@@ -20,13 +20,13 @@ LARGEST_PAGE = 1_000_000
 EXACT_COUNT_LIMIT = 10_000
 
 
-def read_number(given: Any, name: str, default: int) -> int:
+def read_number(query: Any, name: str, default: int) -> int:
     """Return a query parameter that counts from 1.
 
     Raises:
         ValidationError: it is not such a number.
     """
-    text = given.get(name, "")
+    text = query.get(name, "")
     if text == "":
         return default
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
@@ -47,9 +47,9 @@ class PageNumberPagination(BasePagination):
 
     def read_page(self, request: Any) -> tuple[int, int]:
         """Return the number of the page, and how many items it has."""
-        given = request.query_params
-        page = read_number(given, "page", 1)
-        return page, min(read_number(given, "per_page", DEFAULT_PER_PAGE), MOST_PER_PAGE)
+        query = request.query_params
+        page = read_number(query, "page", 1)
+        return page, min(read_number(query, "per_page", DEFAULT_PER_PAGE), MOST_PER_PAGE)
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         self.request = request
@@ -155,9 +155,9 @@ class GrowingListPagination(PageNumberPagination):
         return max(counted, _estimate(queryset))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        made = _page_schema(schema, number={"type": ["integer", "null"]})
-        made["properties"]["cursor"] = {"type": ["string", "null"]}
-        return made
+        page_schema = _page_schema(schema, number={"type": ["integer", "null"]})
+        page_schema["properties"]["cursor"] = {"type": ["string", "null"]}
+        return page_schema
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         cursor = {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}}

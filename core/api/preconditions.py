@@ -37,19 +37,19 @@ def read_tags(text: str, header: str) -> list[tuple[bool, str]] | None:
         return None
     tags, position = [], _end_of(_SEPARATOR, text, 0)
     while position < len(text):
-        found = _TAG.match(text, position)
-        following = _end_of(_SEPARATOR, text, found.end()) if found else position
-        if found is None or ("," not in text[found.end() : following] and following < len(text)):
+        match = _TAG.match(text, position)
+        following = _end_of(_SEPARATOR, text, match.end()) if match else position
+        if match is None or ("," not in text[match.end() : following] and following < len(text)):
             sentence = 'Must be * or entity tags in quotes, such as "a", W/"b".'
             raise ValidationFailed.at(header, sentence)
-        tags.append((found[1] is not None, found[2]))
+        tags.append((match[1] is not None, match[2]))
         position = following
     return tags
 
 
 def _end_of(pattern: re.Pattern[str], text: str, position: int) -> int:
-    found = pattern.match(text, position)
-    return found.end() if found else position
+    match = pattern.match(text, position)
+    return match.end() if match else position
 
 
 def check_precondition(request: Any, row: Any) -> bool:
@@ -106,4 +106,4 @@ def _has(request: Any, tag: str) -> bool:
         tags = read_tags(request.headers.get("If-None-Match", ""), "If-None-Match")
     except ValidationFailed:
         return False
-    return tags is None or any(found == tag for _, found in tags)
+    return tags is None or any(tag_named == tag for _, tag_named in tags)

@@ -55,5 +55,5 @@ def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> An
 
     Only for serializers that need no context.
     """
-    made = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
-    return made.to_representation(row)
+    prepared = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
+    return prepared.to_representation(row)

@@ -77,8 +77,8 @@ class ResourceViewSet(GenericViewSet[Any]):
     @property
     def audited(self) -> Actor:
         """Who is calling, for the audit trail."""
-        given = self.request.headers.get(REASON_HEADER, "")
-        reason = given.encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "")
+        header = self.request.headers.get(REASON_HEADER, "")
+        reason = header.encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "")
         return Actor(kind=self.caller.kind, id=self.caller.id, name=self.actor, reason=reason)
 
     @property

@@ -177,9 +177,9 @@ def _identity(value: Any) -> Any:
 
 def _group_name(element: Any, key: Any) -> str:
     if isinstance(key, str):
-        found = element.get(key) if isinstance(element, dict) else None
+        value = element.get(key) if isinstance(element, dict) else None
     else:
-        found = key.visit(key.expression, element)
-    if isinstance(found, str):
-        return found
-    return as_text(with_one_form_of_numbers(bounded(found)), sort_keys=True)
+        value = key.visit(key.expression, element)
+    if isinstance(value, str):
+        return value
+    return as_text(with_one_form_of_numbers(bounded(value)), sort_keys=True)

@@ -46,12 +46,12 @@ class Schema:
         """Map the path of each part that breaks the schema to sentences."""
         if self._validator is None or self._validator.is_valid(value):
             return {}
-        found: dict[str, list[str]] = {}
+        by_path: dict[str, list[str]] = {}
         for count, error in enumerate(self._validator.iter_errors(value)):
             if count >= MAX_PROBLEMS:
                 break
-            found.setdefault(render_path(error.instance_path), []).append(error.message[:500])
-        return found
+            by_path.setdefault(render_path(error.instance_path), []).append(error.message[:500])
+        return by_path
 
 
 def first_of(problems: Mapping[str, list[str]]) -> str:

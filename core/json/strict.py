@@ -92,12 +92,12 @@ def _check_depth(body: bytes, max_depth: int) -> None:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise JSONRefused(f"The key '{twice[:100]}' occurs twice in one object.")
-    return made
+    return members
 
 
 def _refuse_constant(word: str) -> Any:

@@ -52,36 +52,36 @@ class Sealed:
 
 
 @sensitive_variables()
-def seal(secret: Secret, place: SealedColumn, ring: KeyRing) -> Sealed:
+def seal(secret: Secret, column: SealedColumn, ring: KeyRing) -> Sealed:
     """Encrypt a secret for one place, with the current key."""
     data_key = AESGCM.generate_key(KEY_BYTES * 8)
-    payload = _encrypt(data_key, secret.reveal().encode(), place.associated_data("payload"))
-    return _join(_wrap(data_key, place, ring), payload, ring.current)
+    payload = _encrypt(data_key, secret.reveal().encode(), column.associated_data("payload"))
+    return _join(_wrap(data_key, column, ring), payload, ring.current)
 
 
 @sensitive_variables()
-def unseal(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Secret:
+def unseal(sealed: Sealed, column: SealedColumn, ring: KeyRing) -> Secret:
     """Return the secret of an envelope.
 
     Raises:
         VaultError: its key is not in the ring, or the envelope was damaged or moved.
     """
     wrapped, payload = _split(sealed)
-    data_key = _unwrap(wrapped, sealed.key_id, place, ring)
-    return Secret(_decrypt(data_key, payload, place.associated_data("payload")).decode())
+    data_key = _unwrap(wrapped, sealed.key_id, column, ring)
+    return Secret(_decrypt(data_key, payload, column.associated_data("payload")).decode())
 
 
 @sensitive_variables()
-def rewrap(sealed: Sealed, place: SealedColumn, ring: KeyRing) -> Sealed:
+def rewrap(sealed: Sealed, column: SealedColumn, ring: KeyRing) -> Sealed:
     """Seal a secret anew under the current key; that it can be read is checked on the way.
 
     Raises:
         VaultError: it cannot be read.
     """
     wrapped, payload = _split(sealed)
-    data_key = _unwrap(wrapped, sealed.key_id, place, ring)
-    _decrypt(data_key, payload, place.associated_data("payload"))
-    return _join(_wrap(data_key, place, ring), payload, ring.current)
+    data_key = _unwrap(wrapped, sealed.key_id, column, ring)
+    _decrypt(data_key, payload, column.associated_data("payload"))
+    return _join(_wrap(data_key, column, ring), payload, ring.current)
 
 
 def _join(wrapped: bytes, payload: bytes, key_id: str) -> Sealed:
@@ -101,14 +101,14 @@ def _split(sealed: Sealed) -> tuple[bytes, bytes]:
 
 
 @sensitive_variables()
-def _wrap(data_key: bytes, place: SealedColumn, ring: KeyRing) -> bytes:
-    bound = place.associated_data(f"key {ring.current}")
+def _wrap(data_key: bytes, column: SealedColumn, ring: KeyRing) -> bytes:
+    bound = column.associated_data(f"key {ring.current}")
     return _encrypt(ring.key(ring.current), data_key, bound)
 
 
 @sensitive_variables()
-def _unwrap(wrapped: bytes, key_id: str, place: SealedColumn, ring: KeyRing) -> bytes:
-    return _decrypt(ring.key(key_id), wrapped, place.associated_data(f"key {key_id}"))
+def _unwrap(wrapped: bytes, key_id: str, column: SealedColumn, ring: KeyRing) -> bytes:
+    return _decrypt(ring.key(key_id), wrapped, column.associated_data(f"key {key_id}"))
 
 
 @sensitive_variables()

@@ -107,7 +107,7 @@ def _with_circuits(service: Service) -> list[ServiceInstance]:
 
 def _probe(service: Service) -> dict[str, Any]:
     instances = list(service.instances.all())
-    found = probe_urls([health_url_of(instance) for instance in instances])
+    probes = probe_urls([health_url_of(instance) for instance in instances])
     answers = [
         {
             "instance_id": str(instance.pk),
@@ -117,11 +117,11 @@ def _probe(service: Service) -> dict[str, Any]:
             "latency_ms": probe.latency_ms,
             "error": probe.error or None,
         }
-        for instance, probe in zip(instances, found, strict=True)
+        for instance, probe in zip(instances, probes, strict=True)
     ]
-    times = [p.latency_ms for p in found if p.latency_ms is not None]
+    times = [p.latency_ms for p in probes if p.latency_ms is not None]
     return {
-        "healthy": any(p.healthy for p in found),
+        "healthy": any(p.healthy for p in probes),
         "last_probe": answers,
         "response_time_ms": min(times, default=None),
     }

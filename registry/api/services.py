@@ -82,13 +82,13 @@ class ServiceViewSet(NamedResourceViewSet):
     @extend_schema(request=ServiceInput, responses={200: ServiceSerializer, 201: ServiceSerializer})
     def create(self, request: Any) -> Response:
         """Register a service or an instance: 201 when something is new, 200 for a refresh."""
-        made = services.register_service(
+        registered = services.register_service(
             registration_of(self.read(ServiceInput)),
             actor=self.actor,
             only_own=self.only_own("registry:write"),
             may_use_credentials=self.may_use_credentials,
         )
-        return self.answer(made.service, 201 if made.created else 200)
+        return self.answer(registered.service, 201 if registered.created else 200)
 
     def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Service:
         """Change what is given and leave the rest; null takes a field away."""
@@ -197,7 +197,7 @@ class ServiceViewSet(NamedResourceViewSet):
             timeout_seconds=data.get("timeout"),
             actor=self.actor,
         )
-        said = {"X-Service-Instance": result.instance, **dropped_fields(result.warnings)}
+        headers = {"X-Service-Instance": result.instance, **dropped_fields(result.warnings)}
         if result.fail_open:
-            said["X-Fail-Open"] = "true"
-        return Response(result.output, headers=said)
+            headers["X-Fail-Open"] = "true"
+        return Response(result.output, headers=headers)

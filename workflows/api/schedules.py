@@ -131,5 +131,5 @@ class ScheduleViewSet(NamedResourceViewSet):
     )
     def runs(self, request: Any, pk: str) -> Response:
         """What became of each tick, the latest recorded first."""
-        found = services.get_schedule(pk).runs.with_execution()
-        return self.answer_page(found.order_by("-id"), RunSerializer)
+        rows = services.get_schedule(pk).runs.with_execution()
+        return self.answer_page(rows.order_by("-id"), RunSerializer)
