@@ -41,13 +41,13 @@ def _dequeue_executions(workflow_id: str) -> None:
 
 
 def _announce_steps(step_ids: list[str]) -> None:
-    # Imported late: only who starts executions needs the engine and Celery.
-    from workflows.tasks import announce_steps
+    # Imported late: only who starts executions needs the runtime.
+    from workflows.engine.runtime import runtime
 
-    announce_steps(step_ids)
+    runtime.announce(step_ids)
 
 
 def _tell_ended(execution_ids: list[str]) -> None:
-    from workflows.engine.ready_queue import tell_ended
+    from workflows.engine.completion_events import tell_ended
 
     tell_ended(execution_ids)

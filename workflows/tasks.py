@@ -1,32 +1,25 @@
-"""Hints and sweeps: a message says "look now", the database says what there is to do."""
+"""Periodic tasks of workers: a message says "look now", the database says what there is to do."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
-from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from core.failpoints import failpoint
-from core.gc_tuning import freeze_loaded_objects
 from core.periodic_tasks import periodic_task
 from workflows.decide import deadline_exceeded
 from workflows.engine.lease_recovery import (
-    has_due_quarantined,
     note_sweep,
     orphaned_children,
     overdue_executions,
     recover_expired,
     recover_orphaned,
 )
-from workflows.engine.quarantine import QuarantineProcess
-from workflows.engine.ready_publisher import HintPublisher
-from workflows.engine.ready_queue import ReadyListener
+from workflows.engine.runtime import runtime
 from workflows.services.executions.bulk_operations import has_open_bulk, work_off_bulk
 from workflows.services.executions.concurrency_limit import dequeue_everywhere
 from workflows.services.executions.control import cancel_orphan, fail_execution
@@ -34,22 +27,13 @@ from workflows.services.retention.purge import purge_executions, purge_schedule_
 from workflows.services.schedules.runs import sweep_schedules
 from workflows.services.webhooks.lifecycle import forget_deliveries
 
-if TYPE_CHECKING:
-    from workflows.engine.worker import Engine
-
 logger = structlog.get_logger(__name__)
-
-_engine: Engine | None = None
-_suspects = QuarantineProcess()
-_listener: ReadyListener | None = None
 
 
 @shared_task(name="workflows.tasks.look")
 def look(step_ids: list[str]) -> None:
-    """Claim these steps, if nobody has yet."""
-    failpoint("C2")
-    if _engine is not None:
-        _engine.look(step_ids)
+    """Claim these steps: a message that a hub sent before it was upgraded; none does now."""
+    runtime.look(step_ids)
 
 
 @periodic_task("workflows.tasks.sweep")
@@ -64,11 +48,8 @@ def sweep() -> None:
     dequeue_everywhere()
     if has_open_bulk():
         _send(bulk)
-    if _engine is not None and has_due_quarantined():
-        _suspects.start()
-    note_sweep(_engine.owner if _engine is not None else "")
-    if _engine is not None:
-        _engine.look()
+    note_sweep(runtime.owner)
+    runtime.look_around()
 
 
 @periodic_task("workflows.tasks.sweep_schedules")
@@ -104,25 +85,7 @@ def _send(task: Any) -> None:
         logger.warning("task_not_sent", task=task.name, error=str(error)[:300])
 
 
-@worker_ready.connect
-def start_engine(**_: Any) -> None:
-    """The worker runs one engine beside its Celery threads."""
-    # Imported here: beat and the web load this module too, and need no engine.
-    from workflows.engine.worker import Engine
-
-    global _engine, _listener
-    if _engine is None:
-        _engine = Engine()
-        _engine.start()
-        if settings.REDIS_URL:
-            _listener = ReadyListener(_engine.look)
-            _listener.start()
-        freeze_loaded_objects()
-        threading.Thread(target=_sweep_at_once, name="first-sweep", daemon=True).start()
-        logger.info("engine_started", owner=_engine.owner)
-
-
-def _sweep_at_once() -> None:
+def sweep_at_once() -> None:
     """Give back what dead workers held without waiting for a message: this may be all that live."""
     try:
         sweep()
@@ -130,30 +93,13 @@ def _sweep_at_once() -> None:
         logger.warning("first_sweep_failed", error=str(error)[:300])
 
 
+@worker_ready.connect
+def start_runtime(**_: Any) -> None:
+    """Run one engine beside the Celery threads of this worker."""
+    runtime.start(first=sweep_at_once)
+
+
 @worker_shutdown.connect
-def stop_engine(**_: Any) -> None:
-    """Let calls finish within their grace and free the rest."""
-    global _engine
-    _suspects.stop()
-    if _listener is not None:
-        _listener.stop()
-    if _engine is not None:
-        engine, _engine = _engine, None
-        engine.stop(settings.ENGINE_GRACE_SECONDS)
-        logger.info("engine_stopped", owner=engine.owner)
-
-
-def _send_look(step_ids: list[str]) -> None:
-    look.apply_async((step_ids,), retry=False)
-
-
-_hints = HintPublisher(_send_look)
-
-
-def announce_steps(step_ids: list[str]) -> None:
-    """Subscriber of `steps_ready`."""
-    failpoint("C1")
-    if _engine is not None:
-        _engine.look(step_ids)
-    else:
-        _hints.announce(step_ids)
+def stop_runtime(**_: Any) -> None:
+    """Stop it."""
+    runtime.stop()

@@ -166,14 +166,14 @@ class Storm:
 
     def repeat_hint(self, steps: Callable[[], list[str]]) -> None:
         """Tell workers three times, out of order, of rows old and new."""
-        from workflows.tasks import look
+        from workflows.engine.notifier import NotifierError, own_notifier
 
         ids = steps() * 3
         self.chance.shuffle(ids)
         for step_id in ids:
             try:
-                look.apply_async(([step_id],), retry=False)
-            except Exception:  # the broker is just away
+                own_notifier().tell_ready([step_id])
+            except NotifierError:  # the broker is just away
                 return
             self.counts["hints repeated out of order"] += 1
 

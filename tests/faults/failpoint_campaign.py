@@ -129,14 +129,15 @@ def trial(point: str, kind: str, chance: random.Random) -> tuple[list[str], list
 
 def kill_web(point: str, kind: str) -> tuple[list[str], list[str]]:
     """A start whose answer never comes, sent again with the same key."""
-    from workflows import tasks
-    from workflows.engine.ready_publisher import HintPublisher
+    from workflows.engine.notifier import own_notifier
+    from workflows.engine.ready_queue import ReadyPublisher
+    from workflows.engine.runtime import runtime
     from workflows.models import WorkflowExecution
 
     key = f"trial-{time.time_ns()}-{os.getpid()}"
 
     def start_with_hints() -> None:
-        tasks._hints = HintPublisher(tasks._send_look)
+        runtime.announcer = ReadyPublisher(own_notifier)
         start_over_api(kind, key)
 
     pid = forked_worker.fork(start_with_hints, point)
@@ -290,11 +291,11 @@ def run_point(point: str, kinds: Sequence[str], times: int, lanes: int) -> Tally
 def lane_writing(
     file: Path, database: str, trials: Callable[[], dict[str, Any]]
 ) -> Callable[[], None]:
-    from workflows import tasks
+    from workflows.engine.runtime import runtime
 
     def lane() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        tasks._hints = forked_worker.NoHints()  # type: ignore[assignment]
+        runtime.announcer = forked_worker.NoHints()
         use_database(database)
         file.write_text(json.dumps(trials()))
 

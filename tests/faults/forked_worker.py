@@ -47,9 +47,10 @@ def fork(action: Callable[[], None], failpoint: str = "") -> int:
 def work() -> None:
     """Be a worker until killed."""
     from workflows import tasks
+    from workflows.engine.runtime import runtime
 
-    tasks._suspects = SuspectsHere()  # type: ignore[assignment]
-    tasks.start_engine()
+    runtime.quarantine = QuarantineHere()
+    tasks.start_runtime()
     for number in itertools.count():
         if number % LOOKS_PER_SWEEP == 0:
             tasks.sweep()
@@ -76,8 +77,8 @@ def due_rows() -> list[str]:
     return [str(pk) for pk in due.values_list("pk", flat=True)[:20]]
 
 
-class SuspectsHere:
-    """Runs suspects in the same process, so that no second one has to start."""
+class QuarantineHere:
+    """Runs quarantined rows in the same process, so that no second one has to start."""
 
     def __init__(self) -> None:
         self._engine: Any = None

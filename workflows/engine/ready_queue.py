@@ -1,74 +1,106 @@
-"""What processes tell each other over Redis: rows that are ready, executions that ended.
-
-All of it is hints: the database holds the truth, and what is lost costs latency only. Without
-Redis, Celery messages carry the first kind and waiting callers look at the database.
-"""
+"""Rows that are ready, on their way from whoever made them so to a worker."""
 
 from __future__ import annotations
 
-import contextlib
-import json
+import queue
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+import time
+from collections.abc import Callable
 
-import redis
 import structlog
-from django.conf import settings
 
-from core.json import strict
+from workflows.engine.notifier import Notifier, NotifierError
 
 logger = structlog.get_logger(__name__)
 
-READY = f"{settings.SERVICE_NAME}:ready"
-ENDED = f"{settings.SERVICE_NAME}:ended"
-# Hints that no worker takes are for the sweep: they are not worth keeping.
-MOST_HINTS = 1000
-HINT_SECONDS = 10
-HASTE_SECONDS = 0.2
-LISTEN_SECONDS = 2.0
+# A burst of starts becomes one message per pause; several, so that workers share it.
+PAUSE_SECONDS = 0.003
+LARGEST_HINT = 50
 RETRY_SECONDS = 1.0
-MOST_REMEMBERED = 1000
 
 
-@lru_cache(maxsize=1)
-def _redis() -> redis.Redis:
-    """The client of this process; its sockets wait longer than a listener does."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=LISTEN_SECONDS + 3
-    )
+class ReadyPublisher:
+    """Sends hints: at once while they are taken and few, else from a thread of its own.
 
+    A thread that is woken for it would get to run only once its waker waits for something. No
+    caller waits long: the first one that gets no answer leaves it to the thread until that was
+    answered. A hint that cannot be sent is dropped: the sweep finds the rows.
+    """
 
-# Rows that are ready: one worker hears of them
+    def __init__(self, notifier: Callable[[], Notifier]) -> None:
+        self._notifier = notifier
+        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._sending = threading.Lock()
+        self._answers = False
+        self._sent_at = 0.0
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing waits to be sent."""
+        return self._waiting.empty()
 
-@lru_cache(maxsize=1)
-def _hasty_redis() -> redis.Redis:
-    """A client for callers that must not be held up."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=HASTE_SECONDS, socket_timeout=HASTE_SECONDS
-    )
+    @property
+    def trusts_answers(self) -> bool:
+        """Return whether a caller may send by itself: the last hint was taken."""
+        return self._answers
 
+    def announce(self, step_ids: list[str]) -> None:
+        """Tell some worker that these steps are ready."""
+        if self._send_at_once(step_ids):
+            return
+        for step_id in step_ids:
+            self._waiting.put(step_id)
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="ready-hints", daemon=True)
+                self._thread.start()
 
-def tell_ready(step_ids: Sequence[str], *, in_haste: bool = False) -> None:
-    """Tell one worker that these rows are ready, or give up soon if in haste. Raises RedisError."""
-    client = _hasty_redis() if in_haste else _redis()
-    untaken = client.rpush(READY, json.dumps(list(step_ids)))
-    if untaken > 1:
-        with client.pipeline(transaction=False) as together:
-            together.ltrim(READY, -MOST_HINTS, -1)
-            together.expire(READY, HINT_SECONDS)
-            together.execute()
+    def _send_at_once(self, step_ids: list[str]) -> bool:
+        """Return whether it was sent from this thread."""
+        if not self._answers or len(step_ids) > LARGEST_HINT or not self._waiting.empty():
+            return False
+        if time.monotonic() - self._sent_at < PAUSE_SECONDS:
+            return False
+        if not self._sending.acquire(blocking=False):
+            return False
+        try:
+            self._notifier().tell_ready(step_ids, in_haste=True)
+            self._sent_at = time.monotonic()
+        except NotifierError as error:
+            self._answers = False
+            logger.warning("hint_delayed", error=str(error)[:300], steps=len(step_ids))
+            return False
+        finally:
+            self._sending.release()
+        return True
+
+    def _run(self) -> None:
+        while True:
+            step_ids = [self._waiting.get()]
+            while len(step_ids) < LARGEST_HINT and not self._waiting.empty():
+                step_ids.append(self._waiting.get_nowait())
+            self._send(step_ids)
+            time.sleep(PAUSE_SECONDS)
+
+    def _send(self, step_ids: list[str]) -> None:
+        notifier = self._notifier()
+        try:
+            notifier.tell_ready(step_ids)
+            self._answers, self._sent_at = notifier.tells_in_haste, time.monotonic()
+        except NotifierError as error:
+            logger.warning("hint_dropped", error=str(error)[:300], steps=len(step_ids))
 
 
 class ReadyListener:
     """Hands what this worker hears to `look`, from a thread of its own, until stopped."""
 
-    def __init__(self, look: Callable[[list[str]], None]) -> None:
+    def __init__(self, notifier: Notifier, look: Callable[[list[str]], None]) -> None:
+        self._notifier = notifier
         self._look = look
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ready-listener", daemon=True)
 
     def start(self) -> None:
         """Begin to listen."""
@@ -78,107 +110,22 @@ class ReadyListener:
         """Hear nothing more; the thread ends by itself."""
         self._stopping.set()
 
+    @property
+    def is_listening(self) -> bool:
+        """Return whether it may still take something."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                found = _redis().blpop([READY], timeout=LISTEN_SECONDS)
-                if found is not None:
+                step_ids = self._notifier.hear_ready()
+                if step_ids is None:
+                    continue
+                if not self._stopping.is_set():
+                    self._look(step_ids)
+                elif step_ids:
                     # What is heard after the end was meant for another worker.
-                    hear = tell_ready if self._stopping.is_set() else self._look
-                    hear(_ids_in(found[1]))
-            except (redis.RedisError, ValueError) as error:
+                    self._notifier.tell_ready(step_ids)
+            except NotifierError as error:
                 logger.warning("hints_unheard", error=str(error)[:300])
                 self._stopping.wait(RETRY_SECONDS)
-
-
-# Executions that ended: whoever waits for one hears of it
-
-
-def tell_ended(execution_ids: Sequence[str]) -> None:
-    """Tell every process that these executions ended, if it can be told."""
-    if not settings.REDIS_URL:
-        return
-    try:
-        _redis().publish(ENDED, json.dumps(list(execution_ids)))
-    except redis.RedisError as error:
-        logger.warning("end_untold", error=str(error)[:300])
-
-
-def _ids_in(message: bytes | str) -> list[str]:
-    """The ids of a message. Raises ValueError for anything but a list; what is no id is left out.
-
-    Whoever reaches the server may write there, and no message must end the thread that hears it.
-    """
-    found = strict.parse(message)
-    if not isinstance(found, list):
-        raise ValueError("A message is not a list of ids.")
-    return [value for value in found if isinstance(value, str)]
-
-
-class Endings:
-    """Wakes those who wait in this process; listens from the first one on."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[str, list[threading.Event]] = {}
-        # An execution may end before its caller gets to wait for it.
-        self._recent: OrderedDict[str, None] = OrderedDict()
-        self._thread: threading.Thread | None = None
-        self._hears = False
-
-    @contextlib.contextmanager
-    def watch(self, execution_id: str) -> Iterator[threading.Event]:
-        """An event that is set once the execution is heard to have ended."""
-        event = threading.Event()
-        with self._lock:
-            self._listen()
-            self._waiting.setdefault(execution_id, []).append(event)
-            if execution_id in self._recent:
-                event.set()
-        try:
-            yield event
-        finally:
-            with self._lock:
-                self._waiting[execution_id].remove(event)
-                if not self._waiting[execution_id]:
-                    del self._waiting[execution_id]
-
-    @property
-    def hears(self) -> bool:
-        """Whether an end would be heard now."""
-        return self._hears
-
-    def _listen(self) -> None:
-        if settings.REDIS_URL and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._run, name="endings", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        """Listen until Redis fails; the next who waits begins anew."""
-        try:
-            with _redis().pubsub(ignore_subscribe_messages=False) as heard:
-                heard.subscribe(ENDED)
-                while True:
-                    message = heard.get_message(timeout=LISTEN_SECONDS)
-                    if message is not None:
-                        self._take(message)
-        except (redis.RedisError, ValueError) as error:
-            logger.warning("endings_unheard", error=str(error)[:300])
-        finally:
-            self._hears = False
-
-    def _take(self, message: dict[str, object]) -> None:
-        if message["type"] == "subscribe":
-            self._hears = True
-        if message["type"] != "message":
-            return
-        with self._lock:
-            for execution_id in _ids_in(message["data"]):  # type: ignore[arg-type]
-                self._recent[execution_id] = None
-                for event in self._waiting.get(execution_id, ()):
-                    event.set()
-            while len(self._recent) > MOST_REMEMBERED:
-                self._recent.popitem(last=False)
-
-
-endings = Endings()

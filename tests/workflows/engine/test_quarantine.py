@@ -151,7 +151,7 @@ def test_worker_that_starts_gives_back_at_once_what_a_dead_one_held():
     execution = start(make_workflow([call("a")]))
     hold_by(name_of_an_ended_process())
     execution.steps.update(lease_until=timezone.now() - timedelta(seconds=60))
-    tasks._sweep_at_once()
+    tasks.sweep_at_once()
     assert list(execution.steps.values_list("status", "deaths")) == [("PENDING", 1)]
 
 
@@ -160,5 +160,5 @@ def test_first_look_without_a_database_is_left_to_the_next_sweep(monkeypatch, ca
         raise OperationalError("no database")
 
     monkeypatch.setattr(tasks, "sweep", refuse)
-    tasks._sweep_at_once()
+    tasks.sweep_at_once()
     assert "first_sweep_failed" in caplog.text

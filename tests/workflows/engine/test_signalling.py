@@ -1,4 +1,4 @@
-"""What processes tell each other over Redis is heard by whom it concerns, and is never needed."""
+"""What processes tell each other is heard by whom it concerns, and is never needed."""
 
 import json
 import threading
@@ -6,12 +6,18 @@ import threading
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 
 from tests.factories import make_workflow
 from tests.support.real_hub import until
-from workflows import services, tasks
-from workflows.engine import ready_publisher, ready_queue
-from workflows.engine.ready_publisher import HintPublisher
+from workflows import services
+from workflows.engine import completion_events, ready_queue, redis_notifier
+from workflows.engine.completion_events import CompletionEvents
+from workflows.engine.database_notifier import PostgresNotifier, SqliteNotifier
+from workflows.engine.notifier import NotifierError, own_notifier
+from workflows.engine.ready_queue import ReadyListener, ReadyPublisher
+from workflows.engine.redis_notifier import RedisNotifier
+from workflows.engine.runtime import runtime
 
 SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
@@ -22,36 +28,36 @@ pytestmark = pytest.mark.needs_backend
 def server():
     client = redis.Redis.from_url(settings.REDIS_URL)
     # What tests before this one made ready may still be on its way.
-    until(tasks._hints._waiting.empty, "all hints are sent", seconds=SECONDS)
+    until(lambda: runtime.announcer.is_idle, "all hints are sent", seconds=SECONDS)
     threading.Event().wait(0.1)
-    client.delete(ready_queue.READY)
+    client.delete(redis_notifier.READY)
     yield client
-    client.delete(ready_queue.READY)
+    client.delete(redis_notifier.READY)
 
 
-def listen(endings: ready_queue.Endings) -> None:
+def listen(endings: CompletionEvents) -> None:
     """Let it listen, as the first caller that waits does."""
     with endings.watch("first"):
         until(lambda: endings.hears, "it listens", seconds=SECONDS)
 
 
-def end(listener: ready_queue.ReadyListener) -> None:
+def end(listener: ReadyListener) -> None:
     """Stop it, and wait until it takes nothing more from the tests that follow."""
     listener.stop()
-    until(lambda: not listener._thread.is_alive(), "it ends", seconds=SECONDS)
+    until(lambda: not listener.is_listening, "it ends", seconds=SECONDS)
 
 
 @needs_redis
 def test_hint_is_heard_by_one_listener(server):
     # What tests before this one made ready may be heard too.
     heard: list[list[str]] = []
-    listeners = [ready_queue.ReadyListener(heard.append) for _ in range(2)]
+    listeners = [ReadyListener(own_notifier(), heard.append) for _ in range(2)]
     for listener in listeners:
         listener.start()
     try:
-        ready_queue.tell_ready(["a", "b"])
-        ready_queue.tell_ready(["c"])
-        ready_queue.tell_ready(["end"])
+        own_notifier().tell_ready(["a", "b"])
+        own_notifier().tell_ready(["c"])
+        own_notifier().tell_ready(["end"])
         sent = (["a", "b"], ["c"], ["end"])
         until(lambda: all(hint in heard for hint in sent), "all is heard", seconds=SECONDS)
         assert [heard.count(hint) for hint in sent] == [1, 1, 1]
@@ -64,18 +70,18 @@ def test_hint_is_heard_by_one_listener(server):
 @pytest.mark.parametrize("message", ["5", "{", "null", '{"a": 1}', '[["x"], 5, null]'])
 def test_message_that_is_none_stops_no_listener(server, message):
     heard: list[list[str]] = []
-    listener = ready_queue.ReadyListener(heard.append)
+    listener = ReadyListener(own_notifier(), heard.append)
     listener.start()
-    endings = ready_queue.Endings()
+    endings = CompletionEvents(own_notifier)
     try:
         listen(endings)
-        server.rpush(ready_queue.READY, message)
-        server.publish(ready_queue.ENDED, message)
-        ready_queue.tell_ready(["after"])
+        server.rpush(redis_notifier.READY, message)
+        server.publish(redis_notifier.ENDED, message)
+        own_notifier().tell_ready(["after"])
         until(lambda: ["after"] in heard, "the next is heard", seconds=SECONDS)
         with endings.watch("after") as event:
             until(lambda: endings.hears, "it listens", seconds=SECONDS)
-            ready_queue.tell_ended(["after"])
+            completion_events.tell_ended(["after"])
             assert event.wait(SECONDS)
     finally:
         end(listener)
@@ -85,16 +91,16 @@ def test_message_that_is_none_stops_no_listener(server, message):
 def test_hint_heard_while_stopping_is_left_for_another_worker(server):
     # What tests before this one made ready may be heard too.
     by_leaving, by_staying = [], []
-    leaving = ready_queue.ReadyListener(by_leaving.append)
-    staying = ready_queue.ReadyListener(by_staying.append)
+    leaving = ReadyListener(own_notifier(), by_leaving.append)
+    staying = ReadyListener(own_notifier(), by_staying.append)
     leaving.start()
     # Hubs of other tests listen on the same server, in other databases.
     own = str(server.connection_pool.connection_kwargs["db"])
     blocked = lambda: {c["db"] for c in server.client_list() if c["cmd"] == "blpop"}  # noqa: E731
     until(lambda: own in blocked(), "it listens", seconds=SECONDS)
     leaving.stop()
-    ready_queue.tell_ready(["a"])
-    until(lambda: not leaving._thread.is_alive(), "it ends", seconds=SECONDS)
+    own_notifier().tell_ready(["a"])
+    until(lambda: not leaving.is_listening, "it ends", seconds=SECONDS)
     assert ["a"] not in by_leaving
     staying.start()
     until(lambda: ["a"] in by_staying, "the other hears it", seconds=SECONDS)
@@ -103,103 +109,158 @@ def test_hint_heard_while_stopping_is_left_for_another_worker(server):
 
 @needs_redis
 def test_hints_that_nobody_takes_do_not_pile_up(server, monkeypatch):
-    monkeypatch.setattr(ready_queue, "MOST_HINTS", 3)
+    monkeypatch.setattr(redis_notifier, "MOST_HINTS", 3)
     for number in range(5):
-        ready_queue.tell_ready([str(number)])
-    kept = [json.loads(item) for item in server.lrange(ready_queue.READY, 0, -1)]
+        own_notifier().tell_ready([str(number)])
+    kept = [json.loads(item) for item in server.lrange(redis_notifier.READY, 0, -1)]
     assert kept == [["2"], ["3"], ["4"]]
-    assert 0 < server.ttl(ready_queue.READY) <= ready_queue.HINT_SECONDS
+    assert 0 < server.ttl(redis_notifier.READY) <= redis_notifier.HINT_SECONDS
 
 
 @needs_redis
 def test_start_is_told_over_redis_without_a_celery_message(server):
-    sent = []
-    HintPublisher(sent.append)._send(["a"])
-    assert json.loads(server.lpop(ready_queue.READY)) == ["a"]
-    assert sent == []
+    ReadyPublisher(own_notifier).announce(["a"])
+    assert json.loads(server.blpop([redis_notifier.READY], timeout=SECONDS)[1]) == ["a"]
+    assert server.llen(f"{settings.SERVICE_NAME}:hub") == 0
+
+
+class RecordingNotifier(SqliteNotifier):
+    """Keeps what it is told, and whether in haste; refuses haste while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[list[str], bool]] = []
+        self.refuses = False
+        self.refused = 0
+
+    def tell_ready(self, step_ids, *, in_haste=False):
+        if in_haste and self.refuses:
+            self.refused += 1
+            raise NotifierError("no answer")
+        self.told.append((list(step_ids), in_haste))
 
 
 @pytest.fixture
-def sent(monkeypatch, settings):
-    """What would go over Redis: the hint, and whether it came from the caller's own thread."""
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(ready_publisher, "PAUSE_SECONDS", 0)
-    told = []
-
-    def tell(step_ids, *, in_haste=False):
-        if in_haste and told and told[-1] == "refuse":
-            raise redis.ConnectionError("no answer")
-        told.append((step_ids, in_haste))
-
-    monkeypatch.setattr(ready_publisher, "tell_ready", tell)
-    return told
+def notifier(monkeypatch):
+    monkeypatch.setattr(ready_queue, "PAUSE_SECONDS", 0)
+    return RecordingNotifier()
 
 
-def fail(step_ids):
-    raise AssertionError("No Celery message is wanted.")
+def publisher_that_was_answered(notifier: RecordingNotifier) -> ReadyPublisher:
+    publisher = ReadyPublisher(lambda: notifier)
+    publisher.announce(["first"])
+    until(lambda: publisher.trusts_answers, "it knows of an answer", seconds=SECONDS)
+    assert notifier.told == [(["first"], False)]
+    notifier.told.clear()
+    return publisher
 
 
-def test_hint_goes_out_at_once_when_redis_answered_before(sent):
-    publisher = HintPublisher(fail)
+def test_hint_goes_out_at_once_when_one_was_answered_before(notifier):
+    publisher_that_was_answered(notifier).announce(["b"])
+    assert notifier.told == [(["b"], True)]
+
+
+def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(notifier):
+    publisher = publisher_that_was_answered(notifier)
+    notifier.refuses = True
     publisher.announce(["a"])
-    until(lambda: sent, "the thread sends the first", seconds=SECONDS)
-    until(lambda: publisher._answers, "it knows that Redis answers", seconds=SECONDS)
+    assert notifier.refused == 1
+    until(lambda: notifier.told == [(["a"], False)], "the thread sends it", seconds=SECONDS)
+    until(lambda: publisher.trusts_answers, "it knows of an answer", seconds=SECONDS)
+    notifier.refuses = False
     publisher.announce(["b"])
-    assert sent == [(["a"], False), (["b"], True)]
+    assert notifier.told == [(["a"], False), (["b"], True)]
 
 
-def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(sent):
-    publisher = HintPublisher(fail)
-    publisher._answers = True
-    sent.append("refuse")
-    publisher.announce(["a"])
-    assert not publisher._answers or sent[-1] == (["a"], False)
-    until(lambda: sent[-1] == (["a"], False), "the thread sends it", seconds=SECONDS)
-    until(lambda: publisher._answers, "it knows that Redis answers", seconds=SECONDS)
-    publisher.announce(["b"])
-    assert sent == ["refuse", (["a"], False), (["b"], True)]
-
-
-def test_burst_of_hints_is_left_to_the_thread(sent):
-    publisher = HintPublisher(fail)
-    publisher._answers = True
-    many = [str(number) for number in range(ready_publisher.LARGEST_HINT + 1)]
+def test_burst_of_hints_is_left_to_the_thread(notifier):
+    publisher = publisher_that_was_answered(notifier)
+    many = [str(number) for number in range(ready_queue.LARGEST_HINT + 1)]
     publisher.announce(many)
-    told = lambda: [step for hint, _ in sent for step in hint]  # noqa: E731
+    told = lambda: [step for hint, _ in notifier.told for step in hint]  # noqa: E731
     until(lambda: len(told()) == len(many), "all are sent", seconds=SECONDS)
     assert told() == many
-    assert not any(in_haste for _, in_haste in sent)
+    assert not any(in_haste for _, in_haste in notifier.told)
+
+
+# Without Redis the database tells
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="LISTEN is PostgreSQL's")
+def test_every_worker_hears_over_postgresql_of_what_is_ready():
+    workers = [PostgresNotifier() for _ in range(2)]
+    # What was told before somebody listens is to be looked for.
+    assert [worker.hear_ready() for worker in workers] == [[], []]
+    PostgresNotifier().tell_ready(["a", "b"])
+    assert [worker.hear_ready() for worker in workers] == [["a", "b"], ["a", "b"]]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="LISTEN is PostgreSQL's")
+def test_worker_whose_connection_is_cut_says_so_and_listens_again():
+    worker = PostgresNotifier()
+    worker.hear_ready()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query LIKE 'LISTEN %%' AND datname = current_database()"
+        )
+    with pytest.raises(NotifierError):
+        worker.hear_ready()
+    assert worker.hear_ready() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a pooler is PostgreSQL's")
+def test_worker_behind_a_pooler_looks_by_itself(monkeypatch):
+    monkeypatch.setattr("workflows.engine.database_notifier.has_own_session", lambda _: False)
+    worker = PostgresNotifier()
+    assert [worker.hear_ready() for _ in range(3)] == [[], [], []]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="of SQLite's file")
+def test_worker_on_sqlite_sees_that_somebody_wrote():
+    worker = SqliteNotifier()
+    assert worker.hear_ready() == []
+    assert worker.hear_ready() is None
+    writer = threading.Thread(target=write_and_close)
+    writer.start()
+    writer.join()
+    assert worker.hear_ready() == []
+
+
+def write_and_close() -> None:
+    make_workflow()
+    connection.close()
 
 
 @needs_redis
 def test_waiting_caller_is_woken_by_the_end():
-    endings = ready_queue.Endings()
+    endings = CompletionEvents(own_notifier)
     listen(endings)
     with endings.watch("x") as ended, endings.watch("y") as other:
-        ready_queue.tell_ended(["x"])
+        completion_events.tell_ended(["x"])
         assert ended.wait(SECONDS)
         assert not other.is_set()
 
 
 @needs_redis
 def test_end_that_was_told_before_somebody_waits_is_remembered():
-    endings = ready_queue.Endings()
+    endings = CompletionEvents(own_notifier)
     listen(endings)
     with endings.watch("later") as later:
-        ready_queue.tell_ended(["early"])
-        ready_queue.tell_ended(["later"])
+        completion_events.tell_ended(["early"])
+        completion_events.tell_ended(["later"])
         assert later.wait(SECONDS)
     with endings.watch("early") as early:
         assert early.is_set()
 
 
-def test_end_that_cannot_be_told_stops_nobody(settings, monkeypatch):
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    ready_queue._redis.cache_clear()
-    try:
-        ready_queue.tell_ended(["x"])
-    finally:
-        ready_queue._redis.cache_clear()
+def test_end_that_cannot_be_told_stops_nobody(monkeypatch):
+    unreachable = RedisNotifier("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(completion_events, "own_notifier", lambda: unreachable)
+    completion_events.tell_ended(["x"])
 
 
 @pytest.mark.django_db
@@ -211,7 +272,7 @@ def test_wait_without_anything_heard_ends_at_its_time():
 
 @pytest.mark.django_db
 def test_nothing_is_kept_of_those_who_waited():
-    endings = ready_queue.Endings()
+    endings = CompletionEvents(own_notifier)
     with endings.watch("x"), endings.watch("x"):
-        assert len(endings._waiting["x"]) == 2
-    assert endings._waiting == {}
+        assert endings.watched == ["x"]
+    assert endings.watched == []

@@ -11,7 +11,7 @@ from core.exceptions import Conflict, NotFound
 from core.identifiers import read_id
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
-from workflows.engine.ready_queue import endings
+from workflows.engine.completion_events import completions
 from workflows.models import WorkflowExecution
 
 POLL_SECONDS = (0.01, 0.25)
@@ -53,10 +53,10 @@ def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExe
     """
     deadline = time.monotonic() + seconds
     pause, longest = POLL_SECONDS
-    with endings.watch(str(execution.pk)) as ended:
+    with completions.watch(str(execution.pk)) as ended:
         while not execution.has_ended and time.monotonic() < deadline:
             _let_go_of_connection()
-            patience = longest if endings.hears else pause
+            patience = longest if completions.hears else pause
             ended.wait(min(patience, max(0.0, deadline - time.monotonic())))
             ended.clear()
             pause = min(pause * 1.5, longest)

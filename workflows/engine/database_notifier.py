@@ -1,0 +1,106 @@
+"""Hints by the database itself, for a hub without Redis: rows that are ready, not ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, connection
+
+from core.db.pipeline import has_own_session
+from core.json import strict
+from workflows.engine.notifier import LISTEN_SECONDS, NotifierError
+
+READY = "workflow_steps_ready"
+# Where nothing can be heard, a worker looks so often.
+LOOK_SECONDS = 0.1
+
+
+class PostgresNotifier:
+    """LISTEN and NOTIFY: every worker hears of ready rows, and whoever comes first claims them.
+
+    Behind a pooler that lends its sessions out nothing is heard: there a worker looks.
+    """
+
+    # Sending is a statement of its own, on a connection of the thread that sends.
+    tells_in_haste = False
+    hears_ends = False
+
+    def __init__(self) -> None:
+        self._listener: Any = None
+        self._hears = True
+
+    def tell_ready(self, step_ids: Sequence[str], *, in_haste: bool = False) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [READY, json.dumps(list(step_ids))])
+        except DatabaseError as error:
+            raise NotifierError(str(error)) from error
+        finally:
+            connection.close()
+
+    def hear_ready(self) -> list[str] | None:
+        try:
+            if self._listener is None:
+                self._listen()
+                return []  # What was told before is heard by nobody.
+            if not self._hears:
+                time.sleep(LOOK_SECONDS)
+                return []
+            told = list(self._listener.notifies(timeout=LISTEN_SECONDS, stop_after=1))
+        except psycopg.Error as error:
+            self._forget_listener()
+            raise NotifierError(str(error)) from error
+        return [step_id for notice in told for step_id in strict.parse(notice.payload)] or None
+
+    def _listen(self) -> None:
+        params = connection.get_connection_params()
+        self._listener = psycopg.connect(**params, autocommit=True)
+        self._hears = has_own_session(self._listener)
+        if self._hears:
+            self._listener.execute(f"LISTEN {READY}")
+
+    def _forget_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def tell_ended(self, execution_ids: Sequence[str]) -> None:
+        """Tell nobody: who waits looks at the database."""
+
+    def hear_ended(self) -> Iterator[list[str]]:
+        yield from ()
+
+
+class SqliteNotifier:
+    """Nothing is told: SQLite knows by itself whether another connection has changed the file."""
+
+    tells_in_haste = True
+    hears_ends = False
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+
+    def tell_ready(self, step_ids: Sequence[str], *, in_haste: bool = False) -> None:
+        """Tell nobody: workers see that the file changed."""
+
+    def hear_ready(self) -> list[str] | None:
+        """Wait a moment; whatever is due is to be looked for if anybody has written meanwhile."""
+        time.sleep(LOOK_SECONDS / 2)
+        try:
+            with connection.cursor() as cursor:
+                (version,) = cursor.execute("PRAGMA data_version").fetchone()
+        except DatabaseError as error:
+            connection.close()
+            raise NotifierError(str(error)) from error
+        before, self._version = self._version, version
+        return None if version == before else []
+
+    def tell_ended(self, execution_ids: Sequence[str]) -> None:
+        """Tell nobody: who waits looks at the database."""
+
+    def hear_ended(self) -> Iterator[list[str]]:
+        yield from ()
