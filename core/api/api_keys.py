@@ -9,10 +9,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core import api_keys
+from core.api.actions import post_action
 from core.api.fields import VocabularyField
 from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
@@ -140,8 +140,7 @@ class KeyViewSet(NamedResourceViewSet):
         """Forget a key, which is refused from now on; its name may be used again."""
         api_keys.delete_key(row, if_unchanged=if_unchanged)
 
-    @extend_schema(request=None, responses=KeySerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=KeySerializer)
     def revoke(self, request: Any, pk: str) -> Response:
         """Refuse the key from now on; this cannot be undone."""
         return self.answer(api_keys.revoke_key(self.find()))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import post_action
 from core.api.fields import VocabularyField
 from core.api.pagination import GrowingListPagination
 from core.api.query_filters import VocabularyFilter
@@ -64,21 +63,18 @@ class IncidentViewSet(ResourceViewSet):
         """One incident, by its id."""
         return Response(IncidentSerializer(get_incident(pk)).data)
 
-    @extend_schema(request=None, responses=IncidentSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=IncidentSerializer)
     def acknowledge(self, request: Any, pk: str) -> Response:
         """Say that you see to it; 409 when it is not open."""
         incident = acknowledge_incident(get_incident(pk), actor=self.actor)
         return Response(IncidentSerializer(incident).data)
 
-    @extend_schema(request=None, responses=IncidentSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=IncidentSerializer)
     def expire(self, request: Any, pk: str) -> Response:
         """Take the suspects of a mass expiry offline now; 409 when it is not about any."""
         return self._decide(pk, Verdict.EXPIRE)
 
-    @extend_schema(request=None, responses=IncidentSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=IncidentSerializer)
     def keep(self, request: Any, pk: str) -> Response:
         """Take the suspects of a mass expiry to be alive for another hour, beats or not."""
         return self._decide(pk, Verdict.KEEP)

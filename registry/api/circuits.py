@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import post_action
 from core.api.fields import NumberField, VocabularyField
 from core.api.instants import InstantField
 from core.api.query_filters import NameFilter, VocabularyFilter
@@ -101,26 +100,22 @@ class CircuitViewSet(ResourceViewSet):
         """One breaker, by its id or that of its instance or connection."""
         return Response(CircuitSerializer(get_circuit(pk)).data)
 
-    @extend_schema(request=ControlInput, responses=CircuitSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ControlInput, responses=CircuitSerializer)
     def open(self, request: Any, pk: str) -> Response:
         """Refuse every call, until `until`, for `seconds`, or until another order comes."""
         return self._control(pk, Control.OPEN)
 
-    @extend_schema(request=ControlInput, responses=CircuitSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ControlInput, responses=CircuitSerializer)
     def close(self, request: Any, pk: str) -> Response:
         """Let calls through and count from zero."""
         return self._control(pk, Control.CLOSE)
 
-    @extend_schema(request=ControlInput, responses=CircuitSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ControlInput, responses=CircuitSerializer)
     def disable(self, request: Any, pk: str) -> Response:
         """Let every call through and count nothing, until it ends or another order comes."""
         return self._control(pk, Control.DISABLE)
 
-    @extend_schema(request=ControlInput, responses=CircuitSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ControlInput, responses=CircuitSerializer)
     def reset(self, request: Any, pk: str) -> Response:
         """Let calls through and forget everything that was before."""
         return self._control(pk, Control.RESET)

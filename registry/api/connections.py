@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import post_action
 from core.api.fields import ObjectField, VocabularyField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
@@ -160,14 +159,12 @@ class ConnectionViewSet(NamedResourceViewSet):
             row, self.editor, if_unchanged=if_unchanged, force=self.is_forced
         )
 
-    @extend_schema(request=None, responses=TrialSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=TrialSerializer)
     def test(self, request: Any, pk: str) -> Response:
         """Ask what the connection leads to, now; a failure is an answer too: `success` is false."""
         return Response(run_test(self.find(), actor=self.actor))
 
-    @extend_schema(request=ReasonInput, responses=ConnectionSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ReasonInput, responses=ConnectionSerializer)
     def disable(self, request: Any, pk: str) -> Response:
         """Switch it off: calls that begin from now on are refused: `connection_disabled`."""
         reason = self.read(ReasonInput)["reason"]
@@ -175,8 +172,7 @@ class ConnectionViewSet(NamedResourceViewSet):
             lifecycle.disable_connection(self.find(), reason=reason, actor=self.actor)
         )
 
-    @extend_schema(request=None, responses=ConnectionSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ConnectionSerializer)
     def enable(self, request: Any, pk: str) -> Response:
         """Switch it on again; it is PENDING and tested soon."""
         return self.answer(lifecycle.enable_connection(self.find(), actor=self.actor))

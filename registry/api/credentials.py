@@ -8,15 +8,14 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import nested_list, post_action
 from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
-from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NumberFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
@@ -172,22 +171,14 @@ class CredentialViewSet(NamedResourceViewSet):
         """Forget a credential that no service uses; its audit trail stays."""
         lifecycle.delete_credential(row, actor=self.actor, if_unchanged=if_unchanged)
 
-    @extend_schema(request=RotationInput, responses=CredentialSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=RotationInput, responses=CredentialSerializer)
     def rotate(self, request: Any, pk: str) -> Response:
         """Replace the secret; calls that begin from now on carry the new one."""
         credential = self.find()
         fields = self.read(RotationInput)
         return self.answer(lifecycle.rotate_credential(credential, fields, actor=self.actor))
 
-    @extend_schema(responses=CredentialEventSerializer(many=True))
-    @action(
-        detail=True,
-        methods=["get"],
-        filterset_class=None,
-        ordering_fields=(),
-        pagination_class=GrowingListPagination,
-    )
+    @nested_list(CredentialEventSerializer)
     def events(self, request: Any, pk: str) -> Response:
         """The audit trail of a credential, the latest entry first."""
         rows = CredentialEvent.objects.of(self.find())

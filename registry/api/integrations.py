@@ -6,14 +6,13 @@ from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import nested_list, post_action
 from core.api.fields import AnyField, ObjectField, VocabularyField
 from core.api.named_resource import NamedResourceViewSet
-from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
@@ -223,8 +222,7 @@ class IntegrationViewSet(NamedResourceViewSet):
         """Forget an integration with its history."""
         lifecycle.delete_integration(row, if_unchanged=if_unchanged, force=self.is_forced)
 
-    @extend_schema(request=ExecuteIntegrationInput, responses=ExecutedAnswer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=ExecuteIntegrationInput, responses=ExecutedAnswer)
     def execute(self, request: Any, pk: str) -> Response:
         """Map the payload, call the target now, and answer what the answer is mapped to."""
         data = self.read(ExecuteIntegrationInput)
@@ -236,14 +234,10 @@ class IntegrationViewSet(NamedResourceViewSet):
         )
         return _answer(execute_integration(find_executable(pk), given))
 
-    @extend_schema(responses=IntegrationExecutionSerializer(many=True))
-    @action(
-        detail=True,
-        methods=["get"],
+    @nested_list(
+        IntegrationExecutionSerializer,
         queryset=IntegrationExecution.objects.all(),
         filterset_class=IntegrationExecutionFilter,
-        ordering_fields=(),
-        pagination_class=GrowingListPagination,
     )
     def executions(self, request: Any, pk: str) -> Response:
         """What became of its executions, the latest first."""

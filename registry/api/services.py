@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core import audit
+from core.api.actions import post_action
 from core.api.named_resource import NamedResourceViewSet
 from core.models import AuditVerb
 from registry import services
@@ -106,8 +107,7 @@ class ServiceViewSet(NamedResourceViewSet):
             row, actor=self.actor, if_unchanged=if_unchanged, force=self.is_forced
         )
 
-    @extend_schema(request=HeartbeatInput, responses=ServiceSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=HeartbeatInput, responses=ServiceSerializer)
     def heartbeat(self, request: Any, pk: str) -> Response:
         """Take a sign of life of an instance."""
         beat = HeartbeatInput.heartbeat(self.read(HeartbeatInput))
@@ -179,11 +179,11 @@ class ServiceViewSet(NamedResourceViewSet):
         services.remove_instance(self.find_to_write(), instance_id)
         return Response(status=204)
 
-    @extend_schema(
+    @post_action(
         request=ExecuteActionInput,
         responses={200: OpenApiResponse(ACTION_OUTPUT, description="The output of the action.")},
+        url_path=r"actions/(?P<name>[^/]+)/execute",
     )
-    @action(detail=True, methods=["post"], url_path=r"actions/(?P<name>[^/]+)/execute")
     def execute_action(self, request: Any, pk: str, name: str) -> Response:
         """Call an action now and answer its output."""
         service = self.find()

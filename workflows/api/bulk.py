@@ -7,9 +7,9 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import post_action
 from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantField
 from core.api.pagination import GrowingListPagination
@@ -157,8 +157,7 @@ class BulkOperationViewSet(ResourceViewSet):
         """One bulk operation: how many are done, and why some were refused."""
         return Response(BulkOperationSerializer(services.get_bulk(pk)).data)
 
-    @extend_schema(request=None, responses=BulkOperationSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=BulkOperationSerializer)
     def cancel(self, request: Any, pk: str) -> Response:
         """Stop a bulk operation; what was done stays done."""
         operation = services.get_bulk(pk)

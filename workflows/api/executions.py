@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from core.api.actions import post_action
 from core.api.pagination import GrowingListPagination
 from core.api.viewsets import ResourceViewSet
 from core.api.wait_slots import limited_wait
@@ -111,8 +112,7 @@ class ExecutionViewSet(ResourceViewSet):
         events = services.get_execution(pk).events.order_by("sequence")
         return self.answer_page(events, EventSerializer)
 
-    @extend_schema(request=EvaluateInput, responses=EvaluationAnswer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=EvaluateInput, responses=EvaluationAnswer)
     def evaluate(self, request: Any, pk: str) -> Response:
         """Try an expression or a template on what the execution knew after one of its steps."""
         data = self.read(EvaluateInput)
@@ -123,8 +123,7 @@ class ExecutionViewSet(ResourceViewSet):
             value = services.evaluate_template(execution, data["template"], step=data["step"])
         return Response({"value": value, "type": json_type(value)})
 
-    @extend_schema(request=CancelInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=CancelInput, responses=ExecutionDetailSerializer)
     def cancel(self, request: Any, pk: str) -> Response:
         """End an execution now."""
         reason = self.read(CancelInput)["reason"]
@@ -132,16 +131,14 @@ class ExecutionViewSet(ResourceViewSet):
         services.cancel_execution(execution.pk, actor=self.actor, reason=reason)
         return Response(show(services.get_execution(pk)))
 
-    @extend_schema(request=None, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ExecutionDetailSerializer)
     def retry(self, request: Any, pk: str) -> Response:
         """Go on from the step that failed; what completed is kept."""
         execution = self._controlled(pk)
         services.retry_execution(execution.pk, actor=self.actor)
         return Response(show(services.get_execution(pk)))
 
-    @extend_schema(request=RerunInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
-    @action(detail=True, methods=["post"])
+    @post_action(request=RerunInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     def rerun(self, request: Any, pk: str) -> Response:
         """Start a new execution from one of the steps; what came before is kept, and not called."""
         data = self.read(RerunInput)
@@ -156,22 +153,19 @@ class ExecutionViewSet(ResourceViewSet):
         started = services.rerun_execution(execution.pk, rerun, start)
         return answer_start(request, started, wait=data["wait"])
 
-    @extend_schema(request=None, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ExecutionDetailSerializer)
     def pause(self, request: Any, pk: str) -> Response:
         """Begin nothing more; calls under way finish and are recorded."""
         services.pause_execution(self._controlled(pk).pk, actor=self.actor)
         return self._shown(pk)
 
-    @extend_schema(request=None, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ExecutionDetailSerializer)
     def resume(self, request: Any, pk: str) -> Response:
         """Go on with a paused execution."""
         services.resume_execution(self._controlled(pk).pk, actor=self.actor)
         return self._shown(pk)
 
-    @extend_schema(request=SignalInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(request=SignalInput, responses=ExecutionDetailSerializer)
     def signal(self, request: Any, pk: str) -> Response:
         """Give an execution a signal; one that nothing waits for yet is kept."""
         data = self.read(SignalInput)
@@ -180,14 +174,16 @@ class ExecutionViewSet(ResourceViewSet):
         )
         return self._shown(pk)
 
-    @extend_schema(request=DecisionInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"], url_path=f"{_STEP}/approve")
+    @post_action(
+        request=DecisionInput, responses=ExecutionDetailSerializer, url_path=f"{_STEP}/approve"
+    )
     def approve(self, request: Any, pk: str, step: str) -> Response:
         """Approve what an APPROVAL step asks."""
         return self._decide(pk, step, approve=True)
 
-    @extend_schema(request=DecisionInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"], url_path=f"{_STEP}/reject")
+    @post_action(
+        request=DecisionInput, responses=ExecutionDetailSerializer, url_path=f"{_STEP}/reject"
+    )
     def reject(self, request: Any, pk: str, step: str) -> Response:
         """Reject what an APPROVAL step asks."""
         return self._decide(pk, step, approve=False)
@@ -204,8 +200,9 @@ class ExecutionViewSet(ResourceViewSet):
         )
         return self._shown(pk)
 
-    @extend_schema(request=CompleteInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"], url_path=f"{_STEP}/complete")
+    @post_action(
+        request=CompleteInput, responses=ExecutionDetailSerializer, url_path=f"{_STEP}/complete"
+    )
     def complete_step(self, request: Any, pk: str, step: str) -> Response:
         """Say that a step which NEEDS_REVIEW did complete, and with what output."""
         output = self.read(CompleteInput)["output"]
@@ -213,8 +210,7 @@ class ExecutionViewSet(ResourceViewSet):
         services.settle_reviewed(execution.pk, step, output=output, actor=self.actor)
         return self._shown(pk)
 
-    @extend_schema(request=FailInput, responses=ExecutionDetailSerializer)
-    @action(detail=True, methods=["post"], url_path=f"{_STEP}/fail")
+    @post_action(request=FailInput, responses=ExecutionDetailSerializer, url_path=f"{_STEP}/fail")
     def fail_step(self, request: Any, pk: str, step: str) -> Response:
         """Say that a step which NEEDS_REVIEW failed, and why."""
         reason = self.read(FailInput)["reason"]

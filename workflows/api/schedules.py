@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import nested_list, post_action
 from core.api.named_resource import NamedResourceViewSet
-from core.api.pagination import GrowingListPagination
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (
@@ -72,37 +70,32 @@ class ScheduleViewSet(NamedResourceViewSet):
         """Delete a schedule and the record of its runs; executions stay."""
         services.delete_schedule(row, actor=self.actor, if_unchanged=if_unchanged)
 
-    @extend_schema(request=PreviewInput, responses=PreviewAnswer)
-    @action(detail=False, methods=["post"])
+    @post_action(request=PreviewInput, responses=PreviewAnswer, detail=False)
     def preview(self, request: Any) -> Response:
         """Say what a cron expression means and when it is next due; store nothing."""
         data = self.read(PreviewInput)
         ticks = services.preview(**data)
         return Response({"words": in_words(data["cron"]), "next_runs": ticks})
 
-    @extend_schema(request=None, responses=ScheduleSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ScheduleSerializer)
     def enable(self, request: Any, pk: str) -> Response:
         """Switch on; ticks of the time when it was off are not made up for."""
         services.set_enabled(services.get_schedule(pk), True, actor=self.actor)
         return self.answer(services.get_schedule(pk))
 
-    @extend_schema(request=None, responses=ScheduleSerializer)
-    @action(detail=True, methods=["post"])
+    @post_action(responses=ScheduleSerializer)
     def disable(self, request: Any, pk: str) -> Response:
         """Switch off; executions go on, runs that wait do so until it is switched on."""
         services.set_enabled(services.get_schedule(pk), False, actor=self.actor)
         return self.answer(services.get_schedule(pk))
 
-    @extend_schema(request=None, responses={201: RunSerializer})
-    @action(detail=True, methods=["post"])
+    @post_action(responses={201: RunSerializer})
     def run(self, request: Any, pk: str) -> Response:
         """Run now, as the overlap policy allows: 409 if it is to skip."""
         run = services.run_now(services.get_schedule(pk), actor=self.actor)
         return Response(RunSerializer(run).data, status=201)
 
-    @extend_schema(request=BackfillInput, responses={200: BackfillAnswer, 201: BackfillAnswer})
-    @action(detail=True, methods=["post"])
+    @post_action(request=BackfillInput, responses={200: BackfillAnswer, 201: BackfillAnswer})
     def backfill(self, request: Any, pk: str) -> Response:
         """Run the ticks of a past time, in order; with `dry_run` only count them."""
         schedule = services.get_schedule(pk)
@@ -113,21 +106,17 @@ class ScheduleViewSet(NamedResourceViewSet):
         plan = services.start_backfill(schedule, **bounds, actor=self.actor)
         return Response(BackfillAnswer.of(plan), status=201)
 
-    @extend_schema(request=None, responses=CancelledAnswer)
-    @action(detail=True, methods=["post"], url_path="backfill/cancel")
+    @post_action(responses=CancelledAnswer, url_path="backfill/cancel")
     def cancel_backlog(self, request: Any, pk: str) -> Response:
         """Give up the runs that a backfill, or catching up, has not started yet."""
         count = services.cancel_backlog(services.get_schedule(pk), actor=self.actor)
         return Response({"cancelled": count})
 
-    @extend_schema(responses=RunSerializer(many=True))
-    @action(
-        detail=True,
-        methods=["get"],
+    @nested_list(
+        RunSerializer,
         queryset=WorkflowScheduleRun.objects.all(),
         filterset_class=RunFilter,
         ordering_fields=("tick",),
-        pagination_class=GrowingListPagination,
     )
     def runs(self, request: Any, pk: str) -> Response:
         """What became of each tick, the latest recorded first."""

@@ -8,13 +8,12 @@ import django_filters
 import structlog
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, UnsupportedMediaType
 from rest_framework.response import Response
 
+from core.api.actions import nested_list
 from core.api.fields import VocabularyField
 from core.api.named_resource import NamedResourceViewSet
-from core.api.pagination import GrowingListPagination
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
@@ -218,14 +217,8 @@ class WebhookViewSet(NamedResourceViewSet):
         }
         return Response(body, status=202 if received.is_new else 200)
 
-    @extend_schema(responses=DeliverySerializer(many=True))
-    @action(
-        detail=True,
-        methods=["get"],
-        queryset=WebhookDelivery.objects.all(),
-        filterset_class=DeliveryFilter,
-        ordering_fields=(),
-        pagination_class=GrowingListPagination,
+    @nested_list(
+        DeliverySerializer, queryset=WebhookDelivery.objects.all(), filterset_class=DeliveryFilter
     )
     def deliveries(self, request: Any, pk: str) -> Response:
         """What became of the messages, the latest first."""

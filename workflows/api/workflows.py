@@ -8,8 +8,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from core.api.actions import nested_list, post_action
 from core.api.named_resource import NamedResourceViewSet
-from core.api.pagination import GrowingListPagination
 from core.mediator import mediator
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
@@ -106,8 +106,7 @@ class WorkflowViewSet(NamedResourceViewSet):
         """Delete a workflow; executions that ended keep their record."""
         services.delete_workflow(row, if_unchanged=if_unchanged, force=self.is_forced)
 
-    @extend_schema(request=ValidateInput, responses=ValidationAnswer)
-    @action(detail=False, methods=["post"])
+    @post_action(request=ValidateInput, responses=ValidationAnswer, detail=False)
     def validate(self, request: Any) -> Response:
         """Check a definition and store nothing."""
         data = self.read(ValidateInput)
@@ -116,8 +115,7 @@ class WorkflowViewSet(NamedResourceViewSet):
         body = {"valid": found.valid, "errors": found.errors, "warnings": list(found.warnings)}
         return Response(body)
 
-    @extend_schema(request=DryRunInput, responses=DryRunAnswer)
-    @action(detail=False, methods=["post"], url_path="dry-run")
+    @post_action(request=DryRunInput, responses=DryRunAnswer, detail=False, url_path="dry-run")
     def dry_run(self, request: Any) -> Response:
         """Run a definition in memory, with mocks for calls and people; nothing is stored."""
         return Response(DryRunAnswer(run_dry(self.read(DryRunInput))).data)
@@ -133,8 +131,7 @@ class WorkflowViewSet(NamedResourceViewSet):
             current_version_id=workflow.current_version_id,
         )
 
-    @extend_schema(request=None, responses=WorkflowSerializer)
-    @action(detail=True, methods=["post"], url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
+    @post_action(responses=WorkflowSerializer, url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
     def activate(self, request: Any, pk: str, number: str) -> Response:
         """Make a version the one that new executions use."""
         workflow = services.activate_version(services.get_workflow(pk), int(number))
@@ -152,8 +149,7 @@ class WorkflowViewSet(NamedResourceViewSet):
         found = services.compare_versions(workflow, int(first), int(second))
         return Response(show_comparison(found))
 
-    @extend_schema(request=ExecuteInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
-    @action(detail=True, methods=["post"])
+    @post_action(request=ExecuteInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     def execute(self, request: Any, pk: str) -> Response:
         """Start an execution: 202, or 200 once it ended within `wait` seconds."""
         workflow = services.workflow_to_start(pk)
@@ -161,21 +157,23 @@ class WorkflowViewSet(NamedResourceViewSet):
         started = services.start_execution(workflow, start_of(request, data))
         return answer_start(request, started, wait=data["wait"])
 
-    @extend_schema(responses=ExecutionSerializer(many=True))
-    @action(
-        detail=True,
-        methods=["get"],
+    @nested_list(
+        ExecutionSerializer,
         queryset=WorkflowExecution.objects.all(),
         filterset_class=ExecutionFilter,
         ordering_fields=EXECUTION_ORDERING,
-        pagination_class=GrowingListPagination,
     )
     def executions(self, request: Any, pk: str) -> Response:
         """The executions of a workflow, newest first."""
         return list_executions(self, services.get_workflow(pk).executions.all())
 
-    @extend_schema(request=ExecuteRequestInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
-    @action(detail=False, methods=["post"], url_path="execute")
+    @post_action(
+        request=ExecuteRequestInput,
+        responses=STARTED,
+        parameters=[IDEMPOTENCY_KEY],
+        detail=False,
+        url_path="execute",
+    )
     def execute_request(self, request: Any) -> Response:
         """Start what a type of workflow, or a name, stands for, and wait up to 30 s for its end."""
         data = self.read(ExecuteRequestInput)
