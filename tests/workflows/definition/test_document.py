@@ -3,6 +3,7 @@
 import pytest
 
 from core.expressions import compile_expression
+from tests.support.definitions import refusals_of
 from workflows.definition import (
     NO_RETRY,
     DefinitionError,
@@ -67,14 +68,6 @@ def reading_of(document):
 
 def action(step_id="a", **keys):
     return {"id": step_id, "service": "s", "action": "run", "next": None, **keys}
-
-
-def errors_of(document):
-    with pytest.raises(DefinitionError) as caught:
-        parse(document)
-    assert caught.value.code == "validation_error"
-    assert caught.value.status_code == 400
-    return caught.value.errors
 
 
 def test_smallest_definition_is_a_list_of_steps():
@@ -175,7 +168,7 @@ def test_ending_step_with_a_condition_may_be_passed():
 
 
 def test_all_errors_come_at_once_each_at_its_path():
-    errors = errors_of(
+    errors = refusals_of(
         {
             "steps": [
                 {
@@ -287,7 +280,7 @@ def test_all_errors_come_at_once_each_at_its_path():
     ],
 )
 def test_refuses_in_a_step(step, path, part):
-    errors = errors_of([{**action(), **step}])
+    errors = refusals_of([{**action(), **step}])
     assert list(errors) == [f"steps[0].{path}"]
     assert part in errors[f"steps[0].{path}"][0]
 
@@ -312,7 +305,7 @@ def test_refuses_in_a_step(step, path, part):
     ],
 )
 def test_refuses_in_other_kinds(step, path, part):
-    errors = errors_of([{"id": "a", **step}])
+    errors = refusals_of([{"id": "a", **step}])
     assert list(errors) == [f"steps[0].{path}"]
     assert part in errors[f"steps[0].{path}"][0]
 
@@ -331,22 +324,22 @@ def test_refuses_in_other_kinds(step, path, part):
     ids=range(7),
 )
 def test_refuses_documents(document, part):
-    assert part in errors_of(document)["steps"][0]
+    assert part in refusals_of(document)["steps"][0]
 
 
 def test_deeply_nested_documents_are_refused_without_recursion():
     value: dict = {}
     for _ in range(100_000):
         value = {"a": value}
-    assert "nests deeper" in errors_of([action(input=value)])["steps"][0]
+    assert "nests deeper" in refusals_of([action(input=value)])["steps"][0]
 
 
 def test_output_of_a_definition_is_an_object_or_a_list():
-    assert "must be an object" in errors_of({"steps": [action()], "output": "text"})["output"][0]
+    assert "must be an object" in refusals_of({"steps": [action()], "output": "text"})["output"][0]
 
 
 def test_duplicate_ids_are_refused():
-    errors = errors_of([action("a"), action("a"), action("b-c"), action("b_c")])
+    errors = refusals_of([action("a"), action("a"), action("b-c"), action("b_c")])
     assert errors == {
         "steps[1].id": ["The id 'a' is already that of steps[0]."],
         "steps[3].id": ["The ids 'b_c' and 'b-c' differ only in dashes and underscores."],

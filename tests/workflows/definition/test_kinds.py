@@ -3,13 +3,13 @@
 import pytest
 
 from core.expressions import compile_expression
+from tests.support.definitions import refusals_of
 from workflows import definition
 from workflows.definition import (
     KINDS,
     NO_RETRY,
     Block,
     Compensation,
-    DefinitionError,
     ErrorRoute,
     RetryPolicy,
     StepTarget,
@@ -36,12 +36,6 @@ def parallel(step_id, *branches, **keys):
 
 def each(step_id, *steps, **keys):
     return {"id": step_id, "type": "MAP", "over": "$.input.items", "steps": [*steps], **keys}
-
-
-def errors_of(document):
-    with pytest.raises(DefinitionError) as caught:
-        parse(document)
-    return caught.value.errors
 
 
 def nested(levels):
@@ -101,7 +95,7 @@ def test_a_parallel_waits_for_all_or_for_a_number_of_its_branches():
 def test_containers_nest_five_deep():
     plan = parse([nested(5)])
     assert len(plan.steps) == 6
-    errors = errors_of([nested(6)])
+    errors = refusals_of([nested(6)])
     (path,) = errors
     assert path == "steps[0]" + ".branches[0][0]" * 5
     assert "more than 5 levels" in errors[path][0]
@@ -118,7 +112,7 @@ def test_deep_input_in_deep_containers_is_read():
 
 
 def test_errors_inside_have_the_path_of_their_place():
-    errors = errors_of(
+    errors = refusals_of(
         [
             parallel(
                 "p",
@@ -139,16 +133,16 @@ def test_errors_inside_have_the_path_of_their_place():
 
 
 def test_ids_are_unique_across_lists():
-    errors = errors_of([parallel("p", [action("a")], [action("a-b")], next="a_b"), action("a_b")])
+    errors = refusals_of([parallel("p", [action("a")], [action("a-b")], next="a_b"), action("a_b")])
     assert errors == {
         "steps[1].id": ["The ids 'a_b' and 'a-b' differ only in dashes and underscores."]
     }
-    errors = errors_of([action("a", "p"), parallel("p", [action("a")])])
+    errors = refusals_of([action("a", "p"), parallel("p", [action("a")])])
     assert errors == {"steps[1].branches[0][0].id": ["The id 'a' is already that of steps[0]."]}
 
 
 def test_what_is_inside_of_a_step_without_its_own_id_is_read_for_its_errors():
-    errors = errors_of([action("p", "q"), parallel("p", [action("a", timeout=-1)]), action("q")])
+    errors = refusals_of([action("p", "q"), parallel("p", [action("a", timeout=-1)]), action("q")])
     assert errors.keys() == {"steps[1].id", "steps[1].branches[0][0].timeout"}
 
 
@@ -166,13 +160,13 @@ def test_a_branch_leads_only_to_its_own_steps(following, part):
         parallel("p", [action("a", following)], [action("b")], next="after"),
         action("after"),
     ]
-    errors = errors_of(document)
+    errors = refusals_of(document)
     assert list(errors) == ["steps[0].branches[0][0].next"]
     assert part in errors["steps[0].branches[0][0].next"][0]
 
 
 def test_no_step_outside_leads_into_a_branch():
-    errors = errors_of(
+    errors = refusals_of(
         [
             action(
                 "start",
@@ -198,7 +192,7 @@ def test_steps_inside_count():
             [each("m", *(action(f"b{n}", f"b{n + 1}") for n in range(249)))],
         )
     ]
-    assert errors_of(document)["steps"] == ["There are 501 steps; 500 is the most."]
+    assert refusals_of(document)["steps"] == ["There are 501 steps; 500 is the most."]
 
 
 def test_a_missing_next_ends_the_branch():
@@ -344,7 +338,7 @@ def test_child_workflows():
     ],
 )
 def test_refuses_in_kinds(step, path, part):
-    errors = errors_of([step])
+    errors = refusals_of([step])
     assert list(errors) == [f"steps[0].{path}"]
     assert part in errors[f"steps[0].{path}"][0]
 
@@ -426,14 +420,14 @@ def test_every_kind_that_does_something_may_fail():
     ],
 )
 def test_refuses_in_failures(keys, path, part):
-    errors = errors_of([action("a", **keys)])
+    errors = refusals_of([action("a", **keys)])
     assert list(errors) == [f"steps[0].{path}"]
     assert part in errors[f"steps[0].{path}"][0]
 
 
 def test_an_error_code_is_matched_once():
     routes = [{"match": [code], "step": None} for code in ("x", "X", "*", "y")]
-    errors = errors_of([action("a", on_error=routes)])
+    errors = refusals_of([action("a", on_error=routes)])
     assert errors == {
         "steps[0].on_error[1].match": ["steps[0].on_error[0] takes 'x' already."],
         "steps[0].on_error[3].match": ["steps[0].on_error[2] takes 'y' already."],
@@ -478,7 +472,7 @@ def test_retry_beside_the_steps_is_their_default_too():
     ],
 )
 def test_refuses_in_the_document(keys, path, part):
-    errors = errors_of({"steps": [action("a")], **keys})
+    errors = refusals_of({"steps": [action("a")], **keys})
     assert list(errors) == [path]
     assert part in errors[path][0]
 
@@ -488,6 +482,6 @@ def test_thousands_of_misspelt_names_get_only_some_suggestions():
         action(f"step-{n}", [{"when": "input.a", "step": f"stpe-{n}"}, {"step": None}])
         for n in range(400)
     ]
-    sentences = [sentence for found in errors_of(steps).values() for sentence in found]
+    sentences = [sentence for found in refusals_of(steps).values() for sentence in found]
     assert len(sentences) == 400
     assert sum("did you mean" in sentence for sentence in sentences) == 100

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.definitions import errors_of, warnings_of
 from tests.support.hypothesis_settings import in_proportion
 from workflows import validation
 from workflows.definition import KINDS
@@ -43,16 +44,6 @@ class DirectoryOfActions:
 
 def validate(document, **options):
     return validation.validate(document, **{"directory": None, **options})
-
-
-def errors_of(document, **options):
-    return validate(document, **options).errors
-
-
-def warnings_of(document, **options):
-    found = validate(document, **options)
-    assert found.errors == {}
-    return found.warnings
 
 
 def action(step_id, following=None, **keys):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.definitions import errors_of, warnings_of
 from tests.support.hypothesis_settings import in_proportion
 from workflows import validation
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
@@ -64,16 +65,6 @@ def extract(input=None, **keys):
         "next": None,
         **keys,
     }
-
-
-def errors_of(document, **options):
-    return validate(document, **{"directory": None, **options}).errors
-
-
-def warnings_of(document, **options):
-    validation = validate(document, **{"directory": None, **options})
-    assert validation.errors == {}
-    return validation.warnings
 
 
 def test_a_good_definition_is_valid():
