@@ -16,7 +16,7 @@ register = template.Library()
 
 
 @dataclass(frozen=True)
-class Crumb:
+class Breadcrumb:
     """A page above this one."""
 
     title: str
@@ -24,32 +24,32 @@ class Crumb:
 
 
 @dataclass(frozen=True)
-class Here:
+class PageHeading:
     """A page's heading, and the pages above it."""
 
     heading: str
-    crumbs: tuple[Crumb, ...] = ()
+    crumbs: tuple[Breadcrumb, ...] = ()
 
 
 @register.simple_tag(takes_context=True)
-def where_am_i(context: template.Context) -> Here:
+def page_heading(context: template.Context) -> PageHeading:
     """Return the heading of this page and the way to it."""
     opts, title = context.get("opts"), str(context.get("title") or "Overview")
     row = _row_of(context)
     if opts is None or context.get("stands_alone"):
-        return Here(str(context.get("content_title") or title))
+        return PageHeading(str(context.get("content_title") or title))
     name = NAMES.get(opts.label_lower) or capfirst(opts.verbose_name_plural)
-    plural = Crumb(name, _address(opts, "changelist"))
+    plural = Breadcrumb(name, _address(opts, "changelist"))
     if context.get("cl"):
-        return Here(plural.title)
+        return PageHeading(plural.title)
     crumbs = (plural,) if plural.link else ()
     if row is None:
-        return Here(title, crumbs)
+        return PageHeading(title, crumbs)
     if context.get("change") or title == str(row):  # the page of the row itself
-        return Here(str(row), crumbs)
-    above = Crumb(str(row), _address(row._meta, "change", row.pk))
+        return PageHeading(str(row), crumbs)
+    above = Breadcrumb(str(row), _address(row._meta, "change", row.pk))
     heading = "History" if "action_list" in context else title
-    return Here(heading, (*crumbs, above))
+    return PageHeading(heading, (*crumbs, above))
 
 
 def _row_of(context: template.Context) -> Model | None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from core.admin.labels import ACRONYMS, label_of, with_acronyms
 from integration_site.console.error_pages import server_error
 from integration_site.console.navigation import NAMES
-from integration_site.templatetags.console import where_am_i
+from integration_site.templatetags.console import page_heading
 
 pytestmark = pytest.mark.django_db
 MISSING = "00000000-0000-0000-0000-000000000000"
@@ -77,7 +77,7 @@ def test_the_page_of_what_breaks_asks_nothing(django_assert_num_queries: Any) ->
 def test_a_list_is_called_what_the_menu_calls_it(admin: Client) -> None:
     for label, name in NAMES.items():
         page: Any = admin.get(reverse(f"admin:{label.replace('.', '_')}_changelist"))
-        assert where_am_i(page.context).heading == name
+        assert page_heading(page.context).heading == name
 
 
 @pytest.mark.parametrize("url", ["/nope", "/api/nope", "/registry/nope"])
