@@ -18,7 +18,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
@@ -66,8 +66,7 @@ class CallResult:
     warnings: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundCall:
+class OutboundCall(NamedTuple):
     """A call on its way out: what is sent, until when on the client's clock, and who calls.
 
     `timeout_seconds` is what was asked for; None where the deadline is the usual one.

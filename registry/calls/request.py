@@ -6,8 +6,9 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from core.exceptions import SchemaViolation
@@ -32,20 +33,19 @@ _AS_WRITTEN = "/%:@!$&'()*+,;=~"
 _BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
-@dataclass(frozen=True, slots=True)
-class OutboundRequest:
-    """A request to one endpoint; with a credential, whose secrets `mask` takes out of the answer.
-
-    Its text shows nothing in which a credential may be.
-    """
+class OutboundRequest(NamedTuple):
+    """A request to one endpoint; with a credential, whose secrets `mask` hides in the answer."""
 
     method: str
-    url: str = field(repr=False)
-    body: bytes | None = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str
+    body: bytes | None
+    headers: Mapping[str, str] = MappingProxyType({})
     tls: ssl.SSLContext | None = None
     mask: Mask = NO_MASK
-    token: CachedToken | None = field(default=None, repr=False)
+    token: CachedToken | None = None
+
+    def __repr__(self) -> str:
+        return f"OutboundRequest({self.method!r})"  # the rest may hold secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from django.utils import timezone
@@ -83,7 +82,7 @@ class Authenticator:
         authenticated = authenticate_request(credential, request, stamp=stamp, token=token)
         self._uses.count(credential, CredentialEventKind.USED, actor=actor, subject=subject)
         mask = Mask(secrets_of(credential, token))
-        return replace(authenticated, tls=tls, mask=mask, token=cached)
+        return authenticated._replace(tls=tls, mask=mask, token=cached)
 
     async def renew_token(self, credential: LoadedCredential, request: OutboundRequest) -> bool:
         """Drop the token that was refused with a 401; False when there is none to drop."""

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
@@ -77,12 +77,11 @@ def authenticate_request(
     return scheme(credential, request, stamp) if scheme else request
 
 
-@sensitive_variables("added")
 def _with_headers(request: OutboundRequest, added: Mapping[str, str]) -> OutboundRequest:
     """Return the request with these headers in place of its own of the same name."""
     names = {name.lower() for name in added}
     kept = {name: value for name, value in request.headers.items() if name.lower() not in names}
-    return replace(request, headers={**kept, **added})
+    return request._replace(headers={**kept, **added})
 
 
 def _with_bearer(request: OutboundRequest, token: Secret) -> OutboundRequest:
@@ -98,7 +97,7 @@ def _api_key(
     if not parameter:
         return _with_headers(request, {credential.attributes.get("header") or "X-API-Key": key})
     mark = "&" if urlsplit(request.url).query else "?"
-    return replace(request, url=f"{request.url}{mark}{parameter}={quote(key, safe='')}")
+    return request._replace(url=f"{request.url}{mark}{parameter}={quote(key, safe='')}")
 
 
 def _bearer(
