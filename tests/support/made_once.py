@@ -2,7 +2,8 @@
 
 Migrations take four seconds of a core and static files three; copies of them take none. Whoever
 starts from a copy still migrates and bootstraps: there is then nothing left to do. That both do
-their work from nothing is for `test_installation` (SQLite) and `test_image` (PostgreSQL).
+their work from nothing is for `test_installation` (SQLite), and for `test_image` and the killing
+at failpoints (PostgreSQL).
 """
 
 from __future__ import annotations

@@ -113,9 +113,9 @@ function improve(root) {
   reachScrolling();
 }
 
-// Select2 builds its boxes when it likes.
+// Select2 builds its boxes when it likes, and Django its pairs of lists.
 document.addEventListener("DOMContentLoaded", () => {
-  const isBox = (node) => node.classList?.contains("select2");
+  const isBox = (node) => node.matches?.(".select2, .selector");
   new MutationObserver((changes) => {
     if (changes.some((change) => [...change.addedNodes].some(isBox))) {
       labelParts(document);
