@@ -28,6 +28,7 @@ from core.models.audit import (
     AuditVerb,
     object_type_of,
 )
+from core.request_ids import current_request_id
 from core.vault.secret import HIDDEN
 
 logger = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ def record(
         object_name=str(getattr(row, "whole_name", row))[:300],
         reason=(reason or actor.reason).strip()[:MAX_REASON],
         changes={key: _shown(key, value) for key, value in (changes or {}).items()},
-        request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:128],
+        request_id=current_request_id()[:128],
     )
     entry.save(force_insert=True)
     actor.recorded.append(entry)

@@ -15,8 +15,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from core.api.middleware import current_request_id
 from core.exceptions import IntegrationError
+from core.request_ids import current_request_id
 
 logger = structlog.get_logger(__name__)
 

@@ -20,11 +20,6 @@ _PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
 _USABLE = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
-def current_request_id() -> str:
-    """Return the id of the request at hand; empty outside one."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
-
-
 class RequestIdMiddleware:
     """Takes `X-Request-ID` from the caller or makes one, logs with it and returns it."""
 

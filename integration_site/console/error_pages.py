@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from unfold.settings import get_config
 
 from core.api import errors as api
-from core.api.middleware import current_request_id
+from core.request_ids import current_request_id
 
 logger = structlog.get_logger(__name__)
 CONSOLE = "/admin/"

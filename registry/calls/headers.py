@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import structlog
+from core.request_ids import current_request_id
 
 DROPPED_FIELDS = "X-Dropped-Fields"
 
@@ -34,8 +34,7 @@ def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]
 
     `traceparent` is that of W3C Trace Context.
     """
-    current = structlog.contextvars.get_contextvars().get("request_id", "")
-    request_id = header_text(context.get("request_id") or current) or uuid.uuid4().hex
+    request_id = header_text(context.get("request_id") or current_request_id()) or uuid.uuid4().hex
     return {
         "Idempotency-Key": key_to_send(key) or uuid.uuid4().hex,
         "X-Correlation-ID": header_text(context.get("correlation_id") or request_id),

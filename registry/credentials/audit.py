@@ -16,6 +16,7 @@ from core import audit
 from core.db.retention import drop_older
 from core.mediator import mediator
 from core.models import AuditVerb
+from core.request_ids import current_request_id
 from registry.models import Credential, CredentialEvent, CredentialEventKind
 from registry.models.credential import MAX_ACTOR
 
@@ -57,7 +58,7 @@ def record(
 
     Call it inside the transaction of what it tells about.
     """
-    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    request_id = current_request_id()
     CredentialEvent.objects.create(
         credential_id=credential.pk,
         credential_name=credential.name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from django.db.models import Prefetch, QuerySet
 from rest_framework.response import Response
 
@@ -13,6 +12,7 @@ from core.api.idempotency import read_key
 from core.api.serializers import represent
 from core.api.wait_slots import limited_wait
 from core.db.rows import read_rows
+from core.request_ids import current_request_id
 from workflows import services
 from workflows.api.serializers import (
     SHOWN_RERUNS,
@@ -34,16 +34,12 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
     return Start(
         input=data.get("input_data") or {},
         context=data.get("context") or {},
-        noted={"request_id": _request_id()},
+        noted={"request_id": current_request_id()},
         version=data.get("version"),
         idempotency_key=key or None,
         actor=request.user.name,
         priority=data.get("priority", 0),
     )
-
-
-def _request_id() -> str:
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def answer_start(request: Any, started: Started, *, wait: float) -> Response:

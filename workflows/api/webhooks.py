@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-import structlog
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, UnsupportedMediaType
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.response import Response
 
 from core.api.actions import nested_list
 from core.api.fields import VocabularyField
 from core.api.named_resource import NamedResourceViewSet
+from core.api.parsers import MAX_BODY_BYTES, PayloadTooLarge
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.media_types import is_json, media_type_of
+from core.request_ids import current_request_id
 from registry.api.integrations import MappingField
 from workflows import services
 from workflows.models import (
@@ -33,7 +34,6 @@ from workflows.webhooks.signature import (
     TIMESTAMP_HEADER,
 )
 
-MAX_BODY_BYTES = 1024 * 1024
 _SIGNED = [
     OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=words)
     for name, words in (
@@ -42,12 +42,6 @@ _SIGNED = [
         (SIGNATURE_HEADER, "`v1,` and the base64 of the HMAC-SHA256 over id.timestamp.body."),
     )
 ]
-
-
-class BodyTooLarge(APIException):
-    """A message over the limit."""
-
-    status_code = 413
 
 
 class WebhookSerializer(AnswerSerializer):
@@ -208,7 +202,7 @@ class WebhookViewSet(NamedResourceViewSet):
         """Take a signed message: it starts or signals an execution, once. Needs no key."""
         webhook = services.get_webhook(pk)
         received = services.receive_message(
-            webhook, request.headers, _read_body(request), request_id=_request_id()
+            webhook, request.headers, _read_body(request), request_id=current_request_id()
         )
         body = {
             "status": "ACCEPTED" if received.is_new else "DUPLICATE",
@@ -230,16 +224,12 @@ def _read_body(request: Any) -> bytes:
     """Return the body as it came: the signature is over its bytes.
 
     Raises:
-        BodyTooLarge: it is over 1 MiB.
+        PayloadTooLarge: it is over 1 MiB.
         UnsupportedMediaType: it says that it is no JSON.
     """
     if media_type_of(request.content_type) and not is_json(request.content_type):
         raise UnsupportedMediaType(request.content_type)
     body = request.stream.read(MAX_BODY_BYTES + 1) if request.stream is not None else b""
     if len(body) > MAX_BODY_BYTES:
-        raise BodyTooLarge("The body is larger than 1 MiB.")
+        raise PayloadTooLarge("The body is larger than 1 MiB.")
     return body
-
-
-def _request_id() -> str:
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
