@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from registry.calls.client import ServiceClient
 from registry.calls.targets.resolver import CallTarget
+from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
@@ -139,12 +140,12 @@ async def test_an_instance_that_no_time_was_left_for_is_not_asked(servers, monke
     client = ServiceClient(clock=lambda: now[0])
     asked = []
 
-    async def unreachable(found, candidate, *_, **__):
-        asked.append(candidate.url)
+    async def unreachable(_, action, endpoint, *__):
+        asked.append(endpoint.url)
         now[0] += 60
-        raise ServiceNotReachedError("No connection.", service=found.service)
+        raise ServiceNotReachedError("No connection.", service=action.service)
 
-    monkeypatch.setattr(client._transport, "send", unreachable)
+    monkeypatch.setattr(Transport, "send", unreachable)
     await register("http://127.0.0.1:9", servers[0]["url"])
     assert isinstance(await outcome(client), ServiceNotReachedError)
     assert len(asked) == 1

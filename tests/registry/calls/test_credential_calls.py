@@ -390,7 +390,7 @@ def test_a_rotated_certificate_is_shown_by_the_same_client(
         client, target = ServiceClient(), CallTarget("service", "echo")
         try:
             before = await client.call(target, "echo", {})
-            await client._threads.run(lambda: rotate_credential(credential, second, actor="x"))
+            await client.in_database(lambda: rotate_credential(credential, second, actor="x"))
             return [before.output, (await client.call(target, "echo", {})).output]
         finally:
             await client.close()

@@ -27,6 +27,7 @@ from registry.credentials import token_store as store
 from registry.credentials.lifecycle import rotate_credential
 from registry.exceptions import CredentialError, TokenUnavailableError
 from registry.models import Credential, CredentialToken
+from tests.support.breakers import in_database
 from tests.support.credentials import Reply, make_credential, serving
 from tests.support.forking import run_forks
 
@@ -187,7 +188,7 @@ def test_a_token_in_memory_is_used_until_its_margin(server: TokenServer) -> None
         for passed in (0, 79, 5):
             now[0] += passed
             if passed == 5:
-                await tokens._threads.run(age, 84)
+                await in_database(age, 84)
             found.append((await tokens.get(credential, seconds=20)).token.reveal())
         return found
 
