@@ -30,10 +30,10 @@ _LOOKUPS = {
 
 def select_executions(wanted: Mapping[str, Any]) -> QuerySet[WorkflowExecution]:
     """Return the executions that a stored filter selects; `workflow` is an id here."""
-    given = {name: value for name, value in wanted.items() if value not in (None, "", [])}
-    search = given.pop("search", "")
-    found = WorkflowExecution.objects.filter(**{_LOOKUPS[k]: v for k, v in given.items()})
-    return search_executions(found, search) if search else found
+    values = {name: value for name, value in wanted.items() if value not in (None, "", [])}
+    search = values.pop("search", "")
+    executions = WorkflowExecution.objects.filter(**{_LOOKUPS[k]: v for k, v in values.items()})
+    return search_executions(executions, search) if search else executions
 
 
 def with_short_id(text: str) -> QuerySet[WorkflowExecution]:
@@ -52,8 +52,8 @@ def search_executions(
 
     It looks only where an index answers, and for the end of an id among the latest.
     """
-    found = Q(correlation_id=term)
-    found |= Q(workflow__in=Workflow.objects.filter(name__icontains=term).values("pk"))
-    found |= Q(pk__in=with_short_id(term).values("pk"))
+    matches = Q(correlation_id=term)
+    matches |= Q(workflow__in=Workflow.objects.filter(name__icontains=term).values("pk"))
+    matches |= Q(pk__in=with_short_id(term).values("pk"))
     key = read_id(term)
-    return executions.filter(found | Q(pk=key) if key else found)
+    return executions.filter(matches | Q(pk=key) if key else matches)

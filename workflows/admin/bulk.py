@@ -47,13 +47,13 @@ _HINTS = {
 
 def bulk_query(request: HttpRequest) -> str:
     """Return the filter of the list of executions, as the page of a new bulk operation takes it."""
-    given = request.GET
-    age = AGES.get(given.get("created", ""))
+    listed_by = request.GET
+    age = AGES.get(listed_by.get("created", ""))
     wanted = {
-        "status": given.get("status__exact", ""),
-        "type": given.get("type__exact", ""),
-        "workflow": given.get("workflow", ""),
-        "search": given.get("q", "").strip(),
+        "status": listed_by.get("status__exact", ""),
+        "type": listed_by.get("type__exact", ""),
+        "workflow": listed_by.get("workflow", ""),
+        "search": listed_by.get("q", "").strip(),
         "created_after": (timezone.now() - age[1]).isoformat() if age else "",
     }
     return urlencode({name: value for name, value in wanted.items() if value})
@@ -85,8 +85,8 @@ class FilterForm(forms.Form):
 
     def wanted(self) -> dict[str, Any]:
         """Return the filter as it is kept with the operation."""
-        found = {name: self.cleaned_data[name] for name in self.base_fields}
-        kept = {name: value for name, value in found.items() if value}
+        values = {name: self.cleaned_data[name] for name in self.base_fields}
+        kept = {name: value for name, value in values.items() if value}
         for name in ("status", "type"):
             if name in kept:
                 kept[name] = [kept[name]]
@@ -184,11 +184,11 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
         """Say what the filter selects; on POST, order it."""
         if not request.user.has_perm(CONTROL):
             raise PermissionDenied
-        given = FilterForm(request.GET)
-        if not given.is_valid():
+        filters = FilterForm(request.GET)
+        if not filters.is_valid():
             messages.error(request, "The filter cannot be read; choose it anew.")
             return redirect("admin:workflows_workflowexecution_changelist")
-        wanted = given.wanted()
+        wanted = filters.wanted()
         if request.method == "POST":
             operation = _start(request, wanted)
             if operation is not None:

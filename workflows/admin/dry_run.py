@@ -55,8 +55,8 @@ class DryRunForm(forms.Form):
 
 def _latest_input(workflow: Workflow) -> dict[str, Any]:
     latest = workflow.executions.order_by("-created_at").only("input").first()
-    found = latest.input if latest else {}
-    return found if len(str(found)) <= MAX_SUGGESTED else {}
+    document = latest.input if latest else {}
+    return document if len(str(document)) <= MAX_SUGGESTED else {}
 
 
 def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
     if not admin.has_view_permission(request, workflow):
         raise PermissionDenied
     form = DryRunForm(workflow, request.POST if request.method == "POST" else None)
-    found = _run(workflow, form) if form.is_valid() else None
-    shown = _shown(workflow, form.cleaned_data["version"], found) if found else {}
+    result = _run(workflow, form) if form.is_valid() else None
+    shown = _shown(workflow, form.cleaned_data["version"], result) if result else {}
     return render_page(
         admin,
         request,
@@ -95,10 +95,10 @@ def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
 
 
 def _run(workflow: Workflow, form: DryRunForm) -> DryRunResult | None:
-    said = form.cleaned_data
-    given = DryRun(input=said["input"], context={}, mocks=said["mocks"])
+    values = form.cleaned_data
+    dry_run = DryRun(input=values["input"], context={}, mocks=values["mocks"])
     try:
-        return services.dry_run_workflow(workflow, given, version=said["version"])
+        return services.dry_run_workflow(workflow, dry_run, version=values["version"])
     except IntegrationError as error:
         errors = error.details.get("errors") or {"": [error.message]}
         for path, sentences in errors.items():
@@ -107,20 +107,20 @@ def _run(workflow: Workflow, form: DryRunForm) -> DryRunResult | None:
         return None
 
 
-def _shown(workflow: Workflow, number: int, found: DryRunResult) -> dict[str, Any]:
+def _shown(workflow: Workflow, number: int, result: DryRunResult) -> dict[str, Any]:
     version = workflow.versions.get(number=number)
-    rows = [(s.row.step_id, s.row.path, s.row.status) for s in found.steps]
+    rows = [(s.row.step_id, s.row.path, s.row.status) for s in result.steps]
     return {
-        "result": found,
-        "steps": [Shown(step, _began(step, found)) for step in found.steps[:MAX_SHOWN]],
-        "more": max(len(found.steps) - MAX_SHOWN, 0),
-        "took": in_words(found.execution_time),
+        "result": result,
+        "steps": [Shown(step, _began(step, result)) for step in result.steps[:MAX_SHOWN]],
+        "more": max(len(result.steps) - MAX_SHOWN, 0),
+        "took": in_words(result.execution_time),
         "graph": draw_workflow(version.document, statuses=latest_statuses(rows)),
     }
 
 
-def _began(step: DryRunStep, found: DryRunResult) -> str:
+def _began(step: DryRunStep, result: DryRunResult) -> str:
     if step.row.started_at is None:
         return ""
-    seconds = (step.row.started_at - found.started_at).total_seconds()
+    seconds = (step.row.started_at - result.started_at).total_seconds()
     return f"after {in_words(seconds)}" if seconds else "at once"

@@ -26,8 +26,8 @@ class WorkflowEventAdmin(ReadOnlyMixin, GrowingAdmin):
     fields = ("kind_label", "execution_label", "who", "sequence", "created_at", "payload_block")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowEvent]:
-        found = super().get_queryset(request).select_related("execution")
-        return found.defer(
+        events = super().get_queryset(request).select_related("execution")
+        return events.defer(
             "execution__input", "execution__context", "execution__output", "execution__errors"
         )
 

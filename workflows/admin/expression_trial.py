@@ -39,9 +39,9 @@ class ExpressionForm(forms.Form):
     def __init__(self, execution: WorkflowExecution, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rows = execution.steps.exclude(path__startswith="~").order_by("id")
-        places = dict.fromkeys(rows.values_list("path", flat=True)[:MAX_PLACES])
+        paths = dict.fromkeys(rows.values_list("path", flat=True)[:MAX_PLACES])
         last = [("", "the last, as the definition's output")]
-        self.fields["step"].choices = [*last, *((p, p) for p in places)]  # type: ignore[attr-defined]
+        self.fields["step"].choices = [*last, *((p, p) for p in paths)]  # type: ignore[attr-defined]
 
 
 def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
@@ -63,13 +63,13 @@ def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     )
 
 
-def _result_of(execution: WorkflowExecution, said: dict[str, Any]) -> dict[str, Any]:
-    step = said["step"] or None
+def _result_of(execution: WorkflowExecution, values: dict[str, Any]) -> dict[str, Any]:
+    step = values["step"] or None
     try:
-        if said["kind"] == EXPRESSION:
-            value = services.evaluate_expression(execution, said["text"], step=step)
+        if values["kind"] == EXPRESSION:
+            value = services.evaluate_expression(execution, values["text"], step=step)
         else:
-            source = strict.parse(said["text"])
+            source = strict.parse(values["text"])
             value = services.evaluate_template(execution, source, step=step)
     except strict.JSONRefused as error:
         return {"error": f"Not JSON: {error}"}

@@ -131,10 +131,10 @@ def _rows(status: str, executions: Iterable[str]) -> QuerySet[WorkflowStep]:
 
 def _reviews() -> list[Item]:
     rows = _rows(StepStatus.NEEDS_REVIEW, (ExecutionStatus.NEEDS_REVIEW,))[:MAX_SHOWN]
-    known = [(row, _step_of(row)) for row in rows.defer("input", "output")]
+    rows_and_steps = [(row, _step_of(row)) for row in rows.defer("input", "output")]
     return [
         Item(row.execution, row, review=review_of(row))
-        for row, step in known
+        for row, step in rows_and_steps
         if step is not None and step.kind == "ACTION"
     ]
 

@@ -66,9 +66,9 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         return WorkflowSchedule.objects.with_workflow()
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        found = super().get_changelist_instance(request)
-        learn_last_runs(found.result_list)
-        return found
+        changelist = super().get_changelist_instance(request)
+        learn_last_runs(changelist.result_list)
+        return changelist
 
     @display(description="State", ordering="enabled")
     def state_label(self, schedule: WorkflowSchedule) -> str:
@@ -129,9 +129,9 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         """Return what the times in the form mean, while somebody types them."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        given = request.GET
-        times = {name: typed_time(given, name) for name in ("starts_at", "ends_at")}
-        context = preview_of(given.get("cron", ""), given.get("timezone", ""), **times)
+        typed = request.GET
+        times = {name: typed_time(typed, name) for name in ("starts_at", "ends_at")}
+        context = preview_of(typed.get("cron", ""), typed.get("timezone", ""), **times)
         return render(request, "console/schedule_preview.html", context)
 
     def save_model(
@@ -165,10 +165,10 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         return back_to(page_of(schedule))
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        found = super().get_actions_detail(request, object_id) if is_id(object_id) else []
-        schedule = self.get_queryset(request).filter(pk=object_id).first() if found else None
+        actions = super().get_actions_detail(request, object_id) if is_id(object_id) else []
+        schedule = self.get_queryset(request).filter(pk=object_id).first() if actions else None
         hidden = "enable" if schedule is None or schedule.enabled else "disable"
-        return [each for each in found if not each.action_name.endswith(f"_{hidden}")]
+        return [each for each in actions if not each.action_name.endswith(f"_{hidden}")]
 
     @dialog_action(
         "Run now",

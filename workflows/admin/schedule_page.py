@@ -61,9 +61,9 @@ def _local_words(local: datetime) -> str:
     return f"{local:%a %d %b %Y, %H:%M} {local.tzname()}"
 
 
-def typed_time(given: Any, name: str) -> Any:
+def typed_time(typed: Any, name: str) -> Any:
     """Return the time in the two inputs of a date and time, in the schedule's zone, if any."""
     try:
-        return parse_datetime(f"{given.get(f'{name}_0', '')} {given.get(f'{name}_1', '')}".strip())
+        return parse_datetime(f"{typed.get(f'{name}_0', '')} {typed.get(f'{name}_1', '')}".strip())
     except (ValueError, OverflowError):
         return None

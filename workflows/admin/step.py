@@ -56,8 +56,8 @@ class WorkflowStepAdmin(ReadOnlyMixin, GrowingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowStep]:
-        found = super().get_queryset(request).select_related("execution")
-        return found.defer(
+        steps = super().get_queryset(request).select_related("execution")
+        return steps.defer(
             "execution__input", "execution__context", "execution__output", "execution__errors"
         )
 

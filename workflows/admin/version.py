@@ -85,8 +85,8 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         if not is_id(object_id):
             return []
-        found = WorkflowVersion.objects.filter(pk=object_id)
-        is_current = found.filter(workflow__current_version=F("pk")).exists()
+        versions = WorkflowVersion.objects.filter(pk=object_id)
+        is_current = versions.filter(workflow__current_version=F("pk")).exists()
         actions = super().get_actions_detail(request, object_id)
         return [a for a in actions if not (is_current and a.action_name.endswith("activate"))]
 

@@ -115,19 +115,19 @@ def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
 
 def _number(request: HttpRequest, name: str, numbers: list[int], otherwise: int) -> int:
     text = request.GET.get(name, "")
-    known = {str(number): number for number in numbers}
-    return known.get(text, otherwise)
+    by_text = {str(number): number for number in numbers}
+    return by_text.get(text, otherwise)
 
 
 def _compared(workflow: Workflow, before: int, after: int) -> dict[str, Any]:
-    found = services.compare_versions(workflow, before, after)
-    comparison = found.comparison
+    versions = services.compare_versions(workflow, before, after)
+    comparison = versions.comparison
     changed = marks_of(comparison.changed, "CHANGED")
     old = draw_workflow(
-        found.before.document, statuses={**changed, **marks_of(comparison.removed, "REMOVED")}
+        versions.before.document, statuses={**changed, **marks_of(comparison.removed, "REMOVED")}
     )
     new = draw_workflow(
-        found.after.document, statuses={**changed, **marks_of(comparison.added, "ADDED")}
+        versions.after.document, statuses={**changed, **marks_of(comparison.added, "ADDED")}
     )
     pictures: list[tuple[int, SafeString]] = [(before, old), (after, new)]
     return {

@@ -90,12 +90,12 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         return Webhook.objects.with_parts().annotate(latest=Subquery(latest.values("pk")[:1]))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        found = super().get_changelist_instance(request)
-        ids = [webhook.latest for webhook in found.result_list if webhook.latest]
+        changelist = super().get_changelist_instance(request)
+        ids = [webhook.latest for webhook in changelist.result_list if webhook.latest]
         deliveries = WebhookDelivery.objects.in_bulk(ids)
-        for webhook in found.result_list:
+        for webhook in changelist.result_list:
             webhook.last_delivery = deliveries.get(webhook.latest)
-        return found
+        return changelist
 
     @display(description="State", ordering="enabled")
     def state_label(self, webhook: Webhook) -> str:
@@ -126,8 +126,8 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         return super().has_add_permission(request) and request.user.has_perm(USE)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        found = super().get_readonly_fields(request, obj)
-        return found if request.user.has_perm(USE) else (*found, "credential", "old_credential")
+        names = super().get_readonly_fields(request, obj)
+        return names if request.user.has_perm(USE) else (*names, "credential", "old_credential")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         actor, may = actor_of(request), request.user.has_perm(USE)

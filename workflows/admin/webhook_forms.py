@@ -62,20 +62,20 @@ class WebhookForm(forms.ModelForm):
                 self.fields[name].queryset = signing  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
+        cleaned = super().clean() or {}
         if self.errors:
-            return given
+            return cleaned
         try:
             services.check_webhook_fields(self.instance, self.fields_given())
         except ValidationFailed as error:
             for path, sentences in error.errors.items():
                 name = path.partition(".")[0].partition("[")[0]
                 rest = path.removeprefix(name).lstrip(".")
-                told = [f"{rest}: {s}" for s in sentences] if rest else sentences
-                self.add_error(name if name in self.fields else None, told)
+                words = [f"{rest}: {s}" for s in sentences] if rest else sentences
+                self.add_error(name if name in self.fields else None, words)
         except PermissionDenied as error:
             self.add_error("credential", str(error))
-        return given
+        return cleaned
 
     def fields_given(self) -> dict[str, Any]:
         """Return what the form says, as the services take it."""

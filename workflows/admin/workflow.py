@@ -80,9 +80,9 @@ class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
     # The page of one
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        found = super().get_form(request, *args, **kwargs)
-        found.may_use_credentials = request.user.has_perm(USE)
-        return found
+        form = super().get_form(request, *args, **kwargs)
+        form.may_use_credentials = request.user.has_perm(USE)
+        return form
 
     def summary(self, request: HttpRequest, row: Workflow) -> dict[str, Any]:
         return _summary(row)

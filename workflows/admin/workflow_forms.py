@@ -63,9 +63,9 @@ class WorkflowForm(forms.ModelForm):
         self._check_base(cleaned)
         if "definition" in cleaned:
             draft = cleaned.get("status") == WorkflowStatus.DRAFT
-            found = services.validate_document(cleaned["definition"], draft=draft)
-            self._refuse_definition(found.errors)
-            if found.valid:
+            validation = services.validate_document(cleaned["definition"], draft=draft)
+            self._refuse_definition(validation.errors)
+            if validation.valid:
                 self._check_connections(cleaned["definition"])
         return cleaned
 
@@ -131,8 +131,8 @@ class RunForm(BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        known = Workflow.objects.select_related("current_version")
-        workflow = known.filter(pk=self.object_id).first() if is_id(self.object_id) else None
+        workflows = Workflow.objects.select_related("current_version")
+        workflow = workflows.filter(pk=self.object_id).first() if is_id(self.object_id) else None
         self.fields["version"].choices = _versions_of(workflow)
         if not self.is_bound:
             self.initial["input"] = _latest_input(workflow)

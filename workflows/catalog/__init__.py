@@ -31,14 +31,14 @@ def _install(entry: dict[str, Any]) -> bool:
     checksum = checksum_of(document)
     metadata = {**entry.get("metadata", {}), "catalog_checksum": checksum}
     fields = {"description": entry["description"], "metadata": metadata}
-    known = Workflow.objects.select_related("current_version").find(entry["name"])
-    if known is None:
+    workflow = Workflow.objects.select_related("current_version").find(entry["name"])
+    if workflow is None:
         fields |= {"name": entry["name"], "type": entry["type"]}
         create_workflow(fields, document, actor=OWNER, lenient=True)
         return True
-    version = known.current_version
-    installed = known.metadata.get("catalog_checksum")
+    version = workflow.current_version
+    installed = workflow.metadata.get("catalog_checksum")
     if version is None or version.checksum != installed or installed == checksum:
         return False
-    update_workflow(known, fields, document, actor=OWNER, lenient=True)
+    update_workflow(workflow, fields, document, actor=OWNER, lenient=True)
     return True

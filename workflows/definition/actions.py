@@ -21,7 +21,7 @@ def complete_action(
     reader: FieldReader, step: Step, document: dict[str, Any], path: str, defaults: Defaults
 ) -> Step:
     """Add whom an ACTION calls, and how."""
-    return replace(step, **_call(reader, document, path, defaults, what="A step"))
+    return replace(step, **_call(reader, document, path, defaults, owner="A step"))
 
 
 def read_compensation(
@@ -34,12 +34,12 @@ def read_compensation(
         reader.refuse(path, 'A compensation is a call such as {"service": "s", "action": "undo"}.')
         return None
     reader.keys(value, path, CALL_KEYS, "A compensation")
-    call = _call(reader, value, path, defaults, what="A compensation")
+    call = _call(reader, value, path, defaults, owner="A compensation")
     return None if call["target"] is None else Compensation(**call)
 
 
 def _call(
-    reader: FieldReader, document: dict[str, Any], path: str, defaults: Defaults, *, what: str
+    reader: FieldReader, document: dict[str, Any], path: str, defaults: Defaults, *, owner: str
 ) -> dict[str, Any]:
     retry, timeout = defaults.retry, defaults.timeout
     if document.get("retry") is not None:
@@ -47,12 +47,12 @@ def _call(
         retry = read_retry(reader, document["retry"], f"{path}.retry", base)
     if document.get("timeout") is not None:
         timeout = read_timeout(reader, document["timeout"], f"{path}.timeout")
-    target = _target(reader, document, path, what)
+    target = _target(reader, document, path, owner)
     of_connection = target is not None and target.kind == "connection"
     read_action = _aim if of_connection else _action
     return {
         "target": target,
-        "action": read_action(reader, document, path, what),
+        "action": read_action(reader, document, path, owner),
         "input": read_input(reader, document, path),
         "unknown_fields": _unknown_fields(reader, document, path, of_connection),
         "retry": retry,
@@ -61,13 +61,13 @@ def _call(
 
 
 def _target(
-    reader: FieldReader, document: dict[str, Any], path: str, what: str
+    reader: FieldReader, document: dict[str, Any], path: str, owner: str
 ) -> StepTarget | None:
     named = [kind for kind in TARGET_KINDS if document.get(kind) is not None]
     if not named:
         reader.refuse(
             f"{path}.service",
-            f"{what} needs 'service', 'service_type', 'connection' or 'integration': who is"
+            f"{owner} needs 'service', 'service_type', 'connection' or 'integration': who is"
             " called.",
         )
         return None
@@ -81,10 +81,10 @@ def _target(
     return StepTarget(named[0], name.upper() if named[0] == "service_type" else name)
 
 
-def _action(reader: FieldReader, document: dict[str, Any], path: str, what: str) -> str | None:
+def _action(reader: FieldReader, document: dict[str, Any], path: str, owner: str) -> str | None:
     if document.get("action") is None:
         if document.get("integration") is None:
-            reader.refuse(f"{path}.action", f"{what} needs 'action': what is called there.")
+            reader.refuse(f"{path}.action", f"{owner} needs 'action': what is called there.")
         return None
     return reader.text(document, "action", path, longest=255)
 

@@ -27,12 +27,12 @@ def names_in(steps: Any) -> Iterator[tuple[str, str]]:
 
 def rename_in(steps: Any, kind: str, before: str, after: str) -> bool:
     """Put a new name in place of the one before, in the steps at hand; whether there was one."""
-    found = False
+    is_renamed = False
     for caller in _callers(steps):
         written = caller.get(kind)
         if isinstance(written, str) and written.strip().lower() == before.lower():
-            caller[kind], found = after, True
-    return found
+            caller[kind], is_renamed = after, True
+    return is_renamed
 
 
 def _callers(steps: Any) -> Iterator[dict[str, Any]]:

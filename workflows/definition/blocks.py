@@ -36,13 +36,13 @@ class BlockReader:
     # Expressions may write dashes as underscores, so ids must differ in more than that.
     _spelled: dict[str, str] = field(default_factory=dict)
 
-    def read(self, documents: list[Any], path: str, place: StepList) -> Block | None:
+    def read(self, documents: list[Any], path: str, own_list: StepList) -> Block | None:
         """Read a list of steps; None where none of them has a usable id."""
         names = []
         for position, document in enumerate(documents):
             inner = f"{path}[{position}]"
             step = read_step(self.reader, document, inner, self.defaults)
-            if step is None or not self._add(step, document, inner, place):
+            if step is None or not self._add(step, document, inner, own_list):
                 continue
             names.append(step.id)
             if position < len(documents) - 1:
@@ -60,38 +60,38 @@ class BlockReader:
                 if name not in own:
                     self.reader.refuse(path, self._wrong_follower(name, own))
 
-    def _add(self, step: Step, document: dict[str, Any], path: str, place: StepList) -> bool:
+    def _add(self, step: Step, document: dict[str, Any], path: str, own_list: StepList) -> bool:
         """Take up a step and those inside of it; False where another one has its id."""
-        step = replace(step, container=place.container, branch=place.branch)
+        step = replace(step, container=own_list.container, branch=own_list.branch)
         if step.id in self.steps:
             self.reader.refuse(
                 f"{path}.id", f"The id '{step.id}' is already that of {self.paths[step.id]}."
             )
             # What is inside is read for its errors only: its container cannot be named.
-            BlockReader(self.reader, self.defaults)._read_inside(step, document, path, place)
+            BlockReader(self.reader, self.defaults)._read_inside(step, document, path, own_list)
             return False
-        known = self._spelled.setdefault(step.id.replace("-", "_"), step.id)
-        if known != step.id:
+        spelled_alike = self._spelled.setdefault(step.id.replace("-", "_"), step.id)
+        if spelled_alike != step.id:
             self.reader.refuse(
                 f"{path}.id",
-                f"The ids '{step.id}' and '{known}' differ only in dashes and underscores.",
+                f"The ids '{step.id}' and '{spelled_alike}' differ only in dashes and underscores.",
             )
         self.steps[step.id], self.paths[step.id] = step, path
         self.documents[step.id] = document
-        self.steps[step.id] = self._read_inside(step, document, path, place)
+        self.steps[step.id] = self._read_inside(step, document, path, own_list)
         return True
 
     def _read_inside(
-        self, step: Step, document: dict[str, Any], path: str, place: StepList
+        self, step: Step, document: dict[str, Any], path: str, own_list: StepList
     ) -> Step:
         if step.kind not in ("PARALLEL", "MAP"):
             return step
-        if place.depth >= MAX_CONTAINERS:
+        if own_list.depth >= MAX_CONTAINERS:
             self.reader.refuse(
                 path, f"PARALLEL and MAP steps are nested more than {MAX_CONTAINERS} levels deep."
             )
             return step
-        inside = StepList(step.id, 0, place.depth + 1)
+        inside = StepList(step.id, 0, own_list.depth + 1)
         if step.kind == "PARALLEL":
             return replace(step, branches=self._branches(document.get("branches"), path, inside))
         if document.get("steps") is None:
@@ -111,13 +111,13 @@ class BlockReader:
         ]
         return tuple(block for block in blocks if block is not None)
 
-    def _block(self, value: Any, path: str, place: StepList) -> Block | None:
+    def _block(self, value: Any, path: str, own_list: StepList) -> Block | None:
         if not isinstance(value, list):
             self.reader.refuse(path, f"This must be a list of steps, not {show(value)}.")
         elif not value:
             self.reader.refuse(path, "A list of steps needs at least one.")
         else:
-            return self.read(value, path, place)
+            return self.read(value, path, own_list)
         return None
 
     def _wrong_follower(self, name: str, own: list[str]) -> str:

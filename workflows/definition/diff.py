@@ -81,7 +81,7 @@ def _steps_of(document: Mapping[str, Any]) -> dict[str, _Placed]:
     return dict(_walk(document.get("steps"), TOP))
 
 
-def _walk(steps: Any, place: str) -> Iterator[tuple[str, _Placed]]:
+def _walk(steps: Any, container: str) -> Iterator[tuple[str, _Placed]]:
     for step in steps if isinstance(steps, list) else ():
         if not isinstance(step, Mapping):
             continue
@@ -89,19 +89,19 @@ def _walk(steps: Any, place: str) -> Iterator[tuple[str, _Placed]]:
         own = {key: value for key, value in step.items() if key not in _INSIDE}
         blocks = _blocks_of(step)
         inside = {key: [_ids(block) for block in blocks[key]] for key in blocks}
-        yield name, _Placed(place, {**own, **inside})
+        yield name, _Placed(container, {**own, **inside})
         for key, lists in blocks.items():
             for index, block in enumerate(lists):
                 yield from _walk(block, f"{name}[{index}]" if key == "branches" else name)
 
 
 def _blocks_of(step: Mapping[str, Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    blocks: dict[str, list[Any]] = {}
     if isinstance(step.get("branches"), list):
-        found["branches"] = step["branches"]
+        blocks["branches"] = step["branches"]
     if isinstance(step.get("steps"), list):
-        found["steps"] = [step["steps"]]
-    return found
+        blocks["steps"] = [step["steps"]]
+    return blocks
 
 
 def _ids(block: Any) -> list[Any]:
@@ -118,10 +118,10 @@ def _shown(step: _Placed, changes: Sequence[KeyChange] = ()) -> ComparedStep:
 
 
 def _compare_step(old: _Placed, new: _Placed) -> list[KeyChange]:
-    found = [*_differences(old.document, new.document, "")]
+    changes = [*_differences(old.document, new.document, "")]
     if old.place != new.place:
-        found.insert(0, KeyChange("(place)", "CHANGED", old.place or "top", new.place or "top"))
-    return found
+        changes.insert(0, KeyChange("(place)", "CHANGED", old.place or "top", new.place or "top"))
+    return changes
 
 
 def _compare_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[KeyChange]:

@@ -116,20 +116,20 @@ def _count_steps(documents: Any) -> int:
 
 def _defaults(reader: FieldReader, document: dict[str, Any]) -> Defaults:
     """Read what holds for steps that say nothing of retry and timeout."""
-    said = document.get("defaults")
-    if said is not None and not isinstance(said, dict):
+    defaults = document.get("defaults")
+    if defaults is not None and not isinstance(defaults, dict):
         reader.refuse("defaults", "'defaults' must be an object such as {\"timeout\": 30}.")
-        said = None
-    said = said or {}
-    reader.keys(said, "defaults", ("retry", "timeout"), "'defaults'")
-    retry, retry_path = said.get("retry"), "defaults.retry"
+        defaults = None
+    defaults = defaults or {}
+    reader.keys(defaults, "defaults", ("retry", "timeout"), "'defaults'")
+    retry, retry_path = defaults.get("retry"), "defaults.retry"
     if retry is not None and document.get("retry") is not None:
         reader.refuse("retry", "'defaults' already says 'retry'; keep one of them.")
     elif retry is None:
         retry, retry_path = document.get("retry"), "retry"
     return Defaults(
         NO_RETRY if retry is None else read_retry(reader, retry, retry_path, RetryPolicy()),
-        read_timeout(reader, said.get("timeout"), "defaults.timeout"),
+        read_timeout(reader, defaults.get("timeout"), "defaults.timeout"),
     )
 
 

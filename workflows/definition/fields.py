@@ -100,12 +100,12 @@ class FieldReader(Findings):
         return None
 
     def template(self, document: dict[str, Any], key: str, path: str) -> Template | None:
-        place = join_path(path, key)
+        key_path = join_path(path, key)
         try:
             return compile_template(document[key])
         except ExpressionError as error:
             for inner, sentence in error.details["errors"].items():
-                self.refuse(extend_path(place, inner), sentence)
+                self.refuse(extend_path(key_path, inner), sentence)
             return None
 
 

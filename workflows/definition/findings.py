@@ -26,7 +26,7 @@ class Findings:
     def doubt(self, path: str, sentence: str) -> None:
         self.warnings.append(f"{path}: {sentence}")
 
-    def suggest(self, name: str, known: Iterable[str]) -> str:
+    def suggest(self, name: str, names: Iterable[str]) -> str:
         """End a sentence: with names that are close, for as many as time allows, or a full stop."""
         self._suggestions += 1
-        return did_you_mean(name, known) if self._suggestions <= MAX_SUGGESTIONS else "."
+        return did_you_mean(name, names) if self._suggestions <= MAX_SUGGESTIONS else "."

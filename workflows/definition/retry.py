@@ -43,18 +43,18 @@ def read_retry(reader: FieldReader, value: Any, path: str, base: RetryPolicy) ->
         reader.refuse(path, 'A retry is an object such as {"max_attempts": 3}.')
         return base
     reader.keys(value, path, tuple(_PARTS), "A retry")
-    said: dict[str, Any] = {}
-    for key, given in value.items():
-        if given is not None and key in _PARTS:
-            said[key] = _PARTS[key](reader, given, f"{path}.{key}")
-    said = {key: given for key, given in said.items() if given is not None}
+    parts: dict[str, Any] = {}
+    for key, part in value.items():
+        if part is not None and key in _PARTS:
+            parts[key] = _PARTS[key](reader, part, f"{path}.{key}")
+    parts = {key: part for key, part in parts.items() if part is not None}
     if "max_attempts" in value and value["max_attempts"] is None:
-        said["max_attempts"] = None
-    if "except" in said:
-        said["never"] = said.pop("except")
-    policy = replace(base, **said)
+        parts["max_attempts"] = None
+    if "except" in parts:
+        parts["never"] = parts.pop("except")
+    policy = replace(base, **parts)
     if policy.base_delay > policy.max_delay:
-        if "max_delay" in said:
+        if "max_delay" in parts:
             reader.refuse(f"{path}.max_delay", "'max_delay' must not be below 'base_delay'.")
         policy = replace(policy, max_delay=policy.base_delay)
     return policy

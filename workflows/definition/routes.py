@@ -86,10 +86,10 @@ def read_on_error(reader: FieldReader, value: Any, path: str) -> tuple[ErrorRout
     routes = []
     matched: dict[str, str] = {}
     for index, entry in enumerate(value):
-        place = f"{path}[{index}]"
-        route = _error_route(reader, entry, place)
+        entry_path = f"{path}[{index}]"
+        route = _error_route(reader, entry, entry_path)
         routes.append(route)
-        _check_matched(reader, route, place, matched)
+        _check_matched(reader, route, entry_path, matched)
     return tuple(routes)
 
 

@@ -61,12 +61,12 @@ def _failure(
     reader: FieldReader, step: Step, document: dict[str, Any], path: str, defaults: Defaults
 ) -> Step:
     """Add what becomes of the step's failures, and how it is undone."""
-    known = KINDS[step.kind].keys
-    if "compensate" in known:
+    keys = KINDS[step.kind].keys
+    if "compensate" in keys:
         value = document.get("compensate")
         undo = read_compensation(reader, value, f"{path}.compensate", defaults)
         step = replace(step, compensate=undo)
-    if "fallback" not in known:
+    if "fallback" not in keys:
         return step
     return replace(
         step,
@@ -139,17 +139,19 @@ def _complete_choice(reader: FieldReader, step: Step, document: dict[str, Any], 
 def _complete_fail(reader: FieldReader, step: Step, document: dict[str, Any], path: str) -> Step:
     _check_ending(reader, step, path)
     error = document.get("error")
-    place = f"{path}.error"
+    error_path = f"{path}.error"
     if isinstance(error, dict):
-        reader.keys(error, place, ("code", "message"), "An error")
+        reader.keys(error, error_path, ("code", "message"), "An error")
         if "message" not in error:
-            reader.refuse(f"{place}.message", "An error needs a 'message'.")
+            reader.refuse(f"{error_path}.message", "An error needs a 'message'.")
         for key in ("code", "message"):
             if key in error and not isinstance(error[key], str):
-                reader.refuse(f"{place}.{key}", f"'{key}' must be a text.")
+                reader.refuse(f"{error_path}.{key}", f"'{key}' must be a text.")
     elif not isinstance(error, str):
         if error is not None:
-            reader.refuse(place, "'error' must be a text, or an object with 'code' and 'message'.")
+            reader.refuse(
+                error_path, "'error' must be a text, or an object with 'code' and 'message'."
+            )
         return step
     return replace(step, error=reader.template(document, "error", path))
 

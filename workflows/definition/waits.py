@@ -21,10 +21,10 @@ ON_TIMEOUT = ("FAIL", "APPROVE", "REJECT")
 
 def complete_wait(reader: FieldReader, step: Step, document: dict[str, Any], path: str) -> Step:
     """Add how long, or until when, a WAIT waits."""
-    said = [key for key in ("seconds", "until") if document.get(key) is not None]
-    if not said:
+    keys = [key for key in ("seconds", "until") if document.get(key) is not None]
+    if not keys:
         reader.refuse(f"{path}.seconds", "A step of type WAIT needs 'seconds' or 'until'.")
-    elif len(said) > 1:
+    elif len(keys) > 1:
         reader.refuse(f"{path}.until", "'seconds' already says how long; keep one of them.")
     return replace(
         step,
@@ -95,9 +95,9 @@ def _seconds(reader: FieldReader, document: dict[str, Any], key: str, path: str)
     value = document.get(key)
     if value is None:
         return None
-    place = f"{path}.{key}"
+    key_path = f"{path}.{key}"
     if not is_expression(value) and (
-        reader.seconds(value, place, least=0, most=MAX_WAIT_SECONDS) is None
+        reader.seconds(value, key_path, least=0, most=MAX_WAIT_SECONDS) is None
     ):
         return None
     return reader.template(document, key, path)

@@ -183,6 +183,6 @@ _RANGES = {
 def _about(wrong: str, text: str) -> str:
     if wrong not in FIELDS:
         return ""
-    given = text.split()[FIELDS.index(wrong)]
+    part = text.split()[FIELDS.index(wrong)]
     also = "also *, lists, ranges upwards and steps (*/15)"
-    return f"It says '{given}'; use {_RANGES[wrong]}; {also}."
+    return f"It says '{part}'; use {_RANGES[wrong]}; {also}."

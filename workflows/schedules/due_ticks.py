@@ -37,16 +37,16 @@ def sort_due(
         return DueTicks(on_time=on_time, next=following)
     most = {"LAST": 1, "ALL": limit}.get(policy, 0)
     last = horizon - timedelta(microseconds=1)
-    found, count = timetable.latest(due_since, last, most=max(most, 1))
-    if not found:
+    past, count = timetable.latest(due_since, last, most=max(most, 1))
+    if not past:
         return DueTicks(on_time=on_time, next=following)
     if policy == "LAST" and on_time:
         most = 0  # a later tick runs now
-    missed = found[-most:] if most else []
+    missed = past[-most:] if most else []
     left = count - len(missed)
     out = None
     if left:
-        earlier = found
+        earlier = past
         if missed:
             before = missed[0] - timedelta(microseconds=1)
             earlier, _ = timetable.latest(due_since, before, most=1)

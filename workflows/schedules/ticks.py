@@ -19,9 +19,11 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 def ticks_after(rule: Rule, zone: ZoneInfo, moment: datetime) -> Iterator[datetime]:
     """Yield the ticks later than a moment, in order and each once, in UTC."""
-    found = _fixed_times(rule, zone, moment) if rule.is_fixed else _real_times(rule, zone, moment)
+    instants = (
+        _fixed_times(rule, zone, moment) if rule.is_fixed else _real_times(rule, zone, moment)
+    )
     latest = moment
-    for tick in found:
+    for tick in instants:
         if tick > latest:  # times that do not exist may fall together
             latest = tick
             yield tick
@@ -76,10 +78,10 @@ def _on_one_clock(rule: Rule, first: datetime, last: datetime) -> Iterator[datet
     begin = first.replace(tzinfo=None)
     offset = first.astimezone(UTC).replace(tzinfo=None) - begin
     end, hour = last.replace(tzinfo=None), begin.replace(minute=0)
-    known: dict[date, bool] = {}
+    days: dict[date, bool] = {}
     while hour <= end:
         day = hour.date()
-        if hour.hour in rule.hours and known.setdefault(day, rule.meets(day)):
+        if hour.hour in rule.hours and days.setdefault(day, rule.meets(day)):
             for minute in rule.minutes:
                 wall = hour.replace(minute=minute)
                 if begin <= wall <= end:

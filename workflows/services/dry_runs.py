@@ -30,7 +30,7 @@ class DryRun:
 
 
 def dry_run_workflow(
-    workflow: Workflow, given: DryRun, *, version: int | None = None
+    workflow: Workflow, dry_run: DryRun, *, version: int | None = None
 ) -> DryRunResult:
     """Run a version of a workflow in memory, the current one unless told.
 
@@ -41,10 +41,10 @@ def dry_run_workflow(
     run_version = workflow.current_version if version is None else version_of(workflow, version)
     if run_version is None:
         raise Conflict(f"The workflow '{workflow.name}' has no definition.")
-    return _run(usable_definition(run_version), workflow.name, given)
+    return _run(usable_definition(run_version), workflow.name, dry_run)
 
 
-def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> DryRunResult:
+def dry_run_document(document: Any, dry_run: DryRun, *, name: str = UNSAVED) -> DryRunResult:
     """Run a definition that need not be stored; its services need not be registered yet.
 
     Raises:
@@ -54,15 +54,15 @@ def dry_run_document(document: Any, given: DryRun, *, name: str = UNSAVED) -> Dr
     checked = validate_document(document, draft=True, name=name)
     if not checked.valid:
         raise DefinitionError.of(checked.errors)
-    return _run(parse(document), name, given)
+    return _run(parse(document), name, dry_run)
 
 
-def _run(definition: Definition, name: str, given: DryRun) -> DryRunResult:
+def _run(definition: Definition, name: str, dry_run: DryRun) -> DryRunResult:
     return execute_in_memory(
         definition,
         workflow=name,
-        input=given.input,
-        context=given.context,
-        calls=Calls(read_mocks(given.mocks, definition)),
+        input=dry_run.input,
+        context=dry_run.context,
+        calls=Calls(read_mocks(dry_run.mocks, definition)),
         now=timezone.now(),
     )

@@ -55,8 +55,8 @@ def _evaluate(
 ) -> Any:
     try:
         evaluate = compiled()
-        place = _place_in(execution, step)
-        return evaluate(place.scope, place.recorded)
+        point = _place_in(execution, step)
+        return evaluate(point.scope, point.recorded)
     except ExpressionError as error:
         raise ExpressionError(error.message, errors=_errors_by_path(error, field)) from None
 
@@ -118,15 +118,15 @@ def _outcomes_by_scope(
     """Return what could be seen from a scope by the time that a row ended."""
     rows = execution.steps.filter(scope__in=visible_scopes(scope), status__in=_SETTLED)
     rows = rows.exclude(path__startswith="~")
-    found: dict[str, list[StepOutcome]] = {}
+    outcomes: dict[str, list[StepOutcome]] = {}
     for row in rows.order_by("completed_at", "id"):
         if until is not None and _is_after(row, until):
             continue
         # What was undone later had completed then.
         status = StepStatus.COMPLETED if row.status == StepStatus.COMPENSATED else row.status
         outcome = StepOutcome(row.step_id, row.path, str(status), row.output, row.error)
-        found.setdefault(row.scope, []).append(outcome)
-    return found
+        outcomes.setdefault(row.scope, []).append(outcome)
+    return outcomes
 
 
 def _is_after(row: WorkflowStep, until: WorkflowStep) -> bool:

@@ -29,11 +29,11 @@ def check_connections(
         return
     new = _called_in(document) - (_called_in(before) if before else frozenset())
     for name in sorted({name for name, _ in new}):
-        found = Connection.objects.find(name)
-        if found is not None and found.credential_id is not None:
+        connection = Connection.objects.find(name)
+        if connection is not None and connection.credential_id is not None:
             raise PermissionDenied(
-                f"Calling the connection '{found.name}', which has a credential, needs the scope"
-                " credentials:use."
+                f"Calling the connection '{connection.name}', which has a credential, needs the"
+                " scope credentials:use."
             )
 
 

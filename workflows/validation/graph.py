@@ -76,12 +76,12 @@ def torn_lists(
     definition: Definition, paths: Mapping[str, str], errors: Collection[str]
 ) -> set[tuple[str | None, int | None]]:
     """Return the lists of steps with errors about where a step leads to."""
-    found = set()
+    torn = set()
     for step in definition.steps.values():
         keys = tuple(f"{paths[step.id]}.{key}" for key in ("next", "fallback", "on_error"))
         if any(path.startswith(keys) for path in errors):
-            found.add(list_of(step))
-    return found
+            torn.add(list_of(step))
+    return torn
 
 
 def list_of(step: Step) -> tuple[str | None, int | None]:
@@ -140,11 +140,11 @@ def _unbounded_cycles(graph: StepGraph) -> Iterator[list[str]]:
         for name, followers in graph.followers.items()
         if name in free
     }
-    done: set[str] = set()
+    seen: set[str] = set()
     for start in edges:
-        cycle = _find_cycle(start, edges, done)
+        cycle = _find_cycle(start, edges, seen)
         if cycle:
-            done.update(cycle)
+            seen.update(cycle)
             yield cycle
 
 
@@ -152,16 +152,16 @@ def _is_bound(step: Step) -> bool:
     return step.max_visits is not None or step.kind in PAUSING_KINDS
 
 
-def _find_cycle(start: str, edges: Mapping[str, list[str]], done: set[str]) -> list[str]:
+def _find_cycle(start: str, edges: Mapping[str, list[str]], seen: set[str]) -> list[str]:
     """Walk depth first from `start`; give the first way that meets itself. Marks what it left."""
-    if start in done:
+    if start in seen:
         return []
     way = {start: iter(edges[start])}
     while way:
         name = next(reversed(way))
-        follower = next((other for other in way[name] if other not in done), None)
+        follower = next((other for other in way[name] if other not in seen), None)
         if follower is None:
-            done.add(name)
+            seen.add(name)
             del way[name]
         elif follower in way:
             names = list(way)

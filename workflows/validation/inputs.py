@@ -33,20 +33,20 @@ _CONDITIONAL_KEYWORDS = frozenset({"if", "then", "else", "contains"})
 
 
 def input_problems(
-    given: Template | None, schema: Mapping[str, Any] | None, *, cut: bool = False
+    template: Template | None, schema: Mapping[str, Any] | None, *, cut: bool = False
 ) -> Iterator[tuple[str, str]]:
     """Give what the schema surely refuses in an input, with the place in it.
 
     With `cut`, fields that it does not know are no matter.
     """
-    if given is None or not schema or "" in dict(given.expressions):
+    if template is None or not schema or "" in dict(template.expressions):
         return
     try:
         validator = compile_schema(json.dumps(schema, sort_keys=True))
     except (ValueError, TypeError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
         return  # A broken schema is reported where the action is registered.
     unknown: set[tuple[str | int, ...]] = set()
-    sample = _sample(given.source, (), unknown)
+    sample = _sample(template.source, (), unknown)
     if cut and isinstance(sample, dict):
         sample = fit(schema, sample).known
     count = 0
@@ -75,11 +75,11 @@ def _sample(value: Any, path: tuple[str | int, ...], unknown: set[tuple[str | in
 def _is_sure(error: Any, unknown: set[tuple[str | int, ...]]) -> bool:
     """Return whether an error in the sample stays, whatever the unknown parts turn out to be."""
     path = tuple(error.instance_path)
-    if any(path[: len(place)] == place for place in unknown):
+    if any(path[: len(unknown_path)] == unknown_path for unknown_path in unknown):
         return False
     if unknown and not _CONDITIONAL_KEYWORDS.isdisjoint(error.evaluation_path):
         return False
-    holds_unknown = any(place[: len(path)] == path for place in unknown)
+    holds_unknown = any(unknown_path[: len(path)] == path for unknown_path in unknown)
     return not holds_unknown or type(error.kind).__name__ in _SURE_KINDS
 
 

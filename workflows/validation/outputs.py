@@ -17,7 +17,7 @@ def warn_of_unknown_outputs(
     findings: Findings,
 ) -> None:
     """Doubt what reads a property that a step's output is not known to have."""
-    known: dict[str, set[str]] = {}
+    properties: dict[str, set[str]] = {}
     for use, name, key in _properties_read(uses, graph):
         step = graph.definition.steps[name]
         if step.kind == "MAP" and (step.fallback is None or step.fallback.output is None):
@@ -27,13 +27,13 @@ def warn_of_unknown_outputs(
                 "read with output[].",
             )
             continue
-        if name not in known:
-            known[name] = _output_names(step, graph.definition, actions.get(name))
-        if known[name] and key not in known[name]:
+        if name not in properties:
+            properties[name] = _output_names(step, graph.definition, actions.get(name))
+        if properties[name] and key not in properties[name]:
             findings.doubt(
                 use.path,
-                f"The output of '{name}' names {', '.join(sorted(known[name]))}, not "
-                f"'{key[:100]}'{findings.suggest(key, known[name])}",
+                f"The output of '{name}' names {', '.join(sorted(properties[name]))}, not "
+                f"'{key[:100]}'{findings.suggest(key, properties[name])}",
             )
 
 

@@ -38,16 +38,16 @@ def uses_of(definition: Definition, paths: Mapping[str, str]) -> Iterator[Expres
     for step in definition.steps.values():
         yield from _uses_before(step, paths[step.id])
         yield from _uses_after(step, paths[step.id])
-    for place, expression in _leaves(definition.output, "output"):
-        yield ExpressionUse(place, expression, None, has_output=True)
+    for leaf_path, expression in _leaves(definition.output, "output"):
+        yield ExpressionUse(leaf_path, expression, None, has_output=True)
 
 
 def _uses_before(step: Step, path: str) -> Iterator[ExpressionUse]:
     if step.when is not None:
         yield ExpressionUse(f"{path}.when", step.when, step)
     for key in _BEFOREHAND:
-        for place, expression in _leaves(getattr(step, key), f"{path}.{key}"):
-            yield ExpressionUse(place, expression, step)
+        for leaf_path, expression in _leaves(getattr(step, key), f"{path}.{key}"):
+            yield ExpressionUse(leaf_path, expression, step)
     if step.match is not None:
         yield ExpressionUse(f"{path}.match", step.match, step, has_event=True)
 
@@ -57,11 +57,11 @@ def _uses_after(step: Step, path: str) -> Iterator[ExpressionUse]:
         if route.when is not None:
             yield ExpressionUse(f"{path}.next[{index}].when", route.when, step, True, True)
     if step.fallback is not None:
-        for place, expression in _leaves(step.fallback.output, f"{path}.fallback.output"):
-            yield ExpressionUse(place, expression, step, after=True)
+        for leaf_path, expression in _leaves(step.fallback.output, f"{path}.fallback.output"):
+            yield ExpressionUse(leaf_path, expression, step, after=True)
     if step.compensate is not None:
-        for place, expression in _leaves(step.compensate.input, f"{path}.compensate.input"):
-            yield ExpressionUse(place, expression, step, True, True)
+        for leaf_path, expression in _leaves(step.compensate.input, f"{path}.compensate.input"):
+            yield ExpressionUse(leaf_path, expression, step, True, True)
 
 
 def _leaves(template: Template | None, path: str) -> Iterator[tuple[str, Expression]]:
@@ -84,11 +84,11 @@ def _check_reference(
         if not use.has_event:
             findings.refuse(use.path, "'event' is only there in the 'match' of an EVENT step.")
     elif root not in ROOT_NAMES:
-        known = (*ROOT_NAMES, EVENT_NAME) if use.has_event else ROOT_NAMES
+        names = (*ROOT_NAMES, EVENT_NAME) if use.has_event else ROOT_NAMES
         findings.refuse(
             use.path,
-            f"There is no '{root[:100]}' to read{findings.suggest(root, known)} "
-            f"An expression reads {', '.join(known)}.",
+            f"There is no '{root[:100]}' to read{findings.suggest(root, names)} "
+            f"An expression reads {', '.join(names)}.",
         )
     elif root in ELEMENT_NAMES:
         if not _is_inside_map(use, graph):
@@ -118,12 +118,12 @@ def _check_own_output(use: ExpressionUse, findings: Findings) -> None:
 
 
 def _check_field(
-    name: str, known: tuple[str, ...], path: str, owner: str, findings: Findings
+    name: str, names: tuple[str, ...], path: str, owner: str, findings: Findings
 ) -> None:
-    if name not in known:
+    if name not in names:
         findings.refuse(
             path,
-            f"'{owner}' has {', '.join(known)}, not '{name[:100]}'{findings.suggest(name, known)}",
+            f"'{owner}' has {', '.join(names)}, not '{name[:100]}'{findings.suggest(name, names)}",
         )
 
 

@@ -70,19 +70,19 @@ def look_up_actions(
     reading: DocumentReading, directory: Directory, findings: Findings, report: Report
 ) -> dict[str, ActionInfo]:
     """Check targets and inputs; gives what is known of each step's action."""
-    known: dict[str, ActionInfo] = {}
+    actions: dict[str, ActionInfo] = {}
     assert reading.definition is not None
     for call in _calls(reading.definition, reading.paths):
         info = _find(call, directory, findings, report)
         if info is None:
             continue
         if call.step is not None:
-            known[call.step] = info
+            actions[call.step] = info
         policy = call.unknown_fields or info.unknown_fields
         cut = policy in (UnknownFields.STRIP, UnknownFields.PASS)
-        for place, sentence in input_problems(call.input, info.input_schema, cut=cut):
-            report(extend_path(f"{call.path}.input", place), sentence)
-    return known
+        for inner_path, sentence in input_problems(call.input, info.input_schema, cut=cut):
+            report(extend_path(f"{call.path}.input", inner_path), sentence)
+    return actions
 
 
 def _calls(definition: Definition, paths: Mapping[str, str]) -> Iterator[ActionCall]:

@@ -59,14 +59,14 @@ def read_message(headers: Mapping[str, str], body: bytes) -> Message:
     Raises:
         MessageRefused: one is missing, or is not what it should be.
     """
-    given = {name: _header(headers, name) for name in (ID_HEADER, TIMESTAMP_HEADER)}
+    values = {name: _header(headers, name) for name in (ID_HEADER, TIMESTAMP_HEADER)}
     signatures = _header(headers, SIGNATURE_HEADER).split(" ")
-    if not _ID.match(given[ID_HEADER]):
+    if not _ID.match(values[ID_HEADER]):
         raise MessageRefused(
             f"{ID_HEADER} must be 1 to 200 printable characters without blanks and dots.",
             reason="malformed_header",
         )
-    if not _TIMESTAMP.match(given[TIMESTAMP_HEADER]):
+    if not _TIMESTAMP.match(values[TIMESTAMP_HEADER]):
         raise MessageRefused(
             f"{TIMESTAMP_HEADER} must be the whole seconds since 1970.", reason="malformed_header"
         )
@@ -76,7 +76,7 @@ def read_message(headers: Mapping[str, str], body: bytes) -> Message:
             f"{SIGNATURE_HEADER} has no signature of the version v1, such as v1,<base64>.",
             reason="malformed_header",
         )
-    return Message(given[ID_HEADER], given[TIMESTAMP_HEADER], usable, body)
+    return Message(values[ID_HEADER], values[TIMESTAMP_HEADER], usable, body)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

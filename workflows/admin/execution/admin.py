@@ -237,13 +237,13 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
 
     def undone_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Take a person's word that a step which could not be undone is undone."""
-        place = request.POST.get("step", "").replace("\0", "")
-        if not is_compensation(place):
+        step_path = request.POST.get("step", "").replace("\0", "")
+        if not is_compensation(step_path):
             raise Http404
         return self._control(
             request,
             pk,
-            lambda: services.settle_reviewed(pk, place, actor=actor_of(request)),
+            lambda: services.settle_reviewed(pk, step_path, actor=actor_of(request)),
             "Recorded as undone. Going on with the rest.",
         )
 
@@ -251,13 +251,13 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         """Approve or reject; the service says who may decide what is asked of certain people."""
         # PostgreSQL stores no NUL.
         posted = {name: str(text).replace("\0", "") for name, text in request.POST.items()}
-        place, approve = posted.get("step", ""), posted.get("decision") == "approve"
-        form = self._form_asked(request, pk, place)
+        step_path, approve = posted.get("step", ""), posted.get("decision") == "approve"
+        form = self._form_asked(request, pk, step_path)
 
         def decide() -> None:
             services.decide_approval(
                 pk,
-                place,
+                step_path,
                 approve=approve,
                 actor=actor_of(request),
                 comment=posted.get("comment", "").strip()[:MAX_COMMENT],
@@ -273,7 +273,7 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             request, pk, lambda: settle(pk, posted, actor=actor_of(request)), "Recorded."
         )
 
-    def _form_asked(self, request: HttpRequest, pk: Any, place: str) -> Any:
+    def _form_asked(self, request: HttpRequest, pk: Any, step_path: str) -> Any:
         """Return the form of the step, if it asks this person.
 
         Raises:
@@ -282,9 +282,9 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         execution = get_object_or_404(WorkflowExecution.objects.select_related("version"), pk=pk)
-        row = execution.steps.filter(path=place).order_by("-attempt").first()
-        known = read(execution.version.document).definition if execution.version else None
-        step = known.steps.get(row.step_id) if known and row else None
+        row = execution.steps.filter(path=step_path).order_by("-attempt").first()
+        definition = read(execution.version.document).definition if execution.version else None
+        step = definition.steps.get(row.step_id) if definition and row else None
         may_control = self.has_control_permission(request)
         if step is None or not may_decide(step, person=request.user, may_control=may_control):
             raise PermissionDenied

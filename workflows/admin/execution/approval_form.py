@@ -76,8 +76,8 @@ def has_decided(row: WorkflowStep, person: User | AnonymousUser) -> bool:
 
 def question_of(row: WorkflowStep, step: Step) -> Question:
     """Return what a waiting step asks."""
-    given = row.input if isinstance(row.input, Mapping) else {}
-    document, decisions = given.get("document"), _decisions_of(row)
+    waiting_input = row.input if isinstance(row.input, Mapping) else {}
+    document, decisions = waiting_input.get("document"), _decisions_of(row)
     return Question(
         key=f"{row.pk}-{len(decisions)}",
         path=row.path,
@@ -92,21 +92,21 @@ def question_of(row: WorkflowStep, step: Step) -> Question:
 
 def asked_in(document: Any) -> str:
     """Return the question that a document asks in words; empty where it has none."""
-    given = document if isinstance(document, Mapping) else {}
-    texts = (given.get(name) for name in ASKING)
+    fields = document if isinstance(document, Mapping) else {}
+    texts = (fields.get(name) for name in ASKING)
     return next((text.strip() for text in texts if isinstance(text, str) and text.strip()), "")
 
 
 def facts_in(document: Any) -> tuple[tuple[str, Any], ...]:
     """Return the first plain values of a document by names in words, without question and ids."""
-    given = document if isinstance(document, Mapping) else {}
+    fields = document if isinstance(document, Mapping) else {}
     question = asked_in(document)
     plain = [
         (
             label_of(str(name).replace("-", "_")),
             "yes" if value is True else "no" if value is False else value,
         )
-        for name, value in given.items()
+        for name, value in fields.items()
         if isinstance(value, str | int | float)
         and str(value).strip() not in ("", question)
         and len(str(value)) <= LONGEST_FACT
@@ -130,8 +130,8 @@ def without_empty(value: Any) -> Any:
 
 
 def _decisions_of(row: WorkflowStep) -> list[Mapping[str, Any]]:
-    given = row.input if isinstance(row.input, Mapping) else {}
-    return list(given.get("decisions") or ())
+    waiting_input = row.input if isinstance(row.input, Mapping) else {}
+    return list(waiting_input.get("decisions") or ())
 
 
 def may_decide(step: Step, *, person: User | AnonymousUser, may_control: bool) -> bool:

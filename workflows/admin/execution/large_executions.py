@@ -106,11 +106,11 @@ def totals_of(
 
 
 def _outermost_map(step_id: str, definition: Definition | None) -> str | None:
-    known = definition.steps if definition else {}
-    found = None
-    container = known[step_id].container if step_id in known else None
+    steps = definition.steps if definition else {}
+    outermost = None
+    container = steps[step_id].container if step_id in steps else None
     while container is not None:
-        if known[container].kind == "MAP":
-            found = container
-        container = known[container].container
-    return found
+        if steps[container].kind == "MAP":
+            outermost = container
+        container = steps[container].container
+    return outermost

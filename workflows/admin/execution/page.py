@@ -231,23 +231,23 @@ def _graph(execution: WorkflowExecution, found: Found) -> SafeString:
     top = [s for s in found.steps if not (found.groups and s.scope)]
     statuses = latest_statuses((step.step_id, step.path, step.status) for step in top)
     for group in found.groups:
-        known = statuses.get(group.step_id, group.status)
-        statuses[group.step_id] = min(known, group.status, key=_rank)
+        worst = statuses.get(group.step_id, group.status)
+        statuses[group.step_id] = min(worst, group.status, key=_rank)
     return draw_workflow(execution.version.document, statuses=statuses)
 
 
-def latest_statuses(found: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+def latest_statuses(attempts: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     """Return the status of each step: the latest in its branch, the worst of several.
 
     Rows are given as step id, path and status. Once it is being undone, how far that is.
     """
     latest = {
-        (step_id, scope_of(path)): _status_at(path, status) for step_id, path, status in found
+        (step_id, scope_of(path)): _status_at(path, status) for step_id, path, status in attempts
     }
     statuses: dict[str, str] = {}
     for (step_id, _scope), status in latest.items():
-        known = statuses.get(step_id)
-        statuses[step_id] = status if known is None else min(known, status, key=_rank)
+        worst = statuses.get(step_id)
+        statuses[step_id] = status if worst is None else min(worst, status, key=_rank)
     return statuses
 
 

@@ -40,11 +40,11 @@ class RerunForm(forms.Form):
 
     def __init__(self, execution: WorkflowExecution, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        places = _places_of(execution)
-        self.fields["from_step"].choices = [(place, place) for place in places]  # type: ignore[attr-defined]
+        paths = _places_of(execution)
+        self.fields["from_step"].choices = [(step_path, step_path) for step_path in paths]  # type: ignore[attr-defined]
         self.fields["version"].choices = _versions_of(execution)  # type: ignore[attr-defined]
         self.initial = {
-            "from_step": _stopped_at(execution) or (places[0] if places else ""),
+            "from_step": _stopped_at(execution) or (paths[0] if paths else ""),
             "version": str(execution.version.number) if execution.version else "",
             "input": execution.input,
         }
@@ -67,12 +67,12 @@ class RerunForm(forms.Form):
 
     def asked(self) -> services.Rerun:
         """Return what the filled-in form asks for."""
-        said = self.cleaned_data
-        version = said["version"]
+        values = self.cleaned_data
+        version = values["version"]
         return services.Rerun(
-            from_step=said["from_step"],
-            input=said.get("input"),
-            step_input=said["step_input"],
+            from_step=values["from_step"],
+            input=values.get("input"),
+            step_input=values["step_input"],
             version=services.NEWEST if version == services.NEWEST else int(version),
         )
 

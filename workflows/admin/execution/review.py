@@ -29,15 +29,15 @@ class Review:
 
 def reviews_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[Review]:
     """Return the calls that need a person, of the steps at hand."""
-    known = definition.steps if definition else {}
-    found = [
+    definitions = definition.steps if definition else {}
+    stuck = [
         step
         for step in steps
         if step.status == StepStatus.NEEDS_REVIEW
-        and step.step_id in known
-        and known[step.step_id].kind == "ACTION"
+        and step.step_id in definitions
+        and definitions[step.step_id].kind == "ACTION"
     ]
-    return [review_of(step) for step in found[:MAX_SHOWN]]
+    return [review_of(step) for step in stuck[:MAX_SHOWN]]
 
 
 def review_of(step: WorkflowStep) -> Review:

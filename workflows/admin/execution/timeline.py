@@ -199,11 +199,11 @@ def _folds(scale: TimeAxis) -> list[Fold]:
 def _fold_words(began: datetime, ended: datetime, waits: Sequence[tuple[Span, str]]) -> str:
     """Return what was waited for during most of a gap, if anything was."""
     shares = [
-        (_seconds(max(began, since), min(ended, until)), what) for (since, until), what in waits
+        (_seconds(max(began, since), min(ended, until)), reason) for (since, until), reason in waits
     ]
-    longest, what = max(shares, default=(0.0, ""))
+    longest, reason = max(shares, default=(0.0, ""))
     if longest > _seconds(began, ended) / 2:
-        return f"waited {in_words(longest)} for {what}"
+        return f"waited {in_words(longest)} for {reason}"
     return f"nothing ran for {in_words(_seconds(began, ended))}"
 
 

@@ -41,23 +41,26 @@ class ChildLink:
 
 def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[WorkflowStep]:
     """Return the open steps that wait for something known, with their inputs; one query."""
-    known = definition.steps if definition else {}
-    found = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in known][:MAX_SHOWN]
-    wanted = [s.pk for s in found if known[s.step_id].kind in _WITH_INPUT]
+    definitions = definition.steps if definition else {}
+    waiting = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in definitions][
+        :MAX_SHOWN
+    ]
+    wanted = [s.pk for s in waiting if definitions[s.step_id].kind in _WITH_INPUT]
     rows = WorkflowStep.objects.filter(pk__in=wanted) if wanted else WorkflowStep.objects.none()
     inputs = dict(rows.values_list("pk", "input"))
-    for step in found:
+    for step in waiting:
         step.input = inputs.get(step.pk)
-    return found
+    return waiting
 
 
 def describe(
     steps: Sequence[WorkflowStep], definition: Definition | None, children: Mapping[Any, ChildLink]
 ) -> list[WaitingStep]:
     """Say of each what it waits for."""
-    known = definition.steps if definition else {}
+    definitions = definition.steps if definition else {}
     return [
-        WaitingStep(s.title, s.path, _words(s, known[s.step_id], children.get(s.pk))) for s in steps
+        WaitingStep(s.title, s.path, _words(s, definitions[s.step_id], children.get(s.pk)))
+        for s in steps
     ]
 
 
@@ -69,34 +72,42 @@ def questions_of(
     may_control: bool,
 ) -> list[Question]:
     """Return what this person may decide now."""
-    known = definition.steps if definition else {}
-    asking = [s for s in steps if known[s.step_id].kind == "APPROVAL"]
-    found = [ask(s, known[s.step_id], person=person, may_control=may_control) for s in asking]
-    return [question for question in found if question is not None]
+    definitions = definition.steps if definition else {}
+    asking = [s for s in steps if definitions[s.step_id].kind == "APPROVAL"]
+    questions = [
+        ask(s, definitions[s.step_id], person=person, may_control=may_control) for s in asking
+    ]
+    return [question for question in questions if question is not None]
 
 
 def children_of(
     execution: WorkflowExecution, steps: Iterable[WorkflowStep], definition: Definition | None
 ) -> dict[Any, ChildLink]:
     """Return the executions that these steps started, by the id of the step."""
-    known = definition.steps if definition else {}
-    ids = [s.pk for s in steps if s.step_id in known and known[s.step_id].kind == "WORKFLOW"]
+    definitions = definition.steps if definition else {}
+    ids = [
+        s.pk
+        for s in steps
+        if s.step_id in definitions and definitions[s.step_id].kind == "WORKFLOW"
+    ]
     if not ids:
         return {}
-    found = WorkflowExecution.objects.filter(parent_step_id__in=ids)
-    rows = found.values_list("parent_step_id", "pk", "workflow_name", "status")[:MAX_CHILDREN]
+    children = WorkflowExecution.objects.filter(parent_step_id__in=ids)
+    rows = children.values_list("parent_step_id", "pk", "workflow_name", "status")[:MAX_CHILDREN]
     return {parent: ChildLink(str(pk), name, status) for parent, pk, name, status in rows}
 
 
 def _words(row: WorkflowStep, step: Step, child: ChildLink | None) -> SafeString:
-    given = row.input if isinstance(row.input, Mapping) else {}
+    waiting_input = row.input if isinstance(row.input, Mapping) else {}
     at = row.wake_at or row.held_wake_at
     if row.is_compensation:
         return format_html("tried again {}", moment(at))
     if step.kind == "EVENT":
-        return format_html("waits for the signal ‘{}’{}", given.get("event", ""), _until(given))
+        return format_html(
+            "waits for the signal ‘{}’{}", waiting_input.get("event", ""), _until(waiting_input)
+        )
     if step.kind == "APPROVAL":
-        return format_html("{}{}", _approval_words(step, given), _until(given))
+        return format_html("{}{}", _approval_words(step, waiting_input), _until(waiting_input))
     if step.kind == "WORKFLOW":
         name = child.name if child else step.workflow
         return format_html("waits for the execution of {}", name)
@@ -108,16 +119,16 @@ def _words(row: WorkflowStep, step: Step, child: ChildLink | None) -> SafeString
     return format_html("{} {}", word, moment(at)) if at else SafeString("waits")
 
 
-def _approval_words(step: Step, given: Mapping[str, Any]) -> str:
-    so_far = len(given.get("decisions") or ())
+def _approval_words(step: Step, waiting_input: Mapping[str, Any]) -> str:
+    so_far = len(waiting_input.get("decisions") or ())
     approvals = "an approval" if step.minimum == 1 else f"{step.minimum} approvals"
     names = ", ".join((*step.assignees, *step.escalate_to))
-    told = f", {so_far} so far" if step.minimum > 1 else ""
-    return f"waits for {approvals}{told}" + (f"; may be given by {names}" if names else "")
+    count = f", {so_far} so far" if step.minimum > 1 else ""
+    return f"waits for {approvals}{count}" + (f"; may be given by {names}" if names else "")
 
 
-def _until(given: Mapping[str, Any]) -> SafeString:
-    until = given.get("until")
+def _until(waiting_input: Mapping[str, Any]) -> SafeString:
+    until = waiting_input.get("until")
     if not until:
         return SafeString("")
     return format_html("; gives up {}", moment(datetime.fromisoformat(until)))

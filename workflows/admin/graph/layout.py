@@ -94,8 +94,8 @@ def graph_of(definition: Definition | None) -> StepDiagram:
     if definition is None:
         return StepDiagram()
     edges = [edge for step in definition.steps.values() for edge in _edges_of(definition, step)]
-    known = {*definition.steps, END}
-    edges = [edge for edge in edges if edge.target in known]
+    targets = {*definition.steps, END}
+    edges = [edge for edge in edges if edge.target in targets]
     nodes = [_node_of(step) for step in definition.steps.values()]
     if any(edge.target == END for edge in edges):
         nodes.append(Node(END, "End", kind="END"))
@@ -108,7 +108,7 @@ def _merged(edges: Iterable[Edge]) -> tuple[Edge, ...]:
     for edge in edges:
         labels[edge.source, edge.target, edge.kind][edge.label] = None
     return tuple(
-        Edge(*place, label=" or ".join(filter(None, found))) for place, found in labels.items()
+        Edge(*ends, label=" or ".join(filter(None, texts))) for ends, texts in labels.items()
     )
 
 
@@ -182,21 +182,21 @@ def _back_edges(graph: StepDiagram) -> set[Edge]:
     for edge in graph.edges:
         followers[edge.source].append(edge)
     back: set[Edge] = set()
-    open_, done = set(), set()
+    open_, left = set(), set()
     for root in graph.nodes:
         todo = [(root.id, False)]
         while todo:
             name, leaving = todo.pop()
             if leaving:
                 open_.discard(name)
-                done.add(name)
-            elif name not in done and name not in open_:
+                left.add(name)
+            elif name not in left and name not in open_:
                 open_.add(name)
                 todo.append((name, True))
                 for edge in followers[name]:
                     if edge.target in open_:
                         back.add(edge)
-                    elif edge.target not in done:
+                    elif edge.target not in left:
                         todo.append((edge.target, False))
     return back
 
@@ -276,10 +276,10 @@ class _Canvas:
                 self._spread(row, [self._wanted(item, self.below) for item in row])
 
     def _wanted(self, item: str, neighbours: Mapping[str, list[str]]) -> float:
-        found = neighbours.get(item)
-        if not found:
+        names = neighbours.get(item)
+        if not names:
             return self.centre[item]
-        return sum(self.centre[name] for name in found) / len(found)
+        return sum(self.centre[name] for name in names) / len(names)
 
     def _spread(self, row: list[str], wanted: list[float]) -> None:
         centres: list[float] = []
@@ -301,12 +301,12 @@ def _width(item: str) -> float:
 def _sort_by_neighbours(
     row: list[str], neighbours: Mapping[str, list[str]], beside: Sequence[str]
 ) -> None:
-    place = {name: index for index, name in enumerate(beside)}
+    position = {name: index for index, name in enumerate(beside)}
     own = {name: index for index, name in enumerate(row)}
 
     def barycentre(name: str) -> float:
-        found = neighbours.get(name)
-        return sum(place[n] for n in found) / len(found) if found else own[name]
+        beside_it = neighbours.get(name)
+        return sum(position[n] for n in beside_it) / len(beside_it) if beside_it else own[name]
 
     row.sort(key=barycentre)
 
@@ -332,10 +332,10 @@ def _finish(graph: StepDiagram, canvas: _Canvas, back: Sequence[Edge]) -> Layout
 
 def _beside(threads: Mapping[Edge, list[str]]) -> Iterable[list[tuple[Edge, list[str]]]]:
     """Take edges together that pass the same points; one without a label is the leftmost."""
-    found: dict[tuple[str, ...], list[tuple[Edge, list[str]]]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[tuple[Edge, list[str]]]] = defaultdict(list)
     for edge, chain in threads.items():
-        found[tuple(chain)].append((edge, chain))
-    return (sorted(group, key=lambda item: bool(item[0].label)) for group in found.values())
+        groups[tuple(chain)].append((edge, chain))
+    return (sorted(group, key=lambda item: bool(item[0].label)) for group in groups.values())
 
 
 def _placed(

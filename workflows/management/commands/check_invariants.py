@@ -60,12 +60,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._executions = 0
-        found = 0
+        violations = 0
         for violation in islice(self._violations(options), MOST_SHOWN):
-            found += 1
+            violations += 1
             self._tell(violation, as_json=options["json"])
-        self._sum_up(found, as_json=options["json"])
-        if found:
+        self._sum_up(violations, as_json=options["json"])
+        if violations:
             sys.exit(1)
 
     def _violations(self, options: dict[str, Any]) -> Iterator[Violation]:
@@ -90,12 +90,14 @@ class Command(BaseCommand):
         self.stdout.write(str(violation))
         self.stdout.write(f"   {invariants.MEANINGS[violation.invariant]}")
 
-    def _sum_up(self, found: int, *, as_json: bool) -> None:
+    def _sum_up(self, violations: int, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"executions": self._executions, "violations": found}))
+            self.stdout.write(
+                json.dumps({"executions": self._executions, "violations": violations})
+            )
             return
-        more = " (there may be more)" if found == MOST_SHOWN else ""
-        self.stdout.write(f"{self._executions} executions checked, {found} violations{more}.")
+        more = " (there may be more)" if violations == MOST_SHOWN else ""
+        self.stdout.write(f"{self._executions} executions checked, {violations} violations{more}.")
 
 
 def known_secrets(options: dict[str, Any]) -> dict[str, str]:

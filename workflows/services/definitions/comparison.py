@@ -24,9 +24,9 @@ def compare_versions(workflow: Workflow, first: int, second: int) -> ComparedVer
     Raises:
         NotFound: the workflow has no such version.
     """
-    found = {v.number: v for v in workflow.versions.filter(number__in=(first, second))}
+    versions = {v.number: v for v in workflow.versions.filter(number__in=(first, second))}
     for number in (first, second):
-        if number not in found:
+        if number not in versions:
             raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
-    before, after = found[first], found[second]
+    before, after = versions[first], versions[second]
     return ComparedVersions(before, after, compare(before.document, after.document))

@@ -47,9 +47,9 @@ def workflow_of_type(workflow_type: str) -> Workflow:
     Raises:
         NotFound: none is active.
     """
-    found = Workflow.objects.filter(type=workflow_type, status=WorkflowStatus.ACTIVE)
-    by_catalog = found.filter(name=workflow_type.lower().replace("_", "-")).first()
-    workflow = by_catalog or found.order_by("created_at").first()
+    active = Workflow.objects.filter(type=workflow_type, status=WorkflowStatus.ACTIVE)
+    by_catalog = active.filter(name=workflow_type.lower().replace("_", "-")).first()
+    workflow = by_catalog or active.order_by("created_at").first()
     if workflow is None:
         raise NotFound(f"No active workflow of the type {workflow_type}.")
     return workflow
@@ -184,9 +184,9 @@ def _check_fields(workflow: Workflow) -> None:
 
 
 def _check_document(document: Any, *, draft: bool, name: str) -> dict[str, Any]:
-    found = validate_document(document, draft=draft, name=name)
-    if not found.valid:
-        raise DefinitionError.of(found.errors)
+    validation = validate_document(document, draft=draft, name=name)
+    if not validation.valid:
+        raise DefinitionError.of(validation.errors)
     return {"steps": document} if isinstance(document, list) else dict(document)
 
 

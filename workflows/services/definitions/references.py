@@ -19,12 +19,12 @@ MODELS: dict[str, Any] = {
 
 def bindings_of(steps: Any) -> dict[str, dict[str, str]]:
     """Return the ids of what steps name, by kind and name; what is not there yet has none."""
-    found: dict[str, dict[str, str]] = {}
+    bindings: dict[str, dict[str, str]] = {}
     for kind, name in dict.fromkeys(names_in(steps)):
         row = MODELS[kind].objects.find(name)
         if row is not None:
-            found.setdefault(kind, {})[name.lower()] = str(row.pk)
-    return found
+            bindings.setdefault(kind, {})[name.lower()] = str(row.pk)
+    return bindings
 
 
 def users_of(row: Any) -> Iterator[str]:
@@ -60,8 +60,8 @@ def follow_rename(row: Any, before: str, **_: Any) -> None:
     meant = [pk for pk, bindings in bound if bindings.get(kind, {}).get(name) == key]
     for version in WorkflowVersion.objects.filter(pk__in=meant):
         if rename_in(version.steps, kind, before, row.name):
-            known = {k: v for k, v in version.bindings[kind].items() if k != name}
-            version.bindings[kind] = {**known, row.name.lower(): key}
+            others = {k: v for k, v in version.bindings[kind].items() if k != name}
+            version.bindings[kind] = {**others, row.name.lower(): key}
             version.checksum = checksum_of(version.document)
             version.save(update_fields=("steps", "bindings", "checksum", "updated_at"))
 

@@ -36,10 +36,10 @@ class RegistryDirectory:
         key = (target, action)
         if key not in self._known:
             self._known[key] = self._find(target, action)
-        found = self._known[key]
-        if isinstance(found, LookupError):
-            raise found
-        return found
+        known_action = self._known[key]
+        if isinstance(known_action, LookupError):
+            raise known_action
+        return known_action
 
     def find_workflow(self, name: str) -> None:
         """Check that a workflow exists.
@@ -74,12 +74,12 @@ class RegistryDirectory:
             except ValueError as error:
                 return validation.UnknownTypeError(str(error))
         try:
-            found = resolve(CallTarget(target.kind, target.name), action)
+            resolved = resolve(CallTarget(target.kind, target.name), action)
         except CallError as error:
             kind = validation.ActionNotFoundError if "action" in error.details else LookupError
             return kind(error.message)
         return validation.ActionInfo(
-            found.input_schema.document, found.output_schema.document, found.unknown_fields
+            resolved.input_schema.document, resolved.output_schema.document, resolved.unknown_fields
         )
 
 
@@ -107,15 +107,15 @@ def _describe_integration(name: str) -> validation.ActionInfo | LookupError:
 
 def _describe_connection(name: str) -> validation.ActionInfo | LookupError:
     """Describe a connection; what a third party takes and gives is not known."""
-    found = Connection.objects.find(name)
-    if found is None:
+    connection = Connection.objects.find(name)
+    if connection is None:
         return LookupError(
             f"There is no connection '{name}'{meant_among(Connection.objects, name)}"
         )
-    if found.driver != ConnectionDriver.HTTP:
+    if connection.driver != ConnectionDriver.HTTP:
         return LookupError(
-            f"'{found.name}' is of the type {found.type}; what can be called is HTTP, GRAPHQL and"
-            " WEBHOOK."
+            f"'{connection.name}' is of the type {connection.type}; what can be called is HTTP,"
+            " GRAPHQL and WEBHOOK."
         )
     return validation.ActionInfo(None, None)
 

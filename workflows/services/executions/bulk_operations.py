@@ -74,8 +74,10 @@ def count_bulk(order: BulkOrder) -> int:
 
 def covered_executions(order: BulkOrder) -> QuerySet[WorkflowExecution]:
     """Return what the order is about."""
-    found = select_executions(order.filter).filter(status__in=SUITED[order.action])
-    return found.filter(started_by=order.only_started_by) if order.only_started_by else found
+    executions = select_executions(order.filter).filter(status__in=SUITED[order.action])
+    return (
+        executions.filter(started_by=order.only_started_by) if order.only_started_by else executions
+    )
 
 
 def start_bulk(order: BulkOrder, *, expected_count: int) -> BulkOperation:
@@ -109,11 +111,11 @@ def resolve_workflow(reference: str) -> str:
     Raises:
         ValidationFailed: there is none.
     """
-    found = Workflow.objects.find(reference)
-    if found is None:
+    workflow = Workflow.objects.find(reference)
+    if workflow is None:
         sentence = f"No workflow with the id or name '{reference[:100]}'."
         raise ValidationFailed(sentence, errors={"filter.workflow": [sentence]})
-    return str(found.pk)
+    return str(workflow.pk)
 
 
 def get_bulk(reference: str) -> BulkOperation:
@@ -122,10 +124,12 @@ def get_bulk(reference: str) -> BulkOperation:
     Raises:
         NotFound: there is none.
     """
-    found = BulkOperation.objects.filter(pk=key).first() if (key := read_id(reference)) else None
-    if found is None:
+    operation = (
+        BulkOperation.objects.filter(pk=key).first() if (key := read_id(reference)) else None
+    )
+    if operation is None:
         raise NotFound(f"No bulk operation with the id '{str(reference)[:100]}'.")
-    return found
+    return operation
 
 
 def cancel_bulk(operation_id: Any, *, actor: str) -> BulkOperation:
@@ -209,22 +213,22 @@ def _claimable() -> QuerySet[BulkOperation]:
 
 def _claim() -> BulkOperation | None:
     """Take the open operation that was worked on least recently, if nobody else does first."""
-    found = _claimable().order_by("updated_at").first()
-    if found is None:
+    operation = _claimable().order_by("updated_at").first()
+    if operation is None:
         return None
     now = database_now()
     taken = BulkOperation.objects.filter(
-        pk=found.pk, fence=found.fence, status=BulkStatus.RUNNING
+        pk=operation.pk, fence=operation.fence, status=BulkStatus.RUNNING
     ).update(
         fence=F("fence") + 1,
         lease_until=now + LEASE,
-        started_at=found.started_at or now,
+        started_at=operation.started_at or now,
         updated_at=now,
     )
     if not taken:
         return None
-    found.refresh_from_db()
-    return found
+    operation.refresh_from_db()
+    return operation
 
 
 def _give_back(operation: BulkOperation) -> None:
@@ -268,12 +272,12 @@ def _next_executions(operation: BulkOperation) -> QuerySet[WorkflowExecution]:
         actor=operation.actor,
         only_started_by=operation.only_started_by,
     )
-    found = covered_executions(order).filter(created_at__lt=operation.created_before)
+    executions = covered_executions(order).filter(created_at__lt=operation.created_before)
     if operation.cursor_at is not None:
         beyond = Q(created_at__gt=operation.cursor_at) | Q(id__gt=operation.cursor_id)
         # The first condition is what the index is read by.
-        found = found.filter(beyond, created_at__gte=operation.cursor_at)
-    return found.order_by("created_at", "id")
+        executions = executions.filter(beyond, created_at__gte=operation.cursor_at)
+    return executions.order_by("created_at", "id")
 
 
 def _act_on(ids: list[Any], operation: BulkOperation) -> dict[str, Any]:
@@ -303,8 +307,8 @@ def _act_on(ids: list[Any], operation: BulkOperation) -> dict[str, Any]:
 def _add_refusal(refusals: list[dict[str, Any]], reason: str, execution: Any) -> None:
     """Count a refusal under its reason; the first few reasons are kept, with an example each."""
     reason = reason[:MOST_REASON_TEXT]
-    known = next((entry for entry in refusals if entry["reason"] == reason), None)
-    if known is not None:
-        known["count"] += 1
+    counted = next((entry for entry in refusals if entry["reason"] == reason), None)
+    if counted is not None:
+        counted["count"] += 1
     elif len(refusals) < MOST_REASONS:
         refusals.append({"reason": reason, "count": 1, "example": str(execution)})

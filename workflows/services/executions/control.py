@@ -44,10 +44,10 @@ def lock_execution(execution_id: Any) -> WorkflowExecution:
     Raises:
         NotFound: there is none.
     """
-    found = WorkflowExecution.objects.select_for_update().filter(pk=execution_id).first()
-    if found is None:
+    execution = WorkflowExecution.objects.select_for_update().filter(pk=execution_id).first()
+    if execution is None:
         raise NotFound(f"No execution with the id '{execution_id}'.")
-    return found
+    return execution
 
 
 def cancel_execution(execution_id: Any, *, actor: str = "", reason: str = "") -> WorkflowExecution:
@@ -250,22 +250,22 @@ def stopped_steps(execution: WorkflowExecution) -> list[WorkflowStep]:
     for step in stopped.order_by("attempt"):
         latest[step.path] = step
     newest = dict(execution.steps.values_list("path").annotate(newest=Max("attempt")))
-    found = {path: step for path, step in latest.items() if step.attempt == newest[path]}
-    return [step for step in found.values() if containers_of(step.scope) <= found.keys()]
+    last = {path: step for path, step in latest.items() if step.attempt == newest[path]}
+    return [step for step in last.values() if containers_of(step.scope) <= last.keys()]
 
 
 def _is_open_container(step: WorkflowStep, definition: Definition) -> bool:
     """Return whether a container had begun its branches: then they go on, not it."""
-    known = definition.steps.get(step.step_id)
-    return known is not None and known.kind in _CONTAINERS and step.total > 0
+    spec = definition.steps.get(step.step_id)
+    return spec is not None and spec.kind in _CONTAINERS and step.total > 0
 
 
 def _next_row(
     step: WorkflowStep, definition: Definition, *, now: datetime, priority: int
 ) -> WorkflowStep:
     """Return the next attempt. Only a call keeps its input; what waited begins to wait anew."""
-    known = definition.steps.get(step.step_id)
-    is_call = known is not None and known.kind == "ACTION"
+    spec = definition.steps.get(step.step_id)
+    is_call = spec is not None and spec.kind == "ACTION"
     return WorkflowStep(
         execution_id=step.execution_id,
         step_id=step.step_id,
@@ -288,9 +288,9 @@ def _reopen(containers: Iterable[WorkflowStep], rows: Iterable[WorkflowStep]) ->
     What is done is counted anew: a branch may have ended while its container was failing.
     """
     reopened = list(containers)
-    places = {row.scope for row in rows} | {container.scope for container in reopened}
+    scopes = {row.scope for row in rows} | {container.scope for container in reopened}
     for container in reopened:
-        again = {place for place in places if place.rpartition("/")[0] == container.path}
+        again = {scope for scope in scopes if scope.rpartition("/")[0] == container.path}
         WorkflowStep.objects.filter(pk=container.pk).update(
             status=StepStatus.WAITING,
             completed_at=None,

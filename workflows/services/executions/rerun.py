@@ -81,9 +81,9 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
         version = _version_for(original, rerun)
         path = rerun.from_step or usable_definition(version).first
         wanted = Origin(original, path, version=version, step_input=rerun.step_input)
-        known = known_execution(workflow, replace(start, origin=wanted))
-        if known is not None:
-            return Started(known, created=False)
+        earlier = known_execution(workflow, replace(start, origin=wanted))
+        if earlier is not None:
+            return Started(earlier, created=False)
         if original.status not in ENDED:
             raise Conflict(
                 f"The execution is {original.status}; only one that has ended can be rerun."
@@ -140,8 +140,8 @@ def _step_at(path: str, definition: Definition) -> Step:
     if step is not None and step.container is not None:
         outer, inner = _outermost(step, definition), step.id
     elif step is None:
-        known = ", ".join(s.id for s in definition.steps.values() if s.container is None)
-        _refuse("from_step", f"There is no step '{path[:100]}' in this version; it has {known}.")
+        ids = ", ".join(s.id for s in definition.steps.values() if s.container is None)
+        _refuse("from_step", f"There is no step '{path[:100]}' in this version; it has {ids}.")
     if inner:
         _refuse(
             "from_step",
@@ -200,8 +200,8 @@ def _was_passed(row: WorkflowStep) -> bool:
 def _copy_of(row: WorkflowStep, definition: Definition) -> WorkflowStep:
     """Return the row for the new execution: with a new id, and the times of what happened."""
     copied = WorkflowStep(reused=True, **{name: getattr(row, name) for name in _COPIED})
-    known = definition.steps.get(row.step_id)
-    if known is not None and known.kind == "EVENT" and isinstance(row.input, dict):
+    spec = definition.steps.get(row.step_id)
+    if spec is not None and spec.kind == "EVENT" and isinstance(row.input, dict):
         # They number signals of the other execution.
         numbers = ("taken", "set_aside")
         copied.input = {key: value for key, value in row.input.items() if key not in numbers}

@@ -48,9 +48,9 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
         Conflict: the workflow is not ACTIVE, or the key was used for something else.
         ValidationFailed: it has no such version.
     """
-    known = known_execution(workflow, start)
-    if known is not None:
-        return Started(known, created=False)
+    earlier = known_execution(workflow, start)
+    if earlier is not None:
+        return Started(earlier, created=False)
     version = _version_to_run(workflow, start)
     try:
         with _storing(workflow, start):
@@ -58,10 +58,10 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
             if not execution.is_queued:
                 mediator.publish_on_commit("steps_ready", step_ids=[str(first.pk)])
     except IntegrityError:
-        known = known_execution(workflow, start)
-        if known is None:
+        earlier = known_execution(workflow, start)
+        if earlier is None:
             raise Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.") from None
-        return Started(known, created=False)
+        return Started(earlier, created=False)
     audit.record_use(AuditVerb.STARTED, execution)
     if execution.is_queued:  # perhaps there was a slot for it
         execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
@@ -103,41 +103,41 @@ def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | Non
     """
     if not start.idempotency_key:
         return None
-    found = workflow.executions.filter(idempotency_key=start.idempotency_key)
-    known = found.select_related("version").first()
-    difference = _difference(known, start) if known is not None else ""
+    executions = workflow.executions.filter(idempotency_key=start.idempotency_key)
+    earlier = executions.select_related("version").first()
+    difference = _difference(earlier, start) if earlier is not None else ""
     if difference:
         raise Conflict(f"The Idempotency-Key '{start.idempotency_key}' was used with {difference}.")
-    return known
+    return earlier
 
 
-def _difference(known: WorkflowExecution, start: Start) -> str:
+def _difference(earlier: WorkflowExecution, start: Start) -> str:
     """In what an execution differs from what is to be started now."""
-    if not json_equal(known.input, dict(start.input)):
+    if not json_equal(earlier.input, dict(start.input)):
         return "another input"
-    if not json_equal(_given_context(known, start), dict(start.context)):
+    if not json_equal(_given_context(earlier, start), dict(start.context)):
         return "another context"
-    if known.priority != start.priority:
+    if earlier.priority != start.priority:
         return "another priority"
     origin = start.origin.execution.pk if start.origin else None
-    if known.rerun_of_id != origin:
+    if earlier.rerun_of_id != origin:
         return "another execution to rerun" if origin else "a rerun"
     if start.origin is not None:
-        begin = _begin_of(known)
+        begin = _begin_of(earlier)
         if begin.get("from_step") != start.origin.path:
             return "another step to rerun from"
-        if not json_equal(_edited_input(known, begin), start.origin.step_input):
+        if not json_equal(_edited_input(earlier, begin), start.origin.step_input):
             return "another input of the step to rerun from"
     number = start.origin.version.number if start.origin else start.version
-    if number is not None and known.version is not None and known.version.number != number:
+    if number is not None and earlier.version is not None and earlier.version.number != number:
         return "another version"
     return ""
 
 
-def _given_context(known: WorkflowExecution, start: Start) -> dict[str, Any]:
+def _given_context(earlier: WorkflowExecution, start: Start) -> dict[str, Any]:
     """Return the context of an execution without what the hub noted of its request."""
     noted = start.noted.keys() - start.context.keys()
-    return {key: value for key, value in known.context.items() if key not in noted}
+    return {key: value for key, value in earlier.context.items() if key not in noted}
 
 
 def _begin_of(rerun: WorkflowExecution) -> dict[str, Any]:

@@ -133,9 +133,9 @@ def due_by_class(policy: Policy | None = None) -> list[PurgeEstimate]:
         limits = policy.limits(name, now=now)
         count = 0
         if limits is not None and workflows:
-            known = Q(workflow_id__in=[key for key in workflows if key is not None])
+            of_workflows = Q(workflow_id__in=[key for key in workflows if key is not None])
             unknown = Q(workflow__isnull=True) if None in workflows else Q(pk__in=())
-            count = _ended(known | unknown, limits).order_by()[:MOST_COUNTED].count()
+            count = _ended(of_workflows | unknown, limits).order_by()[:MOST_COUNTED].count()
         named = sum(key is not None for key in workflows)
         due.append(PurgeEstimate(name, policy.days.get(name), named, count))
     return due
@@ -174,8 +174,8 @@ def _purge_batch(workflow: Any, limits: RetentionCutoff, purged: Purged, passed:
     of = Q(workflow_id=workflow) if workflow else Q(workflow__isnull=True)
     with deletable_history():
         rows = _ended(of, limits).exclude(pk__in=passed).order_by("completed_at")
-        found = list(_lock(rows).values_list("pk", flat=True)[:BATCH_EXECUTIONS])
-        members, live = _descendants(_few_enough(found))
+        roots = list(_lock(rows).values_list("pk", flat=True)[:BATCH_EXECUTIONS])
+        members, live = _descendants(_few_enough(roots))
         live |= _referred_to(members)
         ids = [member for member, root in members.items() if root not in live]
         steps = sum(_count_steps(ids).values())
@@ -187,7 +187,7 @@ def _purge_batch(workflow: Any, limits: RetentionCutoff, purged: Purged, passed:
         purged.steps += steps
         purged.by_class[limits.retention] += len(ids)
     # Beyond as many that must stay, the rest waits for the next purge.
-    return bool(found) and len(passed) < BATCH_EXECUTIONS
+    return bool(roots) and len(passed) < BATCH_EXECUTIONS
 
 
 def _lock(rows: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowExecution]:
@@ -245,15 +245,15 @@ def _descendants(roots: list[Any]) -> tuple[dict[Any, Any], set[Any]]:
 
 def _referred_to(members: dict[Any, Any]) -> set[Any]:
     """Return the roots of which another execution, that has not ended, was made, as by a rerun."""
-    found: set[Any] = set()
+    roots: set[Any] = set()
     for relation in WorkflowExecution._meta.related_objects:
         if relation.related_model is not WorkflowExecution:
             continue
         name = relation.field.attname
         rows = WorkflowExecution.objects.filter(**{f"{relation.field.name}__in": list(members)})
         rows = rows.exclude(status__in=TERMINAL)
-        found |= {members[key] for key in rows.values_list(name, flat=True)}
-    return found
+        roots |= {members[key] for key in rows.values_list(name, flat=True)}
+    return roots
 
 
 def _note(purged: Purged, *, actor: str, started_at: datetime) -> None:

@@ -49,11 +49,11 @@ def plan_backfill(schedule: WorkflowSchedule, *, first: datetime, last: datetime
     ticks = timetable.between(first, last, most=LARGEST_BACKFILL + 1)
     if len(ticks) > LARGEST_BACKFILL:
         _refuse("to", f"There are more than {LARGEST_BACKFILL:,} ticks in this time; take less.")
-    known = _runs_between(schedule, first, last).exclude(
+    runs = _runs_between(schedule, first, last).exclude(
         outcome__in=(RunOutcome.SKIPPED, RunOutcome.FAILED)
     )
-    done = set(known.values_list("tick", flat=True))
-    new = [tick for tick in ticks if tick not in done]
+    ticks_done = set(runs.values_list("tick", flat=True))
+    new = [tick for tick in ticks if tick not in ticks_done]
     return Backfill(new, len(ticks) - len(new))
 
 

@@ -31,7 +31,7 @@ def missing_in(
         return ""
     try:
         definition = definition_of(version)
-        found = execute_in_memory(
+        result = execute_in_memory(
             definition,
             workflow=version.workflow.name,
             input=input,
@@ -42,17 +42,17 @@ def missing_in(
         )
     except IntegrationError:
         return ""
-    return _why_it_fails(found)
+    return _why_it_fails(result)
 
 
-def _why_it_fails(found: DryRunResult) -> str:
-    if found.status != "FAILED" or any(step.sampled for step in found.steps):
+def _why_it_fails(result: DryRunResult) -> str:
+    if result.status != "FAILED" or any(step.sampled for step in result.steps):
         return ""
     # What went wrong inside of a branch is told by its own step.
-    failed = [step.row for step in found.steps if step.row.status == "FAILED"]
-    told = [(f"the step '{row.step_id}'", row.error or {}) for row in failed]
-    told += [("its output", error) for error in found.errors if error.get("step") is None]
-    for where, error in told:
+    failed = [step.row for step in result.steps if step.row.status == "FAILED"]
+    failures = [(f"the step '{row.step_id}'", row.error or {}) for row in failed]
+    failures += [("its output", error) for error in result.errors if error.get("step") is None]
+    for where, error in failures:
         if error.get("code") in _OF_INPUT and "handled" not in error:
             return f"With this input {where} fails: {error['message'].rstrip('.')}."
     return ""
@@ -90,8 +90,10 @@ def check_schedules_of(workflow: Workflow, before: WorkflowVersion | None) -> No
         return
     problems = []
     for schedule in workflow.schedules.filter(enabled=True, version__isnull=True).order_by("name"):
-        given = _given_by(schedule)
-        if (why := missing_in(after, *given)) and not missing_in(before, *given):
+        input_and_context = _given_by(schedule)
+        if (why := missing_in(after, *input_and_context)) and not missing_in(
+            before, *input_and_context
+        ):
             problems.append(
                 f"The schedule '{schedule.name}' gives too little. {why} Disable the schedule, or"
                 " let the workflow do without."

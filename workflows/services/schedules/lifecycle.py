@@ -166,13 +166,13 @@ def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | 
 
 
 def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
-    given = dict(fields)
-    if "workflow" in given:
-        schedule.workflow = _find_workflow(given.pop("workflow"))
-        if "version" not in given and schedule.version is not None:
-            given["version"] = schedule.version.number
-    number = given.pop("version", schedule.version.number if schedule.version else None)
-    for name, value in given.items():
+    values = dict(fields)
+    if "workflow" in values:
+        schedule.workflow = _find_workflow(values.pop("workflow"))
+        if "version" not in values and schedule.version is not None:
+            values["version"] = schedule.version.number
+    number = values.pop("version", schedule.version.number if schedule.version else None)
+    for name, value in values.items():
         setattr(schedule, name, value)
     for name in ("starts_at", "ends_at"):
         setattr(schedule, name, in_zone_of(schedule.timezone, name, getattr(schedule, name)))
@@ -185,20 +185,20 @@ def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
 def _find_workflow(reference: Any) -> Workflow:
     if isinstance(reference, Workflow):
         return reference
-    found = Workflow.objects.find(str(reference))
-    if found is None:
+    workflow = Workflow.objects.find(str(reference))
+    if workflow is None:
         close = meant_among(Workflow.objects, reference)
         sentence = f"There is no workflow '{str(reference)[:100]}'{close}"
         raise ValidationFailed(sentence, errors={"workflow": [sentence]})
-    return found
+    return workflow
 
 
 def _find_version(workflow: Workflow, number: Any) -> Any:
-    found = workflow.versions.filter(number=number).first()
-    if found is None:
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
         sentence = f"The workflow '{workflow.name}' has no version {number}."
         raise ValidationFailed(sentence, errors={"version": [sentence]})
-    return found
+    return version
 
 
 def _save_checked(

@@ -104,8 +104,8 @@ def receive_message(
 def _without_values(error: IntegrationError) -> str:
     """Return what went wrong, without what the message said."""
     if isinstance(error, ExpressionError):
-        place = error.details.get("path")
-        return f"It cannot be mapped, at '{place}'." if place else "It cannot be mapped."
+        path = error.details.get("path")
+        return f"It cannot be mapped, at '{path}'." if path else "It cannot be mapped."
     return error.message
 
 
@@ -113,9 +113,9 @@ def _take(webhook: Webhook, message: Message, *, request_id: str) -> Received:
     if not webhook.enabled:
         raise Conflict(f"The webhook '{webhook.name}' is switched off.")
     digest = hashlib.sha256(message.body).hexdigest()
-    known = _accepted_before(webhook, message, digest)
-    if known is not None:
-        return known
+    earlier = _accepted_before(webhook, message, digest)
+    if earlier is not None:
+        return earlier
     document = _read_body(message.body)
     delivery = WebhookDelivery(
         webhook=webhook,
@@ -131,10 +131,10 @@ def _take(webhook: Webhook, message: Message, *, request_id: str) -> Received:
             delivery.execution_id = _deliver(webhook, message, document, request_id=request_id)
             delivery.save(update_fields=("execution_id",))
     except IntegrityError:
-        known = _accepted_before(webhook, message, digest)
-        if known is None:
+        earlier = _accepted_before(webhook, message, digest)
+        if earlier is None:
             raise NotFound(f"The webhook '{webhook.name}' was deleted meanwhile.") from None
-        return known
+        return earlier
     return Received(delivery, is_new=True)
 
 
@@ -160,13 +160,13 @@ def _accepted_before(webhook: Webhook, message: Message, digest: str) -> Receive
     rows = WebhookDelivery.objects.filter(
         webhook=webhook, message_id=message.id, outcome=DeliveryOutcome.ACCEPTED
     )
-    known = rows.first()
-    if known is None:
+    earlier = rows.first()
+    if earlier is None:
         return None
-    if known.digest != digest:
+    if earlier.digest != digest:
         raise Conflict(f"A message with the id '{message.id}' came before, with another body.")
     rows.update(count=F("count") + 1, updated_at=timezone.now())
-    return Received(known, is_new=False)
+    return Received(earlier, is_new=False)
 
 
 def _read_body(body: bytes) -> dict[str, Any]:
@@ -193,13 +193,13 @@ def _deliver(
     mapped = document
     if webhook.mapping is not None:
         mapped = compile_template(webhook.mapping).render(scope, recorded)
-    found = _text_at(webhook.find, scope, recorded) if webhook.find else ""
+    wanted = _text_at(webhook.find, scope, recorded) if webhook.find else ""
     if webhook.effect == WebhookEffect.SIGNAL:
         name = _text_at(webhook.signal, scope, recorded)
-        execution = _find_execution(webhook, found, signal=name)
+        execution = _find_execution(webhook, wanted, signal=name)
         signal_execution(execution.pk, name=name[:200], payload=mapped, actor=webhook.actor)
         return execution.pk
-    return _start(webhook, message, mapped, {**about, "request_id": request_id}, found)
+    return _start(webhook, message, mapped, {**about, "request_id": request_id}, wanted)
 
 
 def _start(

@@ -99,20 +99,20 @@ def delete_webhook(webhook: Webhook, *, actor: str = "", if_unchanged: bool = Fa
 def _save(
     webhook: Webhook, fields: Mapping[str, Any], *, actor: str, may_use_credentials: bool
 ) -> None:
-    given = dict(fields)
+    values = dict(fields)
     is_new = webhook._state.adding
     columns = None if is_new else columns_of(webhook)
     before = () if is_new else webhook.credentials
-    if not before and "credential" not in given:
+    if not before and "credential" not in values:
         sentence = "Name the HMAC signature credential that messages are signed with."
         raise ValidationFailed.at("credential", sentence)
     for field in _SECRETS:
-        if field in given:
-            found = _find_credential(field, given.pop(field), may_use_credentials)
-            setattr(webhook, field, found)
-    if "workflow" in given:
-        webhook.workflow = _find_workflow(given.pop("workflow"))
-    for name, value in given.items():
+        if field in values:
+            credential = _find_credential(field, values.pop(field), may_use_credentials)
+            setattr(webhook, field, credential)
+    if "workflow" in values:
+        webhook.workflow = _find_workflow(values.pop("workflow"))
+    for name, value in values.items():
         setattr(webhook, name, value)
     check_webhook(webhook)
     with unique_name(webhook), transaction.atomic():
@@ -183,22 +183,22 @@ def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential
         return reference
     if not reference and field == "old_credential":
         return None
-    found = Credential.objects.find(str(reference))
-    if found is None:
+    credential = Credential.objects.find(str(reference))
+    if credential is None:
         raise ValidationFailed.at(field, no_such_row(Credential.objects, reference))
-    return found
+    return credential
 
 
 def _find_workflow(reference: Any) -> Workflow | None:
     if reference is None or isinstance(reference, Workflow):
         return reference
-    found = Workflow.objects.find(str(reference))
-    if found is None:
+    workflow = Workflow.objects.find(str(reference))
+    if workflow is None:
         close = meant_among(Workflow.objects, reference)
         raise ValidationFailed.at(
             "workflow", f"There is no workflow '{str(reference)[:100]}'{close}"
         )
-    return found
+    return workflow
 
 
 def _note_links(

@@ -26,20 +26,20 @@ def find_signer(webhook: Webhook, message: Message, *, now: datetime) -> Credent
         MessageRefused: there is none, or it has ended.
         VaultError: there is none, and a secret cannot be read.
     """
-    found: list[Credential] = []
+    signers: list[Credential] = []
     unreadable: VaultError | None = None
     for credential in webhook.credentials:
         try:
             if is_signed_with(message, open_secret(credential)["key"]):
-                found.append(credential)
+                signers.append(credential)
         except VaultError as error:
             unreadable = error
         except ValueError as error:
             sentence = f"The key of the credential '{credential.name}' cannot be used. {error}"
             unreadable = VaultError(sentence)
-    if not found:
+    if not signers:
         raise unreadable or refusal_of_signature()
-    usable = [row for row in found if row.expires_at is None or row.expires_at > now]
+    usable = [row for row in signers if row.expires_at is None or row.expires_at > now]
     if not usable:
         raise MessageRefused(
             "The secret that it is signed with has ended. Sign with the new one.",
