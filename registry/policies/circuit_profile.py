@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
-from core.suggestions import did_you_mean
+from registry.policies.number_ranges import NumberRange, range_problems, refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +42,16 @@ PROFILES: Mapping[str, Profile] = {
 }
 # As the workflow guide names them.
 OTHER_NAMES = {"recovery_timeout": "recovery_seconds", "timeout": "timeout_seconds"}
-NAMES = tuple(field.name for field in fields(Profile))
-_WHOLE = ("failure_threshold", "success_threshold", "minimum_calls")
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "failure_threshold": (1, 1000),
-    "success_threshold": (1, 100),
-    "minimum_calls": (1, 100_000),
-    "failure_rate": (0.01, 1),
-    "slow_rate": (0.01, 1),
-    "recovery_seconds": (0.1, 86_400),
-    "max_recovery_seconds": (0.1, 86_400),
-    "timeout_seconds": (0.001, 3_600),
-    "window_seconds": (1, 3_600),
+_RANGES = {
+    "failure_threshold": NumberRange(1, 1000, whole=True),
+    "recovery_seconds": NumberRange(0.1, 86_400),
+    "timeout_seconds": NumberRange(0.001, 3_600),
+    "success_threshold": NumberRange(1, 100, whole=True),
+    "failure_rate": NumberRange(0.01, 1),
+    "slow_rate": NumberRange(0.01, 1),
+    "minimum_calls": NumberRange(1, 100_000, whole=True),
+    "window_seconds": NumberRange(1, 3_600),
+    "max_recovery_seconds": NumberRange(0.1, 86_400),
 }
 
 
@@ -65,28 +61,9 @@ def profile_of(criticality: str, overrides: Mapping[str, Any] | None = None) -> 
     if not overrides:
         return base
     given = {OTHER_NAMES.get(name, name): value for name, value in overrides.items()}
-    return Profile(**{**asdict(base), **{k: v for k, v in given.items() if k in NAMES}})
+    return Profile(**{**asdict(base), **{k: v for k, v in given.items() if k in _RANGES}})
 
 
 def validate_breaker(value: Any) -> None:
     """Refuse what is not an object of known settings with possible values."""
-    if not isinstance(value, dict):
-        raise ValidationError(f"Must be a JSON object, not {type(value).__name__}.")
-    problems = [sentence for name in value if (sentence := _problem(name, value))]
-    if problems:
-        raise ValidationError(problems)
-
-
-def _problem(name: str, settings: Mapping[str, Any]) -> str:
-    known = OTHER_NAMES.get(name, name)
-    if known not in NAMES:
-        close = did_you_mean(name, NAMES)
-        return f"There is no setting '{name[:100]}'{close} Use: {', '.join(NAMES)}."
-    if known != name and known in settings:
-        return f"'{name}' is another name of '{known}': give one of them."
-    value, (least, most) = settings[name], _LIMITS[known]
-    kinds = int if known in _WHOLE else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        word = "a whole number" if known in _WHOLE else "a number"
-        return f"'{name}' must be {word} from {least:g} to {most:g}."
-    return ""
+    refuse(range_problems(value, _RANGES, other_names=OTHER_NAMES))

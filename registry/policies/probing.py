@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
-from core.suggestions import did_you_mean
+from registry.policies.number_ranges import NumberRange, range_problems, refuse
 
 MOST_IN_A_ROW = 1000
 
@@ -22,12 +20,11 @@ class ProbePlan:
     interval_seconds: int = 30
 
 
-_LIMITS = {
-    "failure_threshold": (1, 100),
-    "success_threshold": (1, 100),
-    "interval_seconds": (5, 3600),
+_RANGES = {
+    "failure_threshold": NumberRange(1, 100, whole=True),
+    "success_threshold": NumberRange(1, 100, whole=True),
+    "interval_seconds": NumberRange(5, 3600, whole=True),
 }
-NAMES = tuple(field.name for field in fields(ProbePlan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Streak:
 
 def plan_of(overrides: Mapping[str, Any], *, default: ProbePlan) -> ProbePlan:
     """Return the plan of a service: the default, and what it sets otherwise."""
-    values = {name: overrides.get(name, getattr(default, name)) for name in NAMES}
+    values = {name: overrides.get(name, getattr(default, name)) for name in _RANGES}
     return ProbePlan(**values)
 
 
@@ -65,18 +62,4 @@ def describe_streak(streak: Streak, *, plan: ProbePlan) -> str:
 
 def validate_probing(value: Any) -> None:
     """Refuse what is not an object of known settings with possible values."""
-    if not isinstance(value, dict):
-        raise ValidationError(f"Must be a JSON object, not {type(value).__name__}.")
-    problems = [sentence for name in value if (sentence := _problem(name, value[name]))]
-    if problems:
-        raise ValidationError(problems)
-
-
-def _problem(name: str, value: Any) -> str:
-    if name not in NAMES:
-        close = did_you_mean(name, NAMES)
-        return f"There is no setting '{name[:100]}'{close} Use: {', '.join(NAMES)}."
-    least, most = _LIMITS[name]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        return f"'{name}' must be a whole number from {least} to {most}."
-    return ""
+    refuse(range_problems(value, _RANGES))

@@ -11,19 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
-from core.suggestions import did_you_mean
+from registry.policies.number_ranges import NumberRange, range_problems, refuse
 
 DEFAULT_WAIT_SECONDS = 5.0
-_BOUNDS: Mapping[str, tuple[float, float]] = {
-    "per_second": (0.001, 100_000),
-    "burst": (1, 100_000),
-    "max_concurrency": (1, 10_000),
-    "wait_seconds": (0, 60),
+_RANGES = {
+    "per_second": NumberRange(0.001, 100_000),
+    "burst": NumberRange(1, 100_000, whole=True),
+    "max_concurrency": NumberRange(1, 10_000, whole=True),
+    "wait_seconds": NumberRange(0, 60),
 }
-_WHOLE = ("burst", "max_concurrency")
-NAMES = tuple(_BOUNDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +77,8 @@ def limits_of(value: Mapping[str, Any] | None) -> CallLimits | None:
 
 def validate_limits(value: Any) -> None:
     """Refuse what is not an object of known limits with possible values."""
-    if not isinstance(value, dict):
-        raise ValidationError(f"Must be a JSON object, not {type(value).__name__}.")
-    problems = [sentence for name in value if (sentence := _problem(name, value[name]))]
+    unknown = "There is no limit '{name}'{close} Use: {names}."
+    problems = range_problems(value, _RANGES, unknown=unknown)
     if "burst" in value and "per_second" not in value:
         problems.append("'burst' needs 'per_second': it is what may go at once above that rate.")
-    if problems:
-        raise ValidationError(problems)
-
-
-def _problem(name: str, value: Any) -> str:
-    if name not in NAMES:
-        close = did_you_mean(name, NAMES)
-        return f"There is no limit '{str(name)[:100]}'{close} Use: {', '.join(NAMES)}."
-    least, most = _BOUNDS[name]
-    whole = name in _WHOLE
-    kinds = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        number = "whole number" if whole else "number"
-        return f"'{name}' must be a {number} from {least:g} to {most:g}."
-    return ""
+    refuse(problems)
