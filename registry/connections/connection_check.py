@@ -27,7 +27,7 @@ from registry.connections.type_specs import (
     DEFAULT_TEST_SECONDS,
     WEBHOOK_REFUSES,
 )
-from registry.credentials.audit import Uses, record_uses
+from registry.credentials.audit import CredentialUse, record_uses
 from registry.exceptions import (
     AddressRefusedError,
     CallError,
@@ -236,7 +236,8 @@ def _note(connection: Connection, loaded: LoadedCredential, actor: str) -> None:
         kind, detail = CredentialEventKind.DENIED, error.message
         raise
     finally:
-        record_uses([Uses(loaded.id, loaded.name, kind, actor, subject, detail, 1, now)])
+        use = CredentialUse(loaded.id, loaded.name, kind, actor, subject, detail)
+        record_uses(use, used_at=now)
 
 
 # --- Answers ---

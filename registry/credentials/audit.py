@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -32,17 +31,15 @@ _VERBS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Uses:
-    """Uses of a credential, or refusals, for the same thing: their number and the last of them."""
+class CredentialUse:
+    """A use of a credential, or a refusal of it; those that are equal are counted together."""
 
     credential_id: str
     credential_name: str
     kind: str
     actor: str
     subject: str
-    detail: str
-    count: int
-    used_at: datetime
+    detail: str = ""
 
 
 def record(
@@ -83,35 +80,28 @@ def deny(credential: Credential, *, actor: str, subject: str, detail: str) -> No
     record(credential, CredentialEventKind.DENIED, actor=actor, subject=subject, detail=detail)
 
 
-def record_uses(counted: Sequence[Uses]) -> None:
-    """Count uses: one entry for each hour and kind of use, and the last use on the credential."""
-    for uses in counted:
-        with transaction.atomic():
-            _record_uses(uses)
-
-
 def forget_events(*, now: datetime) -> int:
     """Drop the oldest entries beyond CREDENTIAL_HISTORY_DAYS; return how many."""
     return drop_older(CredentialEvent.objects, days=settings.CREDENTIAL_HISTORY_DAYS, now=now)
 
 
-def _record_uses(uses: Uses) -> None:
-    hour = uses.used_at.replace(minute=0, second=0, microsecond=0)
+def record_uses(use: CredentialUse, *, count: int = 1, used_at: datetime) -> None:
+    """Count uses: one entry for each hour and kind of use, and the last use on the credential."""
+    hour = used_at.replace(minute=0, second=0, microsecond=0)
     same = {
-        "credential_id": UUID(uses.credential_id),
-        "kind": uses.kind,
-        "actor": uses.actor[:MAX_ACTOR],
-        "subject": uses.subject[:200],
-        "detail": uses.detail[:500],
+        "credential_id": UUID(use.credential_id),
+        "kind": use.kind,
+        "actor": use.actor[:MAX_ACTOR],
+        "subject": use.subject[:200],
+        "detail": use.detail[:500],
     }
-    entry = CredentialEvent.objects.filter(**same, created_at__gte=hour).order_by("-id").first()
-    if entry is None:
-        CredentialEvent.objects.create(
-            **same, credential_name=uses.credential_name, count=uses.count
-        )
-    else:
-        CredentialEvent.objects.filter(pk=entry.pk).update(
-            count=F("count") + uses.count, updated_at=uses.used_at
-        )
-    if uses.kind == CredentialEventKind.USED:
-        Credential.objects.filter(pk=uses.credential_id).update(last_used_at=uses.used_at)
+    with transaction.atomic():
+        entry = CredentialEvent.objects.filter(**same, created_at__gte=hour).order_by("-id").first()
+        if entry is None:
+            CredentialEvent.objects.create(**same, credential_name=use.credential_name, count=count)
+        else:
+            CredentialEvent.objects.filter(pk=entry.pk).update(
+                count=F("count") + count, updated_at=used_at
+            )
+        if use.kind == CredentialEventKind.USED:
+            Credential.objects.filter(pk=use.credential_id).update(last_used_at=used_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from django.db import Error as DatabaseError
@@ -13,23 +13,11 @@ from django.utils import timezone
 
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.database_threads import DatabaseThreads
-from registry.credentials.audit import Uses, record_uses
+from registry.credentials.audit import CredentialUse, record_uses
 
 logger = structlog.get_logger(__name__)
 
 WINDOW_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class CountedUse:
-    """Uses that are counted together."""
-
-    credential_id: str
-    credential_name: str
-    kind: str
-    actor: str
-    subject: str
-    detail: str
 
 
 class UsageCounter:
@@ -41,15 +29,15 @@ class UsageCounter:
 
     def __init__(self, threads: DatabaseThreads) -> None:
         self._threads = threads
-        self._counts: Counter[CountedUse] = Counter()
-        self._writers: dict[CountedUse, asyncio.Task[None]] = {}
+        self._counts: Counter[CredentialUse] = Counter()
+        self._writers: dict[CredentialUse, asyncio.Task[None]] = {}
         self._closing = asyncio.Event()
 
     def count(
         self, credential: LoadedCredential, kind: str, *, actor: str, subject: str, detail: str = ""
     ) -> None:
         """Count one use, or one refusal of it."""
-        use = CountedUse(credential.id, credential.name, kind, actor, subject, detail)
+        use = CredentialUse(credential.id, credential.name, kind, actor, subject, detail)
         self._counts[use] += 1
         if use not in self._writers:
             self._writers[use] = asyncio.create_task(self._write_on(use))
@@ -59,22 +47,18 @@ class UsageCounter:
         self._closing.set()
         await asyncio.gather(*self._writers.values())
 
-    async def _write_on(self, use: CountedUse) -> None:
+    async def _write_on(self, use: CredentialUse) -> None:
         while use in self._counts and (await self._write(use) or not self._closing.is_set()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WINDOW_SECONDS):
                     await self._closing.wait()
         self._writers.pop(use, None)
 
-    async def _write(self, use: CountedUse) -> bool:
+    async def _write(self, use: CredentialUse) -> bool:
         """Return whether the count is written; what is not is written with the next."""
         count = self._counts.pop(use)
-        uses = Uses(
-            use.credential_id, use.credential_name, use.kind, use.actor, use.subject, use.detail,
-            count, timezone.now(),
-        )  # fmt: skip
         try:
-            await self._threads.run(record_uses, [uses])
+            await self._threads.run(partial(record_uses, use, count=count, used_at=timezone.now()))
         except DatabaseError as error:
             self._counts[use] += count
             logger.warning(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from registry.calls.auth import usage_counter as uses
+from registry.calls.auth import usage_counter
 from registry.calls.auth.client_tls import certificate_file, tls_context
 from registry.calls.auth.loaded_credential import load_credential
 from registry.calls.client import ServiceClient
@@ -217,7 +217,7 @@ async def test_the_first_use_is_written_at_once_and_the_rest_together(
 ) -> None:
     written: list[int] = []
     done = asyncio.Event()
-    monkeypatch.setattr(uses, "record_uses", lambda found: written.append(found[0].count))
+    monkeypatch.setattr(usage_counter, "record_uses", lambda _, count, **__: written.append(count))
 
     class Threads:
         def run(self, function: Any, *args: Any) -> asyncio.Future[Any]:
@@ -226,15 +226,15 @@ async def test_the_first_use_is_written_at_once_and_the_rest_together(
             done.set()
             return future
 
-    ledger = uses.UsageCounter(Threads())  # type: ignore[arg-type]
+    counter = usage_counter.UsageCounter(Threads())  # type: ignore[arg-type]
     row = Credential(name="a", type="BEARER_TOKEN")
     credential = load_credential(row)
-    ledger.count(credential, "USED", actor="x", subject="s")
+    counter.count(credential, "USED", actor="x", subject="s")
     await done.wait()
     for _ in range(9):
-        ledger.count(credential, "USED", actor="x", subject="s")
+        counter.count(credential, "USED", actor="x", subject="s")
     assert written == [1]
-    await ledger.close()
+    await counter.close()
     assert written == [1, 9]
 
 

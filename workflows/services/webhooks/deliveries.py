@@ -17,7 +17,7 @@ from django.utils import timezone
 from core.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
 from core.expressions import ExpressionError, Recorded, compile_template, json_type
 from core.json import strict
-from registry.credentials.audit import Uses, record_uses
+from registry.credentials.audit import CredentialUse, record_uses
 from registry.credentials.references import title_of
 from registry.models import Credential, CredentialEventKind
 from workflows.execution_rows import Start
@@ -140,18 +140,15 @@ def _take(webhook: Webhook, message: Message, *, request_id: str) -> Received:
 
 def _note_use(webhook: Webhook, credential: Credential, *, at: datetime) -> None:
     """Count the use of the secret in its audit trail; the message is accepted whether or not."""
-    use = Uses(
+    use = CredentialUse(
         credential_id=str(credential.pk),
         credential_name=credential.name,
         kind=CredentialEventKind.USED,
         actor=webhook.actor,
         subject=title_of(webhook),
-        detail="",
-        count=1,
-        used_at=at,
     )
     try:
-        record_uses([use])
+        record_uses(use, used_at=at)
     except DatabaseError as error:
         logger.warning("use_not_recorded", credential=credential.name, error=str(error)[:300])
 
