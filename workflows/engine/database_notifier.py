@@ -17,6 +17,8 @@ from workflows.engine.notifier import LISTEN_SECONDS, NotifierError
 READY = "workflow_steps_ready"
 # Where nothing can be heard, a worker looks so often.
 LOOK_SECONDS = 0.1
+# To see whether SQLite's file has changed takes some microseconds.
+SEE_SECONDS = 0.02
 
 
 class PostgresNotifier:
@@ -89,7 +91,7 @@ class SqliteNotifier:
 
     def hear_ready(self) -> list[str] | None:
         """Wait a moment; whatever is due is to be looked for if anybody has written meanwhile."""
-        time.sleep(LOOK_SECONDS / 2)
+        time.sleep(SEE_SECONDS)
         try:
             with connection.cursor() as cursor:
                 (version,) = cursor.execute("PRAGMA data_version").fetchone()

@@ -1,8 +1,7 @@
-"""What becomes of steps whose worker is gone: found by their lease, given back or set aside."""
+"""Recovers steps whose worker is gone: found by their lease, given back or left to a person."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +18,8 @@ from registry.exceptions import CallError
 from registry.integrations.execution import find_integration, may_be_repeated
 from workflows.compensation import mark_for_review
 from workflows.decide import call_at
-from workflows.definition import DefinitionError, StepTarget
-from workflows.definition_cache import definition_of, version_with_id
+from workflows.definition import StepTarget
+from workflows.definition_cache import known_definition
 from workflows.engine.worker_identity import is_gone
 from workflows.models import (
     GOING_ON,
@@ -33,14 +32,14 @@ from workflows.models import (
 
 logger = structlog.get_logger(__name__)
 
-# A step that took this many workers with it is set aside for a person.
+# A step that took this many workers with it is a dead letter: a person decides on it.
 MAX_DEATHS = 3
 MOST_WORKERS = 1000
 GIVEN_BACK_AT_ONCE = 100
 # A row that somebody holds or held: its id, its fence, and its execution.
 _Held = tuple[Any, int, Any]
 # The states stand in the text: SQLite uses a narrow index only for what it can read there.
-_STOPPABLE = ", ".join(repr(str(status)) for status in UNDER_DEADLINE)
+_STOPPABLE = ", ".join(f"'{status}'" for status in UNDER_DEADLINE)
 _OVERDUE = (
     "SELECT id FROM workflow_execution WHERE deadline_at < %s"  # noqa: S608
     f" AND status IN ({_STOPPABLE}) ORDER BY deadline_at LIMIT %s"
@@ -93,7 +92,7 @@ def _parts(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
 
 
 def has_due_quarantined() -> bool:
-    """Whether there are rows to run whose worker died under them."""
+    """Return whether there are rows to run whose worker died under them."""
     return WorkflowStep.objects.filter(
         deaths__gt=0,
         status__in=(StepStatus.PENDING, StepStatus.WAITING),
@@ -103,27 +102,27 @@ def has_due_quarantined() -> bool:
 
 
 def overdue_executions(*, limit: int = 100) -> list[str]:
-    """Executions that are still open past their deadline."""
+    """Return executions that are still open past their deadline."""
     now = connection.ops.adapt_datetimefield_value(database_now())
-    return [str(found.pk) for found in WorkflowExecution.objects.raw(_OVERDUE, [now, limit])]
+    return [str(row.pk) for row in WorkflowExecution.objects.raw(_OVERDUE, [now, limit])]
 
 
 def orphaned_children(*, limit: int = 100) -> list[str]:
-    """Child executions that go on though no step waits for them.
+    """Return child executions that go on though no step waits for them.
 
     Whoever ends their parent's step cancels them, after its commit: it may die before.
     """
-    return [str(found.pk) for found in WorkflowExecution.objects.raw(_ORPHANS, [limit])]
+    return [str(row.pk) for row in WorkflowExecution.objects.raw(_ORPHANS, [limit])]
 
 
 def release(held: Sequence[tuple[str, int]]) -> None:
     """Give back rows that this worker holds and will not finish; that counts as no death."""
     fences = dict(held)
     rows = WorkflowStep.objects.filter(id__in=fences).values_list("id", "execution_id")
-    known = [(step_id, fences[str(step_id)], execution_id) for step_id, execution_id in rows]
+    ours = [(step_id, fences[str(step_id)], execution_id) for step_id, execution_id in rows]
     repeatable = _Repeatable()
-    for some in _parts(known):
-        _give_back(some, repeatable, now=database_now(), still=Q(), died=False)
+    for part in _parts(ours):
+        _give_back(part, repeatable, now=database_now(), still=Q(), died=False)
 
 
 def _give_back(
@@ -157,7 +156,7 @@ def _give_back(
             execution = executions[step.execution_id]
             may_be_sent_again = repeatable.holds_of(step, execution)
             if reason := _reason_for_review(step, may_be_sent_again=may_be_sent_again):
-                _set_aside(step, execution, reason=reason, now=now)
+                _leave_to_review(step, execution, reason=reason, now=now)
             else:
                 freed.append(step.id)
         if freed:
@@ -192,22 +191,20 @@ def _reason_for_review(step: WorkflowStep, *, may_be_sent_again: bool) -> dict[s
 
 
 class _Repeatable:
-    """Whether what a step calls may be called again; looked up once for each call of a sweep."""
+    """Tells whether what a step calls may be called again; looked up once in a sweep."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[StepTarget, str], bool] = {}
+        self._answers: dict[tuple[StepTarget, str], bool] = {}
 
     def holds_of(self, step: WorkflowStep, execution: WorkflowExecution) -> bool:
-        called, version = None, version_with_id(execution.version_id)
-        with contextlib.suppress(DefinitionError):
-            if version is not None:
-                called = call_at(definition_of(version), step.step_id, step.path)
+        definition = known_definition(execution.version_id)
+        called = call_at(definition, step.step_id, step.path) if definition else None
         if called is None or called.target is None:
             return True  # it calls nothing, or the next attempt will say what is wrong
         key = (called.target, step.action)
-        if key not in self._known:
-            self._known[key] = _may_be_sent_again(*key)
-        return self._known[key]
+        if key not in self._answers:
+            self._answers[key] = _may_be_sent_again(*key)
+        return self._answers[key]
 
 
 def _may_be_sent_again(target: StepTarget, action: str) -> bool:
@@ -222,7 +219,7 @@ def _may_be_sent_again(target: StepTarget, action: str) -> bool:
         return True
 
 
-def _set_aside(
+def _leave_to_review(
     step: WorkflowStep, execution: WorkflowExecution, *, reason: dict[str, str], now: datetime
 ) -> None:
     WorkflowStep.objects.filter(id=step.id).update(
@@ -249,7 +246,7 @@ def mark_unreadable_for_review(step_id: str, fence: int, error: IntegrationError
         ).first()
         if step is not None:
             reason = {"code": error.code, "message": error.message}
-            _set_aside(step, execution, reason=reason, now=now)
+            _leave_to_review(step, execution, reason=reason, now=now)
 
 
 def note_sweep(worker: str) -> None:
