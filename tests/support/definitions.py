@@ -1,4 +1,4 @@
-"""What is wrong with a definition, told by path."""
+"""Makes steps of definitions, and reads what is wrong with a definition by path."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ import pytest
 
 from workflows import validation
 from workflows.definition import DefinitionError, parse
+
+
+def action(step_id: str, following: Any = None, **keys: Any) -> dict[str, Any]:
+    return {"id": step_id, "service": "s", "action": "run", "next": following, **keys}
+
+
+def parallel(step_id: str, *branches: Any, **keys: Any) -> dict[str, Any]:
+    return {"id": step_id, "type": "PARALLEL", "branches": [*branches], "next": None, **keys}
 
 
 def refusals_of(document: Any) -> Any:

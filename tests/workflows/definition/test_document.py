@@ -58,20 +58,12 @@ FULL_STEP = {
 ESCALATE = {"id": "escalate", "service": "desk", "action": "escalate"}
 
 
-def parsed(document):
-    return parse(document)
-
-
-def reading_of(document):
-    return read(document)
-
-
 def action(step_id="a", **keys):
     return {"id": step_id, "service": "s", "action": "run", "next": None, **keys}
 
 
 def test_smallest_definition_is_a_list_of_steps():
-    definition = parsed(DOCUMENT_STEPS)
+    definition = parse(DOCUMENT_STEPS)
     assert list(definition.steps) == ["extract-text", "analyze-sentiment", "generate-summary"]
     assert definition.first == "extract-text"
     assert definition.output is None
@@ -86,7 +78,7 @@ def test_smallest_definition_is_a_list_of_steps():
 
 
 def test_every_key_of_an_action_is_read():
-    step = parsed([FULL_STEP, ESCALATE]).steps["analyze"]
+    step = parse([FULL_STEP, ESCALATE]).steps["analyze"]
     assert step.kind == "ACTION"
     assert step.name == "Analyse"
     assert step.target == StepTarget("service_type", "CUSTOM")
@@ -105,7 +97,7 @@ def test_every_key_of_an_action_is_read():
 
 
 def test_the_other_kinds():
-    definition = parsed(
+    definition = parse(
         [
             {"id": "t", "type": "Transform", "output": {"n": "$.input.n"}, "next": "c"},
             {
@@ -130,12 +122,12 @@ def test_the_other_kinds():
 
 def test_nulls_are_as_if_nothing_was_written():
     keys = ("name", "type", "when", "retry", "timeout", "optional", "fallback", "input")
-    step = parsed([action(**dict.fromkeys(keys), max_visits=None, connection=None)]).steps["a"]
-    assert step == parsed([action()]).steps["a"]
+    step = parse([action(**dict.fromkeys(keys), max_visits=None, connection=None)]).steps["a"]
+    assert step == parse([action()]).steps["a"]
 
 
 def test_defaults_of_the_definition_go_to_steps_that_say_nothing():
-    definition = parsed(
+    definition = parse(
         {
             "steps": [
                 action("a", next="b"),
@@ -155,13 +147,13 @@ def test_defaults_of_the_definition_go_to_steps_that_say_nothing():
 
 
 def test_fallback_step_is_a_follower():
-    step = parsed([action(fallback={"step": "b"}, next="b"), action("b")]).steps["a"]
+    step = parse([action(fallback={"step": "b"}, next="b"), action("b")]).steps["a"]
     assert step.fallback == Fallback(None, "b")
     assert step.followers == ("b",)
 
 
 def test_ending_step_with_a_condition_may_be_passed():
-    step = parsed(
+    step = parse(
         [{"id": "a", "type": "FAIL", "error": "No.", "when": "input.bad", "next": "b"}, action("b")]
     ).steps["a"]
     assert step.next == (Route(None, "b"),)
@@ -348,18 +340,18 @@ def test_duplicate_ids_are_refused():
 
 def test_message_names_the_first_error_and_how_many_more():
     with pytest.raises(DefinitionError, match=r"steps\[0\].timeout: .* \(and 1 more\)"):
-        parsed([action(timeout=-1), action("b", timeout=-1)])
+        parse([action(timeout=-1), action("b", timeout=-1)])
 
 
 def test_what_could_be_read_is_there_beside_the_errors():
-    reading = reading_of([action("a", timeout=-1, next="b"), 5, action("b")])
+    reading = read([action("a", timeout=-1, next="b"), 5, action("b")])
     assert list(reading.definition.steps) == ["a", "b"]
     assert reading.paths == {"a": "steps[0]", "b": "steps[2]"}
     assert set(reading.errors) == {"steps[0].timeout", "steps[1]"}
 
 
 def test_an_integration_needs_no_action():
-    step = parsed([{"id": "a", "integration": "sync", "next": None}]).steps["a"]
+    step = parse([{"id": "a", "integration": "sync", "next": None}]).steps["a"]
     assert (step.target, step.action) == (StepTarget("integration", "sync"), None)
 
 
@@ -432,7 +424,7 @@ def test_retries_end_with_the_attempts():
 
 
 def test_attempts_may_be_unlimited():
-    policy = parsed([action(retry={"max_attempts": None})]).steps["a"].retry
+    policy = parse([action(retry={"max_attempts": None})]).steps["a"].retry
     assert policy == RetryPolicy(max_attempts=None)
     failure: dict = {"kind": "TIMEOUT", "status_code": None, "code": "service_timeout"}
     assert policy.allows(10**6, **failure)
@@ -450,6 +442,6 @@ def test_attempts_may_be_unlimited():
     ],
 )
 def test_some_errors_are_never_retried(never, status_code, code, allowed):
-    policy = parsed([action(retry={"on": ["RESPONSE"], "except": never})]).steps["a"].retry
+    policy = parse([action(retry={"on": ["RESPONSE"], "except": never})]).steps["a"].retry
     found = policy.allows(1, kind="RESPONSE", status_code=status_code, code=code)
     assert found is allowed

@@ -3,8 +3,7 @@
 import pytest
 
 from core.expressions import compile_expression
-from tests.support.definitions import refusals_of
-from workflows import definition
+from tests.support.definitions import action, parallel, refusals_of
 from workflows.definition import (
     KINDS,
     NO_RETRY,
@@ -13,25 +12,11 @@ from workflows.definition import (
     ErrorRoute,
     RetryPolicy,
     StepTarget,
+    parse,
+    read,
 )
 
 LONG = 366 * 24 * 3600
-
-
-def parse(document):
-    return definition.parse(document)
-
-
-def read(document):
-    return definition.read(document)
-
-
-def action(step_id, following=None, **keys):
-    return {"id": step_id, "service": "s", "action": "run", "next": following, **keys}
-
-
-def parallel(step_id, *branches, **keys):
-    return {"id": step_id, "type": "PARALLEL", "branches": [*branches], "next": None, **keys}
 
 
 def each(step_id, *steps, **keys):

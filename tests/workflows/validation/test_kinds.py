@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.definitions import errors_of, warnings_of
+from tests.support.definitions import action, errors_of, parallel, warnings_of
 from tests.support.hypothesis_settings import in_proportion
 from workflows import validation
 from workflows.definition import KINDS
@@ -44,14 +44,6 @@ class DirectoryOfActions:
 
 def validate(document, **options):
     return validation.validate(document, **{"directory": None, **options})
-
-
-def action(step_id, following=None, **keys):
-    return {"id": step_id, "service": "s", "action": "run", "next": following, **keys}
-
-
-def parallel(step_id, *branches, **keys):
-    return {"id": step_id, "type": "PARALLEL", "branches": [*branches], "next": None, **keys}
 
 
 def each(step_id, *steps, **keys):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.definitions import errors_of, warnings_of
+from tests.support.definitions import action, errors_of, warnings_of
 from tests.support.hypothesis_settings import in_proportion
 from workflows import validation
 from workflows.validation import ActionInfo, ActionNotFoundError, validate
@@ -50,10 +50,6 @@ class TypeDirectory:
 
     def find_action(self, target, action):
         raise ActionNotFoundError(f"No service of type {target.name} has '{action}'.")
-
-
-def action(step_id, following=None, **keys):
-    return {"id": step_id, "service": "s", "action": "run", "next": following, **keys}
 
 
 def extract(input=None, **keys):
