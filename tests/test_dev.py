@@ -285,7 +285,10 @@ def test_killed_process_holds_nothing_even_before_anybody_notices(data_dir: Path
         assert claim_here(data_dir) != str(holder.pid)
 
 
-@pytest.mark.parametrize("content", ["", "no number", "999999999 5", str(os.getpid())])
+@pytest.mark.parametrize(
+    "content",
+    ["", "no number", "999999999 5", pytest.param(str(os.getpid()), id="of a process that runs")],
+)
 def test_note_that_nobody_holds_means_nothing_runs(data_dir: Path, content: str) -> None:
     note = data_dir / "run" / "supervisor.pid"
     note.write_text(content)

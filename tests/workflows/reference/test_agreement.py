@@ -17,6 +17,7 @@ from workflows.validation import validate
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.once
 @examples(100)
 @given(cases(unhurried=True))
 def test_generated_definitions_are_valid(case):
