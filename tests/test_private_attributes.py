@@ -176,18 +176,6 @@ PRIVATE = (
     ),
     *used(
         "Django",
-        "django.forms.ModelForm",
-        "to give a new person the chosen role",
-        _save_m2m="(self)",
-    ),
-    *used(
-        "Django",
-        "django.contrib.admin.ModelAdmin",
-        "to answer as Django does for a row that is not there",
-        _get_obj_does_not_exist_redirect="(self, request, opts, object_id)",
-    ),
-    *used(
-        "Django",
         "django.db.models.QuerySet",
         "to hand over rows that were read already, as a prefetch does",
         _result_cache=None,

@@ -72,9 +72,8 @@ class AuditedMixin:
     ) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))  # type: ignore[attr-defined]
         if obj is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
-                request, self.opts, object_id
-            )
+            # Django answers as it does wherever a row is not there.
+            return super().history_view(request, object_id, extra_context)  # type: ignore[misc]
         if not self.has_view_or_change_permission(request, obj):  # type: ignore[attr-defined]
             raise PermissionDenied
         entries = list(_entries_of(obj, self.parts_of(obj))[: MOST_SHOWN + 1])

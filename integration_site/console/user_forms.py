@@ -53,8 +53,8 @@ class NewPersonForm(UserCreationForm):
         self.instance.is_superuser = self.cleaned_data["role"] == SUPERUSER
         return super().save(commit)
 
-    def _save_m2m(self) -> None:
-        super()._save_m2m()
+    def add_role(self) -> None:
+        """Put the saved person into the group of the role."""
         if (name := self.cleaned_data["role"]) != SUPERUSER:
             self.instance.groups.add(Group.objects.get_or_create(name=name)[0])
 

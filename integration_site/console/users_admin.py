@@ -60,6 +60,8 @@ class HubUserAdmin(UserAdmin, HubAdmin):  # type: ignore[misc]
         return form
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        if not change:
+            form.add_role()
         super().save_related(request, form, formsets, change)
         update_staff_status(form.instance)
         if not form.instance.is_staff:

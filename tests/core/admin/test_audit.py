@@ -305,6 +305,13 @@ OF_DJANGO = {"index", "login", "logout", "password_change", "password_change_don
              "autocomplete", "view_on_site", "app_list", "search", "toggle_sidebar"}  # fmt: skip
 
 
+def test_history_of_what_is_not_there_leads_to_the_start_page_and_says_so(root: Client) -> None:
+    url = _url("Service", "history", "0197f000-0000-7000-8000-000000000000")
+    answer = root.get(url, follow=True)
+    assert answer.redirect_chain == [(reverse("admin:index"), 302)]
+    assert "doesn’t exist. Perhaps it was deleted?" in answer.content.decode()
+
+
 def test_every_page_of_the_consoles_own_is_in_a_table() -> None:
     pages = {str(p.name) for p in acts._leaves(admin.site.get_urls()) if p.name} - OF_DJANGO
     of_models = tuple(f"{each.opts.app_label}_{each.opts.model_name}_" for _, each in _admins())
