@@ -135,23 +135,31 @@ def keep_in_review(
 
 def retry_compensation(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:
     """Go on with a fresh budget of attempts, from the step that could not be undone."""
-    last = _failed_compensation(execution)
-    row = WorkflowStep.objects.create(
-        execution=execution,
-        step_id=last.step_id,
-        path=last.path,
-        attempt=last.attempt + 1,
-        name=last.name,
-        service=last.service,
-        action=last.action,
-        input=last.input,
-        wake_at=now,
-        retry_base=last.attempt,
-        priority=execution.priority,
-    )
+    row = next_attempt(_failed_compensation(execution), now=now, priority=execution.priority)
+    row.save()
     execution.status = ExecutionStatus.COMPENSATING
     execution.errors = errors_before_compensation(execution)
     return row
+
+
+def next_attempt(
+    step: WorkflowStep, *, now: datetime, priority: int, keeps_input: bool = True
+) -> WorkflowStep:
+    """Return the row of another attempt at a step, with a fresh budget; the caller stores it."""
+    return WorkflowStep(
+        execution_id=step.execution_id,
+        step_id=step.step_id,
+        path=step.path,
+        scope=step.scope,
+        attempt=step.attempt + 1,
+        name=step.name,
+        service=step.service,
+        action=step.action,
+        input=step.input if keeps_input else None,
+        wake_at=now,
+        retry_base=step.attempt,
+        priority=priority,
+    )
 
 
 def _failed_compensation(execution: WorkflowExecution) -> WorkflowStep:

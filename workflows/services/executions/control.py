@@ -15,7 +15,7 @@ from core.db.clock import database_now
 from core.exceptions import Conflict, IntegrationError, NotFound
 from core.mediator import mediator
 from core.models import AuditVerb
-from workflows.compensation import retry_compensation
+from workflows.compensation import next_attempt, retry_compensation
 from workflows.decide import describe
 from workflows.definition import Definition
 from workflows.execution_rows import request_dequeue
@@ -266,20 +266,7 @@ def _next_row(
     """Return the next attempt. Only a call keeps its input; what waited begins to wait anew."""
     spec = definition.steps.get(step.step_id)
     is_call = spec is not None and spec.kind == "ACTION"
-    return WorkflowStep(
-        execution_id=step.execution_id,
-        step_id=step.step_id,
-        path=step.path,
-        scope=step.scope,
-        attempt=step.attempt + 1,
-        name=step.name,
-        service=step.service,
-        action=step.action,
-        input=step.input if is_call else None,
-        wake_at=now,
-        retry_base=step.attempt,
-        priority=priority,
-    )
+    return next_attempt(step, now=now, priority=priority, keeps_input=is_call)
 
 
 def _reopen(containers: Iterable[WorkflowStep], rows: Iterable[WorkflowStep]) -> None:

@@ -22,6 +22,7 @@ from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR
 from workflows.schedules.rule import LAST_YEAR
+from workflows.services.executions.start import version_of
 from workflows.services.schedules.input_check import check_schedule
 
 logger = structlog.get_logger(__name__)
@@ -177,7 +178,7 @@ def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
     for name in ("starts_at", "ends_at"):
         setattr(schedule, name, in_zone_of(schedule.timezone, name, getattr(schedule, name)))
     if number is not None and schedule.workflow_id is not None:
-        schedule.version = _find_version(schedule.workflow, number)
+        schedule.version = version_of(schedule.workflow, number)
     elif number is None:
         schedule.version = None
 
@@ -191,14 +192,6 @@ def _find_workflow(reference: Any) -> Workflow:
         sentence = f"There is no workflow '{str(reference)[:100]}'{close}"
         raise ValidationFailed(sentence, errors={"workflow": [sentence]})
     return workflow
-
-
-def _find_version(workflow: Workflow, number: Any) -> Any:
-    version = workflow.versions.filter(number=number).first()
-    if version is None:
-        sentence = f"The workflow '{workflow.name}' has no version {number}."
-        raise ValidationFailed(sentence, errors={"version": [sentence]})
-    return version
 
 
 def _save_checked(
