@@ -12,8 +12,11 @@ SECRET_MODULES = (
     "core.vault",
     "registry.credentials",
     "registry.calls",
+    "registry.network",
+    "registry.connections.drivers",
     "registry.api.credentials",
     "registry.admin.credential",
+    "workflows.webhooks.signature",
 )
 _HIDDEN_VARIABLE = "(not shown: this may hold secrets)"
 
