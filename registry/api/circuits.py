@@ -12,7 +12,7 @@ from core.api.actions import post_action
 from core.api.fields import NumberField, VocabularyField
 from core.api.instants import InstantField
 from core.api.query_filters import NameFilter, VocabularyFilter
-from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from registry.calls.circuits.operator_control import (
     LONGEST,
@@ -98,7 +98,7 @@ class CircuitViewSet(ResourceViewSet):
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One breaker, by its id or that of its instance or connection."""
-        return Response(CircuitSerializer(get_circuit(pk)).data)
+        return Response(represent(CircuitSerializer, get_circuit(pk)))
 
     @post_action(request=ControlInput, responses=CircuitSerializer)
     def open(self, request: Any, pk: str) -> Response:
@@ -122,4 +122,4 @@ class CircuitViewSet(ResourceViewSet):
 
     def _control(self, reference: str, control: Control) -> Response:
         order = Order(control=control, actor=self.actor, **self.read(ControlInput))
-        return Response(CircuitSerializer(control_circuit(reference, order)).data)
+        return Response(represent(CircuitSerializer, control_circuit(reference, order)))

@@ -17,6 +17,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from core.api.pagination import BodyPagination, PageNumberPagination
+from core.api.serializers import represent
 from core.api.wait_slots import watch_slots
 from core.db.vocabulary import Vocabulary
 from core.exceptions import ValidationFailed
@@ -189,14 +190,14 @@ def _moment(value: datetime) -> str:
 
 def _describe_choice(chosen: ServiceChoice) -> dict[str, Any]:
     body = {
-        **ServiceSerializer(chosen.service).data,
+        **represent(ServiceSerializer, chosen.service),
         "instance": None,
         "fail_open": chosen.fail_open,
     }
     if chosen.instance is None:
         return body
     return body | {
-        "instance": InstanceSerializer(chosen.instance).data,
+        "instance": represent(InstanceSerializer, chosen.instance),
         "url": chosen.instance.url,
         "endpoint": chosen.instance.url,
         "health_url": chosen.instance.health_url or None,

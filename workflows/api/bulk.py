@@ -14,7 +14,7 @@ from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantField
 from core.api.pagination import GrowingListPagination
 from core.api.query_filters import LONGEST_TEXT
-from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from core.db.vocabulary import Vocabulary
 from workflows import services
@@ -150,12 +150,12 @@ class BulkOperationViewSet(ResourceViewSet):
         operation = services.start_bulk(order, expected_count=data["expected_count"])
         prefix = "/api" if request.path.startswith("/api/") else ""
         location = request.build_absolute_uri(f"{prefix}/executions/bulk/{operation.pk}")
-        shown = BulkOperationSerializer(operation).data
+        shown = represent(BulkOperationSerializer, operation)
         return Response(shown, status=202, headers={"Location": location})
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One bulk operation: how many are done, and why some were refused."""
-        return Response(BulkOperationSerializer(services.get_bulk(pk)).data)
+        return Response(represent(BulkOperationSerializer, services.get_bulk(pk)))
 
     @post_action(responses=BulkOperationSerializer)
     def cancel(self, request: Any, pk: str) -> Response:
@@ -164,7 +164,7 @@ class BulkOperationViewSet(ResourceViewSet):
         if self.only_own(CONTROL) and operation.actor != self.actor:
             raise PermissionDenied("This key may cancel only its own bulk operations.")
         operation = services.cancel_bulk(operation.pk, actor=self.actor)
-        return Response(BulkOperationSerializer(operation).data)
+        return Response(represent(BulkOperationSerializer, operation))
 
     def _order(self, data: dict[str, Any]) -> BulkOrder:
         return BulkOrder(

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
 from core.api.named_resource import NamedResourceViewSet
+from core.api.serializers import represent
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (
@@ -93,7 +94,7 @@ class ScheduleViewSet(NamedResourceViewSet):
     def run(self, request: Any, pk: str) -> Response:
         """Run now, as the overlap policy allows: 409 if it is to skip."""
         run = services.run_now(services.get_schedule(pk), actor=self.actor)
-        return Response(RunSerializer(run).data, status=201)
+        return Response(represent(RunSerializer, run), status=201)
 
     @post_action(request=BackfillInput, responses={200: BackfillAnswer, 201: BackfillAnswer})
     def backfill(self, request: Any, pk: str) -> Response:
