@@ -82,12 +82,7 @@ def record_outcomes(
     guarded_id: str, outcomes: Sequence[CallOutcome], profile: Profile
 ) -> CircuitReading | None:
     """Count outcomes, and open or close the circuit where they say so: all at once, or nothing."""
-    with transaction.atomic():
-        before = _lock(guarded_id)
-        if before is None:
-            return None
-        after = record(before.circuit, outcomes, profile, now=before.read_at)
-        return _write(before, after)
+    return change(guarded_id, lambda circuit, now: record(circuit, outcomes, profile, now=now))
 
 
 def claim_probe(guarded_id: str, *, owner: str, lease_seconds: float) -> CircuitReading | None:
