@@ -1,4 +1,4 @@
-"""A small thread pool for database work of asynchronous code."""
+"""Runs the database work of asynchronous code in a small thread pool."""
 
 from __future__ import annotations
 

@@ -64,40 +64,42 @@ class Transport:
         Raises:
             CallError: no usable answer came; the subclass says why.
         """
-        about = {"service": action.service, "instance": endpoint.url, "action": action.action}
-        where, http = f"'{action.service}' at {endpoint.url}", action.http
+        details = {"service": action.service, "instance": endpoint.url, "action": action.action}
+        recipient, http = f"'{action.service}' at {endpoint.url}", action.http
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(request, about, http)
+                return await self._exchange(request, details, http)
         except aiohttp.ConnectionTimeoutError:
             connect = min(http.connect_seconds, seconds)
-            sentence = f"No connection to {where} within {connect:.3g} s."
-            raise ServiceNotReachedError(sentence, **about) from None
+            sentence = f"No connection to {recipient} within {connect:.3g} s."
+            raise ServiceNotReachedError(sentence, **details) from None
         except TimeoutError:
             read = min(http.read_seconds or seconds, seconds)
-            sentence = f"No answer from {where} within {read:.3g} s."
-            raise ServiceTimeoutError(sentence, **about) from None
+            sentence = f"No answer from {recipient} within {read:.3g} s."
+            raise ServiceTimeoutError(sentence, **details) from None
         except aiohttp.ClientConnectorError as error:
             if refusal := refusal_in(error):
-                raise AddressRefusedError(f"No call to {where}: {refusal}", **about) from None
-            sentence = f"No connection to {where}: {describe_connection_error(error)}."
-            raise ServiceNotReachedError(sentence, **about) from None
+                raise AddressRefusedError(f"No call to {recipient}: {refusal}", **details) from None
+            sentence = f"No connection to {recipient}: {describe_connection_error(error)}."
+            raise ServiceNotReachedError(sentence, **details) from None
         except (aiohttp.ClientConnectionError, ConnectionError) as error:
             text = str(error)[:300] or type(error).__name__
             raise ServiceConnectionError(
-                f"The connection to {where} broke: {text}.", **about
+                f"The connection to {recipient} broke: {text}.", **details
             ) from None
         except (aiohttp.ClientError, ValueError) as error:
-            sentence = f"The call to {where} failed: {str(error)[:300] or type(error).__name__}."
-            raise ServiceResponseError(sentence, **about) from None
+            sentence = (
+                f"The call to {recipient} failed: {str(error)[:300] or type(error).__name__}."
+            )
+            raise ServiceResponseError(sentence, **details) from None
 
     async def _exchange(
         self,
         request: OutboundRequest,
-        about: Mapping[str, str],
+        details: Mapping[str, str],
         http: HttpOptions,
     ) -> tuple[int, Any]:
-        url = self._checked_url(request.url, about)
+        url = self._checked_url(request.url, details)
         headers = CIMultiDict({"Accept": http.accepts})
         headers.update(http.headers)
         headers.update(request.headers)
@@ -114,8 +116,8 @@ class Transport:
             timeout=_timeouts(http.connect_seconds, http.read_seconds),
         ) as response:
             failpoint("C5")
-            body = await _read(response, about)
-            return response.status, _parse(response, body, about, request.mask, http)
+            body = await _read(response, details)
+            return response.status, _parse(response, body, details, request.mask, http)
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str], seconds: float
@@ -126,16 +128,16 @@ class Transport:
             ServiceUnavailableError: no connection, or no answer in time.
             ServiceResponseError: the answer is too large, or none of HTTP.
         """
-        about = {"service": url}
+        details = {"service": url}
         try:
             async with asyncio.timeout(seconds):
                 async with self._open_session().post(
-                    self._checked_url(url, about),
+                    self._checked_url(url, details),
                     data=dict(form),
                     headers=headers,
                     allow_redirects=False,
                 ) as response:
-                    return response.status, await _read(response, about)
+                    return response.status, await _read(response, details)
         except TimeoutError:
             raise ServiceUnavailableError(f"no answer from {url} within {seconds:g} s.") from None
         except (aiohttp.ClientConnectionError, OSError) as error:
@@ -145,7 +147,7 @@ class Transport:
             text = str(error)[:300] or type(error).__name__
             raise ServiceResponseError(f"the call to {url} failed: {text}.") from None
 
-    def _checked_url(self, text: str, about: Mapping[str, str]) -> URL:
+    def _checked_url(self, text: str, details: Mapping[str, str]) -> URL:
         """Return a URL as it is dialled. Raises: AddressRefusedError, by the look of it."""
         if passed := self._passed.get(text):
             return passed
@@ -153,8 +155,8 @@ class Transport:
         if not (url.raw_host or "").isascii():
             # In the form of IDNA, in which a full-width digit is a digit.
             url = url.with_host(str(url.host))
-        if why := refusal_of(url, self._policy):
-            raise AddressRefusedError(f"No call to '{about['service']}': {why}", **about)
+        if refusal := refusal_of(url, self._policy):
+            raise AddressRefusedError(f"No call to '{details['service']}': {refusal}", **details)
         self._passed[text] = url
         return url
 
@@ -187,27 +189,27 @@ def _timeouts(connect: float, read: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
-async def _read(response: aiohttp.ClientResponse, about: Mapping[str, str]) -> bytes:
+async def _read(response: aiohttp.ClientResponse, details: Mapping[str, str]) -> bytes:
     try:
         return await read_answer(response, MAX_RESPONSE_BYTES)
     except TooLarge:
-        sentence = f"The answer of '{about['service']}' is larger than 10 MiB."
+        sentence = f"The answer of '{details['service']}' is larger than 10 MiB."
     except WrongEncoding as error:
-        sentence = f"The answer of '{about['service']}' cannot be read: {error}"
-    raise ServiceResponseError(sentence, **about)
+        sentence = f"The answer of '{details['service']}' cannot be read: {error}"
+    raise ServiceResponseError(sentence, **details)
 
 
 def _parse(
     response: aiohttp.ClientResponse,
     body: bytes,
-    about: Mapping[str, str],
+    details: Mapping[str, str],
     mask: Mask,
     http: HttpOptions,
 ) -> Any:
     """Return the parsed answer of a 2xx; raise the error that anything else is."""
     status = response.status
     if not 200 <= status < 300:
-        raise _refusal(response, body, about, mask)
+        raise _refusal(response, body, details, mask)
     if not body.strip():
         return {}
     if http.takes_text and not is_json(response.headers.get("Content-Type")):
@@ -215,11 +217,11 @@ def _parse(
     try:
         output = strict.parse(body)
     except strict.JSONRefused as error:
-        sentence = f"The answer of '{about['service']}' is not usable JSON: {error}"
-        raise ServiceResponseError(sentence, upstream_status=status, **about) from None
+        sentence = f"The answer of '{details['service']}' is not usable JSON: {error}"
+        raise ServiceResponseError(sentence, upstream_status=status, **details) from None
     if not isinstance(output, dict | list):
-        sentence = f"The answer of '{about['service']}' is not a JSON object or list."
-        raise ServiceResponseError(sentence, upstream_status=status, **about)
+        sentence = f"The answer of '{details['service']}' is not a JSON object or list."
+        raise ServiceResponseError(sentence, upstream_status=status, **details)
     return output
 
 
@@ -229,14 +231,14 @@ def _printable(body: bytes) -> str:
 
 
 def _refusal(
-    response: aiohttp.ClientResponse, body: bytes, about: Mapping[str, str], mask: Mask
+    response: aiohttp.ClientResponse, body: bytes, details: Mapping[str, str], mask: Mask
 ) -> CallError:
     status, retry_after = response.status, response.headers.get("Retry-After")
     kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
     detail = describe_error_response(body, mask.text)
     return kind(
-        f"'{about['service']}' answered {status} to '{about['action']}'{detail}",
+        f"'{details['service']}' answered {status} to '{details['action']}'{detail}",
         upstream_status=status,
         retry_after=retry_after_seconds(retry_after, now=time.time()),
-        **about,
+        **details,
     )

@@ -1,1 +1,1 @@
-"""Which addresses may be called, and how they are reached."""
+"""Decides which addresses may be called, and dials them."""

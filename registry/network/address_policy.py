@@ -22,10 +22,10 @@ from core.addresses import HTTP_PORTS, Address, BadAddress, normal_host, read_li
 
 Network = IPv4Network | IPv6Network
 
-# Each with the word that says why. Nothing opens these, not even ALLOWED_NETWORKS.
+# Each with the words that say why. Nothing opens these, not even ALLOWED_NETWORKS.
 _NEVER: tuple[tuple[Network, str], ...] = tuple(
-    (ip_network(text), why)
-    for text, why in (
+    (ip_network(text), reason)
+    for text, reason in (
         ("0.0.0.0/8", "unspecified"),
         ("169.254.0.0/16", "link-local, where clouds keep their metadata"),
         ("100.100.100.200/32", "a metadata service"),
@@ -64,7 +64,7 @@ class AddressPolicy:
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> Self:
-        """A policy that allows these networks, such as `10.0.0.0/8`.
+        """Return a policy that allows these networks, such as `10.0.0.0/8`.
 
         Raises:
             ValueError: one cannot be read; the message names it.
@@ -101,18 +101,18 @@ class AddressPolicy:
         Raises:
             AddressRefused: it must not be called.
         """
-        why = self._objection(address)
-        if why:
-            raise AddressRefused(f"The address {address} is {why}; it is not called.")
+        reason = self._objection(address)
+        if reason:
+            raise AddressRefused(f"The address {address} is {reason}; it is not called.")
 
     def _objection(self, address: Address) -> str:
         if isinstance(address, IPv6Address) and (inner := _inside(address)) is not None:
             # Where a gateway translates, "private" is its network, which nobody allowed here.
             policy = self if address in _MAPPED else AddressPolicy()
             return policy._objection(inner)
-        for network, why in _NEVER:
+        for network, reason in _NEVER:
             if address.version == network.version and address in network:
-                return why
+                return reason
         if address.is_global or any(
             address.version == network.version and address in network for network in self.allowed
         ):

@@ -51,10 +51,10 @@ class FramedResponses(ResponseHandler):
 
     def _size_of_head(self, data: bytes) -> int:
         """Return how much of this belongs to the head, whose end may lie across two pieces."""
-        seen = self._before + data
-        end = _END_OF_HEAD.search(seen)
-        self._before = b"" if end else seen[1 - _LONGEST_END :]
-        return end.end() - (len(seen) - len(data)) if end else len(data)
+        recent = self._before + data
+        end = _END_OF_HEAD.search(recent)
+        self._before = b"" if end else recent[1 - _LONGEST_END :]
+        return end.end() - (len(recent) - len(data)) if end else len(data)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take a head that was parsed; after that of a 1xx comes another one."""

@@ -106,7 +106,7 @@ class Authenticator:
             return None
         key = (credential.id, credential.version, ca_bundle)
         if key not in self._contexts:
-            made = await asyncio.to_thread(tls_context, credential, ca_bundle)
+            context = await asyncio.to_thread(tls_context, credential, ca_bundle)
             # One context for all, or connections could not be shared.
-            self._contexts.setdefault(key, made)
+            self._contexts.setdefault(key, context)
         return self._contexts[key]

@@ -1,4 +1,4 @@
-"""The client credentials grant of OAuth 2.0 (RFC 6749, section 4.4): request and answer (pure)."""
+"""Writes and reads the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4) (pure)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The breaker around a call: one circuit, shared through its row, and no lock while calling."""
+"""Guards calls by a circuit that is shared through its row, without a lock while calling."""
 
 from __future__ import annotations
 

@@ -117,8 +117,8 @@ def _claimed(guarded_id: str, owner: str, was: str) -> CircuitReading | None:
 
 def release_probe(guarded_id: str, *, owner: str) -> None:
     """Give up a probe that told nothing: the next call may probe at once."""
-    held = _rows(guarded_id).filter(probe_owner=owner)
-    held.update(probe_owner="", probe_until=None, updated_at=Now())
+    claimed = _rows(guarded_id).filter(probe_owner=owner)
+    claimed.update(probe_owner="", probe_until=None, updated_at=Now())
 
 
 def change(
@@ -212,7 +212,7 @@ def _write(
 def announce(reading: CircuitReading, *, was: str, actor: str = "", reason: str = "") -> None:
     """Log a change of the state and publish it as `circuit_changed`."""
     circuit = reading.circuit
-    about = {
+    event = {
         **_guarded(reading.guarded_id),
         "old_state": str(was),
         "new_state": str(circuit.state),
@@ -221,8 +221,8 @@ def announce(reading: CircuitReading, *, was: str, actor: str = "", reason: str 
         "reason": reason,
     }
     log = logger.warning if circuit.state in ("OPEN", "FORCED_OPEN") else logger.info
-    log("circuit_changed", **{n: v for n, v in about.items() if v and not n.endswith("_id")})
-    mediator.publish("circuit_changed", generation=circuit.generation, **about)
+    log("circuit_changed", **{n: v for n, v in event.items() if v and not n.endswith("_id")})
+    mediator.publish("circuit_changed", generation=circuit.generation, **event)
 
 
 def _guarded(guarded_id: str) -> dict[str, str]:

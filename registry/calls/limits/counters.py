@@ -116,7 +116,7 @@ class DatabaseCounters:
         await self._threads.run(store.leave_seat, owner)
 
     async def close(self) -> None:
-        """The threads belong to the client."""
+        """Leave the threads to the client, whose they are."""
 
 
 class LocalCounters:
@@ -135,8 +135,8 @@ class LocalCounters:
 
     async def take_seat(self, subject_id: str, most: int, owner: str, lease: float) -> bool:
         seats, now = self._seats[subject_id], self._clock()
-        for gone in [held for held, until in seats.items() if until <= now]:
-            del seats[gone]
+        for expired in [taken_by for taken_by, until in seats.items() if until <= now]:
+            del seats[expired]
         if len(seats) >= most:
             return False
         seats[owner] = now + lease

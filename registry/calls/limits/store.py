@@ -14,7 +14,7 @@ from registry.models import CallRate, CallSeat
 from registry.policies.rate_limits import CallLimits, CallTurn, next_turn
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-# Rows of seats are existing as they are needed, so many at once.
+# Rows of seats are made as they are needed, so many at once.
 MADE_AT_ONCE = 16
 
 

@@ -43,7 +43,7 @@ class Selection(Generic[T]):
 
 
 def select_instances(
-    candidates: Sequence[T],
+    instances: Sequence[T],
     *,
     zone: str = "",
     suspected: Collection[str] = (),
@@ -58,11 +58,11 @@ def select_instances(
     other. `draw` gives an exponential variate of a rate.
     """
     tiers: dict[tuple[bool, int, bool], list[T]] = {}
-    for candidate in candidates:
-        if candidate.status in RANK:
-            away = bool(zone) and candidate.zone != zone
-            doubtful = candidate.suspect or candidate.url in suspected
-            tiers.setdefault((doubtful, RANK[candidate.status], away), []).append(candidate)
+    for instance in instances:
+        if instance.status in RANK:
+            away = bool(zone) and instance.zone != zone
+            doubtful = instance.suspect or instance.url in suspected
+            tiers.setdefault((doubtful, RANK[instance.status], away), []).append(instance)
     order = [c for key in sorted(tiers) for c in _spread(tiers[key], in_flight, draw)]
     return Selection(tuple(order), bool(order) and all(c.suspect for c in order))
 

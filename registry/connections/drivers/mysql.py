@@ -51,8 +51,8 @@ def _ask(connection: Any) -> str:
         cursor.execute("SELECT version(), database(), current_user()")
         version, database, user = cursor.fetchone() or ("", None, "")
     name = "MariaDB" if "mariadb" in str(version).lower() else "MySQL"
-    where = f"database '{database}'" if database else "no database"
-    return f"{name} {version}: {where} as '{user}'."
+    shown = f"database '{database}'" if database else "no database"
+    return f"{name} {version}: {shown} as '{user}'."
 
 
 def _whole(seconds: float) -> int:

@@ -16,7 +16,7 @@ from tests.support.integrations import echoing, own_client
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Place:
+class EchoService:
     """A service that is called by name and over a connection, and what it was sent last."""
 
     def __init__(self, service: Service, told: dict[str, Any]) -> None:
@@ -60,21 +60,21 @@ _SCOPES = [
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def echo() -> Iterator[EchoService]:
     with own_client(), echoing() as (service, told):
-        yield Place(service, told)
+        yield EchoService(service, told)
 
 
-def _circuit(place: Place) -> str:
-    return f"/health/circuit-breakers/{ServiceInstance.objects.get(service=place.service).pk}"
+def _circuit(echo: EchoService) -> str:
+    return f"/health/circuit-breakers/{ServiceInstance.objects.get(service=echo.service).pk}"
 
 
-def _token(place: Place) -> str:
-    return str(place.told["headers"].get("Authorization"))
+def _token(echo: EchoService) -> str:
+    return str(echo.told["headers"].get("Authorization"))
 
 
 # By what is changed: how it is called, the change, and how one sees that it holds.
-CHANGES: dict[str, tuple[str, Callable[[Place], Any], Callable[[Place, Any], bool]]] = {
+CHANGES: dict[str, tuple[str, Callable[[EchoService], Any], Callable[[EchoService, Any], bool]]] = {
     "maintenance": (
         "service", lambda p: p.put_status("maintenance"), lambda p, a: a.status_code == 503,
     ),
@@ -124,12 +124,12 @@ CHANGES: dict[str, tuple[str, Callable[[Place], Any], Callable[[Place, Any], boo
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_call_goes_by_what_was_committed_before_it(place: Place, name: str) -> None:
+def test_a_call_goes_by_what_was_committed_before_it(echo: EchoService, name: str) -> None:
     way, change, holds = CHANGES[name]
     for _ in range(2):
-        before = place.call(way)
+        before = echo.call(way)
         assert before.status_code == 200, before.content
-        assert not holds(place, before)
-    change(place)
-    after = place.call(way)
-    assert holds(place, after), after.content
+        assert not holds(echo, before)
+    change(echo)
+    after = echo.call(way)
+    assert holds(echo, after), after.content
