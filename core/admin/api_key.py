@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from core import api_keys
-from core.admin.base import HubAdmin, find_or_404, is_id, run_on_each, run_on_one
+from core.admin.base import HubAdmin, find_or_404, run_on_each, run_on_one
 from core.admin.dialogs import back_to, dialog_action
 from core.admin.formatting import NOTHING, moment
 from core.admin.forms import ApiKeyForm
@@ -97,11 +97,9 @@ class ApiKeyAdmin(HubAdmin):
 
     # Revoking
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        if not is_id(object_id):
-            return []
-        usable = ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
-        return super().get_actions_detail(request, object_id) if usable else []
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        is_usable = ApiKey.objects.filter(pk=object_id, revoked_at=None).exists()
+        return () if is_usable else ("revoke",)
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

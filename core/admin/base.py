@@ -87,6 +87,18 @@ class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
     def status_label(self, row: Any) -> str:
         return status_badge(row.status)
 
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Return the actions of the page of a row, but for those that make no sense now."""
+        if not is_id(object_id):
+            return []
+        hidden = tuple(f"_{name}" for name in self.hidden_actions(request, object_id))
+        actions = super().get_actions_detail(request, object_id)
+        return [action for action in actions if not action.action_name.endswith(hidden)]
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> Iterable[str]:
+        """Return the names of actions that make no sense for a row as it is."""
+        return ()
+
     def summary(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the templates at the top of the page of a row show of it."""
         return {}

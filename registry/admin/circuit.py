@@ -14,7 +14,7 @@ from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
+from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.dialogs import back_to, dialog_action, minutes_field, telling_refusals
 from core.admin.formatting import NOTHING, moment, status_badge
 from core.admin.pages import page_of, page_of_id
@@ -112,9 +112,6 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
     def has_control_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may open and close circuits."""
         return request.user.has_perm(CONTROL)
-
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        return super().get_actions_detail(request, object_id) if is_id(object_id) else []
 
     @dialog_action(
         "Close the circuit",

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from core.admin.base import HubAdmin, actor_of, find_or_404, is_id
+from core.admin.base import HubAdmin, actor_of, find_or_404
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, json_block, moment
 from core.admin.pages import page_of
@@ -158,13 +158,9 @@ class ConnectionAdmin(HubAdmin):
 
     # The kill switch
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer the one of the two that makes sense now."""
-        rows = Connection.objects.filter(pk=object_id) if is_id(object_id) else None
-        is_off = rows is not None and rows.filter(disabled_at__isnull=False).exists()
-        unwanted = "_disable" if is_off else "_enable"
-        actions = super().get_actions_detail(request, object_id)
-        return [item for item in actions if not item.action_name.endswith(unwanted)]
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        is_off = Connection.objects.filter(pk=object_id, disabled_at__isnull=False).exists()
+        return ("disable",) if is_off else ("enable",)
 
     @dialog_action(
         "Switch off",

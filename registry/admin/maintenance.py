@@ -14,7 +14,7 @@ from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from core.admin.base import HubAdmin, actor_of, find_or_404, is_id, run_on_one
+from core.admin.base import HubAdmin, actor_of, find_or_404, run_on_one
 from core.admin.dialogs import back_to, dialog_action, minutes_field
 from core.admin.formatting import NOTHING, moment
 from core.admin.pages import page_of
@@ -58,12 +58,9 @@ class MaintainedAdmin(HubAdmin):
         """End the maintenance of a row."""
         raise NotImplementedError
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        rows = self.model.objects.filter(pk=object_id) if is_id(object_id) else None
-        is_off = rows is not None and rows.filter(status=MAINTENANCE).exists()
-        unwanted = "_start_maintenance" if is_off else "_lift_maintenance"
-        actions = super().get_actions_detail(request, object_id)
-        return [item for item in actions if not item.action_name.endswith(unwanted)]
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        is_off = self.model.objects.filter(pk=object_id, status=MAINTENANCE).exists()
+        return ("start_maintenance",) if is_off else ("lift_maintenance",)
 
     @dialog_action(
         "Set maintenance",

@@ -21,7 +21,6 @@ from core.admin.base import (
     UnreadPartsMixin,
     actor_of,
     find_or_404,
-    is_id,
     run_on_one,
 )
 from core.admin.dialogs import back_to, dialog_action
@@ -164,11 +163,9 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         run_on_one(request, schedule, lambda row: self.set_enabled(request, row, on), done=done)
         return back_to(page_of(schedule))
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        actions = super().get_actions_detail(request, object_id) if is_id(object_id) else []
-        schedule = self.get_queryset(request).filter(pk=object_id).first() if actions else None
-        hidden = "enable" if schedule is None or schedule.enabled else "disable"
-        return [each for each in actions if not each.action_name.endswith(f"_{hidden}")]
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        is_off = self.get_queryset(request).filter(pk=object_id, enabled=False).exists()
+        return ("disable",) if is_off else ("enable",)
 
     @dialog_action(
         "Run now",

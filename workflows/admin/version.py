@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
-from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404, is_id
+from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import json_block, moment
 from core.admin.pages import page_of
@@ -82,13 +82,10 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         """Return whether this person may say which version new executions use."""
         return request.user.has_perm("workflows.change_workflow")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        if not is_id(object_id):
-            return []
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
         versions = WorkflowVersion.objects.filter(pk=object_id)
         is_current = versions.filter(workflow__current_version=F("pk")).exists()
-        actions = super().get_actions_detail(request, object_id)
-        return [a for a in actions if not (is_current and a.action_name.endswith("activate"))]
+        return ("activate",) if is_current else ()
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may start executions."""
