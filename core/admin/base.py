@@ -19,11 +19,13 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from core.admin.dialogs import back_to
 from core.admin.formatting import status_badge
 from core.admin.history import AuditedMixin
 from core.admin.labels import label_of, with_acronyms
-from core.admin.pages import page_of_id
+from core.admin.pages import page_of, page_of_id
 from core.admin.refusals import REFUSALS, RefusalsMixin
+from core.admin.views import OwnViewsMixin
 from core.identifiers import read_id
 
 Row = TypeVar("Row", bound=models.Model)
@@ -58,7 +60,7 @@ class GrowingChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class HubAdmin(RefusalsMixin, AuditedMixin, ModelAdmin):
+class HubAdmin(OwnViewsMixin, RefusalsMixin, AuditedMixin, ModelAdmin):
     """A list of fifty per page, with its filters beside it where there is room.
 
     What its forms do is in the audit trail. `empty_words` say how rows come to be, where nobody
@@ -194,15 +196,21 @@ class SwitchedMixin:
 
     @admin.action(description="Enable", permissions=["change"])
     def enable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        run_on_each(
-            request, queryset, lambda row: self.set_enabled(request, row, True), done="enabled"
-        )
+        self._switch(run_on_each, request, queryset, enabled=True)
 
     @admin.action(description="Disable", permissions=["change"])
     def disable_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        run_on_each(
-            request, queryset, lambda row: self.set_enabled(request, row, False), done="disabled"
-        )
+        self._switch(run_on_each, request, queryset, enabled=False)
+
+    def switch_one(self, request: HttpRequest, object_id: str, *, enabled: bool) -> HttpResponse:
+        """Enable or disable the row of a page from its dialog, and lead back to the page."""
+        row = find_or_404(self.get_queryset(request), object_id)  # type: ignore[attr-defined]
+        self._switch(run_on_one, request, row, enabled=enabled)
+        return back_to(page_of(row))
+
+    def _switch(self, run: Any, request: HttpRequest, rows: Any, *, enabled: bool) -> None:
+        words = "enabled" if enabled else "disabled"
+        run(request, rows, lambda row: self.set_enabled(request, row, enabled), done=words)
 
 
 class PartAdmin(HubAdmin):

@@ -77,6 +77,12 @@ class StrictJSONField(forms.CharField):
             return True
 
 
+def description_field(*, rows: int) -> forms.CharField:
+    """Return the field of a description, which may stay empty."""
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": rows})
+    return forms.CharField(required=False, max_length=5000, widget=widget)
+
+
 class ApiKeyForm(forms.ModelForm):
     """What a key may do and from where; the secret is made, never typed."""
 

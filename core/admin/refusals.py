@@ -43,14 +43,19 @@ def _refuse(form_class: Any, error: Exception, refused_at: Mapping[str, str]) ->
 
     def check_and_refuse(form: Any) -> None:
         check(form)
-        for path, sentences in _sentences_of(error).items():
-            name = path.partition(".")[0].partition("[")[0]
-            name = refused_at.get(name, name)
-            rest = path.partition(name)[2].lstrip(".") if name in form.fields else path
-            messages = [f"{rest}: {each}" if rest else each for each in sentences]
-            form.add_error(name if name in form.fields else None, messages)
+        add_refusal(form, error, refused_at)
 
     form_class._post_clean = check_and_refuse
+
+
+def add_refusal(form: Any, error: Exception, refused_at: Mapping[str, str] | None = None) -> None:
+    """Show what a service refused at the fields that it is about, and the rest above the form."""
+    for path, sentences in _sentences_of(error).items():
+        name = path.partition(".")[0].partition("[")[0]
+        name = (refused_at or {}).get(name, name)
+        rest = path.partition(name)[2].lstrip(".") if name in form.fields else path
+        messages = [f"{rest}: {each}" if rest else each for each in sentences]
+        form.add_error(name if name in form.fields else None, messages)
 
 
 def _sentences_of(error: Exception) -> Mapping[str, list[str]]:

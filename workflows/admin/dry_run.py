@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from core.admin.formatting import in_words
 from core.admin.forms import StrictJSONField
 from core.admin.pages import render_page
+from core.admin.refusals import add_refusal
+from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.execution.page import latest_statuses
 from workflows.admin.graph.svg import draw_workflow
+from workflows.admin.workflow_forms import latest_input, number_of_current, version_choices
 from workflows.dry_run import MOCKED_KINDS, DryRunResult, DryRunStep
 from workflows.models import Workflow, WorkflowVersion
 from workflows.services import DryRun
 
 MAX_SHOWN = 200
-MAX_VERSIONS = 50
-MAX_SUGGESTED = 10_000
 
 
 class DryRunForm(forms.Form):
@@ -41,22 +42,12 @@ class DryRunForm(forms.Form):
 
     def __init__(self, workflow: Workflow, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        numbers = workflow.versions.order_by("-number").values_list("number", flat=True)
-        current = workflow.current_version.number if workflow.current_version else 0
-        self.fields["version"].choices = [  # type: ignore[attr-defined]
-            (n, f"{n}, the current one" if n == current else str(n)) for n in numbers[:MAX_VERSIONS]
-        ]
+        self.fields["version"].choices = version_choices(workflow)  # type: ignore[attr-defined]
         self.initial = {
-            "version": current,
-            "input": _latest_input(workflow),
+            "version": number_of_current(workflow),
+            "input": latest_input(workflow),
             "mocks": _suggested_mocks(workflow.current_version),
         }
-
-
-def _latest_input(workflow: Workflow) -> dict[str, Any]:
-    latest = workflow.executions.order_by("-created_at").only("input").first()
-    document = latest.input if latest else {}
-    return document if len(str(document)) <= MAX_SUGGESTED else {}
 
 
 def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
@@ -67,19 +58,18 @@ def _suggested_mocks(version: WorkflowVersion | None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownDryStep:
     """A row of the table, with the virtual time at which it began."""
 
     step: DryRunStep
     began: str
 
 
-def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpResponse:
+@own_view("<uuid:pk>/dry-run/", name="workflow_dry_run", permissions=["view"])
+def dry_run_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show the form, and on POST how the dry run went."""
     rows = Workflow.objects.select_related("current_version")
-    workflow = get_object_or_404(rows, pk=object_id)
-    if not admin.has_view_permission(request, workflow):
-        raise PermissionDenied
+    workflow = get_object_or_404(rows, pk=pk)
     form = DryRunForm(workflow, request.POST if request.method == "POST" else None)
     result = _run(workflow, form) if form.is_valid() else None
     shown = _shown(workflow, form.cleaned_data["version"], result) if result else {}
@@ -95,15 +85,12 @@ def dry_run_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
 
 
 def _run(workflow: Workflow, form: DryRunForm) -> DryRunResult | None:
-    values = form.cleaned_data
-    dry_run = DryRun(input=values["input"], context={}, mocks=values["mocks"])
+    fields = form.cleaned_data
+    dry_run = DryRun(input=fields["input"], context={}, mocks=fields["mocks"])
     try:
-        return services.dry_run_workflow(workflow, dry_run, version=values["version"])
+        return services.dry_run_workflow(workflow, dry_run, version=fields["version"])
     except IntegrationError as error:
-        errors = error.details.get("errors") or {"": [error.message]}
-        for path, sentences in errors.items():
-            field = "mocks" if path.startswith("mocks") else None
-            form.add_error(field, [f"{path}: {s}" if path else s for s in sentences])
+        add_refusal(form, error)
         return None
 
 
@@ -112,7 +99,7 @@ def _shown(workflow: Workflow, number: int, result: DryRunResult) -> dict[str, A
     rows = [(s.row.step_id, s.row.path, s.row.status) for s in result.steps]
     return {
         "result": result,
-        "steps": [Shown(step, _began(step, result)) for step in result.steps[:MAX_SHOWN]],
+        "steps": [ShownDryStep(step, _began(step, result)) for step in result.steps[:MAX_SHOWN]],
         "more": max(len(result.steps) - MAX_SHOWN, 0),
         "took": in_words(result.execution_time),
         "graph": draw_workflow(version.document, statuses=latest_statuses(rows)),

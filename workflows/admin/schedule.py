@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.urls import reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from core.admin.base import (
-    HubAdmin,
-    SwitchedMixin,
-    UnreadPartsMixin,
-    actor_of,
-    find_or_404,
-    run_on_one,
-)
-from core.admin.dialogs import back_to, dialog_action
+from core.admin.base import HubAdmin, SwitchedMixin, UnreadPartsMixin, actor_of, find_or_404
+from core.admin.columns import status_column, text_column
+from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, moment, status_badge
 from core.admin.pages import page_of, page_of_id, render_page
+from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
-from workflows.admin.workflow_forms import may_run
+from workflows.admin.workflow_forms import RunnableMixin
 from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
 from workflows.schedules import in_words, names_of_zones
 
 
 @admin.register(WorkflowSchedule)
-class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
+class WorkflowScheduleAdmin(RunnableMixin, SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """The list of schedules, and the page of one."""
 
     form = ScheduleForm
@@ -69,13 +63,8 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         learn_last_runs(changelist.result_list)
         return changelist
 
-    @display(description="State", ordering="enabled")
-    def state_label(self, schedule: WorkflowSchedule) -> str:
-        return status_badge(schedule.state)
-
-    @display(description="Workflow", ordering="workflow__name")
-    def workflow_name(self, schedule: WorkflowSchedule) -> str:
-        return schedule.workflow.name
+    state_label = status_column("State", "state", ordering="enabled")
+    workflow_name = text_column("Workflow", "workflow.name", ordering="workflow__name")
 
     @display(description="When")
     def when(self, schedule: WorkflowSchedule) -> str:
@@ -100,34 +89,18 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
 
     # The page of one
 
-    def get_urls(self) -> list[URLPattern]:
-        views = (
-            ("preview", "preview/", require_GET(self.preview_view)),
-            ("backfill", "<uuid:pk>/backfill/", self.backfill_view),
-            ("give_up", "<uuid:pk>/give-up/", require_POST(self.give_up_view)),
-        )
-        own = [
-            path(route, self.admin_site.admin_view(view), name=f"schedule_{name}")
-            for name, route, view in views
-        ]
-        return [*own, *super().get_urls()]
-
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        schedule = context.get("original")
-        shown = {
-            **context,
-            **summary_of(schedule),
-            "timezones": sorted(names_of_zones()),
-            "may_run": self.has_run_permission(request),
-        }
+        shown = {**context, "timezones": sorted(names_of_zones())}
         return super().render_change_form(request, shown, *args, **kwargs)
 
+    def summary(self, request: HttpRequest, row: WorkflowSchedule) -> dict[str, Any]:
+        return {**summary_of(row), "may_run": self.has_run_permission(request)}
+
+    @own_view("preview/", name="schedule_preview", methods=["GET"], permissions=["view"])
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return what the times in the form mean, while somebody types them."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         typed = request.GET
         times = {name: typed_time(typed, name) for name in ("starts_at", "ends_at")}
         context = preview_of(typed.get("cron", ""), typed.get("timezone", ""), **times)
@@ -150,18 +123,8 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
 
     # Running, switching on and off
 
-    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether this person may start executions, as for a workflow."""
-        return may_run(request)
-
     def set_enabled(self, request: HttpRequest, row: WorkflowSchedule, enabled: bool) -> None:
         services.set_enabled(row, enabled, actor=actor_of(request))
-
-    def _switch_one(self, request: HttpRequest, object_id: str, *, on: bool) -> HttpResponse:
-        schedule = find_or_404(self.get_queryset(request), object_id)
-        done = "enabled" if on else "disabled"
-        run_on_one(request, schedule, lambda row: self.set_enabled(request, row, on), done=done)
-        return back_to(page_of(schedule))
 
     def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
         is_off = self.get_queryset(request).filter(pk=object_id, enabled=False).exists()
@@ -177,16 +140,15 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
     )
     def run_now(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         schedule = find_or_404(self.get_queryset(request), object_id)
-        try:
+        url = page_of(schedule)
+        with telling_refusals(request):
             run = services.run_now(schedule, actor=actor_of(request))
-        except IntegrationError as error:
-            messages.error(request, error.message)
-            return back_to(page_of(schedule))
-        if run.execution_id:
-            return back_to(page_of_id(WorkflowExecution, run.execution_id))
-        tell = messages.error if run.outcome == RunOutcome.FAILED else messages.info
-        tell(request, f"{run.get_outcome_display()}. {run.reason}")
-        return back_to(page_of(schedule))
+            if run.execution_id:
+                url = page_of_id(WorkflowExecution, run.execution_id)
+            else:
+                tell = messages.error if run.outcome == RunOutcome.FAILED else messages.info
+                tell(request, f"{run.get_outcome_display()}. {run.reason}")
+        return back_to(url)
 
     @dialog_action(
         "Enable",
@@ -195,7 +157,7 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         explanation="It goes on with its next tick; those of the time between are left out.",
     )
     def enable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._switch_one(request, object_id, on=True)
+        return self.switch_one(request, object_id, enabled=True)
 
     @dialog_action(
         "Disable",
@@ -204,23 +166,24 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
         explanation="Nothing more is started by it. What runs goes on.",
     )
     def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._switch_one(request, object_id, on=False)
+        return self.switch_one(request, object_id, enabled=False)
 
     @action(description="Backfill…", icon="history", permissions=["run"])
     def backfill(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Leads to a page that asks."""
+        """Lead to a page that asks."""
         return redirect(reverse("admin:schedule_backfill", args=(object_id,)))
 
-    def backfill_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @own_view("<uuid:pk>/backfill/", name="schedule_backfill", permissions=["run", "view"])
+    def backfill_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Ask for a time, say how many runs it makes, and make them when told to."""
-        if not self.has_run_permission(request) or not self.has_view_permission(request):
-            raise PermissionDenied
         schedule = find_or_404(self.get_queryset(request), str(pk))
         form = BackfillForm(request.POST if request.method == "POST" else None)
         plan = self._plan(form, schedule) if form.is_valid() else None
         if plan is not None and plan.ticks and "start" in request.POST:
-            made = services.start_backfill(schedule, **form.cleaned_data, actor=actor_of(request))
-            messages.success(request, f"{len(made.ticks)} runs are worked off in order.")
+            backfill = services.start_backfill(
+                schedule, **form.cleaned_data, actor=actor_of(request)
+            )
+            messages.success(request, f"{len(backfill.ticks)} runs are worked off in order.")
             return redirect(page_of(schedule))
         return render_page(
             self,
@@ -241,10 +204,9 @@ class WorkflowScheduleAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
             form.add_error(None, error.message.removeprefix("to: ").removeprefix("from: "))
             return None
 
-    def give_up_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @own_view("<uuid:pk>/give-up/", name="schedule_give_up", methods=["POST"], permissions=["run"])
+    def give_up_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Give up the rest of a backfill or of catching up."""
-        if not self.has_run_permission(request):
-            raise PermissionDenied
         schedule = find_or_404(self.get_queryset(request), str(pk))
         count = services.cancel_backlog(schedule, actor=actor_of(request))
         messages.success(request, f"{count} runs given up.")

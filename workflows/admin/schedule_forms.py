@@ -9,11 +9,10 @@ from django import forms
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSplitDateTimeWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
-from core.admin.forms import StrictJSONField
+from core.admin.forms import StrictJSONField, description_field
 from core.instants import InstantRefused, in_utc
 from workflows.models import WorkflowSchedule
 from workflows.schedules import CronRefused, read_timetable, zone_of
@@ -43,9 +42,7 @@ class ScheduleForm(forms.ModelForm):
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="Empty: whatever version is current when it runs.",
     )
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
+    description = description_field(rows=2)
     input = StrictJSONField(required=False, rows=6, help_text="What each execution is given.")
     context = StrictJSONField(
         required=False, rows=3, help_text="Each also gets schedule and scheduled_for."

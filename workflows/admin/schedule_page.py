@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, Subquery
+from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 
 from core.exceptions import IntegrationError
@@ -19,8 +20,8 @@ MAX_RUNS = 25
 
 def learn_last_runs(schedules: Any) -> None:
     """Give each schedule of a page its latest run, in two queries."""
-    taken = WorkflowScheduleRun.objects.exclude(outcome=RunOutcome.PENDING)
-    latest = taken.filter(schedule=OuterRef("pk")).order_by("-id")
+    settled = WorkflowScheduleRun.objects.exclude(outcome=RunOutcome.PENDING)
+    latest = settled.filter(schedule=OuterRef("pk")).order_by("-id")
     rows = WorkflowSchedule.objects.filter(pk__in=[schedule.pk for schedule in schedules])
     keys = dict(rows.annotate(latest=Subquery(latest.values("pk")[:1])).values_list("pk", "latest"))
     runs = WorkflowScheduleRun.objects.with_execution().in_bulk([k for k in keys.values() if k])
@@ -28,9 +29,8 @@ def learn_last_runs(schedules: Any) -> None:
         schedule.last_run = runs.get(keys.get(schedule.pk))
 
 
-def summary_of(schedule: WorkflowSchedule | None) -> dict[str, Any]:
-    if schedule is None:
-        return {}
+def summary_of(schedule: WorkflowSchedule) -> dict[str, Any]:
+    """Return what the top of the page of a schedule shows of it."""
     runs = schedule.runs.with_execution().order_by("-id")
     pending = schedule.runs.filter(outcome=RunOutcome.PENDING).count()
     backlog = schedule.runs.filter(kind__in=BACKLOG).count() if pending else 0
@@ -61,7 +61,7 @@ def _local_words(local: datetime) -> str:
     return f"{local:%a %d %b %Y, %H:%M} {local.tzname()}"
 
 
-def typed_time(typed: Any, name: str) -> Any:
+def typed_time(typed: QueryDict, name: str) -> Any:
     """Return the time in the two inputs of a date and time, in the schedule's zone, if any."""
     try:
         return parse_datetime(f"{typed.get(f'{name}_0', '')} {typed.get(f'{name}_1', '')}".strip())

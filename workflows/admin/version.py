@@ -12,19 +12,19 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.columns import json_column, moment_column
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
-from core.admin.formatting import json_block, moment
 from core.admin.pages import page_of
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
-from workflows.admin.workflow_forms import RunVersionForm, may_run, start_from
+from workflows.admin.workflow_forms import RunnableMixin, RunVersionForm, start_from
 from workflows.models import WorkflowVersion
 
 MAX_OTHERS = 5
 
 
 @admin.register(WorkflowVersion)
-class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
+class WorkflowVersionAdmin(RunnableMixin, ReadOnlyMixin, HubAdmin):
     """Read-only: a version never changes; another can be made the current one."""
 
     list_display = ("workflow", "number", "current", "made")
@@ -47,7 +47,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     def workflow_label(self, version: WorkflowVersion) -> str:
         return format_html(
             '<a class="hub-link" href="{}">{}</a>',
-            reverse("admin:workflows_workflow_change", args=(version.workflow_id,)),
+            page_of(version.workflow),
             version.workflow.name,
         )
 
@@ -55,9 +55,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     def current(self, version: WorkflowVersion) -> bool:
         return version.workflow.current_version_id == version.pk
 
-    @display(description="Made")
-    def made(self, version: WorkflowVersion) -> str:
-        return moment(version.created_at)
+    made = moment_column("Made", "created_at")
 
     @display(description="Compare")
     def compared(self, version: WorkflowVersion) -> str:
@@ -72,9 +70,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
     def picture(self, version: WorkflowVersion) -> str:
         return format_html('<div class="hub-scroll">{}</div>', draw_workflow(version.document))
 
-    @display(description="Text")
-    def document_block(self, version: WorkflowVersion) -> str:
-        return json_block(version.document)
+    document_block = json_column("Text", "document")
 
     # Making it the current one
 
@@ -87,10 +83,6 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         is_current = versions.filter(workflow__current_version=F("pk")).exists()
         return ("activate",) if is_current else ()
 
-    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether this person may start executions."""
-        return may_run(request)
-
     @dialog_action(
         "Run this version",
         icon="play_arrow",
@@ -101,7 +93,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         submit="Run",
     )
     def run_version(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
+        version = find_or_404(self.get_queryset(request), object_id)
         start = services.Start(
             input=form.cleaned_data["input"],
             context={},
@@ -118,7 +110,7 @@ class WorkflowVersionAdmin(ReadOnlyMixin, HubAdmin):
         explanation="New executions start with it. Those that run keep theirs.",
     )
     def activate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        version = find_or_404(WorkflowVersion.objects.select_related("workflow"), object_id)
+        version = find_or_404(self.get_queryset(request), object_id)
         with telling_refusals(request):
             services.activate_version(version.workflow, version.number)
             messages.success(request, f"Version {version.number} is the current one.")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.safestring import SafeString
 
 from core.admin.formatting import json_text
 from core.admin.pages import render_page
+from core.admin.views import own_view
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition.diff import ComparedStep, Comparison, KeyChange
@@ -90,11 +91,10 @@ def marks_of(steps: Iterable[ComparedStep], kind: str) -> dict[str, str]:
     return {step.id: kind for step in steps}
 
 
-def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpResponse:
+@own_view("<uuid:pk>/compare/", name="workflow_compare", permissions=["view"])
+def compare_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show two versions beside each other: the last two unless others are asked for."""
-    workflow = get_object_or_404(Workflow, pk=object_id)
-    if not admin.has_view_permission(request, workflow):
-        raise PermissionDenied
+    workflow = get_object_or_404(Workflow, pk=pk)
     rows = workflow.versions.order_by("-number").values_list("number", flat=True)
     numbers = list(rows[:MAX_VERSIONS])
     newest = numbers[0] if numbers else 0
@@ -114,9 +114,8 @@ def compare_view(admin: Any, request: HttpRequest, object_id: Any) -> HttpRespon
 
 
 def _number(request: HttpRequest, name: str, numbers: list[int], otherwise: int) -> int:
-    text = request.GET.get(name, "")
     by_text = {str(number): number for number in numbers}
-    return by_text.get(text, otherwise)
+    return by_text.get(request.GET.get(name, ""), otherwise)
 
 
 def _compared(workflow: Workflow, before: int, after: int) -> dict[str, Any]:

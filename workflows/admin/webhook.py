@@ -20,6 +20,7 @@ from core.admin.base import (
     UnreadPartsMixin,
     actor_of,
 )
+from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.formatting import NOTHING, flow, moment, status_badge
 from core.admin.pages import page_of_id
 from workflows import services
@@ -45,7 +46,7 @@ curl -sS "$URL" -H 'Content-Type: application/json' -H "Webhook-Id: $ID" \\
 
 
 def curl_of(webhook: Webhook, request: HttpRequest) -> str:
-    """Commands for a shell that sign a message and send it."""
+    """Return commands for a shell that sign a message and send it."""
     path = f"/webhooks/{webhook.name.replace(' ', '%20')}"
     return _CURL.format(url=request.build_absolute_uri(path))
 
@@ -97,13 +98,8 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
             webhook.last_delivery = deliveries.get(webhook.latest)
         return changelist
 
-    @display(description="State", ordering="enabled")
-    def state_label(self, webhook: Webhook) -> str:
-        return status_badge(webhook.status)
-
-    @display(description="What a message does")
-    def arrow(self, webhook: Webhook) -> str:
-        return arrow_of(webhook)
+    state_label = status_column("State", "status", ordering="enabled")
+    arrow = column("What a message does", arrow_of)
 
     @display(description="Signed with", ordering="credential__name")
     def credential_name(self, webhook: Webhook) -> str:
@@ -119,19 +115,25 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
     # The page of one
 
     def summary(self, request: HttpRequest, row: Webhook) -> dict[str, Any]:
-        return _summary(row, request)
+        listed = reverse("admin:workflows_webhookdelivery_changelist")
+        return {
+            "flow": arrow_of(row),
+            "curl": curl_of(row, request),
+            "deliveries": list(row.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),
+            "history_url": f"{listed}?webhook={row.pk}",
+        }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether a webhook may be added: its credential takes a permission of its own."""
         return super().has_add_permission(request) and request.user.has_perm(USE)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        names = super().get_readonly_fields(request, obj)
-        return names if request.user.has_perm(USE) else (*names, "credential", "old_credential")
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.has_perm(USE) else (*fields, "credential", "old_credential")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         actor, may = actor_of(request), request.user.has_perm(USE)
-        fields = form.fields_given()
+        fields = form.service_fields()
         if change:
             services.update_webhook(obj, fields, actor=actor, may_use_credentials=may)
         else:
@@ -144,16 +146,6 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
 
     def set_enabled(self, request: HttpRequest, row: Webhook, enabled: bool) -> None:
         services.update_webhook(row, {"enabled": enabled}, actor=actor_of(request))
-
-
-def _summary(webhook: Webhook, request: HttpRequest) -> dict[str, Any]:
-    listed = reverse("admin:workflows_webhookdelivery_changelist")
-    return {
-        "flow": arrow_of(webhook),
-        "curl": curl_of(webhook, request),
-        "deliveries": list(webhook.deliveries.order_by("-id")[:SHOWN_DELIVERIES]),
-        "history_url": f"{listed}?webhook={webhook.pk}",
-    }
 
 
 @admin.register(WebhookDelivery)
@@ -172,17 +164,9 @@ class WebhookDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @display(description="When")
-    def when(self, row: WebhookDelivery) -> str:
-        return moment(row.updated_at)
-
-    @display(description="Webhook")
-    def webhook_name(self, row: WebhookDelivery) -> str:
-        return row.webhook.name
-
-    @display(description="Outcome")
-    def outcome_label(self, row: WebhookDelivery) -> str:
-        return status_badge(row.outcome)
+    when = moment_column("When", "updated_at")
+    webhook_name = text_column("Webhook", "webhook.name")
+    outcome_label = status_column("Outcome", "outcome")
 
     @display(description="Execution")
     def execution_label(self, row: WebhookDelivery) -> str:

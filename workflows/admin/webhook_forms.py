@@ -6,8 +6,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from unfold.widgets import UnfoldAdminTextareaWidget
 
+from core.admin.forms import description_field
+from core.admin.refusals import add_refusal
 from core.exceptions import ValidationFailed
 from registry.admin.integration_forms import MappingFormField, code_input
 from registry.models import Credential, CredentialType
@@ -22,9 +23,7 @@ SHOWN_WHEN = {"signal": _OF_SIGNAL, "find_by": _OF_SIGNAL}
 class WebhookForm(forms.ModelForm):
     """A webhook, held against the same rules as over the API."""
 
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
+    description = description_field(rows=2)
     signal = forms.CharField(
         required=False,
         max_length=1000,
@@ -66,19 +65,15 @@ class WebhookForm(forms.ModelForm):
         if self.errors:
             return cleaned
         try:
-            services.check_webhook_fields(self.instance, self.fields_given())
+            services.check_webhook_fields(self.instance, self.service_fields())
         except ValidationFailed as error:
-            for path, sentences in error.errors.items():
-                name = path.partition(".")[0].partition("[")[0]
-                rest = path.removeprefix(name).lstrip(".")
-                words = [f"{rest}: {s}" for s in sentences] if rest else sentences
-                self.add_error(name if name in self.fields else None, words)
+            add_refusal(self, error)
         except PermissionDenied as error:
             self.add_error("credential", str(error))
         return cleaned
 
-    def fields_given(self) -> dict[str, Any]:
-        """Return what the form says, as the services take it."""
+    def service_fields(self) -> dict[str, Any]:
+        """Return the fields as the services take them: credentials only where they were chosen."""
         fields = dict(self.cleaned_data)
         for name in _SECRETS:
             is_new = name == "credential" and self.instance._state.adding

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from core.admin.base import HubAdmin, UnreadPartsMixin, actor_of, find_or_404
+from core.admin.columns import moment_column
 from core.admin.dialogs import dialog_action
-from core.admin.formatting import json_block, moment
+from core.admin.formatting import json_block
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow
 from workflows.admin.version_diff import compare_view
-from workflows.admin.workflow_forms import RunForm, WorkflowForm, may_run, start_from
+from workflows.admin.workflow_forms import RunForm, RunnableMixin, WorkflowForm, start_from
 from workflows.models import Workflow
 
 MAX_VERSIONS = 20
 MAX_EXECUTIONS = 10
 FIELDS = ("name", "type", "status", "description", "retention", "metadata")
-
-
 USE = "registry.use_credential"
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
+class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
     """Definitions; a change of the text makes a new version."""
 
     form = WorkflowForm
@@ -73,9 +70,7 @@ class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
     def version_label(self, workflow: Workflow) -> str:
         return str(workflow.current_version.number) if workflow.current_version else "–"
 
-    @display(description="Changed", ordering="updated_at")
-    def changed(self, workflow: Workflow) -> str:
-        return moment(workflow.updated_at)
+    changed = moment_column("Changed", "updated_at", ordering="updated_at")
 
     # The page of one
 
@@ -85,7 +80,13 @@ class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
         return form
 
     def summary(self, request: HttpRequest, row: Workflow) -> dict[str, Any]:
-        return _summary(row)
+        version = row.current_version
+        executions = row.executions.defer("input", "context", "output").order_by("-created_at")
+        return {
+            "graph": draw_workflow(version.document) if version else "",
+            "versions": list(row.versions.defer("steps", "options")[:MAX_VERSIONS]),
+            "executions": list(executions[:MAX_EXECUTIONS]),
+        }
 
     def save_model(self, request: HttpRequest, obj: Workflow, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in FIELDS}
@@ -105,25 +106,10 @@ class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
     def delete_model(self, request: HttpRequest, obj: Workflow) -> None:
         services.delete_workflow(obj)
 
-    # Beside it: comparing versions, running dry
+    # Beside it
 
-    def get_urls(self) -> list[URLPattern]:
-        views = (("compare", compare_view), ("dry_run", dry_run_view))
-        own = [
-            path(
-                f"<uuid:object_id>/{name.replace('_', '-')}/",
-                self.admin_site.admin_view(partial(view, self)),
-                name=f"workflow_{name}",
-            )
-            for name, view in views
-        ]
-        return [*own, *super().get_urls()]
-
-    # Running
-
-    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether this person may start executions."""
-        return may_run(request)
+    compare = compare_view
+    run_dry = dry_run_view
 
     @dialog_action(
         "Run",
@@ -144,13 +130,3 @@ class WorkflowAdmin(UnreadPartsMixin, HubAdmin):
             version=form.cleaned_data["version"],
         )
         return start_from(workflow, request, workflow, start)
-
-
-def _summary(workflow: Workflow) -> dict[str, Any]:
-    version = workflow.current_version
-    executions = workflow.executions.defer("input", "context", "output").order_by("-created_at")
-    return {
-        "graph": draw_workflow(version.document) if version else "",
-        "versions": list(workflow.versions.defer("steps", "options")[:MAX_VERSIONS]),
-        "executions": list(executions[:MAX_EXECUTIONS]),
-    }

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -14,14 +13,12 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
 )
 
 from core.admin.base import is_id
-from core.admin.dialogs import back_to
-from core.admin.forms import StrictJSONField
+from core.admin.dialogs import back_to, telling_refusals
+from core.admin.forms import StrictJSONField, description_field
 from core.admin.pages import page_of
-from core.exceptions import IntegrationError
 from core.json.positions import position_of, positions_in
 from workflows import services
 from workflows.models import HIGHEST_PRIORITY, LOWEST_PRIORITY, Workflow, WorkflowStatus
@@ -37,9 +34,7 @@ class WorkflowForm(forms.ModelForm):
     """A workflow and what it says; every error of the definition is shown at its path."""
 
     definition = StrictJSONField(rows=28, help_text="Saving a change makes a new version.")
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
-    )
+    description = description_field(rows=3)
     metadata = StrictJSONField(required=False, rows=3, help_text="A JSON object.")
     base_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     may_use_credentials = False
@@ -63,9 +58,9 @@ class WorkflowForm(forms.ModelForm):
         self._check_base(cleaned)
         if "definition" in cleaned:
             draft = cleaned.get("status") == WorkflowStatus.DRAFT
-            validation = services.validate_document(cleaned["definition"], draft=draft)
-            self._refuse_definition(validation.errors)
-            if validation.valid:
+            report = services.validate_document(cleaned["definition"], draft=draft)
+            self._refuse_definition(report.errors)
+            if report.valid:
                 self._check_connections(cleaned["definition"])
         return cleaned
 
@@ -97,21 +92,23 @@ class WorkflowForm(forms.ModelForm):
             )
 
 
-def may_run(request: HttpRequest) -> bool:
-    """Return whether this person may start executions: who may edit a workflow may run it."""
-    names = ("workflows.add_workflowexecution", "workflows.change_workflow")
-    return any(request.user.has_perm(name) for name in names)
+class RunnableMixin:
+    """Rows that start executions: who may edit a workflow may run it."""
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether this person may start executions."""
+        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
+        return any(request.user.has_perm(name) for name in names)
 
 
 def start_from(
     row: Model, request: HttpRequest, workflow: Workflow, start: services.Start
 ) -> HttpResponse:
     """Start an execution from the page of a row: go to the execution, or say there why not."""
-    try:
-        return back_to(page_of(services.start_execution(workflow, start).execution))
-    except IntegrationError as error:
-        messages.error(request, error.message)
-        return back_to(page_of(row))
+    shown = row
+    with telling_refusals(request):
+        shown = services.start_execution(workflow, start).execution
+    return back_to(page_of(shown))
 
 
 class RunForm(BaseDialogForm):
@@ -131,12 +128,12 @@ class RunForm(BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        workflows = Workflow.objects.select_related("current_version")
-        workflow = workflows.filter(pk=self.object_id).first() if is_id(self.object_id) else None
-        self.fields["version"].choices = _versions_of(workflow)
+        rows = Workflow.objects.select_related("current_version")
+        workflow = rows.filter(pk=self.object_id).first() if is_id(self.object_id) else None
+        self.fields["version"].choices = version_choices(workflow)
         if not self.is_bound:
-            self.initial["input"] = _latest_input(workflow)
-            self.initial["version"] = _current_of(workflow)
+            self.initial["input"] = latest_input(workflow)
+            self.initial["version"] = number_of_current(workflow)
 
 
 class RunVersionForm(BaseDialogForm):
@@ -148,16 +145,17 @@ class RunVersionForm(BaseDialogForm):
         super().__init__(*args, **kwargs)
         if not self.is_bound and is_id(self.object_id):
             workflow = Workflow.objects.filter(versions=self.object_id).first()
-            self.initial["input"] = _latest_input(workflow)
+            self.initial["input"] = latest_input(workflow)
 
 
-def _current_of(workflow: Workflow | None) -> int:
+def number_of_current(workflow: Workflow | None) -> int:
+    """Return the number of the current version of a workflow; 0 without."""
     return workflow.current_version.number if workflow and workflow.current_version else 0
 
 
-def _versions_of(workflow: Workflow | None) -> list[tuple[int, str]]:
+def version_choices(workflow: Workflow | None) -> list[tuple[int, str]]:
     """Return the versions that may be chosen, the current one always among them."""
-    current = _current_of(workflow)
+    current = number_of_current(workflow)
     rows = (
         workflow.versions.order_by("-number").values_list("number", flat=True) if workflow else ()
     )
@@ -165,8 +163,8 @@ def _versions_of(workflow: Workflow | None) -> list[tuple[int, str]]:
     return [(n, f"{n}, the current one" if n == current else str(n)) for n in numbers]
 
 
-def _latest_input(workflow: Workflow | None) -> str:
-    field = RunForm.base_fields["input"]
-    latest = workflow.executions.order_by("-created_at").first() if workflow else None
-    text = field.prepare_value(latest.input if latest else {})
-    return text if len(text) <= MAX_SUGGESTED else "{}"
+def latest_input(workflow: Workflow | None) -> dict[str, Any]:
+    """Return the input of the latest execution, to start from; nothing where it is too long."""
+    latest = workflow.executions.order_by("-created_at").only("input").first() if workflow else None
+    suggested = latest.input if latest else {}
+    return suggested if len(str(suggested)) <= MAX_SUGGESTED else {}
