@@ -638,9 +638,9 @@ def test_a_label_is_inside_the_picture_and_beside_its_own_line() -> None:
     layout = lay_out(StepDiagram(chain("a", "b").nodes, edges))
     left, right = sorted(layout.edges, key=lambda item: item.points[0])
     assert (left.is_left, right.is_left) == (True, False)
-    x, _y, anchor = svg._label_at(left)
+    x, _y, anchor = svg.label_position(left)
     assert anchor == "end"
-    assert len(svg._label_text(left)) * svg.LABEL_WIDTH <= x
+    assert len(svg.label_text(left)) * svg.LABEL_WIDTH <= x
 
 
 def test_the_way_on_of_an_approval_is_seen_beside_that_of_its_rejection() -> None:

@@ -150,7 +150,7 @@ def test_the_work_is_bounded_in_time_and_taken_up_again(workflow, monkeypatch):
 def test_who_holds_the_lease_works_alone_until_it_ends(workflow):
     make_failed(workflow)
     operation = begin()
-    bulk_operations._claim()
+    bulk_operations.claim_operation()
     assert work_off_bulk() == 0
     BulkOperation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert work_off_bulk() == 1
@@ -161,11 +161,11 @@ def test_who_holds_the_lease_works_alone_until_it_ends(workflow):
 def test_a_holder_whose_lease_was_taken_over_writes_nothing(workflow):
     make_failed(workflow)
     begin()
-    stale = bulk_operations._claim()
+    stale = bulk_operations.claim_operation()
     BulkOperation.objects.update(lease_until=None)
     assert work_off_bulk() == 1
     WorkflowExecution.objects.update(status="FAILED")
-    assert bulk_operations._work_batch(stale) is False
+    assert bulk_operations.work_batch(stale) is False
     assert WorkflowEvent.objects.filter(kind="RETRIED").count() == 1
 
 
@@ -181,7 +181,7 @@ def test_a_batch_that_the_database_ends_is_undone_whole_and_done_again(workflow,
         if len(calls) == 3:
             raise OperationalError("deadlock detected")
 
-    monkeypatch.setitem(bulk_operations._ACT, BulkAction.RETRY, retry_then_fail)
+    monkeypatch.setitem(bulk_operations.ACTIONS, BulkAction.RETRY, retry_then_fail)
     assert work_off_bulk() == 0
     assert statuses() == {"FAILED": 3}
     operation.refresh_from_db()
@@ -214,7 +214,7 @@ def test_a_fault_with_one_execution_does_not_hold_up_the_others(workflow, monkey
         if pk == first.pk:
             raise KeyError("surprise")
 
-    monkeypatch.setitem(bulk_operations._ACT, BulkAction.RETRY, break_on_first)
+    monkeypatch.setitem(bulk_operations.ACTIONS, BulkAction.RETRY, break_on_first)
     work_off_bulk()
     operation.refresh_from_db()
     assert (operation.succeeded, operation.refused) == (1, 1)

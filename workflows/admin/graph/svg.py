@@ -127,25 +127,25 @@ def _detour_path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _label(placed: PlacedEdge) -> SafeString:
-    x, y, anchor = _label_at(placed)
+    x, y, anchor = label_position(placed)
     return format_html(
         '<text class="hub-edge-label" x="{}" y="{}" text-anchor="{}"><title>{}</title>{}</text>',
         _px(x),
         _px(y),
         anchor,
         placed.edge.label,
-        _label_text(placed),
+        label_text(placed),
     )
 
 
-def _label_text(placed: PlacedEdge) -> str:
+def label_text(placed: PlacedEdge) -> str:
     # The backticks of JMESPath's literals are noise at this size.
-    x, _y, anchor = _label_at(placed)
+    x, _y, anchor = label_position(placed)
     room = int(x / LABEL_WIDTH) if anchor == "end" else MAX_LABEL
     return _cut(placed.edge.label.replace("`", ""), max(min(room, MAX_LABEL), 1))
 
 
-def _label_at(placed: PlacedEdge) -> tuple[float, float, str]:
+def label_position(placed: PlacedEdge) -> tuple[float, float, str]:
     """Return where the edge's first stretch arrives, on the side that the line does not come from.
 
     Beside its lane for an edge that leads up; away from another edge between the same nodes.
@@ -159,10 +159,10 @@ def _label_at(placed: PlacedEdge) -> tuple[float, float, str]:
 
 
 def _label_end(placed: PlacedEdge) -> float:
-    x, _y, anchor = _label_at(placed)
+    x, _y, anchor = label_position(placed)
     if not placed.edge.label or anchor == "end":
         return 0
-    return x + LABEL_WIDTH * len(_label_text(placed)) + 4
+    return x + LABEL_WIDTH * len(label_text(placed)) + 4
 
 
 def _px(value: float) -> str:

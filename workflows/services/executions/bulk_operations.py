@@ -43,7 +43,7 @@ WORK_SECONDS = 5.0
 MOST_REASONS = 10
 MOST_REASON_TEXT = 300
 
-_ACT: dict[str, Callable[[Any, BulkOperation], object]] = {
+ACTIONS: dict[str, Callable[[Any, BulkOperation], object]] = {
     BulkAction.RETRY: lambda pk, order: retry_execution(pk, actor=order.actor),
     BulkAction.CANCEL: lambda pk, order: cancel_execution(
         pk, actor=order.actor, reason=order.reason
@@ -188,14 +188,14 @@ def work_off_bulk(
     """
     deadline, reached = clock() + seconds, 0
     while clock() < deadline:
-        operation = _claim()
+        operation = claim_operation()
         if operation is None:
             break
         try:
             more = True
             while more and clock() < deadline:
                 before = operation.done
-                more = _work_batch(operation)
+                more = work_batch(operation)
                 reached += operation.done - before
         except OperationalError as error:
             # A deadlock, or the database went away: nothing of the batch was kept.
@@ -211,7 +211,7 @@ def _claimable() -> QuerySet[BulkOperation]:
     return BulkOperation.objects.filter(free, status=BulkStatus.RUNNING)
 
 
-def _claim() -> BulkOperation | None:
+def claim_operation() -> BulkOperation | None:
     """Take the open operation that was worked on least recently, if nobody else does first."""
     operation = _claimable().order_by("updated_at").first()
     if operation is None:
@@ -245,7 +245,7 @@ def _held(operation: BulkOperation) -> QuerySet[BulkOperation]:
     )
 
 
-def _work_batch(operation: BulkOperation) -> bool:
+def work_batch(operation: BulkOperation) -> bool:
     """Act on the next executions and move the cursor, in one transaction; False at the end."""
     now = database_now()
     with transaction.atomic():
@@ -286,7 +286,7 @@ def _act_on(ids: list[Any], operation: BulkOperation) -> dict[str, Any]:
     for pk in ids:
         try:
             with transaction.atomic():
-                _ACT[operation.action](pk, operation)
+                ACTIONS[operation.action](pk, operation)
             succeeded += 1
         except IntegrationError as error:
             _add_refusal(refusals, error.message, pk)
