@@ -27,7 +27,7 @@ def compensation_path(path: str) -> str:
 
 
 def is_compensation(path: str) -> bool:
-    """Whether the row at this path undoes another."""
+    """Return whether the row at this path compensates a step."""
     return path.startswith(_PREFIX)
 
 

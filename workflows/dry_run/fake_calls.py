@@ -1,4 +1,4 @@
-"""What stands in for calls: the input is checked as for a real one, a mock gives the answer."""
+"""Stands in for calls: the input is checked as for a real one, a mock gives the answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Calls:
     _known: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
 
     def call(self, step: Step, row: Row) -> CallSuccess | CallFailure:
-        """The outcome of a call, as the engine would be given it."""
+        """Return the outcome of a call, as the engine would get it."""
         found = self._resolve(step)
         if isinstance(found, CallError):
             return self._answer_unchecked(step, row, found)
@@ -84,7 +84,7 @@ class Calls:
     def _answer_unchecked(
         self, step: Step, row: Row, error: CallError
     ) -> CallSuccess | CallFailure:
-        """Of an action that is not registered, only a mock can tell anything."""
+        """Answer for an action that is not registered: only a mock can tell anything of it."""
         given = self.mocks.take(step.id)
         if given is None:
             return CallFailure(error)

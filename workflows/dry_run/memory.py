@@ -1,4 +1,4 @@
-"""What a dry run remembers in place of the database: its rows, by id, by path and by branch."""
+"""Keeps a dry run's rows in place of the database: by id, by path and by branch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from workflows.decide import SETTLED_STATUSES, BranchResult, Row, StepOutcome
-
-_OPEN = ("PENDING", "RUNNING", "WAITING")
+from workflows.models import OPEN_STEP, StepStatus
 
 
 class RowMemory:
@@ -24,38 +23,38 @@ class RowMemory:
         self._by_scope.setdefault(row.scope, []).append(row)
 
     def at(self, path: str) -> Row:
-        """The latest row at a path."""
+        """Return the latest row at a path."""
         return self._by_path[path]
 
     def next_to_wake(self) -> Row | None:
-        """The row whose time comes first, of those that wait for a time."""
+        """Return the row whose time comes first, of those that wait for a time."""
         waking = [(row.wake_at, row.id, row) for row in self.rows.values() if row.wake_at]
-        timed = [found for found in waking if found[2].status == "WAITING"]
+        timed = [entry for entry in waking if entry[2].status == StepStatus.WAITING]
         return min(timed)[2] if timed else None
 
     def cancel(self, prefix: str, *, now: datetime) -> None:
         """Cancel what is open in the branches below a prefix; with none, everything."""
         for row in self.rows.values():
-            if row.status in _OPEN and row.scope.startswith(prefix):
-                row.status, row.completed_at, row.wake_at = "CANCELLED", now, None
+            if row.status in OPEN_STEP and row.scope.startswith(prefix):
+                row.status, row.completed_at, row.wake_at = StepStatus.CANCELLED, now, None
 
     def outcomes_in(self, scope: str) -> list[StepOutcome]:
-        """What the steps of a branch came to, in the order of their end."""
+        """Return the outcomes of the steps of a branch, in the order of their end."""
         rows = [r for r in self._by_scope.get(scope, ()) if r.status in SETTLED_STATUSES]
         rows.sort(key=_when)
         return [StepOutcome(r.step_id, r.path, r.status, r.output, r.error) for r in rows]
 
     def results_of(self, container: Row) -> list[BranchResult]:
-        """How each branch ended, from the last of its own rows."""
-        found: list[BranchResult] = []
+        """Return how each branch ended, from the last of its own rows."""
+        results: list[BranchResult] = []
         for index in range(container.total):
             settled = self.outcomes_in(f"{container.path}/{index}")
             if settled:
-                found.append(_result(index, settled))
-        return found
+                results.append(_result(index, settled))
+        return results
 
     def followers(self) -> dict[str, str]:
-        """By the id of each row, the path of the one that was entered after it in its branch."""
+        """Return, by the id of each row, the path of the one entered after it in its branch."""
         after: dict[str, str] = {}
         for rows in self._by_scope.values():
             for row, following in pairwise(rows):
@@ -66,8 +65,10 @@ class RowMemory:
 
 def _result(index: int, settled: list[StepOutcome]) -> BranchResult:
     last = settled[-1]
-    failed = last.status == "FAILED" and "handled" not in last.error
-    outputs = [o.output for o in settled if o.status == "COMPLETED" and o.output is not None]
+    failed = last.status == StepStatus.FAILED and "handled" not in last.error
+    outputs = [
+        o.output for o in settled if o.status == StepStatus.COMPLETED and o.output is not None
+    ]
     value = outputs[-1] if outputs else None
     return BranchResult(index, last.step_id, value, last.error if failed else None)
 

@@ -1,4 +1,4 @@
-"""Mocks: what steps are said to come to, by their ids; one outcome, or one for each time."""
+"""Mocks: the outcomes of steps, by their ids; one outcome, or one for each time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _USUAL_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class MockedOutcome:
-    """One outcome of a mock: an output, or what is said of an error."""
+    """One outcome of a mock: an output, or the description of an error."""
 
     output: Any = None
     error: Mapping[str, Any] | None = None
@@ -52,13 +52,13 @@ class MockedOutcome:
 class Mocks:
     """Hands out the outcomes of each step in turn; the last one stays."""
 
-    def __init__(self, given: Mapping[str, tuple[MockedOutcome, ...]]) -> None:
-        self._given = given
+    def __init__(self, mocks: Mapping[str, tuple[MockedOutcome, ...]]) -> None:
+        self._outcomes = mocks
         self._taken: dict[str, int] = {}
 
     def take(self, step_id: str) -> MockedOutcome | None:
-        """The next outcome of a step; None when nothing is said of it."""
-        outcomes = self._given.get(step_id)
+        """Return the next outcome of a step; None without a mock."""
+        outcomes = self._outcomes.get(step_id)
         if outcomes is None:
             return None
         position = self._taken.get(step_id, 0)
@@ -73,7 +73,7 @@ def read_mocks(document: Mapping[str, Any], definition: Definition) -> Mocks:
         ValidationFailed: naming every mock that is for no such step, or that cannot be read.
     """
     errors: dict[str, list[str]] = {}
-    given: dict[str, tuple[MockedOutcome, ...]] = {}
+    mocks: dict[str, tuple[MockedOutcome, ...]] = {}
     for name, value in document.items():
         path = join_path("mocks", name)
         problem = _unmockable(name, definition)
@@ -88,11 +88,11 @@ def read_mocks(document: Mapping[str, Any], definition: Definition) -> Mocks:
             place = f"{path}[{index}]" if isinstance(value, list) else path
             errors.update({where: [sentence] for where, sentence in _problems(outcome, place)})
         if path not in errors:
-            given[name] = tuple(_read(outcome) for outcome in outcomes if isinstance(outcome, dict))
+            mocks[name] = tuple(_read(outcome) for outcome in outcomes if isinstance(outcome, dict))
     if errors:
         first = next(iter(errors.values()))[0]
         raise ValidationFailed(f"The mocks cannot be used: {first}", errors=errors)
-    return Mocks(given)
+    return Mocks(mocks)
 
 
 def _unmockable(name: str, definition: Definition) -> str:
@@ -145,10 +145,10 @@ def _read(outcome: Mapping[str, Any]) -> MockedOutcome:
     return MockedOutcome(outcome.get("output"), outcome.get("error"))
 
 
-def error_of(said: Mapping[str, Any], step: Step, service: str) -> IntegrationError:
-    """The error that a mock means, as a call or a wait would raise it."""
-    code = said.get("code") or _USUAL_CODES[step.kind]
-    message = said.get("message") or f"The dry run lets '{step.id}' fail with {code}."
+def error_of(described: Mapping[str, Any], step: Step, service: str) -> IntegrationError:
+    """Return the error that a mock means, as a call or a wait would raise it."""
+    code = described.get("code") or _USUAL_CODES[step.kind]
+    message = described.get("message") or f"The dry run lets '{step.id}' fail with {code}."
     if step.kind != "ACTION":
         return WorkflowError(message, code=code)
     about: dict[str, Any] = {"service": service, "action": step.action}
@@ -156,8 +156,8 @@ def error_of(said: Mapping[str, Any], step: Step, service: str) -> IntegrationEr
     if code not in _CALL_ERRORS:
         about["code"] = code
     if issubclass(kind, CallError):
-        about["retry_after"] = said.get("retry_after")
-        about["upstream_status"] = said.get("status") or _usual_status(kind)
+        about["retry_after"] = described.get("retry_after")
+        about["upstream_status"] = described.get("status") or _usual_status(kind)
     return kind(message, **{key: value for key, value in about.items() if value is not None})
 
 

@@ -1,4 +1,4 @@
-"""What a dry run is bounded by, and what it answers."""
+"""The bounds of a dry run, and its result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workflows.decide import Row
 
 @dataclass(frozen=True, slots=True)
 class DryRunLimits:
-    """Where a dry run stops: attempts at steps, virtual time, seconds of work, bytes to show."""
+    """The bounds of a dry run: attempts at steps, virtual time, seconds of work, bytes to show."""
 
     steps: int = 2_000
     virtual: timedelta = timedelta(days=366)
@@ -35,7 +35,7 @@ class DryRunStep:
 
 @dataclass(frozen=True, slots=True)
 class DryRunResult:
-    """How a dry run went. The times are virtual; one that was stopped is not `complete`."""
+    """The result of a dry run. The times are virtual; one that was stopped is not `complete`."""
 
     status: str
     output: Any

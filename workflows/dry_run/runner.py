@@ -280,7 +280,7 @@ class _Driver:
             container.begun = indexes.stop
 
     def _end(self, finish: Finish) -> None:
-        """The end is reached; what undoes the steps of a failed execution would begin here."""
+        """Stop at the end; the compensation of a failed execution would begin here."""
         self._finish = finish
         self._memory.cancel("", now=self._now)
 

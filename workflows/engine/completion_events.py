@@ -76,7 +76,7 @@ class CompletionEvents:
                 self._hears = True
                 self._wake(execution_ids)
         except NotifierError as error:
-            logger.warning("ends_unheard", error=str(error)[:300])
+            logger.warning("endings_unheard", error=str(error)[:300])
         finally:
             self._hears = False
 

@@ -26,13 +26,13 @@ IDLE_SECONDS = 5.0
 
 
 class QuarantineProcess:
-    """The process that a worker started for suspects, at most one at a time."""
+    """The quarantine that a worker started: one process at a time."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """See to it that suspects are run."""
+        """See to it that quarantined steps are run."""
         if self._process is None or self._process.poll() is not None:
             logger.info("suspects_started")
             command = [sys.executable, "-m", "workflows.engine.quarantine"]
@@ -47,7 +47,7 @@ class QuarantineProcess:
 
 
 def run(*, idle_seconds: float = IDLE_SECONDS) -> None:
-    """Run suspects until there are none for a while, or the worker that started this is gone."""
+    """Run quarantined steps until none came for a while, or the worker that started this is gone."""
     from workflows.engine.worker import Engine
 
     ended = threading.Event()

@@ -76,7 +76,7 @@ async def _send(
 
 
 def _success(result: CallResult | Executed, sent: object) -> CallSuccess:
-    """What came of a call, with a warning when only a suspect was there to be called."""
+    """Return the outcome of a call, with a warning when only a suspected instance answered."""
     warnings = [*result.warnings]
     if result.fail_open:
         sentence = (
@@ -88,7 +88,7 @@ def _success(result: CallResult | Executed, sent: object) -> CallSuccess:
 
 
 def headers_of(claim: Claim) -> dict[str, str]:
-    """What every call of a step carries.
+    """Return the headers that every call of a step carries.
 
     `Idempotency-Key` is the same on every attempt at the same place of the same execution;
     `traceparent` is that of W3C Trace Context, with the execution as the trace.

@@ -1,4 +1,4 @@
-"""The engine of one worker process: claim, call, commit, go on.
+"""Runs steps in one worker process: claim, call, commit, go on.
 
 Two threads: the database thread gathers whatever is ready (claims to make, outcomes to record,
 leases to renew) and writes it in one transaction, then gathers again; the event loop makes the
@@ -52,7 +52,7 @@ HARMLESS_SECONDS = 0.5
 
 @dataclass(slots=True)
 class _Inbox:
-    """What the database thread finds when it looks up."""
+    """The work that waits for the database thread."""
 
     settled: list[Settled] = field(default_factory=list)
     wanted: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """How many steps this engine holds."""
+        """Return how many steps this engine holds."""
         return len(self._flights)
 
     def start(self) -> None:
@@ -185,7 +185,7 @@ class Engine:
         return bool(wants) and not self._stopping and self._free() > 0
 
     def _free(self) -> int:
-        """How many more steps may be held."""
+        """Return how many more steps may be held."""
         free = self._room - len(self._flights)
         if not self._quarantine:
             return free

@@ -22,7 +22,7 @@ def own_name() -> str:
 
 
 def is_gone(name: str) -> bool:
-    """Whether this engine's process has surely ended; of other machines nothing is known."""
+    """Return whether this engine's process has surely ended; of other machines nothing is known."""
     parts = name.split(":")
     if len(parts) != 5 or not parts[2].isdigit():
         return False

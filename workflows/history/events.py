@@ -28,7 +28,7 @@ def next_event(
     actor: str = "",
     payload: dict[str, Any] | None = None,
 ) -> WorkflowEvent:
-    """The next event of an execution, for the caller to insert."""
+    """Return the next event of an execution, for the caller to insert."""
     execution.last_sequence += 1
     return WorkflowEvent(
         execution=execution,

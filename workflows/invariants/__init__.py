@@ -1,4 +1,4 @@
-"""What always holds of executions, whatever dies, checked against the database.
+"""Checks what always holds of executions, whatever dies, against the database.
 
 I1 to I7 are read in pages of executions, each page in one transaction that sees one moment, so the
 checks may run beside a hub at work. Every query is bounded by the page.

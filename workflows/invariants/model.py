@@ -1,4 +1,4 @@
-"""What a check is given and what it finds."""
+"""The executions that a check reads, and the violations that it finds."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Page:
         return WorkflowStep.objects.filter(execution_id__in=self.ids).order_by()
 
     def definition(self, version_id: Any) -> Definition | None:
-        """The definition of a version, kept between pages; None where it cannot be read."""
+        """Return the definition of a version, kept between pages; None if it cannot be read."""
         if version_id not in self.definitions:
             version = WorkflowVersion.objects.filter(pk=version_id).first()
             self.definitions[version_id] = readable_definition(version)

@@ -23,7 +23,7 @@ MOST_MESSAGES = 1000
 
 
 def spellings(secret: str) -> set[str]:
-    """How a secret may be written: as it is, in JSON, in a URL, in base64."""
+    """Return how a secret may be written: as it is, in JSON, in a URL, in base64."""
     return {
         secret,
         json.dumps(secret)[1:-1],
@@ -98,7 +98,7 @@ def _lines_of(path: Path) -> Iterator[str]:
 
 
 def _messages() -> Iterator[str]:
-    """What waits in the broker, as far as it is text; bounded."""
+    """Return what waits in the broker, as far as it is text; bounded."""
     if not settings.REDIS_URL:
         for file in sorted((settings.BROKER_DIR / "messages").glob("*"))[:MOST_MESSAGES]:
             yield file.read_text(errors="replace") if file.is_file() else ""

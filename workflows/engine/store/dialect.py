@@ -223,14 +223,14 @@ def _extracted(columns: tuple[str, ...]) -> str:
 
 
 def key_of(value: Any) -> str:
-    """An id as the engine keeps it, whatever the driver hands out."""
+    """Return an id as the engine keeps it, whatever the driver hands out."""
     if isinstance(value, str) and len(value) == LENGTH_OF_KEY:
         return value
     return str(value) if isinstance(value, uuid.UUID) else str(uuid.UUID(str(value)))
 
 
 def is_key(value: Any) -> bool:
-    """Whether a value, from wherever it came, can be the id of a row."""
+    """Return whether a value, from wherever it came, can be the id of a row."""
     try:
         return isinstance(value, str) and bool(uuid.UUID(value))
     except ValueError:
@@ -238,17 +238,17 @@ def is_key(value: Any) -> bool:
 
 
 def read_json(value: Any) -> Any:
-    """A JSON column, which drivers hand out as text."""
+    """Return the value of a JSON column, which drivers hand out as text."""
     return json.loads(value) if isinstance(value, str | bytes) else value
 
 
 def size_of(value: Any) -> int:
-    """How many characters a JSON column has, as drivers hand it out."""
+    """Return how many characters a JSON column has, as drivers hand it out."""
     return len(value) if isinstance(value, str | bytes) else 0
 
 
 def read_time(value: Any) -> datetime | None:
-    """A time column; SQLite hands out what it keeps, UTC without saying so."""
+    """Return the value of a time column; SQLite hands out UTC without saying so."""
     if value is None:
         return None
     read = value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -1,4 +1,4 @@
-"""The common case in one statement: steps that ended, each followed by the next call or by the end.
+"""Records the common case in one statement: steps that lead to the next call or to the end.
 
 PostgreSQL locks, records and inserts in one exchange, which is its own transaction. What turns out
 to be anything else (a stale fence, a pause, a parent that waits) is left as it was, for the

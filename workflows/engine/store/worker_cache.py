@@ -12,7 +12,7 @@ MOST_BYTES = 16 * 1024 * 1024
 
 
 class WorkerCache:
-    """What the branches or elements of an execution all see, and what never changes.
+    """Caches what all branches or elements of an execution see, and what never changes.
 
     The execution's input and context, the list gone over, and the outcomes around a container,
     which are settled before it begins. Without that, each of ten thousand elements would read them.
