@@ -198,7 +198,7 @@ class ServiceAdmin(MaintainedAdmin):
         return services.set_service_status(row, status, **order)
 
     def lift(self, row: Service, *, actor: str) -> object:
-        return services.lift_maintenance(row, actor=actor)
+        return services.lift_maintenance(row)
 
     @admin.action(description="Set maintenance", permissions=["change"])
     def start_maintenance_of_selected(self, request: HttpRequest, queryset: QuerySet) -> None:

@@ -17,7 +17,6 @@ from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
-from core.mediator import mediator
 from core.models import AuditVerb
 from core.references import refuse_if_used
 from registry.connections.address_checks import check_address
@@ -191,7 +190,6 @@ def _forget_tests(row: Connection) -> None:
 def _tell(row: Connection, what: str, actor: str, **details: str) -> None:
     about = {"connection": row.name, "change": what, "actor": actor, **details}
     transaction.on_commit(lambda: logger.info("connection_changed", **about), robust=True)
-    mediator.publish_on_commit("connection_changed", connection_id=row.pk, **about)
 
 
 # --- What is given ---

@@ -13,7 +13,6 @@ from django.db.models import F
 
 from core import audit
 from core.db.retention import drop_older
-from core.mediator import mediator
 from core.models import AuditVerb
 from core.request_ids import current_request_id
 from registry.models import Credential, CredentialEvent, CredentialEventKind
@@ -51,7 +50,7 @@ def record(
     detail: str = "",
     changes: audit.Changes | None = None,
 ) -> None:
-    """Append an entry, log it, and publish it as `credential_changed` once it is durable.
+    """Append an entry, and log it as `credential_changed` once it is durable.
 
     Call it inside the transaction of what it tells about.
     """
@@ -72,7 +71,6 @@ def record(
         lambda: logger.info("credential_changed", **{k: v for k, v in about.items() if v}),
         robust=True,
     )
-    mediator.publish_on_commit("credential_changed", credential_id=credential.pk, **about)
 
 
 def deny(credential: Credential, *, actor: str, subject: str, detail: str) -> None:

@@ -19,7 +19,6 @@ from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
-from core.mediator import mediator
 from core.models import AuditVerb
 from core.references import refuse_if_used
 from registry.credentials.links import Link, note_link, noting_denials
@@ -115,8 +114,6 @@ def _register(registration: Registration, *, actor: str, only_own: bool, link: L
     created = created or new_instance
     kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
     record_change(service, kind)
-    if created:
-        mediator.publish_on_commit("service_registered", service_id=service.pk, name=service.name)
     return Registered(reload_service(service), created)
 
 
@@ -349,10 +346,8 @@ def unregister_service(
         refuse_if_used(locked, force=force)
         locked.status = ServiceStatus.OFFLINE
         record_change(locked, RegistryChangeKind.UNREGISTERED)
-        name, pk = locked.name, locked.pk
         note_link(locked, before=locked.credential, actor=actor)
         audit.record(AuditVerb.DELETED, locked)
         for instance in locked.instances.all():
             get_discovery().deregister(instance)
         locked.delete()
-        mediator.publish_on_commit("service_unregistered", service_id=pk, name=name, actor=actor)

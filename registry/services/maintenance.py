@@ -13,7 +13,6 @@ from core import audit
 from core.db.locking import columns_of, lock_row
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
-from core.mediator import mediator
 from core.models import AuditVerb
 from core.models.audit import MAX_REASON
 from registry.discovery.base import get_discovery
@@ -60,9 +59,6 @@ def set_service_status(
             locked.save(update_fields=(*MAINTENANCE_FIELDS, "updated_at"))
         log_instance_change(locked, default=value)
         _record(locked, was, value, reason=reason, until=until)
-        mediator.publish_on_commit(
-            "service_status_set", service_id=locked.pk, status=value, actor=actor
-        )
     return reload_service(locked)
 
 
@@ -131,16 +127,13 @@ def _turn(instance: ServiceInstance, status: str) -> None:
     instance.save(update_fields=("status", "expired_at", "suspected_at", *MAINTENANCE_FIELDS))
 
 
-def lift_maintenance(service: Service, *, actor: str = "") -> Service:
+def lift_maintenance(service: Service) -> Service:
     """End the maintenance of a service: what is known of its instances holds again."""
     with transaction.atomic():
         locked = lock_row(service)
         was = locked.status
         _lift(locked)
         audit.record(AuditVerb.MAINTENANCE_ENDED, locked, changes={"status": [was, locked.status]})
-        mediator.publish_on_commit(
-            "service_status_set", service_id=locked.pk, status=locked.status, actor=actor
-        )
     return reload_service(locked)
 
 
