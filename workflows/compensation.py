@@ -37,7 +37,7 @@ def begin_compensation(
     actor: str = "engine",
     reason: str = "",
 ) -> str | None:
-    """Compensate before ending so; return the id of the first row, or None if nothing is to undo.
+    """Compensate before ending so; return the id of the first row, or None without any.
 
     The steps are stopped already, and `errors` of the execution set.
     """
@@ -58,7 +58,7 @@ def begin_compensation(
 def compensate_next(
     execution: WorkflowExecution, definition: Definition, *, now: datetime
 ) -> str | None:
-    """Insert the row that undoes the step which completed last; return its id, or None."""
+    """Insert the row that compensates the step which completed last; return its id, or None."""
     names = compensable_steps(definition)
     completed = _last_completed(execution, names) if names else None
     if completed is None:
@@ -77,7 +77,7 @@ def insert_row(execution: WorkflowExecution, row: Row) -> None:
 
 
 def _last_completed(execution: WorkflowExecution, names: Sequence[str]) -> tuple[str, str] | None:
-    """Return id and path of the last of these steps that did something here and is not undone.
+    """Return id and path of the last of these steps that did something here and is not compensated.
 
     What a rerun took over is not its own doing.
     """
@@ -95,13 +95,13 @@ def _latest(steps: QuerySet[WorkflowStep]) -> QuerySet[WorkflowStep]:
 
 
 def mark_compensated(execution: WorkflowExecution, path: str, *, now: datetime) -> None:
-    """Mark the step that the row at this path undoes as COMPENSATED."""
+    """Mark the step that the row at this path compensates as COMPENSATED."""
     completed = execution.steps.filter(DONE, path=compensated_path(path))
     completed.update(status=StepStatus.COMPENSATED, updated_at=now)
 
 
 def end_compensated(execution: WorkflowExecution, *, now: datetime) -> None:
-    """End an execution of which everything is undone."""
+    """End an execution of which everything is compensated."""
     assert execution.ends_as is not None
     execution.status = ExecutionStatus(execution.ends_as)
     execution.completed_at = now
@@ -125,7 +125,7 @@ def errors_before_compensation(execution: WorkflowExecution) -> list[dict[str, A
 def keep_in_review(
     execution: WorkflowExecution, row: WorkflowStep, *, error: str, actor: str, now: datetime
 ) -> None:
-    """Record that a person says a step was not undone: it stays to be reviewed."""
+    """Record that a person says a step was not compensated: it stays to be reviewed."""
     failure = {"code": "failed_by_person", "message": error, "permanent": True, "by": actor}
     execution.steps.filter(pk=row.pk).update(
         status=StepStatus.FAILED, error=failure, completed_at=now, updated_at=now
@@ -134,7 +134,7 @@ def keep_in_review(
 
 
 def retry_compensation(execution: WorkflowExecution, *, now: datetime) -> WorkflowStep:
-    """Go on with a fresh budget of attempts, from the step that could not be undone."""
+    """Go on with a fresh budget of attempts, from the step that could not be compensated."""
     row = next_attempt(_failed_compensation(execution), now=now, priority=execution.priority)
     row.save()
     execution.status = ExecutionStatus.COMPENSATING
@@ -163,7 +163,7 @@ def next_attempt(
 
 
 def _failed_compensation(execution: WorkflowExecution) -> WorkflowStep:
-    """Return the attempt at undoing a step that a person has to look at."""
+    """Return the attempt at compensating a step that a person has to look at."""
     stopped = (StepStatus.FAILED, StepStatus.NEEDS_REVIEW)
     rows = execution.steps.filter(path__startswith=compensation_path(""), status__in=stopped)
     return _latest(rows).get()

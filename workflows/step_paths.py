@@ -17,12 +17,12 @@ def containers_of(scope: str) -> set[str]:
     return {inner.rpartition("/")[0] for inner in visible_scopes(scope)[1:]}
 
 
-# Before the path of the step that a row undoes; no id of a step begins so.
+# Before the path of the step that a row compensates; no id of a step begins so.
 _PREFIX = "~"
 
 
 def compensation_path(path: str) -> str:
-    """Return the path of the row that undoes the step at this one."""
+    """Return the path of the row that compensates the step at this one."""
     return f"{_PREFIX}{path}"
 
 
@@ -32,10 +32,10 @@ def is_compensation(path: str) -> bool:
 
 
 def compensated_path(path: str) -> str:
-    """Return the path of the step that the row at this one undoes."""
+    """Return the path of the step that the row at this one compensates."""
     return path.removeprefix(_PREFIX)
 
 
 def scope_of(path: str) -> str:
-    """Return the branch or element of a step, or of the step that the row at this path undoes."""
+    """Return the branch or element of a step, or of the one that a row compensates."""
     return compensated_path(path).rpartition("/")[0]

@@ -47,7 +47,7 @@ class QuarantineProcess:
 
 
 def run(*, idle_seconds: float = IDLE_SECONDS) -> None:
-    """Run quarantined steps until none came for a while, or the worker that started this is gone."""
+    """Run quarantined steps until none came for a while, or the worker that began this is gone."""
     from workflows.engine.worker import Engine
 
     ended = threading.Event()

@@ -362,7 +362,7 @@ def _follow(act: Callable[[Any], object], about: Any) -> None:
 
 
 def _stop_broken(broken: Broken) -> None:
-    """End an execution whose definition cannot be read; one that is being undone needs a person."""
+    """End an execution whose definition cannot be read; a compensating one needs a person."""
     if not fail_execution(broken.claim.execution.id, broken.error):
         mark_unreadable_for_review(broken.claim.row.id, broken.claim.fence, broken.error)
 

@@ -108,9 +108,9 @@ def check_ends(page: Page) -> Iterator[Violation]:
     left = page.steps.filter(execution__status__in=TERMINAL, status__in=OPEN_STEP)
     yield from _of_rows("I4", left, "it is open, and its execution has ended.")
     yield from _check_end_events(page, ended)
-    not_undone = Q(status=StepStatus.FAILED, path__startswith=compensation_path(""))
+    not_compensated = Q(status=StepStatus.FAILED, path__startswith=compensation_path(""))
     reviewed = WorkflowStep.objects.filter(
-        Q(status=StepStatus.NEEDS_REVIEW) | not_undone, execution=OuterRef("pk")
+        Q(status=StepStatus.NEEDS_REVIEW) | not_compensated, execution=OuterRef("pk")
     )
     stopped = page.executions.filter(status=ExecutionStatus.NEEDS_REVIEW)
     for execution in stopped.filter(~Exists(reviewed)):

@@ -13,7 +13,7 @@ from workflows.invariants.model import Page, Violation
 from workflows.models import OPEN_STEP, TERMINAL, StepStatus
 from workflows.step_paths import compensation_path
 
-# A step that was undone had completed.
+# A step that was compensated had completed.
 _COMPLETED = (StepStatus.COMPLETED, StepStatus.COMPENSATED)
 _SETTLED = (StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED)
 

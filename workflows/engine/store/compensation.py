@@ -60,7 +60,7 @@ def outcomes_before_compensation(record: Mapping[str, Any]) -> Mapping[str, list
 
 
 def start_compensation(item: Settled, transaction: Transaction, committed: Committed) -> bool:
-    """Undo what completed before the execution fails; False with nothing to undo."""
+    """Compensate what completed before the execution fails; False with nothing to compensate."""
     finish, definition = item.transition.finish, item.claim.execution.definition
     assert finish is not None
     if finish.status != ExecutionStatus.FAILED or not compensable_steps(definition):
@@ -99,7 +99,7 @@ def continue_compensations(
 
 
 def _compensate_onward(item: Settled, transaction: Transaction, committed: Committed) -> str | None:
-    """Record that a step is undone and begin with the next; None when that was the last one."""
+    """Record that a step is compensated and begin the next; None when that was the last one."""
     row = item.transition.settled
     assert row is not None
     execution = _execution_of(item)
