@@ -41,12 +41,23 @@ class WordsField(forms.Field):
 
 
 class StrictJSONField(forms.CharField):
-    """JSON text, refused with line and column where it is not taken; empty means `empty_value`."""
+    """JSON text, refused with line and column where it is not taken; empty means an empty one.
+
+    With `none_if_empty` it means None.
+    """
 
     widget = UnfoldAdminTextareaWidget
 
-    def __init__(self, *, expected: type = dict, rows: int = 6, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        expected: type = dict,
+        rows: int = 6,
+        none_if_empty: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self.expected = expected
+        self.none_if_empty = none_if_empty
         attrs = {"rows": rows, "class": "hub-code", "spellcheck": "false"}
         kwargs.setdefault("widget", UnfoldAdminTextareaWidget(attrs=attrs))
         super().__init__(strip=False, **kwargs)
@@ -54,13 +65,15 @@ class StrictJSONField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, str):
             return value
+        if value is None and self.none_if_empty:
+            return ""
         shown = self.expected() if value is None else value
         return json.dumps(shown, indent=2, ensure_ascii=False)
 
     def to_python(self, value: Any) -> Any:
         text = value if isinstance(value, str) and value.strip() else None
         if text is None:
-            return self.expected()
+            return None if self.none_if_empty else self.expected()
         try:
             parsed = strict.parse(text)
         except strict.JSONRefused as error:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
-from core.admin.formatting import duration, moment, status_word
+from core.admin.columns import column, duration_column, moment_column, text_column
+from core.admin.dialogs import telling_refusals
+from core.admin.formatting import status_word
 from core.admin.pages import page_of, render_page
+from core.admin.views import own_view
 from core.db.vocabulary import Vocabulary
 from core.exceptions import IntegrationError
 from core.instant_forms import InstantFormField
 from workflows import services
 from workflows.admin.filters import AGES
+from workflows.admin.live_page import LivePageMixin
 from workflows.models import (
     SUITED,
     BulkAction,
@@ -35,8 +37,6 @@ from workflows.services import BulkOrder
 from workflows.services.executions.bulk_operations import MOST_EXECUTIONS
 
 CONTROL = "workflows.change_workflowexecution"
-# htmx stops polling at this status.
-STOP_POLLING = 286
 _HINTS = {
     BulkAction.RETRY: "each goes on from where it stopped, with fresh attempts",
     BulkAction.CANCEL: "each ends now, with its children; what it did stays done",
@@ -106,84 +106,54 @@ class OrderForm(forms.Form):
 
 
 @admin.register(BulkOperation)
-class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
+class BulkOperationAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
     """Newest first; the page of one follows its progress."""
 
     list_display = ("label", "status_label", "progress", "who", "started", "took", "reason")
     list_filter = ("status", "action")
     ordering = ("-id",)
+    page_template = "console/bulk.html"
+    live_template = "console/bulk_live.html"
 
-    @display(description="Operation")
-    def label(self, operation: BulkOperation) -> str:
-        return str(operation)
+    label = column("Operation", str)
+    who = text_column("Ordered by", "actor")
+    started = moment_column("Ordered", "created_at")
+    took = duration_column()
 
     @display(description="Done")
     def progress(self, operation: BulkOperation) -> str:
         refused = f", {operation.refused} refused" if operation.refused else ""
         return f"{operation.done} of {operation.total}{refused}"
 
-    @display(description="Ordered by")
-    def who(self, operation: BulkOperation) -> str:
-        return operation.actor or "–"
-
-    @display(description="Ordered")
-    def started(self, operation: BulkOperation) -> str:
-        return moment(operation.created_at)
-
-    @display(description="Took")
-    def took(self, operation: BulkOperation) -> str:
-        return duration(operation.started_at, operation.completed_at)
-
     # The page of one, and ordering one
 
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        new = wrap(require_http_methods(["GET", "POST"])(self.new_view))
-        return [
-            path("new/", new, name="bulk_new"),
-            # Its own login check: a poll must learn that the session ended.
-            path("<uuid:pk>/live/", require_GET(self.live_view), name="bulk_live"),
-            path("<uuid:pk>/cancel/", wrap(require_POST(self.cancel_view)), name="bulk_cancel"),
-            *super().get_urls(),
-        ]
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        """Return whether this person may order and stop bulk operations."""
+        return request.user.has_perm(CONTROL)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        operation = find_or_404(BulkOperation.objects.all(), object_id)
-        if not self.has_view_permission(request, operation):
-            raise PermissionDenied
-        page = self._page(request, operation)
-        return render_page(
-            self, request, "console/bulk.html", title=str(operation), original=operation, **page
-        )
+    def live_context(self, request: HttpRequest, row: BulkOperation) -> dict[str, Any]:
+        return {
+            "operation": row,
+            "filter": filter_in_words(row.filter),
+            "may_cancel": not row.has_ended and self.has_control_permission(request),
+        }
 
-    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @own_view("<uuid:pk>/live/", name="bulk_live", methods=["GET"], checks_login=True)
+    def live_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Return the part of the page that changes."""
-        operation = BulkOperation.objects.filter(pk=pk).first()
-        if operation is None or not self.has_view_permission(request, operation):
-            return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-        return render(request, "console/bulk_live.html", self._page(request, operation))
+        return self.render_live(request, pk)
 
-    def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        if not request.user.has_perm(CONTROL):
-            raise PermissionDenied
+    @own_view("<uuid:pk>/cancel/", name="bulk_cancel", methods=["POST"], permissions=["control"])
+    def cancel_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         operation = find_or_404(BulkOperation.objects.all(), str(pk))
-        try:
+        with telling_refusals(request):
             services.cancel_bulk(operation.pk, actor=actor_of(request))
             messages.success(request, "Stopped. What was done stays done.")
-        except IntegrationError as error:
-            messages.error(request, error.message)
         return redirect(page_of(operation))
 
+    @own_view("new/", name="bulk_new", permissions=["control"])
     def new_view(self, request: HttpRequest) -> HttpResponse:
         """Say what the filter selects; on POST, order it."""
-        if not request.user.has_perm(CONTROL):
-            raise PermissionDenied
         filters = FilterForm(request.GET)
         if not filters.is_valid():
             messages.error(request, "The filter cannot be read; choose it anew.")
@@ -205,13 +175,6 @@ class BulkOperationAdmin(ReadOnlyMixin, GrowingAdmin):
             most=MOST_EXECUTIONS,
             reason=request.POST.get("reason", "")[:500],
         )
-
-    def _page(self, request: HttpRequest, operation: BulkOperation) -> dict[str, Any]:
-        return {
-            "operation": operation,
-            "filter": filter_in_words(operation.filter),
-            "may_cancel": not operation.has_ended and request.user.has_perm(CONTROL),
-        }
 
 
 def filter_in_words(wanted: dict[str, Any]) -> list[tuple[str, str]]:

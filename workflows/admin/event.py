@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin
-from core.admin.formatting import json_block, moment
+from core.admin.columns import column, json_column, moment_column, text_column
 from workflows.admin.filters import CreatedFilter
-from workflows.admin.step import execution_link
+from workflows.admin.step import execution_column, with_execution
 from workflows.models import WorkflowEvent
 
 
@@ -26,27 +25,10 @@ class WorkflowEventAdmin(ReadOnlyMixin, GrowingAdmin):
     fields = ("kind_label", "execution_label", "who", "sequence", "created_at", "payload_block")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowEvent]:
-        events = super().get_queryset(request).select_related("execution")
-        return events.defer(
-            "execution__input", "execution__context", "execution__output", "execution__errors"
-        )
+        return with_execution(super().get_queryset(request))
 
-    @display(description="What happened")
-    def kind_label(self, event: WorkflowEvent) -> str:
-        return event.get_kind_display()
-
-    @display(description="Execution")
-    def execution_label(self, event: WorkflowEvent) -> str:
-        return execution_link(event.execution)
-
-    @display(description="Who")
-    def who(self, event: WorkflowEvent) -> str:
-        return event.actor or "the hub"
-
-    @display(description="When")
-    def when(self, event: WorkflowEvent) -> str:
-        return moment(event.created_at)
-
-    @display(description="Details")
-    def payload_block(self, event: WorkflowEvent) -> str:
-        return json_block(event.payload)
+    kind_label = column("What happened", WorkflowEvent.get_kind_display)
+    execution_label = execution_column
+    who = text_column("Who", "actor", empty="the hub")
+    when = moment_column("When", "created_at")
+    payload_block = json_column("Details", "payload")

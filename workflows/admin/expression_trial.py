@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from core.admin.formatting import json_text
 from core.admin.pages import render_page
+from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from core.expressions import json_type
 from core.json import strict
@@ -44,10 +45,9 @@ class ExpressionForm(forms.Form):
         self.fields["step"].choices = [*last, *((p, p) for p in paths)]  # type: ignore[attr-defined]
 
 
-def evaluate_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+@own_view("<uuid:pk>/evaluate/", name="execution_evaluate", permissions=["view"])
+def evaluate_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show the form, and on POST what the text comes to."""
-    if not admin.has_view_permission(request):
-        raise PermissionDenied
     rows = WorkflowExecution.objects.select_related("version")
     execution = get_object_or_404(rows, pk=pk)
     form = ExpressionForm(execution, request.POST if request.method == "POST" else None)

@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from core.admin.base import find_or_404, is_id
 from workflows.admin.execution.approval_form import Question, has_decided, question_of
 from workflows.admin.execution.review import Review, review_of
+from workflows.admin.live_page import STOP_POLLING
 from workflows.definition import Step
 from workflows.definition_cache import readable_definition
 from workflows.models import (
@@ -30,8 +31,6 @@ from workflows.models import (
 )
 
 MAX_SHOWN = 50
-# htmx stops polling at this status.
-STOP_POLLING = 286
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin
-from core.admin.formatting import duration, moment
+from core.admin.columns import duration_column, moment_column, text_column
 from workflows.models import PurgeRun, RetentionClass
 from workflows.services.retention.purge import due_by_class
 
@@ -36,18 +36,10 @@ class PurgeRunAdmin(ReadOnlyMixin, GrowingAdmin):
         }
         return super().changelist_view(request, {**(extra_context or {}), **more})
 
-    @display(description="Purged")
-    def when(self, run: PurgeRun) -> str:
-        return moment(run.started_at)
+    when = moment_column("Purged", "started_at")
+    who = text_column("By", "actor")
+    took = duration_column()
 
     @display(description="Of the classes")
     def classes(self, run: PurgeRun) -> str:
         return ", ".join(f"{count} {name.lower()}" for name, count in run.by_class.items())
-
-    @display(description="By")
-    def who(self, run: PurgeRun) -> str:
-        return run.actor or "–"
-
-    @display(description="Took")
-    def took(self, run: PurgeRun) -> str:
-        return duration(run.started_at, run.completed_at)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from core.admin.base import HubAdmin, ReadOnlyMixin
-from core.admin.formatting import moment
+from core.admin.columns import moment_column
 from workflows.models import Worker
 
 SILENCE = timedelta(seconds=30)
@@ -27,14 +27,6 @@ class WorkerAdmin(ReadOnlyMixin, HubAdmin):
     def state_label(self, worker: Worker) -> str:
         return "Up" if worker.seen_at > timezone.now() - SILENCE else "Silent"
 
-    @display(description="Seen", ordering="seen_at")
-    def seen(self, worker: Worker) -> str:
-        return moment(worker.seen_at)
-
-    @display(description="Swept")
-    def swept(self, worker: Worker) -> str:
-        return moment(worker.swept_at)
-
-    @display(description="Started", ordering="created_at")
-    def started(self, worker: Worker) -> str:
-        return moment(worker.created_at)
+    seen = moment_column("Seen", "seen_at", ordering="seen_at")
+    swept = moment_column("Swept", "swept_at")
+    started = moment_column("Started", "created_at", ordering="created_at")

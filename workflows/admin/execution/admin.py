@@ -5,28 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
 
-from core.admin.base import (
-    MAX_BULK,
-    GrowingAdmin,
-    ReadOnlyMixin,
-    actor_of,
-    find_or_404,
-    run_on_each,
-)
-from core.admin.formatting import duration, moment, status_badge
-from core.admin.pages import page_of_id, render_page
-from core.exceptions import IntegrationError
+from core.admin.base import MAX_BULK, GrowingAdmin, ReadOnlyMixin, actor_of, run_on_each
+from core.admin.columns import duration_column
+from core.admin.dialogs import telling_refusals
+from core.admin.formatting import NOTHING, moment, status_badge
+from core.admin.pages import page_of_id
+from core.admin.views import own_view
 from workflows import services
 from workflows.admin.bulk import bulk_query
 from workflows.admin.execution.approval_form import may_decide, read_answers
@@ -36,7 +30,8 @@ from workflows.admin.execution.rerun import rerun_view
 from workflows.admin.execution.review import settle
 from workflows.admin.expression_trial import evaluate_view
 from workflows.admin.filters import CreatedFilter, WorkflowListFilter
-from workflows.admin.inbox import STOP_POLLING, address_of_outcome
+from workflows.admin.inbox import address_of_outcome
+from workflows.admin.live_page import LivePageMixin
 from workflows.definition import read
 from workflows.execution_filters import search_executions
 from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowStep
@@ -47,15 +42,27 @@ MAX_COMMENT = 2000
 SHORTCUTS = (
     ("All", ""),
     ("Running", ExecutionStatus.RUNNING),
-    ("WaitingStep", ExecutionStatus.WAITING),
+    ("Waiting", ExecutionStatus.WAITING),
     ("Failed", ExecutionStatus.FAILED),
     ("Needs review", ExecutionStatus.NEEDS_REVIEW),
     ("Completed", ExecutionStatus.COMPLETED),
 )
 
 
+def _control(name: str) -> Callable[..., Any]:
+    """Declare a view that a button of the page posts to, for who controls executions."""
+    return own_view(
+        f"<uuid:pk>/{name}/", name=f"execution_{name}", methods=["POST"], permissions=["control"]
+    )
+
+
+def _posted(request: HttpRequest) -> dict[str, str]:
+    """Return the values of a form, without NUL, which PostgreSQL does not store."""
+    return {name: str(text).replace("\0", "") for name, text in request.POST.items()}
+
+
 @admin.register(WorkflowExecution)
-class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
+class WorkflowExecutionAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
     """The list of runs, and the page of one."""
 
     list_display = ("label", "status_label", "started", "took", "started_by", "why")
@@ -65,6 +72,8 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     search_help_text = "Execution id, correlation id or workflow"
     ordering = ("-created_at", "-id")
     actions = ("cancel_selected", "retry_selected")
+    page_template = "console/execution.html"
+    live_template = "console/execution_live.html"
 
     # The list
 
@@ -108,15 +117,13 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     def started(self, execution: WorkflowExecution) -> str:
         return moment(execution.started_at or execution.created_at)
 
-    @display(description="Took")
-    def took(self, execution: WorkflowExecution) -> str:
-        return duration(execution.started_at, execution.completed_at)
+    took = duration_column()
 
     @display(description="Why")
     def why(self, execution: WorkflowExecution) -> str:
         entry = last_error(execution.errors)
         if entry is None:
-            return "–"
+            return NOTHING
         sentence = sentence_of(entry)
         return format_html('<span class="hub-why" title="{}">{}</span>', sentence, sentence)
 
@@ -146,132 +153,85 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
 
     # The page of one
 
-    def get_urls(self) -> list[URLPattern]:
-        views = (
-            ("live", require_GET(self.live_view)),
-            ("cancel", require_POST(self.cancel_view)),
-            ("retry", require_POST(self.retry_view)),
-            ("pause", require_POST(self.pause_view)),
-            ("resume", require_POST(self.resume_view)),
-            ("decide", require_POST(self.decide_view)),
-            ("undone", require_POST(self.undone_view)),
-            ("settle", require_POST(self.settle_view)),
-            ("rerun", partial(rerun_view, self)),
-            ("evaluate", partial(evaluate_view, self)),
-        )
-        own = [
-            path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"execution_{name}")
-            for name, view in views
-        ]
-        # Its own login check: a poll must learn that the session ended, not get the login page.
-        own[0] = path("<uuid:pk>/live/", require_GET(self.live_view), name="execution_live")
-        values = path(
-            "steps/<uuid:pk>/values/",
-            self.admin_site.admin_view(require_GET(self.step_values_view)),
-            name="execution_step_values",
-        )
-        return [*own, values, *super().get_urls()]
+    rerun = rerun_view
+    evaluate = evaluate_view
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        execution = find_or_404(executions_with_parts(), object_id)
-        if not self.has_view_permission(request, execution):
-            raise PermissionDenied
-        page = self._page(request, execution)
-        return render_page(
-            self,
-            request,
-            "console/execution.html",
-            title=str(execution),
-            original=execution,
-            **page,
-        )
+    def page_rows(self) -> QuerySet[WorkflowExecution]:
+        return executions_with_parts()
 
-    def live_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Return the part of the page that changes; reload the page without access or execution."""
-        execution = executions_with_parts().filter(pk=pk).first()
-        if execution is None or not self.has_view_permission(request, execution):
-            return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-        return render(request, "console/execution_live.html", self._page(request, execution))
+    def live_context(self, request: HttpRequest, row: WorkflowExecution) -> dict[str, Any]:
+        may_control = self.has_control_permission(request)
+        page = page_of(row, person=request.user, may_control=may_control)
+        return {**page, "may_control": may_control}
 
-    def step_values_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Input, output and error of one attempt, read only when somebody opens it."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    @own_view("<uuid:pk>/live/", name="execution_live", methods=["GET"], checks_login=True)
+    def live_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return the part of the page that changes."""
+        return self.render_live(request, pk)
+
+    @own_view(
+        "steps/<uuid:pk>/values/",
+        name="execution_step_values",
+        methods=["GET"],
+        permissions=["view"],
+    )
+    def step_values_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Return input, output and error of one attempt, read only when somebody opens it."""
         step = get_object_or_404(WorkflowStep, pk=pk)
         return render(request, "console/step_values.html", {"step": step})
 
-    def cancel_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @_control("cancel")
+    def cancel_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         reason = request.POST.get("reason", "").strip()[:500]
-        return self._control(
-            request,
-            pk,
-            lambda: services.cancel_execution(pk, actor=actor_of(request), reason=reason),
-            "Cancelled.",
-        )
+        cancel = partial(services.cancel_execution, reason=reason)
+        return self._carry_out(request, pk, cancel, "Cancelled.")
 
-    def retry_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        return self._control(
-            request,
-            pk,
-            lambda: services.retry_execution(pk, actor=actor_of(request)),
-            "Running again from where it stopped.",
-        )
+    @_control("retry")
+    def retry_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        words = "Running again from where it stopped."
+        return self._carry_out(request, pk, services.retry_execution, words)
 
-    def pause_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        actor = actor_of(request)
-        return self._control(
-            request, pk, lambda: services.pause_execution(pk, actor=actor), "Paused."
-        )
+    @_control("pause")
+    def pause_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self._carry_out(request, pk, services.pause_execution, "Paused.")
 
-    def resume_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        actor = actor_of(request)
-        return self._control(
-            request, pk, lambda: services.resume_execution(pk, actor=actor), "Going on."
-        )
+    @_control("resume")
+    def resume_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        return self._carry_out(request, pk, services.resume_execution, "Going on.")
 
-    def undone_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @_control("undone")
+    def undone_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Take a person's word that a step which could not be undone is undone."""
-        step_path = request.POST.get("step", "").replace("\0", "")
-        if not is_compensation(step_path):
+        path = _posted(request).get("step", "")
+        if not is_compensation(path):
             raise Http404
-        return self._control(
-            request,
-            pk,
-            lambda: services.settle_reviewed(pk, step_path, actor=actor_of(request)),
-            "Recorded as undone. Going on with the rest.",
-        )
+        undo = partial(services.settle_reviewed, step_path=path)
+        words = "Recorded as undone. Going on with the rest."
+        return self._carry_out(request, pk, undo, words)
 
-    def decide_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @_control("settle")
+    def settle_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Complete or fail a step that needs a person."""
+        return self._carry_out(request, pk, partial(settle, posted=_posted(request)), "Recorded.")
+
+    @own_view("<uuid:pk>/decide/", name="execution_decide", methods=["POST"], permissions=["view"])
+    def decide_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Approve or reject; the service says who may decide what is asked of certain people."""
-        # PostgreSQL stores no NUL.
-        posted = {name: str(text).replace("\0", "") for name, text in request.POST.items()}
+        posted = _posted(request)
         step_path, approve = posted.get("step", ""), posted.get("decision") == "approve"
         form = self._form_asked(request, pk, step_path)
 
-        def decide() -> None:
+        def decide(pk: UUID, *, actor: str) -> None:
             services.decide_approval(
                 pk,
                 step_path,
                 approve=approve,
-                actor=actor_of(request),
+                actor=actor,
                 comment=posted.get("comment", "").strip()[:MAX_COMMENT],
                 form=read_answers(form, posted) if approve else None,
             )
 
         return self._carry_out(request, pk, decide, "Approved." if approve else "Rejected.")
-
-    def settle_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Complete or fail a step that needs a person."""
-        posted = {name: str(text).replace("\0", "") for name, text in request.POST.items()}
-        return self._control(
-            request, pk, lambda: settle(pk, posted, actor=actor_of(request)), "Recorded."
-        )
 
     def _form_asked(self, request: HttpRequest, pk: Any, step_path: str) -> Any:
         """Return the form of the step, if it asks this person.
@@ -279,8 +239,6 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
         Raises:
             PermissionDenied: it does not.
         """
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         execution = get_object_or_404(WorkflowExecution.objects.select_related("version"), pk=pk)
         row = execution.steps.filter(path=step_path).order_by("-attempt").first()
         definition = read(execution.version.document).definition if execution.version else None
@@ -290,26 +248,13 @@ class WorkflowExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
             raise PermissionDenied
         return step.form
 
-    def _control(
-        self, request: HttpRequest, pk: Any, act: Callable[[], object], done: str
-    ) -> HttpResponse:
-        if not self.has_control_permission(request):
-            raise PermissionDenied
-        return self._carry_out(request, pk, act, done)
-
     def _carry_out(
-        self, request: HttpRequest, pk: Any, act: Callable[[], object], done: str
+        self, request: HttpRequest, pk: UUID, act: Callable[..., object], words: str
     ) -> HttpResponse:
-        try:
-            act()
-            messages.success(request, done)
-        except IntegrationError as error:
-            messages.error(request, error.message)
+        """Do something to an execution, say by `words` that it was done, or why it was refused."""
+        with telling_refusals(request):
+            act(pk, actor=actor_of(request))
+            messages.success(request, words)
         if request.POST.get("from") == "inbox":
             return redirect(address_of_outcome(pk))
         return redirect(page_of_id(WorkflowExecution, pk))
-
-    def _page(self, request: HttpRequest, execution: WorkflowExecution) -> dict[str, Any]:
-        may_control = self.has_control_permission(request)
-        page = page_of(execution, person=request.user, may_control=may_control)
-        return {**page, "may_control": may_control}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from core.admin.base import actor_of
 from core.admin.forms import StrictJSONField
 from core.admin.pages import page_of, render_page
-from core.exceptions import IntegrationError, ValidationFailed
-from core.json import strict
+from core.admin.refusals import add_refusal
+from core.admin.views import own_view
+from core.exceptions import IntegrationError
 from workflows import services
 from workflows.models import WorkflowExecution
 
@@ -31,9 +32,10 @@ class RerunForm(forms.Form):
     input = StrictJSONField(
         label="Input of the execution", required=False, rows=10, help_text="A JSON object."
     )
-    step_input = forms.CharField(
+    step_input = StrictJSONField(
         label="Input of that step",
         required=False,
+        none_if_empty=True,
         widget=forms.Textarea(attrs={"rows": 4, "class": "hub-code", "spellcheck": "false"}),
         help_text="A JSON object that its call is given instead. Empty: what the definition says.",
     )
@@ -53,19 +55,7 @@ class RerunForm(forms.Form):
         if self.hides_input:
             del self.fields["input"]
 
-    def clean_step_input(self) -> dict[str, Any] | None:
-        text = self.cleaned_data["step_input"]
-        if not text.strip():
-            return None
-        try:
-            parsed = strict.parse(text)
-        except strict.JSONRefused as error:
-            raise forms.ValidationError(f"Not JSON: {error}") from None
-        if not isinstance(parsed, dict):
-            raise forms.ValidationError("Must be an object {...}.")
-        return parsed
-
-    def asked(self) -> services.Rerun:
+    def rerun(self) -> services.Rerun:
         """Return what the filled-in form asks for."""
         values = self.cleaned_data
         version = values["version"]
@@ -102,22 +92,18 @@ def _versions_of(execution: WorkflowExecution) -> list[tuple[str, str]]:
     ]
 
 
-def rerun_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
+@own_view("<uuid:pk>/rerun/", name="execution_rerun", permissions=["control"])
+def rerun_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask where to begin; on POST start the rerun and go to its page."""
     rows = WorkflowExecution.objects.select_related("workflow", "version")
     execution = get_object_or_404(rows, pk=pk)
-    if not admin.has_control_permission(request):
-        raise PermissionDenied
     form = RerunForm(execution, request.POST if request.method == "POST" else None)
     if form.is_valid():
-        asked = services.Start(input={}, context={}, actor=actor_of(request))
+        start = services.Start(input={}, context={}, actor=actor_of(request))
         try:
-            started = services.rerun_execution(execution.pk, form.asked(), asked)
-        except ValidationFailed as error:
-            for name, sentences in error.errors.items():
-                form.add_error(name if name in form.fields else None, list(sentences))
+            started = services.rerun_execution(execution.pk, form.rerun(), start)
         except IntegrationError as error:
-            form.add_error(None, error.message)
+            add_refusal(form, error)
         else:
             messages.success(request, "Running again, as this execution.")
             return redirect(page_of(started.execution))
