@@ -32,32 +32,32 @@ class Calls:
     warnings: dict[str, None] = field(default_factory=dict)
     mocked: set[str] = field(default_factory=set)
     sampled: set[str] = field(default_factory=set)
-    _known: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
+    _resolved: dict[tuple[str, str, str], ResolvedAction | CallError] = field(default_factory=dict)
 
     def call(self, step: Step, row: Row) -> CallSuccess | CallFailure:
         """Return the outcome of a call, as the engine would get it."""
-        found = self._resolve(step)
-        if isinstance(found, CallError):
-            return self._answer_unchecked(step, row, found)
-        row.service = found.service
+        resolved = self._resolve(step)
+        if isinstance(resolved, CallError):
+            return self._answer_unchecked(step, row, resolved)
+        row.service = resolved.service
         try:
             fitted = fit_input(
-                found, row.input, policy=step.unknown_fields, trim=step.input is None
+                resolved, row.input, policy=step.unknown_fields, trim=step.input is None
             )
-            prepare_request(found, url=_NOWHERE, document=fitted.sent)
+            prepare_request(resolved, url=_NOWHERE, document=fitted.sent)
         except SchemaViolation as error:
             return CallFailure(error)
         for warning in fitted.warnings:
             self.doubt(step, warning["message"])
-        given = self.mocks.take(step.id)
-        if given is None:
-            made = self._sample(step, row, found.output_schema)
-            return CallSuccess(made, fitted.sent, found.service, warnings=fitted.warnings)
+        mock = self.mocks.take(step.id)
+        if mock is None:
+            sample = self._sample(step, row, resolved.output_schema)
+            return CallSuccess(sample, fitted.sent, resolved.service, warnings=fitted.warnings)
         self.mocked.add(row.id)
-        if given.error is not None:
-            return CallFailure(error_of(given.error, step, found.service))
-        self._check_output(step, given.output, found.output_schema)
-        return CallSuccess(given.output, fitted.sent, found.service, warnings=fitted.warnings)
+        if mock.error is not None:
+            return CallFailure(error_of(mock.error, step, resolved.service))
+        self._check_output(step, mock.output, resolved.output_schema)
+        return CallSuccess(mock.output, fitted.sent, resolved.service, warnings=fitted.warnings)
 
     def doubt(self, step: Step, sentence: str) -> None:
         """Warn of something, once."""
@@ -66,14 +66,14 @@ class Calls:
     def _resolve(self, step: Step) -> ResolvedAction | CallError:
         assert step.target is not None
         key = (step.target.kind, step.target.name, step.action or "")
-        if key not in self._known and step.target.kind == "integration":
-            self._known[key] = CallError("An integration is not executed in a dry run.")
-        if key not in self._known:
+        if key not in self._resolved and step.target.kind == "integration":
+            self._resolved[key] = CallError("An integration is not executed in a dry run.")
+        if key not in self._resolved:
             try:
-                self._known[key] = self._find(*key)
+                self._resolved[key] = self._find(*key)
             except CallError as error:
-                self._known[key] = error
-        return self._known[key]
+                self._resolved[key] = error
+        return self._resolved[key]
 
     def _find(self, kind: str, name: str, action: str) -> ResolvedAction:
         if kind != "connection":
@@ -85,19 +85,19 @@ class Calls:
         self, step: Step, row: Row, error: CallError
     ) -> CallSuccess | CallFailure:
         """Answer for an action that is not registered: only a mock can tell anything of it."""
-        given = self.mocks.take(step.id)
-        if given is None:
+        mock = self.mocks.take(step.id)
+        if mock is None:
             return CallFailure(error)
         self.mocked.add(row.id)
         self.doubt(step, f"Its input and its mock were not checked: {error.message}")
-        if given.error is not None:
-            return CallFailure(error_of(given.error, step, row.service))
-        return CallSuccess(given.output, row.input, row.service)
+        if mock.error is not None:
+            return CallFailure(error_of(mock.error, step, row.service))
+        return CallSuccess(mock.output, row.input, row.service)
 
     def _sample(self, step: Step, row: Row, schema: Schema) -> Any:
         self.sampled.add(row.id)
-        made = sample_of(schema.document) if schema.document else {}
-        problems = schema.problems(made)
+        sample = sample_of(schema.document) if schema.document else {}
+        problems = schema.problems(sample)
         if not schema.document:
             self.doubt(step, "It has no mock, and its action no output schema: its output is {}.")
         elif problems:
@@ -105,7 +105,7 @@ class Calls:
             self.doubt(step, sentence)
         else:
             self.doubt(step, "It has no mock: its output is a sample of the action's schema.")
-        return made
+        return sample
 
     def _check_output(self, step: Step, output: Any, schema: Schema) -> None:
         if problems := schema.problems(output):

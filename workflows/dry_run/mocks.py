@@ -85,8 +85,8 @@ def read_mocks(document: Mapping[str, Any], definition: Definition) -> Mocks:
             errors[path] = [f"Give from 1 to {MOST_OUTCOMES} outcomes."]
             continue
         for index, outcome in enumerate(outcomes):
-            place = f"{path}[{index}]" if isinstance(value, list) else path
-            errors.update({where: [sentence] for where, sentence in _problems(outcome, place)})
+            location = f"{path}[{index}]" if isinstance(value, list) else path
+            errors.update({where: [sentence] for where, sentence in _problems(outcome, location)})
         if path not in errors:
             mocks[name] = tuple(_read(outcome) for outcome in outcomes if isinstance(outcome, dict))
     if errors:
@@ -98,8 +98,8 @@ def read_mocks(document: Mapping[str, Any], definition: Definition) -> Mocks:
 def _unmockable(name: str, definition: Definition) -> str:
     step = definition.steps.get(name)
     if step is None:
-        known = [s.id for s in definition.steps.values() if s.kind in MOCKED_KINDS]
-        return f"There is no step '{name[:100]}'{did_you_mean(name, known)}"
+        mockable = [s.id for s in definition.steps.values() if s.kind in MOCKED_KINDS]
+        return f"There is no step '{name[:100]}'{did_you_mean(name, mockable)}"
     if step.kind not in MOCKED_KINDS:
         return f"'{name}' is a {step.kind}, which runs as it is; only {_either()} can be mocked."
     return ""
@@ -117,23 +117,23 @@ def _problems(outcome: Any, path: str) -> list[tuple[str, str]]:
     error = outcome["error"]
     if not isinstance(error, dict):
         return [(f"{path}.error", 'Write an object such as {"code": "service_timeout"}.')]
-    found = []
+    problems = []
     for key, value in error.items():
-        place = join_path(f"{path}.error", key)
+        location = join_path(f"{path}.error", key)
         if key not in _KEYS:
-            found.append(
+            problems.append(
                 (
-                    place,
+                    location,
                     f"There is no such field{did_you_mean(key, _KEYS)} Known: {', '.join(_KEYS)}.",
                 )
             )
         elif key in ("code", "message") and not (isinstance(value, str) and value):
-            found.append((place, "Must be a text."))
+            problems.append((location, "Must be a text."))
         elif key == "status" and not _is_number(value, 100, 599, whole=True):
-            found.append((place, "Must be a status code from 100 to 599."))
+            problems.append((location, "Must be a status code from 100 to 599."))
         elif key == "retry_after" and not _is_number(value, 0, 86_400):
-            found.append((place, "Must be seconds from 0 to 86400."))
-    return found
+            problems.append((location, "Must be seconds from 0 to 86400."))
+    return problems
 
 
 def _is_number(value: Any, least: float, most: float, *, whole: bool = False) -> bool:

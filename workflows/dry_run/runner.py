@@ -191,44 +191,44 @@ class _Driver:
             return transition
         if row.id in self._facts:
             return transition  # it has had it, and waits nevertheless
-        given = self._calls.mocks.take(step.id)
-        if given is None:
+        mock = self._calls.mocks.take(step.id)
+        if mock is None:
             self._calls.sampled.add(row.id)
             self._calls.doubt(step, _ASSUMED[step.kind])
         else:
             self._calls.mocked.add(row.id)
         self._facts[row.id] = execution.facts
         _claim(row, self._now)
-        if given is not None and given.error is not None:
-            outcome = decide.CallFailure(error_of(given.error, step, ""))
+        if mock is not None and mock.error is not None:
+            outcome = decide.CallFailure(error_of(mock.error, step, ""))
             return decide.settle(execution, row, outcome, now=self._now, fraction=_FRACTION)
         execution.facts = self._facts[row.id] = self._tell(
-            step, row, _sample_for(step) if given is None else given.output
+            step, row, _sample_for(step) if mock is None else mock.output
         )
-        told = decide.resume(execution, row, now=self._now)
-        assert told is not None
-        for signal in told.set_aside:
+        resumed = decide.resume(execution, row, now=self._now)
+        assert resumed is not None
+        for signal in resumed.set_aside:
             self._calls.doubt(step, f"Its signal would be set aside: {signal.reason}")
         if row.status == "WAITING":
             self._calls.doubt(step, "It waits on: what it was given is not what it waits for.")
-        return told
+        return resumed
 
     def _tell(self, step: Step, row: Row, output: Any) -> Facts:
         if step.kind == "EVENT":
             return Facts(signals=[Signal(1, row.input["event"], output)])
         if step.kind == "WORKFLOW":
             return Facts(child=ChildExecution(str(uuid7()), "COMPLETED", output, []))
-        said = output if isinstance(output, dict) else {}
-        rejected = str(said.get("decision") or "").upper().startswith("REJECT")
-        problems = Schema(step.form).problems(said.get("form")) if step.form is not None else {}
+        fields = output if isinstance(output, dict) else {}
+        rejected = str(fields.get("decision") or "").upper().startswith("REJECT")
+        problems = Schema(step.form).problems(fields.get("form")) if step.form is not None else {}
         for path, sentences in () if rejected else problems.items():
             self._calls.doubt(step, f"The form would be refused: {first_of({path: sentences})}")
         decision = {
             "decision": "REJECTED" if rejected else "APPROVED",
             "by": _STANDS_IN,
             "at": self._now.isoformat(),
-            "comment": str(said.get("comment") or ""),
-            "form": said.get("form"),
+            "comment": str(fields.get("comment") or ""),
+            "form": fields.get("form"),
         }
         row.input = {**row.input, "decisions": [decision] * step.minimum}
         return Facts()

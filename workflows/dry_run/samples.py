@@ -45,15 +45,15 @@ def _sample(schema: Any, root: Any, depth: int) -> Any:
 
 
 def _merged(parts: list[Any], root: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for part in parts:
         if isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
             part = _referred(part["$ref"], root)
         if not isinstance(part, Mapping):
             continue
-        properties = {**_object(made.get("properties")), **_object(part.get("properties"))}
-        made = {**made, **part, **({"properties": properties} if properties else {})}
-    return made
+        properties = {**_object(merged.get("properties")), **_object(part.get("properties"))}
+        merged = {**merged, **part, **({"properties": properties} if properties else {})}
+    return merged
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -61,11 +61,11 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _referred(reference: str, root: Any) -> Any:
-    found = root
+    referred = root
     for part in reference.removeprefix("#").strip("/").split("/"):
         if part:
-            found = _object(found).get(part.replace("~1", "/").replace("~0", "~"))
-    return found if reference.startswith("#") else None
+            referred = _object(referred).get(part.replace("~1", "/").replace("~0", "~"))
+    return referred if reference.startswith("#") else None
 
 
 def _by_type(schema: Mapping[str, Any], root: Any, depth: int) -> Any:
@@ -85,10 +85,10 @@ def _by_type(schema: Mapping[str, Any], root: Any, depth: int) -> Any:
 
 
 def _text(schema: Mapping[str, Any]) -> str:
-    made = _FORMATS.get(str(schema.get("format")), "text")
+    text = _FORMATS.get(str(schema.get("format")), "text")
     least = int(min(_number(schema.get("minLength"), 0), 1_000))
     most = int(_number(schema.get("maxLength"), 1_000_000))
-    return made.ljust(least, "x")[:most]
+    return text.ljust(least, "x")[:most]
 
 
 def _amount(schema: Mapping[str, Any], *, whole: bool) -> float:

@@ -52,11 +52,11 @@ class PostgresNotifier:
             if not self._hears:
                 time.sleep(LOOK_SECONDS)
                 return []
-            told = list(self._listener.notifies(timeout=LISTEN_SECONDS, stop_after=1))
+            notices = list(self._listener.notifies(timeout=LISTEN_SECONDS, stop_after=1))
         except psycopg.Error as error:
             self._forget_listener()
             raise NotifierError(str(error)) from error
-        return [step_id for notice in told for step_id in strict.parse(notice.payload)] or None
+        return [step_id for notice in notices for step_id in strict.parse(notice.payload)] or None
 
     def _listen(self) -> None:
         params = connection.get_connection_params()

@@ -41,15 +41,15 @@ async def _send(
     """Call once. Raises: IntegrationError."""
     row, headers = claim.row, headers_of(claim)
     if target.kind == "integration":
-        given = Given(
+        call_arguments = Given(
             payload=row.input,
             context=claim.execution.context,
             headers=headers,
             timeout_seconds=call.timeout,
             actor="engine",
         )
-        done = await run_integration(client, target.name, given, key=target.id)
-        return _success(done, done.request)
+        executed = await run_integration(client, target.name, call_arguments, key=target.id)
+        return _success(executed, executed.request)
     if target.kind == "connection":
         method, path = parse_connection_action(call.action or "")
         result = await client.call_connection(

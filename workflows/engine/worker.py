@@ -214,7 +214,7 @@ class Engine:
 
     def _commit_one_by_one(self, batch: Batch) -> Committed:
         """Record outcomes singly: a value that the database refuses must not hold up the others."""
-        done = Committed(filled=True)
+        committed = Committed(filled=True)
         for item in batch.settled:
             try:
                 part = self._store.commit(Batch(settled=[item], take=batch.take, careful=True))
@@ -223,12 +223,12 @@ class Engine:
             except (DatabaseError, ValueError, TypeError, RecursionError) as error:
                 refused = _unrecordable(item.claim, error, now=self._store.now())
                 part = self._store.commit(Batch(settled=[refused], take=batch.take, careful=True))
-            done.claims += part.claims
-            done.lost += part.lost
-            done.ended += part.ended
-            done.freed += part.freed
-            done.orphans += part.orphans
-        return done
+            committed.claims += part.claims
+            committed.lost += part.lost
+            committed.ended += part.ended
+            committed.freed += part.freed
+            committed.orphans += part.orphans
+        return committed
 
     def _deliver(self, batch: Batch, committed: Committed) -> None:
         """Let go of what was settled or lost, and hand new claims to the event loop."""

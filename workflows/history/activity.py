@@ -35,13 +35,13 @@ def spans_of(
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Return the spans in order, with those that overlap or touch made one."""
-    found: list[Span] = []
+    joined: list[Span] = []
     for began, ended in sorted(spans):
-        if found and began <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], ended))
+        if joined and began <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], ended))
         else:
-            found.append((began, ended))
-    return found
+            joined.append((began, ended))
+    return joined
 
 
 def active_seconds(spans: Iterable[Span]) -> float:

@@ -72,10 +72,10 @@ def check_executions(
             if not keys:
                 return
             page = Page([key for _, key in keys], database_now(), definitions)
-            found = [violation for check in CHECKS.values() for violation in check(page)]
+            violations = [violation for check in CHECKS.values() for violation in check(page)]
         last = keys[-1]
         on_page(len(keys))
-        yield from found
+        yield from violations
 
 
 @contextlib.contextmanager

@@ -42,13 +42,13 @@ def check_progress(page: Page) -> Iterator[Violation]:
     A container that waits is none of these: a branch below it has to be.
     """
     going = page.executions.filter(status__in=UNENDED)
-    found = WorkflowStep.objects.filter(execution=OuterRef("pk")).filter(
+    going_on = WorkflowStep.objects.filter(execution=OuterRef("pk")).filter(
         Q(status=StepStatus.RUNNING, lease_until__isnull=False)
         | Q(status__in=(StepStatus.PENDING, StepStatus.WAITING), wake_at__isnull=False)
         | Q(status=StepStatus.WAITING, total=0)
         | Q(_IS_HELD, status__in=OPEN_STEP)
     )
-    for execution in going.filter(~Exists(found)):
+    for execution in going.filter(~Exists(going_on)):
         text = f"it is {execution.status}, and no row has a lease, a due time or an open wait."
         yield Violation("I2", str(execution.pk), "", text)
     rows = page.steps.filter(execution__status__in=UNENDED)
@@ -131,8 +131,8 @@ def _check_end_events(page: Page, ended: QuerySet[WorkflowExecution]) -> Iterato
     for execution in counted.filter(ends__gt=1 + F("reopens")):
         text = f"its history tells of {execution.ends} ends."
         yield Violation("I4", str(execution.pk), "", text)
-    told = WorkflowEvent.objects.filter(execution=OuterRef("pk"), kind=OuterRef("status"))
-    for silent in ended.filter(~Exists(told)):
+    end_events = WorkflowEvent.objects.filter(execution=OuterRef("pk"), kind=OuterRef("status"))
+    for silent in ended.filter(~Exists(end_events)):
         text = f"it is {silent.status}, and its history does not say so."
         yield Violation("I4", str(silent.pk), "", text)
 
@@ -140,8 +140,8 @@ def _check_end_events(page: Page, ended: QuerySet[WorkflowExecution]) -> Iterato
 def missing_executions(ids: Iterable[Any]) -> Iterator[Violation]:
     """I4: executions that were acknowledged to their callers and are not there."""
     wanted = {str(key) for key in ids}
-    found = WorkflowExecution.objects.filter(pk__in=wanted).values_list("pk", flat=True)
-    for key in sorted(wanted - {str(pk) for pk in found}):
+    existing = WorkflowExecution.objects.filter(pk__in=wanted).values_list("pk", flat=True)
+    for key in sorted(wanted - {str(pk) for pk in existing}):
         yield Violation("I4", key, "", "it was acknowledged and does not exist.")
 
 

@@ -19,9 +19,9 @@ def check_receipts(receipts: Iterable[Mapping[str, str]]) -> Iterator[Violation]
         place = receipt["execution_id"], receipt["path"]
         keys[place].add(receipt["idempotency_key"])
         places[receipt["idempotency_key"]].add(place)
-    for (execution, path), found in keys.items():
-        if len(found) > 1:
-            yield Violation("I5", execution, path, f"it was sent with {len(found)} keys.")
+    for (execution, path), sent_keys in keys.items():
+        if len(sent_keys) > 1:
+            yield Violation("I5", execution, path, f"it was sent with {len(sent_keys)} keys.")
     for shared in places.values():
         if len(shared) > 1:
             execution, path = min(shared)

@@ -59,7 +59,6 @@ COLUMNS = {
     "needed": "integer",
     "tolerated": "integer",
     "held_wake_at": "timestamptz",
-    "prefix": "text",
     "kind": "text",
 }
 
