@@ -12,7 +12,7 @@ from typing import Any
 
 from core.json import strict
 from registry.credentials.certificates import certificates
-from registry.credentials.field_checks import header_name
+from registry.credentials.config_checks import header_name
 
 MOST_HEADERS = 30
 MOST_STATUSES = 50

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.exceptions import ValidationFailed
 from registry.connections import config_checks
-from registry.credentials.field_checks import choice
+from registry.credentials.config_checks import choice
 from registry.models import ConnectionDriver, ConnectionType, CredentialType
 from registry.policies.type_parts import Part, check_parts
 

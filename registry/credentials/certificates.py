@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.views.decorators.debug import sensitive_variables
 
-from registry.credentials.field_checks import pem
+from registry.credentials.config_checks import pem
 
 
 def certificates(value: object) -> str:

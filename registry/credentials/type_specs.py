@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from core.exceptions import ValidationFailed
 from core.vault import Secret
-from registry.credentials import field_checks
+from registry.credentials import config_checks
 from registry.credentials.certificates import certificates, expiry_of, key_problem
 from registry.models import CredentialType
 from registry.policies.type_parts import Part, check_parts
@@ -35,76 +35,81 @@ _ALGORITHMS = ("sha256", "sha512")
 TYPE_SPECS: Mapping[str, CredentialTypeSpec] = {
     CredentialType.API_KEY: CredentialTypeSpec(
         attributes=(
-            Part("header", "Header", field_checks.header_name, "X-API-Key unless told otherwise."),
+            Part("header", "Header", config_checks.header_name, "X-API-Key unless told otherwise."),
             Part(
                 "query_parameter",
                 "Query parameter",
-                field_checks.parameter_name,
+                config_checks.parameter_name,
                 "Instead of a header. Servers often log it: use a header where there is a choice.",
             ),
         ),
-        secrets=(Part("key", "Key", field_checks.sent_secret, required=True),),
+        secrets=(Part("key", "Key", config_checks.sent_secret, required=True),),
     ),
     CredentialType.BEARER_TOKEN: CredentialTypeSpec(
-        secrets=(Part("token", "Token", field_checks.sent_secret, required=True),),
+        secrets=(Part("token", "Token", config_checks.sent_secret, required=True),),
     ),
     CredentialType.BASIC_AUTH: CredentialTypeSpec(
-        attributes=(Part("username", "User name", field_checks.user_name, required=True),),
-        secrets=(Part("password", "Password", field_checks.any_secret, required=True),),
+        attributes=(Part("username", "User name", config_checks.user_name, required=True),),
+        secrets=(Part("password", "Password", config_checks.any_secret, required=True),),
     ),
     CredentialType.OAUTH2_CLIENT_CREDENTIALS: CredentialTypeSpec(
         attributes=(
             Part(
                 "token_url",
                 "Token URL",
-                field_checks.url,
+                config_checks.url,
                 "Where tokens are fetched.",
                 required=True,
             ),
-            Part("client_id", "Client id", field_checks.public_text, required=True),
-            Part("scopes", "Scopes", field_checks.scopes, "Separated by blanks.", default=[]),
+            Part("client_id", "Client id", config_checks.public_text, required=True),
+            Part("scopes", "Scopes", config_checks.scopes, "Separated by blanks.", default=[]),
             Part(
-                "audience", "Audience", field_checks.public_text, "Where the server asks for one."
+                "audience", "Audience", config_checks.public_text, "Where the server asks for one."
             ),
             Part(
                 "client_authentication",
                 "Client authentication",
-                field_checks.choice("basic", "body"),
+                config_checks.choice("basic", "body"),
                 "How the client's own secret is sent to the token URL.",
                 default="basic",
                 choices=("basic", "body"),
             ),
         ),
-        secrets=(Part("client_secret", "Client secret", field_checks.made_secret, required=True),),
+        secrets=(Part("client_secret", "Client secret", config_checks.made_secret, required=True),),
     ),
     CredentialType.HMAC_SIGNATURE: CredentialTypeSpec(
         attributes=(
-            Part("key_name", "Key name", field_checks.public_text, "Tells the receiver which key."),
+            Part(
+                "key_name", "Key name", config_checks.public_text, "Tells the receiver which key."
+            ),
             Part(
                 "algorithm",
                 "Algorithm",
-                field_checks.choice(*_ALGORITHMS),
+                config_checks.choice(*_ALGORITHMS),
                 default="sha256",
                 choices=_ALGORITHMS,
             ),
-            Part("id_header", "Id header", field_checks.header_name, default="X-Signature-Id"),
+            Part("id_header", "Id header", config_checks.header_name, default="X-Signature-Id"),
             Part(
                 "timestamp_header",
                 "Timestamp header",
-                field_checks.header_name,
+                config_checks.header_name,
                 default="X-Signature-Timestamp",
             ),
             Part(
                 "signature_header",
                 "Signature header",
-                field_checks.header_name,
+                config_checks.header_name,
                 default="X-Signature",
             ),
             Part(
-                "key_header", "Key name header", field_checks.header_name, default="X-Signature-Key"
+                "key_header",
+                "Key name header",
+                config_checks.header_name,
+                default="X-Signature-Key",
             ),
         ),
-        secrets=(Part("key", "Signing key", field_checks.signing_key, required=True),),
+        secrets=(Part("key", "Signing key", config_checks.signing_key, required=True),),
     ),
     CredentialType.CLIENT_CERTIFICATE: CredentialTypeSpec(
         attributes=(
@@ -125,8 +130,8 @@ TYPE_SPECS: Mapping[str, CredentialTypeSpec] = {
             ),
         ),
         secrets=(
-            Part("private_key", "Private key", field_checks.pem, "PEM.", required=True, long=True),
-            Part("passphrase", "Passphrase", field_checks.any_secret, "Of an encrypted key."),
+            Part("private_key", "Private key", config_checks.pem, "PEM.", required=True, long=True),
+            Part("passphrase", "Passphrase", config_checks.any_secret, "Of an encrypted key."),
         ),
     ),
     CredentialType.CUSTOM_HEADERS: CredentialTypeSpec(headers=True),
@@ -199,7 +204,7 @@ def _check_headers(values: Mapping[str, Any], errors: dict[str, list[str]]) -> d
     kept: dict[str, str] = {}
     for name, value in values.items():
         try:
-            kept[field_checks.header_name(name)] = field_checks.sent_secret(value)
+            kept[config_checks.header_name(name)] = config_checks.sent_secret(value)
         except ValueError as error:
             # A name that is none may be a value in the wrong place: it is not repeated.
             path = f"secret.{name}" if _is_header(name) else "secret"
@@ -211,7 +216,7 @@ def _check_headers(values: Mapping[str, Any], errors: dict[str, list[str]]) -> d
 
 def _is_header(name: object) -> bool:
     try:
-        field_checks.header_name(name)
+        config_checks.header_name(name)
     except ValueError:
         return False
     return True
