@@ -100,7 +100,7 @@ def _renew(claims: Sequence[Claim], committed: Committed, transaction: Transacti
           AND workflow_step.status = 'RUNNING'{dialect.only("workflow_step.id")}
         RETURNING workflow_step.id""",
         lease_end=transaction.lease_end(),
-        rows=dialect.json(columns, ({"id": c.row.id, "fence": c.fence} for c in claims)),
+        rows=dialect.encode_rows(columns, ({"id": c.row.id, "fence": c.fence} for c in claims)),
         ids=dialect.ids(c.row.id for c in claims),
     )
     held = {step for (step,) in answer.fetchall()}

@@ -157,7 +157,9 @@ class Claimer:
               ON s.execution_id = v.execution_id AND s.scope = v.scope
             WHERE s.status IN ({SETTLED}){self._dialect.only("s.execution_id")}
             ORDER BY s.completed_at, s.id""",
-            rows=self._dialect.json(columns, (dict(zip(columns, s, strict=True)) for s in scopes)),
+            rows=self._dialect.encode_rows(
+                columns, (dict(zip(columns, s, strict=True)) for s in scopes)
+            ),
             ids=self._dialect.ids(execution for execution, _ in scopes),
         )
         return outcomes, views, answer

@@ -73,7 +73,7 @@ class Dialect:
         """Return a table expression `v` with these columns, of the JSON parameter `name`."""
         raise NotImplementedError
 
-    def json(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    def encode_rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
         """Return the parameter of such an expression; a value that is not given is NULL.
 
         Raises:

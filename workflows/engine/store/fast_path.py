@@ -107,8 +107,8 @@ def _recorded(batch: Batch, rows: _Rows, transaction: Transaction) -> set[Any]:
         transition_sql.transition_in_one(follows=bool(rows.followers), ends=bool(rows.ends)),
         executions=dialect.ids({item.claim.execution.id for item in batch.settled}),
         steps=dialect.ids(item.claim.row.id for item in batch.settled),
-        outcomes=dialect.json(transition_sql.OUTCOMES, rows.outcomes),
-        followers=dialect.json(transition_sql.FOLLOWERS, rows.followers),
-        ends=dialect.json(transition_sql.ENDS_AFTER, rows.ends),
+        outcomes=dialect.encode_rows(transition_sql.OUTCOMES, rows.outcomes),
+        followers=dialect.encode_rows(transition_sql.FOLLOWERS, rows.followers),
+        ends=dialect.encode_rows(transition_sql.ENDS_AFTER, rows.ends),
     )
     return {step for (step,) in answer.fetchall()}

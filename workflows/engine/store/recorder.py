@@ -149,7 +149,7 @@ class Recorder:
         )
         return self._transaction.send(
             f"{settle} RETURNING workflow_step.id, workflow_step.fence",
-            rows=self._dialect.json(SETTLED, rows),
+            rows=self._dialect.encode_rows(SETTLED, rows),
             ids=self._dialect.ids(s.claim.row.id for s in settled),
         )
 
@@ -182,7 +182,7 @@ class Recorder:
     def _insert_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             sql = transition_sql.insert_steps(self._dialect.rows(INSERTED))
-            self._transaction.execute(sql, rows=self._dialect.json(INSERTED, rows))
+            self._transaction.execute(sql, rows=self._dialect.encode_rows(INSERTED, rows))
 
     def _note_set_aside(self, settled: Sequence[Settled]) -> None:
         """Tell in the history which signals could not be judged, and why."""
@@ -208,13 +208,13 @@ class Recorder:
         self._transaction.execute(
             "UPDATE workflow_execution SET last_sequence = v.sequence"
             f" FROM {self._dialect.rows(columns)} WHERE workflow_execution.id = v.execution_id",
-            rows=self._dialect.json(columns, numbered),
+            rows=self._dialect.encode_rows(columns, numbered),
         )
 
     def _append_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         columns = transition_sql.EVENTS
         sql = transition_sql.append_events(self._dialect.rows(columns))
-        self._transaction.execute(sql, rows=self._dialect.json(columns, events))
+        self._transaction.execute(sql, rows=self._dialect.encode_rows(columns, events))
 
     # Branches
 
@@ -279,7 +279,7 @@ class Recorder:
             WHERE workflow_step.execution_id = v.execution_id AND workflow_step.path = v.path
               AND workflow_step.status = 'WAITING'
             RETURNING {returned}""",
-            rows=self._dialect.json(counted, rows),
+            rows=self._dialect.encode_rows(counted, rows),
         )
         containers = []
         for execution, *values in answer.fetchall():
@@ -333,7 +333,7 @@ class Recorder:
             transition_sql.end_executions(
                 self._dialect.rows(columns), self._dialect.only("workflow_execution.id")
             ),
-            rows=self._dialect.json(columns, ends),
+            rows=self._dialect.encode_rows(columns, ends),
             ids=self._dialect.ids(end["execution_id"] for end in ends),
         )
         failpoint("C10")
