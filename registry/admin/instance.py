@@ -99,8 +99,8 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
 
     @display(description="Recent answers")
     def probe_label(self, instance: ServiceInstance) -> str:
-        said = [describe_probing(instance, instance.service), instance.probe_error]
-        return " · ".join(word for word in said if word) or NOTHING
+        parts = [describe_probing(instance, instance.service), instance.probe_error]
+        return " · ".join(part for part in parts if part) or NOTHING
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceInstance]:
         return super().get_queryset(request).select_related("service")

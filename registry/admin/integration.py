@@ -30,7 +30,7 @@ from core.roles import CALLS, may
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle
-from registry.integrations.execution import Given, execute_integration, preview_request
+from registry.integrations.execution import IntegrationCall, execute_integration, preview_request
 from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
 
 USE = "registry.use_credential"
@@ -181,7 +181,7 @@ class IntegrationAdmin(HubAdmin):
 def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[str, Any]:
     """Return what is sent and dropped; with "Send", also what came back."""
     fields = form.cleaned_data
-    given = Given(
+    call = IntegrationCall(
         payload=fields["payload"],
         context=fields["context"],
         headers=call_headers(fields["context"]),
@@ -189,10 +189,10 @@ def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[
     )
     outcome: dict[str, Any] = {"tried": True}
     try:
-        fitted = preview_request(integration, given)
+        fitted = preview_request(integration, call)
         outcome |= {"sent": fitted.sent, "warnings": fitted.warnings}
         if "send" in request.POST:
-            outcome["executed"] = execute_integration(integration, given)
+            outcome["executed"] = execute_integration(integration, call)
     except IntegrationError as error:
         outcome["failure"] = error
     return outcome

@@ -135,8 +135,8 @@ class ServiceAdmin(MaintainedAdmin):
         obj.owner = obj.owner or actor_of(request)
         super().save_model(request, obj, form, change)
         services.record_change(obj, RegistryChangeKind.REGISTERED)
-        if given := form.instance_fields():
-            services.add_instance(obj, url=given.pop("url"), fields=given)
+        if fields := form.instance_fields():
+            services.add_instance(obj, url=fields.pop("url"), fields=fields)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

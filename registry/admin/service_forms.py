@@ -142,9 +142,9 @@ class NewServiceForm(ServiceForm):
         return data
 
     def instance_fields(self) -> dict[str, str]:
-        """Return what was given of the first instance; empty when nothing was."""
-        given = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
-        return {name: text for name, text in given.items() if text}
+        """Return the fields of the first instance that were filled in; empty when none was."""
+        fields = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
+        return {name: text for name, text in fields.items() if text}
 
 
 class CallForm(forms.Form):

@@ -279,8 +279,8 @@ def read_query(query: Any) -> Criteria:
     """
     unknown = sorted(k for k in query if k not in _QUERY and not k.startswith("metadata."))
     if unknown:
-        known = (*_QUERY, "metadata.<key>")
-        errors = {name: [no_such_filter(name, known)] for name in unknown}
+        names = (*_QUERY, "metadata.<key>")
+        errors = {name: [no_such_filter(name, names)] for name in unknown}
         raise ValidationFailed(next(iter(errors.values()))[0], errors=errors)
     wrong = {name: problem for name, text in query.items() if (problem := _text_problem(text))}
     if wrong:

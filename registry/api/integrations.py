@@ -21,7 +21,7 @@ from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
 from registry.integrations.execution import (
     Executed,
-    Given,
+    IntegrationCall,
     execute_integration,
     find_executable,
     find_integration,
@@ -226,13 +226,13 @@ class IntegrationViewSet(NamedResourceViewSet):
     def execute(self, request: Any, pk: str) -> Response:
         """Map the payload, call the target now, and answer what the answer is mapped to."""
         data = self.read(ExecuteIntegrationInput)
-        given = Given(
+        call = IntegrationCall(
             payload=data["payload"],
             context=data["context"],
             headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
             actor=self.actor,
         )
-        return _answer(execute_integration(find_executable(pk), given))
+        return _answer(execute_integration(find_executable(pk), call))
 
     @nested_list(
         IntegrationExecutionSerializer,

@@ -246,8 +246,8 @@ def _version_of(data: dict[str, Any]) -> str | None:
     """Return the version that is given, or that the metadata tells; None without either."""
     metadata = data.get("metadata") or {}
     members = metadata.members if isinstance(metadata, MergePatch) else metadata
-    told = str(members.get("version") or "")[:50] or None
-    return data.get("version") or told or data.get("version")
+    of_metadata = str(members.get("version") or "")[:50] or None
+    return data.get("version") or of_metadata or data.get("version")
 
 
 class HeartbeatInput(StrictSerializer):

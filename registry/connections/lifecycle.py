@@ -187,8 +187,8 @@ def _forget_tests(row: Connection) -> None:
         row.status = ConnectionStatus.PENDING
 
 
-def _tell(row: Connection, what: str, actor: str, **details: str) -> None:
-    about = {"connection": row.name, "change": what, "actor": actor, **details}
+def _tell(row: Connection, change: str, actor: str, **details: str) -> None:
+    about = {"connection": row.name, "change": change, "actor": actor, **details}
     transaction.on_commit(lambda: logger.info("connection_changed", **about), robust=True)
 
 

@@ -24,13 +24,13 @@ def warn_expiring(*, now: datetime) -> int:
     near = Credential.objects.filter(
         expires_at__isnull=False, expires_at__lte=now + timedelta(days=WARNING_DAYS[0])
     ).exclude(warned_days=0)
-    told = 0
+    warned = 0
     for credential in near.defer("ciphertext").order_by("expires_at")[:MOST_AT_ONCE]:
         assert credential.expires_at is not None
         due = warning_due(credential.expires_at, credential.warned_days, now=now)
         if due is not None:
-            told += _warn(credential, due)
-    return told
+            warned += _warn(credential, due)
+    return warned
 
 
 def _warn(credential: Credential, days: int) -> bool:

@@ -80,13 +80,13 @@ def _is_fresh(grant: Grant) -> bool:
 
 def _read(credential_id: str) -> Any:
     rows = CredentialToken.objects.filter(credential_id=UUID(credential_id))
-    found = rows.annotate(read_at=Now()).first()
-    if found is not None:
-        return found
+    row = rows.annotate(read_at=Now()).first()
+    if row is not None:
+        return row
     try:
         with transaction.atomic():
-            made = CredentialToken(credential_id=UUID(credential_id))
-            CredentialToken.objects.bulk_create([made], ignore_conflicts=True)
+            empty = CredentialToken(credential_id=UUID(credential_id))
+            CredentialToken.objects.bulk_create([empty], ignore_conflicts=True)
     except IntegrityError:
         return None  # the credential was deleted
     return rows.annotate(read_at=Now()).first()

@@ -151,9 +151,9 @@ class ServiceDiscoveryFactory:
         """
         path = STRATEGIES.get(name)
         if path is None:
-            known = ", ".join(STRATEGIES)
+            names = ", ".join(STRATEGIES)
             raise ImproperlyConfigured(
-                f"SERVICE_DISCOVERY_BACKEND is '{name}'. Use one of: {known}."
+                f"SERVICE_DISCOVERY_BACKEND is '{name}'. Use one of: {names}."
             )
         return import_string(path)()
 

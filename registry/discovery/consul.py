@@ -122,9 +122,9 @@ class ConsulLeases(LeaseStore):
         answer = self._api.client.get(self._changes, params=query, timeout=limits)
         if answer.status_code not in (200, 404):
             answer.raise_for_status()
-        found = int(answer.headers["X-Consul-Index"])
+        current = int(answer.headers["X-Consul-Index"])
         # An index that goes back means that Consul began anew: so does the listener.
-        return found if found >= index else 0
+        return current if current >= index else 0
 
 
 def _leases(checks: Mapping[str, str]) -> dict[str, Lease]:

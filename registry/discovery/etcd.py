@@ -81,11 +81,11 @@ class EtcdLeases(LeaseStore):
             answer.raise_for_status()  # below, it had ended already
 
     def _read(self, lease_id: str) -> dict[str, Any] | None:
-        found = self._api.post("/v3/kv/range", {"key": self._key(lease_id)}).get("kvs", [])
-        return found[0] if found else None
+        pairs = self._api.post("/v3/kv/range", {"key": self._key(lease_id)}).get("kvs", [])
+        return pairs[0] if pairs else None
 
     def live(self) -> Mapping[str, Lease]:
-        found: dict[str, Lease] = {}
+        leases: dict[str, Lease] = {}
         # The end of a prefix is the prefix with its last byte raised by one: "/" becomes "0".
         start, end = _text(self._leases), _text(f"{self._leases[:-1]}0")
         while True:
@@ -95,9 +95,9 @@ class EtcdLeases(LeaseStore):
             pairs = page.get("kvs", [])
             keys = [b64decode(pair["key"]) for pair in pairs]
             ids = [key.decode(errors="replace").removeprefix(self._leases) for key in keys]
-            found |= read_leases(zip(ids, pairs, strict=True), _lease)
+            leases |= read_leases(zip(ids, pairs, strict=True), _lease)
             if not page.get("more"):
-                return found
+                return leases
             start = b64encode(keys[-1] + b"\x00").decode()
 
     def announce(self) -> None:

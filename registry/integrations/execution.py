@@ -32,7 +32,7 @@ from registry.policies.integration_mapping import map_answer, map_request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class IntegrationCall:
     """The input of an execution, and who asks; `headers` are those of the call."""
 
     payload: Mapping[str, Any]
@@ -78,15 +78,16 @@ def find_executable(reference: str, key: str = "") -> Integration:
         NotFound: there is none.
         Conflict: it is a DRAFT, or INACTIVE.
     """
-    found = find_integration(reference, key)
-    if found.status not in EXECUTABLE:
+    integration = find_integration(reference, key)
+    if integration.status not in EXECUTABLE:
         raise Conflict(
-            f"The integration '{found.name}' is {found.status}; only an ACTIVE one is executed."
+            f"The integration '{integration.name}' is {integration.status};"
+            " only an ACTIVE one is executed."
         )
-    return found
+    return integration
 
 
-def preview_request(integration: Integration, given: Given) -> FittedInput:
+def preview_request(integration: Integration, call: IntegrationCall) -> FittedInput:
     """Return what would be sent, and what of it dropped; nothing is called.
 
     Raises:
@@ -95,7 +96,7 @@ def preview_request(integration: Integration, given: Given) -> FittedInput:
         ServiceNotFoundError: the target is not there.
     """
     at = timezone.now()
-    scope = scope_of(integration, given, id=uuid7(), at=at)
+    scope = scope_of(integration, call, id=uuid7(), at=at)
     request = map_request(integration.request_mapping, scope, Recorded(at, "preview"))
     if integration.target_kind == TargetKind.CONNECTION:
         return FittedInput(request, [])
@@ -118,7 +119,7 @@ def _target_of(integration: Integration) -> CallTarget:
     return CallTarget(integration.target_kind.lower(), integration.target)
 
 
-def execute_integration(integration: Integration, given: Given) -> Executed:
+def execute_integration(integration: Integration, call: IntegrationCall) -> Executed:
     """Call the target of an integration now, whatever its status, and keep what became of it.
 
     Raises:
@@ -127,10 +128,10 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
         CallError: no usable answer came; the subclass says why.
     """
     audit.record_use(AuditVerb.CALLED, integration)
-    attempt = _begin(integration, given)
+    attempt = _begin(integration, call)
     try:
         as_of = get_discovery().latest_index()
-        executed = on_shared_loop(lambda client: _carry_out(client, attempt, given, as_of)).result()
+        executed = on_shared_loop(lambda client: _carry_out(client, attempt, call, as_of)).result()
     except IntegrationError as error:
         record_attempt(attempt, _failure(attempt, error))
         raise
@@ -139,7 +140,7 @@ def execute_integration(integration: Integration, given: Given) -> Executed:
 
 
 async def run_integration(
-    client: ServiceClient, reference: str, given: Given, *, key: str = ""
+    client: ServiceClient, reference: str, call: IntegrationCall, *, key: str = ""
 ) -> Executed:
     """The same on an event loop, for one that may be executed; `key` as of `find_executable`.
 
@@ -154,9 +155,9 @@ async def run_integration(
     except DatabaseError as error:
         sentence = "The hub's own database did not say what the integration is."
         raise RegistryUnreachableError(sentence) from error
-    attempt = _begin(integration, given)
+    attempt = _begin(integration, call)
     try:
-        executed = await _carry_out(client, attempt, given, as_of)
+        executed = await _carry_out(client, attempt, call, as_of)
     except RegistryUnreachableError:
         raise  # nothing was sent, and whoever asks comes again
     except IntegrationError as error:
@@ -166,25 +167,27 @@ async def run_integration(
     return executed
 
 
-def _begin(integration: Integration, given: Given) -> Attempt:
+def _begin(integration: Integration, call: IntegrationCall) -> Attempt:
     return Attempt(
         id=uuid7(),
         integration=integration,
-        actor=given.actor,
-        request_id=given.headers.get("X-Request-ID", ""),
-        correlation_id=given.headers.get("X-Correlation-ID", ""),
+        actor=call.actor,
+        request_id=call.headers.get("X-Request-ID", ""),
+        correlation_id=call.headers.get("X-Correlation-ID", ""),
         started_at=timezone.now(),
         clock=time.monotonic(),
     )
 
 
-async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given, as_of: int) -> Executed:
+async def _carry_out(
+    client: ServiceClient, attempt: Attempt, call: IntegrationCall, as_of: int
+) -> Executed:
     integration = attempt.integration
-    scope = scope_of(integration, given, id=attempt.id, at=attempt.started_at)
+    scope = scope_of(integration, call, id=attempt.id, at=attempt.started_at)
     recorded = Recorded(attempt.started_at, f"{attempt.id}:request")
     request = map_request(integration.request_mapping, scope, recorded)
     attempt.sending = True
-    result = await _call(client, integration, request, given, as_of)
+    result = await _call(client, integration, request, call, as_of)
     recorded = Recorded(attempt.started_at, f"{attempt.id}:answer")
     try:
         seen = {**scope, "output": result.output}
@@ -206,20 +209,22 @@ async def _carry_out(client: ServiceClient, attempt: Attempt, given: Given, as_o
     )
 
 
-def scope_of(integration: Integration, given: Given, *, id: UUID, at: datetime) -> dict[str, Any]:
+def scope_of(
+    integration: Integration, call: IntegrationCall, *, id: UUID, at: datetime
+) -> dict[str, Any]:
     """Return what the mapping of a request may read."""
     execution = {"id": str(id), "integration": integration.name, "started_at": at.isoformat()}
-    return {"input": given.payload, "context": given.context, "execution": execution}
+    return {"input": call.payload, "context": call.context, "execution": execution}
 
 
 async def _call(
     client: ServiceClient,
     integration: Integration,
     request: Mapping[str, Any],
-    given: Given,
+    call: IntegrationCall,
     as_of: int,
 ) -> CallResult:
-    seconds = given.timeout_seconds or integration.config.get("timeout_seconds")
+    seconds = call.timeout_seconds or integration.config.get("timeout_seconds")
     if integration.connection is not None:
         refuse_disabled(integration.connection)
         return await client.call_connection(
@@ -227,19 +232,19 @@ async def _call(
             request,
             method=integration.method,
             path=integration.path,
-            headers=given.headers,
+            headers=call.headers,
             deadline=None if seconds is None else time.monotonic() + seconds,
-            actor=given.actor,
+            actor=call.actor,
         )
     return await client.call(
         _target_of(integration),
         integration.action,
         request,
-        headers=given.headers,
+        headers=call.headers,
         timeout_seconds=seconds,
         unknown_fields=integration.unknown_fields,
         as_of=as_of,
-        actor=given.actor,
+        actor=call.actor,
     )
 
 

@@ -60,8 +60,8 @@ def profile_of(criticality: str, overrides: Mapping[str, Any] | None = None) -> 
     base = PROFILES.get(str(criticality), PROFILES["NON_CRITICAL"])
     if not overrides:
         return base
-    given = {OTHER_NAMES.get(name, name): value for name, value in overrides.items()}
-    return Profile(**{**asdict(base), **{k: v for k, v in given.items() if k in _RANGES}})
+    renamed = {OTHER_NAMES.get(name, name): value for name, value in overrides.items()}
+    return Profile(**{**asdict(base), **{k: v for k, v in renamed.items() if k in _RANGES}})
 
 
 def validate_breaker(value: Any) -> None:

@@ -255,12 +255,12 @@ def remove_instance(service: Service, instance_id: str) -> None:
 
 def forget_gone_instances(*, now: datetime, age: timedelta, limit: int = 500) -> int:
     """Remove at most `limit` instances that are gone for longer than `age`; return how many."""
-    gone = ServiceInstance.objects.filter(
+    silent = ServiceInstance.objects.filter(
         status=ServiceStatus.OFFLINE,
         last_heartbeat_at__lt=now - age,
         service__maintenance_since=None,
     ).exclude(last_answer_at__gte=now - age)
-    instances = list(gone.select_related("service")[:limit])
+    instances = list(silent.select_related("service")[:limit])
     for instance in instances:
         remove_instance(instance.service, str(instance.pk))
     return len(instances)

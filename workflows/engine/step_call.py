@@ -12,7 +12,7 @@ from registry.calls.headers import header_text
 from registry.calls.targets.connection_action import parse_connection_action
 from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import RegistryUnreachableError
-from registry.integrations.execution import Executed, Given, run_integration
+from registry.integrations.execution import Executed, IntegrationCall, run_integration
 from workflows.decide import CallSuccess
 from workflows.definition import Compensation, Step, StepTarget
 from workflows.engine.store import Claim
@@ -41,14 +41,14 @@ async def _send(
     """Call once. Raises: IntegrationError."""
     row, headers = claim.row, headers_of(claim)
     if target.kind == "integration":
-        call_arguments = Given(
+        integration_call = IntegrationCall(
             payload=row.input,
             context=claim.execution.context,
             headers=headers,
             timeout_seconds=call.timeout,
             actor="engine",
         )
-        executed = await run_integration(client, target.name, call_arguments, key=target.id)
+        executed = await run_integration(client, target.name, integration_call, key=target.id)
         return _success(executed, executed.request)
     if target.kind == "connection":
         method, path = parse_connection_action(call.action or "")

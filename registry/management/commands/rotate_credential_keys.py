@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     def _rewrap(self, batch: int) -> list[tuple[str, str]]:
         unreadable: list[tuple[str, str]] = []
-        for done in rewrap_all(batch=batch):
-            self.stdout.write(f"  {done.moved} moved")
-            unreadable += done.unreadable
+        for rewrapped in rewrap_all(batch=batch):
+            self.stdout.write(f"  {rewrapped.moved} moved")
+            unreadable += rewrapped.unreadable
         return unreadable

@@ -12,7 +12,7 @@ from registry import services
 from registry.calls.blocking_client import call_service, on_shared_loop
 from registry.calls.targets.resolver import CallTarget
 from registry.exceptions import CallError
-from registry.integrations.execution import Given, execute_integration, run_integration
+from registry.integrations.execution import IntegrationCall, execute_integration, run_integration
 from registry.models import Integration, RegistryChange, Service, ServiceAction
 from registry.services import Heartbeat
 from tests import factories
@@ -56,8 +56,8 @@ def by_type() -> Any:
 
 
 def by_integration(kind: str = "SERVICE", target: str = "planner") -> Any:
-    found = Integration.objects.filter(target_kind=kind).first() or integrate(kind, target)
-    return execute_integration(found, Given(payload={}))
+    integration = Integration.objects.filter(target_kind=kind).first() or integrate(kind, target)
+    return execute_integration(integration, IntegrationCall(payload={}))
 
 
 def by_integration_of_type() -> Any:
@@ -72,8 +72,10 @@ def as_a_step() -> Any:
 
 
 def as_a_step_of_an_integration() -> Any:
-    found = Integration.objects.first() or integrate("SERVICE", "planner")
-    return on_shared_loop(lambda c: run_integration(c, found.name, Given(payload={}))).result()
+    integration = Integration.objects.first() or integrate("SERVICE", "planner")
+    return on_shared_loop(
+        lambda c: run_integration(c, integration.name, IntegrationCall(payload={}))
+    ).result()
 
 
 def over_the_api() -> Any:
