@@ -7,13 +7,8 @@ named exists. What needs the whole graph or the registry is checked by `workflow
 from __future__ import annotations
 
 from workflows.definition.bindings import NAMED_KINDS, bind
-from workflows.definition.blocks import MAX_CONTAINERS
 from workflows.definition.document import (
     DOCUMENT_KEYS,
-    MAX_BYTES,
-    MAX_EXECUTIONS,
-    MAX_NESTING,
-    MAX_STEPS,
     DefinitionError,
     DocumentReading,
     parse,
@@ -21,15 +16,8 @@ from workflows.definition.document import (
 )
 from workflows.definition.fields import extend_path
 from workflows.definition.findings import Findings
-from workflows.definition.kinds import (
-    ENDING_KINDS,
-    KINDS,
-    PAUSING_KINDS,
-    TARGET_KINDS,
-    StepKind,
-)
+from workflows.definition.kinds import KINDS, PAUSING_KINDS
 from workflows.definition.model import (
-    MAX_RETRY_AFTER_SECONDS,
     NO_RETRY,
     Block,
     Compensation,
@@ -41,38 +29,13 @@ from workflows.definition.model import (
     Step,
     StepTarget,
 )
-from workflows.definition.retry import (
-    BACKOFFS,
-    MAX_ATTEMPTS,
-    MAX_ELAPSED_SECONDS,
-    MAX_TIMEOUT_SECONDS,
-    MAX_WAIT_SECONDS,
-    RETRY_KINDS,
-)
-from workflows.definition.routes import ANY_CODE, MAX_ROUTES
 
 __all__ = [
-    "ANY_CODE",
-    "BACKOFFS",
     "DOCUMENT_KEYS",
-    "ENDING_KINDS",
     "KINDS",
-    "MAX_ATTEMPTS",
-    "MAX_BYTES",
-    "MAX_CONTAINERS",
-    "MAX_ELAPSED_SECONDS",
-    "MAX_EXECUTIONS",
-    "MAX_NESTING",
-    "MAX_RETRY_AFTER_SECONDS",
-    "MAX_ROUTES",
-    "MAX_STEPS",
-    "MAX_TIMEOUT_SECONDS",
-    "MAX_WAIT_SECONDS",
     "NAMED_KINDS",
     "NO_RETRY",
     "PAUSING_KINDS",
-    "RETRY_KINDS",
-    "TARGET_KINDS",
     "Block",
     "Compensation",
     "Definition",
@@ -84,7 +47,6 @@ __all__ = [
     "RetryPolicy",
     "Route",
     "Step",
-    "StepKind",
     "StepTarget",
     "bind",
     "extend_path",

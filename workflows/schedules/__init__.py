@@ -8,21 +8,11 @@ from workflows.schedules.cron import (
     read_timetable,
     zone_of,
 )
-from workflows.schedules.due_ticks import (
-    MISSED_AFTER_SECONDS,
-    Doing,
-    DueTicks,
-    ScheduleActivity,
-    may_work_off,
-    on_tick,
-    sort_due,
-)
+from workflows.schedules.due_ticks import Doing, ScheduleActivity, may_work_off, on_tick, sort_due
 
 __all__ = [
-    "MISSED_AFTER_SECONDS",
     "CronRefused",
     "Doing",
-    "DueTicks",
     "ScheduleActivity",
     "Timetable",
     "in_words",

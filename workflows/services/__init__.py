@@ -1,6 +1,6 @@
 """The operations on workflows and executions."""
 
-from workflows.execution_rows import Start, limit_of, workflow_to_start
+from workflows.execution_rows import Start, workflow_to_start
 from workflows.services.definitions.comparison import ComparedVersions, compare_versions
 from workflows.services.definitions.lifecycle import (
     OPTION_KEYS,
@@ -10,12 +10,8 @@ from workflows.services.definitions.lifecycle import (
     get_workflow,
     save_definition,
     update_workflow,
-    workflow_of_type,
 )
-from workflows.services.definitions.registry_directory import (
-    RegistryDirectory,
-    validate_document,
-)
+from workflows.services.definitions.registry_directory import validate_document
 from workflows.services.dry_runs import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.executions.bulk_operations import (
     BulkOrder,
@@ -26,7 +22,7 @@ from workflows.services.executions.bulk_operations import (
     resolve_workflow,
     start_bulk,
 )
-from workflows.services.executions.concurrency_limit import Queue, queue_of
+from workflows.services.executions.concurrency_limit import queue_of
 from workflows.services.executions.control import (
     cancel_execution,
     pause_execution,
@@ -56,7 +52,7 @@ from workflows.services.schedules.lifecycle import (
     update_schedule,
 )
 from workflows.services.schedules.runs import run_now, sweep_schedules
-from workflows.services.webhooks.deliveries import Received, receive_message
+from workflows.services.webhooks.deliveries import receive_message
 from workflows.services.webhooks.lifecycle import (
     check_webhook_fields,
     create_webhook,
@@ -75,9 +71,6 @@ __all__ = [
     "BulkOrder",
     "ComparedVersions",
     "DryRun",
-    "Queue",
-    "Received",
-    "RegistryDirectory",
     "Rerun",
     "Start",
     "Started",
@@ -107,7 +100,6 @@ __all__ = [
     "get_schedule",
     "get_webhook",
     "get_workflow",
-    "limit_of",
     "next_ticks",
     "pause_execution",
     "plan_backfill",
@@ -132,6 +124,5 @@ __all__ = [
     "update_workflow",
     "validate_document",
     "wait_for_end",
-    "workflow_of_type",
     "workflow_to_start",
 ]

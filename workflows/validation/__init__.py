@@ -12,14 +12,8 @@ from typing import Any
 from workflows.definition import Findings, read
 from workflows.validation.bounds import warn_of_crossed_bounds
 from workflows.validation.graph import StepGraph, check_graph, torn_lists
-from workflows.validation.inputs import MAX_INPUT_ERRORS
 from workflows.validation.outputs import warn_of_unknown_outputs
-from workflows.validation.references import (
-    EXECUTION_FIELDS,
-    STEP_FIELDS,
-    check_references,
-    uses_of,
-)
+from workflows.validation.references import check_references, uses_of
 from workflows.validation.references_lookup import (
     ActionInfo,
     ActionNotFoundError,
@@ -31,9 +25,6 @@ from workflows.validation.references_lookup import (
 )
 
 __all__ = [
-    "EXECUTION_FIELDS",
-    "MAX_INPUT_ERRORS",
-    "STEP_FIELDS",
     "ActionInfo",
     "ActionNotFoundError",
     "Directory",
