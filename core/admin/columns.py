@@ -36,10 +36,14 @@ def text_column(
     return column(description, lambda row: read(row) or empty, ordering=ordering)
 
 
-def moment_column(description: str, field: str, *, ordering: str | None = None) -> Column:
-    """Return a column of a time."""
+def moment_column(
+    description: str, field: str, *, empty: str = NOTHING, ordering: str | None = None
+) -> Column:
+    """Return a column of a time, with other words where it has not come."""
     read = attrgetter(field)
-    return column(description, lambda row: moment(read(row)), ordering=ordering)
+    return column(
+        description, lambda row: moment(read(row)) if read(row) else empty, ordering=ordering
+    )
 
 
 def duration_column(description: str = "Took") -> Column:

@@ -7,9 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from core.admin.base import PartAdmin
+from core.admin.columns import column
 from registry import services
 from registry.admin.service_forms import ActionForm
 from registry.models import Service, ServiceAction
@@ -33,9 +33,7 @@ class ServiceActionAdmin(PartAdmin):
         ("Shapes", {"fields": ("input_schema", "unknown_fields", "output_schema")}),
     )
 
-    @display(description="Called as")
-    def call(self, row: ServiceAction) -> str:
-        return f"{row.method} {row.path or '/' + row.name}"
+    call = column("Called as", lambda row: f"{row.method} {row.path or '/' + row.name}")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceAction]:
         return super().get_queryset(request).select_related("service")

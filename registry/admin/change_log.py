@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin
-from core.admin.formatting import moment
+from core.admin.columns import column, moment_column
 from registry.models import RegistryChange
 
 
@@ -22,10 +21,5 @@ class RegistryChangeAdmin(ReadOnlyMixin, GrowingAdmin):
     fields = ("index", "service_name", "service_id", "kind_label", "status_label", "created_at")
     readonly_fields = fields
 
-    @display(description="What happened")
-    def kind_label(self, change: RegistryChange) -> str:
-        return change.get_kind_display()
-
-    @display(description="When")
-    def when(self, change: RegistryChange) -> str:
-        return moment(change.created_at)
+    kind_label = column("What happened", lambda row: row.get_kind_display())
+    when = moment_column("When", "created_at")

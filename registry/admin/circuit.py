@@ -15,8 +15,8 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.dialogs import back_to, dialog_action, minutes_field, telling_refusals
-from core.admin.formatting import NOTHING, moment, status_badge
 from core.admin.pages import page_of, page_of_id
 from registry.calls.circuits.operator_control import (
     MAX_REASON,
@@ -69,9 +69,7 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[CircuitBreakerState]:
         return CircuitBreakerState.objects.with_places()
 
-    @display(description="Guards")
-    def instance_label(self, circuit: CircuitBreakerState) -> str:
-        return str(circuit)
+    instance_label = column("Guards", str)
 
     @display(description="Guards")
     def instance_link(self, circuit: CircuitBreakerState) -> str:
@@ -79,33 +77,13 @@ class CircuitBreakerAdmin(ReadOnlyMixin, HubAdmin):
         url = page_of_id(model, circuit.guarded_id)
         return format_html('<a class="hub-link" href="{}">{}</a>', url, circuit)
 
-    @display(description="State", ordering="state")
-    def state_label(self, circuit: CircuitBreakerState) -> str:
-        return status_badge(circuit.state)
-
-    @display(description="Failures in a row", ordering="failure_count")
-    def failures(self, circuit: CircuitBreakerState) -> int:
-        return circuit.failure_count
-
-    @display(description="Last opened", ordering="opened_at")
-    def opened(self, circuit: CircuitBreakerState) -> str:
-        return moment(circuit.opened_at)
-
-    @display(description="Tried again")
-    def retried(self, circuit: CircuitBreakerState) -> str:
-        return moment(circuit.next_try_at)
-
-    @display(description="Last failure")
-    def last_failure(self, circuit: CircuitBreakerState) -> str:
-        return moment(circuit.last_failure_at)
-
-    @display(description="Held until")
-    def held_until(self, circuit: CircuitBreakerState) -> str:
-        return moment(circuit.until)
-
-    @display(description="Why")
-    def why(self, circuit: CircuitBreakerState) -> str:
-        return circuit.explanation or NOTHING
+    state_label = status_column("State", "state", ordering="state")
+    failures = column("Failures in a row", lambda row: row.failure_count, ordering="failure_count")
+    opened = moment_column("Last opened", "opened_at", ordering="opened_at")
+    retried = moment_column("Tried again", "next_try_at")
+    last_failure = moment_column("Last failure", "last_failure_at")
+    held_until = moment_column("Held until", "until")
+    why = text_column("Why", "explanation")
 
     # Control
 

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from core.admin.base import HubAdmin, actor_of, find_or_404
+from core.admin.columns import column, json_column, moment_column
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
-from core.admin.formatting import NOTHING, json_block, moment
+from core.admin.formatting import NOTHING
 from core.admin.pages import page_of
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
@@ -55,13 +56,10 @@ class ConnectionAdmin(HubAdmin):
         driver = row.get_driver_display()
         return kind if row.driver == "HTTP" else f"{kind} ({driver})"
 
-    @display(description="Where")
-    def address_label(self, row: Connection) -> str:
-        return row.address
-
-    @display(description="Last test", ordering="last_checked_at")
-    def checked(self, row: Connection) -> str:
-        return moment(row.last_checked_at) if row.last_checked_at else "not yet"
+    address = address_label = column("Where", lambda row: row.address)
+    checked = moment_column(
+        "Last test", "last_checked_at", empty="not yet", ordering="last_checked_at"
+    )
 
     @display(description="Problem")
     def problem(self, row: Connection) -> str:
@@ -98,21 +96,9 @@ class ConnectionAdmin(HubAdmin):
         kwargs["fields"] = [n for n in ConnectionForm._meta.fields if n in names - set(readonly)]
         return super().get_form(request, obj, change=change, **kwargs)
 
-    @display(description="Where")
-    def address(self, row: Connection) -> str:
-        return row.address
-
-    @display(description="Settings")
-    def settings_shown(self, row: Connection) -> str:
-        return json_block(row.config)
-
-    @display(description="Limits")
-    def limits_shown(self, row: Connection) -> str:
-        return json_block(row.limits)
-
-    @display(description="Circuit breaker")
-    def breaker_shown(self, row: Connection) -> str:
-        return json_block(row.breaker)
+    settings_shown = json_column("Settings", "config")
+    limits_shown = json_column("Limits", "limits")
+    breaker_shown = json_column("Circuit breaker", "breaker")
 
     def summary(self, request: HttpRequest, row: Connection) -> dict[str, Any]:
         """Return how its last test went, and what guards it."""

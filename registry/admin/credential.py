@@ -13,8 +13,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, HubAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.columns import column, json_column, moment_column
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
-from core.admin.formatting import NOTHING, event_badge, json_block, moment, status_badge
+from core.admin.formatting import NOTHING, event_badge, status_badge
 from core.admin.pages import page_of
 from registry.admin.credential_forms import SHOWN_WHEN, CredentialForm, RotateForm, fields_of
 from registry.credentials import lifecycle
@@ -46,13 +47,8 @@ class CredentialAdmin(HubAdmin):
 
     # The list
 
-    @display(description="State")
-    def state_label(self, credential: Credential) -> str:
-        return status_badge(state_of(credential, now=timezone.now()))
-
-    @display(description="Type", ordering="type")
-    def type_label(self, credential: Credential) -> str:
-        return credential.get_type_display()
+    state_label = column("State", lambda row: status_badge(state_of(row, now=timezone.now())))
+    type_label = column("Type", lambda row: row.get_type_display(), ordering="type")
 
     @display(description="Sent to")
     def origins(self, credential: Credential) -> str:
@@ -60,13 +56,8 @@ class CredentialAdmin(HubAdmin):
         more = f" and {len(origins) - 2} more" if len(origins) > 2 else ""
         return ", ".join(origins[:2]) + more if origins else "nowhere"
 
-    @display(description="Expires", ordering="expires_at")
-    def expires(self, credential: Credential) -> str:
-        return moment(credential.expires_at) if credential.expires_at else "never"
-
-    @display(description="Last used", ordering="last_used_at")
-    def used(self, credential: Credential) -> str:
-        return moment(credential.last_used_at)
+    expires = moment_column("Expires", "expires_at", empty="never", ordering="expires_at")
+    used = moment_column("Last used", "last_used_at", ordering="last_used_at")
 
     # The page
 
@@ -89,13 +80,8 @@ class CredentialAdmin(HubAdmin):
         only_looks = obj and not self.has_change_permission(request, obj)
         return SHOWN if only_looks else super().get_readonly_fields(request, obj)
 
-    @display(description="Attributes")
-    def public_attributes(self, credential: Credential) -> str:
-        return json_block(credential.attributes)
-
-    @display(description="Sent to")
-    def all_origins(self, credential: Credential) -> str:
-        return ", ".join(credential.allowed_origins) or "nowhere"
+    public_attributes = json_column("Attributes", "attributes")
+    all_origins = column("Sent to", lambda row: ", ".join(row.allowed_origins) or "nowhere")
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -184,18 +170,7 @@ class CredentialEventAdmin(ReadOnlyMixin, GrowingAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @display(description="What")
-    def what(self, event: CredentialEvent) -> str:
-        return event_badge(event)
-
-    @display(description="About")
-    def about(self, event: CredentialEvent) -> str:
-        return event.subject or event.detail or NOTHING
-
-    @display(description="Times")
-    def counted(self, event: CredentialEvent) -> int:
-        return event.count
-
-    @display(description="When")
-    def when(self, event: CredentialEvent) -> str:
-        return moment(event.updated_at)
+    what = column("What", event_badge)
+    about = column("About", lambda row: row.subject or row.detail or NOTHING)
+    counted = column("Times", lambda row: row.count)
+    when = moment_column("When", "updated_at")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from core.admin.base import PartAdmin
+from core.admin.columns import column, moment_column
 from core.admin.formatting import NOTHING, moment, status_badge
 from registry import services
 from registry.admin.maintenance import MaintainedAdmin
@@ -81,17 +82,13 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
     )
     add_fieldsets = ((None, {"fields": ("service", "url", *WRITABLE)}),)
 
-    @display(description="Status", ordering="status")
-    def status_label(self, instance: ServiceInstance) -> str:
-        return status_badge("SUSPECT" if instance.suspect else instance.status)
-
-    @display(description="Why")
-    def reason_label(self, instance: ServiceInstance) -> str:
-        return explain_status(instance, now=timezone.now()) or NOTHING
-
-    @display(description="Last good answer")
-    def answer_label(self, instance: ServiceInstance) -> str:
-        return moment(instance.last_answer_at)
+    status_label = column(
+        "Status",
+        lambda row: status_badge("SUSPECT" if row.suspect else row.status),
+        ordering="status",
+    )
+    reason_label = column("Why", lambda row: explain_status(row, now=timezone.now()) or NOTHING)
+    answer_label = moment_column("Last good answer", "last_answer_at")
 
     @display(description="Last heartbeat", ordering="last_heartbeat_at")
     def heartbeat(self, instance: ServiceInstance) -> str:

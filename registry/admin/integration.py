@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from core.admin.base import (
@@ -22,8 +22,9 @@ from core.admin.base import (
     find_or_404,
     run_on_each,
 )
+from core.admin.columns import column, json_column, moment_column
 from core.admin.filters import RelatedFilter
-from core.admin.formatting import flow, json_block, milliseconds, moment
+from core.admin.formatting import flow, milliseconds
 from core.admin.pages import render_page
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
@@ -81,21 +82,12 @@ class IntegrationAdmin(HubAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:
         return Integration.objects.with_parts()
 
-    @display(description="Who calls what")
-    def arrow(self, integration: Integration) -> str:
-        return arrow_of(integration)
-
-    @display(description="Type", ordering="type")
-    def type_label(self, integration: Integration) -> str:
-        return integration.get_type_display()
-
-    @display(description="Unknown fields", ordering="unknown_fields")
-    def unknown_fields_label(self, integration: Integration) -> str:
-        return integration.get_unknown_fields_display()
-
-    @display(description="Last executed")
-    def last_label(self, integration: Any) -> str:
-        return moment(integration.last_executed_at)
+    arrow = column("Who calls what", arrow_of)
+    type_label = column("Type", lambda row: row.get_type_display(), ordering="type")
+    unknown_fields_label = column(
+        "Unknown fields", lambda row: row.get_unknown_fields_display(), ordering="unknown_fields"
+    )
+    last_label = moment_column("Last executed", "last_executed_at")
 
     # The page of one
 
@@ -206,6 +198,13 @@ class IntegrationListFilter(RelatedFilter):
     model = Integration
 
 
+def note_of(row: IntegrationExecution) -> str:
+    """Return the note on an execution: its error, or what was dropped."""
+    if row.error:
+        return str(row.error.get("message", ""))
+    return " ".join(str(warning.get("message", "")) for warning in row.warnings)
+
+
 @admin.register(IntegrationExecution)
 class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     """The list of executions, the latest first."""
@@ -220,33 +219,9 @@ class IntegrationExecutionAdmin(ReadOnlyMixin, GrowingAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @display(description="When")
-    def when(self, row: IntegrationExecution) -> str:
-        return moment(row.started_at)
-
-    @display(description="Integration")
-    def integration_name(self, row: IntegrationExecution) -> str:
-        return row.integration.name
-
-    @display(description="Took")
-    def took(self, row: IntegrationExecution) -> str:
-        return milliseconds(row.duration_ms)
-
-    @display(description="Note")
-    def note(self, row: IntegrationExecution) -> str:
-        return note_of(row)
-
-    @display(description="Error")
-    def error_label(self, row: IntegrationExecution) -> str:
-        return json_block(row.error)
-
-    @display(description="Warnings")
-    def warnings_label(self, row: IntegrationExecution) -> str:
-        return json_block(row.warnings)
-
-
-def note_of(row: IntegrationExecution) -> str:
-    """Return the note on an execution: its error, or what was dropped."""
-    if row.error:
-        return str(row.error.get("message", ""))
-    return " ".join(str(warning.get("message", "")) for warning in row.warnings)
+    when = moment_column("When", "started_at")
+    integration_name = column("Integration", lambda row: row.integration.name)
+    took = column("Took", lambda row: milliseconds(row.duration_ms))
+    note = column("Note", note_of)
+    error_label = json_column("Error", "error")
+    warnings_label = json_column("Warnings", "warnings")

@@ -10,11 +10,11 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from core.admin.base import HubAdmin, actor_of, find_or_404, run_on_one
+from core.admin.columns import column
 from core.admin.dialogs import back_to, dialog_action, minutes_field
 from core.admin.formatting import NOTHING, moment
 from core.admin.pages import page_of
@@ -90,9 +90,7 @@ class MaintainedAdmin(HubAdmin):
         run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
         return back_to(page_of(row))
 
-    @display(description="Maintenance")
-    def maintenance_label(self, row: Any) -> str:
-        return describe_maintenance(row) or NOTHING
+    maintenance_label = column("Maintenance", lambda row: describe_maintenance(row) or NOTHING)
 
 
 def describe_maintenance(row: Any) -> str:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET
 from unfold.decorators import action, display
 
 from core.admin.base import actor_of, run_on_each
+from core.admin.columns import column
 from core.admin.formatting import NOTHING, moment
 from core.roles import CALLS, may
 from registry import services
@@ -91,9 +92,9 @@ class ServiceAdmin(MaintainedAdmin):
             )
         )
 
-    @display(description="Instances", ordering="found_instances")
-    def instance_count(self, service: Any) -> int:
-        return service.found_instances
+    instance_count = column(
+        "Instances", lambda row: row.found_instances, ordering="found_instances"
+    )
 
     @display(description="Last sign of life", ordering="latest_sign")
     def sign_of_life(self, service: Any) -> str:
@@ -106,9 +107,7 @@ class ServiceAdmin(MaintainedAdmin):
         at, word = max(latest)
         return format_html("{} {}", word, moment(at))
 
-    @display(description="Tags")
-    def tags_label(self, service: Service) -> str:
-        return ", ".join(service.tags) or "–"
+    tags_label = column("Tags", lambda row: ", ".join(row.tags) or NOTHING)
 
     def summary(self, request: HttpRequest, row: Service) -> dict[str, Any]:
         return _summary(row)
