@@ -40,6 +40,8 @@ class RerunForm(forms.Form):
         help_text="A JSON object that its call is given instead. Empty: what the definition says.",
     )
 
+    note = ""
+
     def __init__(self, execution: WorkflowExecution, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         paths = _places_of(execution)
@@ -51,9 +53,11 @@ class RerunForm(forms.Form):
             "input": execution.input,
         }
         text = self.fields["input"].prepare_value(execution.input)
-        self.hides_input = len(text) > MAX_SUGGESTED
-        if self.hides_input:
+        if len(text) > MAX_SUGGESTED:
             del self.fields["input"]
+            self.note = (
+                "The input of this execution is too large to edit here; it is used as it is."
+            )
 
     def rerun(self) -> services.Rerun:
         """Return what the filled-in form asks for."""
