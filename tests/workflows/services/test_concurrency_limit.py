@@ -17,6 +17,7 @@ from tests.support.engine import (
     until,
 )
 from workflows import services, tasks
+from workflows.engine.runtime import runtime
 from workflows.models import WorkflowExecution, WorkflowStep, WorkflowVersion
 from workflows.services.executions.concurrency_limit import (
     dequeue_everywhere,
@@ -45,7 +46,7 @@ def engine(monkeypatch):
     """An engine that is told of steps that became ready, as a worker's is."""
     client = ScriptedClient(a=lambda d: {"n": 1}, b=lambda d: {})
     with running_engine(client) as engine:
-        monkeypatch.setattr(tasks, "_engine", engine)
+        monkeypatch.setattr(runtime, "_engine", engine)
         engine.client = client
         yield engine
         client.gate.set()
@@ -248,7 +249,7 @@ def test_two_engines_and_many_starts_never_exceed_the_limit(monkeypatch):
     workflow = limited(3, [call("a", next="w"), {"id": "w", "type": "CHOICE", "next": [
         {"step": "b"}]}, call("b", "a")])  # fmt: skip
     with running_engine(client) as one, running_engine(client):
-        monkeypatch.setattr(tasks, "_engine", one)
+        monkeypatch.setattr(runtime, "_engine", one)
         executions = [start(workflow) for _ in range(30)]
         assert {ended(e).status for e in executions} == {"COMPLETED"}
     assert most <= 3
