@@ -171,7 +171,7 @@ class EndEvents:
     def __init__(self, hub: Hub) -> None:
         self._subscription: Any = None
         if url := hub.environment.get("REDIS_URL"):
-            from workflows.engine.redis_notifier import ENDED
+            from workflows.signalling.redis_notifier import ENDED
 
             self._subscription = redis.Redis.from_url(url).pubsub()
             self._subscription.subscribe(ENDED)

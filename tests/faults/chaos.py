@@ -166,7 +166,7 @@ class Storm:
 
     def repeat_hint(self, steps: Callable[[], list[str]]) -> None:
         """Tell workers three times, out of order, of rows old and new."""
-        from workflows.engine.notifier import NotifierError, own_notifier
+        from workflows.signalling.notifier import NotifierError, own_notifier
 
         ids = steps() * 3
         self.chance.shuffle(ids)

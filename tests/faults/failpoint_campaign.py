@@ -129,10 +129,10 @@ def trial(point: str, kind: str, chance: random.Random) -> tuple[list[str], list
 
 def kill_web(point: str, kind: str) -> tuple[list[str], list[str]]:
     """A start whose answer never comes, sent again with the same key."""
-    from workflows.engine.notifier import own_notifier
     from workflows.engine.ready_queue import ReadyPublisher
     from workflows.engine.runtime import runtime
     from workflows.models import WorkflowExecution
+    from workflows.signalling.notifier import own_notifier
 
     key = f"trial-{time.time_ns()}-{os.getpid()}"
 

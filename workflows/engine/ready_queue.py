@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from workflows.engine.notifier import Notifier, NotifierError
+from workflows.signalling.notifier import Notifier, NotifierError
 
 logger = structlog.get_logger(__name__)
 

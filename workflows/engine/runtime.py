@@ -12,9 +12,9 @@ from django.conf import settings
 from core.failpoints import failpoint
 from core.gc_tuning import freeze_loaded_objects
 from workflows.engine.lease_recovery import has_due_quarantined
-from workflows.engine.notifier import own_notifier
 from workflows.engine.quarantine import QuarantineProcess
 from workflows.engine.ready_queue import ReadyListener, ReadyPublisher
+from workflows.signalling.notifier import own_notifier
 
 if TYPE_CHECKING:
     from workflows.engine.worker import Engine

@@ -11,13 +11,14 @@ from django.db import connection
 from tests.factories import make_workflow
 from tests.support.real_hub import until
 from workflows import services
-from workflows.engine import completion_events, ready_queue, redis_notifier
-from workflows.engine.completion_events import CompletionEvents
-from workflows.engine.database_notifier import PostgresNotifier, SqliteNotifier
-from workflows.engine.notifier import NotifierError, own_notifier
+from workflows.engine import ready_queue
 from workflows.engine.ready_queue import ReadyListener, ReadyPublisher
-from workflows.engine.redis_notifier import RedisNotifier
 from workflows.engine.runtime import runtime
+from workflows.signalling import completion_events, redis_notifier
+from workflows.signalling.completion_events import CompletionEvents
+from workflows.signalling.database_notifier import PostgresNotifier, SqliteNotifier
+from workflows.signalling.notifier import NotifierError, own_notifier
+from workflows.signalling.redis_notifier import RedisNotifier
 
 SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
@@ -213,7 +214,7 @@ def test_worker_whose_connection_is_cut_says_so_and_listens_again():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a pooler is PostgreSQL's")
 def test_worker_behind_a_pooler_looks_by_itself(monkeypatch):
-    monkeypatch.setattr("workflows.engine.database_notifier.has_own_session", lambda _: False)
+    monkeypatch.setattr("workflows.signalling.database_notifier.has_own_session", lambda _: False)
     worker = PostgresNotifier()
     assert [worker.hear_ready() for _ in range(3)] == [[], [], []]
 

@@ -11,8 +11,8 @@ from core.exceptions import Conflict, NotFound
 from core.identifiers import read_id
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
-from workflows.engine.completion_events import completions
 from workflows.models import WorkflowExecution
+from workflows.signalling.completion_events import completions
 
 POLL_SECONDS = (0.01, 0.25)
 

@@ -46,9 +46,9 @@ def own_notifier() -> Notifier:
     """Return the notifier of this hub."""
     # Imported here: each brings a client that the others do not need.
     if settings.REDIS_URL:
-        from workflows.engine.redis_notifier import RedisNotifier
+        from workflows.signalling.redis_notifier import RedisNotifier
 
         return RedisNotifier(settings.REDIS_URL)
-    from workflows.engine.database_notifier import PostgresNotifier, SqliteNotifier
+    from workflows.signalling.database_notifier import PostgresNotifier, SqliteNotifier
 
     return PostgresNotifier() if connection.vendor == "postgresql" else SqliteNotifier()

@@ -11,7 +11,7 @@ import redis
 from django.conf import settings
 
 from core.json import strict
-from workflows.engine.notifier import LISTEN_SECONDS, NotifierError
+from workflows.signalling.notifier import LISTEN_SECONDS, NotifierError
 
 READY = f"{settings.SERVICE_NAME}:ready"
 ENDED = f"{settings.SERVICE_NAME}:ended"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from workflows.engine.notifier import Notifier, NotifierError, own_notifier
+from workflows.signalling.notifier import Notifier, NotifierError, own_notifier
 
 logger = structlog.get_logger(__name__)
 

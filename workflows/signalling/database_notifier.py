@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 
 from core.db.pipeline import has_own_session
 from core.json import strict
-from workflows.engine.notifier import LISTEN_SECONDS, NotifierError
+from workflows.signalling.notifier import LISTEN_SECONDS, NotifierError
 
 READY = "workflow_steps_ready"
 # Where nothing can be heard, a worker looks so often.
