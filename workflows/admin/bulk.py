@@ -49,14 +49,14 @@ def bulk_query(request: HttpRequest) -> str:
     """Return the filter of the list of executions, as the page of a new bulk operation takes it."""
     listed_by = request.GET
     age = AGES.get(listed_by.get("created", ""))
-    wanted = {
+    criteria = {
         "status": listed_by.get("status__exact", ""),
         "type": listed_by.get("type__exact", ""),
         "workflow": listed_by.get("workflow", ""),
         "search": listed_by.get("q", "").strip(),
         "created_after": (timezone.now() - age[1]).isoformat() if age else "",
     }
-    return urlencode({name: value for name, value in wanted.items() if value})
+    return urlencode({name: value for name, value in criteria.items() if value})
 
 
 class WordField(forms.CharField):
@@ -83,7 +83,7 @@ class FilterForm(forms.Form):
     search = forms.CharField(required=False, max_length=200)
     created_after = InstantFormField(required=False)
 
-    def wanted(self) -> dict[str, Any]:
+    def criteria(self) -> dict[str, Any]:
         """Return the filter as it is kept with the operation."""
         values = {name: self.cleaned_data[name] for name in self.base_fields}
         kept = {name: value for name, value in values.items() if value}
@@ -158,18 +158,18 @@ class BulkOperationAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
         if not filters.is_valid():
             messages.error(request, "The filter cannot be read; choose it anew.")
             return redirect("admin:workflows_workflowexecution_changelist")
-        wanted = filters.wanted()
+        criteria = filters.criteria()
         if request.method == "POST":
-            operation = _start(request, wanted)
+            operation = _start(request, criteria)
             if operation is not None:
                 return redirect(page_of(operation))
-        choices = _choices(request, wanted)
+        choices = _choices(request, criteria)
         return render_page(
             self,
             request,
             "console/bulk_new.html",
             title="Act on all that match",
-            filter=filter_in_words(wanted),
+            filter=filter_in_words(criteria),
             choices=choices,
             chosen=next((c["action"] for c in choices if c["count"]), ""),
             most=MOST_EXECUTIONS,
@@ -177,15 +177,15 @@ class BulkOperationAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
         )
 
 
-def filter_in_words(wanted: dict[str, Any]) -> list[tuple[str, str]]:
+def filter_in_words(criteria: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a stored filter as a person reads it; one query for the workflow's name."""
     words = [
-        (name.capitalize(), ", ".join(map(status_word, wanted[name])))
+        (name.capitalize(), ", ".join(map(status_word, criteria[name])))
         for name in ("status", "type")
-        if wanted.get(name)
+        if criteria.get(name)
     ]
-    if wanted.get("workflow"):
-        names = Workflow.objects.filter(pk=wanted["workflow"]).values_list("name", flat=True)
+    if criteria.get("workflow"):
+        names = Workflow.objects.filter(pk=criteria["workflow"]).values_list("name", flat=True)
         words.append(("Workflow", next(iter(names), "deleted meanwhile")))
     for name, label in (
         ("correlation_id", "Correlation"),
@@ -193,23 +193,23 @@ def filter_in_words(wanted: dict[str, Any]) -> list[tuple[str, str]]:
         ("created_after", "Created after"),
         ("created_before", "Created before"),
     ):
-        if wanted.get(name):
-            words.append((label, str(wanted[name])[:100].replace("T", " ")))
+        if criteria.get(name):
+            words.append((label, str(criteria[name])[:100].replace("T", " ")))
     return words
 
 
-def _order(request: HttpRequest, action: BulkAction, wanted: dict[str, Any]) -> BulkOrder:
+def _order(request: HttpRequest, action: BulkAction, criteria: dict[str, Any]) -> BulkOrder:
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:500]
-    return BulkOrder(action=action, filter=wanted, actor=actor_of(request), reason=reason)
+    return BulkOrder(action=action, filter=criteria, actor=actor_of(request), reason=reason)
 
 
-def _choices(request: HttpRequest, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+def _choices(request: HttpRequest, criteria: dict[str, Any]) -> list[dict[str, Any]]:
     """Return each action with how many executions it would be about."""
     return [
         {
             "action": action.value,
             "label": action.label,
-            "count": services.count_bulk(_order(request, action, wanted)),
+            "count": services.count_bulk(_order(request, action, criteria)),
             "states": ", ".join(status_word(s).lower() for s in SUITED[action]),
             "hint": _HINTS[action],
         }
@@ -217,14 +217,14 @@ def _choices(request: HttpRequest, wanted: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
-def _start(request: HttpRequest, wanted: dict[str, Any]) -> BulkOperation | None:
+def _start(request: HttpRequest, criteria: dict[str, Any]) -> BulkOperation | None:
     """Start what was ordered; None when it was refused, which the person is told."""
     action = request.POST.get("action", "")
     form = OrderForm({**request.POST.dict(), "expected_count": request.POST.get(f"count-{action}")})
     if not form.is_valid():
         messages.error(request, "Choose what to do.")
         return None
-    order = _order(request, BulkAction(form.cleaned_data["action"]), wanted)
+    order = _order(request, BulkAction(form.cleaned_data["action"]), criteria)
     try:
         return services.start_bulk(order, expected_count=form.cleaned_data["expected_count"])
     except IntegrationError as error:

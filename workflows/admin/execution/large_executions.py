@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Min, Q
 
-from workflows.definition import Definition
+from workflows.definition import Step
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
 
 MAX_STEPS = 200
@@ -38,7 +38,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Found:
+class ShownSteps:
     """The steps that a page shows; `groups` count what is inside when these are not all."""
 
     steps: list[WorkflowStep]
@@ -57,18 +57,18 @@ class Found:
         return sorted((s for s in made if s is not None), key=lambda span: span.begun_at)
 
 
-def find_steps(execution: WorkflowExecution) -> Found:
+def find_steps(execution: WorkflowExecution) -> ShownSteps:
     """Return the latest steps in the order in which they began; at most four queries."""
     rows = execution.steps.defer("input", "output").order_by("-id")
     steps = list(rows[: MAX_STEPS + 1])
     if len(steps) <= MAX_STEPS:
-        return Found(steps[::-1], [])
+        return ShownSteps(steps[::-1], [])
     groups = _groups_of(execution)
     if groups:
         inside = list(rows.exclude(scope="")[:MAX_INSIDE])
         steps = [*rows.filter(scope="")[:MAX_STEPS], *inside]
-        return Found(sorted(steps, key=lambda step: step.id), groups)
-    return Found(steps[:MAX_STEPS][::-1], [])
+        return ShownSteps(sorted(steps, key=lambda step: step.id), groups)
+    return ShownSteps(steps[:MAX_STEPS][::-1], [])
 
 
 def _groups_of(execution: WorkflowExecution) -> list[Group]:
@@ -93,20 +93,19 @@ def _span_of(step_id: str, groups: list[Group]) -> Span | None:
 
 
 def totals_of(
-    groups: Iterable[Group], definition: Definition | None
+    groups: Iterable[Group], steps: Mapping[str, Step]
 ) -> Mapping[str, list[tuple[str, int]]]:
     """Return how many rows have which status, by the outermost MAP that they are in."""
     totals: dict[str, dict[str, int]] = {}
     for group in groups:
-        outermost = _outermost_map(group.step_id, definition)
+        outermost = _outermost_map(group.step_id, steps)
         if outermost is not None:
             counts = totals.setdefault(outermost, {})
             counts[group.status] = counts.get(group.status, 0) + group.count
     return {name: sorted(counts.items()) for name, counts in totals.items()}
 
 
-def _outermost_map(step_id: str, definition: Definition | None) -> str | None:
-    steps = definition.steps if definition else {}
+def _outermost_map(step_id: str, steps: Mapping[str, Step]) -> str | None:
     outermost = None
     container = steps[step_id].container if step_id in steps else None
     while container is not None:

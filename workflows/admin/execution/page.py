@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from workflows import services
 from workflows.admin.execution.failure_explanation import Explanation, explain
-from workflows.admin.execution.large_executions import MAX_STEPS, Found, find_steps, totals_of
+from workflows.admin.execution.large_executions import MAX_STEPS, ShownSteps, find_steps, totals_of
 from workflows.admin.execution.review import reviews_of
 from workflows.admin.execution.timeline import timeline_of
 from workflows.admin.execution.waits import (
@@ -25,7 +25,7 @@ from workflows.admin.execution.waits import (
     waiting_of,
 )
 from workflows.admin.graph.svg import draw_workflow
-from workflows.definition import Definition, read
+from workflows.definition import Step, read
 from workflows.history.activity import active_seconds, idle_kinds, spans_of
 from workflows.models import (
     ACTIVE,
@@ -60,11 +60,11 @@ WORST_FIRST = (
 class ShownStep:
     """A row of a list of steps: an attempt, or what is inside of a MAP (then `step` is None).
 
-    `place` is that MAP, or the branch of the step that this one undoes.
+    `scope` is the path of that MAP, or the branch of the step that this one undoes.
     """
 
     step: WorkflowStep | None
-    place: str = ""
+    scope: str = ""
     words: str = ""
     child: ChildLink | None = None
     inside: list[ShownStep] = field(default_factory=list)
@@ -93,7 +93,7 @@ class ShownStep:
     def key(self) -> str:
         """An id for the page that changes with what is shown."""
         counted = "-".join(f"{status}{count}" for status, count in self.counts)
-        return f"{self.place.replace('/', '-')}-{counted}"
+        return f"{self.scope.replace('/', '-')}-{counted}"
 
 
 def executions_with_parts() -> QuerySet[WorkflowExecution]:
@@ -112,38 +112,39 @@ def executions_with_parts() -> QuerySet[WorkflowExecution]:
 def page_of(
     execution: WorkflowExecution, *, person: User | AnonymousUser, may_control: bool
 ) -> dict[str, Any]:
-    """Everything that the live part of the page shows this person."""
-    found = find_steps(execution)
-    steps = found.steps
+    """Return what the live part of the page shows this person."""
+    shown = find_steps(execution)
+    steps = shown.steps
     definition = read(execution.version.document).definition if execution.version else None
+    definitions = definition.steps if definition else {}
     idle = idle_kinds(definition)
-    children = children_of(execution, steps, definition)
-    waiting = [] if execution.has_ended else waiting_of(steps, definition)
-    words = describe(waiting, definition, children)
+    children = children_of(execution, steps, definitions)
+    waiting = [] if execution.has_ended else waiting_of(steps, definitions)
+    words = describe(waiting, definitions, children)
     names = {step.step_id: step.name for step in steps if step.name}
     return {
         "execution": execution,
         "shown_status": _shown_status(execution, steps),
-        "steps": _shown(found, definition, children, {w.path: w.words for w in words}),
-        "undone": [ShownStep(s, place=scope_of(s.path)) for s in steps if s.is_compensation],
-        "has_more_steps": found.has_more or len(steps) >= MAX_STEPS,
+        "steps": _rows_of(shown, definitions, children, {w.path: w.words for w in words}),
+        "undone": [ShownStep(s, scope=scope_of(s.path)) for s in steps if s.is_compensation],
+        "has_more_steps": shown.has_more or len(steps) >= MAX_STEPS,
         "shown_steps": len(steps),
         "events": list(execution.events.order_by("-sequence")[:MAX_EVENTS]),
-        **_activity(execution, found, idle),
+        **_activity(execution, shown, idle),
         "timeline": timeline_of(
-            [s for s in steps if not s.reused and not (found.groups and s.scope)],
+            [s for s in steps if not s.reused and not (shown.groups and s.scope)],
             start=execution.started_at,
             end=execution.completed_at or timezone.now(),
-            spans=found.spans(),
+            spans=shown.spans(),
             names=names,
             idle=idle,
         ),
-        "graph": _graph(execution, found),
+        "graph": _graph(execution, shown),
         "waiting": words,
-        "reviews": reviews_of(steps, definition) if may_control else [],
+        "reviews": reviews_of(steps, definitions) if may_control else [],
         "reruns": list(execution.reruns.order_by("-created_at").only("status")[:MAX_RERUNS]),
         "may_rerun": execution.has_ended,
-        "questions": questions_of(waiting, definition, person=person, may_control=may_control),
+        "questions": questions_of(waiting, definitions, person=person, may_control=may_control),
         "trouble": _trouble(execution, steps, names),
         "queue": services.queue_of(execution),
         "may_retry": execution.status in RETRYABLE and not execution.was_compensated,
@@ -163,53 +164,53 @@ def _shown_status(execution: WorkflowExecution, steps: list[WorkflowStep]) -> st
 
 
 def _activity(
-    execution: WorkflowExecution, found: Found, idle: Mapping[str, str]
+    execution: WorkflowExecution, shown: ShownSteps, idle: Mapping[str, str]
 ) -> dict[str, float]:
-    """For how long something of it ran, and for how long nothing did."""
+    """Return for how long something of it ran, and for how long nothing did."""
     if execution.started_at is None:
         return {"active_seconds": 0.0, "idle_seconds": 0.0}
     end = execution.completed_at or timezone.now()
-    own = [s for s in found.steps if not s.reused and not (found.groups and s.scope)]
+    own = [s for s in shown.steps if not s.reused and not (shown.groups and s.scope)]
     times = [(step.started_at, step.completed_at) for step in own if step.step_id not in idle]
-    times += [(s.begun_at, s.ended_at) for s in found.spans() if s.step_id not in idle]
+    times += [(s.begun_at, s.ended_at) for s in shown.spans() if s.step_id not in idle]
     active = active_seconds(spans_of(times, until=None if execution.has_ended else end))
     elapsed = (end - execution.started_at).total_seconds()
     return {"active_seconds": active, "idle_seconds": elapsed - active}
 
 
 def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:
-    """Often while something runs, seldom while all there is waits."""
+    """Return how often to ask: often while something runs, seldom while all there is waits."""
     is_busy = not steps or any(step.status in BUSY for step in steps)
     goes_on = execution.status in GOING_ON
     return LIVE_SECONDS if is_busy and goes_on else IDLE_SECONDS
 
 
-def _shown(
-    found: Found,
-    definition: Definition | None,
+def _rows_of(
+    shown: ShownSteps,
+    definitions: Mapping[str, Step],
     children: dict[Any, ChildLink],
     words: dict[str, str],
 ) -> list[ShownStep]:
     """Return the rows of the list; what is inside of a MAP is folded into one row below it."""
-    maps = {s.id for s in definition.steps.values() if s.kind == "MAP"} if definition else set()
-    shown: list[ShownStep] = []
+    maps = {step.id for step in definitions.values() if step.kind == "MAP"}
+    rows: list[ShownStep] = []
     folded: dict[str, ShownStep] = {}
-    for step in found.steps:
+    for step in shown.steps:
         if step.is_compensation:
             continue
         row = ShownStep(step, child=children.get(step.pk), words=_words_of(step, words))
         element_of = _map_around(step.scope, maps)
         if element_of is None:
-            shown.append(row)
+            rows.append(row)
             continue
         if element_of not in folded:
-            folded[element_of] = ShownStep(step=None, place=element_of)
-            shown.append(folded[element_of])
+            folded[element_of] = ShownStep(step=None, scope=element_of)
+            rows.append(folded[element_of])
         folded[element_of].inside.append(row)
-    totals = totals_of(found.groups, definition)
-    for place, row in folded.items():
-        row.totals = totals.get(place.rpartition("/")[2].partition("#")[0], [])
-    return shown
+    totals = totals_of(shown.groups, definitions)
+    for path, row in folded.items():
+        row.totals = totals.get(path.rpartition("/")[2].partition("#")[0], [])
+    return rows
 
 
 def _words_of(step: WorkflowStep, words: dict[str, str]) -> str:
@@ -225,12 +226,12 @@ def _map_around(scope: str, maps: set[str]) -> str | None:
     return None
 
 
-def _graph(execution: WorkflowExecution, found: Found) -> SafeString:
+def _graph(execution: WorkflowExecution, shown: ShownSteps) -> SafeString:
     if execution.version is None:
         return SafeString("")
-    top = [s for s in found.steps if not (found.groups and s.scope)]
+    top = [s for s in shown.steps if not (shown.groups and s.scope)]
     statuses = latest_statuses((step.step_id, step.path, step.status) for step in top)
-    for group in found.groups:
+    for group in shown.groups:
         worst = statuses.get(group.step_id, group.status)
         statuses[group.step_id] = min(worst, group.status, key=_rank)
     return draw_workflow(execution.version.document, statuses=statuses)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.exceptions import ValidationFailed
 from core.json import strict
 from workflows import services
-from workflows.definition import Definition
+from workflows.definition import Step
 from workflows.models import StepStatus, WorkflowStep
 
 MAX_REASON = 2000
@@ -27,9 +27,8 @@ class Review:
     sentence: str
 
 
-def reviews_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[Review]:
+def reviews_of(steps: Iterable[WorkflowStep], definitions: Mapping[str, Step]) -> list[Review]:
     """Return the calls that need a person, of the steps at hand."""
-    definitions = definition.steps if definition else {}
     stuck = [
         step
         for step in steps

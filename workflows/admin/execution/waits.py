@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from core.admin.formatting import moment
 from workflows.admin.execution.approval_form import Question, ask
-from workflows.definition import Definition, Step
+from workflows.definition import Step
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
 
 MAX_SHOWN = 20
@@ -39,14 +39,14 @@ class ChildLink:
     status: str
 
 
-def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> list[WorkflowStep]:
+def waiting_of(
+    steps: Iterable[WorkflowStep], definitions: Mapping[str, Step]
+) -> list[WorkflowStep]:
     """Return the open steps that wait for something known, with their inputs; one query."""
-    definitions = definition.steps if definition else {}
-    waiting = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in definitions][
-        :MAX_SHOWN
-    ]
-    wanted = [s.pk for s in waiting if definitions[s.step_id].kind in _WITH_INPUT]
-    rows = WorkflowStep.objects.filter(pk__in=wanted) if wanted else WorkflowStep.objects.none()
+    waiting = [s for s in steps if s.status == StepStatus.WAITING and s.step_id in definitions]
+    waiting = waiting[:MAX_SHOWN]
+    ids = [s.pk for s in waiting if definitions[s.step_id].kind in _WITH_INPUT]
+    rows = WorkflowStep.objects.filter(pk__in=ids) if ids else WorkflowStep.objects.none()
     inputs = dict(rows.values_list("pk", "input"))
     for step in waiting:
         step.input = inputs.get(step.pk)
@@ -54,10 +54,11 @@ def waiting_of(steps: Iterable[WorkflowStep], definition: Definition | None) -> 
 
 
 def describe(
-    steps: Sequence[WorkflowStep], definition: Definition | None, children: Mapping[Any, ChildLink]
+    steps: Sequence[WorkflowStep],
+    definitions: Mapping[str, Step],
+    children: Mapping[Any, ChildLink],
 ) -> list[WaitingStep]:
-    """Say of each what it waits for."""
-    definitions = definition.steps if definition else {}
+    """Return for each what it waits for, in words."""
     return [
         WaitingStep(s.title, s.path, _words(s, definitions[s.step_id], children.get(s.pk)))
         for s in steps
@@ -66,13 +67,12 @@ def describe(
 
 def questions_of(
     steps: Sequence[WorkflowStep],
-    definition: Definition | None,
+    definitions: Mapping[str, Step],
     *,
     person: User | AnonymousUser,
     may_control: bool,
 ) -> list[Question]:
     """Return what this person may decide now."""
-    definitions = definition.steps if definition else {}
     asking = [s for s in steps if definitions[s.step_id].kind == "APPROVAL"]
     questions = [
         ask(s, definitions[s.step_id], person=person, may_control=may_control) for s in asking
@@ -81,15 +81,11 @@ def questions_of(
 
 
 def children_of(
-    execution: WorkflowExecution, steps: Iterable[WorkflowStep], definition: Definition | None
+    execution: WorkflowExecution, steps: Iterable[WorkflowStep], definitions: Mapping[str, Step]
 ) -> dict[Any, ChildLink]:
     """Return the executions that these steps started, by the id of the step."""
-    definitions = definition.steps if definition else {}
-    ids = [
-        s.pk
-        for s in steps
-        if s.step_id in definitions and definitions[s.step_id].kind == "WORKFLOW"
-    ]
+    starters = {step.id for step in definitions.values() if step.kind == "WORKFLOW"}
+    ids = [s.pk for s in steps if s.step_id in starters]
     if not ids:
         return {}
     children = WorkflowExecution.objects.filter(parent_step_id__in=ids)
