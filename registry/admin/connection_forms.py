@@ -6,21 +6,17 @@ import copy
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget as SelectWidget
-from unfold.widgets import (
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from core.admin.forms import StrictJSONField
 from core.exceptions import ValidationFailed
+from registry.admin.form_fields import breaker_field, limits_field, part_field
+from registry.admin.typed_form import TypedForm
 from registry.connections.lifecycle import check_fields
 from registry.connections.type_specs import HOST_FIELDS, TYPE_SPECS, URL_FIELDS, parts_of
 from registry.models import Connection, ConnectionDriver
 from registry.policies.type_parts import Part
 
-_LONG_ATTRS = {"rows": 5, "class": "hub-code", "spellcheck": "false"}
 _JSON = ("headers", "test_body")
 _SWITCHES = ("tls",)
 _COLUMNS = (*URL_FIELDS, *HOST_FIELDS)
@@ -58,11 +54,7 @@ def _field_of(part: Part) -> forms.Field:
         return forms.BooleanField(**about, widget=UnfoldBooleanSwitchWidget)
     if part.name in _JSON:
         return StrictJSONField(**about, rows=4)
-    if part.choices:
-        words = [("", "As usual"), *((word, word) for word in part.choices)]
-        return forms.ChoiceField(**about, choices=words, widget=SelectWidget)
-    widget = UnfoldAdminTextareaWidget(attrs=_LONG_ATTRS) if part.long else None
-    return forms.CharField(**about, widget=widget or UnfoldAdminTextInputWidget)
+    return part_field(part, rows=5, empty_choices=[("", "As usual")])
 
 
 def _shown_when(types: list[str]) -> str:
@@ -88,8 +80,8 @@ def fields_of(type: str, driver: str) -> list[str]:
     return [*TYPE_SPECS[type].columns, *settings]
 
 
-class BaseConnectionForm(forms.ModelForm):
-    """A connection as a person makes or changes it; `service_fields` is what the service takes."""
+class BaseConnectionForm(TypedForm):
+    """A connection as a person makes or changes it."""
 
     driver = forms.ChoiceField(
         required=False,
@@ -97,24 +89,11 @@ class BaseConnectionForm(forms.ModelForm):
             ("", "The usual one"),
             *(choice for choice in ConnectionDriver.choices if choice[0] != "HTTP"),
         ],
-        widget=SelectWidget,
+        widget=UnfoldAdminSelectWidget,
         help_text="PostgreSQL for a database and AMQP for a broker unless told otherwise.",
     )
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
-    breaker = StrictJSONField(
-        required=False,
-        rows=3,
-        help_text="What its circuit breaker does otherwise than its criticality says, such as"
-        ' {"failure_threshold": 10, "recovery_seconds": 15}.',
-    )
-    limits = StrictJSONField(
-        required=False,
-        rows=3,
-        help_text="How it is called at most, by all workers together, such as"
-        ' {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
-    )
+    breaker = breaker_field("circuit breaker does")
+    limits = limits_field()
 
     class Meta:
         model = Connection
@@ -134,30 +113,17 @@ class BaseConnectionForm(forms.ModelForm):
             "check_interval_seconds": "Seconds; 0 tests it on demand only.",
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.service_fields: dict[str, Any] = {}
-        self.is_change = not self.instance._state.adding
-        if self.is_change:
-            self._show(self.instance)
-
-    def _show(self, row: Connection) -> None:
+    def show(self, row: Connection) -> None:
         own = fields_of(row.type, row.driver)
         for name in [n for n in self.fields if n.startswith(PREFIX) or n in _COLUMNS]:
             if name not in own:
                 del self.fields[name]
         self.fields.pop("driver", None)
-        if "type" in self.fields:
-            self.fields["type"].disabled = True
         self.initial.update(breaker=row.breaker, limits=row.limits)
         for part, value in row.config.items():
             self.initial[setting_name(part)] = _shown(part, value)
 
-    def clean(self) -> Any:
-        data = super().clean()
-        type = self.instance.type if self.is_change else self.cleaned_data.get("type")
-        if self.errors or not type:
-            return data
+    def read(self, type: str) -> None:
         driver = self.instance.driver if self.is_change else self.cleaned_data.get("driver") or ""
         self.service_fields = self._read(type, driver)
         draft = copy.copy(self.instance) if self.is_change else Connection(type=type)
@@ -166,7 +132,6 @@ class BaseConnectionForm(forms.ModelForm):
         except ValidationFailed as error:
             for path, sentences in error.errors.items():
                 self._add(path, list(sentences))
-        return data
 
     def _read(self, type: str, driver: str) -> dict[str, Any]:
         fields: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}

@@ -12,8 +12,6 @@ from django.views.decorators.debug import sensitive_variables
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
@@ -22,13 +20,15 @@ from core.admin.forms import WordsField
 from core.exceptions import IntegrationError, ValidationFailed
 from core.json.merge_patch import MergePatch
 from core.vault import Secret
+from registry.admin.form_fields import part_field, text_area
+from registry.admin.typed_form import TypedForm
 from registry.credentials.lifecycle import check_fields, check_secret_given
 from registry.credentials.type_specs import TYPE_SPECS
 from registry.models import Credential, CredentialType
 from registry.policies.type_parts import Part
 
 _SECRET_ATTRS = {"autocomplete": "new-password", "spellcheck": "false"}
-_LONG_ATTRS = {"rows": 6, "class": "hub-code", "spellcheck": "false"}
+_LONG_ROWS = 6
 HEADERS = "headers"
 
 
@@ -37,7 +37,7 @@ class SecretFormField(forms.CharField):
 
     def __init__(self, *, long: bool = False, **kwargs: Any) -> None:
         widget = (
-            UnfoldAdminTextareaWidget(attrs={**_LONG_ATTRS, "autocomplete": "off"})
+            text_area(_LONG_ROWS, autocomplete="off")
             if long
             else UnfoldAdminPasswordWidget(attrs=_SECRET_ATTRS)
         )
@@ -59,25 +59,8 @@ def field_name(type: str, section: str, part: str) -> str:
 
 
 def _attribute_field(part: Part) -> forms.Field:
-    if part.choices:
-        return forms.ChoiceField(
-            label=part.label,
-            required=False,
-            choices=[(word, word) for word in part.choices],
-            initial=part.default,
-            help_text=part.help,
-            widget=UnfoldAdminSelectWidget,
-        )
-    widget = (
-        UnfoldAdminTextareaWidget(attrs=_LONG_ATTRS) if part.long else UnfoldAdminTextInputWidget
-    )
-    return forms.CharField(
-        label=part.label,
-        required=False,
-        initial=part.default if isinstance(part.default, str) else None,
-        help_text=part.help,
-        widget=widget,
-    )
+    initial = part.default if isinstance(part.default, str) else None
+    return part_field(part, rows=_LONG_ROWS, initial=initial)
 
 
 def _secret_field(part: Part) -> forms.Field:
@@ -151,26 +134,22 @@ class _PartsForm(forms.Form):
         section, _, part = path.partition(".")
         name = field_name(type, section, part)
         if section == "secret" and name not in self.fields:
-            known = [n for n in self.fields if n.startswith(field_name(type, "secret", ""))]
-            name = known[0] if known else ""
+            names = [n for n in self.fields if n.startswith(field_name(type, "secret", ""))]
+            name = names[0] if names else ""
             sentences = [f"{part}: {s}" if part else s for s in sentences]
         if name not in self.fields:
             name = re.sub(r"\[\d+\]$", "", path)
         self.add_error(name if name in self.fields else self.first_secret(), sentences)
 
 
-class BaseCredentialForm(_PartsForm, forms.ModelForm):
-    """A credential as a person makes or changes it; `service_fields` is what the service takes."""
+class BaseCredentialForm(_PartsForm, TypedForm):
+    """A credential as a person makes or changes it."""
 
     allowed_origins = WordsField(
         required=False,
         help_text="Where it may be sent, such as https://api.example.org, separated by commas."
         " It is sent nowhere else.",
     )
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
-
     draft = forms.BooleanField(
         required=False,
         label="Draft",
@@ -184,31 +163,18 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
         fields = ("name", "type", "description", "expires_at")
         help_texts = {"expires_at": "In UTC. Empty: it does not."}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.service_fields: dict[str, Any] = {}
-        self.is_change = not self.instance._state.adding
-        if self.is_change:
-            self._show(self.instance)
-
-    def _show(self, credential: Credential) -> None:
+    def show(self, row: Credential) -> None:
         del self.fields["draft"]
-        own = fields_of(credential.type)
+        own = fields_of(row.type)
         for name in [n for n in self.fields if "__" in n and n not in own]:
             del self.fields[name]
-        if "type" in self.fields:
-            self.fields["type"].disabled = True
-        self.initial["allowed_origins"] = credential.allowed_origins
-        for part, value in credential.attributes.items():
+        self.initial["allowed_origins"] = row.allowed_origins
+        for part, value in row.attributes.items():
             shown = " ".join(value) if isinstance(value, list) else value
-            self.initial[field_name(credential.type, "attributes", part)] = shown
+            self.initial[field_name(row.type, "attributes", part)] = shown
 
     @sensitive_variables()
-    def clean(self) -> Any:
-        data = super().clean()
-        type = self.instance.type if self.is_change else self.cleaned_data.get("type")
-        if self.errors or not type:
-            return data
+    def read(self, type: str) -> None:
         secret = self.read_secret(type)
         self.service_fields = {
             **{name: self.cleaned_data.get(name) for name in ("name", "description", "expires_at")},
@@ -223,7 +189,6 @@ class BaseCredentialForm(_PartsForm, forms.ModelForm):
         row = self.instance if self.is_change else Credential(type=type)
         if not self.errors:
             self.check(row, type, self.service_fields)
-        return data
 
     def _check_draft(self, type: str) -> None:
         """Put a missing secret to the first field that it is typed into."""
@@ -280,8 +245,8 @@ class RotateForm(_PartsForm, BaseDialogForm):
         if not secret:
             self.add_error(self.first_secret(), "Type the new secret in.")
             return data
-        given = {k: v for k, v in self.read_attributes(type).items() if v is not None}
-        self.service_fields = {"secret": secret, "attributes": MergePatch(given)}
+        typed = {k: v for k, v in self.read_attributes(type).items() if v is not None}
+        self.service_fields = {"secret": secret, "attributes": MergePatch(typed)}
         if "expires_at" in self.fields:
             self.service_fields["expires_at"] = self.cleaned_data.get("expires_at")
         self.check(self.credential, type, self.service_fields)

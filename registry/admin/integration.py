@@ -108,9 +108,9 @@ class IntegrationAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
         may = {"may_use_credentials": request.user.has_perm(USE)}
         if change:
-            lifecycle.update_integration(obj, form.fields_given(), **may)
+            lifecycle.update_integration(obj, form.service_fields(), **may)
         else:
-            lifecycle.create_integration({"id": obj.pk, **form.fields_given()}, **may)
+            lifecycle.create_integration({"id": obj.pk, **form.service_fields()}, **may)
             obj._state.adding = False
 
     def delete_model(self, request: HttpRequest, obj: Integration) -> None:

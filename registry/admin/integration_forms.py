@@ -7,9 +7,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from core.admin.forms import StrictJSONField
+from core.admin.forms import StrictJSONField, description_field
 from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from registry.integrations import lifecycle
@@ -72,9 +72,7 @@ class IntegrationForm(forms.ModelForm):
     # Whether this person may use credentials; the admin says so for each request.
     may_use_credentials = False
 
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
+    description = description_field(rows=2)
     path = forms.CharField(
         required=False,
         max_length=500,
@@ -117,37 +115,36 @@ class IntegrationForm(forms.ModelForm):
                 self.initial["status"] = IntegrationStatus.ACTIVE
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
+        cleaned = super().clean() or {}
         if self.errors:
-            return given
+            return cleaned
         try:
             lifecycle.check_integration(
-                self.instance, self.fields_given(), may_use_credentials=self.may_use_credentials
+                self.instance, self.service_fields(), may_use_credentials=self.may_use_credentials
             )
         except ValidationFailed as error:
             for path, sentences in error.errors.items():
                 self._refuse(path, sentences)
         except PermissionDenied as error:
             self.add_error("connection", str(error))
-        return given
+        return cleaned
 
     def _refuse(self, path: str, sentences: list[str]) -> None:
         name = _FIELD_OF.get(path) or path.partition(".")[0].partition("[")[0]
         rest = path.removeprefix(name).lstrip(".")
-        told = (
-            [f"{rest}: {s}" for s in sentences] if rest and name not in _FIELD_OF.values() else None
-        )
-        self.add_error(name if name in self.fields else None, told or sentences)
+        if rest and name not in _FIELD_OF.values():
+            sentences = [f"{rest}: {s}" for s in sentences]
+        self.add_error(name if name in self.fields else None, sentences)
 
-    def fields_given(self) -> dict[str, Any]:
+    def service_fields(self) -> dict[str, Any]:
         """Return the fields of the form as the services take them."""
-        said = self.cleaned_data
+        cleaned = self.cleaned_data
         of_target = ("target_kind", "target", "action", "connection", "method", "path")
-        fields = {name: value for name, value in said.items() if name not in of_target}
+        fields = {name: value for name, value in cleaned.items() if name not in of_target}
         if "status" not in self.changed_data and not self.instance._state.adding:
             fields.pop("status", None)
-        if "target_kind" in said:
-            fields["target"] = _target_of(said)
+        if "target_kind" in cleaned:
+            fields["target"] = _target_of(cleaned)
         return fields
 
 

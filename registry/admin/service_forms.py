@@ -8,41 +8,37 @@ from django import forms
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminURLInputWidget,
 )
 
-from core.admin.forms import StrictJSONField, WordsField
+from core.admin.forms import StrictJSONField, WordsField, description_field
 from core.exceptions import ValidationFailed
 from registry import services
+from registry.admin.form_fields import breaker_field, limits_field
 from registry.models import Service, ServiceAction, ServiceInstance
 from registry.policies.liveness import Liveness
-from registry.services import check_new_instance
 
 MAX_TIMEOUT_SECONDS = 60
 MAX_URL = 500
 
 
+def _check_instance(form: forms.ModelForm, instance: dict[str, Any]) -> None:
+    """Refuse in a form what adding the instance would refuse."""
+    try:
+        services.check_new_instance(instance)
+    except ValidationFailed as error:
+        for name, sentences in error.errors.items():
+            form.add_error(name if name in form.fields else "url", list(sentences))
+
+
 class ServiceForm(forms.ModelForm):
     """A service as a person prepares or corrects it."""
 
-    description = forms.CharField(
-        required=False, max_length=5000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
-    )
+    description = description_field(rows=3)
     tags = WordsField(required=False, help_text="Words, separated by commas.")
     metadata = StrictJSONField(required=False, help_text="A JSON object.")
-    breaker = StrictJSONField(
-        required=False,
-        rows=3,
-        help_text="What its circuit breakers do otherwise than its criticality says, such as"
-        ' {"failure_threshold": 10, "recovery_seconds": 15}.',
-    )
-    limits = StrictJSONField(
-        required=False,
-        rows=3,
-        help_text="How it is called at most, by all workers together, such as"
-        ' {"per_second": 5, "burst": 10, "max_concurrency": 4}.',
-    )
+    breaker = breaker_field("circuit breakers do")
+    limits = limits_field()
     probing = StrictJSONField(
         required=False,
         rows=3,
@@ -83,11 +79,7 @@ class InstanceForm(forms.ModelForm):
         super().clean()
         instance = {name: self.cleaned_data.get(name) for name in ("url", "health_url")}
         if self.instance._state.adding and not self.errors:
-            try:
-                check_new_instance(instance)
-            except ValidationFailed as error:
-                for name, sentences in error.errors.items():
-                    self.add_error(name, list(sentences))
+            _check_instance(self, instance)
         return self.cleaned_data
 
 
@@ -134,11 +126,7 @@ class NewServiceForm(ServiceForm):
         if instance.get("health_url") and not instance.get("url"):
             self.add_error("url", "Say where the instance answers whose health URL this is.")
         elif instance and not self.errors:
-            try:
-                services.check_new_instance(instance)
-            except ValidationFailed as error:
-                for name, sentences in error.errors.items():
-                    self.add_error(name if name in self.fields else "url", list(sentences))
+            _check_instance(self, instance)
         return data
 
     def instance_fields(self) -> dict[str, str]:
