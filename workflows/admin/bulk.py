@@ -25,6 +25,7 @@ from core.instant_forms import InstantFormField
 from workflows import services
 from workflows.admin.filters import AGES
 from workflows.admin.live_page import LivePageMixin
+from workflows.admin.permissions import ControlledMixin
 from workflows.models import (
     SUITED,
     BulkAction,
@@ -36,7 +37,6 @@ from workflows.models import (
 from workflows.services import BulkOrder
 from workflows.services.executions.bulk_operations import MOST_EXECUTIONS
 
-CONTROL = "workflows.change_workflowexecution"
 _HINTS = {
     BulkAction.RETRY: "each goes on from where it stopped, with fresh attempts",
     BulkAction.CANCEL: "each ends now, with its children; what it did stays done",
@@ -106,7 +106,7 @@ class OrderForm(forms.Form):
 
 
 @admin.register(BulkOperation)
-class BulkOperationAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
+class BulkOperationAdmin(ControlledMixin, LivePageMixin, ReadOnlyMixin, GrowingAdmin):
     """Newest first; the page of one follows its progress."""
 
     list_display = ("label", "status_label", "progress", "who", "started", "took", "reason")
@@ -126,10 +126,6 @@ class BulkOperationAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
         return f"{operation.done} of {operation.total}{refused}"
 
     # The page of one, and ordering one
-
-    def has_control_permission(self, request: HttpRequest) -> bool:
-        """Return whether this person may order and stop bulk operations."""
-        return request.user.has_perm(CONTROL)
 
     def live_context(self, request: HttpRequest, row: BulkOperation) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from core.admin.base import find_or_404, is_id
 from workflows.admin.execution.approval_form import Question, has_decided, question_of
 from workflows.admin.execution.review import Review, review_of
 from workflows.admin.live_page import STOP_POLLING
+from workflows.admin.permissions import may_control
 from workflows.definition import Step
 from workflows.definition_cache import readable_definition
 from workflows.models import (
@@ -71,7 +72,7 @@ def inbox_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
         "title": "Inbox",
         "questions": questions[:MAX_SHOWN],
         "reviews": reviews,
-        "may_control": _may_control(request),
+        "may_control": may_control(request),
         "max_shown": MAX_SHOWN,
         "is_cut": max(len(questions), len(reviews)) >= MAX_SHOWN,
         "outcome": _outcome_of(request.GET.get("done", "")),
@@ -98,17 +99,13 @@ def address_of_outcome(execution_id: Any) -> str:
 
 
 def _may_see(request: HttpRequest) -> bool:
-    return request.user.has_perm("workflows.view_workflowexecution") or _may_control(request)
-
-
-def _may_control(request: HttpRequest) -> bool:
-    return request.user.has_perm("workflows.change_workflowexecution")
+    return request.user.has_perm("workflows.view_workflowexecution") or may_control(request)
 
 
 def _items_for(request: HttpRequest) -> tuple[list[Item], list[Item]]:
-    may_control = _may_control(request)
-    questions = _questions_for(request.user, may_control=may_control)
-    return questions, _reviews() if may_control else []
+    controls = may_control(request)
+    questions = _questions_for(request.user, may_control=controls)
+    return questions, _reviews() if controls else []
 
 
 def _outcome_of(execution_id: str) -> DecisionOutcome | None:

@@ -22,9 +22,9 @@ from core.admin.pages import page_of, page_of_id, render_page
 from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from workflows import services
+from workflows.admin.permissions import RunnableMixin
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
-from workflows.admin.workflow_forms import RunnableMixin
 from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
 from workflows.schedules import in_words, names_of_zones
 

@@ -17,7 +17,8 @@ from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.pages import page_of
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
-from workflows.admin.workflow_forms import RunnableMixin, RunVersionForm, start_from
+from workflows.admin.permissions import RunnableMixin
+from workflows.admin.workflow_forms import RunVersionForm, start_from
 from workflows.models import WorkflowVersion
 
 MAX_OTHERS = 5

@@ -20,21 +20,16 @@ from workflows.definition.diff import ComparedStep, Comparison, KeyChange
 from workflows.models import Workflow
 
 MAX_VERSIONS = 200
-TONES = {"ADDED": "good", "REMOVED": "bad", "CHANGED": "warning"}
 
 
 @dataclass(frozen=True)
 class DiffLine:
-    """One key path: what stood there, and what stands there now. An empty text is an absence."""
+    """A key path with the values that it had and has. An empty text is an absence."""
 
     path: str
     kind: str
     before: str
     after: str
-
-    @property
-    def tone(self) -> str:
-        return TONES[self.kind]
 
 
 @dataclass(frozen=True)
@@ -45,10 +40,6 @@ class DiffSection:
     detail: str
     kind: str
     lines: tuple[DiffLine, ...]
-
-    @property
-    def tone(self) -> str:
-        return TONES[self.kind]
 
 
 def parts_of(comparison: Comparison) -> list[DiffSection]:

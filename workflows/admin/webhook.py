@@ -25,10 +25,10 @@ from core.admin.formatting import NOTHING, flow, moment, status_badge
 from core.admin.pages import page_of_id
 from workflows import services
 from workflows.admin.filters import WebhookListFilter
+from workflows.admin.permissions import may_use_credentials
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect, WorkflowExecution
 
-USE = "registry.use_credential"
 SHOWN_DELIVERIES = 20
 _CURL = """\
 SECRET='whsec_…'
@@ -125,14 +125,14 @@ class WebhookAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether a webhook may be added: its credential takes a permission of its own."""
-        return super().has_add_permission(request) and request.user.has_perm(USE)
+        return super().has_add_permission(request) and may_use_credentials(request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.has_perm(USE) else (*fields, "credential", "old_credential")
+        return fields if may_use_credentials(request) else (*fields, "credential", "old_credential")
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
-        actor, may = actor_of(request), request.user.has_perm(USE)
+        actor, may = actor_of(request), may_use_credentials(request)
         fields = form.service_fields()
         if change:
             services.update_webhook(obj, fields, actor=actor, may_use_credentials=may)

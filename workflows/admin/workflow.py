@@ -17,14 +17,14 @@ from core.admin.formatting import json_block
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow
+from workflows.admin.permissions import RunnableMixin, may_use_credentials
 from workflows.admin.version_diff import compare_view
-from workflows.admin.workflow_forms import RunForm, RunnableMixin, WorkflowForm, start_from
+from workflows.admin.workflow_forms import RunForm, WorkflowForm, start_from
 from workflows.models import Workflow
 
 MAX_VERSIONS = 20
 MAX_EXECUTIONS = 10
 FIELDS = ("name", "type", "status", "description", "retention", "metadata")
-USE = "registry.use_credential"
 
 
 @admin.register(Workflow)
@@ -76,7 +76,7 @@ class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, *args, **kwargs)
-        form.may_use_credentials = request.user.has_perm(USE)
+        form.may_use_credentials = may_use_credentials(request)
         return form
 
     def summary(self, request: HttpRequest, row: Workflow) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
         document = form.cleaned_data["definition"]
         who: dict[str, Any] = {
             "actor": actor_of(request),
-            "may_use_credentials": request.user.has_perm(USE),
+            "may_use_credentials": may_use_credentials(request),
         }
         if change:
             saved = services.update_workflow(obj, fields, document, **who)

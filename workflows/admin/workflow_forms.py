@@ -92,15 +92,6 @@ class WorkflowForm(forms.ModelForm):
             )
 
 
-class RunnableMixin:
-    """Rows that start executions: who may edit a workflow may run it."""
-
-    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether this person may start executions."""
-        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
-        return any(request.user.has_perm(name) for name in names)
-
-
 def start_from(
     row: Model, request: HttpRequest, workflow: Workflow, start: services.Start
 ) -> HttpResponse:

@@ -32,12 +32,12 @@ from workflows.admin.expression_trial import evaluate_view
 from workflows.admin.filters import CreatedFilter, WorkflowListFilter
 from workflows.admin.inbox import address_of_outcome
 from workflows.admin.live_page import LivePageMixin
+from workflows.admin.permissions import ControlledMixin
 from workflows.definition import read
 from workflows.execution_filters import search_executions
 from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowStep
 from workflows.step_paths import is_compensation
 
-CONTROL = "workflows.change_workflowexecution"
 MAX_COMMENT = 2000
 SHORTCUTS = (
     ("All", ""),
@@ -62,7 +62,7 @@ def _posted(request: HttpRequest) -> dict[str, str]:
 
 
 @admin.register(WorkflowExecution)
-class WorkflowExecutionAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
+class WorkflowExecutionAdmin(ControlledMixin, LivePageMixin, ReadOnlyMixin, GrowingAdmin):
     """The list of runs, and the page of one."""
 
     list_display = ("label", "status_label", "started", "took", "started_by", "why")
@@ -128,10 +128,6 @@ class WorkflowExecutionAdmin(LivePageMixin, ReadOnlyMixin, GrowingAdmin):
         return format_html('<span class="hub-why" title="{}">{}</span>', sentence, sentence)
 
     # Cancelling and retrying
-
-    def has_control_permission(self, request: HttpRequest) -> bool:
-        """Return whether this person may cancel and retry."""
-        return request.user.has_perm(CONTROL)
 
     @admin.action(description="Cancel", permissions=["control"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet) -> None:

@@ -1,0 +1,32 @@
+"""Permissions that views and actions ask for beside those of Django on each model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+
+def may_control(request: HttpRequest) -> bool:
+    """Return whether this person may cancel, retry, pause and decide executions."""
+    return request.user.has_perm("workflows.change_workflowexecution")
+
+
+def may_use_credentials(request: HttpRequest) -> bool:
+    """Return whether this person may link credentials to what calls with them."""
+    return request.user.has_perm("registry.use_credential")
+
+
+class ControlledMixin:
+    """Rows on which those act who control executions."""
+
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        return may_control(request)
+
+
+class RunnableMixin:
+    """Rows that start executions: who may edit a workflow may run it."""
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        names = ("workflows.add_workflowexecution", "workflows.change_workflow")
+        return any(request.user.has_perm(name) for name in names)
