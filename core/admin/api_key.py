@@ -14,8 +14,9 @@ from unfold.decorators import display
 
 from core import api_keys
 from core.admin.base import HubAdmin, find_or_404, run_on_each, run_on_one
+from core.admin.columns import moment_column
 from core.admin.dialogs import back_to, dialog_action
-from core.admin.formatting import NOTHING, moment
+from core.admin.formatting import moment
 from core.admin.forms import ApiKeyForm
 from core.admin.pages import page_of, render_page
 from core.models import ApiKey, KeyState
@@ -56,17 +57,12 @@ class ApiKeyAdmin(HubAdmin):
     def beginning(self, key: ApiKey) -> str:
         return f"si_{key.prefix}_…"
 
-    @display(description="Last used", ordering="last_used_at")
-    def last_used(self, key: ApiKey) -> str:
-        return moment(key.last_used_at)
+    last_used = moment_column("Last used", "last_used_at", ordering="last_used_at")
+    created = moment_column("Made", "created_at", ordering="created_at")
 
     @display(description="Expires", ordering="expires_at")
     def expires(self, key: ApiKey) -> str:
         return moment(key.expires_at) if key.expires_at else "never"
-
-    @display(description="Made", ordering="created_at")
-    def created(self, key: ApiKey) -> str:
-        return moment(key.created_at) if key.created_at else NOTHING
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in WRITABLE}

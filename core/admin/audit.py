@@ -12,7 +12,8 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin
-from core.admin.formatting import NOTHING, moment
+from core.admin.columns import column, moment_column, text_column
+from core.admin.formatting import NOTHING
 from core.admin.history import describe, kind_of, url_of
 from core.models import AuditEntry
 from core.models.audit import ActorKind, object_type_of
@@ -54,9 +55,9 @@ class AuditEntryAdmin(ReadOnlyMixin, GrowingAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    @display(description="When")
-    def when(self, entry: AuditEntry) -> str:
-        return moment(entry.created_at)
+    when = moment_column("When", "created_at")
+    verb_label = column("Did", AuditEntry.get_verb_display)
+    why = text_column("Why", "reason")
 
     @display(description="Who")
     def who(self, entry: AuditEntry) -> str:
@@ -64,10 +65,6 @@ class AuditEntryAdmin(ReadOnlyMixin, GrowingAdmin):
             return entry.actor
         label = entry.get_actor_kind_display()
         return format_html('{} <span class="hub-dim">{}</span>', entry.actor, label)
-
-    @display(description="Did")
-    def verb_label(self, entry: AuditEntry) -> str:
-        return entry.get_verb_display()
 
     @display(description="To")
     def object_label(self, entry: AuditEntry) -> str:
@@ -84,10 +81,6 @@ class AuditEntryAdmin(ReadOnlyMixin, GrowingAdmin):
         names = [change["name"] for change in describe(entry)["changes"]]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         return ", ".join(names[:MOST_NAMED]) + more or NOTHING
-
-    @display(description="Why")
-    def why(self, entry: AuditEntry) -> str:
-        return entry.reason or NOTHING
 
     @display(description="Changes")
     def changes_label(self, entry: AuditEntry) -> str:

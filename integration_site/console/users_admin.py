@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm
 
 from core.admin.base import HubAdmin
-from core.admin.formatting import moment
+from core.admin.columns import moment_column
 from integration_site.console.user_forms import NewPersonForm, PersonForm
 from integration_site.user_signals import update_staff_status
 
@@ -78,9 +78,7 @@ class HubUserAdmin(UserAdmin, HubAdmin):  # type: ignore[misc]
         names = ", ".join(group.name for group in user.groups.all())
         return names or ("everything" if user.is_superuser else "–")
 
-    @display(description="Last login", ordering="last_login")
-    def seen(self, user: User) -> str:
-        return moment(user.last_login)
+    seen = moment_column("Last login", "last_login", ordering="last_login")
 
 
 @admin.register(Group)

@@ -8,15 +8,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.dialogs import telling_refusals
 from core.admin.formatting import NOTHING, duration, moment, status_badge
 from core.admin.pages import page_of
+from core.admin.views import own_view
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
 from monitoring.models import Incident
 
@@ -80,11 +79,7 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         by = f"{incident.resolved_by}: " if incident.resolved_by else ""
         return f"{by}{incident.resolution}"
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_POST(self.decide))
-        own = path("<str:object_id>/<str:decision>", view, name="incident_decide")
-        return [own, *super().get_urls()]
-
+    @own_view("<str:object_id>/<str:decision>", name="incident_decide", methods=["POST"])
     def decide(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:
         """Do what a button of the page or of the banner asks for."""
         if not request.user.has_perm(DECIDE):

@@ -7,8 +7,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
-from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from core.admin.base import HubAdmin, actor_of, find_or_404
@@ -16,6 +14,7 @@ from core.admin.columns import column, json_column, moment_column
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING
 from core.admin.pages import page_of
+from core.admin.views import own_view
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.connections import lifecycle
@@ -125,11 +124,7 @@ class ConnectionAdmin(HubAdmin):
 
     # Testing
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_POST(self.test))
-        own = path("<str:object_id>/test", view, name="connection_test")
-        return [own, *super().get_urls()]
-
+    @own_view("<str:object_id>/test", name="connection_test", methods=["POST"])
     def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Test it now; the page shows the result."""
         if not request.user.has_perm(CHANGE):

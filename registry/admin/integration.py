@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -26,6 +27,7 @@ from core.admin.columns import column, json_column, moment_column
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import flow, milliseconds
 from core.admin.pages import render_page
+from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
@@ -144,10 +146,6 @@ class IntegrationAdmin(HubAdmin):
         """Return whether this person may call the target, as over the API."""
         return may(request.user, CALLS)
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.try_view)
-        return [path("<uuid:pk>/try/", view, name="integration_try"), *super().get_urls()]
-
     @action(
         description="Try it",
         icon="science",
@@ -155,10 +153,11 @@ class IntegrationAdmin(HubAdmin):
         permissions=["try"],
     )
     def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Leads to the panel."""
+        """Lead to the panel."""
         return redirect(reverse("admin:integration_try", args=(object_id,)))
 
-    def try_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    @own_view("<uuid:pk>/try/", name="integration_try")
+    def try_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Show the request as it is mapped, and with "Send" what the target answers."""
         integration = find_or_404(self.get_queryset(request), str(pk))
         if not self.has_try_permission(request, integration):

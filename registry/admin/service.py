@@ -10,10 +10,9 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.views.decorators.http import require_GET
 from unfold.decorators import action, display
 
 from core.admin.base import actor_of, run_on_each
@@ -161,15 +160,8 @@ class ServiceAdmin(MaintainedAdmin):
 
     # Asking and calling it
 
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        probe = wrap(require_GET(partial(probe_view, self)))
-        call = wrap(partial(call_view, self))
-        own = [
-            path("<uuid:pk>/probe/", probe, name="service_probe"),
-            path("<uuid:pk>/call/", call, name="service_call"),
-        ]
-        return [*own, *super().get_urls()]
+    probe_page = probe_view
+    call_page = call_view
 
     def has_call_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may call actions, as over the API."""
@@ -177,12 +169,12 @@ class ServiceAdmin(MaintainedAdmin):
 
     @action(description="Probe now", icon="monitor_heart", permissions=["view"])
     def probe_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Leads to what the health URLs answer now."""
+        """Lead to what the health URLs answer now."""
         return redirect(reverse("admin:service_probe", args=(object_id,)))
 
     @action(description="Call action", icon="send", permissions=["call"])
     def call_action(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Leads to the panel."""
+        """Lead to the panel."""
         return redirect(reverse("admin:service_call", args=(object_id,)))
 
     def parts_of(self, obj: Service) -> list[Any]:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from core import audit
 from core.admin.base import actor_of, find_or_404
 from core.admin.pages import render_page
+from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from core.models import AuditVerb
 from core.roles import CALLS, may
@@ -24,6 +25,7 @@ from registry.services.probes import health_url_of
 MOST_PROBED = 50
 
 
+@own_view("<uuid:pk>/probe/", name="service_probe", methods=["GET"])
 def probe_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     """Ask the health URLs of a service now, and show what they answer; nothing is recorded of it.
 
@@ -43,6 +45,7 @@ def probe_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     )
 
 
+@own_view("<uuid:pk>/call/", name="service_call")
 def call_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     """Call an action of a service now, and show what it answers.
 
