@@ -18,8 +18,8 @@ from core.admin.base import HubAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.dialogs import back_to, dialog_action, minutes_field, telling_refusals
 from core.admin.pages import page_of, page_of_id
+from core.models.audit import MAX_REASON
 from registry.calls.circuits.operator_control import (
-    MAX_REASON,
     Control,
     Order,
     control_circuit,

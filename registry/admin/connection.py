@@ -17,13 +17,13 @@ from core.admin.pages import page_of
 from core.admin.views import own_view
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
+from registry.admin.credential import may_use_credentials
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
-from registry.connections.type_specs import HOST_FIELDS, URL_FIELDS
+from registry.connections.type_specs import ADDRESS_FIELDS
 from registry.models import CircuitBreakerState, Connection
 
-USE = "registry.use_credential"
 CHANGE = "registry.change_connection"
 SHOWN = (
     "name", "type_label", "address", "credential", "settings_shown", "limits_shown",
@@ -70,7 +70,7 @@ class ConnectionAdmin(HubAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Connection | None = None) -> Any:
         if obj and not self.has_change_permission(request, obj):
             return ((None, {"fields": SHOWN}),)
-        own = fields_of(obj.type, obj.driver) if obj else [*URL_FIELDS, *HOST_FIELDS, *SETTINGS]
+        own = fields_of(obj.type, obj.driver) if obj else [*ADDRESS_FIELDS, *SETTINGS]
         address = [name for name in own if "__" not in name]
         settings = [name for name in own if "__" in name]
         kind = ("name", "type") if obj else ("name", "type", "driver")
@@ -84,7 +84,7 @@ class ConnectionAdmin(HubAdmin):
         """Show the credential read-only to those who may not use credentials."""
         if obj and not self.has_change_permission(request, obj):
             return SHOWN
-        return () if request.user.has_perm(USE) else ("credential",)
+        return () if may_use_credentials(request) else ("credential",)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -107,20 +107,21 @@ class ConnectionAdmin(HubAdmin):
             "may_test": request.user.has_perm(CHANGE) and not row.is_disabled,
         }
 
-    def _change(self, request: HttpRequest) -> ConnectionEditor:
-        may_use = request.user.has_perm(USE)
-        return ConnectionEditor(actor=actor_of(request), may_use_credentials=may_use)
+    def _editor(self, request: HttpRequest) -> ConnectionEditor:
+        return ConnectionEditor(
+            actor=actor_of(request), may_use_credentials=may_use_credentials(request)
+        )
 
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:
-        by = self._change(request)
+        editor = self._editor(request)
         if change:
-            saved = lifecycle.update_connection(obj, form.service_fields, by)
+            saved = lifecycle.update_connection(obj, form.service_fields, editor)
         else:
-            saved = lifecycle.create_connection(form.service_fields, by)
+            saved = lifecycle.create_connection(form.service_fields, editor)
         obj.__dict__.update(saved.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: Connection) -> None:
-        lifecycle.delete_connection(obj, self._change(request))
+        lifecycle.delete_connection(obj, self._editor(request))
 
     # Testing
 

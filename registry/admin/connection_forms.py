@@ -13,16 +13,12 @@ from core.exceptions import ValidationFailed
 from registry.admin.form_fields import breaker_field, limits_field, part_field
 from registry.admin.typed_form import TypedForm
 from registry.connections.lifecycle import check_fields
-from registry.connections.type_specs import HOST_FIELDS, TYPE_SPECS, URL_FIELDS, parts_of
+from registry.connections.type_specs import ADDRESS_FIELDS, PLAIN_FIELDS, TYPE_SPECS, parts_of
 from registry.models import Connection, ConnectionDriver
 from registry.policies.type_parts import Part
 
 _JSON = ("headers", "test_body")
 _SWITCHES = ("tls",)
-_COLUMNS = (*URL_FIELDS, *HOST_FIELDS)
-_PLAIN = (
-    "name", "description", "criticality", "breaker", "limits", "check_interval_seconds",
-)  # fmt: skip
 PREFIX = "config__"
 
 
@@ -68,7 +64,7 @@ SHOWN_WHEN = {
     **{setting_name(name): _shown_when(_types_with(name)) for name in PARTS},
     **{
         column: _shown_when([t for t, kind in TYPE_SPECS.items() if column in kind.columns])
-        for column in _COLUMNS
+        for column in ADDRESS_FIELDS
     },
     "driver": _shown_when(_WITH_DRIVER),
 }
@@ -98,7 +94,7 @@ class BaseConnectionForm(TypedForm):
     class Meta:
         model = Connection
         fields = (
-            "name", "type", "description", *_COLUMNS, "credential", "criticality",
+            "name", "type", "description", *ADDRESS_FIELDS, "credential", "criticality",
             "check_interval_seconds",
         )  # fmt: skip
         labels = {
@@ -115,7 +111,7 @@ class BaseConnectionForm(TypedForm):
 
     def show(self, row: Connection) -> None:
         own = fields_of(row.type, row.driver)
-        for name in [n for n in self.fields if n.startswith(PREFIX) or n in _COLUMNS]:
+        for name in [n for n in self.fields if n.startswith(PREFIX) or n in ADDRESS_FIELDS]:
             if name not in own:
                 del self.fields[name]
         self.fields.pop("driver", None)
@@ -134,7 +130,7 @@ class BaseConnectionForm(TypedForm):
                 self._add(path, list(sentences))
 
     def _read(self, type: str, driver: str) -> dict[str, Any]:
-        fields: dict[str, Any] = {name: self.cleaned_data.get(name) for name in _PLAIN}
+        fields: dict[str, Any] = {name: self.cleaned_data.get(name) for name in PLAIN_FIELDS}
         fields |= {name: self.cleaned_data.get(name) for name in TYPE_SPECS[type].columns}
         fields["config"] = self._read_config(type, driver)
         if not self.is_change:

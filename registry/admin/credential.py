@@ -31,6 +31,11 @@ SHOWN = (
 COMMON = ("name", "type", "allowed_origins")
 
 
+def may_use_credentials(request: HttpRequest) -> bool:
+    """Return whether this person may link credentials, as over the API."""
+    return request.user.has_perm("registry.use_credential")
+
+
 @admin.register(Credential)
 class CredentialAdmin(HubAdmin):
     """Secrets go in and never come out: what is typed is sealed and never rendered."""

@@ -30,13 +30,13 @@ from core.admin.pages import render_page
 from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
+from registry.admin.credential import may_use_credentials
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle
 from registry.integrations.execution import IntegrationCall, execute_integration, preview_request
 from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
 
-USE = "registry.use_credential"
 SHOWN_EXECUTIONS = 20
 
 
@@ -95,7 +95,7 @@ class IntegrationAdmin(HubAdmin):
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, *args, **kwargs)
-        form.may_use_credentials = request.user.has_perm(USE)
+        form.may_use_credentials = may_use_credentials(request)
         return form
 
     def summary(self, request: HttpRequest, row: Integration) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class IntegrationAdmin(HubAdmin):
         }
 
     def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
-        may = {"may_use_credentials": request.user.has_perm(USE)}
+        may = {"may_use_credentials": may_use_credentials(request)}
         if change:
             lifecycle.update_integration(obj, form.service_fields(), **may)
         else:

@@ -20,6 +20,7 @@ from core.admin.columns import column
 from core.admin.formatting import NOTHING, moment
 from core.roles import CALLS, may
 from registry import services
+from registry.admin.credential import may_use_credentials
 from registry.admin.maintenance import (
     LIFTED,
     MAINTENANCE,
@@ -46,7 +47,6 @@ FORM_FIELDS = (
 MORE = ("version", "owner", "tags", "breaker", "limits", "probing", "liveness", "metadata")
 MAX_INSTANCES = 50
 MAX_ACTIONS = 100
-USE = "registry.use_credential"
 
 
 @admin.register(Service)
@@ -114,7 +114,7 @@ class ServiceAdmin(MaintainedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the credential read-only to those who may not use credentials."""
         names = super().get_readonly_fields(request, obj)
-        return names if request.user.has_perm(USE) else (*names, "credential")
+        return names if may_use_credentials(request) else (*names, "credential")
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         if "credential" in form.changed_data:

@@ -14,9 +14,9 @@ from core.api.instants import InstantField
 from core.api.query_filters import NameFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.viewsets import ResourceViewSet
+from core.models.audit import MAX_REASON
 from registry.calls.circuits.operator_control import (
     LONGEST,
-    MAX_REASON,
     Control,
     Order,
     control_circuit,

@@ -14,8 +14,9 @@ from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.models.audit import MAX_REASON
 from registry.connections import lifecycle
-from registry.connections.lifecycle import MAX_REASON, ConnectionEditor
+from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
 from registry.models import (
     Connection,

@@ -18,20 +18,23 @@ from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
+from core.models.audit import MAX_REASON
 from core.references import refuse_if_used
 from registry.connections.address_checks import check_address
 from registry.connections.login_checks import check_login
-from registry.connections.type_specs import TYPE_SPECS, check_config, check_driver, default_port
+from registry.connections.type_specs import (
+    ADDRESS_FIELDS,
+    PLAIN_FIELDS,
+    TYPE_SPECS,
+    check_config,
+    check_driver,
+    default_port,
+)
 from registry.credentials.links import Link, note_link, noting_denials
 from registry.models import Connection, ConnectionStatus, ConnectionType
 
 logger = structlog.get_logger(__name__)
 
-MAX_REASON = 500
-_SIMPLE = (
-    "name", "description", "criticality", "breaker", "limits", "check_interval_seconds",
-)  # fmt: skip
-_ADDRESS = ("base_url", "host", "port", "database", "username")
 # Where a secret goes, and how well it is kept on the way.
 _GUARDING = ("tls", "ca_bundle")
 
@@ -57,7 +60,7 @@ def get_connection(reference: str) -> Connection:
     return Connection.objects.with_parts().get_named(reference)
 
 
-def create_connection(fields: Mapping[str, Any], change: ConnectionEditor) -> Connection:
+def create_connection(fields: Mapping[str, Any], editor: ConnectionEditor) -> Connection:
     """Make a connection. It is PENDING until it is tested, which is due at once.
 
     Raises:
@@ -68,18 +71,18 @@ def create_connection(fields: Mapping[str, Any], change: ConnectionEditor) -> Co
     row = Connection(name=fields.get("name", ""), type=fields.get("type", ""))
     with unique_name(row), noting_denials(), transaction.atomic():
         _assign(row, fields)
-        change.link(fields).apply(row)
+        editor.link(fields).apply(row)
         _check_credential(row)
         row.save()
         audit.record(AuditVerb.CREATED, row)
-        _tell(row, "created", change.actor)
+        _tell(row, "created", editor.actor)
     return row
 
 
 def update_connection(
     connection: Connection,
     fields: Mapping[str, Any],
-    change: ConnectionEditor,
+    editor: ConnectionEditor,
     *,
     if_unchanged: bool = False,
 ) -> Connection:
@@ -96,7 +99,7 @@ def update_connection(
         before, kept = _reach_of(locked), audit.snapshot(locked)
         columns = columns_of(locked)
         _refuse_other_kind(locked, fields)
-        link = change.link(fields)
+        link = editor.link(fields)
         guarded = _guarded_of(locked)
         _assign(locked, fields)
         if not json_equal(_guarded_of(locked), guarded):
@@ -107,13 +110,13 @@ def update_connection(
             _forget_tests(locked)
         save_if_changed(locked, columns)
         audit.record_changes(locked, kept)
-        _tell(locked, "changed", change.actor)
+        _tell(locked, "changed", editor.actor)
     return locked
 
 
 def delete_connection(
     connection: Connection,
-    change: ConnectionEditor,
+    editor: ConnectionEditor,
     *,
     if_unchanged: bool = False,
     force: bool = False,
@@ -127,9 +130,9 @@ def delete_connection(
     with transaction.atomic():
         locked = lock_row(connection, if_unchanged=if_unchanged)
         refuse_if_used(locked, force=force and not locked.integrations.exists())
-        note_link(locked, before=locked.credential, actor=change.actor)
+        note_link(locked, before=locked.credential, actor=editor.actor)
         audit.record(AuditVerb.DELETED, locked)
-        _tell(locked, "deleted", change.actor)
+        _tell(locked, "deleted", editor.actor)
         locked.delete()
 
 
@@ -171,13 +174,13 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
 
 def _reach_of(row: Connection) -> tuple[Any, ...]:
     """Return the columns that a test depends on."""
-    return *(getattr(row, name) for name in _ADDRESS), row.config, row.credential_id
+    return *(getattr(row, name) for name in ADDRESS_FIELDS), row.config, row.credential_id
 
 
 def _guarded_of(row: Connection) -> tuple[Any, ...]:
     """Return the columns that say where the secret goes."""
     kept = (row.config.get(name) for name in _GUARDING)
-    return *(getattr(row, name) for name in _ADDRESS), *kept
+    return *(getattr(row, name) for name in ADDRESS_FIELDS), *kept
 
 
 def _forget_tests(row: Connection) -> None:
@@ -214,7 +217,7 @@ def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
     except ValueError as error:
         name = "type" if row.type not in TYPE_SPECS else "driver"
         raise ValidationFailed.at(name, str(error)) from None
-    for name in _SIMPLE:
+    for name in PLAIN_FIELDS:
         if fields.get(name) is not None:
             setattr(row, name, fields[name])
     _assign_config(row, fields)
@@ -236,7 +239,7 @@ def _assign_config(row: Connection, fields: Mapping[str, Any]) -> None:
 
 def _assign_address(row: Connection, fields: Mapping[str, Any]) -> None:
     columns = TYPE_SPECS[row.type].columns
-    for name in _ADDRESS:
+    for name in ADDRESS_FIELDS:
         if name in fields and fields[name] not in (None, "") and name not in columns:
             raise ValidationFailed.at(
                 name, f"A {row.type} connection has none. It has: {', '.join(columns)}."

@@ -14,6 +14,11 @@ from registry.policies.type_parts import Part, check_parts
 
 URL_FIELDS = ("base_url",)
 HOST_FIELDS = ("host", "port", "database", "username")
+ADDRESS_FIELDS = (*URL_FIELDS, *HOST_FIELDS)
+# Of every type.
+PLAIN_FIELDS = (
+    "name", "description", "criticality", "breaker", "limits", "check_interval_seconds",
+)  # fmt: skip
 PORTS: Mapping[str, int] = {
     ConnectionDriver.POSTGRESQL: 5432,
     ConnectionDriver.MYSQL: 3306,

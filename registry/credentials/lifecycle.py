@@ -125,18 +125,20 @@ def delete_credential(credential: Credential, *, actor: str, if_unchanged: bool 
         locked = lock_row(credential, if_unchanged=if_unchanged)
         names = [title_of(user) for user in users_of(locked, most=MOST_NAMED)][:MOST_NAMED]
         if names:
-            raise Conflict(
-                f"The credential '{locked.name}' is used by {', '.join(names)}. Unlink it first."
-            )
+            raise _in_use(locked, names)
         record(locked, CredentialEventKind.DELETED, actor=actor)
         try:
             locked.delete()
         except ProtectedError as error:
             # Linked meanwhile.
-            users = ", ".join(sorted(title_of(row) for row in error.protected_objects)[:MOST_NAMED])
-            raise Conflict(
-                f"The credential '{locked.name}' is used by {users}. Unlink it first."
-            ) from None
+            names = sorted(title_of(row) for row in error.protected_objects)[:MOST_NAMED]
+            raise _in_use(locked, names) from None
+
+
+def _in_use(credential: Credential, names: list[str]) -> Conflict:
+    return Conflict(
+        f"The credential '{credential.name}' is used by {', '.join(names)}. Unlink it first."
+    )
 
 
 # --- What is given ---

@@ -23,6 +23,7 @@ from core.admin.base import (
 from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.formatting import NOTHING, flow, moment, status_badge
 from core.admin.pages import page_of_id
+from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.filters import WebhookListFilter
 from workflows.admin.permissions import may_use_credentials

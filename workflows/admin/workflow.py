@@ -14,6 +14,7 @@ from core.admin.base import HubAdmin, UnreadPartsMixin, actor_of, find_or_404
 from core.admin.columns import moment_column
 from core.admin.dialogs import dialog_action
 from core.admin.formatting import json_block
+from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow

@@ -16,6 +16,7 @@ from core import audit
 from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.models import AuditVerb
+from core.models.audit import MAX_REASON
 from registry.calls.circuits import store
 from registry.calls.circuits.transitions import Circuit, closed
 from registry.discovery.change_log import record_change
@@ -28,7 +29,6 @@ from registry.models import (
 )
 
 LONGEST = timedelta(days=365)
-MAX_REASON = 500
 
 
 class Control(StrEnum):
