@@ -12,11 +12,6 @@ def may_control(request: HttpRequest) -> bool:
     return request.user.has_perm("workflows.change_workflowexecution")
 
 
-def may_use_credentials(request: HttpRequest) -> bool:
-    """Return whether this person may link credentials to what calls with them."""
-    return request.user.has_perm("registry.use_credential")
-
-
 class ControlledMixin:
     """Rows on which those act who control executions."""
 

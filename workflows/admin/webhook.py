@@ -26,7 +26,6 @@ from core.admin.pages import page_of_id
 from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.filters import WebhookListFilter
-from workflows.admin.permissions import may_use_credentials
 from workflows.admin.webhook_forms import SHOWN_WHEN, WebhookForm
 from workflows.models import Webhook, WebhookDelivery, WebhookEffect, WorkflowExecution
 

@@ -18,7 +18,7 @@ from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow
-from workflows.admin.permissions import RunnableMixin, may_use_credentials
+from workflows.admin.permissions import RunnableMixin
 from workflows.admin.version_diff import compare_view
 from workflows.admin.workflow_forms import RunForm, WorkflowForm, start_from
 from workflows.models import Workflow
