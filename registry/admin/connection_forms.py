@@ -23,7 +23,7 @@ PREFIX = "config__"
 
 
 def setting_name(part: str) -> str:
-    """The name of the form field of a setting: `config__timeout_seconds`."""
+    """Return the name of the form field of a setting: `config__timeout_seconds`."""
     return f"{PREFIX}{part}"
 
 
@@ -34,7 +34,7 @@ def _types_with(part: str) -> list[str]:
 
 
 def _widest() -> dict[str, Part]:
-    """Each setting once, as it is where it has the most choices."""
+    """Return each setting once, as it is where it has the most choices."""
     widest: dict[str, Part] = {}
     for kind in TYPE_SPECS.values():
         for part in kind.parts:
@@ -71,7 +71,7 @@ SHOWN_WHEN = {
 
 
 def fields_of(type: str, driver: str) -> list[str]:
-    """The form fields of a stored connection: its address, then its settings."""
+    """Return the form fields of a stored connection: its address, then its settings."""
     settings = [setting_name(part.name) for part in parts_of(type, driver)]
     return [*TYPE_SPECS[type].columns, *settings]
 
@@ -155,7 +155,7 @@ class BaseConnectionForm(TypedForm):
 
 
 def _shown(part: str, value: Any) -> Any:
-    """A setting as its field takes it."""
+    """Return a setting as its field takes it."""
     if part in _JSON or part in _SWITCHES:
         return value
     if isinstance(value, list):

@@ -149,7 +149,7 @@ def _summary(credential: Credential, request: HttpRequest) -> dict[str, Any]:
 
 
 def _shown_user(user: Any, request: HttpRequest) -> dict[str, Any]:
-    """A row of what uses a credential; a link only for who may look at it."""
+    """Return a row about what uses a credential; a link only for who may look at it."""
     meta = user._meta
     may_view = request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
     return {

@@ -54,7 +54,7 @@ class SecretFormField(forms.CharField):
 
 
 def field_name(type: str, section: str, part: str) -> str:
-    """The name of the form field of a part: `basic_auth__secret__password`."""
+    """Return the name of the form field of a part: `basic_auth__secret__password`."""
     return f"{type.lower()}__{section}__{part}"
 
 
@@ -68,7 +68,7 @@ def _secret_field(part: Part) -> forms.Field:
 
 
 def fields_of(type: str) -> dict[str, forms.Field]:
-    """The form fields of a type: its attributes, then its secret parts."""
+    """Return the form fields of a type: its attributes, then its secret parts."""
     kind = TYPE_SPECS[type]
     fields = {
         field_name(type, "attributes", part.name): _attribute_field(part)
@@ -95,7 +95,7 @@ class _PartsForm(forms.Form):
 
     @sensitive_variables()
     def read_secret(self, type: str) -> dict[str, Secret]:
-        """The parts that were typed in; empty when none was."""
+        """Return the parts that were typed in; empty when none was."""
         kind = TYPE_SPECS[type]
         if kind.headers:
             return self._read_headers(field_name(type, "secret", HEADERS))
@@ -127,7 +127,7 @@ class _PartsForm(forms.Form):
             self.add_error(self.first_secret(), error.message)
 
     def first_secret(self) -> str | None:
-        """The field that errors of no field stand at: dialogs show none but at fields."""
+        """Return the field for errors of no field: dialogs show none but at fields."""
         return next((name for name in self.fields if "__secret__" in name), None)
 
     def _add(self, type: str, path: str, sentences: list[str]) -> None:

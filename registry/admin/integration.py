@@ -119,7 +119,7 @@ class IntegrationAdmin(HubAdmin):
         lifecycle.delete_integration(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The history goes with its integration, and is not read row by row."""
+        """Return what goes with integrations; their history goes too and is not read row by row."""
         names = [str(integration) for integration in objs]
         return names, {"integrations": len(names)}, set(), []
 

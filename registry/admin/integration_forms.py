@@ -62,7 +62,7 @@ class MappingFormField(StrictJSONField):
 
 
 def code_input(**attrs: Any) -> UnfoldAdminTextInputWidget:
-    """A line for an expression or a path."""
+    """Return the widget of a line for an expression or a path."""
     return UnfoldAdminTextInputWidget(attrs={"class": "hub-mono", "autocomplete": "off", **attrs})
 
 

@@ -37,7 +37,7 @@ class MaintenanceForm(BaseDialogForm):
     minutes = minutes_field("Ends by itself after so many minutes. Empty: when somebody lifts it.")
 
     def order(self) -> dict[str, Any]:
-        """The reason and the end, as the services take them."""
+        """Return the reason and the end, as the services take them."""
         return {"reason": self.cleaned_data["reason"], "until": self._until()}
 
     def _until(self) -> datetime | None:

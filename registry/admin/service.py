@@ -178,7 +178,7 @@ class ServiceAdmin(MaintainedAdmin):
         return redirect(reverse("admin:service_call", args=(object_id,)))
 
     def parts_of(self, obj: Service) -> list[Any]:
-        """Its instances, their circuits and its actions have their acts on its page too."""
+        """Return its instances, their circuits and its actions: its page shows their acts too."""
         instances = obj.instances.select_related("circuit")[:MAX_INSTANCES]
         circuits = [i.circuit for i in instances if getattr(i, "circuit", None)]
         return [*instances, *circuits, *obj.actions.all()[:MAX_ACTIONS]]

@@ -49,7 +49,7 @@ def flag(value: Any) -> bool:
 
 
 def headers(value: Any) -> dict[str, str]:
-    """Headers that every call carries; those that say who calls belong into a credential."""
+    """Return headers of every call; those that say who calls belong into a credential."""
     if not isinstance(value, dict) or len(value) > MOST_HEADERS:
         raise ValueError(f"Must be an object of at most {MOST_HEADERS} headers.")
     named = [(header_name(name), text) for name, text in value.items()]
@@ -77,7 +77,7 @@ def path(value: Any) -> str:
 
 
 def statuses(value: Any) -> list[int]:
-    """A list of HTTP status codes, or one text with commas between them."""
+    """Return HTTP status codes, read from a list or from one text with commas between them."""
     words = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
     if not isinstance(words, list) or not 0 < len(words) <= MOST_STATUSES:
         raise ValueError(f"Must be a list of 1 to {MOST_STATUSES} status codes, such as [200].")
@@ -97,7 +97,7 @@ def query(value: Any) -> str:
 
 
 def document(value: Any) -> dict[str, Any]:
-    """A JSON object, also as its text."""
+    """Return a JSON object, also read from its text."""
     if isinstance(value, str):
         try:
             value = strict.parse(value)
@@ -119,5 +119,5 @@ def word(longest: int) -> Callable[[Any], str]:
 
 
 def authorities(value: Any) -> str:
-    """PEM of the authorities that sign the server's certificate."""
+    """Return the PEM of the authorities that sign the server's certificate."""
     return certificates(value)

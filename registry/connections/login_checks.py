@@ -25,7 +25,7 @@ def check_login(row: Connection) -> tuple[str, str] | None:
 
 
 def _check_certificate(row: Connection, credential: Credential) -> tuple[str, str] | None:
-    """A certificate is shown in the TLS handshake only."""
+    """Check that a certificate is shown in a TLS handshake, as it can be nowhere else."""
     if row.driver == ConnectionDriver.HTTP:
         if row.base_url.lower().startswith("http://"):
             return "base_url", (

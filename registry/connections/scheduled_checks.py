@@ -47,7 +47,7 @@ def run_test(connection: Connection, *, actor: str) -> dict[str, Any]:
 
 
 def status_after(was: str, failures: int, check: CheckResult) -> str:
-    """The status after a test, which failed `failures` times in a row with this one (pure)."""
+    """Return the status after a test; `failures` in a row failed, with this one (pure)."""
     if check.success:
         return str(ConnectionStatus.DEGRADED if check.slow else ConnectionStatus.CONNECTED)
     worked = was in (ConnectionStatus.CONNECTED, ConnectionStatus.DEGRADED)

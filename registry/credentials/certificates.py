@@ -17,7 +17,7 @@ from registry.credentials.config_checks import pem
 
 
 def certificates(value: object) -> str:
-    """PEM text of one certificate or more.
+    """Return the PEM text of one certificate or more.
 
     Raises:
         ValueError: it is not.

@@ -54,7 +54,7 @@ def public_text(value: Any) -> str:
 
 
 def user_name(value: Any) -> str:
-    """A user name as it is given: a blank at an end is part of it."""
+    """Return a user name as it is: a blank at an end is part of it."""
     text = _as_given(value)
     if not text or len(text) > 500 or ":" in text or not text.isprintable():
         raise ValueError("Must be 1 to 500 printable characters without a colon.")
@@ -62,7 +62,7 @@ def user_name(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    """A URL that can be called, in its one form; it may have a query."""
+    """Return a URL that can be called, in its one form; it may have a query."""
     text = read_url(_text(value), with_query=True).text
     if len(text) > LONGEST_URL:
         raise ValueError(f"Must have at most {LONGEST_URL} characters.")
@@ -72,7 +72,7 @@ def url(value: Any) -> str:
 
 
 def scopes(value: Any) -> list[str]:
-    """A list of words, or one text with blanks between them."""
+    """Return words, read from a list or from one text with blanks between them."""
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, list) or len(words) > 100:
         raise ValueError("Must be a list of at most 100 scopes.")
@@ -92,7 +92,7 @@ def choice(*allowed: str) -> Any:
 
 
 def sent_secret(value: Any) -> str:
-    """A secret that goes into a header: printable ASCII."""
+    """Return a secret that goes into a header: printable ASCII."""
     text = made_secret(value)
     if not _VISIBLE.fullmatch(text):
         raise ValueError("Must be printable ASCII without blanks at its ends.")
@@ -100,7 +100,7 @@ def sent_secret(value: Any) -> str:
 
 
 def made_secret(value: Any) -> str:
-    """A secret that a machine made: a blank at an end came with copying, and is not part of it."""
+    """Return a secret that a machine made: a blank at an end came with copying, and is no part."""
     text = any_secret(value)
     if not all(end.isprintable() and not end.isspace() for end in (text[0], text[-1])):
         raise ValueError("Begins or ends with a blank: take it away.")
@@ -108,7 +108,7 @@ def made_secret(value: Any) -> str:
 
 
 def any_secret(value: Any) -> str:
-    """A secret of four characters or more: shorter ones could not be hidden in what is recorded."""
+    """Return a secret of four characters or more: shorter ones could not be redacted."""
     if not isinstance(value, str):
         raise ValueError("Must be a text.")
     if not SHORTEST_SECRET <= len(value) <= LONGEST_VALUE:
@@ -119,7 +119,7 @@ def any_secret(value: Any) -> str:
 
 
 def signing_key(value: Any) -> str:
-    """A secret to sign with, that stands for a key."""
+    """Return a secret to sign with, that stands for a key."""
     text = made_secret(value)
     if text.lower().startswith(PREFIX) and not text.startswith(PREFIX):
         raise ValueError(

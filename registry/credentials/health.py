@@ -25,7 +25,7 @@ class CredentialState(Vocabulary):
 
 
 def state_of(credential: Credential, *, now: datetime) -> CredentialState:
-    """The worst that can be said of a credential."""
+    """Return the worst that can be said of a credential."""
     if not credential.has_secret:
         return CredentialState.NO_SECRET
     if problem_of(credential):
@@ -74,7 +74,7 @@ def warnings_of(credential: Credential, *, now: datetime) -> list[str]:
 
 
 def warning_due(expires_at: datetime, warned_days: int | None, *, now: datetime) -> int | None:
-    """The nearest limit, in days, that was reached and not yet told about; None for none (pure)."""
+    """Return the nearest limit, in days, reached and not yet told about; None for none (pure)."""
     reached = [days for days in WARNING_DAYS if expires_at <= now + timedelta(days=days)]
     nearest = min(reached, default=None)
     if nearest is None or (warned_days is not None and warned_days <= nearest):

@@ -34,7 +34,7 @@ def _origin(text: str, any_scheme: bool) -> str:
 
 
 def parse_origin(text: str) -> str:
-    """An origin as it is stored.
+    """Return an origin as it is stored.
 
     Raises:
         ValueError: it is none, or more than one.

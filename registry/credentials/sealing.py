@@ -28,7 +28,7 @@ def hold_secret(credential: Credential, secret: Mapping[str, Secret]) -> None:
 
 @sensitive_variables()
 def open_secret(credential: Credential) -> dict[str, Secret]:
-    """The secret fields of a credential.
+    """Return the secret fields of a credential.
 
     Raises:
         VaultError: there are none, or they cannot be decrypted.

@@ -47,7 +47,7 @@ def margin_seconds(lifetime_seconds: float) -> float:
 
 
 def acquire(credential_id: str, version: int, owner: str, lease_seconds: float) -> Grant:
-    """The token, or the claim to fetch it, or neither while somebody else does.
+    """Return the token, or the claim to fetch it, or neither while somebody else does.
 
     A token that nears its end is handed out as long as it holds, but for the one caller who claims.
     """
