@@ -12,8 +12,9 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
+from core.admin.columns import column, moment_column, status_column
 from core.admin.dialogs import telling_refusals
-from core.admin.formatting import NOTHING, duration, moment, status_badge
+from core.admin.formatting import NOTHING, duration, moment
 from core.admin.pages import page_of
 from core.admin.views import own_view
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
@@ -46,17 +47,9 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         "resolved", "lasted", "how",
     )  # fmt: skip
 
-    @display(description="What")
-    def subject_label(self, incident: Incident) -> str:
-        return str(incident)
-
-    @display(description="Severity")
-    def severity_label(self, incident: Incident) -> str:
-        return status_badge(incident.severity)
-
-    @display(description="Opened")
-    def opened(self, incident: Incident) -> str:
-        return moment(incident.opened_at)
+    subject_label = column("What", str)
+    severity_label = status_column("Severity", "severity")
+    opened = moment_column("Opened", "opened_at")
 
     @display(description="Acknowledged")
     def acknowledged(self, incident: Incident) -> str:
@@ -64,13 +57,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
             return NOTHING
         return format_html("{} by {}", moment(incident.acknowledged_at), incident.acknowledged_by)
 
-    @display(description="Resolved")
-    def resolved(self, incident: Incident) -> str:
-        return moment(incident.resolved_at)
-
-    @display(description="Lasted")
-    def lasted(self, incident: Incident) -> str:
-        return duration(incident.opened_at, incident.resolved_at)
+    resolved = moment_column("Resolved", "resolved_at")
+    lasted = column("Lasted", lambda row: duration(row.opened_at, row.resolved_at))
 
     @display(description="How it ended")
     def how(self, incident: Incident) -> str:
