@@ -30,7 +30,7 @@ from registry.models import (
 from registry.models.address_fields import AddressField
 from registry.services import Heartbeat, Registration, record_heartbeat
 from tests import factories
-from tests.support.connections import CHANGE
+from tests.support.connections import EDITOR
 from tests.support.credentials import make_credential
 from tests.support.resources import caller_with_all_scopes
 
@@ -297,8 +297,8 @@ def _world() -> Iterator[None]:
         SERVICES, {"name": "bank", "url": "http://127.0.0.1:1", "ttl_seconds": 90}
     )
     assert made.status_code == 201
-    create_connection({"name": "web", "type": "HTTP", "base_url": "http://127.0.0.1:1"}, CHANGE)
-    create_connection({"name": "db", "type": "DATABASE", "host": "127.0.0.1"}, CHANGE)
+    create_connection({"name": "web", "type": "HTTP", "base_url": "http://127.0.0.1:1"}, EDITOR)
+    create_connection({"name": "db", "type": "DATABASE", "host": "127.0.0.1"}, EDITOR)
     make_credential("OAUTH2_CLIENT_CREDENTIALS", name="oauth", allowed_origins=[])
     yield
 
@@ -416,7 +416,7 @@ def test_rows_from_before_are_brought_into_the_one_form_and_ghosts_merged() -> N
     _rewrite(kept, url="http://LOCALHOST:1/")
     _rewrite(ghosts[0], url="http://localhost:1/")
     _rewrite(ghosts[1], url="http://a..b")
-    connection = create_connection({"name": "db", "type": "DATABASE", "host": "127.0.0.1"}, CHANGE)
+    connection = create_connection({"name": "db", "type": "DATABASE", "host": "127.0.0.1"}, EDITOR)
     _rewrite(connection, host="DB.Example.")
     migration = import_module("registry.migrations.0013_normal_addresses")
     migration.normalise_instances(registry_apps, None)

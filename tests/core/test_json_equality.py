@@ -19,7 +19,7 @@ from registry.admin.integration_forms import MappingFormField
 from registry.connections.lifecycle import update_connection
 from registry.models import Service
 from tests import factories
-from tests.support.connections import CHANGE, make_connection
+from tests.support.connections import EDITOR, make_connection
 from workflows.definition.diff import compare
 from workflows.models import Workflow, checksum_of
 
@@ -191,5 +191,5 @@ def test_another_body_of_a_test_makes_the_connection_be_tested_anew() -> None:
     row = make_connection("WEBHOOK", **config({"a": 1}))
     row.check_failures = 2
     row.save()
-    assert update_connection(row, config({"a": 1.0}), CHANGE).check_failures == 2
-    assert update_connection(row, config({"a": True}), CHANGE).check_failures == 0
+    assert update_connection(row, config({"a": 1.0}), EDITOR).check_failures == 2
+    assert update_connection(row, config({"a": True}), EDITOR).check_failures == 0

@@ -18,17 +18,17 @@ from registry.models import Connection
 from tests.support.credentials import Reply
 
 _numbers = itertools.count(1)
-CHANGE = ConnectionEditor(actor="tester")
+EDITOR = ConnectionEditor(actor="tester")
 
 
 def make_connection(type: str = "HTTP", **fields: Any) -> Connection:
     """A stored connection, to nowhere unless told otherwise."""
-    given = {"name": f"connection-{next(_numbers)}", "type": type, **fields}
+    fields = {"name": f"connection-{next(_numbers)}", "type": type, **fields}
     if type in ("HTTP", "GRAPHQL", "WEBHOOK"):
-        given.setdefault("base_url", "http://127.0.0.1:9")
+        fields.setdefault("base_url", "http://127.0.0.1:9")
     else:
-        given.setdefault("host", "127.0.0.1")
-    return create_connection(given, CHANGE)
+        fields.setdefault("host", "127.0.0.1")
+    return create_connection(fields, EDITOR)
 
 
 def call_now(connection: Connection, document: dict[str, Any], **options: Any) -> CallResult:

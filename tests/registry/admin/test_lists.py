@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +17,7 @@ from core.admin.forms import StrictJSONField, WordsField
 from core.models import ApiKey, AuditEntry
 from core.models.api_key import digest_of
 from registry.models import RegistryChange, Service, ServiceAction, ServiceInstance
+from tests.support.admin_pages import count_queries, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 
@@ -46,21 +45,6 @@ def fill(count: int, *, start: int = 0) -> None:
         key = ApiKey(name=f"key-{index:03d}")
         key.issue_secret()
         key.save()
-
-
-def list_url(model: type) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")  # type: ignore[attr-defined]
-
-
-def page_url(row: Any) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=(row.pk,))
-
-
-def count_queries(client: Client, url: str) -> int:
-    client.get(url)
-    with CaptureQueriesContext(connection) as queries:
-        assert client.get(url).status_code == 200
-    return len(queries)
 
 
 @pytest.mark.parametrize("model", MODELS)

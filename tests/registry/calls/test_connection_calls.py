@@ -39,7 +39,7 @@ from registry.exceptions import (
 )
 from registry.models import CircuitBreakerState, Connection, CredentialEvent, ServiceAction
 from tests import factories
-from tests.support.connections import CHANGE, WebServer, call_now, make_connection
+from tests.support.connections import EDITOR, WebServer, call_now, make_connection
 from tests.support.credentials import Reply, make_credential, serving
 from workflows.definition.model import RetryPolicy
 
@@ -320,7 +320,7 @@ async def test_a_change_is_followed_within_two_seconds(
     found = await made(base_url="http://127.0.0.1:9")
     with pytest.raises(ServiceUnavailableError):
         await client.call_connection(str(found.pk), {})
-    await in_thread(update_connection, found, {"base_url": base}, CHANGE)
+    await in_thread(update_connection, found, {"base_url": base}, EDITOR)
     assert (await client.call_connection(str(found.pk), {})).status_code == 200
 
 

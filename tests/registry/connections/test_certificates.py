@@ -13,7 +13,7 @@ from registry.connections.lifecycle import update_connection
 from registry.exceptions import ServiceUnavailableError
 from registry.models import Connection, Credential
 from tests.support import servers
-from tests.support.connections import CHANGE, WebServer, call_now, make_connection
+from tests.support.connections import EDITOR, WebServer, call_now, make_connection
 from tests.support.credentials import Pair, make_certificate, make_credential, serving
 from tests.support.tls import (
     AUTHORITY,
@@ -153,7 +153,7 @@ def test_tls_stays_on_while_a_certificate_is_linked() -> None:
     own = certificate("redis://cache:6379")
     row = make_connection("CACHE", host="cache", config=TLS, credential=own.name)
     with pytest.raises(ValidationFailed, match=r"config\.tls"):
-        update_connection(row, {"config": {}}, CHANGE)
+        update_connection(row, {"config": {}}, EDITOR)
 
 
 def test_calls_show_the_certificate_to_a_server_of_the_connections_own_authority() -> None:

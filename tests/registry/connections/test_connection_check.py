@@ -26,7 +26,7 @@ from registry.connections.scheduled_checks import (
 from registry.connections.type_specs import parts_of
 from registry.models import Connection, CredentialEvent
 from tests.support import servers
-from tests.support.connections import CHANGE, WebServer, make_connection, server_on
+from tests.support.connections import EDITOR, WebServer, make_connection, server_on
 from tests.support.credentials import Reply, make_credential, serving
 
 # About what the hub talks to: its own database makes no difference.
@@ -115,7 +115,7 @@ def test_a_webhook_is_not_delivered_to_unless_it_says_so(web: WebServer, base: s
         assert not tried(make_connection("WEBHOOK", base_url=url)).success
     web.reply = Reply(200, b"ok", **{"Content-Type": "text/plain"})
     config = {"test_method": "post", "test_body": {"event": "test"}}
-    update_connection(found, {"config": config}, CHANGE)
+    update_connection(found, {"config": config}, EDITOR)
     trial = tried(Connection.objects.get(pk=found.pk))
     assert (trial.success, trial.answered) == (True, '200: {"text": "ok"}')
     assert web.requests[-1][3] == b'{"event":"test"}'
@@ -373,7 +373,7 @@ def test_a_connection_that_worked_is_in_error_after_three_failures() -> None:
 
 def test_what_was_changed_while_it_was_tested_keeps_its_status() -> None:
     found = make_connection()
-    update_connection(found, {"base_url": "http://127.0.0.1:10"}, CHANGE)
+    update_connection(found, {"base_url": "http://127.0.0.1:10"}, EDITOR)
     assert record_check(found, WELL, now=timezone.now())["status"] == "CONNECTED"
     row = Connection.objects.get(pk=found.pk)
     assert (row.status, row.last_result) == ("PENDING", {})
@@ -453,7 +453,7 @@ def test_a_change_makes_it_due_at_once() -> None:
     now = timezone.now()
     assert run_due_tests(now=now, attempt=lambda row: WELL) == 1
     found.refresh_from_db()
-    update_connection(found, {"base_url": "http://127.0.0.1:10"}, CHANGE)
+    update_connection(found, {"base_url": "http://127.0.0.1:10"}, EDITOR)
     assert run_due_tests(now=timezone.now(), attempt=lambda row: WELL) == 1
 
 

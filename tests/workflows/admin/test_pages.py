@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from registry.models import Service, ServiceAction
 from tests import factories
+from tests.support.admin_pages import count_queries, list_url, page_url
 from workflows.admin.execution.failure_explanation import explain
 from workflows.admin.execution.timeline import timeline_of
 from workflows.admin.graph import svg
@@ -95,21 +94,6 @@ def make_step(execution: WorkflowExecution, attempt: int, *, status: str) -> Wor
         started_at=NOW + timedelta(seconds=attempt),
         completed_at=NOW + timedelta(seconds=attempt + 0.5) if status != "RUNNING" else None,
     )
-
-
-def list_url(model: type) -> str:
-    return reverse(f"admin:workflows_{model._meta.model_name}_changelist")  # type: ignore[attr-defined]
-
-
-def page_url(row: Any) -> str:
-    return reverse(f"admin:workflows_{row._meta.model_name}_change", args=(row.pk,))
-
-
-def count_queries(client: Client, url: str) -> int:
-    client.get(url)
-    with CaptureQueriesContext(connection) as queries:
-        assert client.get(url).status_code == 200
-    return len(queries)
 
 
 # --- Lists and pages ---
