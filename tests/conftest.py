@@ -6,6 +6,7 @@ SI_BACKEND=sqlite, the default, on the embedded ones.
 """
 
 import contextlib
+import gc
 import ipaddress
 import os
 import shutil
@@ -80,6 +81,9 @@ def _prepare_environment() -> None:
 
 _prepare_environment()
 django.setup()
+# What is loaded stays: collections need not go through all of it again and again.
+gc.freeze()
+gc.set_threshold(20_000, 20, 50)
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402 (needs the settings)
 from django.contrib.auth.models import User  # noqa: E402

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from registry.calls.blocking_client import close_shared_client
+from registry.calls.blocking_client import close_shared_client, on_shared_loop
 from registry.models import ServiceAction
 from tests import factories
 from tests.support.credentials import Reply, make_credential, serving
@@ -49,6 +49,13 @@ def started_execution() -> Recording:
     yield calls
 
 
+def in_loop_thread(work: Callable[[], None]) -> None:
+    async def run() -> None:
+        work()
+
+    on_shared_loop(lambda client: run()).result()
+
+
 @contextmanager
 def call_with_credential() -> Recording:
     with serving(lambda request, body: Reply(200, b"{}")) as url:
@@ -57,8 +64,8 @@ def call_with_credential() -> Recording:
         service.save()
         ServiceAction.objects.create(service=service, name="charge", path="/charge")
         client = factories.caller("OPERATOR")
-        close_shared_client()  # its thread was there before
-        with calls_recorded() as calls:
+        close_shared_client()
+        with calls_recorded(in_loop_thread) as calls:
             answer = client.post(
                 "/services/billing/actions/charge/execute", {"input": {}}, format="json"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,11 +12,14 @@ from typing import Any
 PACKAGES = ("core", "registry", "workflows", "monitoring", "integration_site")
 
 
+InThread = Callable[[Callable[[], None]], None]
+
+
 @contextmanager
-def calls_recorded() -> Iterator[list[str]]:
+def calls_recorded(*threads: InThread) -> Iterator[list[str]]:
     """Collect `module.function` of each call that is made meanwhile.
 
-    Threads that began before are not heard: let them end first.
+    Of threads that began before, those are heard in which one of `threads` runs what it is given.
     """
     calls: list[str] = []
 
@@ -26,9 +29,12 @@ def calls_recorded() -> Iterator[list[str]]:
             calls.append(f"{module}.{frame.f_code.co_qualname}")
 
     threading.setprofile(hear)
-    sys.setprofile(hear)
+    everywhere: tuple[InThread, ...] = (lambda work: work(), *threads)
+    for run_in in everywhere:
+        run_in(lambda: sys.setprofile(hear))
     try:
         yield calls
     finally:
-        sys.setprofile(None)
+        for run_in in everywhere:
+            run_in(lambda: sys.setprofile(None))
         threading.setprofile(None)

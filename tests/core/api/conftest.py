@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def world() -> dict[str, str]:
+def world(db: None) -> dict[str, str]:
     """One of everything, so that generated requests meet something."""
     from tests.support.fuzz import make_world  # it takes its time to load
 

@@ -120,9 +120,11 @@ def test_hints_that_nobody_takes_do_not_pile_up(server, monkeypatch):
 
 @needs_redis
 def test_start_is_told_over_redis_without_a_celery_message(server):
+    queue = f"{settings.SERVICE_NAME}:hub"
+    server.delete(queue)  # what other tests sent
     ReadyPublisher(own_notifier).announce(["a"])
     assert json.loads(server.blpop([redis_notifier.READY], timeout=SECONDS)[1]) == ["a"]
-    assert server.llen(f"{settings.SERVICE_NAME}:hub") == 0
+    assert server.llen(queue) == 0
 
 
 class RecordingNotifier(SqliteNotifier):
