@@ -23,8 +23,9 @@ PARTS = 6
 
 
 @pytest.fixture(scope="module")
-def operations() -> list[Any]:
-    return [found.ok() for found in load_schema().get_all_operations()]
+def operations(django_db_setup: None, django_db_blocker: Any) -> list[Any]:
+    with django_db_blocker.unblock():
+        return [operation.ok() for operation in load_schema().get_all_operations()]
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -292,7 +292,7 @@ def test_a_batch_costs_a_few_statements_per_execution_however_many_there_are(wor
 
     few, many = statements(bulk_operations.BATCH), statements(4 * bulk_operations.BATCH)
     assert many <= few
-    assert many < 16  # 14.4, and one more where a definition is read again
+    assert many < 15
 
 
 def test_actions_suit_only_states_that_their_services_accept():
