@@ -458,7 +458,8 @@ def test_service_that_does_not_end_keeps_the_hub_only_so_long(demo_project: Path
     )
     shorten_grace(demo_project)
     with running_hub(demo_project, "demo") as hub:
-        hub.read_until("is ready")
+        while not (hub.has_said("services process") and hub.has_said("is ready")):
+            hub.read_until("")  # the next line
         hub.process.send_signal(signal.SIGTERM)
         assert hub.end() == 143
         assert hub.has_said("killing demo")
