@@ -21,8 +21,6 @@ from reference_services.schemas import (
 from reference_services.service import Call, Service
 from reference_services.workdays import first_workday_after, workday_after
 
-DEFAULT_PHASE_DAYS = 5
-
 PHASE = record(
     {
         "name": NAME,

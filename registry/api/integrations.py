@@ -37,7 +37,6 @@ from registry.models import (
 )
 
 MAPPING = {"type": ["object", "array", "string", "null"]}
-WARNINGS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
 
 
 @extend_schema_field(MAPPING)

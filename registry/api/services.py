@@ -59,9 +59,9 @@ class ServiceViewSet(NamedResourceViewSet):
     calls_out = frozenset({"execute_action"})
     own_keys = frozenset({"heartbeat"})
 
-    def check_owner(self, service: Service, scope: str = "registry:write") -> None:
+    def check_owner(self, service: Service) -> None:
         """Refuse a caller who may change only its own services."""
-        services.check_owner(service, actor=self.actor, only_own=self.only_own(scope))
+        services.check_owner(service, actor=self.actor, only_own=self.only_own("registry:write"))
 
     def get_queryset(self) -> Any:
         return Service.objects.with_parts().order_by("name")

@@ -21,7 +21,19 @@ LOOK_SECONDS = 0.1
 SEE_SECONDS = 0.02
 
 
-class PostgresNotifier:
+class DatabaseNotifier:
+    """Tells of ready rows only: who waits for an end looks at the database."""
+
+    hears_ends = False
+
+    def tell_ended(self, execution_ids: Sequence[str]) -> None:
+        """Tell nobody."""
+
+    def hear_ended(self) -> Iterator[list[str]]:
+        yield from ()
+
+
+class PostgresNotifier(DatabaseNotifier):
     """LISTEN and NOTIFY: every worker hears of ready rows, and whoever comes first claims them.
 
     Behind a pooler that lends its sessions out nothing is heard: there a worker looks.
@@ -29,7 +41,6 @@ class PostgresNotifier:
 
     # Sending is a statement of its own, on a connection of the thread that sends.
     tells_in_haste = False
-    hears_ends = False
 
     def __init__(self) -> None:
         self._listener: Any = None
@@ -70,18 +81,11 @@ class PostgresNotifier:
             self._listener.close()
             self._listener = None
 
-    def tell_ended(self, execution_ids: Sequence[str]) -> None:
-        """Tell nobody: who waits looks at the database."""
 
-    def hear_ended(self) -> Iterator[list[str]]:
-        yield from ()
-
-
-class SqliteNotifier:
+class SqliteNotifier(DatabaseNotifier):
     """Nothing is told: SQLite knows by itself whether another connection has changed the file."""
 
     tells_in_haste = True
-    hears_ends = False
 
     def __init__(self) -> None:
         self._version: int | None = None
@@ -100,9 +104,3 @@ class SqliteNotifier:
             raise NotifierError(str(error)) from error
         before, self._version = self._version, version
         return None if version == before else []
-
-    def tell_ended(self, execution_ids: Sequence[str]) -> None:
-        """Tell nobody: who waits looks at the database."""
-
-    def hear_ended(self) -> Iterator[list[str]]:
-        yield from ()

@@ -14,7 +14,6 @@ from registry.models import CredentialEvent
 from tests.support.credentials import make_credential
 
 pytestmark = pytest.mark.django_db
-DAY = timedelta(days=1)
 
 
 def add_entry(days: float) -> CredentialEvent:
