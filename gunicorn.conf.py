@@ -22,6 +22,9 @@ keepalive = 75
 loglevel = _env["LOG_LEVEL"].lower()
 accesslog = None  # Django logs each request, with its id
 
+# Whom to believe is said by TRUSTED_PROXIES, in one place.
+forwarded_allow_ips = ""
+
 # It would listen below HOME, where two hubs of one user would meet.
 control_socket_disable = True
 

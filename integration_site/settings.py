@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.api.middleware.ForwardedMiddleware",
     "core.api.middleware.RequestIdMiddleware",
     "core.api.middleware.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -287,6 +288,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Security ---
 
+TRUSTED_PROXIES = env["TRUSTED_PROXIES"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -311,8 +313,6 @@ if IN_PRODUCTION:
     SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/(alive|ready)/?$"]
     SECURE_HSTS_SECONDS = env["SECURE_HSTS_SECONDS"]
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    if env["TRUST_FORWARDED_PROTO"]:
-        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # What secrets are wrapped with: key_id:base64 of 32 bytes, by commas, the current key first.
 CREDENTIAL_KEYS = env["CREDENTIAL_KEYS"] or ""
 DEFAULT_EXCEPTION_REPORTER_FILTER = "integration_site.exception_filter.SecretKeepingFilter"

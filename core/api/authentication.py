@@ -15,8 +15,9 @@ from rest_framework.permissions import BasePermission
 
 from core.db.rows import read_row
 from core.models import ApiKey
-from core.models.api_key import digest_of, is_in_networks, split_key
+from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
+from core.peers import is_in_networks
 from core.roles import Role, scopes_of_role, scopes_of_user
 
 LAST_USED_PRECISION = timedelta(minutes=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from core.db.json_fields import CheckedJSONField, validate_strings
 from core.db.models import TimestampedModel
 from core.db.names import refuse_id
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.peers import is_in_networks
 from core.roles import SCOPES, Role, scopes_of_role
 
 PREFIX_LENGTH = 8
@@ -100,16 +100,6 @@ class ApiKey(TimestampedModel):
 
     def allows_address(self, address: str) -> bool:
         return not self.networks or is_in_networks(address, self.networks)
-
-
-def is_in_networks(address: str, networks: Iterable[str]) -> bool:
-    """Return whether an address is in one of the networks; an IPv4 one may be written as IPv6."""
-    try:
-        caller = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    caller = getattr(caller, "ipv4_mapped", None) or caller
-    return any(caller in ipaddress.ip_network(text, strict=False) for text in networks)
 
 
 def digest_of(secret: str) -> str:

@@ -50,7 +50,7 @@ VARIABLES = _table(
     Variable("WEB_THREADS", types.whole(1, 1000), "32"),
     Variable("SECURE_SSL_REDIRECT", types.BOOLEAN, "true"),
     Variable("SECURE_HSTS_SECONDS", types.whole(0, 2_000_000_000), "31536000"),
-    Variable("TRUST_FORWARDED_PROTO", types.BOOLEAN, "false"),
+    Variable("TRUSTED_PROXIES", types.NETWORKS),
     Variable("WATCH_SEATS", types.whole(1, 1000)),
     Variable("WAIT_SEATS", types.whole(1, 1000)),
     Variable("DEBUG", types.BOOLEAN, "false"),

@@ -90,7 +90,7 @@ def test_settings_are_good_for_production(tmp_path: Path) -> None:
     assert set(given) <= set(VARIABLES)
     values = read({**given, **SECRETS, "DATA_DIR": str(tmp_path)})
     assert values["ENVIRONMENT"] == "production"
-    assert values["TRUST_FORWARDED_PROTO"], "or the redirect to HTTPS never ends behind an Ingress"
+    assert values["TRUSTED_PROXIES"], "or the redirect to HTTPS never ends behind an Ingress"
 
 
 @each_pod
