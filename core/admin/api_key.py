@@ -22,7 +22,7 @@ from core.admin.pages import page_of, render_page
 from core.models import ApiKey, KeyState
 from core.roles import SCOPES
 
-WRITABLE = ("name", "role", "scopes", "networks", "expires_at")
+WRITABLE = ("name", "role", "expires_at", "networks", "requests_per_minute", "scopes")
 # Who may make keys in the admin may do everything there.
 EVERYTHING = frozenset(SCOPES)
 _TONES = {KeyState.USABLE: "good", KeyState.EXPIRED: "warning", KeyState.REVOKED: "neutral"}
@@ -41,9 +41,9 @@ class ApiKeyAdmin(HubAdmin):
     actions = ("revoke_selected",)
     actions_detail = ("revoke",)
     readonly_fields = ("state_label", "beginning", "last_used_at", "created_at", "revoked_at")
-    add_fieldsets = ((None, {"fields": ("name", "role", "expires_at", "networks", "scopes")}),)
+    add_fieldsets = ((None, {"fields": WRITABLE}),)
     fieldsets = (
-        (None, {"fields": ("name", "state_label", "role", "expires_at", "networks", "scopes")}),
+        (None, {"fields": ("name", "state_label", *WRITABLE[1:])}),
         ("Use", {"fields": ("beginning", "last_used_at", "created_at", "revoked_at")}),
     )
 

@@ -113,7 +113,7 @@ class ApiKeyForm(forms.ModelForm):
 
     class Meta:
         model = ApiKey
-        fields = ("name", "role", "scopes", "networks", "expires_at")
+        fields = ("name", "role", "scopes", "networks", "requests_per_minute", "expires_at")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

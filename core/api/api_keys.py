@@ -21,6 +21,7 @@ from core.api.preconditions import etag_of
 from core.api.query_filters import SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.models import ApiKey, KeyState
+from core.models.api_key import MOST_REQUESTS
 from core.roles import SCOPES, Role
 
 MOST_NETWORKS = 50
@@ -38,8 +39,9 @@ class KeySerializer(AnswerSerializer):
     class Meta:
         model = ApiKey
         fields = (
-            "id", "name", "prefix", "role", "scopes", "effective_scopes", "networks", "state",
-            "expires_at", "revoked_at", "last_used_at", "created_at", "updated_at",
+            "id", "name", "prefix", "role", "scopes", "effective_scopes", "networks",
+            "requests_per_minute", "state", "expires_at", "revoked_at", "last_used_at",
+            "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -70,6 +72,9 @@ class KeyInput(StrictSerializer):
     )
     networks = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=MOST_NETWORKS
+    )
+    requests_per_minute = serializers.IntegerField(
+        min_value=0, max_value=MOST_REQUESTS, required=False, allow_null=True
     )
     expires_at = InstantField(required=False, allow_null=True)
 

@@ -18,6 +18,7 @@ from core.models import ApiKey
 from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
 from core.peers import is_in_networks
+from core.request_rates.counter import RATE_DECISION, admit_key
 from core.roles import Role, scopes_of_role, scopes_of_user
 
 LAST_USED_PRECISION = timedelta(minutes=1)
@@ -47,6 +48,12 @@ def nobody() -> Caller:
     return Caller("", frozenset(), is_authenticated=False)
 
 
+class KeyRateExceeded(exceptions.APIException):
+    """The limit of a key is used up for now."""
+
+    status_code = 429
+
+
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer <key>` or `X-API-Key: <key>`."""
 
@@ -64,11 +71,31 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise exceptions.AuthenticationFailed("This API key may not be used from this address.")
         if key.last_used_at is None or key.last_used_at < now - LAST_USED_PRECISION:
             ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        _hold_to_rate(request, key)
         scopes = key.effective_scopes()
         return Caller(key.name, scopes, ActorKind.API_KEY, str(key.pk)), key
 
     def authenticate_header(self, request: Any) -> str:
         return 'Bearer realm="service-integration"'
+
+
+def _hold_to_rate(request: Any, key: ApiKey) -> None:
+    """Count a request against the limit of its key, unless who handed it on did so.
+
+    Raises:
+        KeyRateExceeded: the limit is used up for now.
+    """
+    if RATE_DECISION in request.META:
+        return
+    decision = admit_key(str(key.pk), key.requests_per_minute)
+    if decision is None:
+        return
+    request.META[RATE_DECISION] = decision
+    if not decision.allowed:
+        raise KeyRateExceeded(
+            f"This key may send {decision.limit} requests a minute."
+            f" Try again in {decision.reset_seconds} seconds."
+        )
 
 
 def _given_key(request: Any) -> str | None:

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from core.audit import Actor, acting
 from core.models.audit import ActorKind
 from core.peers import FORWARDED_FOR, FORWARDED_PROTO, client_address, client_scheme
+from core.request_rates.counter import RATE_DECISION
 
 logger = structlog.get_logger("request")
 
@@ -71,6 +72,21 @@ class RequestIdMiddleware:
                 status=response.status_code,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
             )
+        return response
+
+
+class RateLimitMiddleware:
+    """Tells callers what is left of the limit of their key."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        decision = request.META.get(RATE_DECISION)
+        if decision is not None:
+            for name, value in decision.headers().items():
+                response[name] = value
         return response
 
 

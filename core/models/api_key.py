@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 
 from core.db.json_fields import CheckedJSONField, validate_strings
@@ -19,6 +20,7 @@ from core.peers import is_in_networks
 from core.roles import SCOPES, Role, scopes_of_role
 
 PREFIX_LENGTH = 8
+MOST_REQUESTS = 1_000_000
 
 
 def validate_scopes(value: Any) -> None:
@@ -65,6 +67,12 @@ class ApiKey(TimestampedModel):
         blank=True,
         validators=[validate_networks],
         help_text="Where calls may come from, such as 10.0.0.0/8. Empty: anywhere.",
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_REQUESTS)],
+        help_text="More are refused with 429. Empty: as API_RATE_LIMIT says. 0: no limit.",
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

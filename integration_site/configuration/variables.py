@@ -54,6 +54,7 @@ VARIABLES = _table(
     Variable("WATCH_SEATS", types.whole(1, 1000)),
     Variable("WAIT_SEATS", types.whole(1, 1000)),
     Variable("DEBUG", types.BOOLEAN, "false"),
+    Variable("API_RATE_LIMIT", types.whole(0, 1_000_000), "0"),
     Variable("ANONYMOUS_API_ROLE", types.choice(*ROLES)),
     Variable("ANONYMOUS_API_NETWORKS", types.NETWORKS),
     Variable("ENGINE_MAX_IN_FLIGHT", types.whole(1, 100_000), "500"),

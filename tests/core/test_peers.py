@@ -99,7 +99,7 @@ def test_what_follows_sees_the_client_and_no_header_of_it(
 @pytest.mark.django_db
 def test_a_key_is_bound_to_the_networks_of_clients_behind_a_proxy(settings: Any) -> None:
     client = factories.caller("VIEWER", networks=["198.51.100.0/24"])
-    sent = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+    sent: Any = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
     assert client.get("/registry/services", **sent).status_code == 401
     settings.TRUSTED_PROXIES = TRUSTED
     assert client.get("/registry/services", **sent).status_code == 200

@@ -65,6 +65,7 @@ REFUSED = {
     "WATCH_SEATS": (*NUMBERS, "0"),
     "WAIT_SEATS": (*NUMBERS, "0"),
     "DEBUG": BOOLEANS,
+    "API_RATE_LIMIT": (*NUMBERS, "1000001"),
     "ANONYMOUS_API_ROLE": ("admin", "viewer,service"),
     "ANONYMOUS_API_NETWORKS": NETWORKS,
     "ENGINE_MAX_IN_FLIGHT": (*NUMBERS, "0"),

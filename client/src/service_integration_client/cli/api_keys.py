@@ -32,6 +32,7 @@ keys.add_operation("delete", "delete_api_key", "Forget a key.")
 @click.option("--role", help="Such as SERVICE or WORKFLOW_EDITOR.")
 @click.option("--scope", "scopes", multiple=True, help="Instead of those of a role; several times.")
 @click.option("--network", "networks", multiple=True, help="Such as 10.0.0.0/8; several times.")
+@click.option("--requests-per-minute", type=int, help="More are refused; 0: no limit.")
 @click.option("--expires-at", help="An ISO 8601 time.")
 def create(
     session: Session, name: str, scopes: tuple[str, ...], networks: tuple[str, ...], **rest: Any
