@@ -26,4 +26,4 @@ EXPOSE 8090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client, os; web = http.client.HTTPConnection('127.0.0.1', int(os.environ['SERVICE_PORT']), timeout=4); web.request('GET', '/health/alive'); raise SystemExit(web.getresponse().status >= 500)"]
 
-CMD ["gunicorn", "integration_site.wsgi"]
+CMD ["gunicorn", "integration_site.asgi"]

@@ -11,10 +11,8 @@ _env = read_or_end(os.environ)
 _host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-# One process with threads: requests wait on the database, and one connection pool serves them all.
 workers = 1
-worker_class = "gthread"
-threads = _env["WEB_THREADS"]
+worker_class = "integration_site.front.worker.FrontWorker"
 
 graceful_timeout = 5
 # Longer than clients keep idle connections: one that the server drops first fails their next call.

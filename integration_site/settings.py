@@ -80,7 +80,6 @@ MIDDLEWARE = [
 ]
 APPEND_SLASH = False
 ROOT_URLCONF = "integration_site.urls"
-WSGI_APPLICATION = "integration_site.wsgi.application"
 
 TEMPLATES = [
     {

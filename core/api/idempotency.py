@@ -13,6 +13,7 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from core.api.suspension import Suspended, once
 from core.exceptions import Conflict, IntegrationError, ValidationFailed
 from core.json.equality import canonical_json
 from core.models import IdempotencyRecord
@@ -79,7 +81,16 @@ def do_once(
     replayed = _replay(wanted)
     if replayed is not None:
         return replayed
-    return _do_calling(wanted, handler) if calls_out else _do_writing(wanted, handler)
+    if not calls_out:
+        return _do_writing(wanted, handler)
+    try:
+        claimed = once(request, "idempotency_claim", partial(_claim, wanted))
+    except _Taken:
+        replayed = _replay(wanted)
+        if replayed is None:
+            raise StillUnderWay() from None
+        return replayed
+    return _do_calling(claimed, handler)
 
 
 def _do_writing(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
@@ -97,24 +108,25 @@ def _do_writing(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> R
         return replayed
 
 
-def _do_calling(wanted: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
+def _claim(wanted: IdempotencyRecord) -> IdempotencyRecord:
+    """Announce a call under its key, in place of one that was lost. Raises: _Taken."""
     lost = timezone.now() - LONGEST_CALL
     _rows_of(wanted).filter(status_code=0, created_at__lt=lost).delete()
-    try:
-        with transaction.atomic():
-            _insert(wanted)
-    except _Taken:
-        replayed = _replay(wanted)
-        if replayed is None:
-            raise StillUnderWay() from None
-        return replayed
+    with transaction.atomic():
+        _insert(wanted)
+    return wanted
+
+
+def _do_calling(claimed: IdempotencyRecord, handler: Callable[[], Response]) -> Response:
     try:
         response = handler()
+    except Suspended:
+        raise  # it is still under way, and comes by again
     except BaseException:
         # It did not happen, or the service knows the key: the next request may try again.
-        wanted.delete()
+        claimed.delete()
         raise
-    _keep(wanted, response)
+    _keep(claimed, response)
     return response
 
 

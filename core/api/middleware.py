@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
 from collections.abc import Callable
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from core.api.exchange import request_id_of
 from core.audit import Actor, acting
 from core.models.audit import ActorKind
 from core.peers import FORWARDED_FOR, FORWARDED_PROTO, client_address, client_scheme
@@ -20,7 +20,6 @@ logger = structlog.get_logger("request")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 _PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
-_USABLE = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
 class ForwardedMiddleware:
@@ -56,8 +55,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _USABLE.match(given) else uuid.uuid4().hex
+        request_id = request_id_of(request.headers.get("X-Request-ID"))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()

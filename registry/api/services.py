@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 from core import audit
 from core.api.actions import post_action
 from core.api.named_resource import NamedResourceViewSet
+from core.api.suspension import result_of
 from core.models import AuditVerb
 from registry import services
 from registry.api.filters import ServiceFilter
@@ -26,7 +28,8 @@ from registry.api.service_serializers import (
     StatusInput,
     registration_of,
 )
-from registry.calls.blocking_client import call_service
+from registry.calls.blocking_client import begin_call
+from registry.calls.client import CallResult
 from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.targets.resolver import CallTarget
 from registry.models import Service
@@ -188,15 +191,20 @@ class ServiceViewSet(NamedResourceViewSet):
         """Call an action now and answer its output."""
         service = self.find()
         data = self.read(ExecuteActionInput)
-        audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
-        result = call_service(
-            CallTarget("service", service.name),
-            name,
-            data["input_data"],
-            headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
-            timeout_seconds=data.get("timeout"),
-            actor=self.actor,
-        )
+
+        def begin() -> Future[CallResult]:
+            audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
+            key = request.headers.get("Idempotency-Key", "")
+            return begin_call(
+                CallTarget("service", service.name),
+                name,
+                data["input_data"],
+                headers=call_headers(data["context"], key=key),
+                timeout_seconds=data.get("timeout"),
+                actor=self.actor,
+            )
+
+        result = result_of(request, "call", begin)
         headers = {"X-Service-Instance": result.instance, **dropped_fields(result.warnings)}
         if result.fail_open:
             headers["X-Fail-Open"] = "true"

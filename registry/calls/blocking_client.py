@@ -41,10 +41,17 @@ def call_service(
     target: CallTarget, action: str, document: Mapping[str, Any], **options: Any
 ) -> CallResult:
     """Call by what the registry says now, and wait for the result (`ServiceClient.call`)."""
+    return begin_call(target, action, document, **options).result()
+
+
+def begin_call(
+    target: CallTarget, action: str, document: Mapping[str, Any], **options: Any
+) -> Future[CallResult]:
+    """Begin the same and return the result to come."""
     as_of = get_discovery().latest_index()
     return on_shared_loop(
         lambda client: client.call(target, action, document, as_of=as_of, **options)
-    ).result()
+    )
 
 
 def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:

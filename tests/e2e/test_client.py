@@ -314,7 +314,7 @@ def test_restart_of_the_hub_in_the_middle_loses_nothing(client, hub):
         waiting.start()
         until(lambda: hub.get("/executions", workflow="patient")["total"] == 1, "it begins")
         kill_with_children(hub.web)
-        hub.web = hub.run("gunicorn integration_site.wsgi")
+        hub.web = hub.run("gunicorn integration_site.asgi")
         until(hub.is_ready, "the hub is back", tail=hub.tail)
         hub.connect()
         waiting.join(90)

@@ -124,7 +124,7 @@ def test_hub_starts_again_after_all_of_it_was_killed(hub):
         process.wait()
     # gunicorn's own worker outlives its killed master for a moment, and still answers.
     until(lambda: not hub.is_ready(), "the old web is gone", tail=hub.tail)
-    hub.web = hub.run("gunicorn integration_site.wsgi")
+    hub.web = hub.run("gunicorn integration_site.asgi")
     hub.worker = hub.start_worker()
     hub.beat = hub.run("celery --quiet -A integration_site beat --scheduler celery.beat.Scheduler")
     until(hub.is_ready, "the hub is ready", tail=hub.tail)

@@ -67,7 +67,7 @@ class Hub:
             if "POSTGRES_HOST" not in self.environment:
                 shutil.copy(made_once.migrated_file(), self.directory)
         assert self.run("python manage.py bootstrap").wait(60) == 0, self.tail()
-        self.web = self.run("gunicorn integration_site.wsgi")
+        self.web = self.run("gunicorn integration_site.asgi")
         self.worker = self.start_worker()
         self.beat = self.run(BEAT)
         until(self.is_ready, "the hub is ready", tail=self.tail)

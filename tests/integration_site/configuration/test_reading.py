@@ -268,7 +268,7 @@ def test_documentation_says_what_each_may_be() -> None:
 
 
 # Programs that pass the environment on, or set what Django and Celery ask for.
-PASS_ON = {"settings.py", "manage.py", "wsgi.py", "celery.py", "quarantine.py", "gunicorn.conf.py"}
+PASS_ON = {"settings.py", "manage.py", "asgi.py", "celery.py", "quarantine.py", "gunicorn.conf.py"}
 PASSED_ON = re.compile(r"os\.environ\.setdefault\(|(read_or_end|data_dir)\(os\.environ\)")
 
 
@@ -297,7 +297,7 @@ WRONG = {"LOG_LEVEL": "loud", "ANONYMOUS_API_ROLE": "admin", "WEB_THREADS": "man
     "command",
     [
         ("python", "manage.py", "bootstrap"),
-        ("gunicorn", "integration_site.wsgi"),
+        ("gunicorn", "integration_site.asgi"),
         ("celery", "-A", "integration_site", "worker"),
         ("celery", "-A", "integration_site", "beat"),
     ],

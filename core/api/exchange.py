@@ -1,0 +1,75 @@
+"""Requests and answers as the front sees them, before and without Django."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.api.idempotency import canonical_path
+
+Headers = tuple[tuple[str, str], ...]
+_USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
+
+
+@dataclass(slots=True)
+class WebRequest:
+    """A request whose headers are complete; `body` once it is, too.
+
+    `path` is canonical (see `canonical_path`); header names are in lower case, and a header that
+    was given twice is joined by a comma.
+    """
+
+    scope: dict[str, Any]
+    path: str
+    headers: dict[str, str]
+    request_id: str
+    body: bytes = b""
+
+    @classmethod
+    def of(cls, scope: dict[str, Any]) -> WebRequest:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            if "_" in name:
+                continue  # In the WSGI environment it would pass for another one.
+            if name in headers:
+                value = f"{headers[name]}{'; ' if name == 'cookie' else ','}{value}"
+            headers[name] = value
+        return cls(
+            scope,
+            canonical_path(scope["path"]),
+            headers,
+            request_id_of(headers.get("x-request-id")),
+        )
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def query(self) -> str:
+        return self.scope["query_string"].decode("latin-1")
+
+    @property
+    def address(self) -> str:
+        """Return the address that the connection is from."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+
+@dataclass(slots=True, frozen=True)
+class WebAnswer:
+    """A whole answer; the front adds the id of the request."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    # Seconds, for the log; kept answers took none.
+    seconds: float = field(default=0.0, compare=False)
+
+
+def request_id_of(given: str | None) -> str:
+    """Return the id that a caller gave, or a new one where it gave none that can be used."""
+    return given if given and _USABLE_ID.match(given) else uuid.uuid4().hex

@@ -1,0 +1,15 @@
+"""The ASGI application: the front, with Django behind it."""
+
+import os
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_site.settings")
+_django = get_wsgi_application()
+
+from integration_site.front.application import Front  # noqa: E402 (needs the settings)
+from integration_site.front.django_pool import DjangoPool  # noqa: E402
+
+_share = max(settings.WEB_THREADS * 3 // 4, 1)
+application = Front(DjangoPool(_django, threads=settings.WEB_THREADS, share=_share), {})

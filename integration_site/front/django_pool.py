@@ -1,0 +1,159 @@
+"""Runs Django's WSGI application in threads, for requests that are complete."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from django.core.signals import request_finished
+
+from core.api.exchange import Headers, WebAnswer, WebRequest
+from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
+from integration_site.front.fair_slots import FairSlots
+
+# What two requests may differ in and still be answered alike.
+_OF_ONE_REQUEST = frozenset({"x-request-id", "traceparent", "tracestate", "content-length"})
+
+
+class DjangoPool:
+    """A bounded number of threads that answer requests; those set aside hold none of them."""
+
+    def __init__(self, application: Callable[..., Any], *, threads: int, share: int) -> None:
+        self._application = application
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="django")
+        self._slots = FairSlots(threads, share=share)
+        self._runs: dict[object, asyncio.Task[WebAnswer]] = {}
+
+    async def answer(self, request: WebRequest, *, caller: str) -> WebAnswer:
+        """Return the answer of Django; a request that has to wait gives up its thread meanwhile."""
+        suspension = Suspension()
+        answer = await self._run(request, suspension, caller)
+        while suspension.awaited is not None:
+            awaited, suspension.awaited = suspension.awaited, None
+            await _done(awaited)
+            answer = await self._run_again(request, suspension, caller)
+        return answer
+
+    def close(self) -> None:
+        """Take no more work; what runs is finished."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, request: WebRequest, suspension: Suspension, caller: str) -> WebAnswer:
+        async with self._slots.slot(caller):
+            return await self._in_thread(request, suspension)
+
+    async def _in_thread(self, request: WebRequest, suspension: Suspension) -> WebAnswer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._executor, run_wsgi, self._application, request, suspension
+        )
+
+    async def _run_again(
+        self, request: WebRequest, suspension: Suspension, caller: str
+    ) -> WebAnswer:
+        """Run a request anew; reads that are alike and were woken together are run once.
+
+        Two thousand who watch the same thing are answered by one look at it.
+        """
+        if request.method != "GET":
+            return await self._run(request, suspension, caller)
+        alike = _likeness(request)
+        run = self._runs.get(alike)
+        if run is not None:
+            answer = await asyncio.shield(run)
+            if answer.status == 200 and suspension.awaited is None:
+                return answer
+            return await self._run(request, suspension, caller)
+        run = asyncio.create_task(self._run_alike(alike, request, suspension, caller))
+        self._runs[alike] = run
+        return await run
+
+    async def _run_alike(
+        self, alike: object, request: WebRequest, suspension: Suspension, caller: str
+    ) -> WebAnswer:
+        async with self._slots.slot(caller):
+            # Who wakes from now on may have been told of something newer.
+            del self._runs[alike]
+            return await self._in_thread(request, suspension)
+
+
+def _likeness(request: WebRequest) -> object:
+    headers = ((k, v) for k, v in request.headers.items() if k not in _OF_ONE_REQUEST)
+    return (request.scope["raw_path"], request.scope["query_string"], *sorted(headers))
+
+
+async def _done(future: Future[Any]) -> None:
+    """Wait until a future is done, however it ends."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    future.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
+    await done.wait()
+
+
+SET_ASIDE = WebAnswer(503)
+
+
+def run_wsgi(
+    application: Callable[..., Any], request: WebRequest, suspension: Suspension
+) -> WebAnswer:
+    """Have a WSGI application answer, and return its whole answer."""
+    started = time.perf_counter()
+    status = 500
+    head: Headers = ()
+    written: list[bytes] = []
+
+    def start_response(line: str, headers: Any, exc_info: Any = None) -> Callable[..., Any]:
+        nonlocal status, head
+        status, head = int(line[:3]), tuple(headers)
+        return written.append
+
+    try:
+        chunks = application(environ_of(request, suspension), start_response)
+    except Suspended:
+        request_finished.send(sender=run_wsgi)  # gives the database connection back
+        return SET_ASIDE
+    try:
+        written.extend(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    return WebAnswer(status, head, b"".join(written), seconds=time.perf_counter() - started)
+
+
+def environ_of(request: WebRequest, suspension: Suspension) -> dict[str, Any]:
+    """Return the WSGI environment (PEP 3333) of a request."""
+    scope = request.scope
+    host, port = scope.get("server") or ("localhost", 80)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "RAW_URI": scope["raw_path"].decode("latin-1"),
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": str(host),
+        "SERVER_PORT": str(port or 0),
+        "REMOTE_ADDR": request.address,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        ENVIRON_KEY: suspension,
+    }
+    for name, value in request.headers.items():
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ["CONTENT_LENGTH"] = str(len(request.body))
+    environ["HTTP_X_REQUEST_ID"] = request.request_id
+    return environ
