@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from workflows.decide import Row, compensable_steps, compensation_error, first_attempt
 from workflows.definition import Definition
+from workflows.definition.step_paths import compensated_path, compensation_path, is_compensation
 from workflows.history.events import append_event
 from workflows.models import (
     EventKind,
@@ -21,7 +22,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.step_paths import compensated_path, compensation_path, is_compensation
 
 # Rows of steps that came to something, also where they then failed to lead on to another.
 DONE = Q(status=StepStatus.COMPLETED) | Q(status=StepStatus.FAILED, output__isnull=False)

@@ -28,8 +28,8 @@ from registry.models import (
     ServiceAction,
     ServiceInstance,
 )
-from workflows.execution_filters import with_short_id
 from workflows.models import Webhook, Workflow, WorkflowExecution, WorkflowSchedule
+from workflows.services.executions.filters import with_short_id
 
 MOST_PER_SECTION = 5
 MOST_WORKFLOWS = 3

@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from core.api.errors import CONTENT_TYPE, problem
 from core.api.exchange import WebAnswer, WebRequest
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.receiving import Disconnected, Receive, TooLarge, TooSlow, receive_body
+from integration_site.front.receiving import Disconnected, Receive, BodyTooLarge, TooSlow, receive_body
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -60,7 +60,7 @@ class Front:
                 answer = await self._django.answer(request, caller=caller_of(request))
         except Disconnected:
             return
-        except TooLarge:
+        except BodyTooLarge:
             answer = refuse(request, 413, "The request is larger than 2 MiB.")
         except TooSlow:
             answer = refuse(request, 408, "The request did not come in time.")

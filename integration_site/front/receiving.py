@@ -14,7 +14,7 @@ MOST_BYTES = 2 * 1024 * 1024 + 1
 RECEIVE_SECONDS = 30.0
 
 
-class TooLarge(Exception):
+class BodyTooLarge(Exception):
     """The body is larger than anything here takes."""
 
 
@@ -30,13 +30,13 @@ async def receive_body(request: WebRequest, receive: Receive) -> bytes:
     """Return the whole body of a request.
 
     Raises:
-        TooLarge, TooSlow, Disconnected: see there.
+        BodyTooLarge, TooSlow, Disconnected: see there.
     """
     headers = request.headers
     if "content-length" not in headers and "transfer-encoding" not in headers:
         return b""
     if int(headers.get("content-length") or 0) > MOST_BYTES:
-        raise TooLarge
+        raise BodyTooLarge
     try:
         async with asyncio.timeout(RECEIVE_SECONDS):
             return await _whole(receive)
@@ -54,6 +54,6 @@ async def _whole(receive: Receive) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MOST_BYTES:
-            raise TooLarge
+            raise BodyTooLarge
         if not message.get("more_body"):
             return b"".join(parts)

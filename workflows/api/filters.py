@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from core.api.instants import InstantFilter
 from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.db.names import reference_filter
-from workflows.execution_filters import search_executions
 from workflows.models import (
     ExecutionStatus,
     RunKind,
@@ -19,6 +18,7 @@ from workflows.models import (
     WorkflowStatus,
     WorkflowType,
 )
+from workflows.services.executions.filters import search_executions
 
 
 class WorkflowFilter(django_filters.FilterSet):

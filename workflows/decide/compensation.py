@@ -26,9 +26,9 @@ from workflows.decide.outcomes import (
 )
 from workflows.decide.state import CallFailure, CallSuccess, ExecutionState, Row, Transition
 from workflows.definition import Compensation, Definition, Step
+from workflows.definition.step_paths import compensation_path, is_compensation
 from workflows.exceptions import WorkflowError
 from workflows.models import StepStatus
-from workflows.step_paths import compensation_path, is_compensation
 
 
 def compensable_steps(definition: Definition) -> list[str]:

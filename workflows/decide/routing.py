@@ -41,9 +41,9 @@ from workflows.decide.state import (
 from workflows.decide.turn import Halt, Next, Turn
 from workflows.decide.waits import begin_event, begin_wait
 from workflows.definition import Step
+from workflows.definition.step_paths import is_compensation
 from workflows.exceptions import WorkflowError
 from workflows.models import TERMINAL
-from workflows.step_paths import is_compensation
 
 BEGIN: Mapping[str, Callable[[Turn], Next]] = {
     "ACTION": begin_action,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from workflows.decide.state import ExecutionState
-from workflows.step_paths import visible_scopes
+from workflows.definition.step_paths import visible_scopes
 
 
 class StepOutcome(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
+from workflows.definition.step_paths import compensation_path
 from workflows.invariants.model import Page, Violation
 from workflows.models import (
     OPEN_STEP,
@@ -22,7 +23,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.step_paths import compensation_path
 
 # By then a sweep has found what there is to find.
 SWEEP_WITHIN = timedelta(seconds=10)

@@ -8,10 +8,10 @@ from django.db.models import Count, F, Max, Q, Value
 from django.db.models.functions import Concat
 
 from workflows.decide import call_at
+from workflows.definition.step_paths import compensation_path
 from workflows.engine.lease_recovery import MAX_DEATHS
 from workflows.invariants.model import Page, Violation
 from workflows.models import OPEN_STEP, TERMINAL, StepStatus
-from workflows.step_paths import compensation_path
 
 # A step that was compensated had completed.
 _COMPLETED = (StepStatus.COMPLETED, StepStatus.COMPENSATED)

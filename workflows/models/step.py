@@ -7,8 +7,8 @@ from django.db.models import F, Q
 
 from core.db.models import AppendedModel
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from workflows.definition.step_paths import is_compensation
 from workflows.models.execution import WorkflowExecution
-from workflows.step_paths import is_compensation
 
 
 class StepStatus(Vocabulary):

@@ -16,9 +16,9 @@ from core.expressions import (
     compile_template,
 )
 from workflows.decide import ExecutionState, StepOutcome, recall
+from workflows.definition.step_paths import visible_scopes
 from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
 from workflows.services.executions.lookup import execution_definition
-from workflows.step_paths import visible_scopes
 
 _SETTLED = (StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.COMPENSATED)
 _Evaluate = Callable[[dict[str, Any], Recorded], Any]

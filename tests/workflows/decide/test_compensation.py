@@ -8,8 +8,13 @@ from registry.exceptions import ServiceResponseError, ServiceUnavailableError
 from tests.workflows.decide.test_routing import NOW, call, failure, run_of
 from workflows import decide
 from workflows.decide import CallSuccess
+from workflows.definition.step_paths import (
+    compensated_path,
+    compensation_path,
+    is_compensation,
+    scope_of,
+)
 from workflows.exceptions import WorkflowError
-from workflows.step_paths import compensated_path, compensation_path, is_compensation, scope_of
 
 UNDO = {"service": "u", "action": "undo"}
 

@@ -34,9 +34,9 @@ from workflows.admin.inbox import address_of_outcome
 from workflows.admin.live_page import LivePageMixin
 from workflows.admin.permissions import ControlledMixin
 from workflows.definition import read
-from workflows.execution_filters import search_executions
+from workflows.definition.step_paths import is_compensation
 from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowStep
-from workflows.step_paths import is_compensation
+from workflows.services.executions.filters import search_executions
 
 MAX_COMMENT = 2000
 SHORTCUTS = (

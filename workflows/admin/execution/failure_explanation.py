@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.step_paths import is_compensation
+from workflows.definition.step_paths import is_compensation
 
 _RETRY = "then retry from the failed step"
 _ANEW = "then start a new execution"

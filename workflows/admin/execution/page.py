@@ -26,6 +26,7 @@ from workflows.admin.execution.waits import (
 )
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition import Step, read
+from workflows.definition.step_paths import is_compensation, scope_of
 from workflows.history.activity import active_seconds, idle_kinds, spans_of
 from workflows.models import (
     ACTIVE,
@@ -37,7 +38,6 @@ from workflows.models import (
     WorkflowExecution,
     WorkflowStep,
 )
-from workflows.step_paths import is_compensation, scope_of
 
 MAX_EVENTS = 100
 MAX_RERUNS = 10

@@ -8,6 +8,7 @@ from typing import Any
 from core.failpoints import failpoint
 from workflows.decide import ExecutionState, Row, StepOutcome, recall
 from workflows.definition import DefinitionError
+from workflows.definition.step_paths import is_compensation, scope_of, visible_scopes
 from workflows.definition_cache import definition_with_id
 from workflows.engine.store.batch import COUNTERS, Batch, Broken, Claim, Committed
 from workflows.engine.store.claim_sql import COLUMNS, DOCUMENTS, EXECUTION, SETTLED
@@ -18,7 +19,6 @@ from workflows.engine.store.step_facts import load_facts
 from workflows.engine.store.transaction import Transaction
 from workflows.engine.store.worker_cache import WorkerCache
 from workflows.models import StepStatus
-from workflows.step_paths import is_compensation, scope_of, visible_scopes
 
 # An execution, a scope of it, and the container in that scope that a row is in, or ''.
 View = tuple[str, str, str]

@@ -19,12 +19,12 @@ from workflows.compensation import (
     mark_for_review,
 )
 from workflows.decide import SETTLED_STATUSES, Finish, StepOutcome, compensable_steps
+from workflows.definition.step_paths import compensated_path, scope_of, visible_scopes
 from workflows.engine.store.batch import Committed, Settled
 from workflows.engine.store.child_executions import wake_parents
 from workflows.engine.store.transaction import Transaction
 from workflows.execution_rows import stop_steps
 from workflows.models import ExecutionStatus, StepStatus, WorkflowExecution, WorkflowStep
-from workflows.step_paths import compensated_path, scope_of, visible_scopes
 
 _CHANGED = ("status", "errors", "ends_as", "completed_at", "last_sequence", "updated_at")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.failpoints import failpoint
 from workflows.decide import SETTLED_STATUSES
+from workflows.definition.step_paths import is_compensation
 from workflows.engine.store import transition_sql
 from workflows.engine.store.batch import Batch, Claim, Committed, Settled
 from workflows.engine.store.step_columns import (
@@ -22,7 +23,6 @@ from workflows.engine.store.step_columns import (
 )
 from workflows.engine.store.transaction import Transaction
 from workflows.models import ExecutionStatus, StepStatus
-from workflows.step_paths import is_compensation
 
 
 def takes_fast_path(batch: Batch) -> bool:

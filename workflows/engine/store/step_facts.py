@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from workflows.decide import SETTLED_STATUSES, BranchResult, ChildExecution, Facts, Signal
+from workflows.definition.step_paths import is_compensation
 from workflows.engine.store.batch import Claim
 from workflows.engine.store.dialect import key_of, read_json
 from workflows.engine.store.transaction import Transaction
 from workflows.models import StepStatus
-from workflows.step_paths import is_compensation
 
 
 def load_facts(transaction: Transaction, claims: Sequence[Claim]) -> None:

@@ -17,7 +17,6 @@ from core.db.clock import database_now
 from core.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.models import AuditVerb
-from workflows.execution_filters import select_executions
 from workflows.models import (
     SUITED,
     BulkAction,
@@ -32,6 +31,7 @@ from workflows.services.executions.control import (
     resume_execution,
     retry_execution,
 )
+from workflows.services.executions.filters import select_executions
 
 logger = structlog.get_logger(__name__)
 

@@ -18,6 +18,7 @@ from core.models import AuditVerb
 from workflows.compensation import next_attempt, retry_compensation
 from workflows.decide import describe
 from workflows.definition import Definition
+from workflows.definition.step_paths import containers_of
 from workflows.execution_rows import request_dequeue
 from workflows.history.events import append_event
 from workflows.models import (
@@ -32,7 +33,6 @@ from workflows.models import (
 from workflows.services.executions.concurrency_limit import enqueue
 from workflows.services.executions.lookup import execution_definition
 from workflows.services.executions.stop import stop_execution
-from workflows.step_paths import containers_of
 
 _RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.NEEDS_REVIEW)
 _CONTAINERS = ("PARALLEL", "MAP")

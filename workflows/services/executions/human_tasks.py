@@ -18,6 +18,7 @@ from core.models import ApiKey, AuditVerb
 from core.roles import Role
 from workflows.compensation import errors_before_compensation, keep_in_review
 from workflows.definition import Step
+from workflows.definition.step_paths import is_compensation
 from workflows.definition_cache import definition_of
 from workflows.history.events import append_event
 from workflows.models import (
@@ -30,7 +31,6 @@ from workflows.models import (
 from workflows.services.executions.concurrency_limit import enqueue
 from workflows.services.executions.control import lock_execution
 from workflows.services.executions.signals import wake_steps
-from workflows.step_paths import is_compensation
 
 
 def decide_approval(
