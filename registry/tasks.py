@@ -9,6 +9,7 @@ from celery.signals import worker_shutdown
 from django.utils import timezone
 
 from core.audit import forget_entries
+from core.logins import forget_failures
 from core.periodic_tasks import periodic_task
 from registry.calls.blocking_client import close_shared_client
 from registry.calls.limits.store import forget_limits
@@ -58,5 +59,6 @@ def test_connections() -> None:
 
 @periodic_task("registry.tasks.sweep_limits")
 def sweep_limits() -> None:
-    """Forget what limits counted for services and connections that nobody calls any more."""
+    """Forget what limits counted of calls and logins that are long past."""
     forget_limits(older_than=LIMITS_KEPT)
+    forget_failures(now=timezone.now())

@@ -1,8 +1,9 @@
-"""The tables that no app owns: API keys, the audit trail, remembered answers."""
+"""The tables that no app owns: API keys, the audit trail, remembered answers, failed logins."""
 
 from core.models.api_key import ApiKey, KeyState
 from core.models.audit import ActorKind, AuditEntry, AuditVerb
 from core.models.idempotency import IdempotencyRecord
+from core.models.login import LoginFailures
 
 __all__ = [
     "ActorKind",
@@ -11,4 +12,5 @@ __all__ = [
     "AuditVerb",
     "IdempotencyRecord",
     "KeyState",
+    "LoginFailures",
 ]

@@ -59,6 +59,7 @@ class AuditVerb(Vocabulary):
     RESOLVED = "RESOLVED", "Resolved"
     EXPIRED = "EXPIRED", "Taken offline"
     KEPT = "KEPT", "Kept alive"
+    LOGIN_DELAYED = "LOGIN_DELAYED", "Login slowed down"
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):

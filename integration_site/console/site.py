@@ -24,6 +24,15 @@ class HubAdminSite(UnfoldAdminSite):
         ]
         return [*own, *super().get_urls()]
 
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Log a person in, or say how long to wait where too many logins failed."""
+        from integration_site.console.login import LoginForm, finish_login  # as above
+
+        self.login_form = LoginForm
+        return finish_login(request, super().login(request, extra_context))
+
     def search(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
