@@ -30,6 +30,7 @@ class WorkflowsConfig(AppConfig):
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("slots_changed", _dequeue_executions)
         mediator.subscribe("executions_ended", _tell_ended)
+        mediator.subscribe("history_full", _end_full)
         for workflow_type in WorkflowType.values:
             mediator.register_handler(workflow_type, partial(start_by_type, workflow_type))
 
@@ -38,6 +39,12 @@ def _dequeue_executions(workflow_id: str) -> None:
     from workflows.services.executions.concurrency_limit import dequeue_executions
 
     dequeue_executions(workflow_id)
+
+
+def _end_full(execution_id: str) -> None:
+    from workflows.services.executions.control import fail_full_execution
+
+    fail_full_execution(execution_id)
 
 
 def _announce_steps(step_ids: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -21,6 +22,25 @@ def _validate_json(value: Any, *, kind: type, word: str) -> None:
 def validate_object(value: Any) -> None:
     """Refuse what is not a JSON object, or is over 1 MiB."""
     _validate_json(value, kind=dict, word="object")
+
+
+def validate_metadata(value: Any) -> None:
+    """Refuse what is not a JSON object, or is over METADATA_MAX_BYTES."""
+    validate_object(value)
+    size, most = len(json.dumps(value, ensure_ascii=False).encode()), settings.METADATA_MAX_BYTES
+    if size > most:
+        raise ValidationError(
+            f"Has {size:,} bytes of JSON; at most {most:,} are taken (METADATA_MAX_BYTES)."
+        )
+
+
+def validate_tags(value: Any) -> None:
+    """Refuse what is not a list of short strings, or has more than TAGS_MAX."""
+    validate_strings(value)
+    if len(value) > settings.TAGS_MAX:
+        raise ValidationError(
+            f"There are {len(value):,}; at most {settings.TAGS_MAX:,} are taken (TAGS_MAX)."
+        )
 
 
 def validate_list(value: Any) -> None:
@@ -51,6 +71,11 @@ def object_field(**kwargs: Any) -> CheckedJSONField:
     return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
 
 
-def strings_field(**kwargs: Any) -> CheckedJSONField:
-    """Return a column for a list of short strings, empty by default."""
-    return CheckedJSONField(default=list, blank=True, validators=[validate_strings], **kwargs)
+def metadata_field() -> CheckedJSONField:
+    """Return a column for what callers keep with a row, an empty object by default."""
+    return CheckedJSONField(default=dict, blank=True, validators=[validate_metadata])
+
+
+def tags_field() -> CheckedJSONField:
+    """Return a column for a list of tags, empty by default."""
+    return CheckedJSONField(default=list, blank=True, validators=[validate_tags])

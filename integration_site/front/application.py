@@ -11,7 +11,13 @@ from starlette.routing import Route, Router
 from core.api.errors import CONTENT_TYPE, problem
 from core.api.exchange import WebAnswer, WebRequest
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.receiving import Disconnected, Receive, BodyTooLarge, TooSlow, receive_body
+from integration_site.front.receiving import (
+    BodyTooLarge,
+    Disconnected,
+    Receive,
+    TooSlow,
+    receive_body,
+)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

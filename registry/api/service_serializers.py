@@ -175,9 +175,7 @@ class ServiceInput(StrictSerializer):
     version = serializers.CharField(max_length=50, required=False, allow_blank=True)
     actions = serializers.ListField(child=ActionInput(), required=False, max_length=MAX_ACTIONS)
     metadata = ObjectField(required=False, allow_null=True)
-    tags = serializers.ListField(
-        child=serializers.CharField(max_length=100), required=False, max_length=100
-    )
+    tags = serializers.ListField(child=serializers.CharField(max_length=100), required=False)
     criticality = VocabularyField(Criticality, required=False)
     breaker = ObjectField(required=False)
     limits = ObjectField(required=False)

@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from core.db.json_fields import object_field
+from core.db.json_fields import metadata_field
 from core.db.models import TimestampedModel
 from core.db.vocabulary import EnumField, enum_check
 from core.json.equality import json_equal
@@ -71,7 +71,7 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
     last_answer_at = models.DateTimeField(null=True, blank=True, editable=False)
     answered_until = models.DateTimeField(null=True, blank=True, editable=False)
     registered_at = models.DateTimeField(auto_now_add=True)
-    metadata = object_field()
+    metadata = metadata_field()
 
     class Meta:
         db_table = "service_instance"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.db import models
 from django.db.models import Value
 
-from core.db.json_fields import CheckedJSONField, object_field, strings_field
+from core.db.json_fields import CheckedJSONField, metadata_field, tags_field
 from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from registry.models.maintenance import (
@@ -80,8 +80,8 @@ class Service(MaintainedModel, ReferencedModel):
 
     type = EnumField(vocabulary=ServiceType, default=ServiceType.CUSTOM)
     version = models.CharField(max_length=50, blank=True, default="")
-    tags = strings_field()
-    metadata = object_field()
+    tags = tags_field()
+    metadata = metadata_field()
     owner = models.CharField(max_length=100, blank=True, default="")
     status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.UNKNOWN)
     criticality = EnumField(vocabulary=Criticality, max_length=20, default=Criticality.NON_CRITICAL)
@@ -141,6 +141,7 @@ class Service(MaintainedModel, ReferencedModel):
         indexes = (
             models.Index(fields=("type", "status", "name"), name="service_type_status_name_idx"),
             models.Index(fields=("status", "name"), name="service_status_name_idx"),
+            models.Index(fields=("owner",), name="service_owner_idx"),
             maintenance_index("service"),
         )
 

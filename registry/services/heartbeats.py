@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from core.cache import BoundedCache
+from core.db.json_fields import validate_metadata
 from core.db.locking import lock_row
 from core.db.names import name_in
 from core.db.rows import read_joined, read_row
@@ -31,12 +33,27 @@ BY_NAME = f"{JOINED} WHERE lower(registered_service.name) = lower(%s) ORDER BY s
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
-    """A sign of life; which instance it is from may be left out when there is only one."""
+    """A sign of life; which instance it is from may be left out when there is only one.
+
+    Raises:
+        ValidationFailed: its metadata is too large.
+    """
 
     instance_id: str = ""
     url: str = ""
     status: str = ""
     metadata: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metadata is not None:
+            _check_metadata(self.metadata)
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    try:
+        validate_metadata(metadata)
+    except ValidationError as error:
+        raise ValidationFailed.at("metadata", error.messages[0]) from None
 
 
 def beat_service(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -35,8 +36,6 @@ from registry.models.status import parse_status
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.status import refresh_status
-
-MAX_INSTANCES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +92,7 @@ def _register(registration: Registration, *, actor: str, only_own: bool, link: L
     service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
     created = service is None
     if service is None:
+        check_share(actor)
         service = Service(name=registration.name, owner=actor)
     else:
         check_owner(service, actor=actor, only_own=only_own)
@@ -127,6 +127,23 @@ def check_owner(service: Service, *, actor: str, only_own: bool) -> None:
         raise PermissionDenied(
             f"The service '{service.name}' belongs to another owner. This key may change only what"
             " it registered itself."
+        )
+
+
+def check_share(owner: str) -> None:
+    """Refuse one more service of an owner, such as an API key, that has as many as it may.
+
+    Two that are registered at once may both be the last.
+
+    Raises:
+        ValidationFailed: it owns so many already.
+    """
+    most = settings.SERVICES_PER_OWNER
+    if owner and Service.objects.filter(owner=owner).count() >= most:
+        raise ValidationFailed.at(
+            "owner",
+            f"'{owner}' owns {most:,} services, as many as one may own (SERVICES_PER_OWNER)."
+            " Remove some first.",
         )
 
 
@@ -192,11 +209,7 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
     instance = service.instances.select_for_update().filter(url=url).first()
     created = instance is None
     if instance is None:
-        if service.instances.count() >= MAX_INSTANCES:
-            raise ValidationFailed(
-                f"A service may have at most {MAX_INSTANCES} instances. Remove some first.",
-                errors={"url": ["Too many instances."]},
-            )
+        _check_room(service)
         instance = ServiceInstance(service=service, url=url)
     status = parse_status(fields.get("status") or ServiceStatus.ONLINE)
     _assign(instance, {name: value for name, value in fields.items() if name != "status"})
@@ -208,6 +221,17 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
     if created:
         audit.record(AuditVerb.CREATED, instance)
     return created
+
+
+def _check_room(service: Service) -> None:
+    """Refuse one more instance of a service that has as many as it may."""
+    most = settings.INSTANCES_PER_SERVICE
+    if service.instances.count() >= most:
+        raise ValidationFailed.at(
+            "url",
+            f"'{service.name}' has {most:,} instances, as many as a service may have"
+            " (INSTANCES_PER_SERVICE). Remove some first.",
+        )
 
 
 def check_new_instance(fields: Mapping[str, Any]) -> None:
@@ -287,8 +311,10 @@ def update_service(
     with unique_name(service, named), noting_denials(), transaction.atomic():
         locked = lock_row(service, if_unchanged=if_unchanged)
         before, state = audit.snapshot(locked), _state_of(locked, registration)
-        locked.name = registration.name
+        owner, locked.name = locked.owner, registration.name
         _assign(locked, registration.fields)
+        if locked.owner != owner:
+            check_share(locked.owner)
         link.apply(locked)
         _check(locked)
         changes = _replace_actions(locked, registration.actions)

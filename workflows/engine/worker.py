@@ -36,7 +36,11 @@ from workflows.engine.store import Batch, Broken, Claim, Committed, Settled, Sto
 from workflows.engine.worker_identity import own_name
 from workflows.exceptions import WorkflowError
 from workflows.services.executions.concurrency_limit import dequeue_after
-from workflows.services.executions.control import cancel_orphan, fail_execution
+from workflows.services.executions.control import (
+    cancel_orphan,
+    fail_execution,
+    fail_full_execution,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -228,6 +232,7 @@ class Engine:
             committed.ended += part.ended
             committed.freed += part.freed
             committed.orphans += part.orphans
+            committed.full += part.full
         return committed
 
     def _deliver(self, batch: Batch, committed: Committed) -> None:
@@ -255,6 +260,8 @@ class Engine:
             self._events.submit(_follow, _stop_broken, broken)
         for orphan in committed.orphans:
             self._events.submit(_follow, cancel_orphan, orphan)
+        for execution in committed.full:
+            self._events.submit(_follow, fail_full_execution, execution)
         if committed.ended:
             self._events.submit(_announce_ends, committed.ended)
         if committed.freed:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from core.db.json_fields import object_field, validate_list
+from core.db.json_fields import metadata_field, object_field, validate_list
 from core.db.models import NamedQuerySet, ReferencedModel, TimestampedModel, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.equality import canonical_json
@@ -64,7 +64,7 @@ class Workflow(ReferencedModel):
         db_default=RetentionClass.DEFAULT,
         help_text="How long its executions are kept after their end.",
     )
-    metadata = object_field()
+    metadata = metadata_field()
     owner = models.CharField(max_length=100, blank=True, default="")
 
     objects = WorkflowQuerySet.as_manager()

@@ -74,6 +74,8 @@ class Committed:
     """The ended executions whose workflow has a limit: others may wait for their slots."""
     orphans: list[str] = field(default_factory=list)
     """Child executions that no step waits for any more, and that are to be cancelled."""
+    full: list[str] = field(default_factory=list)
+    """Executions with as many events as they may have, that are to be ended."""
     ready: list[str] = field(default_factory=list)
     """Rows that may be claimed and were not."""
     filled: bool = False

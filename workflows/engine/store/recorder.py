@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
+
 from core.db.uuid7 import uuid7
 from core.failpoints import failpoint
 from workflows.decide import (
@@ -199,6 +201,8 @@ class Recorder:
                 events.append({**event, "kind": EventKind.SIGNAL_SET_ASIDE, "payload": payload})
             newest = locked.sequence + len(item.transition.set_aside)
             self._locked[execution] = replace(locked, sequence=newest)
+            if newest >= settings.EVENTS_PER_EXECUTION:
+                self._committed.full.append(execution)
         self._append_events(events)
         numbered = [
             {"execution_id": key, "sequence": self._locked[key].sequence}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce
@@ -19,6 +20,7 @@ from workflows.compensation import next_attempt, retry_compensation
 from workflows.decide import describe
 from workflows.definition import Definition
 from workflows.definition.step_paths import containers_of
+from workflows.exceptions import WorkflowError
 from workflows.execution_rows import request_dequeue
 from workflows.history.events import append_event
 from workflows.models import (
@@ -101,6 +103,16 @@ def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
     cancel_children(execution, actor="engine")
     wake_parent(execution)
     return True
+
+
+def fail_full_execution(execution_id: Any) -> bool:
+    """End an execution with as many events as it may have; False when it has ended anyway."""
+    return fail_execution(execution_id, WorkflowError(_history_full(), code="history_full"))
+
+
+def _history_full() -> str:
+    most = settings.EVENTS_PER_EXECUTION
+    return f"It has {most:,} events, as many as an execution may have (EVENTS_PER_EXECUTION)."
 
 
 def cancel_children(execution: WorkflowExecution, *, actor: str) -> None:
@@ -214,6 +226,8 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
 
 
 def _check_may_retry(execution: WorkflowExecution) -> None:
+    if execution.last_sequence >= settings.EVENTS_PER_EXECUTION:
+        raise Conflict(f"{_history_full()} It cannot be retried; run it again.")
     if execution.status not in _RETRYABLE:
         raise Conflict(
             f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"

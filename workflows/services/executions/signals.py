@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from core import audit
@@ -28,12 +29,13 @@ def signal_execution(
     """Give an execution a signal; one that nothing waits for yet is kept for who will.
 
     Raises:
-        Conflict: the execution has ended, or is being undone.
+        Conflict: the execution has ended, is being undone, or took as many as it may.
     """
     with transaction.atomic():
         execution = lock_execution(execution_id)
         if execution.status in TERMINAL or execution.is_compensating:
             raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
+        _check_room(execution)
         append_event(
             execution, EventKind.SIGNAL, actor=actor, payload={"name": name, "payload": payload}
         )
@@ -42,6 +44,21 @@ def signal_execution(
         waiting = execution.steps.filter(status=StepStatus.WAITING, input__event=name)
         wake_steps(execution, [step.pk for step in waiting])
     return execution
+
+
+def _check_room(execution: WorkflowExecution) -> None:
+    """Refuse one more signal to an execution that took as many as it may.
+
+    They are among its events, and so counted only where there are enough of those.
+    """
+    most = settings.SIGNALS_PER_EXECUTION
+    if execution.last_sequence < most:
+        return
+    if execution.events.filter(kind=EventKind.SIGNAL).count() >= most:
+        raise Conflict(
+            f"The execution has taken {most:,} signals, as many as one may take"
+            " (SIGNALS_PER_EXECUTION)."
+        )
 
 
 def wake_steps(execution: WorkflowExecution, steps: list[Any]) -> None:
