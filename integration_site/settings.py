@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "core.api.openapi.HubSchema",
     "EXCEPTION_HANDLER": "core.api.errors.problem_response",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.api.negotiation.AlwaysJSON",
-    "UNAUTHENTICATED_USER": "core.api.authentication.nobody",
+    "UNAUTHENTICATED_USER": "core.api.caller.nobody",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

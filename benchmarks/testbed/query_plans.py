@@ -136,7 +136,7 @@ def list_page(cursor: str) -> None:
     """Read one page of the list of executions, from this cursor on, as the API makes it."""
     from rest_framework.test import APIRequestFactory, force_authenticate
 
-    from core.api.authentication import Caller
+    from core.api.caller import Caller
     from core.audit import acting
     from workflows.api.executions import ExecutionViewSet
 

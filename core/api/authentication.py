@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
-from core.db.rows import read_row
+from core.api.caller import Caller
+from core.api.known_keys import given_key, known_keys
 from core.models import ApiKey
-from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
 from core.peers import is_in_networks
 from core.request_rates.counter import RATE_DECISION, admit_key
 from core.roles import Role, scopes_of_role, scopes_of_user
-
-LAST_USED_PRECISION = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who a request is from, and what it may do."""
-
-    name: str
-    scopes: frozenset[str]
-    kind: str = ActorKind.ANONYMOUS
-    id: str = ""
-    is_authenticated: bool = True
-    is_active: bool = True
-
-    @property
-    def pk(self) -> str:
-        return self.name
-
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
-
-
-def nobody() -> Caller:
-    """Return a caller who gave no key and has no session."""
-    return Caller("", frozenset(), is_authenticated=False)
 
 
 class KeyRateExceeded(exceptions.APIException):
@@ -58,22 +28,13 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer <key>` or `X-API-Key: <key>`."""
 
     def authenticate(self, request: Any) -> tuple[Caller, ApiKey] | None:
-        text = _given_key(request)
+        meta = request.META
+        text = given_key(meta.get("HTTP_AUTHORIZATION", ""), meta.get("HTTP_X_API_KEY"))
         if text is None:
             return None
-        key = _find_key(text)
-        now = timezone.now()
-        if key is None or not key.is_usable(now=now):
-            raise exceptions.AuthenticationFailed(
-                "This API key is not known, was revoked or has expired."
-            )
-        if not key.allows_address(request.META.get("REMOTE_ADDR", "")):
-            raise exceptions.AuthenticationFailed("This API key may not be used from this address.")
-        if key.last_used_at is None or key.last_used_at < now - LAST_USED_PRECISION:
-            ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        _hold_to_rate(request, key)
-        scopes = key.effective_scopes()
-        return Caller(key.name, scopes, ActorKind.API_KEY, str(key.pk)), key
+        known = known_keys().find(text, meta.get("REMOTE_ADDR", ""))
+        _hold_to_rate(request, known.key)
+        return known.caller, known.key
 
     def authenticate_header(self, request: Any) -> str:
         return 'Bearer realm="service-integration"'
@@ -96,25 +57,6 @@ def _hold_to_rate(request: Any, key: ApiKey) -> None:
             f"This key may send {decision.limit} requests a minute."
             f" Try again in {decision.reset_seconds} seconds."
         )
-
-
-def _given_key(request: Any) -> str | None:
-    header = request.META.get("HTTP_AUTHORIZATION", "")
-    scheme, _, key = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return key.strip()
-    return request.META.get("HTTP_X_API_KEY")
-
-
-def _find_key(text: str) -> ApiKey | None:
-    parts = split_key(text)
-    if parts is None or "\x00" in text:
-        return None
-    prefix, secret = parts
-    key: ApiKey | None = read_row(ApiKey, "WHERE prefix = %s", [prefix])
-    if key is None or not hmac.compare_digest(key.digest, digest_of(secret)):
-        return None
-    return key
 
 
 class AdminSessionAuthentication(SessionAuthentication):

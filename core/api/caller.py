@@ -1,0 +1,31 @@
+"""Who a request is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.models.audit import ActorKind
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a request is from, and what it may do."""
+
+    name: str
+    scopes: frozenset[str]
+    kind: str = ActorKind.ANONYMOUS
+    id: str = ""
+    is_authenticated: bool = True
+    is_active: bool = True
+
+    @property
+    def pk(self) -> str:
+        return self.name
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+def nobody() -> Caller:
+    """Return a caller who gave no key and has no session."""
+    return Caller("", frozenset(), is_authenticated=False)

@@ -1,0 +1,205 @@
+"""API keys that callers gave lately: each is looked up at most once a second.
+
+A changed, revoked or deleted key is heard of at once, in every process (see `core.news`); where
+that is lost, what is remembered holds for two seconds at most. Ends are held against the clock with
+every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from math import inf
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.utils import timezone
+from rest_framework.exceptions import AuthenticationFailed
+
+from core.api.caller import Caller
+from core.cache import BoundedCache
+from core.db.rows import read_row
+from core.models import ApiKey
+from core.models.api_key import digest_of, split_key
+from core.models.audit import ActorKind
+from core.news import own_news
+from core.peers import client_address
+
+logger = structlog.get_logger(__name__)
+
+NEWS = "api_keys"
+LAST_USED_PRECISION = timedelta(minutes=1)
+# After the first it is looked up again, and meanwhile serves the event loop until the second.
+LOOK_SECONDS, LONGEST_SECONDS = 1.0, 2.0
+MOST_KEYS, MOST_UNKNOWN = 10_000, 10_000
+UNKNOWN = "This API key is not known, was revoked or has expired."
+
+LookUp = Callable[[str], ApiKey | None]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key, which nobody may change here, and the caller that it makes."""
+
+    key: ApiKey
+    caller: Caller
+    read_at: float
+
+
+class KnownKeys:
+    """The keys that this process was given lately, by a keyed digest of their text.
+
+    Which digest is remembered tells nothing of the text, also by the time that comparing it takes.
+    Unknown keys are remembered apart, so that many of them drive out no known one. `look_up` asks
+    the database for a key by its text, `clock` gives monotonic seconds. Threads may share it.
+    """
+
+    def __init__(self, look_up: LookUp, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._look_up = look_up
+        self._clock = clock
+        self._pepper = secrets.token_bytes(32)
+        self._known: BoundedCache[bytes, KnownKey] = BoundedCache(MOST_KEYS)
+        self._unknown: BoundedCache[bytes, float] = BoundedCache(MOST_UNKNOWN)
+        self._refreshing: set[bytes] = set()
+        self._changes = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
+
+    def find(self, text: str, address: str) -> KnownKey:
+        """Return the key with this text, for a client at this address; may ask the database.
+
+        Raises:
+            AuthenticationFailed: there is none that may be used from there now.
+        """
+        digest, now = self._digest_of(text), self._clock()
+        known = self._known.get(digest)
+        if known is not None and now < known.read_at + LOOK_SECONDS:
+            return _usable(known, address)
+        if now < self._unknown.get(digest, -inf) + LOOK_SECONDS:
+            raise AuthenticationFailed(UNKNOWN)
+        known = self._read(digest, text)
+        if known is None:
+            raise AuthenticationFailed(UNKNOWN)
+        _usable(known, address)
+        _note_use(known.key)
+        return known
+
+    def recall(self, headers: Mapping[str, str], peer: str) -> KnownKey | None:
+        """Return the key that a request carries if it is remembered and may be used now.
+
+        For event loops: asks nobody, and has what becomes old looked up by a thread. None says that
+        it has to be found. `headers` are by name in lower case, `peer` is whom the connection is
+        from.
+        """
+        text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+        if text is None:
+            return None
+        digest, now = self._digest_of(text), self._clock()
+        known = self._known.get(digest)
+        if known is None or now >= known.read_at + LONGEST_SECONDS:
+            return None
+        if now >= known.read_at + LOOK_SECONDS and digest not in self._refreshing:
+            self._refreshing.add(digest)
+            self._thread.submit(self._refresh, digest, text)
+        if not known.key.is_usable(now=timezone.now()):
+            return None
+        if known.key.networks:
+            peer = client_address(peer, headers, settings.TRUSTED_PROXIES)
+        return known if known.key.allows_address(peer) else None
+
+    def forget(self, _: str = "") -> None:
+        """Look every key up again; also those that are being looked up right now."""
+        self._changes += 1
+        self._known.clear()
+        self._unknown.clear()
+
+    def close(self) -> None:
+        """End the thread that looks keys up ahead."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _digest_of(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode(), key=self._pepper, digest_size=16).digest()
+
+    def _read(self, digest: bytes, text: str) -> KnownKey | None:
+        changes, now = self._changes, self._clock()
+        key = self._look_up(text)
+        known = None if key is None else KnownKey(key, _caller_of(key), now)
+        if self._changes == changes:
+            self._remember(digest, known, now)
+        return known
+
+    def _remember(self, digest: bytes, known: KnownKey | None, now: float) -> None:
+        if known is None:
+            self._unknown[digest] = now
+            self._known.pop(digest, None)
+        else:
+            self._known[digest] = known
+
+    def _refresh(self, digest: bytes, text: str) -> None:
+        try:
+            if (known := self._read(digest, text)) is not None:
+                _note_use(known.key)
+        except Error as error:
+            # It is remembered until it is too old; then a request meets the error itself.
+            logger.warning("key_not_refreshed", error=str(error)[:300])
+        finally:
+            self._refreshing.discard(digest)
+            connection.close()  # gives it back to the pool
+
+
+def given_key(authorization: str, x_api_key: str | None) -> str | None:
+    """Return the key in `Authorization: Bearer <key>`, else that of `X-API-Key`."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else x_api_key
+
+
+def _usable(known: KnownKey, address: str) -> KnownKey:
+    if not known.key.is_usable(now=timezone.now()):
+        raise AuthenticationFailed(UNKNOWN)
+    if not known.key.allows_address(address):
+        raise AuthenticationFailed("This API key may not be used from this address.")
+    return known
+
+
+def _caller_of(key: ApiKey) -> Caller:
+    return Caller(key.name, key.effective_scopes(), ActorKind.API_KEY, str(key.pk))
+
+
+def _note_use(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or key.last_used_at < now - LAST_USED_PRECISION:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def read_key(text: str) -> ApiKey | None:
+    """Return the key with this text from the database; its digest is compared in constant time."""
+    parts = split_key(text)
+    if parts is None or "\x00" in text:
+        return None
+    prefix, secret = parts
+    key: ApiKey | None = read_row(ApiKey, "WHERE prefix = %s", [prefix])
+    if key is None or not hmac.compare_digest(key.digest, digest_of(secret)):
+        return None
+    return key
+
+
+@cache
+def known_keys() -> KnownKeys:
+    """Return the keys that this process knows."""
+    keys = KnownKeys(read_key)
+    own_news().hear(NEWS, keys.forget)
+    return keys
+
+
+def tell_changed(**_: Any) -> None:
+    """Forget what is known of keys now, and in every process once the change is committed."""
+    known_keys().forget()
+    transaction.on_commit(lambda: own_news().tell(NEWS))

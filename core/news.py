@@ -1,0 +1,205 @@
+"""Tells every process of the hub what changed, so that none goes by what it has kept from before.
+
+News are told once the change is committed. This process hears them at once, the others over Redis
+where there is one, otherwise over PostgreSQL; on SQLite nobody else hears. They are hints: whoever
+keeps something keeps it for a short time only, which is what a lost one costs.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+from time import monotonic
+from typing import Any, Protocol
+
+import psycopg
+import redis
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from core.db.pipeline import has_own_session
+from core.json import strict
+
+logger = structlog.get_logger(__name__)
+
+LISTEN_SECONDS = 2.0
+# Who tells has a caller waiting; while others cannot be told, it is not tried for so long.
+SEND_SECONDS, PAUSE_SECONDS = 0.2, 2.0
+
+# What is heard of a topic: of whom or what it is news; empty when that may be anything.
+Hearer = Callable[[str], None]
+
+
+class CarrierError(Exception):
+    """Nothing can be sent or heard now."""
+
+
+class Carrier(Protocol):
+    """A way to the other processes; both methods may raise `CarrierError`."""
+
+    def send(self, message: str) -> None:
+        """Send a message to whoever listens."""
+
+    def receive(self) -> Iterator[str | None]:
+        """Give messages as they come, and None now and then.
+
+        The first is empty: it says that it listens from now on.
+        """
+
+
+class RedisCarrier:
+    """Publishes in one channel of Redis."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._channel = f"{settings.SERVICE_NAME}:news"
+        self._sender = redis.Redis.from_url(
+            url, socket_connect_timeout=SEND_SECONDS, socket_timeout=SEND_SECONDS
+        )
+
+    def send(self, message: str) -> None:
+        try:
+            self._sender.publish(self._channel, message)
+        except redis.RedisError as error:
+            raise CarrierError(str(error)) from error
+
+    def receive(self) -> Iterator[str | None]:
+        client = redis.Redis.from_url(
+            self._url, socket_connect_timeout=2, socket_timeout=LISTEN_SECONDS + 3
+        )
+        try:
+            with client, client.pubsub() as channel:
+                channel.subscribe(self._channel)
+                while True:
+                    message = channel.get_message(timeout=LISTEN_SECONDS)
+                    yield None if message is None else _text_of(message)
+        except redis.RedisError as error:
+            raise CarrierError(str(error)) from error
+
+
+def _text_of(message: dict[str, Any]) -> str:
+    """Return what was published; empty of the answer to a subscription."""
+    is_news = message["type"] == "message"
+    return message["data"].decode(errors="replace") if is_news else ""
+
+
+class PostgresCarrier:
+    """LISTEN and NOTIFY; behind a pooler that lends its sessions out nothing is heard."""
+
+    channel = "hub_news"
+
+    def send(self, message: str) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [self.channel, message])
+        except DatabaseError as error:
+            raise CarrierError(str(error)) from error
+
+    def receive(self) -> Iterator[str | None]:
+        try:
+            params = connection.get_connection_params()
+            with psycopg.connect(**params, autocommit=True) as listener:
+                if not has_own_session(listener):
+                    raise CarrierError("a pooler stands between")
+                listener.execute(f"LISTEN {self.channel}")
+                yield ""
+                while True:
+                    for notice in listener.notifies(timeout=LISTEN_SECONDS):
+                        yield notice.payload
+                    yield None
+        except psycopg.Error as error:
+            raise CarrierError(str(error)) from error
+
+
+class News:
+    """The news of one process: what it tells, and what it hears of others."""
+
+    def __init__(self, carrier: Carrier | None) -> None:
+        self._carrier = carrier
+        self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
+        self._own = uuid.uuid4().hex
+        self._silent_until = 0.0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def hear(self, topic: str, hearer: Hearer) -> None:
+        """Call `hearer` with what is told of a topic, in the thread that tells or that listens.
+
+        It has to be quick, and must not raise.
+        """
+        if hearer not in self._hearers[topic]:
+            self._hearers[topic].append(hearer)
+
+    def tell(self, topic: str, subject: str = "") -> None:
+        """Tell this process now, and then the others, as far as they can be told."""
+        self._hand_out(topic, subject)
+        if self._carrier is None or monotonic() < self._silent_until:
+            return
+        try:
+            self._carrier.send(json.dumps([self._own, topic, subject]))
+        except CarrierError as error:
+            self._silent_until = monotonic() + PAUSE_SECONDS
+            logger.warning("news_untold", error=str(error)[:300])
+
+    def listen(self) -> None:
+        """Hear what other processes tell from now on, in a thread of its own."""
+        with self._lock:
+            if self._carrier is not None and self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="news", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Hear no more of others."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(timeout=LISTEN_SECONDS + 1)
+
+    def _run(self) -> None:
+        assert self._carrier is not None
+        while not self._closing.is_set():
+            try:
+                for message in self._carrier.receive():
+                    if self._closing.is_set():
+                        return
+                    if message is not None:
+                        self._take(message)
+            except CarrierError as error:
+                logger.warning("news_unheard", error=str(error)[:300])
+            self._closing.wait(PAUSE_SECONDS)
+
+    def _take(self, message: str) -> None:
+        """Hand out a message of another process; what is none may be news of anything."""
+        news = _read(message)
+        if news is None:
+            for topic in list(self._hearers):
+                self._hand_out(topic, "")
+        elif news[0] != self._own:
+            self._hand_out(news[1], news[2])
+
+    def _hand_out(self, topic: str, subject: str) -> None:
+        for hearer in self._hearers.get(topic, ()):
+            hearer(subject)
+
+
+def _read(message: str) -> list[str] | None:
+    """Return sender, topic and subject; None where whoever reaches the server wrote it."""
+    try:
+        news: Any = strict.parse(message)
+    except strict.JSONRefused:
+        return None
+    is_news = isinstance(news, list) and len(news) == 3 and all(isinstance(n, str) for n in news)
+    return news if is_news else None
+
+
+@cache
+def own_news() -> News:
+    """Return the news of this process."""
+    if settings.REDIS_URL:
+        return News(RedisCarrier(settings.REDIS_URL))
+    return News(PostgresCarrier() if connection.vendor == "postgresql" else None)

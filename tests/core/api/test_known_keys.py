@@ -1,0 +1,166 @@
+"""Keys that are remembered: how long, what is heard of them, and what an event loop may know."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.exceptions import AuthenticationFailed
+
+from core import api_keys
+from core.api import known_keys as module
+from core.api.known_keys import KnownKeys, read_key
+from core.models import ApiKey
+from tests import factories
+
+ADDRESS = "127.0.0.1"
+
+
+class Looking:
+    """A look-up in a dictionary, which counts, and a clock that is set."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+        self.asked: list[str] = []
+        self.now = 100.0
+        self.has_asked = threading.Event()
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def __call__(self, text: str) -> ApiKey | None:
+        self.asked.append(text)
+        key = self.keys.get(text)
+        self.meanwhile()
+        self.has_asked.set()
+        return key
+
+
+@pytest.fixture
+def looking() -> Looking:
+    return Looking()
+
+
+@pytest.fixture
+def keys(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> Iterator[KnownKeys]:
+    monkeypatch.setattr(module, "_note_use", lambda key: None)
+    keys = KnownKeys(looking, clock=lambda: looking.now)
+    yield keys
+    keys.close()
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}
+
+
+def test_a_key_is_looked_up_once_a_second(keys: KnownKeys, looking: Looking) -> None:
+    looking.keys["good"] = ApiKey(name="n", role="VIEWER")
+    for seconds in (0, 0.9, 0.2, 0.5, 0.4):
+        looking.now += seconds
+        known = keys.find("good", ADDRESS)
+        assert (known.caller.name, known.caller.may("registry:read")) == ("n", True)
+    assert looking.asked == ["good"] * 2
+
+
+def test_an_unknown_key_is_looked_up_once_a_second_and_drives_out_no_known_one(
+    keys: KnownKeys, looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking.keys["good"] = ApiKey(name="n")
+    keys.find("good", ADDRESS)
+    for _ in range(2):
+        for number in range(module.MOST_UNKNOWN):
+            with pytest.raises(AuthenticationFailed):
+                keys.find(f"bad{number}", ADDRESS)
+    keys.find("good", ADDRESS)
+    assert len(looking.asked) == module.MOST_UNKNOWN + 1
+    looking.now += 1.0
+    with pytest.raises(AuthenticationFailed):
+        keys.find("bad0", ADDRESS)
+    assert looking.asked[-1] == "bad0"
+
+
+def test_ends_and_networks_are_held_against_every_request(
+    keys: KnownKeys, looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    looking.keys["good"] = ApiKey(expires_at=now + timedelta(seconds=5), networks=["127.0.0.0/8"])
+    keys.find("good", ADDRESS)
+    assert keys.recall(bearer("good"), ADDRESS)
+    with pytest.raises(AuthenticationFailed, match="from this address"):
+        keys.find("good", "10.0.0.1")
+    assert keys.recall(bearer("good"), "10.0.0.1") is None
+    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(seconds=5))
+    with pytest.raises(AuthenticationFailed, match="has expired"):
+        keys.find("good", ADDRESS)
+    assert keys.recall(bearer("good"), ADDRESS) is None
+    assert looking.asked == ["good"]
+
+
+def test_networks_are_those_of_the_client_behind_a_trusted_proxy(
+    keys: KnownKeys, looking: Looking, settings: Any
+) -> None:
+    looking.keys["good"] = ApiKey(networks=["10.0.0.0/8"])
+    keys.find("good", "10.0.0.1")
+    headers = {**bearer("good"), "x-forwarded-for": "10.0.0.7"}
+    assert keys.recall(headers, ADDRESS) is None
+    settings.TRUSTED_PROXIES = [f"{ADDRESS}/32"]
+    assert keys.recall(headers, ADDRESS)
+
+
+def test_a_loop_asks_nobody_and_has_old_keys_looked_up(keys: KnownKeys, looking: Looking) -> None:
+    looking.keys["good"] = ApiKey(name="n")
+    assert keys.recall(bearer("good"), ADDRESS) is None
+    assert looking.asked == []
+    keys.find("good", ADDRESS)
+    assert keys.recall({"x-api-key": "good"}, ADDRESS)
+    assert keys.recall({}, ADDRESS) is None
+    looking.now += 1.5
+    looking.has_asked.clear()
+    assert keys.recall(bearer("good"), ADDRESS)
+    assert looking.has_asked.wait(10)
+    assert looking.asked == ["good"] * 2
+    looking.now += 2
+    assert keys.recall(bearer("good"), ADDRESS) is None
+
+
+def test_what_is_looked_up_while_keys_change_is_not_remembered(
+    keys: KnownKeys, looking: Looking
+) -> None:
+    looking.keys["good"] = ApiKey(name="n")
+    looking.meanwhile = keys.forget
+    keys.find("good", ADDRESS)
+    assert keys.recall(bearer("good"), ADDRESS) is None
+    keys.find("good", ADDRESS)
+    assert looking.asked == ["good"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        api_keys.revoke_key,
+        api_keys.delete_key,
+        lambda key: api_keys.update_key(
+            key, {"networks": ["10.0.0.0/8"]}, may_grant=frozenset({"registry:read"})
+        ),
+    ],
+)
+def test_a_changed_key_is_refused_at_once(change: Callable[[ApiKey], Any]) -> None:
+    key, text = factories.make_key("VIEWER")
+    here = module.known_keys()
+    assert here.find(text, ADDRESS).key.pk == key.pk
+    change(key)
+    with pytest.raises(AuthenticationFailed):
+        here.find(text, ADDRESS)
+
+
+@pytest.mark.django_db
+def test_the_database_is_asked_for_the_whole_key() -> None:
+    key, text = factories.make_key("VIEWER")
+    row = read_key(text)
+    assert row is not None
+    assert row.pk == key.pk
+    for wrong in (text + "x", text[:-1], text.upper(), "si_" + key.prefix, "x" + text, text + "\0"):
+        assert read_key(wrong) is None
