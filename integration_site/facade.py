@@ -77,7 +77,8 @@ class SystemIntegrationFacade:
         self, workflow_type: str, start: Start, *, wait_seconds: float = 0
     ) -> WorkflowExecution:
         """Run the workflow that stands for a type, waiting for its end if asked to."""
-        started = self._requests.send(workflow_type, start=start)
+        (answer,) = self._requests.send(workflow_type, starts=[start])
+        started = workflow_services.accepted(answer)
         return workflow_services.wait_for_end(started.execution, seconds=wait_seconds)
 
     def check_readiness(self) -> list[Check]:

@@ -5,7 +5,7 @@ Services and the engine's store both start executions: the store those of childr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from workflows.models import (
     EventKind,
     StepStatus,
     Workflow,
+    WorkflowEvent,
     WorkflowExecution,
     WorkflowStatus,
     WorkflowStep,
@@ -158,10 +159,27 @@ def check_startable(workflow: Workflow) -> WorkflowVersion:
     return workflow.current_version
 
 
-def insert_execution(
-    workflow: Workflow, version: WorkflowVersion, start: Start
-) -> tuple[WorkflowExecution, WorkflowStep]:
-    """Insert an execution with its first step in the caller's transaction."""
+@dataclass(frozen=True)
+class NewExecution:
+    """An execution that is not stored yet, with its first step and first event."""
+
+    execution: WorkflowExecution
+    first: WorkflowStep
+    event: WorkflowEvent
+    kept: tuple[WorkflowStep, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether one statement stores it, and nothing has to follow."""
+        return not self.kept and not self.execution.is_queued
+
+
+def new_execution(workflow: Workflow, version: WorkflowVersion, start: Start) -> NewExecution:
+    """Return the rows of an execution, for the caller to insert.
+
+    Raises:
+        DefinitionError: the definition cannot be read.
+    """
     now = clock.now()
     definition = definition_of(version)
     origin = start.origin
@@ -185,16 +203,27 @@ def insert_execution(
     if limit_of(workflow) is not None:
         execution.queued_at, execution.deadline_at = now, None
         row.wake_at, row.held_wake_at = None, now
-        request_dequeue(workflow.pk)
     payload = _taken_over(execution, origin) if origin else {}
     if execution.queued_at:
         payload["queued"] = True
     event = next_event(execution, EventKind.STARTED, actor=start.actor, payload=payload)
+    return NewExecution(execution, row, event, origin.kept if origin else ())
+
+
+def insert_executions(executions: Sequence[NewExecution]) -> None:
+    """Insert executions in the caller's transaction; one statement, unless they keep rows."""
     failpoint("C0")
-    insert_rows(execution, row, event)
-    if origin:
-        WorkflowStep.objects.bulk_create(origin.kept, batch_size=500)
-    return execution, row
+    for new in executions:
+        if new.execution.is_queued:
+            request_dequeue(new.execution.workflow_id)
+    insert_rows(
+        *(new.execution for new in executions),
+        *(new.first for new in executions),
+        *(new.event for new in executions),
+    )
+    for new in executions:
+        if new.kept:
+            WorkflowStep.objects.bulk_create(new.kept, batch_size=500)
 
 
 def _first_row(

@@ -8,7 +8,9 @@ waiting caller does it, and by the engine's store; elsewhere the ORM is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any
@@ -98,37 +100,63 @@ def _convert(place: int, converters: Sequence[Any], expression: Any, row: Sequen
 def insert_rows(*rows: models.Model) -> None:
     """Insert rows whose keys are known, as `save(force_insert=True)` would, without signals.
 
-    One exchange with PostgreSQL for all of them. The statement is made once for each combination of
-    models: making it anew is most of what `save` costs.
+    PostgreSQL takes all of them in one statement, tables in the order in which they come first,
+    and reads each table's rows from one JSON parameter: the statement is the same however many rows
+    there are, so that it is planned once. Making it anew is most of what `save` costs.
     """
-    if connection.vendor != "postgresql":
-        for row in rows:
-            _insert(row)
-        return
-    _insert(*rows)
-
-
-def _insert(*rows: models.Model) -> None:
+    by_model: dict[Any, list[models.Model]] = {}
+    for row in rows:
+        by_model.setdefault(type(row), []).append(row)
     # Asked for once: the proxy costs as much as what it is asked for.
     raw = connections[DEFAULT_DB_ALIAS]
-    # Most of what is inserted is empty. A driver reads a statement with more than fifty parameters
-    # anew each time.
-    literals, given = [], []
-    for row in rows:
-        for field in row._meta.concrete_fields:
-            value = field.pre_save(row, add=True)
-            literals.append(literal := _literal(value))
-            if literal is None:
-                given.append(field.get_db_prep_save(value, raw))
-    with prepared_cursor() as cursor:
-        cursor.execute(_insert_statement(tuple(map(type, rows)), tuple(literals)), given)
+    if raw.vendor == "postgresql":
+        _insert_documents(by_model)
+    else:
+        _insert_one_by_one(rows, raw)
     for row in rows:
         row._state.adding = False
         row._state.db = raw.alias
 
 
+def _insert_documents(by_model: dict[Any, list[models.Model]]) -> None:
+    columns, documents = [], []
+    for model, rows in by_model.items():
+        records = [_record_of(row) for row in rows]
+        # Most of what is inserted is empty, and need not be sent.
+        literals = tuple(map(_common_literal, zip(*records, strict=True)))
+        given = [place for place, literal in enumerate(literals) if literal is None]
+        columns.append((model, literals))
+        documents.append(
+            json.dumps([{f"c{n}": r[n] for n in given} for r in records], default=_plain)
+        )
+    with prepared_cursor() as cursor:
+        cursor.execute(_insert_statement(tuple(columns)), documents)
+
+
+def _insert_one_by_one(rows: Sequence[models.Model], raw: Any) -> None:
+    for row in rows:
+        given = [
+            field.get_db_prep_save(value, raw)
+            for field, value in zip(row._meta.concrete_fields, _record_of(row), strict=True)
+        ]
+        with prepared_cursor() as cursor:
+            cursor.execute(_insert_values(type(row)), given)
+
+
+def _record_of(row: models.Model) -> list[Any]:
+    return [field.pre_save(row, add=True) for field in row._meta.concrete_fields]
+
+
+def _common_literal(values: Sequence[Any]) -> str | None:
+    """Return what stands in the statement for a value that all rows have; None if it is sent."""
+    literal = _literal(values[0])
+    if literal is None or any(_literal(value) != literal for value in values[1:]):
+        return None
+    return literal
+
+
 def _literal(value: Any) -> str | None:
-    """Return what stands in the statement for an empty value; None for one that is given."""
+    """Return what stands in the statement for an empty value; None for any other."""
     if value is None:
         return "NULL"
     if value is False:
@@ -138,18 +166,39 @@ def _literal(value: Any) -> str | None:
     return "0" if type(value) is int and value == 0 else None
 
 
+def _plain(value: Any) -> str:
+    if isinstance(value, UUID | datetime):
+        return str(value)
+    raise TypeError(f"A {type(value).__name__} is no JSON.")
+
+
 @lru_cache(maxsize=64)
-def _insert_statement(kinds: tuple[Any, ...], literals: tuple[str | None, ...]) -> str:
-    given = iter(literals)
-    *first, last = (_insert_one(model, given) for model in kinds)
+def _insert_statement(tables: tuple[tuple[Any, tuple[str | None, ...]], ...]) -> str:
+    *first, last = (_insert_from_document(model, literals) for model, literals in tables)
     named = ", ".join(f"i{number} AS ({text})" for number, text in enumerate(first))
     return f"WITH {named} {last}" if named else last
 
 
-def _insert_one(model: Any, literals: Iterator[str | None]) -> str:
+def _insert_from_document(model: Any, literals: tuple[str | None, ...]) -> str:
     quote, fields = connection.ops.quote_name, model._meta.concrete_fields
     columns = ", ".join(quote(field.column) for field in fields)
-    marks = ", ".join(next(literals) or _mark(field) for field in fields)
+    values = ", ".join(literal or f"c{n}" for n, literal in enumerate(literals))
+    types = ", ".join(
+        f"c{n} {field.db_type(connection)}"
+        for n, (field, literal) in enumerate(zip(fields, literals, strict=True))
+        if literal is None
+    )
+    return (
+        f"INSERT INTO {quote(model._meta.db_table)} ({columns})"  # noqa: S608
+        f" SELECT {values} FROM jsonb_to_recordset(%s::jsonb) AS v({types})"
+    )
+
+
+@lru_cache(maxsize=64)
+def _insert_values(model: Any) -> str:
+    quote, fields = connection.ops.quote_name, model._meta.concrete_fields
+    columns = ", ".join(quote(field.column) for field in fields)
+    marks = ", ".join(_mark(field) for field in fields)
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608
 
 

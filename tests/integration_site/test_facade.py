@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.support.credentials import Reply, serving
 from tests.support.engine import ScriptedClient, call, make_workflow, running_engine
 from tests.support.integrations import own_client
 from workflows.models import ExecutionStatus
-from workflows.services import Start, Started, start_execution
+from workflows.services import Start, Started, start_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -107,9 +107,9 @@ def test_request_is_sent_to_whoever_handles_its_type(planner: str) -> None:
     workflow = make_workflow([call("plan")])
     sent: list[tuple[str, Start]] = []
 
-    def start_workflow(start: Start) -> Started:
-        sent.append((workflow.name, start))
-        return start_execution(workflow, start)
+    def start_workflow(starts: Sequence[Start]) -> list[Started | Exception]:
+        sent.extend((workflow.name, start) for start in starts)
+        return start_many([(workflow, start) for start in starts])
 
     requests = RequestMediator()
     requests.register_handler("OWN_TYPE", start_workflow)

@@ -182,12 +182,12 @@ class WorkflowViewSet(NamedResourceViewSet):
         if "workflow" in data:
             started = services.start_execution(services.workflow_to_start(data["workflow"]), start)
         else:
-            started = mediator.send(data["workflow_type"], start=start)
+            started = _start_by_type(data["workflow_type"], start)
         return answer_start(request, started, wait=options.get("wait", REQUEST_WAIT_SECONDS))
 
     def _of_type(self, request: Any, workflow_type: str) -> Response:
         start = start_of(request, {"input_data": request.data, "context": {}})
-        started = mediator.send(workflow_type, start=start)
+        started = _start_by_type(workflow_type, start)
         return answer_start(request, started, wait=REQUEST_WAIT_SECONDS)
 
     @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
@@ -209,3 +209,8 @@ class WorkflowViewSet(NamedResourceViewSet):
     def human_interaction(self, request: Any, pk: str) -> Response:
         """Ask a person; the body is the input."""
         return self._of_type(request, WorkflowType.HUMAN_INTERACTION)
+
+
+def _start_by_type(workflow_type: str, start: services.Start) -> services.Started:
+    (answer,) = mediator.send(workflow_type, starts=[start])
+    return services.accepted(answer)

@@ -42,6 +42,6 @@ def next_event(
         execution=execution,
         sequence=execution.last_sequence,
         kind=kind,
-        actor=actor,
+        actor=actor[:100],  # people's names may be longer
         payload=payload or {},
     )

@@ -33,7 +33,7 @@ from workflows.services.executions.human_tasks import decide_approval, settle_re
 from workflows.services.executions.lookup import get_execution, wait_for_end
 from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
 from workflows.services.executions.signals import signal_execution
-from workflows.services.executions.start import Started, start_execution
+from workflows.services.executions.start import Started, accepted, start_execution, start_many
 from workflows.services.expression_trials import evaluate_expression, evaluate_template
 from workflows.services.schedules.backfill import (
     LARGEST_BACKFILL,
@@ -74,6 +74,7 @@ __all__ = [
     "Rerun",
     "Start",
     "Started",
+    "accepted",
     "activate_version",
     "cancel_backlog",
     "cancel_bulk",
@@ -118,6 +119,7 @@ __all__ = [
     "start_backfill",
     "start_bulk",
     "start_execution",
+    "start_many",
     "sweep_schedules",
     "update_schedule",
     "update_webhook",

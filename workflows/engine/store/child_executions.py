@@ -12,7 +12,8 @@ from workflows.execution_rows import (
     Start,
     check_not_inside_itself,
     find_startable,
-    insert_execution,
+    insert_executions,
+    new_execution,
 )
 from workflows.models import StepStatus, WorkflowStep
 
@@ -44,7 +45,8 @@ def start_child(item: Settled, transaction: Transaction, committed: Committed) -
             raise Conflict(f"Workflows start each other more than {MOST_DEPTH} deep.")
         workflow, version = find_startable(wanted.workflow, wanted.version, key=wanted.workflow_id)
         check_not_inside_itself(workflow, row.id)
-        child, first = insert_execution(workflow, version, start)
+        child = new_execution(workflow, version, start)
+        insert_executions([child])
     except IntegrationError as error:
         problem = {"code": error.code, "message": error.message}
         WorkflowStep.objects.filter(id=row.id).update(
@@ -54,8 +56,8 @@ def start_child(item: Settled, transaction: Transaction, committed: Committed) -
         )
         committed.ready.append(row.id)
     else:
-        if not child.is_queued:
-            committed.ready.append(str(first.pk))
+        if not child.execution.is_queued:
+            committed.ready.append(str(child.first.pk))
 
 
 def find_children(transaction: Transaction, steps: Sequence[str]) -> list[str]:

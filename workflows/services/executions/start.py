@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from core import audit
 from core.db.pipeline import one_statement, pipelined_transaction
-from core.exceptions import Conflict, ValidationFailed
+from core.exceptions import Conflict, IntegrationError, ValidationFailed
 from core.json.equality import json_equal
 from core.mediator import mediator
 from core.models import AuditVerb
 from workflows.execution_rows import (
+    NewExecution,
     Start,
     check_startable,
-    insert_execution,
-    limit_of,
+    insert_executions,
+    new_execution,
 )
 from workflows.models import (
     Workflow,
@@ -39,6 +40,21 @@ class Started:
     first: WorkflowStep | None = None
 
 
+Answer = Started | Exception
+# What the database or its driver says of a value that it does not take.
+_REFUSALS = (DatabaseError, ValueError, TypeError, RecursionError)
+
+
+@dataclass
+class _Order:
+    """A start that was asked for, the rows to store for it, and what came of it."""
+
+    workflow: Workflow
+    start: Start
+    new: NewExecution | None = None
+    answer: Answer | None = None
+
+
 def start_execution(workflow: Workflow, start: Start) -> Started:
     """Accept an execution: once this returns, it will end, whatever dies.
 
@@ -48,31 +64,106 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
         Conflict: the workflow is not ACTIVE, or the key was used for something else.
         ValidationFailed: it has no such version.
     """
-    earlier = known_execution(workflow, start)
-    if earlier is not None:
-        return Started(earlier, created=False)
-    version = _version_to_run(workflow, start)
+    return accepted(start_many([(workflow, start)])[0])
+
+
+def accepted(answer: Answer) -> Started:
+    """Return what a start came to. Raises: the error with which it failed."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def start_many(wanted: Sequence[tuple[Workflow, Start]]) -> list[Answer]:
+    """Accept executions together: return for each what `start_execution` would return or raise.
+
+    One statement stores all but reruns and those that wait for a slot, and workers are told of them
+    at once. One that cannot be stored fails alone.
+    """
+    orders = [_Order(workflow, start) for workflow, start in wanted]
+    _prepare(orders)
+    _store_together([order for order in orders if order.new and order.new.is_plain])
+    return [order.answer or _store_alone(order) for order in orders]
+
+
+def _prepare(orders: Sequence[_Order]) -> None:
+    """Make the rows to store, or answer where nothing is to be stored."""
+    known = _known_executions(orders)
+    for order in orders:
+        workflow, start = order.workflow, order.start
+        earlier = known.get((workflow.pk, start.idempotency_key))
+        try:
+            if earlier is not None:
+                order.answer = Started(_same(earlier, start), created=False)
+            else:
+                order.new = new_execution(workflow, _version_to_run(workflow, start), start)
+        except IntegrationError as error:
+            order.answer = error
+
+
+def _store_together(orders: Sequence[_Order]) -> None:
+    """Store several by one statement; those are left without an answer that it does not take."""
+    keys = Counter((order.workflow.pk, order.start.idempotency_key) for order in orders)
+    together = [
+        order
+        for order in orders
+        if not order.start.idempotency_key
+        or keys[order.workflow.pk, order.start.idempotency_key] == 1
+    ]
+    if len(together) < 2:
+        return
     try:
-        with _storing(workflow, start):
-            execution, first = insert_execution(workflow, version, start)
-            if not execution.is_queued:
-                mediator.publish_on_commit("steps_ready", step_ids=[str(first.pk)])
+        _store([order.new for order in together if order.new])
+    except (OperationalError, InterfaceError) as error:
+        # Nobody knows whether they are stored.
+        for order in together:
+            order.answer = error
+    except _REFUSALS:
+        return
+    else:
+        for order in together:
+            order.answer = _finish(order)
+
+
+def _store_alone(order: _Order) -> Answer:
+    assert order.new is not None
+    try:
+        _store([order.new])
     except IntegrityError:
-        earlier = known_execution(workflow, start)
-        if earlier is None:
-            raise Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.") from None
-        return Started(earlier, created=False)
+        return _lost_race(order)
+    except _REFUSALS as error:
+        return error
+    return _finish(order)
+
+
+def _store(executions: Sequence[NewExecution]) -> None:
+    """Store executions in a transaction, and tell workers of those that may go on."""
+    with one_statement() if all(new.is_plain for new in executions) else pipelined_transaction():
+        insert_executions(executions)
+        if ready := [str(new.first.pk) for new in executions if not new.execution.is_queued]:
+            mediator.publish_on_commit("steps_ready", step_ids=ready)
+
+
+def _lost_race(order: _Order) -> Answer:
+    """Return the execution of who used the same Idempotency-Key at the same time."""
+    workflow = order.workflow
+    try:
+        earlier = known_execution(workflow, order.start)
+    except Conflict as error:
+        return error
+    if earlier is None:
+        return Conflict(f"The workflow '{workflow.name}' was deleted meanwhile.")
+    return Started(earlier, created=False)
+
+
+def _finish(order: _Order) -> Started:
+    assert order.new is not None
+    execution = order.new.execution
     audit.record_use(AuditVerb.STARTED, execution)
     if execution.is_queued:  # perhaps there was a slot for it
         execution.refresh_from_db(fields=("status", "queued_at", "deadline_at"))
     # What a rerun took over is to be read.
-    return Started(execution, created=True, first=None if start.origin else first)
-
-
-def _storing(workflow: Workflow, start: Start) -> AbstractContextManager[None]:
-    """Return the transaction in which an execution is stored; most are stored by one statement."""
-    alone = start.origin is None and limit_of(workflow) is None
-    return one_statement() if alone else pipelined_transaction()
+    return Started(execution, created=True, first=None if order.start.origin else order.new.first)
 
 
 def _version_to_run(workflow: Workflow, start: Start) -> WorkflowVersion:
@@ -101,13 +192,31 @@ def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | Non
     Raises:
         Conflict: that was for something else.
     """
-    if not start.idempotency_key:
-        return None
-    executions = workflow.executions.filter(idempotency_key=start.idempotency_key)
-    earlier = executions.select_related("version").first()
-    difference = _difference(earlier, start) if earlier is not None else ""
-    if difference:
-        raise Conflict(f"The Idempotency-Key '{start.idempotency_key}' was used with {difference}.")
+    earlier = _known_executions([_Order(workflow, start)])
+    return _same(next(iter(earlier.values())), start) if earlier else None
+
+
+def _known_executions(
+    orders: Sequence[_Order],
+) -> dict[tuple[Any, str | None], WorkflowExecution]:
+    """Return the executions that the Idempotency-Keys of these made before."""
+    keyed = {order.start.idempotency_key for order in orders if order.start.idempotency_key}
+    if not keyed:
+        return {}
+    executions = WorkflowExecution.objects.filter(
+        workflow__in={order.workflow.pk for order in orders}, idempotency_key__in=keyed
+    )
+    return {
+        (earlier.workflow_id, earlier.idempotency_key): earlier
+        for earlier in executions.select_related("version")
+    }
+
+
+def _same(earlier: WorkflowExecution, start: Start) -> WorkflowExecution:
+    """Return the execution that a key made before. Raises: Conflict, if for something else."""
+    if difference := _difference(earlier, start):
+        sentence = f"The Idempotency-Key '{start.idempotency_key}' was used with {difference}."
+        raise Conflict(sentence)
     return earlier
 
 
@@ -154,10 +263,11 @@ def _edited_input(rerun: WorkflowExecution, begin: Mapping[str, Any]) -> Any:
     return row.input if row else None
 
 
-def start_by_type(workflow_type: str, start: Start) -> Started:
+def start_by_type(workflow_type: str, starts: Sequence[Start]) -> list[Answer]:
     """Start the workflow that stands for this type; the mediator's handler of such requests.
 
     Raises:
         NotFound: no workflow of this type is active.
     """
-    return start_execution(workflow_of_type(workflow_type), start)
+    workflow = workflow_of_type(workflow_type)
+    return start_many([(workflow, start) for start in starts])
