@@ -74,19 +74,9 @@ def measure_finished(hub: Hub, options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for count, measured in speeds.items():
             fill_finished(workflow, first=1, last=count)
-            measured.append(backlog_speed(hub, options.executions))
+            measured.append(testbed.backlog_speed(hub, "echo", options.executions))
             remove_finished()
     print_flatness("finished executions in the tables", speeds)
-
-
-def backlog_speed(hub: Hub, count: int) -> float:
-    """Return the steps per second of a backlog that appears at once."""
-    from django.db import transaction
-
-    with transaction.atomic():
-        ids = testbed.insert_executions("echo", count)
-    released = time.time()
-    return count * STEPS / (testbed.wait_for_all(hub, ids) - released)
 
 
 # --- Executions under way ---

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +22,7 @@ import httpx2
 
 from benchmarks.testbed import servers
 from benchmarks.testbed.finished_executions import FIRST_ID, fill_finished, make_workflow
+from benchmarks.testbed.fleet import fill_services
 from benchmarks.testbed.hub import use_database_of
 from benchmarks.testbed.printing import say
 from benchmarks.testbed.report import markdown_table
@@ -93,34 +93,12 @@ def measure_on(surroundings: Mapping[str, str], options: argparse.Namespace) -> 
 
 def fill(options: argparse.Namespace) -> None:
     """Put in services, some of them troubled, and executions of a day, some of which failed."""
-    _fill_services(options.services)
+    names = [f"service-{number}" for number in range(options.services)]
+    fill_services(names, some_offline=True)
     workflow = make_workflow("pages")
     apart = DAY_SECONDS / options.executions
     fill_finished(workflow, first=1, last=options.executions, apart=apart)
     _spread_executions(options.executions)
-
-
-def _fill_services(count: int) -> None:
-    from django.utils import timezone
-
-    from registry.models import Service, ServiceAction, ServiceInstance
-
-    now = timezone.now()
-    statuses = ["OFFLINE" if n % 10 == 0 else "ONLINE" for n in range(count)]
-    services = Service.objects.bulk_create(
-        Service(name=f"service-{n}", status=status) for n, status in enumerate(statuses)
-    )
-    ServiceInstance.objects.bulk_create(
-        ServiceInstance(
-            service=service,
-            url=f"http://10.0.0.1:{1000 + n}",
-            status=service.status,
-            last_heartbeat_at=now,
-            expires_at=now + timedelta(hours=1),
-        )
-        for n, service in enumerate(services)
-    )
-    ServiceAction.objects.bulk_create(ServiceAction(service=s, name="act") for s in services)
 
 
 def _spread_executions(count: int) -> None:

@@ -162,6 +162,16 @@ def wait_for_all(hub: Hub, ids: Collection[str]) -> float:
     return float(last.timestamp())
 
 
+def backlog_speed(hub: Hub, workflow: str, count: int) -> float:
+    """Return the steps per second of a backlog that appears at once."""
+    from django.db import transaction
+
+    with transaction.atomic():
+        ids = insert_executions(workflow, count)
+    released = time.time()
+    return count * STEPS / (wait_for_all(hub, ids) - released)
+
+
 class EndEvents:
     """Hears of the ends of executions over Redis, as callers that wait do; else looks for them.
 

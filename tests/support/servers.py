@@ -139,10 +139,10 @@ def start_postgres() -> Iterator[Postgres]:
 
 
 @contextlib.contextmanager
-def start_redis() -> Iterator[Redis]:
-    """A fresh Redis until the block ends. Raises ServerStartError."""
+def start_redis(port: int | None = None) -> Iterator[Redis]:
+    """A fresh Redis until the block ends, on this port or a free one. Raises ServerStartError."""
     with temporary_directory(owner=unprivileged_user()) as directory:
-        server = Redis(port=free_port())
+        server = Redis(port=port or free_port())
         command = [_require("redis-server"), "--port", str(server.port), "--bind", server.host]
         command += ["--dir", str(directory), "--save", "", "--appendonly", "no"]
         with running(command, log=directory / "log", stop_signal=signal.SIGTERM) as process:
