@@ -135,8 +135,8 @@ def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
 
 
 @pytest.mark.slow
-def test_tiny_run_prints_what_calls_and_heartbeats_cost(needs_postgres):
-    sizes = ["--rounds", "1", "--calls", "20", "--seconds", "0.1"]
+def test_tiny_run_prints_what_a_call_costs(needs_postgres):
+    sizes = ["--rounds", "1", "--calls", "20"]
     found = subprocess.run(
         [sys.executable, "-m", "benchmarks.calls", *sizes],
         cwd=ROOT,
@@ -146,9 +146,8 @@ def test_tiny_run_prints_what_calls_and_heartbeats_cost(needs_postgres):
         check=False,
     )
     assert found.returncode == 0, found.stderr[-4000:]
-    for row in ("added", "resolution", "bare UPDATE", "bare SETEX", "64 threads"):
-        assert f"{row}" in found.stdout
-    assert found.stdout.count("heartbeat  ") == 2
+    for row in ("added", "resolution", "64 threads"):
+        assert row in found.stdout
 
 
 def test_statement_that_reads_a_whole_table_grows():
