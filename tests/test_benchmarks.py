@@ -4,7 +4,9 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from benchmarks.testbed.peers import running_celery, running_dbos, spawn, stop_a
 from benchmarks.testbed.query_plans import Plan
 from benchmarks.testbed.report import Figures, table
 from benchmarks.testbed.servers import start_durable
+from benchmarks.web import targets, wrk
+from benchmarks.web.targets import Target, judge
 from tests.support import made_once
 from tests.support.real_hub import until
 from tests.support.servers import free_port, missing_servers
@@ -172,3 +176,86 @@ def test_peers_run_whole_chains_against_the_same_service(needs_postgres):
                 assert len(peer.run_singly(url, 2).chain_seconds) == 2
                 posted = peer.run_posted(url, 2)
                 assert posted is None or len(posted.chain_seconds) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "figures", "ratio", "reached"),
+    [
+        (Target("pace", least=300), {"pace": [290, 310, 300]}, None, True),
+        (Target("pace", least=300), {"pace": [299, 299, 310]}, None, False),
+        (Target("p99", most=20), {"p99": [float("inf")]}, None, False),
+        # Of each round by itself: the first was slow for both.
+        (Target("pace", least=0.5, beside="etcd"), {"pace": [5, 60], "etcd": [10, 60]}, 0.75, True),
+        (Target("ms", most=1, beside="chain"), {"ms": [9], "chain": [6]}, 1.5, False),
+        (Target("pace", least=1, beside="etcd"), {"pace": [5], "etcd": [0]}, 0, False),
+    ],
+)
+def test_median_or_its_ratio_is_held_against_the_target(
+    monkeypatch, target, figures, ratio, reached
+):
+    monkeypatch.setattr(targets, "TARGETS", {"part": [target]})
+    (outcome,) = [found for found in judge("part", figures) if found.target]
+    assert (outcome.ratio, outcome.reached) == (ratio, reached)
+
+
+def test_target_that_was_not_measured_is_missed(monkeypatch):
+    monkeypatch.setattr(targets, "TARGETS", {"part": [Target("pace", least=1)]})
+    assert [(found.figure, found.reached) for found in judge("part", {})] == [("pace", False)]
+
+
+def test_one_failure_in_any_round_is_a_target_missed(monkeypatch):
+    monkeypatch.setattr(targets, "TARGETS", {"part": []})
+    found = list(judge("part", {"reads, failed": [0, 2, 0], "writes, failed": [0, 0, 0]}))
+    assert [(one.figure, one.value, one.reached) for one in found] == [("reads, failed", 2, False)]
+
+
+@pytest.mark.skipif(bool(wrk.missing_wrk()), reason=wrk.missing_wrk())
+def test_load_sends_its_requests_in_turn_and_counts_what_is_not_good():
+    seen = []
+
+    class Answering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            seen.append((self.path, self.headers["Authorization"], body))
+            self.send_response(404 if self.path == "/missing" else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    requests = [
+        wrk.Request("POST", "/new", "k1", '{"name": "new-{n}"}'),
+        wrk.Request("POST", "/missing", "k2", "{}"),
+    ]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        load = wrk.send(url, requests, callers=2, seconds=1)
+        server.shutdown()
+    named = [body for path, _, body in seen if path == "/new"]
+    assert len(set(named)) == len(named) > 1
+    assert {(path, key) for path, key, _ in seen} == {
+        ("/new", "Bearer k1"),
+        ("/missing", "Bearer k2"),
+    }
+    assert 0 < load.failed < load.answered <= len(seen)
+    assert load.rate > 0
+    assert load.p99_ms > 0
+
+
+@pytest.mark.slow
+def test_killed_web_process_and_restarted_redis_lose_nothing(needs_postgres):
+    sizes = "--parts kill-web restart-redis --rounds 1 --seconds 6 --check"
+    found = subprocess.run(
+        [sys.executable, "-m", "benchmarks.web", *sizes.split()],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != made_once.FOLDER},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr[-4000:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from statistics import median
 from typing import Any
 
@@ -32,6 +32,7 @@ class Target:
         )
 
 
+NO_FAILURE = Target(FAILED, most=0)
 RANGE, GET = "etcd, a range of as many bytes, a second", "etcd, one key, a second"
 PAGE, BY_TYPE, BY_NAME = "a page of 20", "an instance by type", "a service by name"
 HEARTBEATS, UPDATES, SETEX = "heartbeats", "bare UPDATE and COMMIT, a second", "SETEX, a second"
@@ -137,25 +138,31 @@ class Outcome:
 def judge(part: str, values: Values) -> Iterator[Outcome]:
     """Yield a line for each figure and each of its targets, in the order of measuring.
 
-    Loads of which nothing failed say nothing of failures; one failure in any round counts.
+    Loads of which nothing failed say nothing of failures; one failure in any round counts. A target
+    whose figure was not measured is missed.
     """
     for figure, measured in values.items():
-        value = median(measured)
         targets = [target for target in TARGETS[part] if target.figure == figure]
         if figure.endswith(f", {FAILED}"):
-            value = max(measured)
-            if not value:
-                continue
-            targets = [Target(figure, most=0)]
-        if not targets:
-            yield Outcome(part, figure, value)
+            if any(measured):
+                yield Outcome(part, figure, max(measured), str(NO_FAILURE), None, reached=False)
+        elif not targets:
+            yield Outcome(part, figure, median(measured))
         for target in targets:
-            ratio = None
-            if target.beside:
-                pairs = zip(measured, values[target.beside], strict=True)
-                ratio = median(own / other if other else 0.0 for own, other in pairs)
-            reached = target.admits(value if ratio is None else ratio)
-            yield Outcome(part, figure, value, str(target), ratio, reached)
+            yield _held_against(target, part, values)
+    for target in TARGETS[part]:
+        if target.figure not in values:
+            yield Outcome(part, target.figure, nan, str(target), None, reached=False)
+
+
+def _held_against(target: Target, part: str, values: Values) -> Outcome:
+    value = median(values[target.figure])
+    ratio = None
+    if target.beside:
+        pairs = zip(values[target.figure], values[target.beside], strict=True)
+        ratio = median(own / other if other else 0.0 for own, other in pairs)
+    reached = target.admits(value if ratio is None else ratio)
+    return Outcome(part, target.figure, value, str(target), ratio, reached)
 
 
 def _text(value: float) -> str:
