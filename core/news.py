@@ -11,7 +11,7 @@ import json
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol
@@ -195,6 +195,40 @@ def _read(message: str) -> list[str] | None:
         return None
     is_news = isinstance(news, list) and len(news) == 3 and all(isinstance(n, str) for n in news)
     return news if is_news else None
+
+
+class ChangeIndex:
+    """Numbers the news of a topic that this process hears, to tell what changed since a number.
+
+    Subjects are remembered for the last `MOST_SUBJECTS` of them; before, each may have changed.
+    """
+
+    MOST_SUBJECTS = 10_000
+
+    def __init__(self, news: News, topic: str) -> None:
+        self._lock = threading.Lock()
+        self._subjects: dict[str, int] = {}
+        self._anything = 0
+        self.latest = 0
+        news.hear(topic, self._note)
+
+    def _note(self, subject: str) -> None:
+        with self._lock:
+            number = self.latest + 1
+            if not subject or len(self._subjects) >= self.MOST_SUBJECTS:
+                self._subjects.clear()
+                self._anything = number
+            else:
+                self._subjects[subject] = number
+            self.latest = number
+
+    def is_unchanged(self, since: int, subjects: Collection[str] = ()) -> bool:
+        """Return whether nothing was told of these subjects, or of any without some, since then."""
+        if since == self.latest:
+            return True
+        if not subjects or since < self._anything:
+            return False
+        return all(self._subjects.get(subject, 0) <= since for subject in subjects)
 
 
 @cache

@@ -11,7 +11,9 @@ _django = get_wsgi_application()
 from core.news import own_news  # noqa: E402 (needs the settings)
 from integration_site.front.application import Front  # noqa: E402
 from integration_site.front.django_pool import DjangoPool  # noqa: E402
+from integration_site.front.shortcuts import shortcuts_over  # noqa: E402
 
 _share = max(settings.WEB_THREADS * 3 // 4, 1)
-application = Front(DjangoPool(_django, threads=settings.WEB_THREADS, share=_share), {})
+_pool = DjangoPool(_django, threads=settings.WEB_THREADS, share=_share)
+application = Front(_pool, shortcuts_over(_pool))
 own_news().listen()

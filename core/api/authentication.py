@@ -41,17 +41,18 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def _hold_to_rate(request: Any, key: ApiKey) -> None:
-    """Count a request against the limit of its key, unless who handed it on did so.
+    """Count a request against the limit of its key, unless who handed it on has counted it.
 
     Raises:
         KeyRateExceeded: the limit is used up for now.
     """
     if RATE_DECISION in request.META:
-        return
-    decision = admit_key(str(key.pk), key.requests_per_minute)
-    if decision is None:
-        return
-    request.META[RATE_DECISION] = decision
+        decision = request.META[RATE_DECISION]
+    else:
+        decision = admit_key(str(key.pk), key.requests_per_minute)
+        if decision is None:
+            return
+        request.META[RATE_DECISION] = decision
     if not decision.allowed:
         raise KeyRateExceeded(
             f"This key may send {decision.limit} requests a minute."

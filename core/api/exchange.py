@@ -10,6 +10,8 @@ from typing import Any
 from core.api.idempotency import canonical_path
 
 Headers = tuple[tuple[str, str], ...]
+# Where a view says, in the WSGI environment, whose changes alone change its answer.
+SUBJECTS_KEY = "hub.subjects"
 _USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
@@ -26,6 +28,8 @@ class WebRequest:
     headers: dict[str, str]
     request_id: str
     body: bytes = b""
+    # What Django finds in the WSGI environment beside the request itself.
+    environ: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> WebRequest:
@@ -68,6 +72,14 @@ class WebAnswer:
     body: bytes = b""
     # Seconds, for the log; kept answers took none.
     seconds: float = field(default=0.0, compare=False)
+
+
+def concerns(request: Any, *subjects: str) -> None:
+    """Say that an answer changes with these subjects alone, of the topic that its views tell of.
+
+    What does not say so is taken to change with any.
+    """
+    request.META.setdefault(SUBJECTS_KEY, set()).update(subjects)
 
 
 def request_id_of(given: str | None) -> str:

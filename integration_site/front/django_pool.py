@@ -148,6 +148,7 @@ def environ_of(request: WebRequest, suspension: Suspension) -> dict[str, Any]:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         ENVIRON_KEY: suspension,
+        **request.environ,
     }
     for name, value in request.headers.items():
         environ[f"HTTP_{name.upper().replace('-', '_')}"] = value

@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
+from core.api.exchange import concerns
 from core.api.pagination import BodyPagination, PageNumberPagination
 from core.api.serializers import represent
 from core.api.wait_slots import watch_slots
@@ -40,12 +41,12 @@ LONGEST_WATCH = 60
 FULL_RETRY_SECONDS = 5
 LONGEST_UNASKED = 30
 LONGEST_TEXT = 200
-_QUERY = (
+QUERY_NAMES = (
     "type", "service_type", "status", "name", "tag", "action", "zone", "search",
     "minimum_version", "include_offline", "page", "per_page",
 )  # fmt: skip
 _PARAMETERS = [
-    *(OpenApiParameter(name, str) for name in _QUERY[:9]),
+    *(OpenApiParameter(name, str) for name in QUERY_NAMES[:9]),
     OpenApiParameter("include_offline", bool),
     OpenApiParameter("metadata.<key>", str, description="What the metadata has under that key."),
 ]
@@ -210,7 +211,9 @@ class ServiceHealthView(DiscoveryView):
     @extend_schema(parameters=[PROBE_PARAMETER], responses=DiscoveredHealth)
     def get(self, request: Any, pk: str) -> Response:
         """What is known of the health of a service; `?probe=true` asks it now."""
-        return Response(describe_health(services.get_service(pk), request.query_params))
+        service = services.get_service(pk)
+        concerns(request, str(service.pk))
+        return Response(describe_health(service, request.query_params))
 
 
 class WatchView(DiscoveryView):
@@ -277,9 +280,9 @@ def read_query(query: Any) -> Criteria:
     Raises:
         ValidationFailed: a name or a value that does not exist.
     """
-    unknown = sorted(k for k in query if k not in _QUERY and not k.startswith("metadata."))
+    unknown = sorted(k for k in query if k not in QUERY_NAMES and not k.startswith("metadata."))
     if unknown:
-        names = (*_QUERY, "metadata.<key>")
+        names = (*QUERY_NAMES, "metadata.<key>")
         errors = {name: [no_such_filter(name, names)] for name in unknown}
         raise ValidationFailed(next(iter(errors.values()))[0], errors=errors)
     wrong = {name: problem for name, text in query.items() if (problem := _text_problem(text))}

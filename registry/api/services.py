@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from core import audit
 from core.api.actions import post_action
+from core.api.exchange import concerns
 from core.api.named_resource import NamedResourceViewSet
 from core.api.suspension import result_of
 from core.models import AuditVerb
@@ -75,7 +76,9 @@ class ServiceViewSet(NamedResourceViewSet):
 
     def find(self) -> Service:
         """One service, by id or name."""
-        return services.get_service(self.kwargs["pk"])
+        service = services.get_service(self.kwargs["pk"])
+        concerns(self.request, str(service.pk))
+        return service
 
     def find_to_write(self) -> Service:
         """The same, if the caller may change it."""

@@ -8,6 +8,8 @@ from core.mediator import mediator
 from registry.models import RegistryChange, RegistryChangeKind, Service
 
 KEPT_CHANGES = 10_000
+# The topic under which processes tell each other which service changed.
+NEWS = "registry"
 
 
 def record_change(service: Service, kind: str) -> None:

@@ -1,0 +1,309 @@
+"""Kept answers are those of Django to the byte, whatever is asked for, and end with changes."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import time_machine
+from django.core.wsgi import get_wsgi_application
+from django.db import transaction
+
+from core.api.known_keys import known_keys
+from core.api.pagination import PageNumberPagination
+from integration_site.front.application import Front
+from integration_site.front.django_pool import DjangoPool
+from integration_site.front.response_cache import ResponseCache
+from integration_site.front.shortcuts import shortcuts_over
+from registry import services
+from registry.api import discovery
+from registry.api.filters import ServiceFilter
+from registry.api.service_serializers import SearchInput
+from registry.api.services import ServiceViewSet
+from registry.discovery.change_log import record_change
+from registry.models import RegistryChangeKind, Service
+from tests import factories
+from tests.support.asgi import Answered, ask
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TYPE = "PLANNING_SYSTEM"
+ID = uuid.UUID(int=7)
+
+# What each filter is tried with; a filter that is missing here fails the test.
+LISTED: dict[str, list[Any]] = {
+    "status": ["online", "ONLINE,OFFLINE", "nonsense"],
+    "type": [TYPE.lower(), "CUSTOM"],
+    "name": ["BILLING", "none"],
+    "tag": ["paid", "missing"],
+    "action": ["charge"],
+    "zone": ["a"],
+    "search": ["ill", "\x00"],
+    "ordering": ["-name", "type,-name", "wrong"],
+    "page": [1, 2, 99, 0],
+    "per_page": [1, 20, 1000, "x"],
+    "format": ["json"],
+}
+DISCOVERED: dict[str, list[Any]] = {
+    **{name: LISTED[name] for name in LISTED if name not in ("ordering", "format")},
+    "service_type": [TYPE],
+    "minimum_version": ["1.10", "0"],
+    "include_offline": ["true", "false", "maybe"],
+    "metadata.<key>": ["gold"],
+}
+SEARCHED: dict[str, list[Any]] = {
+    "types": [[TYPE], "custom"],
+    "statuses": [["OFFLINE"]],
+    "tags": [["paid"], {"any": ["paid", "x"], "none": ["y"]}],
+    "metadata": [{"plan": "gold"}],
+    "name": ["billing"],
+    "action": ["charge"],
+    "zone": ["a"],
+    "search": ["ill"],
+    "minimum_version": ["1.10"],
+    "include_offline": [True],
+    "page": [2, 0],
+    "per_page": [1],
+}
+PATHS: dict[str, list[str]] = {
+    "/services": [
+        "/registry/services", "/api/services/", "/services?name=&wrong=1",
+        *(f"/registry/services?{urlencode({n: v})}" for n in LISTED for v in LISTED[n]),
+        "/registry/services?per_page=1&page=2&status=online", "/services?tag=paid&tag=free",
+    ],
+    "/discovery/services": [
+        "/discovery/services", "/api/discovery/services/", "/discovery/services?wrong=1",
+        *(
+            f"/discovery/services?{urlencode({n.replace('<key>', 'plan'): v})}"
+            for n in DISCOVERED for v in DISCOVERED[n]
+        ),
+        "/discovery/services?tag=paid&tag=free", "/discovery/services?type=CUSTOM&type=API_GATEWAY",
+    ],
+    "/services/{id}": [
+        "/registry/services/billing", "/services/BILLING", f"/api/registry/services/{ID}",
+        "/services/none", "/services/a%20b",
+    ],
+    "/services/{id}/instances": [
+        "/services/billing/instances", "/services/billing/instances?per_page=1&page=2",
+        "/services/none/instances", "/services/billing/instances?zone=a",
+    ],
+    "/services/{id}/health": [
+        "/services/billing/health", "/services/none/health", "/services/billing/health?probe=false",
+    ],
+    "/discovery/health/{id}": ["/discovery/health/billing", f"/discovery/health/{ID}"],
+}  # fmt: skip
+NOT_KEPT = ["/services/billing/health?probe=false", "/services/billing/health?%70robe=0"]
+
+
+class CountedDjango:
+    """Django, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._application = get_wsgi_application()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.asked += 1
+        return self._application(environ, start_response)
+
+
+@pytest.fixture
+def django() -> CountedDjango:
+    return CountedDjango()
+
+
+@pytest.fixture
+def front(django: CountedDjango, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """A front whose kept answers do not age."""
+    monkeypatch.setattr(ResponseCache.__init__, "__kwdefaults__", {
+        "most_bytes": 10**8, "clock": lambda: 0.0,
+    })  # fmt: skip
+    pool = DjangoPool(django, threads=2, share=2)
+    with time_machine.travel(NOW, tick=False):
+        yield Front(pool, shortcuts_over(pool))
+    pool.close()
+
+
+@pytest.fixture
+def fleet() -> None:
+    """Services that each filter divides."""
+    with time_machine.travel(NOW - timedelta(minutes=1), tick=False):
+        factories.make_service(
+            "billing", id=ID, urls=("http://a.test", "http://b.test"), actions=("charge",),
+            type=TYPE, tags=["paid"], metadata={"plan": "gold"}, version="1.10.1",
+            instance={"zone": "a"},
+        )  # fmt: skip
+        factories.make_service("shop", urls=("http://c.test",), tags=["free"], version="1.9")
+        factories.make_service("gone", status="OFFLINE", description="still there")
+        for service in Service.objects.all():
+            with transaction.atomic():
+                record_change(service, RegistryChangeKind.REGISTERED)
+
+
+def bearer(role: str = "VIEWER", **fields: Any) -> dict[str, str]:
+    return {"authorization": f"Bearer {factories.make_key(role, **fields)[1]}"}
+
+
+async def kept_and_fresh(front: Front, path: str, **sent: Any) -> tuple[Answered, Answered]:
+    await ask(front, path, **sent)
+    kept = await ask(front, path, **sent)
+    return kept, await ask(front, path, **sent, cache_control="no-cache")
+
+
+def change_status() -> None:
+    services.set_service_status(Service.objects.get(name="billing"), "DEGRADED", actor="test")
+
+
+def change_fields() -> None:
+    services.register_service(
+        services.Registration(
+            name="shop", fields={"tags": ["paid"], "metadata": {"plan": "gold"}, "type": TYPE}
+        )
+    )
+
+
+def leave() -> None:
+    services.unregister_service(Service.objects.get(name="billing"))
+
+
+def test_every_filter_is_tried() -> None:
+    pages = PageNumberPagination.query_names
+    always = {"format"}
+    assert set(LISTED) == {*ServiceFilter.base_filters, *pages, *always, "ordering"}
+    assert ServiceViewSet.ordering_fields
+    names = {name for name in discovery.QUERY_NAMES if not name.startswith("metadata.")}
+    assert set(DISCOVERED) == {*names, "metadata.<key>"}
+    assert set(SEARCHED) == set(SearchInput().fields)
+    kept = shortcuts_over(DjangoPool(get_wsgi_application(), threads=1, share=1))
+    assert {path for path in kept if path in PATHS or "services" in path} >= set(PATHS)
+
+
+@pytest.mark.parametrize("change", [None, change_fields, leave])
+async def test_kept_answers_are_the_fresh_ones(
+    front: Front, fleet: None, change: Callable[[], None] | None, in_thread: Any
+) -> None:
+    viewer, operator = await in_thread(lambda: (bearer("VIEWER"), bearer("OPERATOR")))
+    requests = [(path, viewer) for paths in PATHS.values() for path in paths]
+    requests += [(paths[0], operator) for paths in PATHS.values()]
+    for path, headers in requests:
+        await ask(front, path, **headers)
+    if change is not None:
+        await in_thread(change)
+    for path, headers in requests:
+        kept, fresh = await kept_and_fresh(front, path, **headers)
+        assert kept == fresh, path
+
+
+@pytest.mark.parametrize("change", [None, change_status])
+async def test_kept_searches_are_the_fresh_ones(
+    front: Front, fleet: None, change: Callable[[], None] | None, in_thread: Any
+) -> None:
+    headers = await in_thread(bearer)
+    bodies = [{}, {"wrong": 1}, *({n: v} for n in SEARCHED for v in SEARCHED[n])]
+    for body in bodies:
+        sent = {"method": "POST", "body": json.dumps(body).encode(), **headers}
+        await ask(front, "/discovery/services/search", **sent)
+        if change is not None:
+            await in_thread(change)
+        kept, fresh = await kept_and_fresh(front, "/discovery/services/search", **sent)
+        assert kept == fresh, body
+
+
+async def test_what_is_kept_is_not_asked_for_again(
+    front: Front, django: CountedDjango, fleet: None, in_thread: Any
+) -> None:
+    one, other = await in_thread(lambda: (bearer(), bearer()))
+    for headers in (one, other):  # by Django, which looks them up
+        await ask(front, "/services/none", **headers)
+    django.asked = 0
+    for path in ("/services?page=1&per_page=2", "/services?per_page=2&page=1"):
+        for headers in (one, other):
+            assert (await ask(front, path, **headers)).status == 200
+    assert django.asked == 1
+    await in_thread(change_fields)
+    await ask(front, "/services?page=1&per_page=2", **one)
+    assert django.asked == 2
+
+
+@pytest.mark.parametrize("path", ["/services/billing", "/discovery/services"])
+async def test_who_has_the_answer_is_told_so(
+    front: Front, django: CountedDjango, fleet: None, path: str, in_thread: Any
+) -> None:
+    headers = await in_thread(bearer)
+    first = await ask(front, path, **headers)
+    has = {**headers, "if_none_match": first["etag"]}
+    kept, fresh = await kept_and_fresh(front, path, **has)
+    assert (kept.status, kept.body) == (304, b"")
+    assert kept == fresh
+    django.asked = 0
+    await ask(front, path, **has)
+    assert django.asked == 0
+    await in_thread(change_status)
+    assert (await ask(front, path, **has)).status == 200
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"cookie": "sessionid=x"},
+        {"cache_control": "no-cache"},
+        {"cache_control": "max-age=0, no-store"},
+        {"pragma": "no-cache"},
+        {"if_match": '"x"'},
+        {"method": "HEAD"},
+        {"body": b"{}"},
+    ],
+)
+async def test_what_is_unusual_is_for_django(
+    front: Front, django: CountedDjango, fleet: None, unusual: dict[str, Any], in_thread: Any
+) -> None:
+    headers = await in_thread(bearer)
+    await kept_and_fresh(front, "/services/billing", **headers)
+    django.asked = 0
+    await ask(front, "/services/billing", **headers, **unusual)
+    assert django.asked == 1
+
+
+async def test_callers_see_what_they_may(front: Front, fleet: None, in_thread: Any) -> None:
+    viewer, other = await in_thread(lambda: (bearer(), bearer(scopes=["workflows:read"])))
+    for _ in range(2):
+        assert (await ask(front, "/services/billing", **viewer)).status == 200
+        assert (await ask(front, "/services/billing", **other)).status == 403
+        assert (await ask(front, "/services/billing")).status == 401
+        assert (await ask(front, "/services/billing", authorization="Bearer x")).status == 401
+    known_keys().forget()
+    assert (await ask(front, "/services/billing", **other)).status == 403
+
+
+async def test_links_lead_where_was_asked(front: Front, fleet: None, in_thread: Any) -> None:
+    headers = await in_thread(bearer)
+    for host, path in (("localhost", "/services"), ("127.0.0.1", "/api/registry/services")):
+        for _ in range(2):
+            answer = await ask(front, f"{path}?per_page=1", **headers, host=host)
+            following = f"http://{host}{path}?page=2&per_page=1"
+            assert json.loads(answer.body)["next"] == following
+
+
+async def test_limits_of_a_key_hold_for_kept_answers_too(
+    front: Front, django: CountedDjango, fleet: None, in_thread: Any
+) -> None:
+    headers = await in_thread(lambda: bearer(requests_per_minute=4))
+    left = []
+    for _ in range(4):
+        answer = await ask(front, "/services/billing", **headers)
+        left.append((answer.status, answer["ratelimit-remaining"]))
+    assert left == [(200, "3"), (200, "2"), (200, "1"), (200, "0")]
+    refused = await ask(front, "/services/billing", **headers)
+    assert (refused.status, refused["ratelimit-remaining"]) == (429, "0")
+
+
+async def test_request_ids_are_of_the_request(front: Front, fleet: None, in_thread: Any) -> None:
+    headers = await in_thread(bearer)
+    for request_id in ("a", "b"):
+        answer = await ask(front, "/services/billing", **headers, x_request_id=request_id)
+        assert answer["x-request-id"] == request_id

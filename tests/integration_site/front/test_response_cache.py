@@ -1,0 +1,189 @@
+"""The cache of answers: how long one holds, who makes it, who is answered meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.api.exchange import WebAnswer
+from core.news import ChangeIndex, News
+from integration_site.front.response_cache import OVERHEAD_BYTES, ResponseCache
+
+
+class World:
+    """The state that is read, its changes, and a clock that is set."""
+
+    def __init__(self) -> None:
+        self.news = News(None)
+        self.index = ChangeIndex(self.news, "things")
+        self.subjects: frozenset[str] = frozenset()
+        self.now = 50.0
+        self.state = "a"
+        self.made = 0
+        self.status = 200
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def change(self, state: str, subject: str = "") -> None:
+        self.state = state
+        self.news.tell("things", subject)
+
+    async def make(self) -> tuple[WebAnswer, frozenset[str]]:
+        self.made += 1
+        state = self.state
+        await self.gate.wait()
+        return WebAnswer(self.status, (), state.encode()), self.subjects
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def cache(world: World) -> ResponseCache:
+    return ResponseCache(world.index, clock=lambda: world.now)
+
+
+async def ask(cache: ResponseCache, world: World, key: str = "k") -> str:
+    answer, is_shared = await cache.answer(key, world.make)
+    assert is_shared
+    return answer.body.decode()
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_an_answer_holds_for_a_second_at_most(cache: ResponseCache, world: World) -> None:
+    assert await ask(cache, world) == "a"
+    world.state = "b"  # of which nobody tells, as of a heartbeat
+    world.now += 0.4
+    assert await ask(cache, world) == "a"
+    assert world.made == 1
+    world.now += 0.7
+    assert await ask(cache, world) == "b"
+
+
+async def test_an_answer_holds_until_something_changes(cache: ResponseCache, world: World) -> None:
+    assert await ask(cache, world) == "a"
+    world.change("b")
+    assert await ask(cache, world) == "b"
+
+
+async def test_an_answer_of_some_subjects_outlives_changes_of_others(
+    cache: ResponseCache, world: World
+) -> None:
+    world.subjects = frozenset({"one", "two"})
+    assert await ask(cache, world) == "a"
+    world.change("b", "three")
+    assert await ask(cache, world) == "a"
+    world.change("c", "two")
+    assert await ask(cache, world) == "c"
+    world.change("d")  # of whom it is not said
+    assert await ask(cache, world) == "d"
+
+
+async def test_subjects_are_forgotten_beyond_a_number(
+    cache: ResponseCache, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChangeIndex, "MOST_SUBJECTS", 3)
+    world.subjects = frozenset({"one"})
+    assert await ask(cache, world) == "a"
+    for number in range(3):
+        world.change("b", f"other{number}")
+    assert await ask(cache, world) == "a"
+    world.change("b", "yet another")
+    assert await ask(cache, world) == "b"
+
+
+async def test_one_is_made_ahead_while_the_old_one_is_given(
+    cache: ResponseCache, world: World
+) -> None:
+    await ask(cache, world)
+    world.now += 0.6
+    world.state = "b"
+    world.gate.clear()
+    assert [await ask(cache, world) for _ in range(3)] == ["a"] * 3
+    assert world.made == 1
+    await settled()
+    assert world.made == 2
+    world.gate.set()
+    await settled()
+    assert (await ask(cache, world), world.made) == ("b", 2)
+
+
+async def test_all_who_wait_share_one(cache: ResponseCache, world: World) -> None:
+    world.gate.clear()
+    waiting = [asyncio.create_task(ask(cache, world)) for _ in range(20)]
+    await settled()
+    world.gate.set()
+    assert await asyncio.gather(*waiting) == ["a"] * 20
+    assert world.made == 1
+
+
+async def test_who_knows_of_a_change_is_not_answered_from_before(
+    cache: ResponseCache, world: World
+) -> None:
+    world.gate.clear()
+    before = asyncio.create_task(ask(cache, world))
+    await settled()
+    world.change("b")
+    after = [asyncio.create_task(ask(cache, world)) for _ in range(5)]
+    await settled()
+    assert world.made == 1  # one at a time
+    world.gate.set()
+    assert await asyncio.gather(before, *after) == ["a", *["b"] * 5]
+    assert world.made == 2
+
+
+async def test_a_caller_that_leaves_takes_nothing_from_the_others(
+    cache: ResponseCache, world: World
+) -> None:
+    world.gate.clear()
+    leaving, staying = [asyncio.create_task(ask(cache, world)) for _ in range(2)]
+    await settled()
+    leaving.cancel()
+    await settled()
+    world.gate.set()
+    assert await staying == "a"
+
+
+async def test_errors_are_for_who_made_them(cache: ResponseCache, world: World) -> None:
+    world.status = 503
+    world.gate.clear()
+    waiting = [asyncio.create_task(cache.answer("k", world.make)) for _ in range(3)]
+    await settled()
+    world.gate.set()
+    answers = await asyncio.gather(*waiting)
+    assert [(answer.status, is_shared) for answer, is_shared in answers] == [
+        (503, True), (503, False), (503, False),
+    ]  # fmt: skip
+    world.status = 200
+    assert await ask(cache, world) == "a"
+
+
+async def test_an_exception_ends_nothing_but_this_one(cache: ResponseCache, world: World) -> None:
+    async def fail() -> tuple[WebAnswer, frozenset[str]]:
+        raise OSError
+
+    with pytest.raises(OSError):
+        await cache.answer("k", fail)
+    assert await ask(cache, world) == "a"
+
+
+async def test_bytes_are_bounded_and_the_one_used_longest_ago_goes(world: World) -> None:
+    cache = ResponseCache(world.index, most_bytes=2 * OVERHEAD_BYTES + 10, clock=lambda: world.now)
+    for key in ("a", "b", "a", "c", "a"):
+        await ask(cache, world, key)
+    assert world.made == 3
+    await ask(cache, world, "b")
+    assert world.made == 4
+
+
+async def test_what_is_larger_than_all_is_not_kept(world: World) -> None:
+    cache = ResponseCache(world.index, most_bytes=100, clock=lambda: world.now)
+    assert [await ask(cache, world) for _ in range(2)] == ["a", "a"]
+    assert world.made == 2
