@@ -19,7 +19,10 @@ STANDS_OUT = 8
 
 
 class Mask:
-    """Replaces known secrets by `***`: plain, escaped, in base64 at any offset, and URL-encoded."""
+    """Replaces known secrets by `***`: plain, escaped, URL-encoded, in hex and base64.
+
+    Base64 is found at any offset; a number whose digits hold a secret is replaced too.
+    """
 
     __slots__ = ("_pattern",)
 
@@ -45,6 +48,9 @@ class Mask:
             return {self.value(key): self.value(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(each) for each in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            shown = str(value)
+            return value if self.text(shown) == shown else HIDDEN
         return value
 
     def error(self, error: CallError) -> CallError:
@@ -60,8 +66,13 @@ def _patterns_of(text: str) -> set[str]:
     if not text:
         return set()
     patterns = {_bounded(form) for form in _spellings(text)}
+    in_hex = text.encode().hex()
+    # Upper or lower case; four characters of a secret are eight digits, which stand out.
+    patterns.add("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in in_hex))
     if len(text) >= STANDS_OUT:
         patterns |= {re.escape(form) for form in _in_base64(text)}
+    else:
+        patterns |= {f"{_bounded(form.rstrip('='))}={{0,2}}" for form in _whole_base64(text)}
     return patterns
 
 
@@ -76,10 +87,16 @@ def _bounded(form: str) -> str:
     return pattern if len(form) >= STANDS_OUT else rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
 
 
+def _whole_base64(text: str) -> set[str]:
+    """Return the base64 of this text alone, in both alphabets."""
+    data = text.encode()
+    return {base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()}
+
+
 def _in_base64(text: str) -> set[str]:
     """Return the part of the base64 of any text around this one that depends on this one alone."""
     data = text.encode()
-    forms = {base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()}
+    forms = _whole_base64(text)
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + data).decode().rstrip("=")
         start = (offset * 8 + 5) // 6

@@ -17,8 +17,15 @@ from registry.credentials.config_checks import header_name
 MOST_HEADERS = 30
 MOST_STATUSES = 50
 LONGEST_QUERY = 10_000
-# What says who calls, or is set for every call.
-_SECRET = ("authorization", "cookie", "x-api-key", "api-key", "x-auth-token")
+# What says who calls: a header whose name has one of these words, or both of a pair.
+_SECRET_WORDS = frozenset(
+    (
+        "apikey", "auth", "authorization", "cookie", "cookies", "credential", "credentials", "jwt",
+        "passwd", "password", "secret", "session", "sessionid", "signature", "token",
+    )
+)  # fmt: skip
+_SECRET_PAIRS = (("api", "key"), ("access", "key"), ("subscription", "key"), ("private", "key"))
+# What is set for every call.
 _OWN = ("accept-encoding", "idempotency-key", "x-request-id", "x-correlation-id", "traceparent")
 _TEXT = re.compile(r"[\x20-\x7e]{0,1000}\Z")
 
@@ -54,19 +61,27 @@ def headers(value: Any) -> dict[str, str]:
         raise ValueError(f"Must be an object of at most {MOST_HEADERS} headers.")
     named = [(header_name(name), text) for name, text in value.items()]
     kept = {name: _header_value(name, text) for name, text in named}
-    if len({name.lower() for name in kept}) < len(named):
+    if len({name.lower().replace("_", "-") for name in kept}) < len(named):
         raise ValueError("A header is there twice (names ignore case).")
     return kept
 
 
 def _header_value(name: str, value: Any) -> str:
-    if name.lower() in _SECRET:
+    if _says_who_calls(name):
         raise ValueError(f"'{name}' says who calls: put it into a credential and link that.")
-    if name.lower() in _OWN:
+    if name.lower().replace("_", "-") in _OWN:
         raise ValueError(f"'{name}' is set for every call and cannot be set here.")
     if not isinstance(value, str) or not _TEXT.match(value):
         raise ValueError(f"The value of '{name}' must be printable ASCII, 1000 characters at most.")
     return value.strip()
+
+
+def _says_who_calls(name: str) -> bool:
+    """Return whether a header of this name would carry a secret: `X-Access-Token`, `apikey`."""
+    words = re.split(r"[-_.]", name.lower())
+    return bool(_SECRET_WORDS & set(words)) or any(
+        set(pair) <= set(words) for pair in _SECRET_PAIRS
+    )
 
 
 def path(value: Any) -> str:
@@ -88,11 +103,19 @@ def statuses(value: Any) -> list[int]:
 
 
 def query(value: Any) -> str:
+    """Return a document of GraphQL that asks one query and changes nothing."""
+    import graphql  # takes as long to load as the rest of this app, and few ever need it
+
     text = value.strip() if isinstance(value, str) else ""
     if not 0 < len(text) <= LONGEST_QUERY or "\x00" in text:
         raise ValueError(f"Must be a query of GraphQL of 1 to {LONGEST_QUERY} characters.")
-    if re.match(r"(mutation|subscription)\b", text):
-        raise ValueError("Must be a query: a test must not change anything.")
+    try:
+        definitions = graphql.parse(text, no_location=True, max_tokens=LONGEST_QUERY).definitions
+    except graphql.GraphQLError as error:
+        raise ValueError(f"Must be a query of GraphQL: {error.message}") from None
+    operations = [d.operation for d in definitions if hasattr(d, "operation")]
+    if operations != [graphql.OperationType.QUERY]:
+        raise ValueError("Must be one query: a test must not change anything.")
     return text
 
 

@@ -9,6 +9,9 @@ from registry.models import Connection, ConnectionDriver, Credential, Credential
 def check_login(row: Connection) -> tuple[str, str] | None:
     """Return what is wrong with how a connection shows who it is: the field and a sentence."""
     credential = row.credential
+    if row.driver == ConnectionDriver.MYSQL and not _user_of(row):
+        # PyMySQL would log in under the name of this process's own user.
+        return "username", "This is needed, or a credential with a user name: who logs in."
     if credential is None:
         return None
     allowed = TYPE_SPECS[row.type].credentials
@@ -22,6 +25,11 @@ def check_login(row: Connection) -> tuple[str, str] | None:
     if row.username and row.username != credential.attributes.get("username"):
         return "username", "Leave it out: the credential has a user name."
     return None
+
+
+def _user_of(row: Connection) -> str:
+    attributes = row.credential.attributes if row.credential else {}
+    return row.username or str(attributes.get("username") or "")
 
 
 def _check_certificate(row: Connection, credential: Credential) -> tuple[str, str] | None:

@@ -6,6 +6,8 @@ import base64
 import binascii
 
 PREFIX = "whsec_"
+# RFC 2104 advises against keys shorter than the hash; 16 bytes cannot be guessed.
+SHORTEST_KEY = 16
 _SENTENCE = (
     "Behind whsec_ there must be the key in base64, with the letters A to Z, a to z, 0 to 9, + and"
     " /. Take whsec_ away if the text itself is the key."
@@ -16,8 +18,8 @@ def key_of(text: str) -> bytes:
     """Return the key: base64 behind `whsec_`, padded or not; any other text in UTF-8.
 
     Raises:
-        ValueError: what is behind the prefix is no base64, or no key at all; the sentence does not
-            repeat it.
+        ValueError: what is behind the prefix is no base64, or the key is too short; the sentence
+            does not repeat it.
     """
     if not text.startswith(PREFIX):
         key = text.encode()
@@ -28,6 +30,9 @@ def key_of(text: str) -> bytes:
             key = base64.b64decode(encoded + padding, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError(_SENTENCE) from None
-    if not key:
-        raise ValueError("It stands for an empty key, with which anybody could sign.")
+    if len(key) < SHORTEST_KEY:
+        raise ValueError(
+            f"It stands for a key of {len(key)} bytes, which could be guessed: use {SHORTEST_KEY}"
+            " random bytes or more."
+        )
     return key

@@ -28,6 +28,8 @@ def make_connection(type: str = "HTTP", **fields: Any) -> Connection:
         fields.setdefault("base_url", "http://127.0.0.1:9")
     else:
         fields.setdefault("host", "127.0.0.1")
+        if fields.get("driver") == "MYSQL" and "credential" not in fields:
+            fields.setdefault("username", "robot")
     return create_connection(fields, EDITOR)
 
 

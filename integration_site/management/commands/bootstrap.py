@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import secrets
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if done := tighten(settings.DATA_DIR):
+            self.stdout.write(f"  {done}")
         check_database()
         self._create_credential_key()
         self._migrate()
@@ -170,3 +173,15 @@ def _write_private(file: Path, text: str) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(file)
+
+
+def tighten(folder: Path) -> str:
+    """Take from others what they may do in the folder of keys and data, and return a line on it."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o077:
+        return ""
+    try:
+        folder.chmod(mode & 0o700)
+    except OSError as error:
+        return f"others may read {folder}, and that cannot be changed: {error.strerror}"
+    return f"others could read {folder}: from now on it is its owner's alone"

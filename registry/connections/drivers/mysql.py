@@ -37,7 +37,11 @@ def check_mysql(session: ServerSession) -> str:
         defer_connect=True,
     )
     try:
-        connection.connect(session.dial())
+        line = session.dial()
+        if not address.username:
+            # PyMySQL would log in under the name of this process's own user.
+            raise CheckFailure("authentication", "No user is named: give it a username.")
+        connection.connect(line)
         if address.tls and not connection._secure:  # type: ignore[attr-defined]
             raise CheckFailure("tls", "The server does not speak TLS.")
         return _ask(connection)

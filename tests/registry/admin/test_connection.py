@@ -26,7 +26,12 @@ TYPED: dict[str, dict[str, str]] = {
     "HTTP": {"base_url": "http://127.0.0.1:9", "config__expected_status": "200, 204"},
     "GRAPHQL": {"base_url": "http://127.0.0.1:9", "config__test_query": "{ a }"},
     "WEBHOOK": {"base_url": "http://127.0.0.1:9", "config__headers": '{"X-A": "b"}'},
-    "DATABASE": {"host": "127.0.0.1", "driver": "MYSQL", "config__tls": "on"},
+    "DATABASE": {
+        "host": "127.0.0.1",
+        "driver": "MYSQL",
+        "username": "robot",
+        "config__tls": "on",
+    },
     "MESSAGE_BROKER": {"host": "127.0.0.1", "config__queue": "orders"},
     "CACHE": {"host": "127.0.0.1", "port": "6380", "config__timeout_seconds": "2.5"},
 }

@@ -23,7 +23,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "HTTP": {"base_url": "http://127.0.0.1:9/v1", "config": {"test_path": "/health"}},
     "GRAPHQL": {"base_url": "http://127.0.0.1:9/graphql", "config": {"test_query": "{ a }"}},
     "WEBHOOK": {"base_url": "http://127.0.0.1:9/hook"},
-    "DATABASE": {"host": "127.0.0.1", "database": "orders", "driver": "mariadb"},
+    "DATABASE": {
+        "host": "127.0.0.1",
+        "database": "orders",
+        "driver": "mariadb",
+        "username": "robot",
+    },
     "MESSAGE_BROKER": {"host": "127.0.0.1", "config": {"vhost": "/", "queue": "orders"}},
     "CACHE": {"host": "127.0.0.1", "database": "1", "config": {"tls": True}},
 }
@@ -83,6 +88,12 @@ def test_every_type_is_made_read_changed_and_deleted(operator: Any, type: str) -
          "config.timeout_seconds"),
         ({"type": "HTTP", "base_url": "http://a", "config": {"headers": {"Authorization": "x"}}},
          "config.headers"),
+        *(
+            ({"type": "HTTP", "base_url": "http://a", "config": {"headers": {name: "x"}}},
+             "config.headers")
+            for name in ("Private-Token", "apikey", "X_Access_Token", "COOKIE", "x_api_key",
+                         "X-Amz-Security-Token", "Ocp-Apim-Subscription-Key", "X_Request_ID")
+        ),
         ({"type": "HTTP", "base_url": "http://a", "config": {"ca_bundle": "x"}},
          "config.ca_bundle"),
         ({"type": "HTTP", "base_url": "http://a", "config": {"expected_status": [99]}},
@@ -91,6 +102,13 @@ def test_every_type_is_made_read_changed_and_deleted(operator: Any, type: str) -
          "config.test_path"),
         ({"type": "GRAPHQL", "base_url": "http://a", "config": {"test_query": "mutation { a }"}},
          "config.test_query"),
+        *(
+            ({"type": "GRAPHQL", "base_url": "http://a", "config": {"test_query": query}},
+             "config.test_query")
+            for query in ("# a\nmutation { a }", ",mutation{a}", "{ a } mutation b { c }",
+                          "subscription { a }", "{ a", "type A { b: Int }", "{a" * 3000)
+        ),
+        ({"type": "DATABASE", "host": "a", "driver": "MYSQL"}, "username"),
         ({"type": "WEBHOOK", "base_url": "http://a", "config": {"test_body": {"a": 1}}},
          "config.test_body"),
         ({"type": "HTTP", "base_url": "http://a", "limits": {"per_second": 0}}, "limits"),

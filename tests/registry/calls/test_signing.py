@@ -167,7 +167,7 @@ def test_a_secret_is_found_in_every_form_that_answers_repeat_it_in(before: str) 
         text, json.dumps(text), html.escape(text), quote(text), quote(text, safe=""),
         quote_plus(text), base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode(),
         quote(base64.b64encode(raw).decode(), safe=""), f"x{text}y",
-        json.dumps(text).replace("/", "\\/"),
+        json.dumps(text).replace("/", "\\/"), raw.hex(), raw.hex().upper(),
     ]  # fmt: skip
     core = "0123456789"
     core64 = base64.b64encode(
@@ -187,14 +187,22 @@ def test_masking_reaches_every_place_of_a_document_and_nothing_else() -> None:
         "a": ["x hunter2-hunter2", {"hunter2-hunter2": 1}],
         "latest": "latest test",
         "n": 7,
+        "yes": True,
         "none": None,
     }
     assert mask.value(document) == {
         "a": ["x ***", {"***": 1}],
         "latest": "latest ***",
         "n": 7,
+        "yes": True,
         "none": None,
     }
+
+
+def test_a_secret_of_digits_is_masked_where_it_is_repeated_as_a_number() -> None:
+    mask = Mask([Secret("4711"), Secret("1234567890")])
+    document = [4711, 47110, 1234567890, 9123456789012345678901, 0.4711, "NDcxMQ==", "34373131"]
+    assert mask.value(document) == ["***", 47110, "***", "***", "***", "***", "***"]
 
 
 def test_no_secrets_mask_nothing() -> None:

@@ -133,7 +133,7 @@ def test_a_certificate_goes_only_to_its_origins() -> None:
     ("type", "fields", "field"),
     [
         ("DATABASE", {"host": "db"}, "config.tls"),
-        ("DATABASE", {"host": "db", "driver": "MYSQL", "config": {"tls": False}}, "config.tls"),
+        ("DATABASE", {"host": "db", "driver": "MYSQL", "username": "robot"}, "config.tls"),
         ("CACHE", {"host": "cache"}, "config.tls"),
         ("MESSAGE_BROKER", {"host": "mq", "username": "robot", "config": TLS}, "username"),
         ("HTTP", {"base_url": "http://127.0.0.1:9"}, "base_url"),

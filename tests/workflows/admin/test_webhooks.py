@@ -141,7 +141,7 @@ def test_the_page_of_a_credential_lists_the_webhooks_that_use_it(admin, client, 
     assert page(webhook) not in text  # whose page they may not see
 
 
-@pytest.mark.parametrize("secret", ["whsec_plJ3nmyCDGBKInavdOK15jsl", "plain-secret"])
+@pytest.mark.parametrize("secret", ["whsec_plJ3nmyCDGBKInavdOK15jsl", "plain-secret-of-16"])
 def test_the_commands_on_the_page_sign_rightly(rf, credential, secret):
     heard = []
 

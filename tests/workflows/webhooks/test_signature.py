@@ -73,11 +73,13 @@ def test_any_other_header_is_refused(changed):
 
 def test_another_body_or_secret_is_refused():
     assert refusal_of(headers(), BODY + b" ") == "bad_signature"
-    assert refusal_of(headers(), secret=Secret("other")) == "bad_signature"
+    assert refusal_of(headers(), secret=Secret("another secret than that")) == "bad_signature"
 
 
 def test_one_of_several_signatures_is_enough():
-    both = f"v1,{signature_of(ID, str(AT), BODY, Secret('old'))} v1a,xyz {SIGNATURE}"
+    both = (
+        f"v1,{signature_of(ID, str(AT), BODY, Secret('the secret of before'))} v1a,xyz {SIGNATURE}"
+    )
     check_message(read_message(headers(**{"Webhook-Signature": both}), BODY), SECRET, now=AT)
 
 
@@ -108,11 +110,11 @@ def test_headers_that_are_none(wrong):
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("plain", b"plain"),
-        ("whsec_cGxhaW4=", b"plain"),
-        ("whsec_cGxhaW4", b"plain"),
-        ("whsec_cGxhaW5z", b"plains"),
-        (" whsec_cGxhaW4", b" whsec_cGxhaW4"),
+        ("a plain secret, long", b"a plain secret, long"),
+        ("whsec_MTIzNDU2Nzg5MDEyMzQ1Ng==", b"1234567890123456"),
+        ("whsec_MTIzNDU2Nzg5MDEyMzQ1Ng", b"1234567890123456"),
+        ("whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4", b"123456789012345678"),
+        (" whsec_MTIzNDU2Nzg5", b" whsec_MTIzNDU2Nzg5"),
     ],
 )
 def test_secrets_of_any_form(text, key):
@@ -123,13 +125,32 @@ def test_secrets_of_any_form(text, key):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "whsec_", "whsec_no base64", "whsec_a", "whsec_cGx==", "whsec_-_-_", "whsec_aGk=\n"],
+    [
+        "",
+        "whsec_",
+        "whsec_no base64",
+        "whsec_a",
+        "whsec_cGx==",
+        "whsec_-_-_",
+        "whsec_aGk=\n",
+    ],
 )
 def test_a_secret_that_stands_for_no_key_is_refused(text):
     with pytest.raises(ValueError):
         key_of(text)
     with pytest.raises(ValueError):
         sign_webhook(text, BODY)
+    assert_refused(text)
+
+
+@pytest.mark.parametrize("text", ["fifteen bytes..", "whsec_MTIzNDU2Nzg5MDEyMzQ1"])
+def test_a_secret_that_could_be_guessed_is_refused(text):
+    with pytest.raises(ValueError, match="15 bytes"):
+        key_of(text)
+    assert_refused(text)
+
+
+def assert_refused(text):
     with pytest.raises(ValidationFailed) as refused:
         check_secret("HMAC_SIGNATURE", {"key": text}, {})
     assert list(refused.value.errors) == ["secret.key"]
