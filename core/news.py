@@ -96,7 +96,11 @@ class PostgresCarrier:
     def send(self, message: str) -> None:
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [self.channel, message])
+                # A hint need not be durable: its commit waits for no disk.
+                cursor.execute(
+                    "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)",
+                    [self.channel, message],
+                )
         except DatabaseError as error:
             raise CarrierError(str(error)) from error
 
@@ -127,6 +131,12 @@ class News:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._hears = False
+
+    @property
+    def hears(self) -> bool:
+        """Return whether news of other processes would be heard now."""
+        return self._hears
 
     def hear(self, topic: str, hearer: Hearer) -> None:
         """Call `hearer` with what is told of a topic, in the thread that tells or that listens.
@@ -165,12 +175,15 @@ class News:
         while not self._closing.is_set():
             try:
                 for message in self._carrier.receive():
+                    self._hears = True
                     if self._closing.is_set():
                         return
                     if message is not None:
                         self._take(message)
-            except CarrierError as error:
+            except Exception as error:  # whatever it is, it is tried again
                 logger.warning("news_unheard", error=str(error)[:300])
+            finally:
+                self._hears = False
             self._closing.wait(PAUSE_SECONDS)
 
     def _take(self, message: str) -> None:

@@ -225,9 +225,6 @@ WEBHOOK_HISTORY_MOST = env["WEBHOOK_HISTORY_MOST"]
 
 # --- REST API ---
 
-# Callers that wait for something hold a thread each; the rest of the threads is for the others.
-WATCH_SEATS = env["WATCH_SEATS"] or max(WEB_THREADS // 4, 1)
-WAIT_SEATS = env["WAIT_SEATS"] or max(WEB_THREADS // 2, 1)
 API_RATE_LIMIT = env["API_RATE_LIMIT"]
 ANONYMOUS_API_ROLE = env["ANONYMOUS_API_ROLE"]
 ANONYMOUS_API_NETWORKS = env["ANONYMOUS_API_NETWORKS"]

@@ -21,11 +21,11 @@ class RegistryConfig(AppConfig):
 
         references.add_finder(users_of)
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
-        renamed.connect(_announce_rename, dispatch_uid="registry.apps")
-        mediator.subscribe("registry_changed", _announce_change)
+        renamed.connect(_tell_renamed, dispatch_uid="registry.apps")
+        mediator.subscribe("registry_changed", _tell_changed)
 
 
-def _announce_rename(**_: Any) -> None:
+def _tell_renamed(**_: Any) -> None:
     """Tell that answers may name another credential or service than before."""
     from core.news import own_news
     from registry.discovery.change_log import NEWS
@@ -33,11 +33,9 @@ def _announce_rename(**_: Any) -> None:
     transaction.on_commit(lambda: own_news().tell(NEWS))
 
 
-def _announce_change(*, service_id: Any, **_: Any) -> None:
+def _tell_changed(*, service_id: Any, **_: Any) -> None:
     # Imported late: models are ready only after the apps.
     from core.news import own_news
-    from registry.discovery.base import get_discovery
     from registry.discovery.change_log import NEWS
 
     own_news().tell(NEWS, str(service_id))
-    get_discovery().announce_change()

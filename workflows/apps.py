@@ -55,6 +55,6 @@ def _announce_steps(step_ids: list[str]) -> None:
 
 
 def _tell_ended(execution_ids: list[str]) -> None:
-    from workflows.signalling.completion_events import tell_ended
+    from workflows.signalling.ends import tell_ended
 
     tell_ended(execution_ids)

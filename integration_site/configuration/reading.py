@@ -94,7 +94,6 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
         yield from _missing_in_production(values)
     yield from _anonymous(values)
     yield from _discovery(values)
-    yield from _seats(values)
 
 
 def _missing_in_production(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
@@ -125,11 +124,3 @@ def _discovery(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
     if url and backend != "database" and is_redis != (backend == "redis"):
         schemes = "redis:// or rediss://" if backend == "redis" else "http:// or https://"
         yield names, f"SERVICE_DISCOVERY_URL begins with {schemes} where the backend is {backend}."
-
-
-def _seats(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
-    names = ("WATCH_SEATS", "WAIT_SEATS")
-    taken, threads = sum(values[name] or 0 for name in names), values["WEB_THREADS"]
-    if threads and taken >= threads:
-        text = f"WATCH_SEATS and WAIT_SEATS take all {threads} WEB_THREADS: leave some for others."
-        yield {*names, "WEB_THREADS"}, text

@@ -51,8 +51,6 @@ VARIABLES = _table(
     Variable("SECURE_SSL_REDIRECT", types.BOOLEAN, "true"),
     Variable("SECURE_HSTS_SECONDS", types.whole(0, 2_000_000_000), "31536000"),
     Variable("TRUSTED_PROXIES", types.NETWORKS),
-    Variable("WATCH_SEATS", types.whole(1, 1000)),
-    Variable("WAIT_SEATS", types.whole(1, 1000)),
     Variable("DEBUG", types.BOOLEAN, "false"),
     Variable("API_RATE_LIMIT", types.whole(0, 1_000_000), "0"),
     Variable("ANONYMOUS_API_ROLE", types.choice(*ROLES)),

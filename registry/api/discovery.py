@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils.cache import get_conditional_response, set_response_etag
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -19,7 +17,7 @@ from rest_framework.response import Response
 from core.api.exchange import concerns
 from core.api.pagination import BodyPagination, PageNumberPagination
 from core.api.serializers import represent
-from core.api.wait_slots import watch_slots
+from core.api.suspension import result_of
 from core.db.vocabulary import Vocabulary
 from core.exceptions import ValidationFailed
 from core.suggestions import no_such_filter
@@ -33,12 +31,10 @@ from registry.api.service_serializers import (
 )
 from registry.calls.targets.resolver import ServiceChoice, choices_of_type
 from registry.discovery.base import Changes, Criteria, get_discovery
+from registry.discovery.followers import when_changed
 from registry.models import Service, ServiceStatus, ServiceType
 
-# Announcements are hints: without one, it is looked so often.
-LOOK_SECONDS = 2.0
 LONGEST_WATCH = 60
-FULL_RETRY_SECONDS = 5
 LONGEST_UNASKED = 30
 LONGEST_TEXT = 200
 QUERY_NAMES = (
@@ -234,44 +230,24 @@ class WatchView(DiscoveryView):
         """
         index = _number(request.query_params, "index", least=0, most=2**63 - 1)
         wait = _number(request.query_params, "wait", least=0, most=LONGEST_WATCH)
-        headers: dict[str, str] = {}
-        if index is None:
-            changes = Changes(get_discovery().latest_index(), (), complete=True)
-        else:
-            changes = get_discovery().changes_after(index)
-            if changes.index == index:
-                seconds = LONGEST_UNASKED if wait is None else wait
-                changes, headers = await_change(changes, seconds=seconds)
+        changes = self._changes(request, index, LONGEST_UNASKED if wait is None else wait)
         body = {
             "index": changes.index,
             "changed": changes.index != index,
             "complete": changes.complete,
             "changes": ChangeSerializer(changes.entries, many=True).data,
         }
-        return Response(body, headers=headers)
+        return Response(body)
 
-
-def await_change(changes: Changes, *, seconds: float) -> tuple[Changes, dict[str, str]]:
-    """Wait for a change if a seat is free, else answer at once that there was none yet."""
-    if not seconds:
-        return changes, {}
-    with watch_slots.taken() as has_slot:
-        if not has_slot:
-            return changes, {"Retry-After": str(FULL_RETRY_SECONDS)}
-        return wait_for_change(changes.index, seconds=seconds), {}
-
-
-def wait_for_change(index: int, *, seconds: float) -> Changes:
-    """Wait for what happens after that index; return it, or nothing when the time is up."""
-    deadline = time.monotonic() + seconds
-    with get_discovery().listening() as listen:
+    @staticmethod
+    def _changes(request: Any, index: int | None, seconds: float) -> Changes:
+        if index is None:
+            return Changes(get_discovery().latest_index(), (), complete=True)
         changes = get_discovery().changes_after(index)
-        while changes.index == index and time.monotonic() < deadline:
-            if not connection.in_atomic_block:
-                connection.close()  # waiting callers must not use up the pool
-            listen(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-            changes = get_discovery().changes_after(index)
-    return changes
+        if changes.index != index or not seconds:
+            return changes
+        result_of(request, "change", lambda: when_changed(index, seconds=seconds))
+        return get_discovery().changes_after(index)
 
 
 def read_query(query: Any) -> Criteria:

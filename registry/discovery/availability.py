@@ -43,8 +43,8 @@ class Reach:
         self.down_since: datetime | None = None
         self.why = ""
 
-    def ask(self, question: Callable[[], T], *, proves: bool = True) -> T:
-        """Return what the backend answers; with `proves`, note that it does.
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return what the backend answers, and note that it does.
 
         Raises:
             DiscoveryUnavailable: it does not, or did not a moment ago.
@@ -54,8 +54,7 @@ class Reach:
             answer = question()
         except self._errors as error:
             raise self._note_failure(error) from error
-        if proves:
-            self._note_answer()
+        self._note_answer()
         return answer
 
     def recent_failure(self) -> Staleness | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -53,8 +52,6 @@ class Staleness:
     since: datetime
     why: str
 
-
-Listen = Callable[[float], None]
 
 # What a heartbeat without news changes.
 RENEWED = frozenset({"last_heartbeat_at", "expires_at", "metadata"})
@@ -121,14 +118,6 @@ class ServiceDiscoveryStrategy(ABC):
     @abstractmethod
     def changes_after(self, index: int) -> Changes:
         """Return the changes after that index."""
-
-    @abstractmethod
-    def announce_change(self) -> None:
-        """Wake those who listen, in every process."""
-
-    @abstractmethod
-    def listening(self) -> AbstractContextManager[Listen]:
-        """Give a function that returns when there may be a change, or after so many seconds."""
 
 
 STRATEGIES = {

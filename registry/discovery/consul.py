@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 from django.conf import settings
 
-from registry.discovery.base import Listen
 from registry.discovery.http_backend import ERRORS, BackendAPI, read_object
 from registry.discovery.lease_json import document_of, lease_of, renewed
 from registry.discovery.leases import Lease, LeaseDiscovery, LeaseStore, read_leases
@@ -25,8 +21,7 @@ FORGET_AFTER = "10m"
 
 class ConsulLeases(LeaseStore):
     """Each instance is a service `<prefix>-<instance id>` of the agent, with a TTL check.
-    What the check says (its output) holds the status and the time of the beat. News of changes are
-    writes of the key `<prefix>/changes`, for which listeners block.
+    What the check says (its output) holds the status and the time of the beat.
     """
 
     name = "consul"
@@ -36,7 +31,6 @@ class ConsulLeases(LeaseStore):
         headers = {"X-Consul-Token": token} if token else {}
         self._api = BackendAPI(url, headers=headers)
         self._prefix = f"{prefix}-"
-        self._changes = f"/v1/kv/{prefix}/changes"
 
     def put(self, lease: Lease) -> None:
         self._api.put("/v1/agent/service/register", self._registration(lease))
@@ -96,35 +90,6 @@ class ConsulLeases(LeaseStore):
             and check["Status"] == "passing"
             and check["Output"].startswith("{")
         }
-
-    def announce(self) -> None:
-        self._api.put(self._changes, datetime.now(UTC).isoformat())
-
-    @contextmanager
-    def listening(self) -> Iterator[Listen]:
-        index = self._index_now()
-
-        def listen(seconds: float) -> None:
-            nonlocal index
-            index = self._await_change(index, seconds)
-
-        yield listen
-
-    def _index_now(self) -> int:
-        answer = self._api.client.get(self._changes)
-        return int(answer.headers["X-Consul-Index"])
-
-    def _await_change(self, index: int, seconds: float) -> int:
-        """Block until the key was written after that index; return its index."""
-        query = {"index": str(index), "wait": f"{max(int(seconds * 1000), 1)}ms"}
-        # Consul adds up to a sixteenth of the wait.
-        limits = httpx2.Timeout(1.0, read=seconds * 1.1 + 1.0)
-        answer = self._api.client.get(self._changes, params=query, timeout=limits)
-        if answer.status_code not in (200, 404):
-            answer.raise_for_status()
-        current = int(answer.headers["X-Consul-Index"])
-        # An index that goes back means that Consul began anew: so does the listener.
-        return current if current >= index else 0
 
 
 def _leases(checks: Mapping[str, str]) -> dict[str, Lease]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +11,7 @@ from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from core.db.json_lookups import has_entry, has_item
 from core.json import strict
-from registry.discovery.base import Changes, Criteria, Listen, ServiceDiscoveryStrategy, Staleness
+from registry.discovery.base import Changes, Criteria, ServiceDiscoveryStrategy, Staleness
 from registry.models import (
     RegistryChange,
     Service,
@@ -23,7 +21,6 @@ from registry.models import (
 )
 
 MAX_CHANGES = 500
-WATCH_POLL_SECONDS = 0.5
 
 
 class DatabaseDiscovery(ServiceDiscoveryStrategy):
@@ -79,18 +76,6 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         # before the database was made anew.
         complete = (bounds["oldest"] or 1) - 1 <= index <= newest
         return Changes(newest, entries, complete)
-
-    def announce_change(self) -> None:
-        """Do nothing: who listens looks by itself."""
-
-    @contextmanager
-    def listening(self) -> Iterator[Listen]:
-        yield look_again
-
-
-def look_again(seconds: float) -> None:
-    """Wait until it is time to look whether something changed."""
-    time.sleep(max(0.0, min(WATCH_POLL_SECONDS, seconds)))
 
 
 def _condition(criteria: Criteria) -> Q:

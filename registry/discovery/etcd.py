@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import httpx2
 from django.conf import settings
 
-from registry.discovery.base import Listen
 from registry.discovery.http_backend import ERRORS, BackendAPI, read_object
 from registry.discovery.lease_json import document_of, lease_of, renewed
 from registry.discovery.leases import BATCH, Lease, LeaseDiscovery, LeaseStore, read_leases
@@ -21,10 +17,7 @@ DEFAULT_URL = "http://127.0.0.1:2379"
 
 
 class EtcdLeases(LeaseStore):
-    """Each instance is a key below `<prefix>lease/` that is attached to an etcd lease.
-
-    News of changes are writes of `<prefix>changes`, which listeners watch.
-    """
+    """Each instance is a key below `<prefix>lease/` that is attached to an etcd lease."""
 
     name = "etcd"
     errors = ERRORS
@@ -32,7 +25,6 @@ class EtcdLeases(LeaseStore):
     def __init__(self, url: str, *, prefix: str) -> None:
         self._api = BackendAPI(url)
         self._leases = f"{prefix}lease/"
-        self._changes = _text(f"{prefix}changes")
 
     def _key(self, lease_id: str) -> str:
         return _text(f"{self._leases}{lease_id}")
@@ -99,38 +91,6 @@ class EtcdLeases(LeaseStore):
             if not page.get("more"):
                 return leases
             start = b64encode(keys[-1] + b"\x00").decode()
-
-    def announce(self) -> None:
-        self._api.post("/v3/kv/put", {"key": self._changes, "value": _text("changed")})
-
-    @contextmanager
-    def listening(self) -> Iterator[Listen]:
-        header = self._api.post("/v3/kv/range", {"key": self._changes})["header"]
-        revision = int(header["revision"])
-
-        def listen(seconds: float) -> None:
-            nonlocal revision
-            revision = self._await_change(revision, seconds)
-
-        yield listen
-
-    def _await_change(self, revision: int, seconds: float) -> int:
-        """Wait for a write after that revision; return the revision up to which was looked."""
-        watch = {"create_request": {"key": self._changes, "start_revision": str(revision + 1)}}
-        until = time.monotonic() + seconds
-        limits = httpx2.Timeout(1.0, read=max(seconds, 0.05))
-        try:
-            with self._api.client.stream("POST", "/v3/watch", json=watch, timeout=limits) as answer:
-                answer.raise_for_status()
-                for line in answer.iter_lines():
-                    result = read_object(line)["result"] if line.strip() else {}
-                    if result.get("events"):
-                        return int(result["header"]["revision"])
-                    if time.monotonic() >= until or result.get("canceled"):
-                        break
-        except httpx2.ReadTimeout:
-            pass
-        return revision
 
 
 def _document(pair: Mapping[str, Any]) -> dict[str, Any]:

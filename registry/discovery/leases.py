@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ import structlog
 from django.db import transaction
 
 from registry.discovery.availability import Reach
-from registry.discovery.base import Listen, Staleness
+from registry.discovery.base import Staleness
 from registry.discovery.database import DatabaseDiscovery
 from registry.exceptions import DiscoveryUnavailable
 from registry.models import DiscoveryState, ServiceInstance
@@ -88,14 +87,6 @@ class LeaseStore(ABC):
     def live(self) -> Mapping[str, Lease]:
         """Return every lease that is held, by its id."""
 
-    @abstractmethod
-    def announce(self) -> None:
-        """Wake all that listen."""
-
-    @abstractmethod
-    def listening(self) -> AbstractContextManager[Listen]:
-        """Give a function that returns at the next announcement, or after so many seconds."""
-
 
 class LeaseDiscovery(DatabaseDiscovery):
     """Keeps the times of signs of life in a lease store; the record follows with every sweep.
@@ -156,29 +147,6 @@ class LeaseDiscovery(DatabaseDiscovery):
 
     def staleness(self) -> Staleness | None:
         return self._reach.recent_failure() or _noted_staleness()
-
-    def announce_change(self) -> None:
-        self._try(self._store.announce)
-
-    @contextmanager
-    def listening(self) -> Iterator[Listen]:
-        """Listen to the store; while it does not answer, look at the record now and then."""
-        with contextlib.ExitStack() as stack:
-            try:
-                listen = self._reach.ask(lambda: stack.enter_context(self._store.listening()))
-            except DiscoveryUnavailable:
-                with super().listening() as look_again:
-                    yield look_again
-                return
-            yield lambda seconds: self._listen(listen, seconds)
-
-    def _listen(self, listen: Listen, seconds: float) -> None:
-        try:
-            # Hearing nothing is no sign that it answers.
-            self._reach.ask(lambda: listen(seconds), proves=False)
-        except DiscoveryUnavailable:
-            with super().listening() as look_again:
-                look_again(seconds)
 
 
 def _lease_of(instance: ServiceInstance) -> Lease:

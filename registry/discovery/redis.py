@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,6 @@ import redis
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from registry.discovery.base import Listen
 from registry.discovery.leases import (
     BATCH,
     TIMEOUT_SECONDS,
@@ -35,8 +33,7 @@ return 1
 class RedisLeases(LeaseStore):
     """Each lease is a hash that expires; a sorted set by the end of each tells which there are.
 
-    Keys begin with `prefix`. They are `lease:<instance id>` and `leases`; news of changes go
-    through the channel `changes`.
+    Keys begin with `prefix`. They are `lease:<instance id>` and `leases`.
     """
 
     name = "redis"
@@ -52,7 +49,6 @@ class RedisLeases(LeaseStore):
         )
         self._prefix = prefix
         self._index = f"{prefix}leases"
-        self._channel = f"{prefix}changes"
         self._renew = self._redis.register_script(RENEW)
 
     def _key(self, lease_id: str) -> str:
@@ -98,20 +94,6 @@ class RedisLeases(LeaseStore):
                 answers = zip(some, batch.execute(), strict=True)
             leases |= read_leases(((key, fields) for key, fields in answers if fields), _lease)
         return leases
-
-    def announce(self) -> None:
-        self._redis.publish(self._channel, "changed")
-
-    @contextmanager
-    def listening(self) -> Iterator[Listen]:
-        with self._redis.pubsub(ignore_subscribe_messages=True) as news:
-            news.subscribe(self._channel)
-            news.get_message(timeout=TIMEOUT_SECONDS)  # subscribed: nothing is missed from here on
-
-            def listen(seconds: float) -> None:
-                news.get_message(timeout=seconds)
-
-            yield listen
 
 
 def _seconds(lease: Lease) -> str:

@@ -13,19 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LONGEST_WAIT = 600.0
-
 
 class ConsulAgent:
-    """What the agent holds: services, their checks, and keys with the index of their last write."""
+    """What the agent holds: services and their checks."""
 
     def __init__(self, *, token: str = "") -> None:
         self.token = token
         self.services: dict[str, dict[str, Any]] = {}
         self.checks: dict[str, dict[str, Any]] = {}
-        self.keys: dict[str, tuple[int, bytes]] = {}
-        self.index = 1
-        self.changed = threading.Condition()
         self._server = AgentServer(self)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -96,31 +91,6 @@ class ConsulAgent:
         news = {"Status": "critical", "Output": "TTL expired"} if late else {}
         return {k: v for k, v in {**check, **news}.items() if k not in ("ttl", "due")}
 
-    # PUT /v1/kv/:key
-    def write(self, key: str, value: bytes) -> tuple[int, Any]:
-        with self.changed:
-            self.index += 1
-            self.keys[key] = (self.index, value)
-            self.changed.notify_all()
-        return 200, True
-
-    # GET /v1/kv/:key, which blocks when it is given an index
-    def read(self, key: str, query: dict[str, str]) -> tuple[int, Any, int]:
-        after = int(query.get("index", 0))
-        wait = re.fullmatch(r"(\d+)(ms|s)", query.get("wait", "300s"))
-        assert wait is not None
-        seconds = min(int(wait[1]) / (1000 if wait[2] == "ms" else 1), LONGEST_WAIT)
-        with self.changed:
-            if after:
-                self.changed.wait_for(lambda: self._index_of(key) > after, timeout=seconds)
-            index = self._index_of(key)
-            if key not in self.keys:
-                return 404, None, index
-            return 200, [{"Key": key, "ModifyIndex": index}], index
-
-    def _index_of(self, key: str) -> int:
-        return self.keys[key][0] if key in self.keys else 1
-
 
 class Handler(BaseHTTPRequestHandler):
     """Hands requests to the agent of its server."""
@@ -133,10 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self._may():
             path = unquote(urlsplit(self.path).path)
-            if path.startswith("/v1/kv/"):
-                self._answer(*self.server.agent.write(path.removeprefix("/v1/kv/"), raw))
-            else:
-                self._change(path, json.loads(raw) if raw and raw != b"null" else {})
+            self._change(path, json.loads(raw) if raw and raw != b"null" else {})
 
     def _change(self, path: str, body: dict[str, Any]) -> None:
         agent = self.server.agent
@@ -158,9 +125,6 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path)
         if path == "/v1/agent/checks":
             self._answer(*self.server.agent.list_checks(query))
-        elif path.startswith("/v1/kv/"):
-            status, body, index = self.server.agent.read(path.removeprefix("/v1/kv/"), query)
-            self._answer(status, body, index=index)
         else:
             self._answer(404, "no such endpoint")
 
@@ -171,11 +135,9 @@ class Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _answer(self, status: int, body: Any, *, index: int | None = None) -> None:
+    def _answer(self, status: int, body: Any) -> None:
         text = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        if index is not None:
-            self.send_header("X-Consul-Index", str(index))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from core.api.idempotency import read_key
 from core.api.serializers import represent
-from core.api.wait_slots import limited_wait
+from core.api.suspension import result_of
 from core.db.rows import read_rows
 from core.request_ids import current_request_id
 from workflows import services
@@ -44,14 +44,23 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
 
 def answer_start(request: Any, started: Started, *, wait: float) -> Response:
     """Answer 200 with the execution once it ended within `wait` seconds, else 202."""
-    execution = started.execution
-    if wait > 0:
-        with limited_wait(wait) as seconds:
-            execution = services.wait_for_end(execution, seconds=seconds)
+    execution = await_end(request, started.execution, seconds=wait)
     location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
     status = 200 if execution.has_ended else 202
     steps = [started.first] if started.first is not None and wait <= 0 else None
     return Response(show(execution, steps), status=status, headers={"Location": location})
+
+
+def await_end(request: Any, execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:
+    """Return the execution once it has ended, or as it is when so many seconds are over.
+
+    Raises:
+        Suspended: neither is so yet.
+    """
+    if execution.has_ended or seconds <= 0:
+        return execution
+    result_of(request, "end", lambda: services.when_ended(execution.pk, seconds=seconds))
+    return services.read_again(execution)
 
 
 def _prefix(request: Any) -> str:

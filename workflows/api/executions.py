@@ -12,13 +12,19 @@ from rest_framework.response import Response
 
 from core.api.actions import post_action
 from core.api.pagination import GrowingListPagination
+from core.api.suspension import once
 from core.api.viewsets import ResourceViewSet
-from core.api.wait_slots import limited_wait
 from core.expressions import json_type
 from core.json import strict
 from workflows import services
 from workflows.api.dry_runs import EvaluateInput, EvaluationAnswer
-from workflows.api.execution_responses import answer_start, list_executions, show, start_of
+from workflows.api.execution_responses import (
+    answer_start,
+    await_end,
+    list_executions,
+    show,
+    start_of,
+)
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter
 from workflows.api.serializers import (
     LONGEST_WAIT,
@@ -73,6 +79,8 @@ class ExecutionViewSet(ResourceViewSet):
         "complete_step": "executions:control",
         "fail_step": "executions:control",
     }
+    # The executions carry their keys themselves, for as long as they are kept.
+    own_keys = frozenset({"rerun"})
 
     def list(self, request: Any) -> Response:
         """Executions, newest first."""
@@ -85,11 +93,7 @@ class ExecutionViewSet(ResourceViewSet):
     def retrieve(self, request: Any, pk: str) -> Response:
         """One execution with its steps; with `?wait=20` as soon as it ends, or then."""
         execution = services.get_execution(pk)
-        seconds = _read_wait(request)
-        if seconds:
-            with limited_wait(seconds) as bounded:
-                execution = services.wait_for_end(execution, seconds=bounded)
-        return Response(show(execution))
+        return Response(show(await_end(request, execution, seconds=_read_wait(request))))
 
     @extend_schema(responses=StepSerializer(many=True))
     @action(
@@ -142,16 +146,18 @@ class ExecutionViewSet(ResourceViewSet):
     def rerun(self, request: Any, pk: str) -> Response:
         """Start a new execution from one of the steps; what came before is kept, and not called."""
         data = self.read(RerunInput)
-        execution = self._controlled(pk)
         rerun = services.Rerun(
             from_step=data["from_step"],
             input=data["input_data"],
             step_input=data["step_input"],
             version=data["version"],
         )
-        start = start_of(request, {})
-        started = services.rerun_execution(execution.pk, rerun, start)
-        return answer_start(request, started, wait=data["wait"])
+
+        def begin() -> services.Started:
+            execution = self._controlled(pk)
+            return services.rerun_execution(execution.pk, rerun, start_of(request, {}))
+
+        return answer_start(request, once(request, "start", begin), wait=data["wait"])
 
     @post_action(responses=ExecutionDetailSerializer)
     def pause(self, request: Any, pk: str) -> Response:

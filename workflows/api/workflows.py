@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
 from core.api.named_resource import NamedResourceViewSet
+from core.api.suspension import once
 from core.mediator import mediator
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
@@ -152,10 +153,14 @@ class WorkflowViewSet(NamedResourceViewSet):
     @post_action(request=ExecuteInput, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     def execute(self, request: Any, pk: str) -> Response:
         """Start an execution: 202, or 200 once it ended within `wait` seconds."""
-        workflow = services.workflow_to_start(pk)
-        data = self.read(ExecuteInput)
-        started = services.start_execution(workflow, start_of(request, data))
-        return answer_start(request, started, wait=data["wait"])
+
+        def begin() -> tuple[services.Started, float]:
+            workflow = services.workflow_to_start(pk)
+            data = self.read(ExecuteInput)
+            return services.start_execution(workflow, start_of(request, data)), data["wait"]
+
+        started, wait = once(request, "start", begin)
+        return answer_start(request, started, wait=wait)
 
     @nested_list(
         ExecutionSerializer,

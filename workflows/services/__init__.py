@@ -30,7 +30,7 @@ from workflows.services.executions.control import (
     retry_execution,
 )
 from workflows.services.executions.human_tasks import decide_approval, settle_reviewed
-from workflows.services.executions.lookup import get_execution, wait_for_end
+from workflows.services.executions.lookup import get_execution, read_again, wait_for_end
 from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
 from workflows.services.executions.signals import signal_execution
 from workflows.services.executions.start import Started, accepted, start_execution, start_many
@@ -61,6 +61,7 @@ from workflows.services.webhooks.lifecycle import (
     get_webhook,
     update_webhook,
 )
+from workflows.signalling.ends import when_ended
 from workflows.validation.credential_use import check_connections
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "plan_backfill",
     "preview",
     "queue_of",
+    "read_again",
     "receive_message",
     "rerun_execution",
     "resolve_workflow",
@@ -126,5 +128,6 @@ __all__ = [
     "update_workflow",
     "validate_document",
     "wait_for_end",
+    "when_ended",
     "workflow_to_start",
 ]

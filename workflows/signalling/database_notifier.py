@@ -1,15 +1,16 @@
-"""Hints by the database itself, for a hub without Redis: rows that are ready, not ends."""
+"""Hints of ready rows by the database itself, for a hub without Redis."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from django.db import DatabaseError, connection
 
+from core.db.file_changes import FileChanges
 from core.db.pipeline import has_own_session
 from core.json import strict
 from workflows.signalling.notifier import LISTEN_SECONDS, NotifierError
@@ -21,19 +22,7 @@ LOOK_SECONDS = 0.1
 SEE_SECONDS = 0.02
 
 
-class DatabaseNotifier:
-    """Tells of ready rows only: who waits for an end looks at the database."""
-
-    hears_ends = False
-
-    def tell_ended(self, execution_ids: Sequence[str]) -> None:
-        """Tell nobody."""
-
-    def hear_ended(self) -> Iterator[list[str]]:
-        yield from ()
-
-
-class PostgresNotifier(DatabaseNotifier):
+class PostgresNotifier:
     """LISTEN and NOTIFY: every worker hears of ready rows, and whoever comes first claims them.
 
     Behind a pooler that lends its sessions out nothing is heard: there a worker looks.
@@ -82,13 +71,13 @@ class PostgresNotifier(DatabaseNotifier):
             self._listener = None
 
 
-class SqliteNotifier(DatabaseNotifier):
+class SqliteNotifier:
     """Nothing is told: SQLite knows by itself whether another connection has changed the file."""
 
     tells_in_haste = True
 
     def __init__(self) -> None:
-        self._version: int | None = None
+        self._file = FileChanges()
 
     def tell_ready(self, step_ids: Sequence[str], *, in_haste: bool = False) -> None:
         """Tell nobody: workers see that the file changed."""
@@ -97,10 +86,7 @@ class SqliteNotifier(DatabaseNotifier):
         """Wait a moment; whatever is due is to be looked for if anybody has written meanwhile."""
         time.sleep(SEE_SECONDS)
         try:
-            with connection.cursor() as cursor:
-                (version,) = cursor.execute("PRAGMA data_version").fetchone()
+            return [] if self._file.are_new() else None
         except DatabaseError as error:
             connection.close()
             raise NotifierError(str(error)) from error
-        before, self._version = self._version, version
-        return None if version == before else []

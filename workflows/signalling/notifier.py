@@ -1,12 +1,11 @@
-"""Tells workers of rows that are ready, and waiting callers of executions that ended.
+"""Tells workers of rows that are ready: hints, of which a lost one costs latency only.
 
-All of it is hints: the database holds the truth, and what is lost costs latency only. Redis carries
-them where there is one, otherwise the database itself does.
+Redis carries them where there is one, otherwise the database itself does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -25,20 +24,12 @@ class Notifier(Protocol):
 
     tells_in_haste: bool
     """Whether a caller that must not be held up may tell by itself."""
-    hears_ends: bool
-    """Whether ends are told; else who waits for one looks at the database."""
 
     def tell_ready(self, step_ids: Sequence[str], *, in_haste: bool = False) -> None:
         """Tell a worker that these rows are ready, or give up soon if in haste."""
 
     def hear_ready(self) -> list[str] | None:
         """Wait a while for ready rows; [] for whatever is due, None if nothing was heard."""
-
-    def tell_ended(self, execution_ids: Sequence[str]) -> None:
-        """Tell every process that these executions ended."""
-
-    def hear_ended(self) -> Iterator[list[str]]:
-        """Give executions that ended, as they are heard; the first time none, once it listens."""
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Hints over Redis: a list of ready rows, one worker hears of each; ends are published to all."""
+"""Hints over Redis: a list of ready rows, of each of which one worker hears."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from core.json import strict
 from workflows.signalling.notifier import LISTEN_SECONDS, NotifierError
 
 READY = f"{settings.SERVICE_NAME}:ready"
-ENDED = f"{settings.SERVICE_NAME}:ended"
 # Hints that no worker takes are for the sweep: they are not worth keeping.
 MOST_HINTS = 1000
 HINT_SECONDS = 10
@@ -25,7 +24,6 @@ class RedisNotifier:
     """A notifier whose clients are made when they are needed."""
 
     tells_in_haste = True
-    hears_ends = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -58,20 +56,6 @@ class RedisNotifier:
         with _errors():
             message = self._patient.blpop([READY], timeout=LISTEN_SECONDS)
             return None if message is None else ids_in(message[1])
-
-    def tell_ended(self, execution_ids: Sequence[str]) -> None:
-        with _errors():
-            self._patient.publish(ENDED, json.dumps(list(execution_ids)))
-
-    def hear_ended(self) -> Iterator[list[str]]:
-        with _errors(), self._patient.pubsub(ignore_subscribe_messages=False) as channel:
-            channel.subscribe(ENDED)
-            while True:
-                message = channel.get_message(timeout=LISTEN_SECONDS)
-                if message is not None and message["type"] == "subscribe":
-                    yield []
-                elif message is not None and message["type"] == "message":
-                    yield ids_in(message["data"])
 
 
 @contextlib.contextmanager

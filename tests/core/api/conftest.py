@@ -1,5 +1,7 @@
 """What the tests of the API share."""
 
+from concurrent.futures import Future
+
 import pytest
 
 
@@ -14,7 +16,8 @@ def world(db: None) -> dict[str, str]:
 @pytest.fixture
 def nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing runs executions here, and there is nobody to call."""
-    monkeypatch.setattr("workflows.services.wait_for_end", lambda execution, seconds: execution)
+    over: Future[bool] = Future()
+    over.set_result(False)
+    monkeypatch.setattr("workflows.services.when_ended", lambda execution_id, seconds: over)
     monkeypatch.setattr("registry.api.discovery.LONGEST_UNASKED", 0)
-    monkeypatch.setattr("registry.api.discovery.time.sleep", lambda seconds: None)
     monkeypatch.setattr("registry.api.discovery.LONGEST_WATCH", 0)

@@ -62,8 +62,6 @@ REFUSED = {
     "SECURE_SSL_REDIRECT": BOOLEANS,
     "SECURE_HSTS_SECONDS": NUMBERS,
     "TRUSTED_PROXIES": NETWORKS,
-    "WATCH_SEATS": (*NUMBERS, "0"),
-    "WAIT_SEATS": (*NUMBERS, "0"),
     "DEBUG": BOOLEANS,
     "API_RATE_LIMIT": (*NUMBERS, "1000001"),
     "ANONYMOUS_API_ROLE": ("admin", "viewer,service"),
@@ -223,7 +221,6 @@ CONTRADICTIONS = [
         {"SERVICE_DISCOVERY_BACKEND": "redis", "SERVICE_DISCOVERY_URL": "http://a"},
         "begins with redis:// or rediss://",
     ),
-    ({"WEB_THREADS": "4", "WATCH_SEATS": "2", "WAIT_SEATS": "2"}, "take all 4 WEB_THREADS"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -269,17 +270,19 @@ def test_watching_waits_until_something_changes(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = note_change()
-    waits: list[float] = []
+    waits: list[tuple[int, float]] = []
 
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            note_change("late")
+    def wait(index: int, *, seconds: float) -> Future[bool]:
+        waits.append((index, seconds))
+        note_change("late")
+        future: Future[bool] = Future()
+        future.set_result(True)
+        return future
 
-    monkeypatch.setattr("registry.api.discovery.time.sleep", wait)
+    monkeypatch.setattr("registry.api.discovery.when_changed", wait)
     body = api.get(f"/discovery/watch?index={here.index}&wait=60").json()
     assert [change["service_name"] for change in body["changes"]] == ["late"]
-    assert len(waits) == 3
+    assert waits == [(here.index, 60)]
 
 
 def test_watching_ends_when_the_time_is_up(api: APIClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from core.exceptions import NotFound
 from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
 from registry import services
-from registry.api.discovery import wait_for_change
 from registry.discovery import base
 from registry.discovery.base import Criteria, get_discovery
+from registry.discovery.followers import when_changed
 from registry.discovery.leases import LeaseDiscovery
 from registry.models import RegistryChange, ServiceInstance
 from registry.services import Heartbeat, Registration
@@ -289,19 +288,12 @@ def test_another_ttl_holds_from_the_next_beat(backend: Backend) -> None:
 def test_who_waits_for_a_change_is_woken(backend: Backend) -> None:
     register()
     index = get_discovery().latest_index()
-    seen: list[Any] = []
-
-    def wait() -> None:
-        try:
-            seen.append(wait_for_change(index, seconds=60))
-        finally:
-            connection.close()
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
+    waiting = when_changed(index, seconds=60)
     beat(status="degraded")
-    waiting.join(30)
-    assert [change.status for change in seen[0].entries] == ["DEGRADED"]
+    assert waiting.result(30)
+    assert [change.status for change in get_discovery().changes_after(index).entries] == [
+        "DEGRADED"
+    ]
 
 
 def test_change_that_comes_while_changes_are_read_is_not_passed_over(
@@ -321,28 +313,6 @@ def test_change_that_comes_while_changes_are_read_is_not_passed_over(
     found = get_discovery().changes_after(index)
     assert found.complete
     assert [change.status for change in found.entries] == ["DEGRADED"]
-
-
-def test_an_announcement_wakes_a_listener(leasing: LeaseDiscovery) -> None:
-    woken = threading.Event()
-    listens = threading.Event()
-
-    def wait() -> None:
-        with leasing._store.listening() as listen:
-            listens.set()
-            listen(55)
-        woken.set()
-
-    threading.Thread(target=wait, daemon=True).start()
-    assert listens.wait(10)
-    leasing.announce_change()
-    assert woken.wait(30)
-
-
-def test_a_listener_hears_nothing_where_nothing_is_announced(leasing: LeaseDiscovery) -> None:
-    with leasing._store.listening() as listen:
-        listen(0.2)
-        listen(0.2)
 
 
 def test_a_lease_ends_by_itself(leasing: LeaseDiscovery) -> None:
@@ -592,4 +562,4 @@ def test_changes_are_seen_meanwhile(outage: Relay) -> None:
     RegistryChange.objects.create(
         service_id=row().service_id, service_name="x", kind="UPDATED", status="ONLINE"
     )
-    assert wait_for_change(index, seconds=30).index == index + 1
+    assert when_changed(index, seconds=60).result(30)

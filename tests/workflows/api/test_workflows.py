@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -256,19 +257,23 @@ def test_the_answer_is_200_once_the_execution_ended_within_wait(
     make(api)
     waited: list[float] = []
 
-    def wait(execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:
+    def wait(execution_id: uuid.UUID, *, seconds: float) -> Future[bool]:
         waited.append(seconds)
-        execution.status, execution.output = "COMPLETED", {"text": "HI"}
-        return execution
+        done = {"status": "COMPLETED", "output": {"text": "HI"}}
+        WorkflowExecution.objects.filter(pk=execution_id).update(**done)
+        future: Future[bool] = Future()
+        future.set_result(True)
+        return future
 
-    monkeypatch.setattr("workflows.services.wait_for_end", wait)
+    monkeypatch.setattr("workflows.services.when_ended", wait)
     answer = api.post("/workflows/shout/execute", {"wait": 12.5})
     assert (answer.status_code, waited) == (200, [12.5])
     assert answer.json()["result"] == answer.json()["output"] == {"text": "HI"}
     api.post("/workflows/execute", {"workflow": "shout"})
     api.post("/workflows/execute", {"workflow": "shout", "options": {"timeout": 3}})
     assert waited[1:] == [30, 3]
-    api.get(f"/executions/{answer.json()['id']}?wait=20")
+    going_on = api.post("/workflows/shout/execute", {}).json()
+    assert api.get(f"/executions/{going_on['id']}?wait=20").json()["status"] == "COMPLETED"
     assert waited[-1] == 20
 
 

@@ -8,17 +8,18 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from core.api import waiters
 from tests.factories import make_workflow
 from tests.support.real_hub import until
 from workflows import services
 from workflows.engine import ready_queue
 from workflows.engine.ready_queue import ReadyListener, ReadyPublisher
 from workflows.engine.runtime import runtime
-from workflows.signalling import completion_events, redis_notifier
-from workflows.signalling.completion_events import CompletionEvents
+from workflows.history.append_only import deletable_history
+from workflows.models import WorkflowExecution
+from workflows.signalling import ends, redis_notifier
 from workflows.signalling.database_notifier import PostgresNotifier, SqliteNotifier
 from workflows.signalling.notifier import NotifierError, own_notifier
-from workflows.signalling.redis_notifier import RedisNotifier
 
 SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
@@ -34,12 +35,6 @@ def server():
     client.delete(redis_notifier.READY)
     yield client
     client.delete(redis_notifier.READY)
-
-
-def listen(endings: CompletionEvents) -> None:
-    """Let it listen, as the first caller that waits does."""
-    with endings.watch("first"):
-        until(lambda: endings.hears, "it listens", seconds=SECONDS)
 
 
 def end(listener: ReadyListener) -> None:
@@ -73,17 +68,10 @@ def test_message_that_is_none_stops_no_listener(server, message):
     heard: list[list[str]] = []
     listener = ReadyListener(own_notifier(), heard.append)
     listener.start()
-    endings = CompletionEvents(own_notifier)
     try:
-        listen(endings)
         server.rpush(redis_notifier.READY, message)
-        server.publish(redis_notifier.ENDED, message)
         own_notifier().tell_ready(["after"])
         until(lambda: ["after"] in heard, "the next is heard", seconds=SECONDS)
-        with endings.watch("after") as event:
-            until(lambda: endings.hears, "it listens", seconds=SECONDS)
-            completion_events.tell_ended(["after"])
-            assert event.wait(SECONDS)
     finally:
         end(listener)
 
@@ -238,44 +226,60 @@ def write_and_close() -> None:
     connection.close()
 
 
-@needs_redis
-def test_waiting_caller_is_woken_by_the_end():
-    endings = CompletionEvents(own_notifier)
-    listen(endings)
-    with endings.watch("x") as ended, endings.watch("y") as other:
-        completion_events.tell_ended(["x"])
-        assert ended.wait(SECONDS)
-        assert not other.is_set()
+# Ends
 
 
-@needs_redis
-def test_end_that_was_told_before_somebody_waits_is_remembered():
-    endings = CompletionEvents(own_notifier)
-    listen(endings)
-    with endings.watch("later") as later:
-        completion_events.tell_ended(["early"])
-        completion_events.tell_ended(["later"])
-        assert later.wait(SECONDS)
-    with endings.watch("early") as early:
-        assert early.is_set()
+def finish(execution: WorkflowExecution) -> None:
+    WorkflowExecution.objects.filter(pk=execution.pk).update(status="COMPLETED")
 
 
-def test_end_that_cannot_be_told_stops_nobody(monkeypatch):
-    unreachable = RedisNotifier("redis://127.0.0.1:1/0")
-    monkeypatch.setattr(completion_events, "own_notifier", lambda: unreachable)
-    completion_events.tell_ended(["x"])
+def begin() -> WorkflowExecution:
+    start = services.Start(input={}, context={})
+    return services.start_execution(make_workflow(), start).execution
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_caller_is_woken_by_the_end_that_it_waits_for():
+    execution = begin()
+    future = services.when_ended(execution.pk, seconds=60)
+    other = services.when_ended(begin().pk, seconds=0.2)
+    finish(execution)
+    ends.tell_ended([str(execution.pk)])
+    assert future.result(SECONDS) is True
+    assert other.result(SECONDS) is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_end_is_seen_that_nobody_told(monkeypatch):
+    monkeypatch.setattr(waiters, "HEARING_SECONDS", 0.1)
+    execution = begin()
+    future = services.when_ended(execution.pk, seconds=60)
+    finish(execution)
+    assert future.result(SECONDS) is True
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("happens", [finish, WorkflowExecution.delete], ids=["end", "deletion"])
+def test_who_comes_after_the_end_does_not_wait(happens):
+    execution = begin()
+    execution_id = execution.pk
+    with deletable_history():
+        happens(execution)
+    assert services.when_ended(execution_id, seconds=60).result(SECONDS) is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ends_beyond_one_message_are_all_told(monkeypatch):
+    monkeypatch.setattr(ends, "MOST_TOLD", 2)
+    monkeypatch.setattr(ends, "MOST_ASKED", 2)
+    executions = [begin() for _ in range(5)]
+    futures = [services.when_ended(row.pk, seconds=60) for row in executions]
+    for execution in executions:
+        finish(execution)
+    ends.tell_ended([str(row.pk) for row in executions])
+    assert [future.result(SECONDS) for future in futures] == [True] * 5
 
 
 @pytest.mark.django_db
 def test_wait_without_anything_heard_ends_at_its_time():
-    workflow = make_workflow()
-    execution = services.start_execution(workflow, services.Start(input={}, context={})).execution
-    assert not services.wait_for_end(execution, seconds=0.05).has_ended
-
-
-@pytest.mark.django_db
-def test_nothing_is_kept_of_those_who_waited():
-    endings = CompletionEvents(own_notifier)
-    with endings.watch("x"), endings.watch("x"):
-        assert endings.watched == ["x"]
-    assert endings.watched == []
+    assert not services.wait_for_end(begin(), seconds=0.05).has_ended

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from django.db import connection
 
 from core.db.rows import read_row
@@ -12,9 +10,7 @@ from core.identifiers import read_id
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
 from workflows.models import WorkflowExecution
-from workflows.signalling.completion_events import completions
-
-POLL_SECONDS = (0.01, 0.25)
+from workflows.signalling.ends import when_ended
 
 
 def get_execution(reference: str) -> WorkflowExecution:
@@ -48,23 +44,17 @@ def execution_definition(execution: WorkflowExecution, *, consequence: str = "")
 def wait_for_end(execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:
     """Return the execution once it has ended, or as it is when the time is up.
 
-    Holds no connection between looks, so that waiting callers do not use up the pool. Looks at
-    once when the end is told, and now and then in case it is not.
+    Holds no connection meanwhile, so that waiting callers do not use up the pool.
     """
-    deadline = time.monotonic() + seconds
-    pause, longest = POLL_SECONDS
-    with completions.watch(str(execution.pk)) as ended:
-        while not execution.has_ended and time.monotonic() < deadline:
-            _let_go_of_connection()
-            patience = longest if completions.hears else pause
-            ended.wait(min(patience, max(0.0, deadline - time.monotonic())))
-            ended.clear()
-            pause = min(pause * 1.5, longest)
-            execution = _read_again(execution)
-    return execution
+    if execution.has_ended or seconds <= 0:
+        return execution
+    if not connection.in_atomic_block:
+        connection.close()
+    when_ended(execution.pk, seconds=seconds).result()
+    return read_again(execution)
 
 
-def _read_again(execution: WorkflowExecution) -> WorkflowExecution:
+def read_again(execution: WorkflowExecution) -> WorkflowExecution:
     """Return the same execution as it is now. Raises: NotFound."""
     # Read past the ORM, which takes six times as long, for each caller that waits.
     latest: WorkflowExecution | None = read_row(WorkflowExecution, "WHERE id = %s", [execution.pk])
@@ -75,8 +65,3 @@ def _read_again(execution: WorkflowExecution) -> WorkflowExecution:
         if is_same and name in execution._state.fields_cache:
             setattr(latest, name, execution._state.fields_cache[name])
     return latest
-
-
-def _let_go_of_connection() -> None:
-    if not connection.in_atomic_block:
-        connection.close()

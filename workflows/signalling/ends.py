@@ -1,0 +1,57 @@
+"""Executions that end: told to every process, and to whoever waits for one in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import cache
+from uuid import UUID
+
+from core.api.waiters import Waiters
+from core.news import own_news
+from workflows.models import ENDED, WorkflowExecution
+
+NEWS = "executions_ended"
+# As many as a message of PostgreSQL takes.
+MOST_TOLD = 200
+MOST_ASKED = 500
+
+
+def tell_ended(execution_ids: Sequence[str]) -> None:
+    """Tell every process that these executions ended, if it can be told."""
+    for some in _parts(execution_ids, MOST_TOLD):
+        own_news().tell(NEWS, " ".join(some))
+
+
+def when_ended(execution_id: UUID, *, seconds: float) -> Future[bool]:
+    """Return what is done once an execution has ended or is gone, or so many seconds are over."""
+    return waiters().wait(str(execution_id), seconds=seconds)
+
+
+@cache
+def waiters() -> Waiters[str]:
+    """Return those who wait in this process."""
+    waiting = Waiters("executions-ended", find_ended)
+    own_news().hear(NEWS, _hear)
+    own_news().listen()
+    return waiting
+
+
+def _hear(told: str) -> None:
+    if told:
+        waiters().wake(told.split())
+    else:
+        waiters().look_now()
+
+
+def find_ended(execution_ids: Iterable[str]) -> set[str]:
+    """Return those that have ended, or are not there."""
+    found: set[str] = set()
+    for some in _parts(list(execution_ids), MOST_ASKED):
+        rows = WorkflowExecution.objects.filter(pk__in=some).exclude(status__in=ENDED)
+        found |= set(some) - {str(pk) for pk in rows.values_list("pk", flat=True)}
+    return found
+
+
+def _parts(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + most] for start in range(0, len(ids), most))
