@@ -30,7 +30,16 @@ def measure_kill_web(bench: Bench) -> None:
     with bench.production(WEB_PROCESSES=str(WEB_PROCESSES)) as (hub, _):
         _prepare(hub)
         for _ in bench.rounds():
-            asyncio.run(_kill_under_load(bench, hub))
+            started, counts = dict[str, str](), Counter[str]()
+            killed = asyncio.run(_kill_under_load(hub, started, counts, bench.options.seconds))
+            _count_starts(bench, started)
+            bench.add("calls answered", counts["answered"])
+            bench.add("calls that gave up", counts["gave up"])
+            bench.add("web processes killed", killed)
+            with contextlib.suppress(AssertionError):
+                until(lambda: len(hub.web_workers()) >= WEB_PROCESSES, "all are back", 15)
+            missing = WEB_PROCESSES - len(hub.web_workers())
+            bench.add("web processes missing at the end", missing)
 
 
 def _prepare(hub: InstalledHub) -> None:
@@ -39,24 +48,21 @@ def _prepare(hub: InstalledHub) -> None:
         hub.post("/registry/services", {"name": name, "url": "http://127.0.0.1:9"})
 
 
-async def _kill_under_load(bench: Bench, hub: InstalledHub) -> None:
-    counts, started, ending = Counter[str](), dict[str, str](), asyncio.Event()
+async def _kill_under_load(
+    hub: InstalledHub, started: dict[str, str], counts: Counter[str], seconds: float
+) -> int:
+    """Note what the callers start and how their calls end; return how many processes died."""
+    ending = asyncio.Event()
     async with contextlib.AsyncExitStack() as clients:
         callers = []
         for number in range(CALLERS):
             client = AsyncServiceIntegrationClient(f"{hub.url}/api", api_key=hub.keys[number])
             await clients.enter_async_context(client)
             callers.append(asyncio.create_task(_call(client, number, started, counts, ending)))
-        killed = await _kill_now_and_then(hub, bench.options.seconds)
+        killed = await _kill_now_and_then(hub, seconds)
         ending.set()
         await asyncio.gather(*callers)
-    _count_starts(bench, hub, started)
-    bench.add("calls answered", counts["answered"])
-    bench.add("calls that gave up", counts["gave up"])
-    bench.add("web processes killed", killed)
-    with contextlib.suppress(AssertionError):
-        until(lambda: len(hub.web_workers()) >= WEB_PROCESSES, "killed processes come back", 15)
-    bench.add("web processes missing at the end", WEB_PROCESSES - len(hub.web_workers()))
+    return killed
 
 
 async def _call(
@@ -105,7 +111,7 @@ async def _kill_now_and_then(hub: InstalledHub, seconds: float) -> int:
             return killed
 
 
-def _count_starts(bench: Bench, hub: InstalledHub, started: dict[str, str]) -> None:
+def _count_starts(bench: Bench, started: dict[str, str]) -> None:
     """Compare what callers were told with what is stored: one execution for each key."""
     from workflows.models import WorkflowExecution
 

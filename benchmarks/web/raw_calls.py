@@ -92,8 +92,8 @@ async def call_once(url: str, request: Request, *, seconds: float) -> Answer:
 
 
 def member(answer: Answer, name: str) -> object:
-    """Return a member of a JSON answer; None where it has none."""
-    if answer.status != 200:
+    """Return a member of a good JSON answer; None where it has none."""
+    if answer.status // 100 != 2:
         return None
     found = json.loads(answer.body)
     return found.get(name) if isinstance(found, dict) else None
