@@ -23,6 +23,7 @@ from core.unknown_fields import (
 )
 from registry.calls.redaction import NO_MASK, Mask
 from registry.calls.targets.resolver import ResolvedAction
+from registry.policies.request_paths import LEAVES_SENTENCE, leaves_base
 
 if TYPE_CHECKING:
     from registry.calls.auth.token_cache import CachedToken
@@ -131,7 +132,8 @@ def prepare_request(
     """Fill the path from the input; the rest becomes the body, or the query of GET and DELETE.
 
     Raises:
-        SchemaViolation: a placeholder has no value, or the request is over 1 MiB.
+        SchemaViolation: a placeholder has no value, or one that leads out of the base URL; or the
+            request is over 1 MiB.
     """
     fields, headers = dict(document), headers or {}
     # What the pattern splits off: text, name, text, name, ..., text.
@@ -140,6 +142,8 @@ def prepare_request(
         segments[position] = _fill(action, document, name)
         fields.pop(name, None)
     segments[::2] = [quote(text, safe=_AS_WRITTEN) for text in segments[::2]]
+    if leaves_base("".join(segments)):
+        raise _elsewhere(action)
     url = url.rstrip("/") + "".join(segments)
     if action.method in _BODILESS:
         query = urlencode([(k, _query_text(v)) for k, v in fields.items() if v is not None])
@@ -158,7 +162,7 @@ def _fill(action: ResolvedAction, document: Mapping[str, Any], name: str) -> str
     value = document.get(name)
     usable = isinstance(value, str | int) and not isinstance(value, bool)
     text = str(value) if usable else ""
-    if text in ("", ".", ".."):
+    if not text:
         sentence = f"'{name}' is needed for the path {action.path} and must be a text or a number."
         raise SchemaViolation(
             f"The input does not fit the action '{action.action}' of '{action.service}':"
@@ -168,6 +172,16 @@ def _fill(action: ResolvedAction, document: Mapping[str, Any], name: str) -> str
             action=action.action,
         )
     return quote(text, safe="")
+
+
+def _elsewhere(action: ResolvedAction) -> SchemaViolation:
+    names = _PLACEHOLDER.findall(action.path) or ["path"]
+    return SchemaViolation(
+        f"{action.title} cannot be called at such a path: {action.path} filled in leads elsewhere.",
+        errors={name: [LEAVES_SENTENCE] for name in names},
+        service=action.service,
+        action=action.action,
+    )
 
 
 def _query_text(value: Any) -> str:

@@ -15,11 +15,22 @@ from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.schema import check_schema
 from core.unknown_fields import UnknownFields
 from registry.models.service import Service
+from registry.policies.request_paths import LEAVES_SENTENCE, leaves_base
 
 validate_path = RegexValidator(
     r"\A/[^\s\x00-\x1f\x7f?#\\]*\Z",
     "Must begin with / and have no blanks, query or fragment, such as /projects/{project_id}.",
 )
+
+
+def check_path_column(path: str) -> None:
+    """Refuse a `path` that a row would be called at, and that leads elsewhere than below its base.
+
+    Raises:
+        ValidationError: of the field `path`.
+    """
+    if path and leaves_base(path):
+        raise ValidationError({"path": LEAVES_SENTENCE})
 
 
 class HttpMethod(Vocabulary):
@@ -82,6 +93,9 @@ class ServiceAction(TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        check_path_column(self.path)
 
     @property
     def whole_name(self) -> str:

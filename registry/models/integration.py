@@ -12,7 +12,7 @@ from core.db.models import AppendedModel, NamedQuerySet, ReferencedModel, name_c
 from core.db.names import validate_action_name, validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.unknown_fields import UnknownFields
-from registry.models.action import HttpMethod, validate_path
+from registry.models.action import HttpMethod, check_path_column, validate_path
 from registry.models.connection import Connection
 from registry.policies.integration_config import ERROR_AFTER, validate_config
 from registry.policies.integration_mapping import (
@@ -140,6 +140,9 @@ class Integration(ReferencedModel):
             models.Index(fields=("type", "status", "name"), name="integration_type_status_idx"),
             models.Index(fields=("status", "name"), name="integration_status_name_idx"),
         )
+
+    def clean(self) -> None:
+        check_path_column(self.path)
 
     @property
     def target_name(self) -> str:

@@ -17,6 +17,7 @@ from registry.calls.client import CallResult
 from registry.exceptions import ServiceUnavailableError
 from registry.models import RegistryChange, Service
 from tests import factories
+from tests.support.futures import in_future
 from tests.support.resources import RESOURCES, Resource, caller_with_all_scopes
 from workflows.models import Workflow
 
@@ -162,7 +163,7 @@ def test_a_repeated_call_of_an_action_is_made_once(monkeypatch: pytest.MonkeyPat
             raise ServiceUnavailableError("down")
         return CallResult({"plan": len(calls)}, {}, "planner", "http://planner:8000", 200)
 
-    monkeypatch.setattr("registry.api.services.call_service", call)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(call))
     factories.make_service("planner", actions=("plan",))
     api = factories.caller()
     answers = [api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k") for _ in range(3)]
@@ -181,7 +182,7 @@ def test_a_call_under_way_is_not_made_a_second_time(monkeypatch: pytest.MonkeyPa
         inner.append(api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k"))
         return CallResult({}, {}, "planner", "http://planner:8000", 200)
 
-    monkeypatch.setattr("registry.api.services.call_service", call)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(call))
     assert api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k").status_code == 200
     assert (inner[0].status_code, inner[0]["Retry-After"]) == (503, "1")
 
@@ -193,12 +194,12 @@ def test_a_call_whose_process_was_lost_may_be_made_again(monkeypatch: pytest.Mon
 
     factories.make_service("planner", actions=("plan",))
     api = factories.caller()
-    monkeypatch.setattr("registry.api.services.call_service", die)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(die))
     monkeypatch.setattr(IdempotencyRecord, "delete", lambda self: None)
     with pytest.raises(SystemExit):
         api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k")
     result = CallResult({}, {}, "planner", "http://planner:8000", 200)
-    monkeypatch.setattr("registry.api.services.call_service", lambda *_, **__: result)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(lambda *_, **__: result))
     assert api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k").status_code == 503
     IdempotencyRecord.objects.update(created_at=timezone.now() - timedelta(minutes=11))
     assert api.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k").status_code == 200

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from registry.models import HttpMethod
+from registry.policies.request_paths import check_path
 
-_REQUEST_PATH = re.compile(r"(/[^\s\x00-\x1f\x7f?#\\]*)?\Z")
 EXAMPLE = "GET /orders/{id}"
 
 
@@ -30,4 +28,8 @@ def parse_connection_action(text: str) -> tuple[str, str]:
 
 def is_request_path(text: str) -> bool:
     """Return whether it is a path, which may be empty, that leads nowhere else."""
-    return bool(_REQUEST_PATH.match(text)) and "/../" not in f"{text}/"
+    try:
+        check_path(text or "/")
+    except ValueError:
+        return False
+    return True

@@ -27,6 +27,7 @@ from registry.exceptions import (
 from registry.models import Service, ServiceAction, ServiceInstance
 from registry.services import Heartbeat
 from tests import factories
+from tests.support.futures import in_future
 
 pytestmark = pytest.mark.django_db
 
@@ -474,7 +475,7 @@ def test_an_action_is_called_with_its_input_and_headers(
         calls.append((target.name, action, document, options))
         return CallResult({"plan": 1}, {}, "planner", "http://planner:8000", 200)
 
-    monkeypatch.setattr("registry.api.services.call_service", call)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(call))
     factories.make_service("planner", actions=("plan",))
     body = {"input_data": {"a": 1}, "context": {"correlation_id": "c-1"}, "timeout": 5}
     answer = api.post(EXECUTE, body, HTTP_IDEMPOTENCY_KEY="k", HTTP_X_REQUEST_ID="r-1")
@@ -506,7 +507,7 @@ def test_failed_calls_have_their_code(
     def call(*args: Any, **options: Any) -> None:
         raise error
 
-    monkeypatch.setattr("registry.api.services.call_service", call)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(call))
     factories.make_service("planner", actions=("plan",))
     answer = api.post(EXECUTE)
     assert (answer.status_code, answer.json()["code"]) == (status, code)

@@ -18,6 +18,7 @@ from registry.exceptions import (
 from registry.models import CircuitBreakerState
 from tests import factories
 from tests.support.breakers import in_database
+from tests.support.futures import in_future
 from workflows.decide import describe
 from workflows.definition.model import RetryPolicy
 
@@ -171,7 +172,7 @@ def test_over_the_api_an_open_circuit_is_503_with_retry_after(monkeypatch):
     def refuse(*_, **__):
         raise CircuitOpenError("'down' is not called.", retry_after=51.2, service="down")
 
-    monkeypatch.setattr("registry.api.services.call_service", refuse)
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(refuse))
     factories.make_service("down")
     answer = factories.caller().post("/registry/services/down/actions/greet/execute", {})
     assert (answer.status_code, answer.json()["code"]) == (503, "circuit_open")

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 import structlog
+from django.core.exceptions import ValidationError
 
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema
 from registry.calls.error_responses import describe_error_response, retry_after_seconds
 from registry.calls.headers import call_headers, header_text
 from registry.calls.request import check_input, prepare_request, trim_to_schema
+from registry.calls.targets.connection_action import is_request_path
 from registry.calls.targets.resolver import ResolvedAction
+from registry.models import Integration, ServiceAction
+from registry.policies.request_paths import check_path
 
 URL = "http://planner:8000/api/"
 CLOSED = {
@@ -66,11 +70,11 @@ def test_methods_without_a_body_have_a_query(method: str) -> None:
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        ("a/b", "a%2Fb"),
-        ("../../admin", "..%2F..%2Fadmin"),
         ("a?b#c", "a%3Fb%23c"),
         ("ä ", "%C3%A4%20"),
-        ("%2e", "%252e"),
+        ("50%", "50%25"),
+        ("a.b..c", "a.b..c"),
+        (".well-known", ".well-known"),
         ("{other}", "%7Bother%7D"),
     ],
 )
@@ -86,7 +90,41 @@ def test_paths_of_other_alphabets_are_encoded() -> None:
     assert request.url.endswith("/%C3%A4/%C3%BC%20x")
 
 
-@pytest.mark.parametrize("value", [None, "", ".", "..", True, 1.5, [], {}])
+ELSEWHERE = (
+    ".", "..", "a/b", "../../admin", "..\\admin", "%2e", "%2E%2e", "..%2f..", "..%5cadmin",
+    "%252e%252e", "..;x=1", "%2e%2e;", "a%2Fb",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ELSEWHERE)
+@pytest.mark.parametrize("path", ["/p/{x}", "/p/{x}/q"])
+def test_values_that_lead_out_of_the_path_are_refused(value: str, path: str) -> None:
+    with pytest.raises(SchemaViolation, match="leads elsewhere") as caught:
+        prepare_request(make_action(path=path), url=URL, document={"x": value})
+    assert list(caught.value.details["errors"]) == ["x"]
+
+
+def test_two_values_that_lead_out_of_the_path_together_are_refused() -> None:
+    with pytest.raises(SchemaViolation, match="leads elsewhere"):
+        prepare_request(make_action(path="/p/{x}{y}"), url=URL, document={"x": ".", "y": "."})
+
+
+@pytest.mark.parametrize("value", [value for value in ELSEWHERE if value != "a/b"])
+def test_no_action_and_no_integration_is_kept_with_such_a_path(value: str) -> None:
+    path = f"/p/{value}/q"
+    for row in (ServiceAction(name="a", path=path), Integration(name="i", path=path)):
+        with pytest.raises(ValidationError) as caught:
+            row.clean()
+        assert "path" in caught.value.message_dict
+    assert not is_request_path(path)
+
+
+@pytest.mark.parametrize("path", ["/", "/orders/", "/a.b/..c/{id}", "/%C3%A4", "/a;v=1"])
+def test_paths_that_stay_where_they_are(path: str) -> None:
+    check_path(path)
+
+
+@pytest.mark.parametrize("value", [None, "", True, 1.5, [], {}])
 def test_a_path_needs_a_text_or_a_number(value: Any) -> None:
     with pytest.raises(SchemaViolation) as caught:
         prepare_request(make_action(path="/p/{x}"), url=URL, document={"x": value})
