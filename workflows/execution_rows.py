@@ -5,7 +5,7 @@ Services and the engine's store both start executions: the store those of childr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from django.db.models import F
 
 from core.db.clock import clock
 from core.db.names import name_in
-from core.db.rows import insert_rows, read_row
+from core.db.rows import among, insert_rows, read_rows
 from core.exceptions import Conflict, NotFound
 from core.failpoints import failpoint
 from core.identifiers import read_id
@@ -87,30 +87,42 @@ class Start:
 _TO_START = ("id", "name", "type", "status", "current_version_id")
 
 
-_BY_NAME = "WHERE lower(name) = lower(%s)"
-
-
-_BY_ID = "WHERE id = %s"
-
-
 def workflow_to_start(reference: str) -> Workflow:
     """Return the workflow of that id or name with what a start needs; the rest is read lazily.
 
     Raises:
         NotFound: there is none.
     """
-    key = read_id(reference)
-    workflow: Workflow | None = read_row(
-        Workflow,
-        _BY_ID if key else _BY_NAME,
-        [key or name_in(reference)],
-        only=_TO_START,
-    )
+    workflow = workflows_to_start([reference]).get(reference)
     if workflow is None:
         raise NotFound(no_such_row(Workflow.objects, reference))
-    if workflow.current_version_id is not None:
-        workflow.current_version = version_with_id(workflow.current_version_id)
     return workflow
+
+
+def workflows_to_start(references: Collection[str]) -> dict[str, Workflow]:
+    """Return the workflows of these ids or names by reference; those that are not there are not."""
+    keys = {text: key for text in references if (key := read_id(text)) is not None}
+    names = {text: name_in(text).lower() for text in references if text not in keys}
+    conditions = [
+        among(column, list(values), kind)
+        for column, values, kind in (
+            ("id", keys.values(), "uuid[]"),
+            ("lower(name)", names.values(), "text[]"),
+        )
+        if values
+    ]
+    if not conditions:
+        return {}
+    where = " OR ".join(condition for condition, _ in conditions)
+    params = [param for _, params in conditions for param in params]
+    workflows = read_rows(Workflow, f"WHERE {where}", params, only=_TO_START)
+    by_reference: dict[Any, Workflow] = {}
+    for workflow in workflows:
+        if workflow.current_version_id is not None:
+            workflow.current_version = version_with_id(workflow.current_version_id)
+        by_reference |= {workflow.pk: workflow, workflow.name.lower(): workflow}
+    found = {text: by_reference.get(wanted) for text, wanted in (keys | names).items()}
+    return {text: workflow for text, workflow in found.items() if workflow is not None}
 
 
 def find_startable(

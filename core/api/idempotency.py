@@ -48,12 +48,17 @@ class StillUnderWay(IntegrationError):
 
 
 def read_key(request: Any) -> str:
-    """Return the key of a request, or nothing.
+    """Return the key of a request, or nothing. Raises as `check_key`."""
+    return check_key(request.headers.get(HEADER, ""))
+
+
+def check_key(header: str) -> str:
+    """Return the key that a header says, or nothing.
 
     Raises:
         ValidationFailed: it is too long, or not printable.
     """
-    key = request.headers.get(HEADER, "").strip()
+    key = header.strip()
     sentence = ""
     if len(key) > LONGEST_KEY:
         sentence = f"The Idempotency-Key may have at most {LONGEST_KEY} characters."

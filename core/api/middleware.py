@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -17,6 +19,7 @@ from core.peers import FORWARDED_FOR, FORWARDED_PROTO, client_address, client_sc
 from core.request_rates.counter import RATE_DECISION
 
 logger = structlog.get_logger("request")
+_levels = logging.getLogger("request")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 _PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
@@ -61,16 +64,19 @@ class RequestIdMiddleware:
         started = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
-        log = logger.warning if response.status_code >= 500 else logger.info
+        seconds = time.perf_counter() - started
         if not request.path.startswith("/static/") and not request.path.endswith("/health/alive"):
-            log(
-                "answered",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1),
-            )
+            log_answered(request.method or "", request.path, response.status_code, seconds)
         return response
+
+
+def log_answered(method: str, path: str, status: int, seconds: float, **more: Any) -> None:
+    """Log that a request was answered."""
+    level = logging.WARNING if status >= 500 else logging.INFO
+    if _levels.isEnabledFor(level):  # rendering what is dropped costs as much as a small answer
+        milliseconds = round(seconds * 1000, 1)
+        fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+        logger.log(level, "answered", **fields, **more)
 
 
 class RateLimitMiddleware:

@@ -67,6 +67,16 @@ def read_row(
     return next(iter(read_rows(model, where, params, only=only)), None)
 
 
+def among(column: str, values: Sequence[Any], kind: str) -> tuple[str, list[Any]]:
+    """Return the condition that a column has one of these values, and its parameters.
+
+    On PostgreSQL it is the same text for any number of them; `kind` is their type there.
+    """
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s::{kind})", [list(values)]
+    return f"{column} IN ({', '.join(['%s'] * len(values))})", list(values)
+
+
 @lru_cache(maxsize=64)
 def _reading(
     model: Any, only: tuple[str, ...], offset: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from starlette.routing import Route, Router
 
 from core.api.errors import CONTENT_TYPE, problem
 from core.api.exchange import WebAnswer, WebRequest
+from core.api.middleware import log_answered
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.receiving import (
     BodyTooLarge,
@@ -61,7 +63,7 @@ class Front:
         """Answer a request."""
         try:
             request.body = await receive_body(request, receive)
-            answer = await shortcut.answer(request) if shortcut else None
+            answer = await _shortened(request, shortcut) if shortcut else None
             if answer is None:
                 answer = await self._django.answer(request, caller=caller_of(request))
         except Disconnected:
@@ -82,6 +84,17 @@ class _Endpoint:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._front.handle(scope["hub.request"], self._shortcut, receive, send)
+
+
+async def _shortened(request: WebRequest, shortcut: Shortcut) -> WebAnswer | None:
+    """Return the answer of a shortcut, which is logged as Django logs its own."""
+    began = time.perf_counter()
+    answer = await shortcut.answer(request)
+    if answer is not None:
+        seconds, path = time.perf_counter() - began, request.scope["path"]
+        request_id = request.request_id
+        log_answered(request.method, path, answer.status, seconds, request_id=request_id)
+    return answer
 
 
 def caller_of(request: WebRequest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -30,14 +31,20 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
     Raises:
         ValidationFailed: the Idempotency-Key is too long, or not printable.
     """
-    key = read_key(request)
+    return start_by(
+        data, actor=request.user.name, key=read_key(request), request_id=current_request_id()
+    )
+
+
+def start_by(data: Mapping[str, Any], *, actor: str, key: str, request_id: str) -> Start:
+    """Return what a checked body asks an execution to be started with, by whom."""
     return Start(
         input=data.get("input_data") or {},
         context=data.get("context") or {},
-        noted={"request_id": current_request_id()},
+        noted={"request_id": request_id},
         version=data.get("version"),
         idempotency_key=key or None,
-        actor=request.user.name,
+        actor=actor,
         priority=data.get("priority", 0),
     )
 
@@ -46,9 +53,19 @@ def answer_start(request: Any, started: Started, *, wait: float) -> Response:
     """Answer 200 with the execution once it ended within `wait` seconds, else 202."""
     execution = await_end(request, started.execution, seconds=wait)
     location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
-    status = 200 if execution.has_ended else 202
-    steps = [started.first] if started.first is not None and wait <= 0 else None
-    return Response(show(execution, steps), status=status, headers={"Location": location})
+    if wait > 0:
+        started = replace(started, execution=execution, first=None)
+    return Response(show_started(started), status_of(execution), headers={"Location": location})
+
+
+def show_started(started: Started) -> Any:
+    """Return an execution as the answer to its start."""
+    return show(started.execution, None if started.first is None else [started.first])
+
+
+def status_of(execution: WorkflowExecution) -> int:
+    """Return the status of the answer to a start."""
+    return 200 if execution.has_ended else 202
 
 
 def await_end(request: Any, execution: WorkflowExecution, *, seconds: float) -> WorkflowExecution:

@@ -1,6 +1,6 @@
 """The operations on workflows and executions."""
 
-from workflows.execution_rows import Start, workflow_to_start
+from workflows.execution_rows import Start, workflow_to_start, workflows_to_start
 from workflows.services.definitions.comparison import ComparedVersions, compare_versions
 from workflows.services.definitions.lifecycle import (
     OPTION_KEYS,
@@ -130,4 +130,5 @@ __all__ = [
     "wait_for_end",
     "when_ended",
     "workflow_to_start",
+    "workflows_to_start",
 ]

@@ -1,0 +1,105 @@
+"""Starts that arrive together, answered as the views answer each of them.
+
+What is unusual, waits or fails is left to the view: nothing was done for it so far.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from core.api.errors import CONTENT_TYPE, problem_response
+from core.api.exchange import WebAnswer, WebRequest
+from core.api.idempotency import HEADER, check_key
+from core.api.plain_reading import NotPlain, read_plainly
+from core.api.plain_requests import PlainRequest, read_request
+from core.exceptions import IntegrationError
+from core.mediator import mediator
+from workflows import services
+from workflows.api.execution_responses import show_started, start_by, status_of
+from workflows.api.serializers import ExecuteInput, ExecuteRequestInput
+from workflows.services import Start, Started
+
+_SCOPE = "workflows:execute"
+# The methods of the routes that start something, as their answers tell them.
+_ALLOWED = "POST, OPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A start that is asked for, and the workflow or the type of workflow that it names."""
+
+    request: PlainRequest
+    start: Start
+    workflow: str = ""
+    workflow_type: str = ""
+
+
+def answer_starts(requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
+    """Start what these ask for, together, and answer; None for what the view is to answer."""
+    orders = {place: order for place, r in enumerate(requests) if (order := _read(r)) is not None}
+    answers: list[WebAnswer | None] = [None] * len(requests)
+    for place, started in _start(orders).items():
+        answers[place] = _answer(orders[place].request, started)
+    return answers
+
+
+def _read(request: WebRequest) -> _Order | None:
+    read = read_request(request, _SCOPE)
+    if read is None:
+        return None
+    try:
+        key = check_key(request.headers.get(HEADER.lower(), ""))
+        return _order_of(read, key)
+    except (NotPlain, IntegrationError):
+        return None
+
+
+def _order_of(request: PlainRequest, key: str) -> _Order:
+    """Return what is asked for. Raises: NotPlain, also where it is to be waited for."""
+    *_, reference, _last = request.web.path.split("/")
+    is_request = request.web.path == "/workflows/execute"
+    data = read_plainly(ExecuteRequestInput if is_request else ExecuteInput, request.body)
+    if (data["options"].get("wait", 1) if is_request else data["wait"]) > 0:
+        raise NotPlain
+    start = start_by(data, actor=request.caller.name, key=key, request_id=request.web.request_id)
+    workflow = data.get("workflow", "") if is_request else reference
+    return _Order(request, start, workflow, data.get("workflow_type", ""))
+
+
+def _start(orders: dict[int, _Order]) -> dict[int, Started | Exception]:
+    """Start them, by their places; those are left out whose workflow is not there."""
+    workflows = services.workflows_to_start({order.workflow for order in orders.values()} - {""})
+    named = [place for place, order in orders.items() if order.workflow in workflows]
+    typed: defaultdict[str, list[int]] = defaultdict(list)
+    for place, order in orders.items():
+        if order.workflow_type:
+            typed[order.workflow_type].append(place)
+    started = services.start_many([(workflows[orders[p].workflow], orders[p].start) for p in named])
+    answers = dict(zip(named, started, strict=True))
+    for workflow_type, places in typed.items():
+        starts = [orders[place].start for place in places]
+        try:
+            found = mediator.send(workflow_type, starts=starts)
+        except IntegrationError:
+            continue
+        answers |= zip(places, found, strict=True)
+    return answers
+
+
+def _answer(request: PlainRequest, started: Started | Exception) -> WebAnswer | None:
+    if isinstance(started, OperationalError | InterfaceError):
+        # It may be stored, and is not to be stored again.
+        with structlog.contextvars.bound_contextvars(request_id=request.web.request_id):
+            problem = problem_response(started, {})
+        headers = (("Retry-After", problem.headers["Retry-After"]), ("Allow", _ALLOWED))
+        return request.render(problem.status_code, problem.data, headers, content_type=CONTENT_TYPE)
+    if isinstance(started, Exception):
+        return None
+    location = f"{request.prefix}/executions/{started.execution.pk}"
+    headers = (("Location", location), ("Allow", _ALLOWED))
+    return request.render(status_of(started.execution), show_started(started), headers)
