@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import redis
 
 from benchmarks.testbed.chain import PAYLOAD, STEPS
 from benchmarks.testbed.django_setup import set_up_django
@@ -179,13 +178,12 @@ class EndEvents:
     """
 
     def __init__(self, hub: Hub) -> None:
-        self._subscription: Any = None
+        self._messages: Iterator[str | None] | None = None
         if url := hub.environment.get("REDIS_URL"):
-            from workflows.signalling.redis_notifier import ENDED
+            from core.news import RedisCarrier
 
-            self._subscription = redis.Redis.from_url(url).pubsub()
-            self._subscription.subscribe(ENDED)
-            assert self._subscription.get_message(timeout=5), "Redis does not confirm"
+            self._messages = RedisCarrier(url).receive()
+            next(self._messages)  # it listens from now on
 
     def wait(self, executions: Collection[str]) -> set[str]:
         """Return those of these that have ended, as soon as some are heard to have."""
@@ -195,14 +193,21 @@ class EndEvents:
         return ended
 
     def _look(self, executions: Collection[str]) -> set[str]:
-        if self._subscription is not None:
-            message = self._subscription.get_message(timeout=1)
-            return set() if message is None else set(json.loads(message["data"])) & set(executions)
+        if self._messages is not None:
+            return _ends_in(next(self._messages)) & set(executions)
         from workflows.models import WorkflowExecution
 
         time.sleep(0.001)
         ended = WorkflowExecution.objects.filter(pk__in=executions, completed_at__isnull=False)
         return {str(key) for key in ended.values_list("pk", flat=True)}
+
+
+def _ends_in(message: str | None) -> set[str]:
+    """Return the executions of which a message tells that they ended."""
+    from workflows.signalling.ends import NEWS
+
+    _, topic, subject = json.loads(message) if message else ("", "", "")
+    return set(subject.split()) if topic == NEWS else set()
 
 
 def time_until_accepted(client: httpx2.Client, ends: EndEvents, workflow: str) -> float:

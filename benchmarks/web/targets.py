@@ -34,7 +34,8 @@ class Target:
 
 NO_FAILURE = Target(FAILED, most=0)
 RANGE, GET = "etcd, a range of as many bytes, a second", "etcd, one key, a second"
-PAGE, BY_TYPE, BY_NAME = "a page of 20", "an instance by type", "a service by name"
+PAGE, BY_TYPE = "a page of 20", "an instance by type"
+BY_NAME, BY_ANY_NAME = "a service by name", "1,000 services by name in turn"
 HEARTBEATS, UPDATES, SETEX = "heartbeats", "bare UPDATE and COMMIT, a second", "SETEX, a second"
 ACCEPTED = "POST until accepted, p50 ms"
 POST_TO_END, CHAIN = "POST until end, p50 ms", "Celery over POST, p50 ms"
@@ -57,12 +58,14 @@ TARGETS: Mapping[str, Sequence[Target]] = {
         Target(p99(PAGE), most=20),
         Target(rate(BY_TYPE), least=0.5, beside=GET),
         Target(rate(BY_NAME), least=0.5, beside=GET),
+        Target(rate(BY_ANY_NAME), least=0.5, beside=GET),
     ),
     "reads-under-writes": (
         Target(rate("changes"), least=95),
         Target(rate(PAGE), least=0.5, beside=RANGE),
         Target(rate(BY_TYPE), least=0.25, beside=GET),
         Target(rate(BY_NAME), least=0.25, beside=GET),
+        Target(rate(BY_ANY_NAME), least=0.25, beside=GET),
     ),
     "heartbeats": (
         Target(rate(HEARTBEATS), least=3_000),
@@ -108,6 +111,7 @@ TARGETS: Mapping[str, Sequence[Target]] = {
     ),
     "restart-redis": (
         Target("reads that failed", most=0),
+        Target("writes that failed", most=0),
         Target("waits that failed", most=0),
         Target("waits that ended late", most=0),
     ),
