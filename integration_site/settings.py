@@ -273,6 +273,8 @@ SPECTACULAR_SETTINGS = {
         "UnknownFieldsEnum": "core.unknown_fields.UnknownFields",
         "DeliveryOutcomeEnum": "workflows.models.DeliveryOutcome",
         "CircuitStateEnum": "registry.models.CircuitState",
+        "EventKindEnum": "workflows.models.EventKind",
+        "IncidentStatusEnum": "monitoring.models.IncidentStatus",
         "KeyStateEnum": "core.models.KeyState",
         "ConnectionTypeEnum": "registry.models.ConnectionType",
         "ConnectionDriverEnum": "registry.models.ConnectionDriver",

@@ -7,9 +7,10 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.serializers import BaseSerializer
 
+from core.api.list_items import in_list
 from core.api.pagination import GrowingListPagination
+from core.api.serializers import AnswerSerializer
 
 Decorator = Callable[[Callable[..., Any]], Any]
 
@@ -31,7 +32,7 @@ def post_action(
     return decorate
 
 
-def nested_list(serializer: type[BaseSerializer[Any]], **options: Any) -> Decorator:
+def nested_list(serializer: type[AnswerSerializer], **options: Any) -> Decorator:
     """Let a method be the list, under its name, of parts of a resource that grow without end."""
 
     def decorate(method: Callable[..., Any]) -> Any:
@@ -40,6 +41,6 @@ def nested_list(serializer: type[BaseSerializer[Any]], **options: Any) -> Decora
         listed = action(
             detail=True, methods=["get"], pagination_class=GrowingListPagination, **options
         )
-        return extend_schema(responses=serializer(many=True))(listed(method))
+        return extend_schema(responses=in_list(serializer))(listed(method))
 
     return decorate

@@ -35,6 +35,8 @@ class KeySerializer(AnswerSerializer):
     effective_scopes = serializers.SerializerMethodField()
     networks = serializers.ListField(child=serializers.CharField())
     state = serializers.SerializerMethodField()
+    large = ("networks",)
+    whole_at = "/keys/{row.pk}"
 
     class Meta:
         model = ApiKey

@@ -12,9 +12,11 @@ from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantFilter
 from core.api.pagination import GrowingListPagination
 from core.api.query_filters import TextFilter, VocabularyFilter
-from core.api.serializers import AnswerSerializer
+from core.api.serializers import AnswerSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from core.db.uuid7 import uuid7_at
+from core.exceptions import NotFound
+from core.identifiers import read_id
 from core.models import ActorKind, AuditEntry, AuditVerb
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,6 +28,8 @@ class AuditEntrySerializer(AnswerSerializer):
     actor_kind = VocabularyField(ActorKind)
     verb = VocabularyField(AuditVerb)
     changes = ObjectField()
+    large = ("changes",)
+    whole_at = "/audit/{row.pk}"
 
     class Meta:
         model = AuditEntry
@@ -63,8 +67,16 @@ class AuditViewSet(ResourceViewSet):
     filterset_class = AuditFilter
     ordering_fields = ()
     pagination_class = GrowingListPagination
-    scopes = {"list": "audit:read"}
+    scopes = {"list": "audit:read", "retrieve": "audit:read"}
 
     def list(self, request: Any) -> Response:
         """What persons and programs did, the latest first."""
         return self.answer_page(AuditEntry.objects.order_by("-id"), AuditEntrySerializer)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One entry, by its id."""
+        key = read_id(pk)
+        entry = AuditEntry.objects.filter(pk=key).first() if key else None
+        if entry is None:
+            raise NotFound(f"There is no entry with the id '{pk[:100]}'.")
+        return Response(represent(AuditEntrySerializer, entry))

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 
+from core.api.list_items import INCLUDE
 from core.suggestions import did_you_mean, no_such_filter
 
 ALWAYS_ALLOWED = frozenset({"format"})
@@ -27,6 +28,8 @@ class StrictFilterBackend(DjangoFilterBackend):
         names |= getattr(view.paginator, "query_names", frozenset()) if view.paginator else set()
         if getattr(view, "ordering_fields", None):
             names.add("ordering")
+        if getattr(view, "listed", None) and view.listed.left_out:
+            names.add(INCLUDE)
         unknown = sorted(set(request.query_params) - names - ALWAYS_ALLOWED)
         if unknown:
             raise ValidationError({name: [no_such_filter(name, sorted(names))] for name in unknown})

@@ -12,6 +12,8 @@ from rest_framework import serializers
 
 from core.api.errors import CONTENT_TYPE
 from core.api.fields import AnyField
+from core.api.list_items import CUT, INCLUDE, LISTED, in_list
+from core.api.serializers import AnswerSerializer
 
 _ON_COLLECTION = ("list", "create")
 
@@ -105,7 +107,21 @@ class AnswerSerializerExtension(OpenApiSerializerExtension):
             for name, field in self.target.fields.items()
             if isinstance(field, AnyField) and not field.required
         }
+        if self.target.is_listed:
+            optional |= {*self.target.left_out, *self.target.large, CUT}
+            schema["properties"][CUT] = _CUT_SCHEMA
         return {**schema, "required": sorted(set(schema["properties"]) - optional)}
+
+
+_CUT_SCHEMA = {
+    "type": "object",
+    "description": "What was cut, as the list would be larger than 2 MB, with the bytes it has.",
+    "required": ["members", "whole_at"],
+    "properties": {
+        "members": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "whole_at": {"type": "string", "description": "The path that answers the item whole."},
+    },
+}
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
@@ -130,6 +146,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key does it once, and is answered the same for a day.",
 )
+
+
+def _include_parameter(names: tuple[str, ...]) -> dict[str, Any]:
+    words = f"Members that are left out otherwise, by commas: {', '.join(names)}."
+    return {
+        "name": INCLUDE,
+        "in": "query",
+        "required": False,
+        "description": words,
+        "schema": {"type": "array", "items": {"type": "string", "enum": list(names)}},
+        "explode": False,
+        "style": "form",
+    }
 
 
 class HubSchema(AutoSchema):
@@ -160,10 +189,22 @@ class HubSchema(AutoSchema):
         """Return the header of the key with writes that are done once per key."""
         return [IDEMPOTENCY_KEY] if getattr(self.view, "takes_key", False) else []
 
+    def get_response_serializers(self) -> Any:
+        """Describe the items of a list as they are in lists."""
+        shown = super().get_response_serializers()
+        is_list = getattr(self.view, "action", None) == "list"
+        return in_list(type(shown)) if is_list and isinstance(shown, AnswerSerializer) else shown
+
+    def get_paginated_name(self, serializer_name: str) -> str:
+        return super().get_paginated_name(serializer_name.removeprefix(LISTED))
+
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
+        item = getattr(self.get_response_serializers(), "child", None)
+        if left_out := getattr(item, "left_out", ()):
+            operation.setdefault("parameters", []).append(_include_parameter(left_out))
         scopes = getattr(self.view, "scopes", {})
         scope = scopes.get(getattr(self.view, "action", None) or "") or scopes.get(self.method)
         if scope:

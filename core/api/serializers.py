@@ -12,7 +12,16 @@ from core.suggestions import did_you_mean
 
 
 class AnswerSerializer(serializers.ModelSerializer[Any]):
-    """A row in an answer: every field is there, but those that say `required=False`."""
+    """A row in an answer: every field is there, but those that say `required=False`.
+
+    In a list those in `left_out` are there if they are asked for, and those in `large` unless they
+    do not fit; the path `whole_at`, which is formatted with the `row`, answers it whole.
+    """
+
+    left_out: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
+    whole_at = ""
+    is_listed = False
 
 
 class StrictSerializer(serializers.Serializer[Any]):

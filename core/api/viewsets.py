@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from core.api.idempotency import do_once, read_key
+from core.api.list_items import read_include, represent_items, without_columns
 from core.api.preconditions import check_precondition, tag_content
-from core.api.serializers import StrictSerializer
+from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.audit import Actor, act_as
 from core.models import ApiKey
 
@@ -34,6 +34,8 @@ class ResourceViewSet(GenericViewSet[Any]):
 
     lookup_value_regex = ANY_REFERENCE
     scopes: dict[str, str] = {}
+    # What the list that is answered has as its items.
+    listed: type[AnswerSerializer] | None = None
     # The methods that the OpenAPI document shows of a route; all unless the route says so.
     described_methods: tuple[str, ...] = ()
 
@@ -99,12 +101,17 @@ class ResourceViewSet(GenericViewSet[Any]):
         return reader.validated_data
 
     def answer_page(
-        self, rows: Any, serializer: type[serializers.Serializer[Any]], **context: Any
+        self, rows: Any, serializer: type[AnswerSerializer], **context: Any
     ) -> Response:
         """Return the page of a list that the query asks for, filtered and ordered as it says."""
-        page = self.paginate_queryset(self.filter_queryset(rows))
-        shown = serializer(page, many=True, context={**self.get_serializer_context(), **context})
-        return self.get_paginated_response(shown.data)
+        self.listed = serializer
+        included = read_include(self.request.query_params, serializer)
+        filtered = self.filter_queryset(rows)
+        page = self.paginate_queryset(without_columns(filtered, serializer, included))
+        assert page is not None
+        shown = {**self.get_serializer_context(), **context}
+        items = represent_items(page, serializer, included=included, context=shown)
+        return self.get_paginated_response(items)
 
     def check_precondition(self, row: Any) -> bool:
         """Hold the conditions of this change against the row; see `check_precondition`."""

@@ -23,6 +23,8 @@ class IncidentSerializer(AnswerSerializer):
     subject = VocabularyField(Subject)
     severity = VocabularyField(Severity)
     status = VocabularyField(IncidentStatus)
+    large = ("cause",)
+    whole_at = "/health/incidents/{row.pk}"
 
     class Meta:
         model = Incident

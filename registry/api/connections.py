@@ -53,6 +53,11 @@ class ConnectionSerializer(AnswerSerializer):
     breaker = ObjectField()
     limits = ObjectField()
     last_result = ObjectField()
+    large = (
+        "description", "config", "breaker", "limits", "last_result", "last_error",
+        "disabled_reason",
+    )  # fmt: skip
+    whole_at = "/registry/connections/{row.pk}"
 
     class Meta:
         model = Connection

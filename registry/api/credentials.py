@@ -54,6 +54,8 @@ class CredentialSerializer(AnswerSerializer):
     has_secret = serializers.BooleanField()
     state = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField()
+    large = ("description", "attributes", "allowed_origins", "warnings")
+    whole_at = "/registry/credentials/{row.pk}"
 
     class Meta:
         model = Credential
@@ -63,7 +65,7 @@ class CredentialSerializer(AnswerSerializer):
             "last_used_at", "created_at", "updated_at",
         )  # fmt: skip
 
-    @extend_schema_field({"type": "string", "enum": CredentialState.values})
+    @extend_schema_field(serializers.ChoiceField(CredentialState.choices))
     def get_state(self, credential: Credential) -> str:
         return state_of(credential, now=timezone.now()).value
 

@@ -15,6 +15,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from core.api.exchange import concerns
+from core.api.list_items import in_list, represent_items
 from core.api.pagination import BodyPagination, PageNumberPagination
 from core.api.serializers import represent
 from core.api.suspension import result_of
@@ -135,13 +136,14 @@ class DiscoveryView(GenericAPIView[Any]):
 
     def answer_page(self, criteria: Criteria) -> Response:
         page = self.paginate_queryset(get_discovery().select(criteria))
-        return self.get_paginated_response(ServiceSerializer(page, many=True).data)
+        assert page is not None
+        return self.get_paginated_response(represent_items(page, ServiceSerializer))
 
 
 class DiscoveredServicesView(DiscoveryView):
     """`/discovery/services`."""
 
-    @extend_schema(parameters=_PARAMETERS, responses=DiscoveredService(many=True))
+    @extend_schema(parameters=_PARAMETERS, responses=in_list(DiscoveredService))
     def get(self, request: Any) -> Response:
         """Healthy services that meet the criteria."""
         return self.answer_page(read_query(request.query_params))
@@ -150,7 +152,7 @@ class DiscoveredServicesView(DiscoveryView):
 class SearchView(DiscoveryView):
     """`/discovery/services/search`."""
 
-    @extend_schema(request=SearchInput, responses=DiscoveredService(many=True))
+    @extend_schema(request=SearchInput, responses=in_list(DiscoveredService))
     def post(self, request: Any) -> Response:
         """The same with more criteria."""
         reader = SearchInput(data=request.data)

@@ -100,6 +100,8 @@ class IntegrationSerializer(AnswerSerializer):
     unknown_fields = VocabularyField(UnknownFields)
     config = ObjectField()
     last_executed_at = serializers.DateTimeField(allow_null=True)
+    large = ("description", "request_mapping", "response_mapping", "config")
+    whole_at = "/registry/integrations/{row.pk}"
 
     class Meta:
         model = Integration

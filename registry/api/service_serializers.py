@@ -78,6 +78,8 @@ class InstanceSerializer(MaintainedSerializer):
     status = VocabularyField(ServiceStatus, source="usable_status")
     last_heartbeat = serializers.DateTimeField(source="last_heartbeat_at", allow_null=True)
     metadata = ObjectField()
+    large = ("metadata",)
+    whole_at = "/registry/services/{row.service_id}"
     suspect = serializers.BooleanField()
     last_answer = serializers.DateTimeField(source="last_answer_at", allow_null=True)
     status_reason = serializers.SerializerMethodField()
@@ -110,6 +112,10 @@ class ServiceSerializer(MaintainedSerializer):
     limits = ObjectField()
     probing = ObjectField()
     metadata = ObjectField()
+    large = (
+        "description", "breaker", "limits", "probing", "tags", "metadata", "actions", "instances",
+    )  # fmt: skip
+    whole_at = "/registry/services/{row.pk}"
 
     class Meta:
         model = Service

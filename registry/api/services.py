@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from core import audit
 from core.api.actions import post_action
 from core.api.exchange import concerns
+from core.api.list_items import in_list
 from core.api.named_resource import NamedResourceViewSet
 from core.api.suspension import result_of
 from core.models import AuditVerb
@@ -162,7 +163,7 @@ class ServiceViewSet(NamedResourceViewSet):
         """What is known of the health of a service; `?probe=true` asks it now."""
         return Response(describe_health(self.find(), request.query_params))
 
-    @extend_schema(responses=InstanceSerializer(many=True))
+    @extend_schema(responses=in_list(InstanceSerializer))
     @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
     def instances(self, request: Any, pk: str) -> Response:
         """The instances of a service, by URL."""

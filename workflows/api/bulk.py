@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from core.api.actions import post_action
 from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import InstantField
+from core.api.list_items import in_list, represent_items, without_columns
 from core.api.pagination import GrowingListPagination
 from core.api.query_filters import LONGEST_TEXT
 from core.api.serializers import AnswerSerializer, StrictSerializer, represent
@@ -97,7 +98,7 @@ class BulkPreviewAnswer(serializers.Serializer[Any]):
     action = serializers.ChoiceField(BulkAction.choices)
     filter = ObjectField()
     count = serializers.IntegerField()
-    sample = ExecutionSerializer(many=True)
+    sample = in_list(ExecutionSerializer)
 
 
 class BulkOperationSerializer(AnswerSerializer):
@@ -191,5 +192,8 @@ def _preview(order: BulkOrder) -> dict[str, Any]:
         "action": order.action,
         "filter": order.filter,
         "count": services.count_bulk(order),
-        "sample": ExecutionSerializer(with_open_steps(newest)[:SAMPLE], many=True).data,
+        "sample": represent_items(
+            without_columns(with_open_steps(newest), ExecutionSerializer)[:SAMPLE],
+            ExecutionSerializer,
+        ),
     }

@@ -11,10 +11,14 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from core.api.actions import post_action
+from core.api.list_items import in_list
 from core.api.pagination import GrowingListPagination
+from core.api.serializers import represent
 from core.api.suspension import once
 from core.api.viewsets import ResourceViewSet
+from core.exceptions import NotFound
 from core.expressions import json_type
+from core.identifiers import read_id
 from core.json import strict
 from workflows import services
 from workflows.api.dry_runs import EvaluateInput, EvaluationAnswer
@@ -67,6 +71,8 @@ class ExecutionViewSet(ResourceViewSet):
         "retrieve": "workflows:read",
         "steps": "workflows:read",
         "events": "workflows:read",
+        "step": "workflows:read",
+        "event": "workflows:read",
         "evaluate": "workflows:read",
         "cancel": _OWN_OR_ANY,
         "pause": _OWN_OR_ANY,
@@ -95,7 +101,7 @@ class ExecutionViewSet(ResourceViewSet):
         execution = services.get_execution(pk)
         return Response(show(await_end(request, execution, seconds=_read_wait(request))))
 
-    @extend_schema(responses=StepSerializer(many=True))
+    @extend_schema(responses=in_list(StepSerializer))
     @action(
         detail=True, methods=["get"], filterset_class=None, ordering_fields=(), cursor_order="id"
     )
@@ -103,7 +109,7 @@ class ExecutionViewSet(ResourceViewSet):
         """The steps of an execution, each attempt, in the order in which they began."""
         return self.answer_page(services.get_execution(pk).steps.order_by("id"), StepSerializer)
 
-    @extend_schema(responses=EventSerializer(many=True))
+    @extend_schema(responses=in_list(EventSerializer))
     @action(
         detail=True,
         methods=["get"],
@@ -115,6 +121,20 @@ class ExecutionViewSet(ResourceViewSet):
         """What happened to an execution, in order."""
         events = services.get_execution(pk).events.order_by("sequence")
         return self.answer_page(events, EventSerializer)
+
+    @extend_schema(responses=StepSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"steps/(?P<step>[^/]+)")
+    def step(self, request: Any, pk: str, step: str) -> Response:
+        """One attempt at a step, by its id, with all of its input and output."""
+        rows = services.get_execution(pk).steps
+        return Response(represent(StepSerializer, _find(rows, "step", step, pk=read_id(step))))
+
+    @extend_schema(responses=EventSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"events/(?P<number>[0-9]{1,9})")
+    def event(self, request: Any, pk: str, number: str) -> Response:
+        """One event, by its number, with all of its payload."""
+        rows = services.get_execution(pk).events
+        return Response(represent(EventSerializer, _find(rows, "event", number, sequence=number)))
 
     @post_action(request=EvaluateInput, responses=EvaluationAnswer)
     def evaluate(self, request: Any, pk: str) -> Response:
@@ -233,6 +253,13 @@ class ExecutionViewSet(ResourceViewSet):
         if self.only_own("executions:control") and execution.started_by != self.actor:
             raise PermissionDenied("This key may control only executions that it started itself.")
         return execution
+
+
+def _find(rows: Any, noun: str, reference: str, **condition: Any) -> Any:
+    row = rows.filter(**condition).first()
+    if row is None:
+        raise NotFound(f"The execution has no {noun} '{reference[:100]}'.")
+    return row
 
 
 def _read_wait(request: Any) -> float:

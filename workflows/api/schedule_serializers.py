@@ -40,6 +40,8 @@ class ScheduleSerializer(AnswerSerializer):
     state = serializers.CharField(read_only=True, help_text="ACTIVE, DISABLED or ENDED.")
     words = serializers.SerializerMethodField()
     next_runs = serializers.SerializerMethodField()
+    large = ("description", "input", "context")
+    whole_at = "/schedules/{row.pk}"
 
     class Meta:
         model = WorkflowSchedule

@@ -50,6 +50,10 @@ class WorkflowSerializer(AnswerSerializer):
     defaults = AnyField(source="current_version.options.defaults", required=False)
     concurrency = AnyField(source="current_version.options.concurrency", required=False)
     metadata = ObjectField()
+    large = (
+        "description", "steps", "output", "retry", "timeout", "defaults", "concurrency", "metadata",
+    )  # fmt: skip
+    whole_at = "/workflows/{row.pk}"
 
     class Meta:
         model = Workflow
@@ -69,6 +73,8 @@ class VersionSerializer(AnswerSerializer):
     steps = serializers.ListField(child=ObjectField())
     options = ObjectField()
     is_current = serializers.SerializerMethodField()
+    large = ("steps", "options")
+    whole_at = "/workflows/{row.workflow_id}/versions/{row.number}"
 
     class Meta:
         model = WorkflowVersion
@@ -169,6 +175,9 @@ class StepSerializer(AnswerSerializer):
     output = AnyField()
     error = AnyField()
     warnings = serializers.SerializerMethodField()
+    left_out = ("input", "output")
+    large = ("error", "warnings")
+    whole_at = "/executions/{row.execution_id}/steps/{row.pk}"
 
     class Meta:
         model = WorkflowStep
@@ -188,6 +197,8 @@ class EventSerializer(AnswerSerializer):
 
     kind = VocabularyField(EventKind)
     payload = ObjectField()
+    left_out = ("payload",)
+    whole_at = "/executions/{row.execution_id}/events/{row.sequence}"
 
     class Meta:
         model = WorkflowEvent
@@ -210,6 +221,9 @@ class ExecutionSerializer(AnswerSerializer):
     current_step = serializers.SerializerMethodField()
     execution_time = serializers.FloatField(read_only=True, allow_null=True)
     rerun_of = serializers.UUIDField(source="rerun_of_id", allow_null=True)
+    left_out = ("input", "output", "result", "context")
+    large = ("errors",)
+    whole_at = "/executions/{row.pk}"
 
     class Meta:
         model = WorkflowExecution

@@ -56,6 +56,8 @@ class WebhookSerializer(AnswerSerializer):
     find_by = VocabularyField(FindBy)
     mapping = MappingField()
     path = serializers.SerializerMethodField()
+    large = ("description", "mapping", "signal", "find")
+    whole_at = "/webhooks/{row.pk}"
 
     class Meta:
         model = Webhook

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
+from core.api.list_items import in_list
 from core.api.named_resource import NamedResourceViewSet
 from core.api.suspension import once
 from core.mediator import mediator
@@ -49,6 +50,7 @@ class WorkflowViewSet(NamedResourceViewSet):
     write_scope = "workflows:write"
     scopes = {
         "versions": read_scope,
+        "version": read_scope,
         "executions": read_scope,
         "validate": read_scope,
         "dry_run": read_scope,
@@ -121,7 +123,7 @@ class WorkflowViewSet(NamedResourceViewSet):
         """Run a definition in memory, with mocks for calls and people; nothing is stored."""
         return Response(DryRunAnswer(run_dry(self.read(DryRunInput))).data)
 
-    @extend_schema(responses=VersionSerializer(many=True))
+    @extend_schema(responses=in_list(VersionSerializer))
     @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())
     def versions(self, request: Any, pk: str) -> Response:
         """The versions of a workflow, newest first."""
@@ -130,6 +132,16 @@ class WorkflowViewSet(NamedResourceViewSet):
             workflow.versions.order_by("-number"),
             VersionSerializer,
             current_version_id=workflow.current_version_id,
+        )
+
+    @extend_schema(responses=VersionSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"versions/(?P<number>[0-9]{1,9})")
+    def version(self, request: Any, pk: str, number: str) -> Response:
+        """One version of a workflow, by its number."""
+        workflow = services.get_workflow(pk)
+        shown = {"current_version_id": workflow.current_version_id}
+        return Response(
+            VersionSerializer(services.get_version(workflow, int(number)), context=shown).data
         )
 
     @post_action(responses=WorkflowSerializer, url_path=r"versions/(?P<number>[0-9]{1,9})/activate")

@@ -153,6 +153,8 @@ class _BaseClient:
     get_workflow_executions = Read(workflows.get_workflow_executions)
     get_execution_steps = Read(executions.get_execution_steps)
     get_execution_events = Read(executions.get_execution_events)
+    get_execution_step = Read(executions.get_execution_step)
+    get_execution_event = Read(executions.get_execution_event)
     get_executions = Read(executions.get_executions)
     wait_for_execution = Read(executions.wait_for_execution)
     iter_executions = Pages(executions.get_executions, by=pages.by_cursor)

@@ -108,7 +108,7 @@ def test_lists_document_their_filters_and_ordering(document: dict[str, Any]) -> 
     names = {p["name"] for p in document["paths"]["/executions"]["get"]["parameters"]}
     assert names == {
         "status", "type", "workflow", "correlation_id", "created_after", "created_before",
-        "search", "ordering", "page", "per_page", "cursor",
+        "search", "ordering", "page", "per_page", "cursor", "include",
     }  # fmt: skip
 
 

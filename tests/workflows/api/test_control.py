@@ -31,7 +31,7 @@ def test_signal_is_kept_in_the_history(api):
         f"/executions/{execution.pk}/signal", {"name": "paid", "payload": {"amount": 3}}
     )
     assert answer.status_code == 200
-    events = api.get(f"/executions/{execution.pk}/events").json()["items"]
+    events = api.get(f"/executions/{execution.pk}/events?include=payload").json()["items"]
     assert events[-1]["payload"] == {"name": "paid", "payload": {"amount": 3}}
 
 

@@ -544,7 +544,7 @@ def test_an_execution_shows_its_steps_and_events(api: APIClient) -> None:
     execution = factories.make_execution()
     shown = api.get(f"/executions/{execution.pk}").json()
     assert [step["path"] for step in shown["steps"]] == ["shout"]
-    steps = api.get(f"/executions/{execution.pk}/steps").json()
+    steps = api.get(f"/executions/{execution.pk}/steps?include=input,output").json()
     assert steps["items"] == shown["steps"]
     events = api.get(f"/executions/{execution.pk}/events").json()
     assert [(e["sequence"], e["kind"]) for e in events["items"]] == [(1, "STARTED")]

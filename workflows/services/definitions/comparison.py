@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.exceptions import NotFound
 from workflows.definition.diff import Comparison, compare
 from workflows.models import Workflow, WorkflowVersion
+from workflows.services.definitions.lifecycle import get_version
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,5 @@ def compare_versions(workflow: Workflow, first: int, second: int) -> ComparedVer
     Raises:
         NotFound: the workflow has no such version.
     """
-    versions = {v.number: v for v in workflow.versions.filter(number__in=(first, second))}
-    for number in (first, second):
-        if number not in versions:
-            raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
-    before, after = versions[first], versions[second]
+    before, after = get_version(workflow, first), get_version(workflow, second)
     return ComparedVersions(before, after, compare(before.document, after.document))

@@ -155,6 +155,18 @@ def delete_workflow(workflow: Workflow, *, if_unchanged: bool = False, force: bo
         locked.delete()
 
 
+def get_version(workflow: Workflow, number: int) -> WorkflowVersion:
+    """Return the version of that number.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    version: WorkflowVersion | None = workflow.versions.filter(number=number).first()
+    if version is None:
+        raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
+    return version
+
+
 def activate_version(workflow: Workflow, number: int) -> Workflow:
     """Make an earlier version the one that new executions use.
 
@@ -164,9 +176,7 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
     """
     with transaction.atomic():
         locked = lock_row(workflow)
-        version = locked.versions.filter(number=number).first()
-        if version is None:
-            raise NotFound(f"The workflow '{locked.name}' has no version {number}.")
+        version = get_version(locked, number)
         audit.record(AuditVerb.ACTIVATED, locked, changes={"version": number})
         before, locked.current_version = locked.current_version, version
         check_schedules_of(locked, before)

@@ -9,6 +9,8 @@ from service_integration_client.operations.collection import Collection, answere
 from service_integration_client.requests import JsonObject, Request
 
 EXECUTIONS = Collection("/executions", "execution")
+# What a list of executions leaves out unless it is asked for.
+WHOLE_EXECUTION = "input,output,result,context"
 
 
 async def get_workflow_execution_status(hub: Hub, execution_id: str) -> JsonObject:
@@ -26,11 +28,15 @@ async def get_executions(
     created_after: str | None = None,
     created_before: str | None = None,
     ordering: str | None = None,
+    include: str | None = WHOLE_EXECUTION,
     page: int | None = None,
     per_page: int | None = None,
     cursor: str | None = None,
 ) -> JsonObject:
     """One page of the executions of all workflows, newest first.
+
+    `include` names the members that a list has only if asked: ``input,output,result,context``.
+    What does not fit into 2 MB is cut: the item's ``cut`` says what, and where it is whole.
 
     ``cursor=""`` asks for the first page of a list that can be read on for ever at the same cost;
     `cursor` of the answer asks for the page after it. Raises: ValidationError.
@@ -56,11 +62,14 @@ async def get_execution_steps(
     hub: Hub,
     execution_id: str,
     *,
+    include: str | None = "input,output",
     page: int | None = None,
     per_page: int | None = 50,
     cursor: str | None = None,
 ) -> JsonObject:
-    """A page of the attempts at steps of an execution; `cursor` as in `get_executions`.
+    """A page of the attempts at steps of an execution.
+
+    `include` and `cursor` are as in `get_executions`.
 
     Raises: ResourceNotFoundError.
     """
@@ -71,15 +80,34 @@ async def get_execution_events(
     hub: Hub,
     execution_id: str,
     *,
+    include: str | None = "payload",
     page: int | None = None,
     per_page: int | None = 50,
     cursor: str | None = None,
 ) -> JsonObject:
-    """A page of what happened to an execution, in order; `cursor` as in `get_executions`.
+    """A page of what happened to an execution, in order.
+
+    `include` and `cursor` are as in `get_executions`.
 
     Raises: ResourceNotFoundError.
     """
     return await EXECUTIONS.call(hub, "GET /{execution_id}/events", locals())
+
+
+async def get_execution_step(hub: Hub, execution_id: str, step_id: str) -> JsonObject:
+    """One attempt at a step, whole; `step_id` is the id of its item in the list.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await EXECUTIONS.call(hub, "GET /{execution_id}/steps/{step_id}", locals())
+
+
+async def get_execution_event(hub: Hub, execution_id: str, number: int) -> JsonObject:
+    """One event of an execution, whole; `number` is its sequence.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await EXECUTIONS.call(hub, "GET /{execution_id}/events/{number}", locals())
 
 
 async def pause_execution(hub: Hub, execution_id: str) -> JsonObject:

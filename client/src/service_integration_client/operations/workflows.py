@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
+from service_integration_client.operations.executions import WHOLE_EXECUTION
 from service_integration_client.requests import JsonObject, with_removals
 
 WORKFLOWS = Collection("/workflows", "workflow")
@@ -155,11 +156,12 @@ async def get_workflow_executions(
     created_after: str | None = None,
     created_before: str | None = None,
     ordering: str | None = None,
+    include: str | None = WHOLE_EXECUTION,
     page: int | None = None,
     per_page: int | None = None,
     cursor: str | None = None,
 ) -> JsonObject:
-    """One page of a workflow's executions; `cursor` as in `get_executions`.
+    """One page of a workflow's executions; `include` and `cursor` as in `get_executions`.
 
     The two times are ISO 8601. Raises: ResourceNotFoundError, ValidationError.
     """
