@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db import transaction
+from django.db.models.signals import post_save
 
 
 class RegistryConfig(AppConfig):
@@ -18,15 +19,16 @@ class RegistryConfig(AppConfig):
         from core.mediator import mediator
         from registry import checks  # noqa: F401 (registers them)
         from registry.integrations.references import follow_rename, users_of
+        from registry.models import Credential
 
         references.add_finder(users_of)
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
-        renamed.connect(_tell_renamed, dispatch_uid="registry.apps")
+        post_save.connect(_tell_credential, sender=Credential)
         mediator.subscribe("registry_changed", _tell_changed)
 
 
-def _tell_renamed(**_: Any) -> None:
-    """Tell that answers may name another credential or service than before."""
+def _tell_credential(**_: Any) -> None:
+    """Tell that services may show another name of their credential than before."""
     from core.news import own_news
     from registry.discovery.change_log import NEWS
 

@@ -30,7 +30,7 @@ from registry.api.service_serializers import (
     SearchInput,
     ServiceSerializer,
 )
-from registry.calls.targets.resolver import ServiceChoice, choices_of_type
+from registry.calls.targets.resolver import ServiceChoice, choose_of_type
 from registry.discovery.base import Changes, Criteria, get_discovery
 from registry.discovery.followers import when_changed
 from registry.models import Service, ServiceStatus, ServiceType
@@ -179,7 +179,7 @@ class ServiceOfTypeView(DiscoveryView):
         zone = request.query_params.get("zone", "")
         if problem := _text_problem(zone):
             raise ValidationError({"zone": [problem]})
-        chosen = choices_of_type(value, zone=zone or settings.ZONE)[0]
+        chosen = choose_of_type(value, zone=zone or settings.ZONE)
         return Response(_describe_choice(chosen))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,13 +16,21 @@ from core.suggestions import did_you_mean, meant_among
 from registry.calls.auth.loaded_credential import LoadedCredential, load_credential
 from registry.calls.targets.load_balancing import (
     RANK,
+    Candidates,
     Selection,
     calls_in_flight,
-    select_instances,
 )
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
-from registry.models import HttpMethod, Service, ServiceAction, ServiceInstance, ServiceType
+from registry.models import (
+    HEALTHY,
+    HttpMethod,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceStatus,
+    ServiceType,
+)
 from registry.models.status import explain_status
 from registry.policies.circuit_profile import Profile, profile_of
 from registry.policies.rate_limits import CallLimits, limits_of
@@ -54,6 +63,7 @@ class Endpoint:
     profile: Profile | None = None
     zone: str = ""
     suspect: bool = False
+    service_id: str = ""
     # Why it cannot be called, where it cannot.
     unusable_reason: str = ""
 
@@ -77,7 +87,7 @@ class HttpOptions:
 DEFAULT_HTTP_OPTIONS = HttpOptions()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResolvedAction:
     """An action of one service, ready to be called at one of its endpoints."""
 
@@ -107,6 +117,11 @@ class ResolvedAction:
         """The name that a sentence calls it by."""
         return f"The action '{self.action}' of '{self.service}'"
 
+    @cached_property
+    def candidates(self) -> Candidates[Endpoint]:
+        """The endpoints, made ready for choices."""
+        return Candidates(self.endpoints, zone=settings.ZONE)
+
     def selection(self, suspected: Collection[str] = ()) -> Selection[Endpoint]:
         """Return the instances that may be called, best first.
 
@@ -115,14 +130,10 @@ class ResolvedAction:
         Raises:
             ServiceUnavailableError: every instance is offline or in maintenance.
         """
-        selection = select_instances(
-            self.endpoints,
-            zone=settings.ZONE,
-            suspected=suspected,
-            in_flight=calls_in_flight.__getitem__,
-        )
-        if selection.order:
-            return selection
+        if self.candidates:
+            return self.candidates.select(
+                suspected=suspected, in_flight=calls_in_flight.__getitem__
+            )
         if not self.endpoints:
             sentence = f"The service '{self.service}' has no instance. Register it with its url."
         else:
@@ -154,40 +165,42 @@ def resolve(target: CallTarget, action: str) -> ResolvedAction:
     """
     as_of = get_discovery().latest_index()
     by_type = target.kind == "service_type"
-    services = _of_type(target.name) if by_type else iter(_named(target))
-    without_it = []
-    for service in services:
-        row = next((a for a in service.actions.all() if a.name == action), None)
-        if row is not None:
-            return replace(_resolved(service, row), as_of=as_of)
-        without_it.append(service)
-    raise _no_action(without_it, action)
+    service = _of_type_with(action, target.name) if by_type else _named(target)
+    row = next((a for a in service.actions.all() if a.name == action), None)
+    if row is None:
+        raise _no_action([service], action)
+    return replace(_resolved(service, row), as_of=as_of)
 
 
-def _of_type(name: str) -> Iterator[Service]:
-    """Yield services of a type: the healthy ones in the order of the choice, then the others.
+def _of_type_with(action: str, name: str) -> Service:
+    """Return the service of a type that is chosen for an action, or the first that has it.
 
     Raises:
-        ServiceNotFoundError: there is none.
+        ServiceNotFoundError: there is no service of the type, or none with the action.
     """
-    healthy = [chosen.service for chosen in _choices(name, zone=settings.ZONE)]
-    yield from healthy
-    others = [s for s in _all_of_type(name) if s not in healthy]
-    if not (healthy or others):
+    criteria = Criteria(types=(_type_of(name),), action=action)
+    chosen = _choose(criteria, zone=settings.ZONE)
+    if chosen is not None:
+        return chosen.service
+    down = get_discovery().select(replace(criteria, include_offline=True)).first()
+    if down is not None:
+        return down
+    without_it = _all_of_type(name)
+    if not without_it:
         raise _none_of_type(name)
-    yield from others
+    raise _no_action(sorted(without_it, key=lambda s: s.status not in HEALTHY), action)
 
 
-def choices_of_type(name: str, *, zone: str) -> list[ServiceChoice]:
-    """Return healthy services of a type, each with its best instance, the best choice first.
+def choose_of_type(name: str, *, zone: str) -> ServiceChoice:
+    """Return a healthy service of a type with its best instance.
 
     Raises:
         ServiceNotFoundError: there is none.
         ServiceUnavailableError: there is, and it is not up.
     """
-    choices = _choices(name, zone=zone)
-    if choices:
-        return choices
+    chosen = _choose(Criteria(types=(_type_of(name),)), zone=zone)
+    if chosen is not None:
+        return chosen
     down = _all_of_type(name)
     if not down:
         raise _none_of_type(name)
@@ -198,13 +211,55 @@ def choices_of_type(name: str, *, zone: str) -> list[ServiceChoice]:
     )
 
 
-def _choices(name: str, *, zone: str) -> list[ServiceChoice]:
-    services = get_discovery().find(Criteria(types=(_type_of(name),)))
-    instances = [instance for service in services for instance in service.instances.all()]
-    selection = select_instances(
-        [_endpoint_of(i) for i in instances], zone=zone, in_flight=calls_in_flight.__getitem__
-    )
-    return _first_of_each(services, instances, selection)
+def _choose(criteria: Criteria, *, zone: str) -> ServiceChoice | None:
+    """Choose among the instances of services; then among services without one to call.
+
+    Those are healthy because a person says so.
+    """
+    services = read_endpoints(criteria)
+    candidates = Candidates((e for each in services.values() for e in each), zone=zone)
+    selection = candidates.select(in_flight=calls_in_flight.__getitem__)
+    for endpoint in selection.order:
+        service = _find_chosen(endpoint.service_id)
+        instances = service.instances.all() if service else ()
+        instance = next((i for i in instances if str(i.pk) == endpoint.id), None)
+        if service is not None and instance is not None:
+            return ServiceChoice(service, instance, selection.fail_open)
+    for service_id in services:
+        if (service := _find_chosen(service_id)) is not None:
+            return ServiceChoice(service, None, fail_open=False)
+    return None
+
+
+def _find_chosen(service_id: str) -> Service | None:
+    """Return a service with its parts; None if it went since it was chosen."""
+    return Service.objects.with_parts().filter(pk=service_id).first()
+
+
+def read_endpoints(criteria: Criteria) -> dict[str, list[Endpoint]]:
+    """Return the instances of the services that meet the criteria, by the service's id, by name.
+
+    No more of them than a choice takes, in one query.
+    """
+    rows = get_discovery().select(criteria).select_related(None).prefetch_related(None).values_list(
+        "pk", "maintenance_since", "instances__pk", "instances__url", "instances__status",
+        "instances__weight", "instances__zone", "instances__suspected_at",
+    )  # fmt: skip
+    endpoints: dict[str, list[Endpoint]] = {}
+    for service_id, maintained, key, url, status, weight, zone, suspected in rows:
+        of_service = endpoints.setdefault(str(service_id), [])
+        if key is not None:
+            endpoint = Endpoint(
+                id=str(key),
+                url=url,
+                status=ServiceStatus.MAINTENANCE if maintained else status,
+                weight=weight,
+                zone=zone,
+                suspect=suspected is not None,
+                service_id=str(service_id),
+            )
+            of_service.append(endpoint)
+    return endpoints
 
 
 def _all_of_type(name: str) -> list[Service]:
@@ -222,21 +277,6 @@ def _none_of_type(name: str) -> ServiceNotFoundError:
     return ServiceNotFoundError(f"No service of type {name} found")
 
 
-def _first_of_each(
-    services: list[Service], instances: list[ServiceInstance], selection: Selection[Endpoint]
-) -> list[ServiceChoice]:
-    rows = {str(instance.pk): instance for instance in instances}
-    owners = {service.pk: service for service in services}
-    choices: dict[object, ServiceChoice] = {}
-    for endpoint in selection.order:
-        row = rows[endpoint.id]
-        choice = ServiceChoice(owners[row.service_id], row, selection.fail_open)
-        choices.setdefault(row.service_id, choice)
-    # Said to be healthy by a person, and without an instance that could be called.
-    rest = [ServiceChoice(s, None, fail_open=False) for s in services if s.pk not in choices]
-    return [*choices.values(), *rest]
-
-
 def _endpoint_of(instance: ServiceInstance, profile: Profile | None = None) -> Endpoint:
     status = instance.usable_status
     return Endpoint(
@@ -251,13 +291,13 @@ def _endpoint_of(instance: ServiceInstance, profile: Profile | None = None) -> E
     )
 
 
-def _named(target: CallTarget) -> list[Service]:
+def _named(target: CallTarget) -> Service:
     service = find_bound(Service.objects.with_parts(), target.name, key=target.id)
     if service is None:
         close = meant_among(Service.objects, target.name).removesuffix(".")
         sentence = f"No service named '{target.name}' found{close}"
         raise ServiceNotFoundError(sentence, service=target.name)
-    return [service]
+    return service
 
 
 def _no_action(services: list[Service], action: str) -> ServiceNotFoundError:

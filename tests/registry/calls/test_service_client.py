@@ -228,7 +228,9 @@ async def test_another_instance_is_asked_when_one_is_not_reached(server):
 async def test_instances_in_maintenance_are_not_called():
     found = action_at(NOBODY)
     resting = ResolvedAction(
-        **{name: getattr(found, name) for name in found.__slots__ if name != "endpoints"},
+        **{
+            name: getattr(found, name) for name in found.__dataclass_fields__ if name != "endpoints"
+        },
         endpoints=(Endpoint("1", NOBODY, "MAINTENANCE", 100),),
     )
     with pytest.raises(ServiceUnavailableError, match="MAINTENANCE"):
