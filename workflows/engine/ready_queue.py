@@ -94,7 +94,11 @@ class ReadyPublisher:
 
 
 class ReadyListener:
-    """Hands what this worker hears to `look`, from a thread of its own, until stopped."""
+    """Hands what this worker hears to `look`, from a thread of its own, until stopped.
+
+    While nothing can be heard, it has whatever is due looked for every second: what carries the
+    hints may carry the messages of the sweep too.
+    """
 
     def __init__(self, notifier: Notifier, look: Callable[[list[str]], None]) -> None:
         self._notifier = notifier
@@ -128,4 +132,5 @@ class ReadyListener:
                     self._notifier.tell_ready(step_ids)
             except NotifierError as error:
                 logger.warning("hints_unheard", error=str(error)[:300])
+                self._look([])
                 self._stopping.wait(RETRY_SECONDS)

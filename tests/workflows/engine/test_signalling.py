@@ -76,6 +76,20 @@ def test_message_that_is_none_stops_no_listener(server, message):
         end(listener)
 
 
+def test_worker_looks_for_what_is_due_while_nothing_can_be_heard(monkeypatch):
+    class Away(SqliteNotifier):
+        def hear_ready(self):
+            raise NotifierError("no answer")
+
+    monkeypatch.setattr(ready_queue, "RETRY_SECONDS", 0.01)
+    looked: list[list[str]] = []
+    listener = ReadyListener(Away(), looked.append)
+    listener.start()
+    until(lambda: len(looked) > 1, "it looks again and again", seconds=SECONDS)
+    end(listener)
+    assert not any(looked)  # whatever is due
+
+
 @needs_redis
 def test_hint_heard_while_stopping_is_left_for_another_worker(server):
     # What tests before this one made ready may be heard too.
