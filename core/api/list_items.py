@@ -30,9 +30,9 @@ _AROUND_BYTES, _MARK_BYTES = 10_000, 60
 _LONGEST_NAMED = 100
 
 
-def in_list(serializer: type[AnswerSerializer]) -> Any:
+def in_list(serializer: type[AnswerSerializer], **options: Any) -> Any:
     """Return what the document says of a list: what may be missing of an item is not required."""
-    return _listed(serializer)(many=True)
+    return _listed(serializer)(many=True, **options)
 
 
 @cache

@@ -10,6 +10,7 @@ from django.db.models import Prefetch, QuerySet
 from rest_framework.response import Response
 
 from core.api.idempotency import read_key
+from core.api.list_items import fit
 from core.api.serializers import represent
 from core.api.suspension import result_of
 from core.db.rows import read_rows
@@ -20,6 +21,7 @@ from workflows.api.serializers import (
     SHOWN_STEPS,
     ExecutionDetailSerializer,
     ExecutionSerializer,
+    StepSerializer,
 )
 from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep
 from workflows.services import Start, Started
@@ -90,7 +92,9 @@ def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) 
         steps = _latest_steps(execution)
     execution.shown_steps = steps  # type: ignore[attr-defined]
     execution.shown_reruns = _reruns_of(execution)  # type: ignore[attr-defined]
-    return represent(ExecutionDetailSerializer, execution)
+    shown = represent(ExecutionDetailSerializer, execution)
+    fit(shown["steps"], steps, StepSerializer)
+    return shown
 
 
 def _latest_steps(execution: WorkflowExecution) -> list[WorkflowStep]:

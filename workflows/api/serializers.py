@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.api.fields import AnyField, NumberField, ObjectField, VocabularyField
+from core.api.list_items import in_list
 from core.api.patches import PatchSerializer
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
@@ -244,9 +245,9 @@ class ExecutionSerializer(AnswerSerializer):
 
 
 class ExecutionDetailSerializer(ExecutionSerializer):
-    """An execution with its steps, and those that rerun it."""
+    """An execution with its steps, of at most 2 MB, and those that rerun it."""
 
-    steps = StepSerializer(many=True, source="shown_steps")
+    steps = in_list(StepSerializer, source="shown_steps")
     reruns = serializers.ListField(child=serializers.UUIDField(), source="shown_reruns")
     queue_position = serializers.SerializerMethodField()
     active_time = serializers.SerializerMethodField()

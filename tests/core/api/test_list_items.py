@@ -284,6 +284,19 @@ def test_search_over_a_body_is_bounded_too(api: Any, execution: WorkflowExecutio
     assert any("cut" in item for item in answer.json()["items"])
 
 
+def test_steps_of_an_execution_are_whole_as_far_as_they_fit(
+    api: Any, execution: WorkflowExecution
+) -> None:
+    (step,) = api.get(f"/executions/{execution.pk}").json()["steps"]
+    assert (step["input"], step["output"]) == (LARGE, {"b": 2})
+    hold_many(execution)
+    shown = api.get(f"/executions/{execution.pk}").json()
+    assert (shown["input"], shown["output"]) == (LARGE, {"text": "out"})
+    assert size_of(shown["steps"]) <= LARGEST_LIST_BYTES
+    cut = next(step for step in shown["steps"] if "cut" in step)
+    assert api.get(cut["cut"]["whole_at"]).json()["error"] == LARGE
+
+
 @pytest.mark.parametrize(
     "path",
     ["/executions/{id}/steps/x", "/executions/{id}/steps/" + "0" * 32, "/executions/{id}/events/9",
