@@ -99,6 +99,8 @@ TEMPLATES = [
 # --- Database: SQLite until PostgreSQL is configured ---
 
 WEB_THREADS = env["WEB_THREADS"]
+# Beside them, for heartbeats and the health of the hub.
+WEB_VITAL_THREADS = 3
 
 
 def _postgres_url() -> str:
@@ -134,7 +136,7 @@ def _database() -> dict[str, object]:
         config["CONN_HEALTH_CHECKS"] = True
         config["OPTIONS"] = {
             **config.get("OPTIONS", {}),
-            "pool": {"min_size": 1, "max_size": WEB_THREADS + 4, "timeout": 5},
+            "pool": {"min_size": 1, "max_size": WEB_THREADS + WEB_VITAL_THREADS + 4, "timeout": 5},
             "application_name": SERVICE_NAME,
             # What the engine says again and again is planned once for each connection; a pooler
             # between that shares connections may not know plans.
@@ -225,6 +227,11 @@ WEBHOOK_HISTORY_MOST = env["WEBHOOK_HISTORY_MOST"]
 
 # --- REST API ---
 
+REQUESTS_PER_CALLER = env["REQUESTS_PER_CALLER"]
+REQUESTS_PER_ADDRESS = env["REQUESTS_PER_ADDRESS"]
+WAITS_PER_CALLER = env["WAITS_PER_CALLER"]
+WAITS_PER_ADDRESS = env["WAITS_PER_ADDRESS"]
+CONNECTIONS_PER_ADDRESS = env["CONNECTIONS_PER_ADDRESS"]
 API_RATE_LIMIT = env["API_RATE_LIMIT"]
 ANONYMOUS_API_ROLE = env["ANONYMOUS_API_ROLE"]
 ANONYMOUS_API_NETWORKS = env["ANONYMOUS_API_NETWORKS"]

@@ -22,7 +22,7 @@ logger = structlog.get_logger("request")
 _levels = logging.getLogger("request")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-_PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
+PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
 
 
 class ForwardedMiddleware:
@@ -70,9 +70,17 @@ class RequestIdMiddleware:
         return response
 
 
-def log_answered(method: str, path: str, status: int, seconds: float, **more: Any) -> None:
-    """Log that a request was answered."""
-    level = logging.WARNING if status >= 500 else logging.INFO
+def log_answered(
+    method: str,
+    path: str,
+    status: int,
+    seconds: float,
+    *,
+    fine: int = logging.INFO,
+    **more: Any,
+) -> None:
+    """Log that a request was answered: at the level `fine`, if it was no fault of the hub."""
+    level = logging.WARNING if status >= 500 else fine
     if _levels.isEnabledFor(level):  # rendering what is dropped costs as much as a small answer
         milliseconds = round(seconds * 1000, 1)
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
@@ -121,7 +129,7 @@ class ProbeHostMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if _PROBED.match(request.path_info):
+        if PROBED.match(request.path_info):
             request.META["HTTP_HOST"] = "localhost"
         return self.get_response(request)
 

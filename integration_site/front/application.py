@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Awaitable, Callable
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Protocol
 
+import structlog
+from django.conf import settings
 from starlette.routing import Route, Router
 
 from core.api.errors import CONTENT_TYPE, problem
 from core.api.exchange import WebAnswer, WebRequest
-from core.api.middleware import log_answered
-from integration_site.front.django_pool import DjangoPool
-from integration_site.front.receiving import (
-    BodyTooLarge,
-    Disconnected,
-    Receive,
-    TooSlow,
-    receive_body,
+from core.api.known_keys import known_keys
+from core.api.middleware import PROBED, log_answered
+from core.api.stopping import on_stopping
+from core.api.suspension import Suspension
+from integration_site.front.django_middleware import (
+    as_the_client_sent,
+    with_common_headers,
+    would_reach_view,
 )
+from integration_site.front.django_pool import DjangoPool, run_wsgi
+from integration_site.front.quotas import (
+    Bounds,
+    Disconnected,
+    Lane,
+    Quota,
+    Receive,
+    Refused,
+    Visit,
+)
+from integration_site.front.receiving import Receiving
+
+logger = structlog.get_logger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+ALIVE = "/health/alive"
+# What must be answered whatever else goes on, by canonical path.
+VITAL = re.compile(r"/health/(alive|ready)|/services/[^/]+/heartbeat")
+MIB = 1024 * 1024
+MOST_UNDER_WAY, MOST_WAITING = 2048, 8192
+RECEIVED = Bounds("bytes of unfinished requests", 16 * MIB, 16 * MIB, 64 * MIB)
+SENT = Bounds("bytes of answers that are not taken", 64 * MIB, 64 * MIB, 128 * MIB)
+# A peer that takes an answer slowly has this much of it copied for it.
+PIECE_BYTES = 64 * 1024
 
 
 class Shortcut(Protocol):
@@ -34,11 +60,24 @@ class Shortcut(Protocol):
 class Front:
     """An ASGI application in front of Django's.
 
-    `shortcuts` are tried for their canonical path, written as Starlette writes paths.
+    `shortcuts` are tried for their canonical path, written as Starlette writes paths. `vital` are
+    threads for heartbeats and the health of the hub, which nobody else can use up. `on_start` are
+    called on the loop before the first request.
     """
 
-    def __init__(self, django: DjangoPool, shortcuts: dict[str, Shortcut]) -> None:
-        self._django = django
+    def __init__(
+        self,
+        django: DjangoPool,
+        shortcuts: Mapping[str, Shortcut],
+        *,
+        vital: DjangoPool | None = None,
+        on_start: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        self._pools = {False: django, True: vital or django}
+        self._lanes = {is_vital: _new_lane() for is_vital in self._pools}
+        self._receiving = Receiving(Quota(RECEIVED))
+        self._sending = Quota(SENT)
+        self._on_start = on_start
         routes = [Route(path, _Endpoint(self, shortcut)) for path, shortcut in shortcuts.items()]
         self._router = Router(routes, default=_Endpoint(self, None), redirect_slashes=False)
 
@@ -46,15 +85,20 @@ class Front:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
+            scope = as_the_client_sent(scope, settings.TRUSTED_PROXIES)
             request = WebRequest.of(scope)
             routed = {**scope, "path": request.path, "hub.request": request}
             await self._router(routed, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        for start in self._on_start:
+            start()
+        on_stopping(self._receiving.hurry)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._django.close()
+        for pool in self._pools.values():
+            pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(
@@ -62,17 +106,78 @@ class Front:
     ) -> None:
         """Answer a request."""
         try:
-            request.body = await receive_body(request, receive)
-            answer = await _shortened(request, shortcut) if shortcut else None
-            if answer is None:
-                answer = await self._django.answer(request, caller=caller_of(request))
+            answer = await self._answer(request, shortcut, receive)
         except Disconnected:
             return
-        except BodyTooLarge:
-            answer = refuse(request, 413, "The request is larger than 2 MiB.")
-        except TooSlow:
-            answer = refuse(request, 408, "The request did not come in time.")
-        await send_answer(answer, request, send)
+        except Refused as refusal:
+            after = refusal.retry_after
+            headers = {} if after is None else {"Retry-After": str(after)}
+            answer = refuse(request, refusal.status, refusal.detail, **headers)
+            _log(request, answer, 0.0)
+        except Exception:
+            logger.exception("request_failed", request_id=request.request_id)
+            text = "Something went wrong here; it was logged."
+            answer = refuse(request, 500, text)
+        await self._send(with_common_headers(answer, request.scope["scheme"]), request, send)
+
+    async def _answer(
+        self, request: WebRequest, shortcut: Shortcut | None, receive: Receive
+    ) -> WebAnswer:
+        request.body = await self._receiving.body_of(request, receive)
+        is_vital = bool(VITAL.fullmatch(request.path))
+        visit = Visit(request, caller_of(request), self._lanes[is_vital], receive)
+        self._sending.take(request.address, request.address, 0)
+        with visit.under_way():
+            if shortcut is not None and would_reach_view(request):
+                started = perf_counter()
+                answer = await shortcut.answer(request)
+                if answer is not None:
+                    _log(request, answer, perf_counter() - started)
+                    return answer
+            is_health = is_vital and request.method == "GET"
+            pool = self._pools[is_vital]
+            return await pool.answer(request, caller=visit.caller, visit=visit, alike=is_health)
+
+    async def _send(self, answer: WebAnswer, request: WebRequest, send: Send) -> None:
+        """Send an answer; a large one in pieces, so that what a slow peer leaves is kept once."""
+        await send(_start_of(answer, request))
+        body, left = answer.body, len(answer.body)
+        if left <= PIECE_BYTES:
+            await send({"type": "http.response.body", "body": body})
+            return
+        self._sending.take_anyway(request.address, request.address, left)
+        try:
+            for at in range(0, left, PIECE_BYTES):
+                piece = body[at : at + PIECE_BYTES]
+                more = at + PIECE_BYTES < left
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        finally:
+            self._sending.give_back(request.address, request.address, left)
+
+
+def _new_lane() -> Lane:
+    return Lane(
+        Quota(
+            Bounds(
+                "requests under way",
+                settings.REQUESTS_PER_CALLER,
+                settings.REQUESTS_PER_ADDRESS,
+                MOST_UNDER_WAY,
+                "REQUESTS_PER_CALLER",
+                "REQUESTS_PER_ADDRESS",
+            )
+        ),
+        Quota(
+            Bounds(
+                "waiting requests",
+                settings.WAITS_PER_CALLER,
+                settings.WAITS_PER_ADDRESS,
+                MOST_WAITING,
+                "WAITS_PER_CALLER",
+                "WAITS_PER_ADDRESS",
+            )
+        ),
+    )
 
 
 class _Endpoint:
@@ -86,20 +191,53 @@ class _Endpoint:
         await self._front.handle(scope["hub.request"], self._shortcut, receive, send)
 
 
-async def _shortened(request: WebRequest, shortcut: Shortcut) -> WebAnswer | None:
-    """Return the answer of a shortcut, which is logged as Django logs its own."""
-    began = time.perf_counter()
-    answer = await shortcut.answer(request)
-    if answer is not None:
-        seconds, path = time.perf_counter() - began, request.scope["path"]
-        request_id = request.request_id
-        log_answered(request.method, path, answer.status, seconds, request_id=request_id)
-    return answer
+def _log(request: WebRequest, answer: WebAnswer, seconds: float) -> None:
+    """Log an answer that is not Django's; one that is fine for DEBUG only.
+
+    Writing the line would cost more than such an answer does.
+    """
+    path = request.scope["path"]
+    fine = logging.DEBUG if answer.status < 400 else logging.INFO
+    log_answered(
+        request.method, path, answer.status, seconds, fine=fine, request_id=request.request_id
+    )
+
+
+class Alive:
+    """Answers `/health/alive` as Django did at the start, whatever its threads are busy with."""
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        self._answers = {
+            scheme: run_wsgi(application, _request_of(ALIVE, scheme), Suspension())
+            for scheme in ("http", "https")
+        }
+
+    async def answer(self, request: WebRequest) -> WebAnswer | None:
+        if request.method not in ("GET", "HEAD") or not PROBED.match(request.scope["path"]):
+            return None
+        return self._answers[request.scope["scheme"]]
+
+
+def _request_of(path: str, scheme: str) -> WebRequest:
+    scope = {
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "http_version": "1.1",
+        "scheme": scheme,
+        "headers": [],
+    }
+    return WebRequest.of(scope)
 
 
 def caller_of(request: WebRequest) -> str:
-    """Return by what a request is counted with others of the same caller."""
-    return request.headers.get("authorization") or request.address
+    """Return by what a request is counted with others of the same caller.
+
+    That is its key, if it is known here: who makes keys up is known by address.
+    """
+    known = known_keys().recall(request.headers, request.address)
+    return str(known.key.pk) if known else request.address
 
 
 def refuse(request: WebRequest, status: int, detail: str, **headers: str) -> WebAnswer:
@@ -112,8 +250,8 @@ def refuse(request: WebRequest, status: int, detail: str, **headers: str) -> Web
     )
 
 
-async def send_answer(answer: WebAnswer, request: WebRequest, send: Send) -> None:
-    """Send an answer under the id of its request."""
+def _start_of(answer: WebAnswer, request: WebRequest) -> dict[str, Any]:
+    """Return the head of an answer, under the id of its request."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in answer.headers
@@ -122,5 +260,4 @@ async def send_answer(answer: WebAnswer, request: WebRequest, send: Send) -> Non
     headers.append((b"x-request-id", request.request_id.encode("latin-1")))
     if answer.status not in (204, 304):
         headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}

@@ -8,21 +8,27 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.core.signals import request_finished
 
+from core.api.errors import CONTENT_TYPE
 from core.api.exchange import Headers, WebAnswer, WebRequest
 from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
 from integration_site.front.fair_slots import FairSlots
+from integration_site.front.quotas import Disconnected, Refused, Visit
 
 # What two requests may differ in and still be answered alike.
 _OF_ONE_REQUEST = frozenset({"x-request-id", "traceparent", "tracestate", "content-length"})
 
 
 class DjangoPool:
-    """A bounded number of threads that answer requests; those set aside hold none of them."""
+    """A bounded number of threads that answer requests; those set aside hold none of them.
+
+    No caller holds more than `share` of the threads.
+    """
 
     def __init__(self, application: Callable[..., Any], *, threads: int, share: int) -> None:
         self._application = application
@@ -30,23 +36,53 @@ class DjangoPool:
         self._slots = FairSlots(threads, share=share)
         self._runs: dict[object, asyncio.Task[WebAnswer]] = {}
 
-    async def answer(self, request: WebRequest, *, caller: str) -> WebAnswer:
-        """Return the answer of Django; a request that has to wait gives up its thread meanwhile."""
+    async def answer(
+        self, request: WebRequest, *, caller: str, visit: Visit | None = None, alike: bool = False
+    ) -> WebAnswer:
+        """Return the answer of Django; a request that has to wait gives up its thread meanwhile.
+
+        `visit` bounds who waits, and ends when its caller leaves. With `alike`, the answer may be
+        that to a like request which waits for a thread too.
+
+        Raises:
+            Refused: more wait than may.
+            Disconnected: the caller is gone, and nothing was begun that has to be ended.
+        """
         suspension = Suspension()
-        answer = await self._run(request, suspension, caller)
+        if alike:
+            answer = await self._run_once(request, suspension, caller)
+        else:
+            answer = await self._run(request, suspension, caller, visit)
         while suspension.awaited is not None:
             awaited, suspension.awaited = suspension.awaited, None
-            await _done(awaited)
-            answer = await self._run_again(request, suspension, caller)
+            try:
+                async with visit.set_aside() if visit else nullcontext():
+                    await _done(awaited)
+            except (Refused, Disconnected):
+                awaited.cancel()
+                raise
+            answer = await self._run_once(request, suspension, caller)
         return answer
 
     def close(self) -> None:
         """Take no more work; what runs is finished."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, request: WebRequest, suspension: Suspension, caller: str) -> WebAnswer:
-        async with self._slots.slot(caller):
+    async def _run(
+        self,
+        request: WebRequest,
+        suspension: Suspension,
+        caller: str,
+        visit: Visit | None = None,
+    ) -> WebAnswer:
+        """Run a request in its turn; with `visit`, only if its caller stays until then."""
+        if not self._slots.take_free(caller):
+            async with visit.while_connected() if visit else nullcontext():
+                await self._slots.take_turn(caller)
+        try:
             return await self._in_thread(request, suspension)
+        finally:
+            self._slots.give_back(caller)
 
     async def _in_thread(self, request: WebRequest, suspension: Suspension) -> WebAnswer:
         loop = asyncio.get_running_loop()
@@ -54,10 +90,10 @@ class DjangoPool:
             self._executor, run_wsgi, self._application, request, suspension
         )
 
-    async def _run_again(
+    async def _run_once(
         self, request: WebRequest, suspension: Suspension, caller: str
     ) -> WebAnswer:
-        """Run a request anew; reads that are alike and were woken together are run once.
+        """Run a request; reads that are alike and wait for a thread together are run once.
 
         Two thousand who watch the same thing are answered by one look at it.
         """
@@ -65,27 +101,41 @@ class DjangoPool:
             return await self._run(request, suspension, caller)
         alike = _likeness(request)
         run = self._runs.get(alike)
-        if run is not None:
-            answer = await asyncio.shield(run)
-            if answer.status == 200 and suspension.awaited is None:
-                return answer
-            return await self._run(request, suspension, caller)
-        run = asyncio.create_task(self._run_alike(alike, request, suspension, caller))
-        self._runs[alike] = run
-        return await run
+        if run is None:
+            run = asyncio.create_task(self._run_alike(alike, request, suspension, caller))
+            self._runs[alike] = run
+            return await asyncio.shield(run)
+        answer = await asyncio.shield(run)
+        if answer is not SET_ASIDE and not _is_of_one_request(answer):
+            return answer
+        return await self._run(request, suspension, caller)
 
     async def _run_alike(
         self, alike: object, request: WebRequest, suspension: Suspension, caller: str
     ) -> WebAnswer:
-        async with self._slots.slot(caller):
-            # Who wakes from now on may have been told of something newer.
+        try:
+            if not self._slots.take_free(caller):
+                await self._slots.take_turn(caller)
+        finally:
+            # Who comes from now on may have been told of something newer.
             del self._runs[alike]
+        try:
             return await self._in_thread(request, suspension)
+        finally:
+            self._slots.give_back(caller)
 
 
 def _likeness(request: WebRequest) -> object:
+    scope = request.scope
     headers = ((k, v) for k, v in request.headers.items() if k not in _OF_ONE_REQUEST)
-    return (request.scope["raw_path"], request.scope["query_string"], *sorted(headers))
+    return (
+        scope["raw_path"], scope["query_string"], scope["scheme"], request.address, *sorted(headers)
+    )  # fmt: skip
+
+
+def _is_of_one_request(answer: WebAnswer) -> bool:
+    """Return whether an answer names the request that it is for, as problem documents do."""
+    return answer.status >= 400 and ("Content-Type", CONTENT_TYPE) in answer.headers
 
 
 async def _done(future: Future[Any]) -> None:

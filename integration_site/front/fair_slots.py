@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class FairSlots:
@@ -21,33 +19,29 @@ class FairSlots:
         self._held: Counter[str] = Counter()
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    @asynccontextmanager
-    async def slot(self, caller: str) -> AsyncIterator[None]:
-        """Hold a slot while the block runs; waits for one."""
-        if self._free and self._held[caller] < self._share:
+    def take_free(self, caller: str) -> bool:
+        """Take a slot if there is one for this caller now; return whether there was."""
+        is_free = bool(self._free) and self._held[caller] < self._share
+        if is_free:
             self._take(caller)
-        else:
-            await self._wait(caller)
-        try:
-            yield
-        finally:
-            self._give_back(caller)
+        return is_free
 
-    def _take(self, caller: str) -> None:
-        self._free -= 1
-        self._held[caller] += 1
-
-    async def _wait(self, caller: str) -> None:
+    async def take_turn(self, caller: str) -> None:
+        """Wait for a slot."""
         turn = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(caller)
+                self.give_back(caller)
             raise
 
-    def _give_back(self, caller: str) -> None:
+    def _take(self, caller: str) -> None:
+        self._free -= 1
+        self._held[caller] += 1
+
+    def give_back(self, caller: str) -> None:
         self._free += 1
         self._held[caller] -= 1
         if not self._held[caller]:

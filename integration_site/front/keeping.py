@@ -8,11 +8,8 @@ from functools import lru_cache
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
-from django.conf import settings
-
 from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
 from core.api.known_keys import KnownKey, KnownKeys
-from core.peers import FORWARDED_PROTO, client_scheme
 from core.request_rates.counter import RATE_DECISION, admit_key
 from core.request_rates.sliding_window import RateDecision
 from integration_site.front.django_pool import DjangoPool
@@ -99,15 +96,12 @@ def _canonical(query: str) -> tuple[frozenset[str], str]:
 def _key_of(request: WebRequest, query: str, known: KnownKey) -> Hashable:
     """Return all that an answer depends on; links in it are to the path and host asked for."""
     headers, scope = request.headers, request.scope
-    scheme = scope.get("scheme", "http")
-    if FORWARDED_PROTO in headers:
-        scheme = client_scheme(request.address, scheme, headers, settings.TRUSTED_PROXIES)
     return (
         request.method,
         scope["raw_path"],
         query,
         headers.get("host", ""),
-        scheme,
+        scope.get("scheme", "http"),
         headers.get("if-none-match", ""),
         headers.get("content-type", "") if request.body else "",
         request.body,

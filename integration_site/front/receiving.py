@@ -3,57 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from core.api.exchange import WebRequest
+from integration_site.front.quotas import Disconnected, Quota, Receive, Refused
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 # More than any endpoint takes: what is refused is refused by the one that knows its limit.
 MOST_BYTES = 2 * 1024 * 1024 + 1
-RECEIVE_SECONDS = 30.0
+TOO_LARGE = "The request is larger than 2 MiB."
+# As Apache's mod_reqtimeout has it: a body has so long, and a second more for each that many bytes.
+BODY_SECONDS = 10.0
+BYTES_A_SECOND = 32 * 1024
+STOPPING_SECONDS = 1.0
 
 
-class BodyTooLarge(Exception):
-    """The body is larger than anything here takes."""
+class Receiving:
+    """The bodies that are on their way; `held` counts the bytes of those that are incomplete."""
 
+    def __init__(self, held: Quota) -> None:
+        self._held = held
+        self._deadlines: set[asyncio.Timeout] = set()
 
-class TooSlow(Exception):
-    """The body did not come in time."""
+    async def body_of(self, request: WebRequest, receive: Receive) -> bytes:
+        """Return the whole body of a request.
 
+        Raises:
+            Refused: it is too large, too slow, or too much with what comes in beside it.
+            Disconnected: the caller is gone.
+        """
+        headers = request.headers
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            return b""
+        if int(headers.get("content-length") or 0) > MOST_BYTES:
+            raise Refused(413, TOO_LARGE)
+        try:
+            async with asyncio.timeout(BODY_SECONDS) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    return await self._receive(request, receive, deadline)
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            text = "The body did not come in time: within 10 seconds and one more for each 32 KiB."
+            raise Refused(408, text) from None
 
-class Disconnected(Exception):
-    """The caller is gone."""
+    async def _receive(
+        self, request: WebRequest, receive: Receive, deadline: asyncio.Timeout
+    ) -> bytes:
+        started = asyncio.get_running_loop().time()
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                part = message.get("body", b"")
+                if size + len(part) > MOST_BYTES:
+                    raise Refused(413, TOO_LARGE)
+                parts.append(part)
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                self._held.take(request.address, request.address, len(part))
+                size += len(part)
+                deadline.reschedule(started + BODY_SECONDS + size / BYTES_A_SECOND)
+        finally:
+            self._held.give_back(request.address, request.address, size)
 
-
-async def receive_body(request: WebRequest, receive: Receive) -> bytes:
-    """Return the whole body of a request.
-
-    Raises:
-        BodyTooLarge, TooSlow, Disconnected: see there.
-    """
-    headers = request.headers
-    if "content-length" not in headers and "transfer-encoding" not in headers:
-        return b""
-    if int(headers.get("content-length") or 0) > MOST_BYTES:
-        raise BodyTooLarge
-    try:
-        async with asyncio.timeout(RECEIVE_SECONDS):
-            return await _whole(receive)
-    except TimeoutError:
-        raise TooSlow from None
-
-
-async def _whole(receive: Receive) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            raise BodyTooLarge
-        if not message.get("more_body"):
-            return b"".join(parts)
+    def hurry(self) -> None:
+        """Give what is still on its way one more second: the process stops."""
+        soon = asyncio.get_running_loop().time() + STOPPING_SECONDS
+        for deadline in self._deadlines:
+            deadline.reschedule(min(deadline.when() or soon, soon))

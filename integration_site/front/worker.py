@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 from typing import Any
 
+from django.conf import settings
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
+
+from core.api.stopping import begin_stopping
+from integration_site.front.connections import Connections
+from integration_site.front.protocol import protocol_for
+
+GRACE_SECONDS = 8
+# At most, and as far as the system lets this process open files; so many are for other things.
+MOST_CONNECTIONS = 10_000
+OTHER_FILES = 256
+
+
+class FrontServer(Server):
+    """Has those who wait answered before it waits for them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        begin_stopping()
+        await super().shutdown(sockets)
 
 
 class FrontWorker(UvicornWorker):
@@ -14,18 +35,44 @@ class FrontWorker(UvicornWorker):
 
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "uvloop",
-        "http": "httptools",
         "ws": "none",
         "lifespan": "on",
         "access_log": False,  # Django logs each request, with its id
         "server_header": False,
         "proxy_headers": False,
-        "timeout_graceful_shutdown": 5,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
         "timeout_notify": 1,
     }
+
+    def init_process(self) -> None:
+        self.config.http = protocol_for(
+            Connections(
+                most=min(MOST_CONNECTIONS, _raise_file_limit() - OTHER_FILES),
+                per_address=settings.CONNECTIONS_PER_ADDRESS,
+                trusted=settings.TRUSTED_PROXIES,
+            )
+        )
+        super().init_process()
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = FrontServer(self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
 
     async def callback_notify(self) -> None:
         """Tell gunicorn that this process lives, and end with it if it was killed."""
         self.notify()
         if os.getppid() != self.ppid:
             signal.raise_signal(signal.SIGTERM)
+
+
+def _raise_file_limit() -> int:
+    """Let this process open as many files as the system allows it to; return how many."""
+    most = 2 * MOST_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return most if soft == resource.RLIM_INFINITY else soft

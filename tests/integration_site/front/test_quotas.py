@@ -1,0 +1,158 @@
+"""What one caller has under way and waiting leaves room for the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from core.api.stopping import on_stopping
+from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
+from integration_site.front.quotas import Bounds, Quota, Refused
+from tests.integration_site.front.running import (
+    RunningFront,
+    head,
+    read_to_end,
+    running_front,
+    status_of,
+)
+from tests.integration_site.front.test_protocol import assert_problem, wait_until
+
+pytestmark = pytest.mark.once
+
+
+class Views:
+    """`/held` holds its thread until it is let go, `/aside` waits for a future without one."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.futures: list[Future[None]] = []
+        self.runs: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        self.runs.append(path)
+        if path == "/held":
+            assert self.may_end.wait(20)
+        elif path == "/aside":
+            self._wait(environ[ENVIRON_KEY])
+        elif path == "/broken":
+            raise ValueError("broken")
+        start_response("200 OK", [])
+        return [path.encode()]
+
+    def _wait(self, suspension: Suspension) -> None:
+        if not suspension.results:
+            future: Future[None] = Future()
+            suspension.results["waited"] = suspension.awaited = future
+            self.futures.append(future)
+            raise Suspended
+
+    def finish(self) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_result(None)
+
+
+@pytest.fixture
+def views() -> Iterator[Views]:
+    views = Views()
+    yield views
+    views.may_end.set()
+
+
+@pytest.fixture
+def front(views: Views, settings: Any) -> Iterator[RunningFront]:
+    settings.REQUESTS_PER_ADDRESS = 3
+    settings.WAITS_PER_ADDRESS = 2
+    with running_front(views, threads=4) as running:
+        yield running
+        views.may_end.set()
+        views.finish()
+
+
+def test_requests_under_way_are_bounded_and_leave_heartbeats_and_health_alone(
+    front: RunningFront, views: Views
+) -> None:
+    peers = [front.connect(head("/held", "Connection: close")) for _ in range(3)]
+    wait_until(lambda: views.runs.count("/held") == 3)
+    answer = front.get("/other")
+    assert_problem(answer, 429, "3 requests under way, as many as REQUESTS_PER_ADDRESS allows")
+    assert b"\r\nretry-after: 1\r\n" in answer
+    for path, method in (("/api/services/a/heartbeat", "POST"), ("/health/ready", "GET")):
+        assert status_of(front.get(path, method=method)) == 200
+    views.may_end.set()
+    assert [status_of(read_to_end(peer)) for peer in peers] == [200] * 3
+    assert status_of(front.get("/other")) == 200
+
+
+def test_waiting_requests_are_bounded_apart(front: RunningFront, views: Views) -> None:
+    peers = [front.connect(head("/aside", f"A: {n}", "Connection: close")) for n in range(2)]
+    wait_until(lambda: len(views.futures) == 2)
+    assert_problem(front.get("/aside"), 429, "2 waiting requests, as many as WAITS_PER_ADDRESS")
+    assert views.futures[2].cancelled()
+    assert status_of(front.get("/other")) == 200
+    views.finish()
+    assert [status_of(read_to_end(peer)) for peer in peers] == [200, 200]
+
+
+def test_write_that_may_not_wait_is_not_refused_after_the_fact(
+    front: RunningFront, views: Views
+) -> None:
+    """It stays counted as under way: what it did is done."""
+    sent = head("/aside", "Connection: close", method="POST")
+    peers = [front.connect(sent) for _ in range(5)]
+    wait_until(lambda: len(views.futures) == 5)
+    assert_problem(front.get("/other"), 429, "3 requests under way")
+    views.finish()
+    assert [status_of(read_to_end(peer)) for peer in peers] == [200] * 5
+
+
+def test_caller_that_leaves_is_counted_no_more(front: RunningFront, views: Views) -> None:
+    peers = [front.connect(head("/aside", f"A: {n}")) for n in range(2)]
+    wait_until(lambda: len(views.futures) == 2)
+    for peer in peers:
+        peer.close()
+    wait_until(lambda: all(future.cancelled() for future in views.futures))
+    with front.connect(head("/aside", "Connection: close")) as stays:
+        wait_until(lambda: len(views.futures) == 3)
+        views.finish()
+        assert status_of(read_to_end(stays)) == 200
+
+
+def test_write_of_a_caller_that_left_is_ended(front: RunningFront, views: Views) -> None:
+    front.connect(head("/aside", method="POST")).close()
+    wait_until(lambda: views.futures)
+    views.finish()
+    wait_until(lambda: views.runs.count("/aside") == 2)
+
+
+def test_waiting_requests_are_answered_when_the_process_stops(views: Views, settings: Any) -> None:
+    on_stopping(views.finish)
+    with running_front(views) as front:
+        peer = front.connect(head("/aside"))
+        wait_until(lambda: views.futures)
+    assert status_of(read_to_end(peer)) == 200
+
+
+def test_failure_is_a_problem_document(front: RunningFront) -> None:
+    assert_problem(front.get("/broken"), 500, "it was logged")
+
+
+def test_bounds_hold_for_a_key_an_address_and_all() -> None:
+    quota = Quota(Bounds("things", 2, 3, 4, "PER_CALLER", "PER_ADDRESS"))
+
+    def status_for(caller: str, address: str) -> int:
+        try:
+            quota.take(caller, address)
+        except Refused as refusal:
+            return refusal.status
+        return 200
+
+    asked = [("k1", "a"), ("k1", "a"), ("k1", "b"), ("k2", "a"), ("a", "a"), ("b", "b"), ("c", "c")]
+    assert [status_for(*each) for each in asked] == [200, 200, 429, 200, 429, 200, 503]
+    quota.give_back("k1", "a")
+    assert status_for("k1", "b") == 200
