@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.api.idempotency import canonical_path
+from core.api.suspension import Suspension
 
 Headers = tuple[tuple[str, str], ...]
 # Where a view says, in the WSGI environment, whose changes alone change its answer.
@@ -30,6 +31,8 @@ class WebRequest:
     body: bytes = b""
     # What Django finds in the WSGI environment beside the request itself.
     environ: dict[str, Any] = field(default_factory=dict)
+    # What was done for it already, and what it waits for before Django is asked.
+    suspension: Suspension | None = None
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> WebRequest:

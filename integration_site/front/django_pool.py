@@ -48,10 +48,10 @@ class DjangoPool:
             Refused: more wait than may.
             Disconnected: the caller is gone, and nothing was begun that has to be ended.
         """
-        suspension = Suspension()
+        suspension, answer = request.suspension or Suspension(), SET_ASIDE
         if alike:
             answer = await self._run_once(request, suspension, caller)
-        else:
+        elif suspension.awaited is None:
             answer = await self._run(request, suspension, caller, visit)
         while suspension.awaited is not None:
             awaited, suspension.awaited = suspension.awaited, None

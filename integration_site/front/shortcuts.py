@@ -12,6 +12,7 @@ from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads
 from integration_site.front.response_cache import ResponseCache
 from registry.discovery.change_log import NEWS
+from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.gathered_starts import answer_starts
 
 
@@ -31,4 +32,5 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
         "/discovery/health/{id}": health,
         "/workflows/execute": starts,
         "/workflows/{id}/execute": starts,
+        **{f"/workflows/{name}": starts for name in REQUEST_TYPES},
     }

@@ -55,13 +55,14 @@ def web_request(
 
 
 @cache
-def _django() -> Any:
+def django() -> Any:
+    """Django's WSGI application."""
     return get_wsgi_application()
 
 
 def by_django(request: WebRequest) -> WebAnswer:
     """What the front would be answered by Django."""
-    return run_wsgi(_django(), request, Suspension())
+    return run_wsgi(django(), request, Suspension())
 
 
 def comparable(answer: WebAnswer) -> tuple[int, list[tuple[str, str]], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from core.api.idempotency import read_key
 from core.api.list_items import fit
 from core.api.serializers import represent
-from core.api.suspension import result_of
+from core.api.suspension import Suspension, once, result_of
 from core.db.rows import read_rows
 from core.request_ids import current_request_id
 from workflows import services
@@ -23,8 +23,23 @@ from workflows.api.serializers import (
     ExecutionSerializer,
     StepSerializer,
 )
-from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep
+from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep, WorkflowType
 from workflows.services import Start, Started
+
+# How long the endpoints wait that existing callers expect to answer the result.
+REQUEST_WAIT_SECONDS = 30.0
+# The types that have a path of their own, which a request is posted to.
+REQUEST_TYPES = {
+    kind.lower().replace("_", "-"): kind
+    for kind in (
+        WorkflowType.PROJECT_PLANNING,
+        WorkflowType.PROJECT_CREATION,
+        WorkflowType.AGENT_TASK_EXECUTION,
+        WorkflowType.HUMAN_INTERACTION,
+    )
+}
+# By what a request that is set aside remembers these.
+STARTED, ENDED = "start", "end"
 
 
 def start_of(request: Any, data: Mapping[str, Any]) -> Start:
@@ -51,13 +66,29 @@ def start_by(data: Mapping[str, Any], *, actor: str, key: str, request_id: str) 
     )
 
 
-def answer_start(request: Any, started: Started, *, wait: float) -> Response:
-    """Answer 200 with the execution once it ended within `wait` seconds, else 202."""
+def answer_start(request: Any, begin: Callable[[], tuple[Started, float]]) -> Response:
+    """Answer 200 with the execution once it ended, else 202; `begin` starts it.
+
+    It returns how many seconds to wait for the end, too, and is called once for each request,
+    however often its view runs.
+    """
+    started, wait = once(request, STARTED, begin)
     execution = await_end(request, started.execution, seconds=wait)
     location = request.build_absolute_uri(f"{_prefix(request)}/executions/{execution.pk}")
     if wait > 0:
         started = replace(started, execution=execution, first=None)
     return Response(show_started(started), status_of(execution), headers={"Location": location})
+
+
+def started_before(started: Started, *, wait: float) -> Suspension:
+    """Return what `answer_start` finds where it need not start an execution, but wait for it."""
+    suspension = Suspension()
+    suspension.results[STARTED] = started, wait
+    execution = started.execution
+    if not execution.has_ended:
+        suspension.awaited = services.when_ended(execution.pk, seconds=wait)
+        suspension.results[ENDED] = suspension.awaited
+    return suspension
 
 
 def show_started(started: Started) -> Any:
@@ -78,7 +109,7 @@ def await_end(request: Any, execution: WorkflowExecution, *, seconds: float) -> 
     """
     if execution.has_ended or seconds <= 0:
         return execution
-    result_of(request, "end", lambda: services.when_ended(execution.pk, seconds=seconds))
+    result_of(request, ENDED, lambda: services.when_ended(execution.pk, seconds=seconds))
     return services.read_again(execution)
 
 

@@ -14,7 +14,6 @@ from core.api.actions import post_action
 from core.api.list_items import in_list
 from core.api.pagination import GrowingListPagination
 from core.api.serializers import represent
-from core.api.suspension import once
 from core.api.viewsets import ResourceViewSet
 from core.exceptions import NotFound
 from core.expressions import json_type
@@ -173,11 +172,12 @@ class ExecutionViewSet(ResourceViewSet):
             version=data["version"],
         )
 
-        def begin() -> services.Started:
+        def begin() -> tuple[services.Started, float]:
             execution = self._controlled(pk)
-            return services.rerun_execution(execution.pk, rerun, start_of(request, {}))
+            started = services.rerun_execution(execution.pk, rerun, start_of(request, {}))
+            return started, data["wait"]
 
-        return answer_start(request, once(request, "start", begin), wait=data["wait"])
+        return answer_start(request, begin)
 
     @post_action(responses=ExecutionDetailSerializer)
     def pause(self, request: Any, pk: str) -> Response:

@@ -1,6 +1,7 @@
 """Starts that arrive together, answered as the views answer each of them.
 
-What is unusual, waits or fails is left to the view: nothing was done for it so far.
+What is unusual or fails is left to the view: nothing was done for it so far. So is what is to be
+waited for: the view finds the execution that was started.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -20,23 +22,31 @@ from core.api.plain_requests import PlainRequest, read_request
 from core.exceptions import IntegrationError
 from core.mediator import mediator
 from workflows import services
-from workflows.api.execution_responses import show_started, start_by, status_of
+from workflows.api.execution_responses import (
+    REQUEST_TYPES,
+    REQUEST_WAIT_SECONDS,
+    show_started,
+    start_by,
+    started_before,
+    status_of,
+)
 from workflows.api.serializers import ExecuteInput, ExecuteRequestInput
 from workflows.services import Start, Started
 
 _SCOPE = "workflows:execute"
-# The methods of the routes that start something, as their answers tell them.
+# The methods of the routes that answer without waiting, as they tell them.
 _ALLOWED = "POST, OPTIONS"
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class _AskedStart:
     """A start that is asked for, and the workflow or the type of workflow that it names."""
 
     request: PlainRequest
     start: Start
     workflow: str = ""
     workflow_type: str = ""
+    wait: float = 0.0
 
 
 def answer_starts(requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
@@ -44,11 +54,11 @@ def answer_starts(requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
     orders = {place: order for place, r in enumerate(requests) if (order := _read(r)) is not None}
     answers: list[WebAnswer | None] = [None] * len(requests)
     for place, started in _start(orders).items():
-        answers[place] = _answer(orders[place].request, started)
+        answers[place] = _answer(orders[place], started)
     return answers
 
 
-def _read(request: WebRequest) -> _Order | None:
+def _read(request: WebRequest) -> _AskedStart | None:
     read = read_request(request, _SCOPE)
     if read is None:
         return None
@@ -59,19 +69,25 @@ def _read(request: WebRequest) -> _Order | None:
         return None
 
 
-def _order_of(request: PlainRequest, key: str) -> _Order:
-    """Return what is asked for. Raises: NotPlain, also where it is to be waited for."""
-    *_, reference, _last = request.web.path.split("/")
-    is_request = request.web.path == "/workflows/execute"
-    data = read_plainly(ExecuteRequestInput if is_request else ExecuteInput, request.body)
-    if (data["options"].get("wait", 1) if is_request else data["wait"]) > 0:
-        raise NotPlain
-    start = start_by(data, actor=request.caller.name, key=key, request_id=request.web.request_id)
-    workflow = data.get("workflow", "") if is_request else reference
-    return _Order(request, start, workflow, data.get("workflow_type", ""))
+def _order_of(request: PlainRequest, key: str) -> _AskedStart:
+    """Return what is asked for. Raises: NotPlain."""
+    _, _, name, *rest = request.web.path.split("/")
+    start = partial(start_by, actor=request.caller.name, key=key, request_id=request.web.request_id)
+    if rest:
+        data = read_plainly(ExecuteInput, request.body)
+        return _AskedStart(request, start(data), workflow=name, wait=data["wait"])
+    if name == "execute":
+        data = read_plainly(ExecuteRequestInput, request.body)
+        wait = data["options"].get("wait", REQUEST_WAIT_SECONDS)
+        named = data.get("workflow", ""), data.get("workflow_type", "")
+        return _AskedStart(request, start(data), *named, wait=wait)
+    data = {"input_data": request.body, "context": {}}
+    return _AskedStart(
+        request, start(data), workflow_type=REQUEST_TYPES[name], wait=REQUEST_WAIT_SECONDS
+    )
 
 
-def _start(orders: dict[int, _Order]) -> dict[int, Started | Exception]:
+def _start(orders: dict[int, _AskedStart]) -> dict[int, Started | Exception]:
     """Start them, by their places; those are left out whose workflow is not there."""
     workflows = services.workflows_to_start({order.workflow for order in orders.values()} - {""})
     named = [place for place, order in orders.items() if order.workflow in workflows]
@@ -91,7 +107,8 @@ def _start(orders: dict[int, _Order]) -> dict[int, Started | Exception]:
     return answers
 
 
-def _answer(request: PlainRequest, started: Started | Exception) -> WebAnswer | None:
+def _answer(order: _AskedStart, started: Started | Exception) -> WebAnswer | None:
+    request = order.request
     if isinstance(started, OperationalError | InterfaceError):
         # It may be stored, and is not to be stored again.
         with structlog.contextvars.bound_contextvars(request_id=request.web.request_id):
@@ -99,6 +116,10 @@ def _answer(request: PlainRequest, started: Started | Exception) -> WebAnswer | 
         headers = (("Retry-After", problem.headers["Retry-After"]), ("Allow", _ALLOWED))
         return request.render(problem.status_code, problem.data, headers, content_type=CONTENT_TYPE)
     if isinstance(started, Exception):
+        return None
+    if order.wait > 0:
+        # The view goes on from here, once it has ended.
+        request.web.suspension = started_before(started, wait=order.wait)
         return None
     location = f"{request.prefix}/executions/{started.execution.pk}"
     headers = (("Location", location), ("Allow", _ALLOWED))

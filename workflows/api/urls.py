@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import Route, SimpleRouter
 
 from workflows.api.bulk import BulkOperationViewSet
+from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.executions import ExecutionViewSet
 from workflows.api.schedules import ScheduleViewSet
 from workflows.api.webhooks import WebhookViewSet
@@ -33,21 +34,17 @@ doors.register("webhooks", WebhookViewSet, basename="webhook")
 
 # A POST runs what stands for the type; all else is for the workflow that has this name.
 _ON_WORKFLOW = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
-_RUN = {
-    "project-planning": "project_planning",
-    "project-creation": "project_creation",
-    "agent-task-execution": "agent_task_execution",
-    "human-interaction": "human_interaction",
-}
 
 urlpatterns = [
     *(
         path(
             f"workflows/{name}",
-            WorkflowViewSet.as_view({**_ON_WORKFLOW, "post": run}, described_methods=("POST",)),
+            WorkflowViewSet.as_view(
+                {**_ON_WORKFLOW, "post": name.replace("-", "_")}, described_methods=("POST",)
+            ),
             kwargs={"pk": name},
         )
-        for name, run in _RUN.items()
+        for name in REQUEST_TYPES
     ),
     *router.urls,
     *doors.urls,

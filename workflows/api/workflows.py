@@ -11,11 +11,15 @@ from rest_framework.response import Response
 from core.api.actions import nested_list, post_action
 from core.api.list_items import in_list
 from core.api.named_resource import NamedResourceViewSet
-from core.api.suspension import once
 from core.mediator import mediator
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
-from workflows.api.execution_responses import answer_start, list_executions, start_of
+from workflows.api.execution_responses import (
+    REQUEST_WAIT_SECONDS,
+    answer_start,
+    list_executions,
+    start_of,
+)
 from workflows.api.executions import IDEMPOTENCY_KEY, STARTED
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter, WorkflowFilter
 from workflows.api.serializers import (
@@ -32,8 +36,6 @@ from workflows.api.serializers import (
 from workflows.api.version_diffs import ComparisonAnswer, show_comparison
 from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
 
-# How long the endpoints wait that existing callers expect to answer the result.
-REQUEST_WAIT_SECONDS = 30.0
 FREE_INPUT = {"application/json": {"type": "object", "additionalProperties": {}}}
 
 
@@ -171,8 +173,7 @@ class WorkflowViewSet(NamedResourceViewSet):
             data = self.read(ExecuteInput)
             return services.start_execution(workflow, start_of(request, data)), data["wait"]
 
-        started, wait = once(request, "start", begin)
-        return answer_start(request, started, wait=wait)
+        return answer_start(request, begin)
 
     @nested_list(
         ExecutionSerializer,
@@ -193,19 +194,23 @@ class WorkflowViewSet(NamedResourceViewSet):
     )
     def execute_request(self, request: Any) -> Response:
         """Start what a type of workflow, or a name, stands for, and wait up to 30 s for its end."""
-        data = self.read(ExecuteRequestInput)
-        options = data["options"]
-        start = start_of(request, data)
-        if "workflow" in data:
-            started = services.start_execution(services.workflow_to_start(data["workflow"]), start)
-        else:
-            started = _start_by_type(data["workflow_type"], start)
-        return answer_start(request, started, wait=options.get("wait", REQUEST_WAIT_SECONDS))
+
+        def begin() -> tuple[services.Started, float]:
+            data = self.read(ExecuteRequestInput)
+            wait, start = data["options"].get("wait", REQUEST_WAIT_SECONDS), start_of(request, data)
+            if "workflow" not in data:
+                return _start_by_type(data["workflow_type"], start), wait
+            workflow = services.workflow_to_start(data["workflow"])
+            return services.start_execution(workflow, start), wait
+
+        return answer_start(request, begin)
 
     def _of_type(self, request: Any, workflow_type: str) -> Response:
-        start = start_of(request, {"input_data": request.data, "context": {}})
-        started = _start_by_type(workflow_type, start)
-        return answer_start(request, started, wait=REQUEST_WAIT_SECONDS)
+        def begin() -> tuple[services.Started, float]:
+            start = start_of(request, {"input_data": request.data, "context": {}})
+            return _start_by_type(workflow_type, start), REQUEST_WAIT_SECONDS
+
+        return answer_start(request, begin)
 
     @extend_schema(request=FREE_INPUT, responses=STARTED, parameters=[IDEMPOTENCY_KEY])
     def project_planning(self, request: Any, pk: str) -> Response:

@@ -1,5 +1,6 @@
 """Starts that are gathered are answered byte by byte as the views answer them."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,12 +9,14 @@ from django.db import OperationalError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.api.exchange import WebAnswer
+from integration_site.front.django_pool import DjangoPool
 from tests.factories import make_key
-from tests.support.engine import call, make_workflow
+from tests.support.engine import ScriptedClient, call, make_workflow, running_engine
 from tests.support.hypothesis_settings import in_proportion
-from tests.support.web_requests import by_django, comparable, web_request
+from tests.support.web_requests import by_django, comparable, django, web_request
 from workflows.api.gathered_starts import answer_starts
-from workflows.models import WorkflowExecution, WorkflowStatus, WorkflowType
+from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
 from workflows.services.executions import start as start_module
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,6 +169,39 @@ def test_an_outage_during_the_commit_is_not_tried_again(key, monkeypatch):
 
     monkeypatch.setattr(start_module, "insert_executions", fail)
     compare((EXECUTE, {}), (EXECUTE, {}), plain=True, key=key)
+
+
+@pytest.mark.parametrize("is_gathered", [True, False])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (EXECUTE, {"wait": 20}),
+        ("/workflows/execute", {"workflow": "w", "options": {"wait": 20}}),
+        ("/api/workflows/execute", {"type": "PROJECT_PLANNING"}),
+        ("/api/workflows/project-planning", {"wait": 0}),
+    ],
+)
+def test_what_is_waited_for_is_started_once_and_answered_at_its_end(key, path, body, is_gathered):
+    Workflow.objects.update(type=WorkflowType.PROJECT_PLANNING)
+    request, pool = web_request(path, body, key=key), DjangoPool(django(), threads=2, share=2)
+    if is_gathered:
+        assert answer_starts([request]) == [None]
+        assert WorkflowExecution.objects.count() == 1
+
+    async def ask(engine: Any) -> WebAnswer:
+        answered = asyncio.create_task(pool.answer(request, caller="c"))
+        while not answered.done():
+            engine.look()
+            await asyncio.sleep(0.05)
+        return answered.result()
+
+    with running_engine(ScriptedClient(a=lambda document: {"ok": True})) as engine:
+        answer = asyncio.run(ask(engine))
+    pool.close()
+    shown = json.loads(answer.body)
+    assert (answer.status, shown["status"], len(shown["steps"])) == (200, "COMPLETED", 1)
+    assert shown["context"] == {"request_id": "request-1"}
+    assert WorkflowExecution.objects.count() == 1
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
