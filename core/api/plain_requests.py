@@ -1,33 +1,23 @@
 """Requests of programs in their common form, answered as Django would without asking it.
 
 A function that answers them takes a `WebRequest`, reads it by `read_request`, and leaves to Django
-whatever is unusual; `render` gives an answer the headers that Django's middleware adds.
+whatever is unusual.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest, HttpResponse
-from django.http.request import split_domain_port, validate_host
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.security import SecurityMiddleware
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.renderers import JSONRenderer
 
 from core.api.caller import Caller
 from core.api.exchange import Headers, WebAnswer, WebRequest
 from core.api.known_keys import KnownKey, given_key, known_keys
-from core.api.middleware import ContentSecurityMiddleware
 from core.api.plain_reading import MOST_BYTES
 from core.json import strict
 from core.media_types import is_json
-from core.peers import client_address, client_scheme
 from core.request_rates.counter import RATE_DECISION, admit_key
 
 # Whoever sends one of these may want something that is for Django to know.
@@ -43,7 +33,6 @@ class PlainRequest:
     caller: Caller
     body: dict[str, Any]
     prefix: str
-    is_secure: bool
 
     def render(
         self,
@@ -60,7 +49,6 @@ class PlainRequest:
             (
                 ("Content-Type", content_type),
                 *headers,
-                *_added_headers(self.is_secure),
                 *(decision.headers().items() if decision is not None else ()),
             ),
             _JSON.render(data),
@@ -77,9 +65,9 @@ def read_request(request: WebRequest, scopes: str) -> PlainRequest | None:
     if request.method != "POST" or request.query or not _UNUSUAL.isdisjoint(headers):
         return None
     body = _read_body(request)
-    place = _place_of(request) if body is not None else None
-    known = _known_key(request) if place is not None else None
-    if body is None or place is None or known is None:
+    prefix = _prefix_of(request) if body is not None else None
+    known = _known_key(request) if prefix is not None else None
+    if body is None or prefix is None or known is None:
         return None
     if not any(known.caller.may(scope) for scope in scopes.split("|")):
         return None
@@ -88,7 +76,7 @@ def read_request(request: WebRequest, scopes: str) -> PlainRequest | None:
         request.environ[RATE_DECISION] = decision
         if not decision.allowed:
             return None
-    return PlainRequest(request, known.caller, body, *place)
+    return PlainRequest(request, known.caller, body, prefix)
 
 
 def _known_key(request: WebRequest) -> KnownKey | None:
@@ -96,9 +84,8 @@ def _known_key(request: WebRequest) -> KnownKey | None:
     text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
     if text is None:
         return None
-    address = client_address(request.address, headers, settings.TRUSTED_PROXIES)
     try:
-        return known_keys().find(text, address)
+        return known_keys().find(text, request.address)
     except AuthenticationFailed:
         return None
 
@@ -115,43 +102,11 @@ def _read_body(request: WebRequest) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _place_of(request: WebRequest) -> tuple[str, bool] | None:
-    """Return the prefix of URLs in answers and whether it is https; None where Django refuses."""
-    host, scope = request.headers.get("host", ""), request.scope
+def _prefix_of(request: WebRequest) -> str | None:
+    """Return the prefix of URLs in answers; None for a path that the routes do not have."""
+    scope = request.scope
     path = scope["path"].rstrip("/")
-    is_api = path.startswith("/api/")
-    if path.removeprefix("/api") != request.path or not _is_allowed(host):
+    if path.removeprefix("/api") != request.path:
         return None
-    scheme = client_scheme(
-        request.address, scope.get("scheme", "http"), request.headers, settings.TRUSTED_PROXIES
-    )
-    is_secure = scheme == "https"
-    if settings.SECURE_SSL_REDIRECT and not is_secure:
-        return None
-    return f"{scheme}://{host}{'/api' if is_api else ''}", is_secure
-
-
-def _is_allowed(host: str) -> bool:
-    return _is_among(host, tuple(settings.ALLOWED_HOSTS))
-
-
-@lru_cache(256)
-def _is_among(host: str, allowed: tuple[str, ...]) -> bool:
-    domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, allowed)
-
-
-@lru_cache(4)
-def _added_headers(is_secure: bool) -> Headers:
-    """Return the headers that Django's middleware adds to every answer, by asking it."""
-    scheme = "https" if is_secure else "http"
-    environ = {"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": scheme}
-    request, response = WSGIRequest(environ), HttpResponse()
-    del response.headers["Content-Type"]
-
-    def answer(_: HttpRequest) -> HttpResponse:
-        return response
-
-    for middleware in (XFrameOptionsMiddleware, ContentSecurityMiddleware, SecurityMiddleware):
-        middleware(answer)(request)
-    return tuple(response.items())
+    above = "/api" if path.startswith("/api/") else ""
+    return f"{scope['scheme']}://{request.headers['host']}{above}"
