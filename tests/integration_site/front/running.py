@@ -11,12 +11,13 @@ from typing import Any
 
 import uvloop
 from uvicorn.config import Config
+from uvicorn.server import Server
 
 from integration_site.front.application import Front, Shortcut
 from integration_site.front.connections import Connections
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.protocol import protocol_for
-from integration_site.front.worker import FrontServer, FrontWorker
+from integration_site.front.worker import FrontWorker
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
@@ -24,7 +25,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 class RunningFront:
     """A front that listens; `exchange` sends bytes and returns all that comes until the end."""
 
-    def __init__(self, server: FrontServer, port: int, connections: Connections) -> None:
+    def __init__(self, server: Server, port: int, connections: Connections) -> None:
         self.server = server
         self.port = port
         self.connections = connections
@@ -74,8 +75,12 @@ def running_front(
     most: int = 1000,
     per_address: int = 1000,
     trusted: tuple[str, ...] = (),
+    server_class: type[Server] = Server,
 ) -> Iterator[RunningFront]:
-    """Serve a WSGI application by the front until the block ends."""
+    """Serve a WSGI application by the front until the block ends.
+
+    `FrontServer` tells all of this process that it stops.
+    """
     connections = Connections(most=most, per_address=per_address, trusted=trusted)
     pools = [DjangoPool(application, threads=count, share=count - 1) for count in (threads, 2)]
     config = Config(
@@ -85,7 +90,7 @@ def running_front(
         **{**FrontWorker.CONFIG_KWARGS, "timeout_graceful_shutdown": 1},
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    server = FrontServer(config)
+    server = server_class(config)
     is_up = threading.Event()
 
     async def serve() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from core.api.stopping import on_stopping
+from core.api import stopping
 from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
+from integration_site.front import receiving
 from integration_site.front.quotas import Bounds, Quota, Refused
+from integration_site.front.worker import FrontServer
 from tests.integration_site.front.running import (
     RunningFront,
     head,
@@ -130,12 +132,17 @@ def test_write_of_a_caller_that_left_is_ended(front: RunningFront, views: Views)
     wait_until(lambda: views.runs.count("/aside") == 2)
 
 
-def test_waiting_requests_are_answered_when_the_process_stops(views: Views, settings: Any) -> None:
-    on_stopping(views.finish)
-    with running_front(views) as front:
+def test_waiting_requests_are_answered_when_the_process_stops(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "_subscribers", [views.finish])
+    monkeypatch.setattr(receiving, "STOPPING_SECONDS", 0.1)
+    with running_front(views, server_class=FrontServer) as front:
         peer = front.connect(head("/aside"))
-        wait_until(lambda: views.futures)
+        half = front.connect(head("/", "Content-Length: 9", method="POST"))
+        wait_until(lambda: views.futures and len(front.server.server_state.tasks) == 2)
     assert status_of(read_to_end(peer)) == 200
+    assert_problem(read_to_end(half), 408)
 
 
 def test_failure_is_a_problem_document(front: RunningFront) -> None:
