@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
@@ -13,7 +13,7 @@ from core.api.known_keys import KnownKey, KnownKeys
 from core.request_rates.counter import RATE_DECISION, admit_key
 from core.request_rates.sliding_window import RateDecision
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.response_cache import Make, ResponseCache
+from integration_site.front.response_cache import Made, ResponseCache
 
 # Whoever sends one of these wants something that is not for everybody.
 _UNUSUAL = frozenset({
@@ -21,38 +21,36 @@ _UNUSUAL = frozenset({
     "expect", "pragma",
 })  # fmt: skip
 MOST_KEY_CHARS = 8_000
+KEPT_STATUSES = (200, 304)
 
 
-class CachedReads:
-    """Answers reads of callers with a key from a cache.
+@dataclass(frozen=True, slots=True)
+class AdmittedRead:
+    """A read of a caller with a key: by what its answer is kept, and what is left of the limit."""
 
-    Callers who may do the same are answered the same. `Cache-Control: no-cache` and `Pragma` in a
-    request ask anew. `unless` names query parameters that make a request something else than a
-    read; `methods` are those that only read.
+    key: Hashable
+    decision: RateDecision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Requests that only read, by these methods.
+
+    `unless` names query parameters that make a request something else than a read.
     """
 
-    def __init__(
-        self,
-        cache: ResponseCache,
-        keys: KnownKeys,
-        django: DjangoPool,
-        *,
-        methods: tuple[str, ...] = ("GET",),
-        unless: frozenset[str] = frozenset(),
-    ) -> None:
-        self._cache = cache
-        self._keys = keys
-        self._django = django
-        self._methods = methods
-        self._unless = unless
+    keys: KnownKeys
+    methods: tuple[str, ...] = ("GET",)
+    unless: frozenset[str] = frozenset()
 
-    async def answer(self, request: WebRequest) -> WebAnswer | None:
-        if request.method not in self._methods or not _is_usual(request):
+    def admit(self, request: WebRequest) -> AdmittedRead | None:
+        """Count a read against the limit of its key; None where Django is to answer."""
+        if request.method not in self.methods or not _is_usual(request):
             return None
         names, query = _canonical(request.query)
-        if not self._unless.isdisjoint(names):
+        if not self.unless.isdisjoint(names):
             return None
-        known = self._keys.recall(request.headers, request.address)
+        known = self.keys.recall(request.headers, request.address)
         if known is None:
             return None
         decision = admit_key(str(known.key.pk), known.key.requests_per_minute)
@@ -60,21 +58,34 @@ class CachedReads:
             request.environ[RATE_DECISION] = decision
             if not decision.allowed:
                 return None
-        key = _key_of(request, query, known)
-        answer, is_shared = await self._cache.answer(key, self._maker_of(request))
-        if not is_shared:
+        return AdmittedRead(_key_of(request, query, known), decision)
+
+
+class CachedReads:
+    """Answers reads of callers with a key from a cache.
+
+    Callers who may do the same are answered the same. `Cache-Control: no-cache` and `Pragma` in a
+    request ask anew.
+    """
+
+    def __init__(self, cache: ResponseCache[WebAnswer], django: DjangoPool, reads: Reads) -> None:
+        self._cache = cache
+        self._django = django
+        self._reads = reads
+
+    async def answer(self, request: WebRequest) -> WebAnswer | None:
+        read = self._reads.admit(request)
+        if read is None:
             return None
-        return _with_rate(answer, decision)
+        answer = await self._cache.get(read.key, partial(self._make, request))
+        return with_rate(answer, read.decision) if answer is not None else None
 
-    def _maker_of(self, request: WebRequest) -> Make:
-        async def make() -> tuple[WebAnswer, frozenset[str]]:
-            subjects: set[str] = set()
-            request.environ[SUBJECTS_KEY] = subjects
-            answer = await self._django.answer(request, caller="reads")
-            answer = replace(answer, headers=_for_everybody(answer), seconds=0.0)
-            return answer, frozenset(subjects)
-
-        return make
+    async def _make(self, request: WebRequest) -> Made[WebAnswer]:
+        subjects: set[str] = set()
+        request.environ[SUBJECTS_KEY] = subjects
+        answer = for_everybody(await self._django.answer(request, caller="reads"))
+        is_kept = answer.status in KEPT_STATUSES
+        return Made(answer, len(answer.body), frozenset(subjects), is_kept)
 
 
 def _is_usual(request: WebRequest) -> bool:
@@ -109,16 +120,18 @@ def _key_of(request: WebRequest, query: str, known: KnownKey) -> Hashable:
     )
 
 
-def _for_everybody(answer: WebAnswer) -> tuple[tuple[str, str], ...]:
-    """Return the headers without those that are one request's."""
-    return tuple(
+def for_everybody(answer: WebAnswer) -> WebAnswer:
+    """Return an answer without the headers that are one request's."""
+    headers = tuple(
         (name, value)
         for name, value in answer.headers
         if not name.lower().startswith("ratelimit-") and name.lower() != "x-request-id"
     )
+    return replace(answer, headers=headers, seconds=0.0)
 
 
-def _with_rate(answer: WebAnswer, decision: RateDecision | None) -> WebAnswer:
+def with_rate(answer: WebAnswer, decision: RateDecision | None) -> WebAnswer:
+    """Return an answer that says what is left of a limit."""
     if decision is None:
         return answer
     return replace(answer, headers=(*answer.headers, *decision.headers().items()))

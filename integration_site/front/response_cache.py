@@ -1,4 +1,4 @@
-"""Answers that are given again, for at most a second and until what they tell of changes."""
+"""Values that are given again, for a second at most and until what they tell of changes."""
 
 from __future__ import annotations
 
@@ -7,44 +7,58 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from math import inf
+from typing import Generic, TypeVar
 
-from core.api.exchange import WebAnswer
 from core.news import ChangeIndex
+
+V = TypeVar("V")
 
 # An answer is given for so long, and made anew ahead by who asks in the second half of it.
 LONGEST_SECONDS, AHEAD_SECONDS = 1.0, 0.5
 MOST_BYTES = 32 * 1024 * 1024
 # What an answer takes beside its body: key, headers and the objects around them.
 OVERHEAD_BYTES = 2_000
-KEPT_STATUSES = (200, 304)
 
-# Gives an answer, and whose changes alone make it another one; none for those of any.
-Make = Callable[[], Awaitable[tuple[WebAnswer, frozenset[str]]]]
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[V]):
+    """A value that was made, of about so many bytes.
+
+    It changes with changes of its `subjects` alone, or of anything where there are none. One that
+    is not `for_all` is kept for nobody else than who had it made. `read_at` is when the oldest part
+    of it was read, where that was before it was begun.
+    """
+
+    value: V
+    size: int
+    subjects: frozenset[str] = frozenset()
+    for_all: bool = True
+    read_at: float = inf
 
 
 @dataclass(slots=True)
-class CachedAnswer:
-    """An answer; `change` was the newest one, and `at` the time, before it was begun."""
+class _Kept(Generic[V]):
+    """A value; `change` was the newest one, and `at` the time, before it was begun."""
 
-    answer: WebAnswer
-    subjects: frozenset[str]
+    made: Made[V]
     change: int
     at: float
 
     @property
     def size(self) -> int:
-        return len(self.answer.body) + OVERHEAD_BYTES
+        return self.made.size + OVERHEAD_BYTES
 
 
 @dataclass(slots=True)
-class _Making:
+class _Making(Generic[V]):
     change: int
     at: float
-    task: asyncio.Task[WebAnswer]
+    task: asyncio.Task[Made[V]]
 
 
-class ResponseCache:
-    """Answers by key, the one used longest ago dropped first beyond so many bytes.
+class ResponseCache(Generic[V]):
+    """Values by key, the one used longest ago dropped first beyond so many bytes.
 
     Each is made by one at a time, for all who ask meanwhile. For one event loop.
     """
@@ -59,75 +73,75 @@ class ResponseCache:
         self._changes = changes
         self._most_bytes = most_bytes
         self._clock = clock
-        self._answers: OrderedDict[Hashable, CachedAnswer] = OrderedDict()
+        self._values: OrderedDict[Hashable, _Kept[V]] = OrderedDict()
         self._bytes = 0
-        self._making: dict[Hashable, _Making] = {}
+        self._making: dict[Hashable, _Making[V]] = {}
         self._clearing: asyncio.TimerHandle | None = None
 
-    async def answer(self, key: Hashable, make: Make) -> tuple[WebAnswer, bool]:
-        """Return an answer that was true when it was asked for or within the second before.
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[Made[V]]]) -> V | None:
+        """Return a value that was true when it was asked for or within the second before.
 
-        Second: whether it is for everybody who asks by this key; else only for who made it.
+        None where the one that was made meanwhile is for somebody else.
         """
-        cached = self._answers.get(key)
-        if cached is not None and self._holds(cached.change, cached.at, cached.subjects):
-            if self._clock() >= cached.at + AHEAD_SECONDS and key not in self._making:
+        kept = self._values.get(key)
+        if kept is not None and self._holds(kept.change, kept.at, kept.made.subjects):
+            if self._clock() >= kept.at + AHEAD_SECONDS and key not in self._making:
                 self._begin(key, make)
-            self._answers.move_to_end(key)
-            return cached.answer, True
+            self._values.move_to_end(key)
+            return kept.made.value
         making = self._making.get(key)
         if making is not None and not self._holds(making.change, making.at):
             # It may have read before the change that this caller knows of.
             await asyncio.wait([making.task])
             making = self._making.get(key)
-        own = making is None
+        is_own = making is None
         making = making or self._begin(key, make)
-        answer = await asyncio.shield(making.task)
-        return answer, own or answer.status in KEPT_STATUSES
+        made = await asyncio.shield(making.task)
+        return made.value if is_own or made.for_all else None
 
     def _holds(self, change: int, at: float, subjects: frozenset[str] = frozenset()) -> bool:
         if self._clock() >= at + LONGEST_SECONDS:
             return False
         return self._changes.is_unchanged(change, subjects)
 
-    def _begin(self, key: Hashable, make: Make) -> _Making:
+    def _begin(self, key: Hashable, make: Callable[[], Awaitable[Made[V]]]) -> _Making[V]:
         change, at = self._changes.latest, self._clock()
         task = asyncio.ensure_future(self._make(key, make, change, at))
         making = self._making[key] = _Making(change, at, task)
         return making
 
-    async def _make(self, key: Hashable, make: Make, change: int, at: float) -> WebAnswer:
+    async def _make(
+        self, key: Hashable, make: Callable[[], Awaitable[Made[V]]], change: int, at: float
+    ) -> Made[V]:
         try:
-            answer, subjects = await make()
+            made = await make()
         finally:
             del self._making[key]
-        if answer.status in KEPT_STATUSES:
-            self._keep(key, CachedAnswer(answer, subjects, change, at))
-        else:
-            self._drop(key)
-        return answer
-
-    def _keep(self, key: Hashable, cached: CachedAnswer) -> None:
         self._drop(key)
-        self._answers[key] = cached
-        self._bytes += cached.size
+        if made.for_all:
+            self._keep(key, _Kept(made, change, min(at, made.read_at)))
+        return made
+
+    def _keep(self, key: Hashable, kept: _Kept[V]) -> None:
+        self._values[key] = kept
+        self._bytes += kept.size
         while self._bytes > self._most_bytes:
-            self._drop(next(iter(self._answers)))
+            self._drop(next(iter(self._values)))
         if self._clearing is None:
             loop = asyncio.get_running_loop()
             self._clearing = loop.call_later(LONGEST_SECONDS, self._clear)
 
     def _drop(self, key: Hashable) -> None:
-        cached = self._answers.pop(key, None)
-        if cached is not None:
-            self._bytes -= cached.size
+        kept = self._values.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept.size
 
     def _clear(self) -> None:
         """Drop what is too old for anybody: an idle process keeps nothing."""
         self._clearing = None
         now = self._clock()
-        for key in [k for k, c in self._answers.items() if now >= c.at + LONGEST_SECONDS]:
+        for key in [k for k, c in self._values.items() if now >= c.at + LONGEST_SECONDS]:
             self._drop(key)
-        if self._answers:
+        if self._values:
             loop = asyncio.get_running_loop()
             self._clearing = loop.call_later(LONGEST_SECONDS, self._clear)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
+from core.api.exchange import WebAnswer
 from core.api.known_keys import known_keys
 from core.news import ChangeIndex, own_news
 from integration_site.front.application import Shortcut
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
-from integration_site.front.keeping import CachedReads
+from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
 from registry.discovery.change_log import NEWS
 from workflows.api.execution_responses import REQUEST_TYPES
@@ -18,17 +17,18 @@ from workflows.api.gathered_starts import answer_starts
 
 def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     """Return the shortcuts by canonical path."""
-    cache = ResponseCache(ChangeIndex(own_news(), NEWS))
-    reads = partial(CachedReads, cache, known_keys(), django)
+    cache: ResponseCache[WebAnswer] = ResponseCache(ChangeIndex(own_news(), NEWS))
+    reads = CachedReads(cache, django, Reads(known_keys()))
+    searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
+    health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
     starts = Gatherer(answer_starts, name="starts")
-    health = reads(unless=frozenset({"probe"}))
     return {
-        "/services": reads(),
-        "/services/{id}": reads(),
-        "/services/{id}/instances": reads(),
+        "/services": reads,
+        "/services/{id}": reads,
+        "/services/{id}/instances": reads,
         "/services/{id}/health": health,
-        "/discovery/services": reads(),
-        "/discovery/services/search": reads(methods=("POST",)),
+        "/discovery/services": reads,
+        "/discovery/services/search": searches,
         "/discovery/health/{id}": health,
         "/workflows/execute": starts,
         "/workflows/{id}/execute": starts,

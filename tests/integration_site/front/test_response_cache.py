@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from core.api.exchange import WebAnswer
 from core.news import ChangeIndex, News
-from integration_site.front.response_cache import OVERHEAD_BYTES, ResponseCache
+from integration_site.front.response_cache import OVERHEAD_BYTES, Made, ResponseCache
 
 
 class World:
@@ -21,7 +20,7 @@ class World:
         self.now = 50.0
         self.state = "a"
         self.made = 0
-        self.status = 200
+        self.for_all = True
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -29,11 +28,11 @@ class World:
         self.state = state
         self.news.tell("things", subject)
 
-    async def make(self) -> tuple[WebAnswer, frozenset[str]]:
+    async def make(self) -> Made[str]:
         self.made += 1
         state = self.state
         await self.gate.wait()
-        return WebAnswer(self.status, (), state.encode()), self.subjects
+        return Made(state, len(state), self.subjects, self.for_all)
 
 
 @pytest.fixture
@@ -42,14 +41,14 @@ def world() -> World:
 
 
 @pytest.fixture
-def cache(world: World) -> ResponseCache:
+def cache(world: World) -> ResponseCache[str]:
     return ResponseCache(world.index, clock=lambda: world.now)
 
 
-async def ask(cache: ResponseCache, world: World, key: str = "k") -> str:
-    answer, is_shared = await cache.answer(key, world.make)
-    assert is_shared
-    return answer.body.decode()
+async def ask(cache: ResponseCache[str], world: World, key: str = "k") -> str:
+    value = await cache.get(key, world.make)
+    assert value is not None
+    return value
 
 
 async def settled() -> None:
@@ -57,7 +56,9 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_answer_holds_for_a_second_at_most(cache: ResponseCache, world: World) -> None:
+async def test_an_answer_holds_for_a_second_at_most(
+    cache: ResponseCache[str], world: World
+) -> None:
     assert await ask(cache, world) == "a"
     world.state = "b"  # of which nobody tells, as of a heartbeat
     world.now += 0.4
@@ -67,14 +68,16 @@ async def test_an_answer_holds_for_a_second_at_most(cache: ResponseCache, world:
     assert await ask(cache, world) == "b"
 
 
-async def test_an_answer_holds_until_something_changes(cache: ResponseCache, world: World) -> None:
+async def test_an_answer_holds_until_something_changes(
+    cache: ResponseCache[str], world: World
+) -> None:
     assert await ask(cache, world) == "a"
     world.change("b")
     assert await ask(cache, world) == "b"
 
 
 async def test_an_answer_of_some_subjects_outlives_changes_of_others(
-    cache: ResponseCache, world: World
+    cache: ResponseCache[str], world: World
 ) -> None:
     world.subjects = frozenset({"one", "two"})
     assert await ask(cache, world) == "a"
@@ -87,7 +90,7 @@ async def test_an_answer_of_some_subjects_outlives_changes_of_others(
 
 
 async def test_subjects_are_forgotten_beyond_a_number(
-    cache: ResponseCache, world: World, monkeypatch: pytest.MonkeyPatch
+    cache: ResponseCache[str], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChangeIndex, "MOST_SUBJECTS", 3)
     world.subjects = frozenset({"one"})
@@ -100,7 +103,7 @@ async def test_subjects_are_forgotten_beyond_a_number(
 
 
 async def test_one_is_made_ahead_while_the_old_one_is_given(
-    cache: ResponseCache, world: World
+    cache: ResponseCache[str], world: World
 ) -> None:
     await ask(cache, world)
     world.now += 0.6
@@ -115,7 +118,7 @@ async def test_one_is_made_ahead_while_the_old_one_is_given(
     assert (await ask(cache, world), world.made) == ("b", 2)
 
 
-async def test_all_who_wait_share_one(cache: ResponseCache, world: World) -> None:
+async def test_all_who_wait_share_one(cache: ResponseCache[str], world: World) -> None:
     world.gate.clear()
     waiting = [asyncio.create_task(ask(cache, world)) for _ in range(20)]
     await settled()
@@ -125,7 +128,7 @@ async def test_all_who_wait_share_one(cache: ResponseCache, world: World) -> Non
 
 
 async def test_who_knows_of_a_change_is_not_answered_from_before(
-    cache: ResponseCache, world: World
+    cache: ResponseCache[str], world: World
 ) -> None:
     world.gate.clear()
     before = asyncio.create_task(ask(cache, world))
@@ -140,7 +143,7 @@ async def test_who_knows_of_a_change_is_not_answered_from_before(
 
 
 async def test_a_caller_that_leaves_takes_nothing_from_the_others(
-    cache: ResponseCache, world: World
+    cache: ResponseCache[str], world: World
 ) -> None:
     world.gate.clear()
     leaving, staying = [asyncio.create_task(ask(cache, world)) for _ in range(2)]
@@ -151,31 +154,47 @@ async def test_a_caller_that_leaves_takes_nothing_from_the_others(
     assert await staying == "a"
 
 
-async def test_errors_are_for_who_made_them(cache: ResponseCache, world: World) -> None:
-    world.status = 503
+async def test_what_is_not_for_all_is_for_who_had_it_made(
+    cache: ResponseCache[str], world: World
+) -> None:
+    world.for_all = False
     world.gate.clear()
-    waiting = [asyncio.create_task(cache.answer("k", world.make)) for _ in range(3)]
+    waiting = [asyncio.create_task(cache.get("k", world.make)) for _ in range(3)]
     await settled()
     world.gate.set()
-    answers = await asyncio.gather(*waiting)
-    assert [(answer.status, is_shared) for answer, is_shared in answers] == [
-        (503, True), (503, False), (503, False),
-    ]  # fmt: skip
-    world.status = 200
-    assert await ask(cache, world) == "a"
+    assert await asyncio.gather(*waiting) == ["a", None, None]
+    world.for_all = True
+    world.state = "b"
+    assert await ask(cache, world) == "b"
 
 
-async def test_an_exception_ends_nothing_but_this_one(cache: ResponseCache, world: World) -> None:
-    async def fail() -> tuple[WebAnswer, frozenset[str]]:
+async def test_a_value_is_as_old_as_its_oldest_part(
+    cache: ResponseCache[str], world: World
+) -> None:
+    async def make_partly() -> Made[str]:
+        return Made("a", 1, read_at=world.now - 0.9)
+
+    assert await cache.get("k", make_partly) == "a"
+    world.state = "b"
+    world.now += 0.2
+    assert await ask(cache, world) == "b"
+
+
+async def test_an_exception_ends_nothing_but_this_one(
+    cache: ResponseCache[str], world: World
+) -> None:
+    async def fail() -> Made[str]:
         raise OSError
 
     with pytest.raises(OSError):
-        await cache.answer("k", fail)
+        await cache.get("k", fail)
     assert await ask(cache, world) == "a"
 
 
 async def test_bytes_are_bounded_and_the_one_used_longest_ago_goes(world: World) -> None:
-    cache = ResponseCache(world.index, most_bytes=2 * OVERHEAD_BYTES + 10, clock=lambda: world.now)
+    cache: ResponseCache[str] = ResponseCache(
+        world.index, most_bytes=2 * OVERHEAD_BYTES + 10, clock=lambda: world.now
+    )
     for key in ("a", "b", "a", "c", "a"):
         await ask(cache, world, key)
     assert world.made == 3
@@ -184,6 +203,6 @@ async def test_bytes_are_bounded_and_the_one_used_longest_ago_goes(world: World)
 
 
 async def test_what_is_larger_than_all_is_not_kept(world: World) -> None:
-    cache = ResponseCache(world.index, most_bytes=100, clock=lambda: world.now)
+    cache: ResponseCache[str] = ResponseCache(world.index, most_bytes=100, clock=lambda: world.now)
     assert [await ask(cache, world) for _ in range(2)] == ["a", "a"]
     assert world.made == 2
