@@ -20,7 +20,6 @@ from math import inf
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import Error, connection, transaction
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
@@ -32,7 +31,6 @@ from core.models import ApiKey
 from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
 from core.news import own_news
-from core.peers import client_address
 
 logger = structlog.get_logger(__name__)
 
@@ -92,12 +90,11 @@ class KnownKeys:
         _note_use(known.key)
         return known
 
-    def recall(self, headers: Mapping[str, str], peer: str) -> KnownKey | None:
+    def recall(self, headers: Mapping[str, str], address: str) -> KnownKey | None:
         """Return the key that a request carries if it is remembered and may be used now.
 
         For event loops: asks nobody, and has what becomes old looked up by a thread. None says that
-        it has to be found. `headers` are by name in lower case, `peer` is whom the connection is
-        from.
+        it has to be found. `headers` are by name in lower case, `address` is the client's.
         """
         text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
         if text is None:
@@ -111,9 +108,7 @@ class KnownKeys:
             self._thread.submit(self._refresh, digest, text)
         if not known.key.is_usable(now=timezone.now()):
             return None
-        if known.key.networks:
-            peer = client_address(peer, headers, settings.TRUSTED_PROXIES)
-        return known if known.key.allows_address(peer) else None
+        return known if known.key.allows_address(address) else None
 
     def forget(self, _: str = "") -> None:
         """Look every key up again; also those that are being looked up right now."""

@@ -98,17 +98,6 @@ def test_ends_and_networks_are_held_against_every_request(
     assert looking.asked == ["good"]
 
 
-def test_networks_are_those_of_the_client_behind_a_trusted_proxy(
-    keys: KnownKeys, looking: Looking, settings: Any
-) -> None:
-    looking.keys["good"] = ApiKey(networks=["10.0.0.0/8"])
-    keys.find("good", "10.0.0.1")
-    headers = {**bearer("good"), "x-forwarded-for": "10.0.0.7"}
-    assert keys.recall(headers, ADDRESS) is None
-    settings.TRUSTED_PROXIES = [f"{ADDRESS}/32"]
-    assert keys.recall(headers, ADDRESS)
-
-
 def test_a_loop_asks_nobody_and_has_old_keys_looked_up(keys: KnownKeys, looking: Looking) -> None:
     looking.keys["good"] = ApiKey(name="n")
     assert keys.recall(bearer("good"), ADDRESS) is None
