@@ -42,7 +42,7 @@ def input_problems(
     if template is None or not schema or "" in dict(template.expressions):
         return
     try:
-        validator = compile_schema(json.dumps(schema, sort_keys=True))
+        compiled = compile_schema(json.dumps(schema, sort_keys=True))
     except (ValueError, TypeError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
         return  # A broken schema is reported where the action is registered.
     unknown: set[tuple[str | int, ...]] = set()
@@ -50,7 +50,9 @@ def input_problems(
     if cut and isinstance(sample, dict):
         sample = fit(schema, sample).known
     count = 0
-    for error in validator.iter_errors(sample):
+    if not compiled.can_check(sample) or compiled.is_valid(sample):
+        return
+    for error in compiled.errors_of(sample):
         if _is_sure(error, unknown):
             count += 1
             yield _place(error.instance_path), f"{error.message[:300]}."
