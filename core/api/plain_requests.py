@@ -43,6 +43,12 @@ class PlainRequest:
         content_type: str = "application/json",
     ) -> WebAnswer:
         """Return an answer."""
+        return self.answer(status, _JSON.render(data), headers, content_type=content_type)
+
+    def answer(
+        self, status: int, body: bytes, headers: Headers, *, content_type: str = "application/json"
+    ) -> WebAnswer:
+        """Return an answer whose body is rendered already."""
         decision = self.web.environ.get(RATE_DECISION)
         return WebAnswer(
             status,
@@ -51,13 +57,16 @@ class PlainRequest:
                 *headers,
                 *(decision.headers().items() if decision is not None else ()),
             ),
-            _JSON.render(data),
+            body,
         )
 
 
-def read_request(request: WebRequest, scopes: str) -> PlainRequest | None:
+def read_request(
+    request: WebRequest, scopes: str, *, below: tuple[str, ...] = ("",)
+) -> PlainRequest | None:
     """Return a POST whose caller has one of the `scopes`, which `|` joins; None if Django is to.
 
+    Its path is the canonical one `below` one of these, and perhaps `/api` before that.
     It may ask the database about the key. What is counted against a limit of the key is not counted
     again by Django.
     """
@@ -65,7 +74,7 @@ def read_request(request: WebRequest, scopes: str) -> PlainRequest | None:
     if request.method != "POST" or request.query or not _UNUSUAL.isdisjoint(headers):
         return None
     body = _read_body(request)
-    prefix = _prefix_of(request) if body is not None else None
+    prefix = _prefix_of(request, below) if body is not None else None
     known = _known_key(request) if prefix is not None else None
     if body is None or prefix is None or known is None:
         return None
@@ -91,6 +100,8 @@ def _known_key(request: WebRequest) -> KnownKey | None:
 
 
 def _read_body(request: WebRequest) -> dict[str, Any] | None:
+    if not request.body:
+        return {}
     if len(request.body) > MOST_BYTES or not is_json(request.headers.get("content-type")):
         return None
     if not request.body.strip():
@@ -102,11 +113,11 @@ def _read_body(request: WebRequest) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _prefix_of(request: WebRequest) -> str | None:
+def _prefix_of(request: WebRequest, below: tuple[str, ...]) -> str | None:
     """Return the prefix of URLs in answers; None for a path that the routes do not have."""
     scope = request.scope
     path = scope["path"].rstrip("/")
-    if path.removeprefix("/api") != request.path:
+    if path.removeprefix("/api").removesuffix(request.path) not in below:
         return None
     above = "/api" if path.startswith("/api/") else ""
     return f"{scope['scheme']}://{request.headers['host']}{above}"

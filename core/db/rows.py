@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from operator import itemgetter
@@ -21,43 +22,49 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from core.db.pipeline import prepared_cursor
 
 
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Makes a row of a model of what a statement answered, as the ORM would.
+
+    `columns` is their text for the statement; they are read from one position of the answer on.
+    """
+
+    model: Any
+    columns: str
+    names: tuple[str, ...]
+    readers: tuple[Callable[[Any], Any], ...]
+
+    def read(self, answer: Sequence[Any]) -> Any:
+        """Return the row; columns that were left out are read once asked for."""
+        return self.model.from_db(DEFAULT_DB_ALIAS, self.names, self.values(answer))
+
+    def values(self, answer: Sequence[Any]) -> list[Any]:
+        """Return the values of the columns, in their order."""
+        return [read(answer) for read in self.readers]
+
+
 def read_rows(
     model: Any, where: str, params: Sequence[Any], *, only: tuple[str, ...] = ()
 ) -> list[Any]:
     """Return the rows that the rest of a statement, from WHERE on, picks; `only` some columns.
 
     As the ORM would, for what is asked for with every request: building the query and making out
-    which column is which costs that more than the answer. Columns left out are read once asked for.
+    which column is which costs that more than the answer.
     """
-    columns, names, readers = _reading(model, only)
+    reader = row_reader(model, only)
     table = model._meta.db_table
-    rows = _fetch(f"SELECT {columns} FROM {table} {where}", params)  # noqa: S608
-    return [_row_of(model, names, readers, row) for row in rows]
+    answers = fetch_all(f"SELECT {reader.columns} FROM {table} {where}", params)  # noqa: S608
+    return [reader.read(answer) for answer in answers]
 
 
-def read_joined(model: Any, other: Any, join: str, params: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return the pairs of rows of two models that the rest of a statement, from JOIN on, picks."""
-    columns, names, readers = _reading(model, ())
-    more, other_names, other_readers = _reading(other, (), len(names))
-    table = model._meta.db_table
-    rows = _fetch(f"SELECT {columns}, {more} FROM {table} {join}", params)  # noqa: S608
-    return [
-        (_row_of(model, names, readers, row), _row_of(other, other_names, other_readers, row))
-        for row in rows
-    ]
-
-
-def _fetch(statement: str, params: Sequence[Any]) -> list[Any]:
+def fetch_all(statement: str, params: Sequence[Any]) -> list[Any]:
+    """Return what a statement answers that comes again and again, as the driver reads it."""
     raw = connections[DEFAULT_DB_ALIAS]
     if not raw.features.has_native_uuid_field:
         params = [value.hex if isinstance(value, UUID) else value for value in params]
     with raw.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute(statement, params)
         return list(cursor.fetchall())
-
-
-def _row_of(model: Any, names: list[str], readers: Sequence[Any], row: Sequence[Any]) -> Any:
-    return model.from_db(DEFAULT_DB_ALIAS, names, [read(row) for read in readers])
 
 
 def read_row(
@@ -78,15 +85,19 @@ def among(column: str, values: Sequence[Any], kind: str) -> tuple[str, list[Any]
 
 
 @lru_cache(maxsize=64)
-def _reading(
-    model: Any, only: tuple[str, ...], offset: int = 0
-) -> tuple[str, list[str], list[Callable[[Any], Any]]]:
-    """Return the columns, their attributes, and what reads each of a row after `offset`.
+def row_reader(
+    model: Any, only: tuple[str, ...] = (), *, but: tuple[str, ...] = (), offset: int = 0
+) -> RowReader:
+    """Return the reader of these columns of a model, all unless told; `but` is left out.
 
     Every column is named: PostgreSQL refuses a prepared `SELECT *` once a migration adds one.
     """
     meta = model._meta
-    fields = [field for field in meta.concrete_fields if not only or field.column in only]
+    fields = [
+        field
+        for field in meta.concrete_fields
+        if (not only or field.column in only) and field.column not in but
+    ]
     readers: list[Callable[[Any], Any]] = []
     for place, field in enumerate(fields, offset):
         seen = field.get_col(meta.db_table)
@@ -97,7 +108,7 @@ def _reading(
         reader = partial(_convert, place, converters, seen) if converters else itemgetter(place)
         readers.append(reader)
     columns = ", ".join(f"{meta.db_table}.{field.column}" for field in fields)
-    return columns, [field.attname for field in fields], readers
+    return RowReader(model, columns, tuple(field.attname for field in fields), tuple(readers))
 
 
 def _convert(place: int, converters: Sequence[Any], expression: Any, row: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
+from registry.api import gathered_heartbeats
 from registry.discovery.change_log import NEWS
 from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.gathered_starts import answer_starts
@@ -22,11 +23,13 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
     starts = Gatherer(answer_starts, name="starts")
+    heartbeats = Gatherer(gathered_heartbeats.answer_heartbeats, name="heartbeats")
     return {
         "/services": reads,
         "/services/{id}": reads,
         "/services/{id}/instances": reads,
         "/services/{id}/health": health,
+        gathered_heartbeats.PATH: heartbeats,
         "/discovery/services": reads,
         "/discovery/services/search": searches,
         "/discovery/health/{id}": health,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -53,8 +54,25 @@ class Staleness:
     why: str
 
 
-# What a heartbeat without news changes.
-RENEWED = frozenset({"last_heartbeat_at", "expires_at", "metadata"})
+# What a heartbeat without news changes of an instance, in the order of the table's columns.
+RENEWED = ("last_heartbeat_at", "expires_at", "has_beaten", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A heartbeat without news, and the instance that it is of, as it is after that.
+
+    The instance was read for this heartbeat, without a lock.
+    """
+
+    instance: ServiceInstance
+    is_first: bool
+    brings_metadata: bool
+
+    @property
+    def is_of_time(self) -> bool:
+        """Whether it changes nothing but when the instance was heard of and how long it lives."""
+        return not (self.is_first or self.brings_metadata)
 
 
 class ServiceDiscoveryStrategy(ABC):
@@ -65,11 +83,11 @@ class ServiceDiscoveryStrategy(ABC):
     """
 
     @abstractmethod
-    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
-        """Store a heartbeat that changes no more than `RENEWED`.
+    def renew(self, renewals: Sequence[Renewal]) -> set[UUID]:
+        """Store heartbeats that change no more than `RENEWED`, of one instance each.
 
-        `instance` was read for this heartbeat, without a lock, and `beat` is what it changed of it.
-        Return False, and store nothing, where the instance is known to be another one by now.
+        Return the ids of the instances for which that is done. Nothing is stored for the others:
+        they are known to be other ones by now, or somebody is about to change them.
         """
 
     @abstractmethod

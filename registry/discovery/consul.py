@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,12 +59,14 @@ class ConsulLeases(LeaseStore):
         fields = {"Status": "passing", "Output": output}
         return self._api.put(path, fields, absent_is_fine=True)
 
-    def renew(self, lease: Lease) -> bool:
-        held = self._check(lease.id).get(lease.id)
-        after = renewed(lease, read_object(held)) if held is not None else None
-        if after is None:
-            return False
-        return self._update(lease.id, _output(after))
+    def renew(self, leases: Sequence[Lease]) -> Collection[str]:
+        held = self._checks() if len(leases) > 1 else self._check(leases[0].id)
+        renewals = (
+            after
+            for lease in leases
+            if lease.id in held and (after := renewed(lease, read_object(held[lease.id])))
+        )
+        return self._api.each(list(renewals), lambda lease: self._update(lease.id, _output(lease)))
 
     def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
         # Consul has nothing that reads and ends in one: of a beat between the two the time is lost.

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from django.db import connection, transaction
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from core.db.json_lookups import has_entry, has_item
+from core.db.rows import fetch_all
 from core.json import strict
-from registry.discovery.base import Changes, Criteria, ServiceDiscoveryStrategy, Staleness
+from registry.discovery.base import (
+    RENEWED,
+    Changes,
+    Criteria,
+    Renewal,
+    ServiceDiscoveryStrategy,
+    Staleness,
+)
 from registry.models import (
     RegistryChange,
     Service,
@@ -26,17 +37,13 @@ MAX_CHANGES = 500
 class DatabaseDiscovery(ServiceDiscoveryStrategy):
     """Keeps liveness in the rows themselves."""
 
-    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
+    def renew(self, renewals: Sequence[Renewal]) -> set[UUID]:
         # Conditional: a change since it was read (an operator's MAINTENANCE, the sweep's OFFLINE,
         # another time to live) is not overwritten unseen.
-        unchanged = ServiceInstance.objects.filter(
-            pk=instance.pk,
-            ttl_seconds=instance.ttl_seconds,
-            status=instance.status,
-            suspected_at__isnull=True,
-            has_beaten=True,
-        )
-        return unchanged.update(**beat) == 1
+        if connection.vendor == "postgresql":
+            return _renew_in_one(renewals) if renewals else set()
+        with transaction.atomic(savepoint=False):
+            return {renewal.instance.pk for renewal in renewals if _renew_one(renewal)}
 
     def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
         instance.save(update_fields=columns)
@@ -76,6 +83,61 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
         # before the database was made anew.
         complete = (bounds["oldest"] or 1) - 1 <= index <= newest
         return Changes(newest, entries, complete)
+
+
+# Nobody waits here, neither two of these for each other nor one for whoever changes a service.
+# IS NOT DISTINCT FROM keeps the planner from the index of statuses, which almost all rows share.
+RENEW = """
+WITH held AS MATERIALIZED (
+    SELECT beat.*, row.ctid FROM unnest(
+        %s::uuid[], %s::int[], %s::text[], %s::bool[],
+        %s::timestamptz[], %s::timestamptz[], %s::text[]
+    ) AS beat (id, ttl_seconds, status, is_first, beaten_at, expires_at, metadata)
+    CROSS JOIN LATERAL (
+        SELECT instance.ctid FROM service_instance AS instance
+        WHERE instance.id = beat.id AND instance.ttl_seconds = beat.ttl_seconds
+            AND instance.status IS NOT DISTINCT FROM beat.status
+            AND instance.suspected_at IS NULL AND instance.has_beaten <> beat.is_first
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS row
+)
+UPDATE service_instance SET last_heartbeat_at = held.beaten_at, expires_at = held.expires_at,
+    has_beaten = true, metadata = coalesce(held.metadata::jsonb, service_instance.metadata)
+FROM held WHERE service_instance.ctid = held.ctid
+RETURNING service_instance.id
+"""
+
+
+def _renew_in_one(renewals: Sequence[Renewal]) -> set[UUID]:
+    rows = [
+        (
+            instance.pk,
+            instance.ttl_seconds,
+            str(instance.status),
+            renewal.is_first,
+            instance.last_heartbeat_at,
+            instance.expires_at,
+            json.dumps(instance.metadata) if renewal.brings_metadata else None,
+        )
+        for renewal in renewals
+        for instance in (renewal.instance,)
+    ]
+    return {
+        row[0] for row in fetch_all(RENEW, [list(column) for column in zip(*rows, strict=True)])
+    }
+
+
+def _renew_one(renewal: Renewal) -> bool:
+    instance = renewal.instance
+    unchanged = ServiceInstance.objects.filter(
+        pk=instance.pk,
+        ttl_seconds=instance.ttl_seconds,
+        status=instance.status,
+        suspected_at__isnull=True,
+        has_beaten=not renewal.is_first,
+    )
+    names = [name for name in RENEWED if name != "metadata" or renewal.brings_metadata]
+    return unchanged.update(**{name: getattr(instance, name) for name in names}) == 1
 
 
 def _condition(criteria: Criteria) -> Q:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -38,7 +38,10 @@ class EtcdLeases(LeaseStore):
             # The key has left it, so ending it takes nothing along.
             self._revoke(before)
 
-    def renew(self, lease: Lease) -> bool:
+    def renew(self, leases: Sequence[Lease]) -> Collection[str]:
+        return self._api.each(leases, self._renew_one)
+
+    def _renew_one(self, lease: Lease) -> bool:
         held = self._read(lease.id)
         if held is None:
             return False

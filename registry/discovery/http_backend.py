@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 
 from core.json import strict
-from registry.discovery.leases import TIMEOUT_SECONDS
+from registry.discovery.leases import TIMEOUT_SECONDS, Lease
 
+# These backends take one request for each lease.
+AT_ONCE = 16
 # What is no answer: nothing arrived, or not what the interface promises.
 ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError)
 
@@ -65,3 +68,14 @@ class BackendAPI:
             return False
         answer.raise_for_status()
         return True
+
+    def each(self, leases: Sequence[Lease], ask: Callable[[Lease], bool]) -> set[str]:
+        """Ask about leases, some at a time; return the ids of those that the answer is true of.
+
+        Raises one of ERRORS: some may have been asked about.
+        """
+        if len(leases) < 2:
+            return {lease.id for lease in leases if ask(lease)}
+        with ThreadPoolExecutor(min(AT_ONCE, len(leases))) as threads:
+            answers = list(threads.map(ask, leases))
+        return {lease.id for lease, is_so in zip(leases, answers, strict=True) if is_so}

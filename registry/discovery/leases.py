@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 
 from registry.discovery.availability import Reach
-from registry.discovery.base import Staleness
+from registry.discovery.base import Renewal, Staleness
 from registry.discovery.database import DatabaseDiscovery
 from registry.exceptions import DiscoveryUnavailable
 from registry.models import DiscoveryState, ServiceInstance
@@ -73,10 +73,10 @@ class LeaseStore(ABC):
         """Hold a lease from now on, in place of an earlier one."""
 
     @abstractmethod
-    def renew(self, lease: Lease) -> bool:
-        """Begin a lease anew if it is held, with the same status or in MAINTENANCE.
+    def renew(self, leases: Sequence[Lease]) -> Collection[str]:
+        """Begin leases anew that are held, with the same status or in MAINTENANCE.
 
-        False when nothing was done.
+        Return their ids; for the others nothing is done.
         """
 
     @abstractmethod
@@ -103,13 +103,17 @@ class LeaseDiscovery(DatabaseDiscovery):
         self._store = store
         self._reach = reach or Reach(store.name, store.errors)
 
-    def renew(self, instance: ServiceInstance, beat: Mapping[str, Any]) -> bool:
-        lease = _lease_of(instance)
+    def renew(self, renewals: Sequence[Renewal]) -> set[UUID]:
+        if not renewals:
+            return set()
+        leases = [_lease_of(renewal.instance) for renewal in renewals]
         try:
-            is_renewed = self._reach.ask(lambda: self._store.renew(lease))
+            renewed = self._reach.ask(lambda: self._store.renew(leases))
         except DiscoveryUnavailable:
-            return super().renew(instance, beat)
-        return is_renewed and ("metadata" not in beat or super().renew(instance, beat))
+            return super().renew(renewals)
+        stored = [renewal for renewal in renewals if str(renewal.instance.pk) in renewed]
+        of_time = {renewal.instance.pk for renewal in stored if renewal.is_of_time}
+        return of_time | super().renew([each for each in stored if not each.is_of_time])
 
     def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
         super().hold(instance, columns)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +50,7 @@ class RedisLeases(LeaseStore):
         )
         self._prefix = prefix
         self._index = f"{prefix}leases"
-        self._renew = self._redis.register_script(RENEW)
+        self._renew = hashlib.sha1(RENEW.encode(), usedforsecurity=False).hexdigest()
 
     def _key(self, lease_id: str) -> str:
         return f"{self._prefix}lease:{lease_id}"
@@ -67,10 +68,21 @@ class RedisLeases(LeaseStore):
             batch.zadd(self._index, {lease.id: lease.beat_at.timestamp() + lease.ttl_seconds})
             batch.execute()
 
-    def renew(self, lease: Lease) -> bool:
-        keys = [self._key(lease.id), self._index]
-        arguments: list[str | int] = [lease.status, _seconds(lease), lease.ttl_seconds, lease.id]
-        return bool(self._renew(keys=keys, args=arguments))
+    def renew(self, leases: Sequence[Lease]) -> Collection[str]:
+        try:
+            answers = self._renew_all(leases)
+        except redis.exceptions.NoScriptError:  # it began anew, and did nothing
+            self._redis.script_load(RENEW)
+            answers = self._renew_all(leases)
+        return {lease.id for lease, is_renewed in zip(leases, answers, strict=True) if is_renewed}
+
+    def _renew_all(self, leases: Sequence[Lease]) -> list[Any]:
+        with self._redis.pipeline(transaction=False) as batch:
+            for lease in leases:
+                keys = [self._key(lease.id), self._index]
+                fields = [lease.status, _seconds(lease), str(lease.ttl_seconds), lease.id]
+                batch.evalsha(self._renew, len(keys), *keys, *fields)
+            return list(batch.execute())
 
     def drop(self, ids: Collection[str]) -> Mapping[str, Lease]:
         with self._redis.pipeline() as batch:

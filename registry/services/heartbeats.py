@@ -1,34 +1,29 @@
-"""Takes heartbeats: one query and one UPDATE for each that brings no news."""
+"""Takes heartbeats: one query and one UPDATE for all that come together and bring no news."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from core.cache import BoundedCache
 from core.db.json_fields import validate_metadata
 from core.db.locking import lock_row
-from core.db.names import name_in
-from core.db.rows import read_joined, read_row
-from core.exceptions import NotFound, ValidationFailed
+from core.exceptions import IntegrationError, NotFound, ValidationFailed
 from core.identifiers import read_id
-from registry.discovery.base import RENEWED, get_discovery
-from registry.models import Credential, Service, ServiceAction, ServiceInstance, ServiceStatus
+from registry.discovery.base import RENEWED, Renewal, get_discovery
+from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.models.status import parse_status
 from registry.services.lookup import base_url_of, get_service, reload_service
+from registry.services.readings import ServiceReading, ServiceState, read_services
 from registry.services.status import log_instance_change, refresh_status
 
-_action_cache: BoundedCache[UUID, tuple[datetime, list[ServiceAction]]] = BoundedCache(10_000)
-JOINED = "JOIN service_instance ON service_instance.service_id = registered_service.id"
-BY_ID = f"{JOINED} WHERE registered_service.id = %s ORDER BY service_instance.url"
-BY_NAME = f"{JOINED} WHERE lower(registered_service.name) = lower(%s) ORDER BY service_instance.url"
+_RENEWED = frozenset(RENEWED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +51,88 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
         raise ValidationFailed.at("metadata", error.messages[0]) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat for the service of an id or name, taken if `allow` raises nothing."""
+
+    reference: str
+    heartbeat: Heartbeat
+    allow: Callable[[Service], None]
+
+
 def beat_service(
     reference: str, heartbeat: Heartbeat, *, allow: Callable[[Service], None] = lambda _: None
 ) -> Service:
     """Take a heartbeat for the service of that id or name, if `allow` raises nothing.
 
-    One that changes nothing but its time is one query and one UPDATE, or with a lease store the
-    query alone.
-
     Raises:
         NotFound, ValidationFailed: see `record_heartbeat`.
     """
-    service = find_beating(reference)
+    [reading] = renew_many([Beat(reference, heartbeat, allow)])
+    if reading is not None:
+        return reading.service()
+    service = get_service(reference)
     allow(service)
     return record_heartbeat(service, heartbeat)
+
+
+def renew_many(beats: Sequence[Beat]) -> list[ServiceReading | None]:
+    """Take heartbeats that bring no news, in one query and one UPDATE for all.
+
+    Return what is committed then of the service of each. None is for those that bring news or are
+    refused: for them nothing is done, and they are for `beat_service`.
+    """
+    readings = read_services({beat.reference for beat in beats})
+    now = timezone.now()
+    renewed: list[_Renewed | None] = []
+    firsts: dict[UUID, _Renewed] = {}
+    for beat in beats:
+        reading = readings.get(beat.reference)
+        own = _renew(reading, beat, now) if reading else None
+        if own is not None and not firsts.setdefault(own.key, own).covers(own):
+            own = None
+        renewed.append(own)
+    stored = get_discovery().renew([each.renewal for each in firsts.values()])
+    for key in stored:
+        firsts[key].reading.renew(firsts[key].renewal.instance)
+    return [each.reading if each and each.key in stored else None for each in renewed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """A heartbeat without news of a service that was read."""
+
+    reading: ServiceReading
+    renewal: Renewal
+
+    @property
+    def key(self) -> UUID:
+        key: UUID = self.renewal.instance.pk
+        return key
+
+    def covers(self, other: _Renewed) -> bool:
+        """Return whether storing this one does all that another one of the instance asks for."""
+        brings = self.renewal.brings_metadata or other.renewal.brings_metadata
+        return self is other or not brings
+
+
+def _renew(reading: ServiceReading, beat: Beat, now: datetime) -> _Renewed | None:
+    """Return what a heartbeat renews; None where it changes more, or is refused."""
+    try:
+        beat.allow(reading.state.service)
+        instance = reading.instance_of(_beating_instance(reading.state, beat.heartbeat))
+        changes = _change(instance, beat.heartbeat, now)
+    except (IntegrationError, PermissionDenied):
+        return None
+    if not changes.keys() <= _RENEWED:
+        return None
+    is_first, brings_metadata = "has_beaten" in changes, "metadata" in changes
+    return _Renewed(reading, Renewal(instance, is_first, brings_metadata))
+
+
+def _change(instance: ServiceInstance, heartbeat: Heartbeat, now: datetime) -> dict[str, Any]:
+    reported = parse_status(heartbeat.status) if heartbeat.status else ServiceStatus.ONLINE.value
+    return instance.record_heartbeat(at=now, status=reported, metadata=heartbeat.metadata)
 
 
 def record_heartbeat(service: Service, heartbeat: Heartbeat) -> Service:
@@ -81,19 +144,11 @@ def record_heartbeat(service: Service, heartbeat: Heartbeat) -> Service:
         NotFound: no instance has that id or URL, or the service has none.
         ValidationFailed: it has several and the beat does not say which, or a wrong status.
     """
-    instance = _beating_instance(service, heartbeat)
-    reported = parse_status(heartbeat.status) if heartbeat.status else ServiceStatus.ONLINE.value
-    beat = instance.record_heartbeat(
-        at=timezone.now(), status=reported, metadata=heartbeat.metadata
-    )
-    if beat.keys() <= RENEWED and get_discovery().renew(instance, beat):
-        return service
+    instance = find_beating(service.name, list(service.instances.all()), heartbeat)
     with transaction.atomic():
         locked = lock_row(service)
         instance = _lock_instance(instance)
-        beat = instance.record_heartbeat(
-            at=timezone.now(), status=reported, metadata=heartbeat.metadata
-        )
+        beat = _change(instance, heartbeat, timezone.now())
         get_discovery().hold(instance, beat)
         if beat.keys() & {"status", "suspected_at"}:
             log_instance_change(locked)
@@ -110,12 +165,25 @@ def _lock_instance(instance: ServiceInstance) -> ServiceInstance:
     return locked
 
 
-def _beating_instance(service: Service, heartbeat: Heartbeat) -> ServiceInstance:
-    instances = list(service.instances.all())
+def _beating_instance(state: ServiceState, heartbeat: Heartbeat) -> ServiceInstance:
+    """Return the same as `find_beating`, without a look at all where the heartbeat is plain."""
+    if heartbeat.url and not heartbeat.instance_id:
+        instance = state.by_url.get(heartbeat.url)
+        if instance is not None:
+            return instance
+    return find_beating(state.service.name, state.instances, heartbeat)
+
+
+def find_beating(
+    name: str, instances: Sequence[ServiceInstance], heartbeat: Heartbeat
+) -> ServiceInstance:
+    """Return which instance of the service of that name a heartbeat is of.
+
+    Raises:
+        NotFound, ValidationFailed: see `record_heartbeat`.
+    """
     if not instances:
-        raise NotFound(
-            f"The service '{service.name}' has no instance. Register it with its url first."
-        )
+        raise NotFound(f"The service '{name}' has no instance. Register it with its url first.")
     if not heartbeat.instance_id and not heartbeat.url:
         if len(instances) == 1:
             return instances[0]
@@ -129,42 +197,6 @@ def _beating_instance(service: Service, heartbeat: Heartbeat) -> ServiceInstance
         if key == instance.pk or url == instance.url:
             return instance
     raise NotFound(
-        f"The service '{service.name}' has no instance"
+        f"The service '{name}' has no instance"
         f" '{heartbeat.instance_id or heartbeat.url}'. Register it first."
     )
-
-
-def find_beating(reference: str) -> Service:
-    """Return the service of that id or name as it is now, with its instances and actions.
-
-    Raises:
-        NotFound: there is none.
-    """
-    key = read_id(reference)
-    pairs = read_joined(
-        Service, ServiceInstance, BY_NAME if key is None else BY_ID, [key or name_in(reference)]
-    )
-    if not pairs:
-        return get_service(reference)
-    service = pairs[0][0]
-    instances = [instance for _, instance in pairs]
-    for instance in instances:
-        instance.service = service
-    if service.credential_id:
-        parameters = [service.credential_id]
-        service.credential = read_row(Credential, "WHERE id = %s", parameters, only=("id", "name"))
-    service.hold_parts(instances=instances, actions=_actions_of(service))
-    return service
-
-
-def _actions_of(service: Service) -> list[ServiceAction]:
-    """Return the actions of a service that was read just now.
-
-    `updated_at` of a service changes with its actions, in the same transaction: what is cached for
-    the state that was just read is what is committed.
-    """
-    state, actions = _action_cache.get(service.pk, (None, []))
-    if state != service.updated_at:
-        actions = list(service.actions.all())
-        _action_cache[service.pk] = service.updated_at, actions
-    return actions

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.suspension import Suspension
@@ -62,7 +64,14 @@ def django() -> Any:
 
 def by_django(request: WebRequest) -> WebAnswer:
     """What the front would be answered by Django."""
-    return run_wsgi(django(), request, Suspension())
+    # As the test client does: the connection is that of the test.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        return run_wsgi(django(), request, Suspension())
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
 
 
 def comparable(answer: WebAnswer) -> tuple[int, list[tuple[str, str]], str]:

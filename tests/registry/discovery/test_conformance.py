@@ -21,7 +21,7 @@ from registry import services
 from registry.discovery import base
 from registry.discovery.base import Criteria, get_discovery
 from registry.discovery.followers import when_changed
-from registry.discovery.leases import LeaseDiscovery
+from registry.discovery.leases import Lease, LeaseDiscovery
 from registry.models import RegistryChange, ServiceInstance
 from registry.services import Heartbeat, Registration
 from tests import factories
@@ -532,8 +532,8 @@ def test_only_one_caller_waits_for_it(
     outage: Relay, leasing: LeaseDiscovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat()
-    asked: list[str] = []
-    monkeypatch.setattr(leasing._store, "renew", lambda lease: asked.append(lease.id))
+    asked: list[Lease] = []
+    monkeypatch.setattr(leasing._store, "renew", asked.extend)
     leasing._reach._retry_at = time.monotonic() + 60
     for _ in range(5):
         beat()

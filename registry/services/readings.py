@@ -1,0 +1,187 @@
+"""Reads services with their parts as they are now: many in one query, little work for each.
+
+Most of what is read of a service that beats is what was read of it the time before. So only that is
+compared; rows are made of it where it differs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from core.cache import BoundedCache
+from core.db.rows import fetch_all, row_reader
+from core.identifiers import read_id
+from registry.discovery.base import RENEWED
+from registry.models import Credential, Service, ServiceAction, ServiceInstance
+
+MOST_STATES = 10_000
+Row = tuple[Any, ...]
+
+
+class ServiceState:
+    """All of a service, its instances and its actions, but for what a heartbeat renews.
+
+    Readings share it for as long as it is so: nobody may change its rows.
+    """
+
+    def __init__(self, rows: Sequence[Row], actions: list[ServiceAction]) -> None:
+        self.fixed = [row[: -len(RENEWED)] for row in rows]
+        self.service = _service_of(rows, actions)
+        self.instances: list[ServiceInstance] = list(self.service.instances.all())
+
+        self.places = {instance.pk: place for place, instance in enumerate(self.instances)}
+        self.by_url = {instance.url: instance for instance in self.instances}
+        self.rendering: Any = None  # what an edge keeps with it
+
+
+class ServiceReading:
+    """A service as it was read; `renewed` are the values of `RENEWED` of each instance."""
+
+    def __init__(self, state: ServiceState, rows: Sequence[Row]) -> None:
+        self.state = state
+        self._rows = rows
+        read = _readers().renewed.values
+        self.renewed = [tuple(read(row)) for row in rows]
+
+    def instance_of(self, shared: ServiceInstance) -> ServiceInstance:
+        """Return an instance of the state as it is here, as a row that nobody else has."""
+        instance = ServiceInstance.__new__(ServiceInstance)
+        instance.__dict__.update(shared.__dict__)
+        values = self.renewed[self.state.places[shared.pk]]
+        instance.__dict__.update(zip(RENEWED, values, strict=True))
+        return instance
+
+    def renew(self, instance: ServiceInstance) -> None:
+        """Take over what a heartbeat renewed of an instance."""
+        values = tuple(getattr(instance, name) for name in RENEWED)
+        self.renewed[self.state.places[instance.pk]] = values
+
+    def service(self) -> Service:
+        """Return rows of the caller's own, with instances and actions as prefetched."""
+        service = _service_of(self._rows, list(self.state.service.actions.all()))
+        for instance, values in zip(service.instances.all(), self.renewed, strict=True):
+            instance.__dict__.update(zip(RENEWED, values, strict=True))
+        return service
+
+
+_states: BoundedCache[UUID, ServiceState] = BoundedCache(MOST_STATES)
+
+
+def read_services(references: Collection[str]) -> dict[str, ServiceReading]:
+    """Return the services of these ids or names that have instances, by reference, as they are now.
+
+    One query, and another for the actions of those that are not as they were the time before.
+    """
+    ids = {text: key for text in references if (key := read_id(text)) is not None}
+    names = {
+        text: text.strip().lower()
+        for text in references
+        if text not in ids and text.isascii() and "\x00" not in text
+    }
+    if not ids and not names:
+        return {}
+    by_service: defaultdict[Any, list[Row]] = defaultdict(list)
+    for row in (
+        *_fetch("id", "uuid", ids.values()),
+        *_fetch("lower(name)", "text", names.values()),
+    ):
+        by_service[row[0]].append(row)
+    readings = _readings_of(by_service.values())
+    by_key = {reading.state.service.pk: reading for reading in readings}
+    by_name = {reading.state.service.name.lower(): reading for reading in readings}
+    of_ids = {text: by_key[key] for text, key in ids.items() if key in by_key}
+    return of_ids | {text: by_name[name] for text, name in names.items() if name in by_name}
+
+
+def _readings_of(services: Iterable[list[Row]]) -> list[ServiceReading]:
+    readings, changed = [], []
+    read_key = _readers().service.readers[0]
+    for rows in services:
+        state = _states.get(read_key(rows[0]))
+        if state is not None and state.fixed == [row[: -len(RENEWED)] for row in rows]:
+            readings.append(ServiceReading(state, rows))
+        else:
+            changed.append(rows)
+    actions: defaultdict[UUID, list[ServiceAction]] = defaultdict(list)
+    if changed:
+        keys = [read_key(rows[0]) for rows in changed]
+        for action in ServiceAction.objects.filter(service__in=keys):
+            actions[action.service_id].append(action)
+    for key, rows in zip(keys if changed else (), changed, strict=True):
+        # `updated_at` of a service changes with its actions, in the same transaction: what is
+        # kept for the state that was just read is what is committed.
+        _states[key] = state = ServiceState(rows, actions[key])
+        readings.append(ServiceReading(state, rows))
+    return readings
+
+
+class _Readers:
+    """What reads each part of a row, in the order of the columns."""
+
+    def __init__(self) -> None:
+        self.service = row_reader(Service)
+        at = len(self.service.names)
+        self.credential = row_reader(Credential, ("id", "name"), offset=at)
+        at += len(self.credential.names)
+        self.instance = row_reader(ServiceInstance, but=RENEWED, offset=at)
+        at += len(self.instance.names)
+        self.renewed = row_reader(ServiceInstance, RENEWED, offset=at)
+        parts = (self.service, self.credential, self.instance, self.renewed)
+        self.columns = ", ".join(part.columns for part in parts)
+
+
+@cache
+def _readers() -> _Readers:
+    return _Readers()
+
+
+def _service_of(rows: Sequence[Row], actions: list[ServiceAction]) -> Service:
+    readers = _readers()
+    service: Service = readers.service.read(rows[0])
+    if service.credential_id:
+        service.credential = readers.credential.read(rows[0])
+    instances = []
+    for row in rows:
+        instance = readers.instance.read(row)
+        instance.__dict__.update(zip(RENEWED, readers.renewed.values(row), strict=True))
+        instance.service = service
+        instances.append(instance)
+    service.hold_parts(instances=instances, actions=actions)
+    return service
+
+
+def _fetch(column: str, kind: str, keys: Collection[Any]) -> list[Row]:
+    if not keys:
+        return []
+    distinct = list(set(keys))
+    is_postgresql = connection.vendor == "postgresql"
+    tables = _TABLES if is_postgresql else _TABLES_OF_SQLITE
+    marks = f"%s::{kind}[]" if is_postgresql else ", ".join(["%s"] * len(distinct))
+    return fetch_all(
+        f"SELECT {_readers().columns} FROM {tables.format(column=column, keys=marks)}"  # noqa: S608
+        " LEFT JOIN credential ON credential.id = registered_service.credential_id"
+        " ORDER BY service_instance.url",
+        [distinct] if is_postgresql else distinct,
+    )
+
+
+# Looked up one by one, whatever the planner knows of the tables: a young one it would read whole.
+_TABLES = """
+unnest({keys}) AS asked (key)
+CROSS JOIN LATERAL (
+    SELECT * FROM registered_service WHERE {column} = asked.key OFFSET 0
+) AS registered_service
+CROSS JOIN LATERAL (
+    SELECT * FROM service_instance WHERE service_id = registered_service.id OFFSET 0
+) AS service_instance
+"""
+_TABLES_OF_SQLITE = """
+(SELECT * FROM registered_service WHERE {column} IN ({keys})) AS registered_service
+JOIN service_instance ON service_instance.service_id = registered_service.id
+"""
