@@ -37,6 +37,14 @@ LONG_FILES = (
 # These share one hub and its services, so one worker does them.
 SHARING = ("tests/e2e/test_guides.py", "tests/e2e/test_workflows.py")
 SLOW_FILES = {"test_boundaries.py"}
+# What these do with rows goes through Django alone: one backend shows it, and the other one does
+# it too with `--slow`. What commits is not meant: there backends differ in who waits for whom.
+THROUGH_DJANGO = (
+    "tests/core/admin/", "tests/core/api/", "tests/integration_site/", "tests/monitoring/",
+    "tests/registry/admin/", "tests/registry/api/", "tests/registry/integrations/",
+    "tests/registry/services/", "tests/workflows/admin/", "tests/workflows/api/",
+    "tests/workflows/definition/", "tests/workflows/dry_run/", "tests/workflows/services/",
+)  # fmt: skip
 # A plain `pytest` does all of what it is asked for; only `./dev test` shares it out.
 ALL_BACKENDS = "SI_BACKEND" not in os.environ
 _ending = contextlib.ExitStack()
@@ -133,12 +141,16 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each backend does what it has to show; long files first."""
     items.sort(key=_place_in_the_run)
-    on_backend = _needs_backend if BACKEND == "postgres" else _is_embedded
     slow_too = _slow_too(config)
+    everything = slow_too or bool(servers.missing_servers())
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
-        belongs = on_backend(item) and (slow_too or not item.get_closest_marker("slow"))
+        if BACKEND == "postgres":
+            belongs = _needs_backend(item)
+        else:
+            belongs = everything or not _is_left_to_servers(item)
+        belongs = belongs and (slow_too or not item.get_closest_marker("slow"))
         (kept if belongs else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
@@ -166,11 +178,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-def _is_embedded(item: pytest.Item) -> bool:
-    """Whether SQLite does it: what is marked is left to the servers, unless they are missing."""
-    return (
-        ALL_BACKENDS or not item.get_closest_marker("on_servers") or bool(servers.missing_servers())
-    )
+def _is_left_to_servers(item: pytest.Item) -> bool:
+    """Whether PostgreSQL shows it, unless the servers are missing."""
+    if item.get_closest_marker("on_servers"):
+        return True
+    return item.nodeid.startswith(THROUGH_DJANGO) and _needs_backend(item) and not _commits(item)
+
+
+def _commits(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("django_db")
+    asked = mark and (mark.kwargs.get("transaction") or any(mark.args))
+    return bool(asked or "transactional_db" in getattr(item, "fixturenames", ()))
 
 
 def _needs_backend(item: pytest.Item) -> bool:

@@ -115,6 +115,7 @@ def test_chains_are_shared_out_whole():
     assert split_evenly(7, 3) == [3, 2, 2]
 
 
+@pytest.mark.slow
 def test_packages_that_cannot_be_installed_are_said_and_not_taken_for_installed(
     tmp_path, monkeypatch
 ):
@@ -128,6 +129,7 @@ def test_packages_that_cannot_be_installed_are_said_and_not_taken_for_installed(
     assert not (tmp_path / "venv" / "installed").exists()
 
 
+@pytest.mark.slow
 def test_statements_of_sweeps_and_lists_do_not_grow(needs_postgres):
     command = [sys.executable, "-m", "benchmarks.plans", "--few", "500", "--many", "5000"]
     found = subprocess.run(

@@ -6,7 +6,7 @@ from tests.faults.hub_under_test import running_receiver
 from tests.faults.load import define
 from tests.support.real_hub import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
+pytestmark = [pytest.mark.e2e, pytest.mark.on_servers, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ def image() -> Iterator[Image]:
         yield built
 
 
+@pytest.mark.slow
 def test_image_has_what_runs_and_nothing_of_this_machine(image: Image) -> None:
     sent = {file.as_posix() for file in sent_to_the_builder(ROOT)}
     assert {
@@ -63,6 +64,7 @@ def test_secrets_stay_out_of_the_image(file: str) -> None:
     assert is_ignored(Path(file), [line for line in patterns if not line.startswith("#")])
 
 
+@pytest.mark.slow
 def test_image_runs_the_oldest_python_that_the_project_promises(image: Image) -> None:
     assert image.base.startswith("python:3.")
     assert image.ports == [int(image.environment["SERVICE_PORT"])]
@@ -152,6 +154,7 @@ def create_database(dsn: str, wanted: dict[str, str]) -> None:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
 
 
+@pytest.mark.slow
 def test_composition_starts_in_its_order_and_runs_a_workflow(composition: Composition) -> None:
     """On PostgreSQL and Redis, as the image's user, until its health check says that it is well."""
     assert composition.order()[0] == "bootstrap"
@@ -184,6 +187,7 @@ def assert_all_stop(composition: Composition) -> None:
         assert process.wait(60) in (0, -signal.SIGTERM), name
 
 
+@pytest.mark.slow
 def test_services_run_as_the_user_that_the_image_names(image: Image) -> None:
     program = "import os; raise SystemExit(os.geteuid() % 256)"
     process = image.start(["python", "-c", program], {}, image.root / "log")
@@ -191,6 +195,7 @@ def test_services_run_as_the_user_that_the_image_names(image: Image) -> None:
     assert process.wait(30) == number % 256
 
 
+@pytest.mark.slow
 def test_ports_of_the_composition_are_those_of_the_image(image: Image) -> None:
     (published,) = compose_services(COMPOSE, GIVEN)["web"]["ports"]
     assert published.rpartition(":")[2] == str(image.ports[0])

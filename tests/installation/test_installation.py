@@ -32,7 +32,10 @@ pytestmark = pytest.mark.once
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CLIENT = ROOT / "client"
-CLIENT_PYTHONS = interpreters((3, 9))
+CLIENT_PYTHONS = [
+    pytest.param(path, id=path.name, marks=[pytest.mark.slow] if number else [])
+    for number, path in enumerate(interpreters((3, 9)))
+]
 NEW_USER = ROOT / "tests" / "client" / "new_user.py"
 START_SECONDS = 240
 
@@ -152,7 +155,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("interpreter", CLIENT_PYTHONS, ids=lambda path: path.name)
+@pytest.mark.parametrize("interpreter", CLIENT_PYTHONS)
 def test_client_alone_works_with_its_command_line(
     interpreter: Path, hub: Hub, built: Callable[[], Path]
 ) -> None:

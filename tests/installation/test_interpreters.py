@@ -50,6 +50,7 @@ def test_there_is_something_to_run() -> None:
     assert pins_of_tools().count("==") == len(TOOLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", OTHERS, ids=lambda path: path.name)
 def test_what_depends_on_the_interpreter_holds_there_too(program: Path, tmp_path: Path) -> None:
     python = prepared(program, tmp_path)

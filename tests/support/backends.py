@@ -18,6 +18,8 @@ from tests.support.servers import missing_servers
 
 BACKENDS = {"sqlite": "SQLite", "postgres": "PostgreSQL and Redis"}
 MOST_WORKERS = 8
+# They come with libraries that the tests use, and take a second to load.
+UNUSED_PLUGINS = ("schemathesis", "faker", "anyio")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,6 +74,7 @@ def start_pytest(
     workers = min((os.cpu_count() or 1) // share + 1, MOST_WORKERS)
     report = folder / f"{backend}.xml"
     command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={report}"]
+    command += [f"-pno:{name}" for name in UNUSED_PLUGINS]
     environment = {**os.environ, "SI_BACKEND": backend}
     # Some hundred processes load the same modules: each would compile them anew.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,6 +1,7 @@
 // What every page of the console has to keep to, beside what axe knows. Each gives a list of lines.
 
 window.hubChecks = (() => {
+  let known = [];
   const brief = (element) => element.outerHTML.replace(/\s+/g, " ").slice(0, 160);
   const all = (selector) => [...document.querySelectorAll(selector)];
   const seen = (element) =>
@@ -68,68 +69,95 @@ window.hubChecks = (() => {
       .filter((text) => ACRONYM.test(text))
       .map((text) => `an acronym: ${text.trim()}`);
 
+  // What Django names after models and fields gives no colours.
+  const classes = (e) => [...e.classList].filter((name) => !/^(app|model|field|column)-/.test(name)).join(" ");
+
+  const STYLES = "style, link";
+
+  const tooWide = () => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return scrollWidth > clientWidth ? [`${scrollWidth - clientWidth} px too wide at ${clientWidth}`] : [];
+  };
+
+  // A status that something is printed over, or an id without its last letters.
+  const crowded = () => {
+    const found = [];
+    for (const row of all(".hub-row, tr.data-row").filter(seen)) {
+      const parts = [...row.querySelectorAll(".hub-status, .hub-id, .hub-row-side, .hub-row-main, .hub-mono")].filter(seen);
+      const boxes = parts.map((e) => [e, e.getBoundingClientRect()]);
+      for (const [e, box] of boxes.filter(([e]) => e.matches(".hub-status, .hub-id"))) {
+        const cell = e.closest("td, th, .hub-row > *").getBoundingClientRect();
+        const isCut = box.right > cell.right + 1;
+        const isOver = boxes.some(([other, { left, right, top, bottom }]) =>
+          !other.contains(e) && !e.contains(other) &&
+          left < box.right - 1 && right > box.left + 1 && top < box.bottom - 1 && bottom > box.top + 1);
+        if (isCut || isOver) {
+          found.push(`${isCut ? "cut" : "printed over"} at ${innerWidth}: ${brief(e)}`);
+        }
+      }
+    }
+    return found;
+  };
+
+  // What scrolls at this width has to be reached by keys.
+  const unreachable = () => {
+    const over = (value, all, shown) => /auto|scroll/.test(value) && all > shown + 1;
+    return all("main *")
+      .filter((e) => {
+        const { overflowX, overflowY } = getComputedStyle(e);
+        const scrolls = over(overflowX, e.scrollWidth, e.clientWidth) || over(overflowY, e.scrollHeight, e.clientHeight);
+        return scrolls && e.checkVisibility() && e.tabIndex < 0 && !e.querySelector(KEYS);
+      })
+      .map((e) => `scrolls for a mouse only: ${brief(e)}`);
+  };
+
+  const own = () => [
+    ...labels(), ...alikeFields(), ...mouseOnly(), ...headings(), ...wayPastTheMenu(), ...loops(), ...names(), ...acronyms(), ...halfDays(),
+  ];
+
+  // What follows from tags and classes is looked at once: texts that have the same on the way down
+  // to them are known. Gives whether there is anything new.
+  const findNew = (selector) => {
+    const key = `seen in ${selector}`;
+    const before = new Set(JSON.parse(sessionStorage.getItem(key) || "[]"));
+    const seenNow = new Set(before);
+    const hashes = new Map();
+    const isNew = (e) => {
+      const own = [e.tagName, classes(e), e.dataset.tone, e.dataset.kind, e.ariaCurrent];
+      let hash = 0;
+      for (const letter of `${hashes.get(e.parentElement)}>${own.join(" ")}`) {
+        hash = (hash * 31 + letter.charCodeAt(0)) | 0;
+      }
+      hashes.set(e, hash);
+      const says = !e.firstElementChild || [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+      if (says) {
+        seenNow.add(hash);
+      }
+      const newOnes = [...e.children].filter(isNew);
+      if (!newOnes.length && (!says || before.has(hash))) {
+        return false;
+      }
+      const rest = [...e.children].filter((child) => !newOnes.includes(child));
+      known.push(...rest.filter((child) => !child.matches(STYLES) && !child.querySelector(STYLES)));
+      return true;
+    };
+    known = [];
+    const found = isNew(document.querySelector(selector));
+    sessionStorage.setItem(key, JSON.stringify([...seenNow]));
+    return found;
+  };
+
   return {
-    own: () => [
-      ...labels(), ...alikeFields(), ...mouseOnly(), ...headings(), ...wayPastTheMenu(), ...loops(), ...names(), ...acronyms(), ...halfDays(),
-    ],
+    own,
+    wide: () => [...own(), ...tooWide(), ...crowded()],
+    narrow: () => [...unreachable(), ...tooWide(), ...crowded()],
+    findNew,
 
-    tooWide: () => {
-      const { scrollWidth, clientWidth } = document.documentElement;
-      return scrollWidth > clientWidth ? [`${scrollWidth - clientWidth} px too wide at ${clientWidth}`] : [];
-    },
-
-    // A status that something is printed over, or an id without its last letters.
-    crowded: () => {
-      const found = [];
-      for (const row of all(".hub-row, tr.data-row").filter(seen)) {
-        const parts = [...row.querySelectorAll(".hub-status, .hub-id, .hub-row-side, .hub-row-main, .hub-mono")].filter(seen);
-        const boxes = parts.map((e) => [e, e.getBoundingClientRect()]);
-        for (const [e, box] of boxes.filter(([e]) => e.matches(".hub-status, .hub-id"))) {
-          const cell = e.closest("td, th, .hub-row > *").getBoundingClientRect();
-          const isCut = box.right > cell.right + 1;
-          const isOver = boxes.some(([other, { left, right, top, bottom }]) =>
-            !other.contains(e) && !e.contains(other) &&
-            left < box.right - 1 && right > box.left + 1 && top < box.bottom - 1 && bottom > box.top + 1);
-          if (isCut || isOver) {
-            found.push(`${isCut ? "cut" : "printed over"} at ${innerWidth}: ${brief(e)}`);
-          }
-        }
-      }
+    // Leaves of a page what is new, if anything is.
+    leaveNew: (selector) => {
+      const found = findNew(selector);
+      known.forEach((e) => e.remove());
       return found;
-    },
-
-    // What scrolls at this width has to be reached by keys.
-    unreachable: () => {
-      const over = (value, all, shown) => /auto|scroll/.test(value) && all > shown + 1;
-      return all("main *")
-        .filter((e) => {
-          const { overflowX, overflowY } = getComputedStyle(e);
-          const scrolls = over(overflowX, e.scrollWidth, e.clientWidth) || over(overflowY, e.scrollHeight, e.clientHeight);
-          return scrolls && e.checkVisibility() && e.tabIndex < 0 && !e.querySelector(KEYS);
-        })
-        .map((e) => `scrolls for a mouse only: ${brief(e)}`);
-    },
-
-    // Contrast takes most of axe's time and follows from classes: what has the same on the way down
-    // from the page, in the same theme, is looked at once. Gives whether there is anything new.
-    markKnown: () => {
-      const known = new Set(JSON.parse(sessionStorage.getItem("known") || "[]"));
-      const before = known.size;
-      const paths = new Map([[document.body, document.documentElement.className]]);
-      for (const e of document.body.querySelectorAll("*")) {
-        const own = [e.tagName, e.getAttribute("class"), e.dataset.tone, e.dataset.kind, e.ariaCurrent];
-        let hash = 0;
-        for (const letter of `${paths.get(e.parentElement)}>${own.join(" ")}`) {
-          hash = (hash * 31 + letter.charCodeAt(0)) | 0;
-        }
-        paths.set(e, hash);
-        e.toggleAttribute("data-known", !e.firstElementChild && known.has(hash));
-        if (!e.firstElementChild) {
-          known.add(hash);
-        }
-      }
-      sessionStorage.setItem("known", JSON.stringify([...known]));
-      return known.size > before;
     },
   };
 })();

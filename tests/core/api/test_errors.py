@@ -166,7 +166,7 @@ QUERIES = [
 
 @pytest.mark.on_servers
 @pytest.mark.parametrize("query", QUERIES)
-def test_strange_queries_are_answered_or_refused(api: APIClient, query: str) -> None:
+def test_strange_queries_are_answered_or_refused(api: APIClient, query: str, in_full: bool) -> None:
     execution = factories.make_execution()
     factories.make_service("known", urls=("http://127.0.0.1:9",), metadata={"a": 1})
     for path in (
@@ -182,7 +182,7 @@ def test_strange_queries_are_answered_or_refused(api: APIClient, query: str) -> 
         f"/executions/{execution.pk}/steps",
         f"/executions/{execution.pk}/events",
         "/health/system",
-        "/schema",
+        *(["/schema"] if in_full else []),  # it takes longer than all others
     ):
         answer = api.get(f"{path}?{query}")
         assert answer.status_code in (200, 400), (path, answer.content)

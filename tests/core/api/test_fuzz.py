@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from schemathesis import GenerationMode
 
 from tests.support.fuzz import BOUNDED, assert_answered, load_schema, send_case
+from tests.support.hypothesis_settings import in_proportion
 
 pytestmark = [
     pytest.mark.django_db,
@@ -30,20 +31,20 @@ def operations(django_db_setup: None, django_db_blocker: Any) -> list[Any]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_generated_requests_are_answered(
-    part: int, operations: list[Any], world: dict[str, str]
+    part: int, operations: list[Any], world: dict[str, str], in_full: bool
 ) -> None:
     assert len(operations) > 100
     for operation in operations[part::PARTS]:
         with transaction.atomic():
-            send_generated(operation, world)
+            send_generated(operation, world, examples=6 if in_full else 3)
             transaction.set_rollback(True)
 
 
-def send_generated(operation: Any, world: dict[str, str]) -> None:
+def send_generated(operation: Any, world: dict[str, str], *, examples: int) -> None:
     """Requests that fit the description of an operation, and some that do not."""
     fitting, other = (operation.as_strategy(mode) for mode in GenerationMode)
 
-    @BOUNDED
+    @settings(parent=BOUNDED, max_examples=in_proportion(examples))
     @given(fitting | other)
     def send(case: Any) -> None:
         send_case(case, world)
@@ -192,7 +193,7 @@ def test_generated_bodies_are_answered(
     client: Any = APIClient(raise_request_exception=False)
     client.credentials(HTTP_X_API_KEY=world["key"])
 
-    @settings(parent=BOUNDED, max_examples=60 if in_full else 30)
+    @settings(parent=BOUNDED, max_examples=60 if in_full else 15)
     @given(body)
     def send(value: Any) -> None:
         sent = json.dumps(value).encode()
@@ -215,7 +216,7 @@ def test_generated_headers_are_answered(path: str, world: dict[str, str], in_ful
     client: Any = APIClient(raise_request_exception=False)
     texts = st.text(st.characters(max_codepoint=255), max_size=30) | st.just("x" * 10_000)
 
-    @settings(parent=BOUNDED, max_examples=80 if in_full else 40)
+    @settings(parent=BOUNDED, max_examples=80 if in_full else 20)
     @given(st.sampled_from(HEADERS), texts)
     def send(name: str, text: str) -> None:
         headers = {"HTTP_X_API_KEY": world["key"], f"HTTP_{name}": text}

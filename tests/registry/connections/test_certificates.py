@@ -117,6 +117,7 @@ def test_redis_asks_for_a_certificate(type: str) -> None:
         check_certificates(type, "redis", port, driver="REDIS")
 
 
+@pytest.mark.slow
 def test_a_broker_takes_the_user_from_the_certificate() -> None:
     with start_rabbitmq() as port:
         check_certificates("MESSAGE_BROKER", "amqp", port)

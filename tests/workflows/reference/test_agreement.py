@@ -25,8 +25,8 @@ def test_generated_definitions_are_valid(case):
         assert validate(document, directory=None).errors == {}
 
 
-def test_engine_records_what_the_language_says():
-    hold(Troubles(), examples(100))
+def test_engine_records_what_the_language_says(in_full):
+    hold(Troubles(), examples(100 if in_full else 50))
 
 
 def test_engine_with_its_own_threads_records_what_the_language_says():
@@ -58,5 +58,5 @@ def test_engine_with_its_own_threads_records_what_the_language_says():
         pytest.param(Troubles(shuffle=40, stale=30, deaths=1), id="leases that run out"),
     ],
 )
-def test_it_makes_no_difference(troubles):
-    hold(troubles, examples(20))
+def test_it_makes_no_difference(troubles, in_full):
+    hold(troubles, examples(20 if in_full else 10))
