@@ -13,8 +13,6 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from core.api.stopping import begin_stopping
-from integration_site.front.connections import Connections
-from integration_site.front.protocol import protocol_for
 
 GRACE_SECONDS = 8
 # At most, and as far as the system lets this process open files; so many are for other things.
@@ -44,7 +42,12 @@ class FrontWorker(UvicornWorker):
         "timeout_notify": 1,
     }
 
-    def init_process(self) -> None:
+    async def _serve(self) -> None:
+        # Once the application is loaded, and with it the settings.
+        from integration_site.front.connections import Connections
+        from integration_site.front.protocol import protocol_for
+
+        self.config.app = self.wsgi
         self.config.http = protocol_for(
             Connections(
                 most=min(MOST_CONNECTIONS, _raise_file_limit() - OTHER_FILES),
@@ -52,10 +55,6 @@ class FrontWorker(UvicornWorker):
                 trusted=settings.TRUSTED_PROXIES,
             )
         )
-        super().init_process()
-
-    async def _serve(self) -> None:
-        self.config.app = self.wsgi
         server = FrontServer(self.config)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
