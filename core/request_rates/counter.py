@@ -1,9 +1,10 @@
 """Counts the requests of keys in this process, and shares the counts through Redis.
 
 A request is decided by what this process knows, without waiting for anybody. A thread of its own
-adds what was counted here to what others counted, ten times a second while there are requests. So
-processes together let through at most what they are sent within that time beyond the limit. While
-Redis does not answer, and where there is none, each process counts for itself.
+adds what was counted here to what others counted, ten times a second while there are requests;
+between, others are taken to go on as they did. Beyond the limit, so at most what comes through a
+process that was idle before. While Redis does not answer, and where there is none, each process
+counts for itself.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ PAUSE_SECONDS = 2.0
 ANSWER_SECONDS = 1.0
 # So many keys are remembered; beyond, those that sent nothing in this minute and the last are not.
 MOST_KEYS = 10_000
+
+_ERRORS = (redis.RedisError, OSError, ValueError)  # the last where somebody wrote no number
 
 Minute = int
 Slot = tuple[str, Minute]
@@ -69,16 +72,36 @@ class RedisCounts:
 
 @dataclass(slots=True)
 class _Window:
-    """What is known of a key: all that was let through in the minute before, and in this one."""
+    """What is known of a key: all that was let through in the minute before, and in this one.
+
+    `own` of this minute's were let through here, and `told` of those when it was last shared.
+    """
 
     minute: Minute
     previous: int = 0
     current: int = 0
+    own: int = 0
+    told: int = 0
 
     def go_on_to(self, minute: Minute) -> None:
         if minute > self.minute:
             self.previous = self.current if minute == self.minute + 1 else 0
-            self.minute, self.current = minute, 0
+            self.minute, self.current, self.own, self.told = minute, 0, 0, 0
+
+    @property
+    def expected(self) -> int:
+        """Return this minute's, with what others will have let through since it was last shared.
+
+        They are taken to go on as they did in proportion to this process, so that a burst through
+        many processes does not go beyond the limit by what none of them knows of the others yet.
+        """
+        others = self.current - self.own
+        unheard = (self.own - self.told) * others // self.told if self.told else 0
+        return self.current + unheard
+
+    def add(self) -> None:
+        self.current += 1
+        self.own += 1
 
 
 class RequestCounter:
@@ -103,9 +126,10 @@ class RequestCounter:
         with self._lock:
             window = self._window_of(key_id, int(minute))
             decision = decide(
-                limit, previous=window.previous, current=window.current, elapsed=elapsed
+                limit, previous=window.previous, current=window.expected, elapsed=elapsed
             )
-            window.current += decision.allowed
+            if decision.allowed:
+                window.add()
             if self._shared is not None:
                 self._note((key_id, window.minute), counts=decision.allowed)
         return decision
@@ -140,7 +164,7 @@ class RequestCounter:
             pause = SYNC_SECONDS
             try:
                 self.share()
-            except (redis.RedisError, OSError) as error:
+            except _ERRORS as error:
                 logger.warning("requests_counted_alone", error=str(error)[:300])
                 pause = PAUSE_SECONDS
                 self._wake.set()
@@ -150,7 +174,8 @@ class RequestCounter:
         """Add what was counted here to what all counted, and learn what that is.
 
         Raises:
-            redis.RedisError, OSError: nothing was learnt; what was counted is added the next time.
+            redis.RedisError, OSError, ValueError: nothing was learnt; what was counted is added the
+                next time.
         """
         if self._shared is None:
             return
@@ -161,7 +186,7 @@ class RequestCounter:
         asked = [(key_id, m) for key_id, at in minutes.items() for m in (at, at - 1)]
         try:
             totals = self._shared.add(counted, asked) if asked else {}
-        except (redis.RedisError, OSError):
+        except _ERRORS:
             with self._lock:
                 self._keep_for_later(counted)
                 self._touched |= touched
@@ -181,7 +206,10 @@ class RequestCounter:
         window = self._windows.get(key_id)
         if window is None:
             return
-        window.current = self._total((key_id, window.minute), totals, window.current)
+        now = (key_id, window.minute)
+        window.current = self._total(now, totals, window.current)
+        if now in totals:
+            window.told = window.own - self._uncounted.get(now, 0)
         window.previous = self._total((key_id, window.minute - 1), totals, window.previous)
 
     def _total(self, slot: Slot, totals: Mapping[Slot, int], here: int) -> int:
