@@ -19,6 +19,7 @@ from core.api.known_keys import known_keys
 from core.api.middleware import PROBED, log_answered
 from core.api.stopping import on_stopping
 from core.api.suspension import Suspension
+from core.peers import client_address
 from integration_site.front.django_middleware import (
     as_the_client_sent,
     with_common_headers,
@@ -237,7 +238,9 @@ def caller_of(request: WebRequest) -> str:
     That is its key, if it is known here: who makes keys up is known by address.
     """
     known = known_keys().recall(request.headers, request.address)
-    return str(known.key.pk) if known else request.address
+    if known:
+        return str(known.key.pk)
+    return client_address(request.address, request.headers, settings.TRUSTED_PROXIES)
 
 
 def refuse(request: WebRequest, status: int, detail: str, **headers: str) -> WebAnswer:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from core.api import stopping
+from core.api.exchange import WebRequest
 from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
 from integration_site.front import receiving
+from integration_site.front.application import caller_of
 from integration_site.front.quotas import Bounds, Quota, Refused
 from integration_site.front.worker import FrontServer
 from tests.integration_site.front.running import (
@@ -163,3 +165,18 @@ def test_bounds_hold_for_a_key_an_address_and_all() -> None:
     assert [status_for(*each) for each in asked] == [200, 200, 429, 200, 429, 200, 503]
     quota.give_back("k1", "a")
     assert status_for("k1", "b") == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "callers"), [([], 1), (["127.0.0.0/8"], 2)], ids=["from anybody", "of our proxy"]
+)
+def test_callers_behind_a_proxy_are_counted_by_their_own_address(
+    settings: Any, trusted: list[str], callers: int
+) -> None:
+    settings.TRUSTED_PROXIES = trusted
+    found = set()
+    for address in ("192.0.2.1", "192.0.2.2"):
+        headers = [(b"x-forwarded-for", address.encode())]
+        scope = {"path": "/x", "headers": headers, "client": ("127.0.0.1", 4711)}
+        found.add(caller_of(WebRequest.of(scope)))
+    assert len(found) == callers
