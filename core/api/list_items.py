@@ -103,7 +103,7 @@ def fit(
     most: int = LARGEST_LIST_BYTES,
 ) -> list[dict[str, Any]]:
     """Cut the largest members of the items until all are at most `most` bytes of JSON."""
-    excess = sum(size_of(item) for item in items) + len(items) + _AROUND_BYTES - most
+    excess = _excess([size_of(item) for item in items], most)
     if excess <= 0:
         return items
     for size, index, name in _members(items, serializer):
@@ -118,6 +118,15 @@ def fit(
         item[CUT]["members"][name] = size
         excess -= size - _MARK_BYTES
     return items
+
+
+def fits_in_list(sizes: Iterable[int]) -> bool:
+    """Return whether items of so many bytes each fit as they are."""
+    return _excess([*sizes], LARGEST_LIST_BYTES) <= 0
+
+
+def _excess(sizes: Sequence[int], most: int) -> int:
+    return sum(sizes) + len(sizes) + _AROUND_BYTES - most
 
 
 def _members(

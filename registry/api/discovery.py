@@ -15,7 +15,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from core.api.exchange import concerns
-from core.api.list_items import in_list, represent_items
+from core.api.list_items import in_list
 from core.api.pagination import BodyPagination, PageNumberPagination
 from core.api.serializers import represent
 from core.api.suspension import result_of
@@ -24,6 +24,7 @@ from core.exceptions import ValidationFailed
 from core.suggestions import no_such_filter
 from registry import services
 from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.service_pages import keys_of, render_page
 from registry.api.service_serializers import (
     ChangeSerializer,
     InstanceSerializer,
@@ -135,9 +136,9 @@ class DiscoveryView(GenericAPIView[Any]):
         return get_conditional_response(request, etag=response["ETag"], response=response)
 
     def answer_page(self, criteria: Criteria) -> Response:
-        page = self.paginate_queryset(get_discovery().select(criteria))
+        page = self.paginate_queryset(keys_of(get_discovery().select(criteria)))
         assert page is not None
-        return self.get_paginated_response(represent_items(page, ServiceSerializer))
+        return self.get_paginated_response(render_page(page))
 
 
 class DiscoveredServicesView(DiscoveryView):

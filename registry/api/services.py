@@ -19,6 +19,7 @@ from core.models import AuditVerb
 from registry import services
 from registry.api.filters import ServiceFilter
 from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
+from registry.api.service_pages import keys_of, render_page
 from registry.api.service_serializers import (
     ExecuteActionInput,
     HeartbeatInput,
@@ -74,6 +75,11 @@ class ServiceViewSet(NamedResourceViewSet):
     def get_rows(self) -> Any:
         """The registered services, by name unless ordered otherwise."""
         return self.get_queryset()
+
+    def list(self, request: Any) -> Response:
+        page = self.paginate_queryset(keys_of(self.filter_queryset(self.get_rows())))
+        assert page is not None
+        return self.get_paginated_response(render_page(page))
 
     def find(self) -> Service:
         """One service, by id or name."""
