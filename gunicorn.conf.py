@@ -6,15 +6,19 @@ import sys
 # gunicorn reads this file before it looks for modules in the folder that it was started in.
 sys.path.insert(0, os.getcwd())
 from integration_site.configuration.reading import read_or_end
+from integration_site.configuration.web_processes import web_processes
 
 _env = read_or_end(os.environ)
 _host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-workers = 1
+workers = web_processes(_env)
+# Loaded once, before the processes are made: they share the memory of what they do not change.
+preload_app = True
 worker_class = "integration_site.front.worker.FrontWorker"
 
-graceful_timeout = 5
+# More than the front takes for what is under way.
+graceful_timeout = 10
 # Longer than clients keep idle connections: one that the server drops first fails their next call.
 keepalive = 75
 loglevel = _env["LOG_LEVEL"].lower()
@@ -27,8 +31,8 @@ forwarded_allow_ips = ""
 control_socket_disable = True
 
 
-def post_worker_init(_worker: object) -> None:
-    """Freeze the loaded application: what it consists of is there to stay."""
+def when_ready(_server: object) -> None:
+    """Freeze the loaded application before it is shared: what it consists of is there to stay."""
     # Imported here: gunicorn reads this file before Django is set up.
     from core.gc_tuning import freeze_loaded_objects
 

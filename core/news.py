@@ -8,6 +8,7 @@ keeps something keeps it for a short time only, which is what a lost one costs.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import uuid
 from collections import defaultdict
@@ -127,7 +128,7 @@ class News:
     def __init__(self, carrier: Carrier | None) -> None:
         self._carrier = carrier
         self._hearers: defaultdict[str, list[Hearer]] = defaultdict(list)
-        self._own = uuid.uuid4().hex
+        self._id = uuid.uuid4().hex
         self._silent_until = 0.0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -153,10 +154,14 @@ class News:
         if self._carrier is None or monotonic() < self._silent_until:
             return
         try:
-            self._carrier.send(json.dumps([self._own, topic, subject]))
+            self._carrier.send(json.dumps([self._own(), topic, subject]))
         except CarrierError as error:
             self._silent_until = monotonic() + PAUSE_SECONDS
             logger.warning("news_untold", error=str(error)[:300])
+
+    def _own(self) -> str:
+        """Return the name of this process: forked ones have the same object."""
+        return f"{self._id}-{os.getpid()}"
 
     def listen(self) -> None:
         """Hear what other processes tell from now on, in a thread of its own."""
@@ -193,7 +198,7 @@ class News:
         if news is None:
             for topic in list(self._hearers):
                 self._hand_out(topic, "")
-        elif news[0] != self._own:
+        elif news[0] != self._own():
             self._hand_out(news[1], news[2])
 
     def _hand_out(self, topic: str, subject: str) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from integration_site.configuration.value_types import ANYTHING
 from integration_site.configuration.variables import VARIABLES, Variable
+from integration_site.configuration.web_processes import has_server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY_FILES = ("keys.env", "credential-keys.env")
@@ -94,6 +95,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
         yield from _missing_in_production(values)
     yield from _anonymous(values)
     yield from _discovery(values)
+    yield from _processes(values)
 
 
 def _missing_in_production(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
@@ -124,3 +126,10 @@ def _discovery(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
     if url and backend != "database" and is_redis != (backend == "redis"):
         schemes = "redis:// or rediss://" if backend == "redis" else "http:// or https://"
         yield names, f"SERVICE_DISCOVERY_URL begins with {schemes} where the backend is {backend}."
+
+
+def _processes(values: Mapping[str, Any]) -> Iterator[tuple[set[str], str]]:
+    number = values["WEB_PROCESSES"] or 1
+    if number > 1 and not has_server(values):
+        text = f"WEB_PROCESSES is {number}: on SQLite use 1, or set DATABASE_URL or POSTGRES_HOST."
+        yield {"WEB_PROCESSES", "DATABASE_URL", "POSTGRES_HOST"}, text

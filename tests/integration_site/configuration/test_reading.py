@@ -58,6 +58,7 @@ REFUSED = {
     "CREDENTIAL_KEYS": ("key", "a:QUJD", "a b:" + "A" * 43, ",".join(["a:" + "A" * 43] * 2)),
     "ALLOWED_HOSTS": ("https://hub.example.org", "hub.example.org:443", "a b", "a,b/c"),
     "CSRF_TRUSTED_ORIGINS": ("hub.example.org", "ftp://a", "https://a/path", "https://a:x"),
+    "WEB_PROCESSES": (*NUMBERS, "0", "65"),
     "WEB_THREADS": (*NUMBERS, "0", "1001"),
     "CONNECTIONS_PER_ADDRESS": (*NUMBERS, "0"),
     "REQUESTS_PER_CALLER": (*NUMBERS, "0"),
@@ -226,6 +227,8 @@ CONTRADICTIONS = [
         {"SERVICE_DISCOVERY_BACKEND": "redis", "SERVICE_DISCOVERY_URL": "http://a"},
         "begins with redis:// or rediss://",
     ),
+    ({"WEB_PROCESSES": "2"}, "WEB_PROCESSES is 2: on SQLite use 1"),
+    ({"WEB_PROCESSES": "2", "DATABASE_URL": "sqlite:///a"}, "on SQLite use 1"),
 ]
 
 
