@@ -6,13 +6,13 @@ import sys
 # gunicorn reads this file before it looks for modules in the folder that it was started in.
 sys.path.insert(0, os.getcwd())
 from integration_site.configuration.reading import read_or_end
-from integration_site.configuration.web_processes import web_processes
+from integration_site.configuration.web_processes import default_web_processes
 
 _env = read_or_end(os.environ)
 _host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
-workers = web_processes(_env)
+workers = _env["WEB_PROCESSES"] or default_web_processes(_env)
 # Loaded once, before the processes are made: they share the memory of what they do not change.
 preload_app = True
 worker_class = "integration_site.front.worker.FrontWorker"

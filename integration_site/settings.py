@@ -16,7 +16,7 @@ from kombu import Exchange, Queue
 
 from integration_site.beat import BEAT_SCHEDULE
 from integration_site.configuration.reading import data_dir, read_or_end
-from integration_site.configuration.web_processes import web_processes
+from integration_site.configuration.web_processes import default_web_processes
 from integration_site.log_config import configure_structlog, logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -99,7 +99,7 @@ TEMPLATES = [
 
 # --- Database: SQLite until PostgreSQL is configured ---
 
-WEB_PROCESSES = web_processes(env)
+WEB_PROCESSES = env["WEB_PROCESSES"] or default_web_processes(env)
 WEB_THREADS = env["WEB_THREADS"]
 # Beside them, for heartbeats and the health of the hub.
 WEB_VITAL_THREADS = 3

@@ -13,14 +13,12 @@ BYTES_EACH = 256 * 1024 * 1024
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def web_processes(values: Mapping[str, Any]) -> int:
-    """Return how many web processes the variables ask for.
+def default_web_processes(values: Mapping[str, Any]) -> int:
+    """Return how many web processes suit the database and this machine.
 
-    Without WEB_PROCESSES: one for each core on PostgreSQL, eight at most and no more than fit into
-    the memory; one on SQLite, where a single process writes at a time anyway.
+    On PostgreSQL one for each core, eight at most and no more than fit into the memory; one on
+    SQLite, where a single process writes at a time anyway.
     """
-    if values["WEB_PROCESSES"] is not None:
-        return int(values["WEB_PROCESSES"])
     if not has_server(values):
         return 1
     return default_number(cores=usable_cores(), memory=usable_memory())

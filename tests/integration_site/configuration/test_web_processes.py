@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 
 from integration_site.configuration import web_processes as module
-from integration_site.configuration.web_processes import default_number, web_processes
+from integration_site.configuration.web_processes import default_number, default_web_processes
 
 MIB = 1024 * 1024
-SERVER = {"DATABASE_URL": "postgres://a@b/c", "POSTGRES_HOST": None, "WEB_PROCESSES": None}
-FILE = {"DATABASE_URL": None, "POSTGRES_HOST": None, "WEB_PROCESSES": None}
+SERVER = {"DATABASE_URL": "postgres://a@b/c", "POSTGRES_HOST": None}
+FILE = {"DATABASE_URL": None, "POSTGRES_HOST": None}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,6 @@ def test_default_suits_cores_and_memory(cores: float, memory: int, number: int) 
         (FILE, 1),
         ({**FILE, "DATABASE_URL": "sqlite:///a"}, 1),
         ({**FILE, "POSTGRES_HOST": "db"}, 3),
-        ({**SERVER, "WEB_PROCESSES": 12}, 12),
     ],
 )
 def test_number_follows_the_database(
@@ -35,7 +34,7 @@ def test_number_follows_the_database(
 ) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: 3.0)
     monkeypatch.setattr(module, "usable_memory", lambda: 64_000 * MIB)
-    assert web_processes(values) == number
+    assert default_web_processes(values) == number
 
 
 def test_limits_of_the_cgroup_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
