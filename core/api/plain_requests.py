@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.renderers import JSONRenderer
 
 from core.api.caller import Caller
+from core.api.errors import CONTENT_TYPE, problem_response
 from core.api.exchange import Headers, WebAnswer, WebRequest
 from core.api.known_keys import KnownKey, given_key, known_keys
 from core.api.plain_reading import MOST_BYTES
@@ -34,31 +36,25 @@ class PlainRequest:
     body: dict[str, Any]
     prefix: str
 
-    def render(
-        self,
-        status: int,
-        data: Any,
-        headers: Headers = (),
-        *,
-        content_type: str = "application/json",
-    ) -> WebAnswer:
+    def render(self, status: int, data: Any, headers: Headers = ()) -> WebAnswer:
         """Return an answer."""
-        return self.answer(status, _JSON.render(data), headers, content_type=content_type)
+        return self.answer(status, _JSON.render(data), headers)
+
+    def render_error(self, error: Exception, headers: Headers = ()) -> WebAnswer:
+        """Return the answer that a view gives where it raises an error."""
+        with structlog.contextvars.bound_contextvars(request_id=self.web.request_id):
+            problem = problem_response(error, {})
+        headers = (*problem.headers.items(), *headers)
+        body = _JSON.render(problem.data)
+        return self.answer(problem.status_code, body, headers, content_type=CONTENT_TYPE)
 
     def answer(
         self, status: int, body: bytes, headers: Headers, *, content_type: str = "application/json"
     ) -> WebAnswer:
         """Return an answer whose body is rendered already."""
         decision = self.web.environ.get(RATE_DECISION)
-        return WebAnswer(
-            status,
-            (
-                ("Content-Type", content_type),
-                *headers,
-                *(decision.headers().items() if decision is not None else ()),
-            ),
-            body,
-        )
+        counted = decision.headers().items() if decision is not None else ()
+        return WebAnswer(status, (("Content-Type", content_type), *headers, *counted), body)
 
 
 def read_request(

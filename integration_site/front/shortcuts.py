@@ -13,6 +13,7 @@ from integration_site.front.response_cache import ResponseCache
 from registry.api import gathered_heartbeats
 from registry.discovery.change_log import NEWS
 from workflows.api.execution_responses import REQUEST_TYPES
+from workflows.api.gathered_signals import answer_signals
 from workflows.api.gathered_starts import answer_starts
 
 
@@ -33,6 +34,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
         "/discovery/services": reads,
         "/discovery/services/search": searches,
         "/discovery/health/{id}": health,
+        "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),
         "/workflows/execute": starts,
         "/workflows/{id}/execute": starts,
         **{f"/workflows/{name}": starts for name in REQUEST_TYPES},

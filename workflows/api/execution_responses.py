@@ -38,6 +38,8 @@ REQUEST_TYPES = {
         WorkflowType.HUMAN_INTERACTION,
     )
 }
+# The scopes of who controls executions: those that it started itself, or any.
+OWN_OR_ANY = "workflows:execute|executions:control"
 # By what a request that is set aside remembers these.
 STARTED, ENDED = "start", "end"
 
@@ -115,6 +117,11 @@ def await_end(request: Any, execution: WorkflowExecution, *, seconds: float) -> 
 
 def _prefix(request: Any) -> str:
     return "/api" if request.path.startswith("/api/") else ""
+
+
+def may_control(caller: Any, started_by: str) -> bool:
+    """Return whether a caller may control an execution: its own, or any with the wider scope."""
+    return bool(caller.may("executions:control")) or started_by == caller.name
 
 
 def show(execution: WorkflowExecution, steps: list[WorkflowStep] | None = None) -> Any:

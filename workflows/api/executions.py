@@ -22,9 +22,11 @@ from core.json import strict
 from workflows import services
 from workflows.api.dry_runs import EvaluateInput, EvaluationAnswer
 from workflows.api.execution_responses import (
+    OWN_OR_ANY,
     answer_start,
     await_end,
     list_executions,
+    may_control,
     show,
     start_of,
 )
@@ -51,7 +53,6 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Answers the execution that the same key started before.",
 )
-_OWN_OR_ANY = "workflows:execute|executions:control"
 # A path has slashes inside branches and elements: each/17/check.
 _STEP = r"steps/(?P<step>.+)"
 
@@ -73,14 +74,14 @@ class ExecutionViewSet(ResourceViewSet):
         "step": "workflows:read",
         "event": "workflows:read",
         "evaluate": "workflows:read",
-        "cancel": _OWN_OR_ANY,
-        "pause": _OWN_OR_ANY,
-        "resume": _OWN_OR_ANY,
-        "retry": _OWN_OR_ANY,
-        "rerun": _OWN_OR_ANY,
-        "signal": _OWN_OR_ANY,
-        "approve": _OWN_OR_ANY,
-        "reject": _OWN_OR_ANY,
+        "cancel": OWN_OR_ANY,
+        "pause": OWN_OR_ANY,
+        "resume": OWN_OR_ANY,
+        "retry": OWN_OR_ANY,
+        "rerun": OWN_OR_ANY,
+        "signal": OWN_OR_ANY,
+        "approve": OWN_OR_ANY,
+        "reject": OWN_OR_ANY,
         "complete_step": "executions:control",
         "fail_step": "executions:control",
     }
@@ -250,7 +251,7 @@ class ExecutionViewSet(ResourceViewSet):
     def _controlled(self, pk: str) -> WorkflowExecution:
         """The execution, if the caller may control it: its own, or any with the wider scope."""
         execution = services.get_execution(pk)
-        if self.only_own("executions:control") and execution.started_by != self.actor:
+        if not may_control(self.caller, execution.started_by):
             raise PermissionDenied("This key may control only executions that it started itself.")
         return execution
 

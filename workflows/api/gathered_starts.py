@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
 from django.db import InterfaceError, OperationalError
 
-from core.api.errors import CONTENT_TYPE, problem_response
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.idempotency import HEADER, check_key
 from core.api.plain_reading import NotPlain, read_plainly
@@ -35,7 +33,7 @@ from workflows.services import Start, Started
 
 _SCOPE = "workflows:execute"
 # The methods of the routes that answer without waiting, as they tell them.
-_ALLOWED = "POST, OPTIONS"
+_HEADERS = (("Allow", "POST, OPTIONS"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +109,21 @@ def _answer(order: _AskedStart, started: Started | Exception) -> WebAnswer | Non
     request = order.request
     if isinstance(started, OperationalError | InterfaceError):
         # It may be stored, and is not to be stored again.
-        with structlog.contextvars.bound_contextvars(request_id=request.web.request_id):
-            problem = problem_response(started, {})
-        headers = (("Retry-After", problem.headers["Retry-After"]), ("Allow", _ALLOWED))
-        return request.render(problem.status_code, problem.data, headers, content_type=CONTENT_TYPE)
+        return request.render_error(started, _HEADERS)
     if isinstance(started, Exception):
         return None
+    try:
+        return _show(order, started)
+    except Exception as error:  # nor is what is stored
+        return request.render_error(error, _HEADERS)
+
+
+def _show(order: _AskedStart, started: Started) -> WebAnswer | None:
+    request = order.request
     if order.wait > 0:
         # The view goes on from here, once it has ended.
         request.web.suspension = started_before(started, wait=order.wait)
         return None
     location = f"{request.prefix}/executions/{started.execution.pk}"
-    headers = (("Location", location), ("Allow", _ALLOWED))
+    headers = (("Location", location), *_HEADERS)
     return request.render(status_of(started.execution), show_started(started), headers)

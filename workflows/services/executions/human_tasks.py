@@ -62,7 +62,7 @@ def decide_approval(
             execution, row, approve=approve, actor=actor, comment=comment, form=form
         )
         if not approve or approvals >= step.minimum:
-            wake_steps(execution, [row.pk])
+            wake_steps([row.pk], is_held=execution.is_held)
     return execution
 
 
