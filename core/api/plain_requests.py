@@ -44,7 +44,8 @@ class PlainRequest:
         """Return the answer that a view gives where it raises an error."""
         with structlog.contextvars.bound_contextvars(request_id=self.web.request_id):
             problem = problem_response(error, {})
-        headers = (*problem.headers.items(), *headers)
+        own = (pair for pair in problem.headers.items() if pair[0] != "Content-Type")
+        headers = (*own, *headers)
         body = _JSON.render(problem.data)
         return self.answer(problem.status_code, body, headers, content_type=CONTENT_TYPE)
 
