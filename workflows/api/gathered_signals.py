@@ -20,7 +20,7 @@ from workflows import services
 from workflows.api.execution_responses import OWN_OR_ANY, may_control, show
 from workflows.api.serializers import SignalInput
 from workflows.models import WorkflowExecution
-from workflows.services import Signal
+from workflows.services import SentSignal
 
 _HEADERS = (("Allow", "POST, OPTIONS"),)
 
@@ -31,7 +31,7 @@ class _AskedSignal:
 
     request: PlainRequest
     execution_id: UUID
-    signal: Signal
+    signal: SentSignal
 
 
 def answer_signals(requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
@@ -82,4 +82,6 @@ def _read(request: WebRequest) -> _AskedSignal | None:
     except NotPlain:
         return None
     actor = read.caller.name
-    return _AskedSignal(read, execution_id, Signal(execution_id=execution_id, actor=actor, **data))
+    return _AskedSignal(
+        read, execution_id, SentSignal(execution_id=execution_id, actor=actor, **data)
+    )

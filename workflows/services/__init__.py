@@ -33,7 +33,7 @@ from workflows.services.executions.control import (
 from workflows.services.executions.human_tasks import decide_approval, settle_reviewed
 from workflows.services.executions.lookup import get_execution, read_again, wait_for_end
 from workflows.services.executions.rerun import NEWEST, Rerun, rerun_execution
-from workflows.services.executions.signals import Signal, signal_execution, signal_many
+from workflows.services.executions.signals import SentSignal, signal_execution, signal_many
 from workflows.services.executions.start import Started, accepted, start_execution, start_many
 from workflows.services.expression_trials import evaluate_expression, evaluate_template
 from workflows.services.schedules.backfill import (
@@ -74,7 +74,7 @@ __all__ = [
     "ComparedVersions",
     "DryRun",
     "Rerun",
-    "Signal",
+    "SentSignal",
     "Start",
     "Started",
     "accepted",

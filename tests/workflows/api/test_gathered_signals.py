@@ -14,7 +14,7 @@ from tests.support.web_requests import by_django, comparable, web_request
 from workflows import services
 from workflows.api.gathered_signals import answer_signals
 from workflows.models import WorkflowExecution
-from workflows.services import Signal, signal_many
+from workflows.services import SentSignal, signal_many
 from workflows.services.executions import signals
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,12 +49,12 @@ def test_signals_of_one_batch_reach_their_executions_in_their_order():
     ended = waiting("go", status="COMPLETED")
     answers = signal_many(
         [
-            Signal(execution_id=two.pk, name="other", payload=[1]),
-            Signal(execution_id=str(one.pk), name="go", payload={"é": None}, actor="me"),
-            Signal(execution_id=ended.pk, name="go"),
-            Signal(execution_id="01a228b9-1a27-78d3-ab51-1bb783ab3f0b", name="go"),
-            Signal(execution_id=one.pk, name="late"),
-            Signal(execution_id=held.pk, name="go"),
+            SentSignal(execution_id=two.pk, name="other", payload=[1]),
+            SentSignal(execution_id=str(one.pk), name="go", payload={"é": None}, actor="me"),
+            SentSignal(execution_id=ended.pk, name="go"),
+            SentSignal(execution_id="01a228b9-1a27-78d3-ab51-1bb783ab3f0b", name="go"),
+            SentSignal(execution_id=one.pk, name="late"),
+            SentSignal(execution_id=held.pk, name="go"),
         ]
     )
     ways = [type(answer).__name__ for answer in answers]
@@ -76,14 +76,14 @@ def test_signals_of_one_batch_reach_their_executions_in_their_order():
 def test_limit_holds_within_a_batch(settings):
     settings.SIGNALS_PER_EXECUTION = 2
     execution = waiting()
-    answers = signal_many([Signal(execution_id=execution.pk, name="go") for _ in range(4)])
+    answers = signal_many([SentSignal(execution_id=execution.pk, name="go") for _ in range(4)])
     assert [isinstance(answer, Exception) for answer in answers] == [False, False, True, True]
     assert len(events_of(execution)) == 2
 
 
 @pytest.mark.parametrize("number", [1, 20])
 def test_a_batch_takes_as_many_statements_as_one_signal(number):
-    sent = [Signal(execution_id=waiting("go").pk, name="go") for _ in range(number)]
+    sent = [SentSignal(execution_id=waiting("go").pk, name="go") for _ in range(number)]
     with CaptureQueriesContext(connection) as queries:
         signal_many(sent)
     is_server = connection.vendor == "postgresql"
@@ -94,7 +94,7 @@ def test_a_batch_takes_as_many_statements_as_one_signal(number):
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite takes any text")
 def test_what_the_database_does_not_take_fails_alone():
     execution = waiting()
-    sent = [Signal(execution_id=execution.pk, name="go", payload=p) for p in (1, "\x00", 3)]
+    sent = [SentSignal(execution_id=execution.pk, name="go", payload=p) for p in (1, "\x00", 3)]
     answers = signal_many(sent)
     assert [isinstance(answer, Exception) for answer in answers] == [False, True, False]
     assert [payload["payload"] for _, _, payload in events_of(execution)] == [1, 3]

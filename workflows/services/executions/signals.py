@@ -29,7 +29,7 @@ from workflows.models import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signal:
+class SentSignal:
     """A named message to an execution, with any JSON that it carries, and who sends it."""
 
     execution_id: Any
@@ -47,14 +47,14 @@ def signal_execution(
         NotFound: there is no such execution.
         Conflict: the execution has ended, is being undone, or took as many as it may.
     """
-    signal = Signal(execution_id=execution_id, name=name, payload=payload, actor=actor)
+    signal = SentSignal(execution_id=execution_id, name=name, payload=payload, actor=actor)
     (answer,) = signal_many([signal])
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
-def signal_many(signals: Sequence[Signal]) -> list[WorkflowExecution | Exception]:
+def signal_many(signals: Sequence[SentSignal]) -> list[WorkflowExecution | Exception]:
     """Give executions signals, in their order, in one transaction.
 
     Return for each what `signal_execution` would return or raise. One that cannot be stored fails
@@ -71,7 +71,7 @@ def signal_many(signals: Sequence[Signal]) -> list[WorkflowExecution | Exception
         return [answer for signal in signals for answer in signal_many([signal])]
 
 
-def _signal(signals: Sequence[Signal]) -> list[WorkflowExecution | Exception]:
+def _signal(signals: Sequence[SentSignal]) -> list[WorkflowExecution | Exception]:
     # In the order in which every writer locks executions.
     rows = WorkflowExecution.objects.select_for_update().order_by("pk")
     executions = {str(e.pk): e for e in rows.filter(pk__in={s.execution_id for s in signals})}
@@ -94,7 +94,7 @@ def _signal(signals: Sequence[Signal]) -> list[WorkflowExecution | Exception]:
     return answers
 
 
-def _event_of(execution: WorkflowExecution, signal: Signal) -> WorkflowEvent:
+def _event_of(execution: WorkflowExecution, signal: SentSignal) -> WorkflowEvent:
     audit.record_use(AuditVerb.SIGNALLED, execution, changes={"signal": signal.name})
     payload = {"name": signal.name, "payload": signal.payload}
     return next_event(execution, EventKind.SIGNAL, actor=signal.actor, payload=payload)
