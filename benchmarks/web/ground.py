@@ -55,6 +55,10 @@ class InstalledHub(Hub):
             if name not in surroundings:
                 del self.environment[name]
 
+    def is_ready(self) -> bool:
+        assert self.supervisor.poll() is None, f"the hub did not start\n{self.tail()}"
+        return super().is_ready()
+
     def start(self) -> None:
         self.supervisor = subprocess.Popen(
             [sys.executable, str(ROOT / "dev"), "run"],
