@@ -138,7 +138,7 @@ def _database() -> dict[str, object]:
         config["CONN_HEALTH_CHECKS"] = True
         config["OPTIONS"] = {
             **config.get("OPTIONS", {}),
-            "pool": {"min_size": 1, "max_size": WEB_THREADS + WEB_VITAL_THREADS + 4, "timeout": 5},
+            "pool": {"min_size": 1, "max_size": WEB_THREADS + WEB_VITAL_THREADS + 8, "timeout": 5},
             "application_name": SERVICE_NAME,
             # What the engine says again and again is planned once for each connection; a pooler
             # between that shares connections may not know plans.

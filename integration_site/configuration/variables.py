@@ -48,7 +48,7 @@ VARIABLES = _table(
     Variable("ALLOWED_HOSTS", types.HOSTS),
     Variable("CSRF_TRUSTED_ORIGINS", types.ORIGINS),
     Variable("WEB_PROCESSES", types.whole(1, 64)),
-    Variable("WEB_THREADS", types.whole(1, 1000), "32"),
+    Variable("WEB_THREADS", types.whole(1, 1000), "8"),
     Variable("CONNECTIONS_PER_ADDRESS", types.whole(1, 1_000_000), "5000"),
     Variable("REQUESTS_PER_CALLER", types.whole(1, 100_000), "128"),
     Variable("REQUESTS_PER_ADDRESS", types.whole(1, 100_000), "1024"),
