@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -114,6 +115,11 @@ class Front:
             after = refusal.retry_after
             headers = {} if after is None else {"Retry-After": str(after)}
             answer = refuse(request, refusal.status, refusal.detail, **headers)
+            _log(request, answer, 0.0)
+        except asyncio.CancelledError:
+            # uvicorn has waited for it as long as it may.
+            text = "This process stops before it could answer. Try again."
+            answer = refuse(request, 503, text, **{"Retry-After": "1"})
             _log(request, answer, 0.0)
         except Exception:
             logger.exception("request_failed", request_id=request.request_id)

@@ -94,10 +94,11 @@ class FrontProtocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_once_answered(_too_large())
                 return
-        if self.deadline is None and not self._has_request():
+        if self.deadline is None and not self.has_request():
             self.deadline = self.loop.time() + HEAD_SECONDS
 
-    def _has_request(self) -> bool:
+    def has_request(self) -> bool:
+        """Return whether a request is still to be answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
     # What the parser tells
@@ -139,7 +140,7 @@ class FrontProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_head = True
-        if not self._has_request():  # it was answered before it was complete
+        if not self.has_request():  # it was answered before it was complete
             self.deadline = self.loop.time() + self.timeout_keep_alive
 
     def on_response_complete(self) -> None:
@@ -192,7 +193,7 @@ class FrontProtocol(HttpToolsProtocol):
 
     def _refuse_once_answered(self, refusal: RefusedHead) -> None:
         """Refuse what follows a request that is still to be answered after its answer."""
-        if self._has_request() and not self.cycle.more_body:
+        if self.has_request() and not self.cycle.more_body:
             self._refusal = refusal
             self._is_refused = True
             self.flow.pause_reading()

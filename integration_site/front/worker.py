@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from uvicorn.server import Server
@@ -14,18 +15,29 @@ from uvicorn_worker import UvicornWorker
 
 from core.api.stopping import begin_stopping
 
+if TYPE_CHECKING:
+    from integration_site.front.protocol import FrontProtocol
+
 GRACE_SECONDS = 8
+LEAVE_SECONDS = 1.0
 # At most, and as far as the system lets this process open files; so many are for other things.
 MOST_CONNECTIONS = 10_000
 OTHER_FILES = 256
 
 
 class FrontServer(Server):
-    """Has those who wait answered before it waits for them."""
+    """Stops once what is under way is answered, and waits for nobody else."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         begin_stopping()
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._drop_others)
         await super().shutdown(sockets)
+
+    def _drop_others(self) -> None:
+        """Drop who has been answered, and still has not taken the answer or asks on."""
+        for connection in list(self.server_state.connections):
+            if not cast("FrontProtocol", connection).has_request():
+                connection.transport.abort()
 
 
 class FrontWorker(UvicornWorker):

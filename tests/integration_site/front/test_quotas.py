@@ -141,10 +141,12 @@ def test_waiting_requests_are_answered_when_the_process_stops(
     monkeypatch.setattr(receiving, "STOPPING_SECONDS", 0.1)
     with running_front(views, server_class=FrontServer) as front:
         peer = front.connect(head("/aside"))
+        held = front.connect(head("/held"))
         half = front.connect(head("/", "Content-Length: 9", method="POST"))
-        wait_until(lambda: views.futures and len(front.server.server_state.tasks) == 2)
+        wait_until(lambda: views.futures and len(front.server.server_state.tasks) == 3)
     assert status_of(read_to_end(peer)) == 200
     assert_problem(read_to_end(half), 408)
+    assert_problem(read_to_end(held), 503, "This process stops")
 
 
 def test_failure_is_a_problem_document(front: RunningFront) -> None:
