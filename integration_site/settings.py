@@ -14,10 +14,13 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
+from core.gc_tuning import collect_seldom
 from integration_site.beat import BEAT_SCHEDULE
 from integration_site.configuration.reading import data_dir, read_or_end
 from integration_site.configuration.web_processes import default_web_processes
 from integration_site.log_config import configure_structlog, logging_settings
+
+collect_seldom()  # also while what follows is loaded
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = read_or_end(os.environ)

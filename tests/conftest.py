@@ -154,6 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (kept if belongs else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+    gc.freeze()  # the tests themselves
 
 
 def _place_in_the_run(item: pytest.Item) -> int:
