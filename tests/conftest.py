@@ -40,7 +40,8 @@ SLOW_FILES = {"test_boundaries.py"}
 # What these do with rows goes through Django alone: one backend shows it, and the other one does
 # it too with `--slow`. What commits is not meant: there backends differ in who waits for whom.
 THROUGH_DJANGO = (
-    "tests/core/admin/", "tests/core/api/", "tests/integration_site/", "tests/monitoring/",
+    "tests/core/admin/", "tests/core/api/", "tests/core/test_addresses.py",
+    "tests/core/test_identifiers.py", "tests/integration_site/", "tests/monitoring/",
     "tests/registry/admin/", "tests/registry/api/", "tests/registry/integrations/",
     "tests/registry/services/", "tests/workflows/admin/", "tests/workflows/api/",
     "tests/workflows/definition/", "tests/workflows/dry_run/", "tests/workflows/services/",

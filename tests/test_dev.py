@@ -28,6 +28,8 @@ from integration_site import single_instance
 from tests.support.backends import summarise
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 30.0
 

@@ -103,11 +103,12 @@ def run_rules(page: Any, rules: list[str], *, within: list[str]) -> list[str]:
 
 
 def _axe(page: Any, context: dict[str, Any], options: dict[str, Any]) -> list[str]:
-    script = "([context, options]) => axe.run(context, options)"
-    result = page.evaluate(script, [context, {**OPTIONS, **options}])
+    # Only this of the result: all of it is long.
+    script = """async ([context, options]) => (await axe.run(context, options)).violations.map(
+      ({ id, impact, nodes }) => [id, impact, nodes.map((node) => node.html)])"""
     return [
-        f"{rule['id']}: {' '.join(node['html'].split())[:160]}"
-        for rule in result["violations"]
-        if rule["impact"] in FAILING
-        for node in rule["nodes"]
+        f"{rule}: {' '.join(html.split())[:160]}"
+        for rule, impact, found in page.evaluate(script, [context, {**OPTIONS, **options}])
+        if impact in FAILING
+        for html in found
     ]
