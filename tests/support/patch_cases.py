@@ -193,11 +193,12 @@ CASES = [
         admin="core_apikey",
         made={
             "name": "made", "role": "SERVICE", "scopes": ["registry:read"],
-            "networks": ["10.0.0.0/8"], "expires_at": "2031-01-01T00:00:00Z",
+            "requests_per_minute": 600, "networks": ["10.0.0.0/8"],
+            "expires_at": "2031-01-01T00:00:00Z",
         },
         other={
             "name": "changed", "role": "AUDITOR", "scopes": [], "networks": [],
-            "expires_at": "2032-01-01T00:00:00Z",
+            "requests_per_minute": 0, "expires_at": "2032-01-01T00:00:00Z",
         },
     ),
     Case(
