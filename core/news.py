@@ -14,7 +14,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
-from itertools import takewhile
 from time import monotonic
 from typing import Any, Protocol
 
@@ -238,8 +237,7 @@ class ChangeIndex:
                 self._subjects.clear()
                 self._anything = number
             else:
-                self._subjects.pop(subject, None)
-                self._subjects[subject] = number  # the newest is last
+                self._subjects[subject] = number
             self.latest = number
 
     def is_unchanged(self, since: int, subjects: Collection[str] = ()) -> bool:
@@ -249,14 +247,6 @@ class ChangeIndex:
         if not subjects or since < self._anything:
             return False
         return all(self._subjects.get(subject, 0) <= since for subject in subjects)
-
-    def changed_since(self, since: int) -> frozenset[str] | None:
-        """Return of whom something was told since then; None for that it may be anybody."""
-        with self._lock:
-            if since < self._anything:
-                return None
-            newest_first = reversed(self._subjects.items())
-            return frozenset(s for s, _ in takewhile(lambda item: item[1] > since, newest_first))
 
 
 @cache

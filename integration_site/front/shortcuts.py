@@ -6,11 +6,14 @@ from core.api.exchange import WebAnswer
 from core.api.known_keys import known_keys
 from core.news import ChangeIndex, own_news
 from integration_site.front.application import Shortcut
+from integration_site.front.choosing import ChosenReads
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
 from registry.api import gathered_heartbeats
+from registry.api.type_choices import PATH as TYPE_PATH
+from registry.api.type_choices import read_choices
 from registry.discovery.change_log import NEWS
 from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.gathered_signals import answer_signals
@@ -19,7 +22,8 @@ from workflows.api.gathered_starts import answer_starts
 
 def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     """Return the shortcuts by canonical path."""
-    cache: ResponseCache[WebAnswer] = ResponseCache(ChangeIndex(own_news(), NEWS))
+    changes = ChangeIndex(own_news(), NEWS)
+    cache: ResponseCache[WebAnswer] = ResponseCache(changes)
     reads = CachedReads(cache, django, Reads(known_keys()))
     searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
@@ -33,6 +37,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
         gathered_heartbeats.PATH: heartbeats,
         "/discovery/services": reads,
         "/discovery/services/search": searches,
+        TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),
         "/discovery/health/{id}": health,
         "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),
         "/workflows/execute": starts,

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 # An instance that nothing is known of is better than none.
 RANK = {"ONLINE": 0, "DEGRADED": 1, "UNKNOWN": 2}
-_chance = Random()  # noqa: S311 (spreads load)
+CHANCE = Random()  # noqa: S311 (spreads load)
 
 
 class Selectable(Protocol):
@@ -76,7 +76,7 @@ class Candidates(Generic[T]):
         *,
         suspected: Collection[str] = (),
         in_flight: Callable[[str], int] = lambda _: 0,
-        chance: Random = _chance,
+        chance: Random = CHANCE,
     ) -> Selection[T]:
         """Put the instances that may be called into the order in which to try them.
 

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import time_machine
 from django.core.wsgi import get_wsgi_application
-from django.db import transaction
 
 from core.api.known_keys import known_keys
 from core.api.pagination import PageNumberPagination
 from integration_site.front.application import Front
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.response_cache import ResponseCache
 from integration_site.front.shortcuts import shortcuts_over
 from registry import services
 from registry.api import discovery
 from registry.api.filters import ServiceFilter
 from registry.api.service_serializers import SearchInput
 from registry.api.services import ServiceViewSet
-from registry.discovery.change_log import record_change
-from registry.models import RegistryChangeKind, Service
-from tests import factories
+from registry.models import Service
 from tests.support.asgi import Answered, ask
+from tests.support.fronts import ID, TYPE, CountedDjango, ask_anew, bearer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-TYPE = "PLANNING_SYSTEM"
-ID = uuid.UUID(int=7)
 
 # What each filter is tried with; a filter that is missing here fails the test.
 LISTED: dict[str, list[Any]] = {
@@ -100,59 +91,10 @@ PATHS: dict[str, list[str]] = {
 NOT_KEPT = ["/services/billing/health?probe=false", "/services/billing/health?%70robe=0"]
 
 
-class CountedDjango:
-    """Django, and how often it was asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self._application = get_wsgi_application()
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        self.asked += 1
-        return self._application(environ, start_response)
-
-
-@pytest.fixture
-def django() -> CountedDjango:
-    return CountedDjango()
-
-
-@pytest.fixture
-def front(django: CountedDjango, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
-    """A front whose kept answers do not age."""
-    monkeypatch.setattr(ResponseCache.__init__, "__kwdefaults__", {
-        "most_bytes": 10**8, "clock": lambda: 0.0,
-    })  # fmt: skip
-    pool = DjangoPool(django, threads=2, share=2)
-    with time_machine.travel(NOW, tick=False):
-        yield Front(pool, shortcuts_over(pool))
-    pool.close()
-
-
-@pytest.fixture
-def fleet() -> None:
-    """Services that each filter divides."""
-    with time_machine.travel(NOW - timedelta(minutes=1), tick=False):
-        factories.make_service(
-            "billing", id=ID, urls=("http://a.test", "http://b.test"), actions=("charge",),
-            type=TYPE, tags=["paid"], metadata={"plan": "gold"}, version="1.10.1",
-            instance={"zone": "a"},
-        )  # fmt: skip
-        factories.make_service("shop", urls=("http://c.test",), tags=["free"], version="1.9")
-        factories.make_service("gone", status="OFFLINE", description="still there")
-        for service in Service.objects.all():
-            with transaction.atomic():
-                record_change(service, RegistryChangeKind.REGISTERED)
-
-
-def bearer(role: str = "VIEWER", **fields: Any) -> dict[str, str]:
-    return {"authorization": f"Bearer {factories.make_key(role, **fields)[1]}"}
-
-
 async def kept_and_fresh(front: Front, path: str, **sent: Any) -> tuple[Answered, Answered]:
     await ask(front, path, **sent)
     kept = await ask(front, path, **sent)
-    return kept, await ask(front, path, **sent, cache_control="no-cache")
+    return kept, await ask_anew(front, path, **sent)
 
 
 def change_status() -> None:

@@ -22,7 +22,7 @@ URL = "http://a.test"
 
 
 def test_items_are_put_where_they_belong() -> None:
-    data = {"total": 2, "items": [{"a": 1}, {"b": "ü"}], "next": None}
+    data: dict[str, Any] = {"total": 2, "items": [{"a": 1}, {"b": "ü"}], "next": None}
     rendered = RenderedItems(JSONRenderer().render(item) for item in data["items"])
     whole = PartlyRenderedJSON().render({**data, "items": rendered})
     assert whole == JSONRenderer().render(data)
