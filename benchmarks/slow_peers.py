@@ -169,7 +169,7 @@ async def _ask(
 ) -> dict[str, object]:
     answer = await hub.request(method, path, json=body)
     answer.raise_for_status()
-    told: dict[str, object] = answer.json()
+    told: dict[str, object] = answer.json() if answer.content else {}
     return told
 
 

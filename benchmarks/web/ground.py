@@ -125,12 +125,12 @@ def _command(pid: int) -> str:
 
 
 def megabytes(pids: Sequence[int]) -> float:
-    """Return the resident memory of processes, in MB of 2^20 bytes; what they share counts each."""
+    """Return the resident memory of processes, in MB of 2^20 bytes; what they share counts once."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1024
 
 
