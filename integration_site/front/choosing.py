@@ -27,6 +27,7 @@ T = TypeVar("T")
 # So many questions have their choices remembered, of about so many bytes for each that is chosen.
 MOST_QUESTIONS = 100
 BYTES_OF_EACH = 6_000
+MORE_FOR_EACH = 4
 
 
 class Choices(Protocol):
@@ -36,6 +37,7 @@ class Choices(Protocol):
     def __bool__(self) -> bool: ...
     def choose(self) -> Any: ...
     def render(self, choice: Any, /, *, oldest: float) -> bytes | None: ...
+    def oldest(self, number: int, /, *, before: float) -> list[str]: ...
     def read(self, keys: Collection[str], /) -> Any: ...
     def read_changes(self) -> Any | None: ...
     def apply(self, read: Any, /) -> None: ...
@@ -139,7 +141,11 @@ class ChosenReads:
             while question.to_read:
                 await asyncio.sleep(0)  # those that the loop has read already come along
                 batch, question.to_read = question.to_read, {}
-                read = await self._in_thread(partial(question.choices.read, [*batch]))
+                # Others will be chosen soon: to read some more costs less than another query.
+                before = monotonic() - LONGEST_SECONDS / 2
+                more = question.choices.oldest(len(batch) * MORE_FOR_EACH, before=before)
+                keys = {*batch, *more}
+                read = await self._in_thread(partial(question.choices.read, keys))
                 if read is not None:
                     question.choices.apply(read)
                 for waited in batch.values():
@@ -149,16 +155,14 @@ class ChosenReads:
 
     async def _in_thread(self, work: Callable[[], T]) -> T | None:
         """Do what asks the database; None where that fails: then Django is asked, and tells why."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._threads, _done_with, work)
-        except Error as error:
-            logger.warning("choices_not_read", error=str(error)[:300])
-            return None
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _try, work)
 
 
-def _done_with(work: Callable[[], T]) -> T:
+def _try(work: Callable[[], T]) -> T | None:
+    """Work in a thread that keeps its connection to the database for as long as it is good."""
     try:
         return work()
-    finally:
-        connection.close()  # gives it back to the pool
+    except Error as error:
+        logger.warning("choices_not_read", error=str(error)[:300])
+        connection.close()
+        return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 from time import monotonic
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.http import QueryDict
 
 from registry.api.service_pages import keys_of
@@ -16,7 +16,7 @@ from registry.api.service_rendering import render_chosen
 from registry.calls.targets.load_balancing import CHANCE, Candidates, calls_in_flight
 from registry.calls.targets.resolver import Endpoint
 from registry.discovery.base import Criteria, get_discovery
-from registry.models import Service, ServiceType
+from registry.models import HEALTHY, Service, ServiceType
 from registry.services.readings import ServiceReading, read_services
 
 # Where more changed, all is read anew.
@@ -52,10 +52,10 @@ class TypeChoices:
     for one, which takes it over by `apply`.
     """
 
-    def __init__(self, services: QuerySet[Service], zone: str) -> None:
-        self._services = services
+    def __init__(self, type_name: str, zone: str) -> None:
+        self._type_name = type_name
         self._zone = zone
-        self._renderings: dict[str, _Rendering] = {}
+        self._renderings: dict[str, _Rendering] = {}  # the one read last is last
         self._candidates: Candidates[Endpoint] = Candidates(())
         self._index = 0
 
@@ -68,11 +68,12 @@ class TypeChoices:
     def read_all(self) -> ServicesRead:
         """Return all as they are now. Three queries."""
         index = get_discovery().latest_index()
-        readings = _read(self._services)
-        return ServicesRead({*readings, *self._renderings}, readings, index)
+        services = get_discovery().select(Criteria(types=(self._type_name,)))
+        read = self.read([str(key) for key in keys_of(services)])
+        return replace(read, index=index)
 
     def read_changes(self) -> ServicesRead | None:
-        """Return what changed as it is now, at most four queries; None where this cannot tell."""
+        """Return what changed as it is now, at most three queries; None where this cannot tell."""
         if get_discovery().staleness() is not None:
             return None
         changes = get_discovery().changes_after(self._index)
@@ -82,9 +83,22 @@ class TypeChoices:
         return replace(self.read(keys), index=changes.index)
 
     def read(self, keys: Collection[str]) -> ServicesRead:
-        """Return these services as they are now. Two queries."""
-        readings = _read(self._services.filter(pk__in=keys)) if keys else {}
+        """Return these services as they are now. One query."""
+        read_at = monotonic()
+        readings = {
+            key: _Rendering(reading, read_at)
+            for key, reading in read_services(keys).items()
+            if self._is_choice(reading.state.service)
+        }
         return ServicesRead(keys, readings, self._index)
+
+    def _is_choice(self, service: Service) -> bool:
+        return service.type == self._type_name and service.status in HEALTHY
+
+    def oldest(self, number: int, *, before: float) -> list[str]:
+        """Return those that were read longest ago, at most so many, all before that time."""
+        found = islice(self._renderings.items(), number)
+        return [key for key, rendering in found if rendering.read_at < before]
 
     def apply(self, read: ServicesRead) -> None:
         """Choose among these as they were read from now on, and among the others as before."""
@@ -160,13 +174,6 @@ def read_choices(path: str, query: str) -> TypeChoices | None:
         return None
     if get_discovery().staleness() is not None:
         return None
-    services = get_discovery().select(Criteria(types=(str(service_type.value),)))
-    choices = TypeChoices(services, QueryDict(query).get("zone") or settings.ZONE)
+    choices = TypeChoices(str(service_type.value), QueryDict(query).get("zone") or settings.ZONE)
     choices.apply(choices.read_all())
     return choices or None
-
-
-def _read(services: QuerySet[Service]) -> dict[str, _Rendering]:
-    read_at = monotonic()
-    readings = read_services([str(key) for key in keys_of(services)])
-    return {key: _Rendering(reading, read_at) for key, reading in readings.items()}
