@@ -76,7 +76,7 @@ def echo_server() -> Iterator[str]:
 def register_echo(url: str) -> None:
     """Register the echo as a service with schemas, a circuit breaker and a credential."""
     from registry.credentials.lifecycle import create_credential
-    from registry.services.lifecycle import Registration, register_service
+    from registry.services import Registration, register_service
 
     secret = {"name": "bench", "type": "API_KEY", "secret": {"key": "k" * 32}}
     create_credential({**secret, "allowed_origins": [url]}, actor="bench")

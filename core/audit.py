@@ -89,9 +89,22 @@ def record(
     Call it inside the transaction of the change, and before a row that is deleted loses its id.
     `changes` are those of `changes_since`, or details that are no secret.
     """
+    entry = entry_on(verb, row, reason=reason, changes=changes)
+    if entry is not None:
+        entry.save(force_insert=True)
+
+
+def entry_on(
+    verb: AuditVerb,
+    row: models.Model,
+    *,
+    reason: str = "",
+    changes: Changes | None = None,
+) -> AuditEntry | None:
+    """Return the entry that `record` appends, for who stores many at once."""
     actor = _actor.get()
     if actor is None:
-        return
+        return None
     entry = AuditEntry(
         actor_kind=actor.kind,
         actor_id=actor.id[:64],
@@ -104,8 +117,8 @@ def record(
         changes={key: _shown(key, value) for key, value in (changes or {}).items()},
         request_id=current_request_id()[:128],
     )
-    entry.save(force_insert=True)
     actor.recorded.append(entry)
+    return entry
 
 
 def record_use(verb: AuditVerb, row: models.Model, *, changes: Changes | None = None) -> None:

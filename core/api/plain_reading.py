@@ -111,13 +111,11 @@ def _taken_by(field: serializers.Field[Any, Any, Any, Any]) -> Read:
     checks = [check for check in field.validators if check is not validate_object]
     if not all(isinstance(check, _KNOWN_CHECKS) for check in checks):
         return _refuse
+    if (read := _OF_KIND.get(type(field))) is not None:
+        return read
     match field:
         case StrictSerializer():
             return lambda value: _reader_of(type(field)).read(_object(value))
-        case ObjectField():
-            return _object
-        case AnyField():
-            return lambda value: value
         case NumberField():
             return _number(field, (int, float), float)
         case serializers.IntegerField():
@@ -126,6 +124,8 @@ def _taken_by(field: serializers.Field[Any, Any, Any, Any]) -> Read:
             return _word(frozenset(field.vocabulary.values))
         case serializers.CharField():
             return _text(field)
+        case serializers.ListField():
+            return _list(field)
         case _:
             return _refuse
 
@@ -165,6 +165,25 @@ def _text(field: Any) -> Read:
     return read
 
 
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise NotPlain
+    return value
+
+
+def _list(field: Any) -> Read:
+    read_child, longest = _read_of(field.child), field.max_length
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, list) or (longest is not None and len(value) > longest):
+            raise NotPlain
+        if not value and not field.allow_empty:
+            raise NotPlain
+        return [read_child(each) for each in value]
+
+    return read
+
+
 def _word(words: frozenset[str]) -> Read:
     def read(value: Any) -> Any:
         if not isinstance(value, str) or value not in words:
@@ -172,3 +191,10 @@ def _word(words: frozenset[str]) -> Read:
         return value
 
     return read
+
+
+_OF_KIND: dict[type, Read] = {
+    ObjectField: _object,
+    AnyField: lambda value: value,
+    serializers.BooleanField: _boolean,
+}

@@ -83,15 +83,20 @@ def tag_content(request: Any) -> Callable[[Any], HttpResponse | None]:
     """Return what completes the tag of a rendered answer; a read that has it already gets 304."""
 
     def complete(response: Any) -> HttpResponse | None:
-        tag = f"{response.headers['ETag'][1:-1]}-{_digest_of(response.content)}"
-        response.headers["ETag"] = f'"{tag}"'
-        if request.method not in ("GET", "HEAD") or not _has(request, tag):
+        tag = whole_tag(response.headers["ETag"], response.content)
+        response.headers["ETag"] = tag
+        if request.method not in ("GET", "HEAD") or not _has(request, tag.strip('"')):
             return None
         unchanged = HttpResponseNotModified()
         unchanged.headers["ETag"] = response.headers["ETag"]
         return unchanged
 
     return complete
+
+
+def whole_tag(version: str, content: bytes) -> str:
+    """Return the tag of an answer: that of `etag_of`, with what is answered."""
+    return f'"{version[1:-1]}-{_digest_of(content)}"'
 
 
 def _digest_of(content: bytes) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.api.exchange import WebAnswer
+from collections.abc import Mapping
+
+from core.api.exchange import WebAnswer, WebRequest
 from core.api.known_keys import known_keys
 from core.news import ChangeIndex, own_news
 from integration_site.front.application import Shortcut
@@ -11,13 +13,24 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
-from registry.api import gathered_heartbeats
+from registry.api import gathered_heartbeats, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
 from registry.discovery.change_log import NEWS
 from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.gathered_signals import answer_signals
 from workflows.api.gathered_starts import answer_starts
+
+
+class ByMethod:
+    """Answers requests of one path by their method."""
+
+    def __init__(self, shortcuts: Mapping[str, Shortcut]) -> None:
+        self._shortcuts = shortcuts
+
+    async def answer(self, request: WebRequest) -> WebAnswer | None:
+        shortcut = self._shortcuts.get(request.method)
+        return await shortcut.answer(request) if shortcut is not None else None
 
 
 def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
@@ -28,9 +41,10 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
     starts = Gatherer(answer_starts, name="starts")
+    registrations = Gatherer(gathered_registrations.answer_registrations, name="registrations")
     heartbeats = Gatherer(gathered_heartbeats.answer_heartbeats, name="heartbeats")
     return {
-        "/services": reads,
+        gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
         "/services/{id}": reads,
         "/services/{id}/instances": reads,
         "/services/{id}/health": health,

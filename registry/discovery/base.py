@@ -60,19 +60,19 @@ RENEWED = ("last_heartbeat_at", "expires_at", "has_beaten", "metadata")
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A heartbeat without news, and the instance that it is of, as it is after that.
+    """A sign of life without news, and the instance that it is of, as it is after that.
 
-    The instance was read for this heartbeat, without a lock.
+    The instance was read for it, without a lock; `had_beaten` is as it was then.
     """
 
     instance: ServiceInstance
-    is_first: bool
-    brings_metadata: bool
+    had_beaten: bool
+    brings_metadata: bool = False
 
     @property
     def is_of_time(self) -> bool:
         """Whether it changes nothing but when the instance was heard of and how long it lives."""
-        return not (self.is_first or self.brings_metadata)
+        return self.had_beaten == self.instance.has_beaten and not self.brings_metadata
 
 
 class ServiceDiscoveryStrategy(ABC):
@@ -84,7 +84,7 @@ class ServiceDiscoveryStrategy(ABC):
 
     @abstractmethod
     def renew(self, renewals: Sequence[Renewal]) -> set[UUID]:
-        """Store heartbeats that change no more than `RENEWED`, of one instance each.
+        """Store signs of life that change no more than `RENEWED`, of one instance each.
 
         Return the ids of the instances for which that is done. Nothing is stored for the others:
         they are known to be other ones by now, or somebody is about to change them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import connection
 
 from core.mediator import mediator
@@ -13,17 +15,26 @@ NEWS = "registry"
 
 
 def record_change(service: Service, kind: str) -> None:
-    """Append to the log that watchers follow; call it inside the transaction of the change.
+    """Append to the log that watchers follow; call it inside the transaction of the change."""
+    record_changes([service], kind)
+
+
+def record_changes(services: Sequence[Service], kind: str) -> None:
+    """Append a change of this kind of each service, in their order.
 
     Writers take turns, so that no index becomes visible after a higher one was read.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('registry_change'))")
-    RegistryChange.objects.create(
-        service_id=service.pk, service_name=service.name, kind=kind, status=service.status
+    RegistryChange.objects.bulk_create(
+        RegistryChange(
+            service_id=service.pk, service_name=service.name, kind=kind, status=service.status
+        )
+        for service in services
     )
-    mediator.publish_on_commit("registry_changed", service_id=service.pk, kind=str(kind))
+    for service in services:
+        mediator.publish_on_commit("registry_changed", service_id=service.pk, kind=str(kind))
 
 
 def log_changed_parts(service: Service) -> None:

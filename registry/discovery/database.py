@@ -90,19 +90,22 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
 RENEW = """
 WITH held AS MATERIALIZED (
     SELECT beat.*, row.ctid FROM unnest(
-        %s::uuid[], %s::int[], %s::text[], %s::bool[],
+        %s::uuid[], %s::int[], %s::text[], %s::bool[], %s::bool[],
         %s::timestamptz[], %s::timestamptz[], %s::text[]
-    ) AS beat (id, ttl_seconds, status, is_first, beaten_at, expires_at, metadata)
+    ) AS beat (
+        id, ttl_seconds, status, had_beaten, has_beaten, beaten_at, expires_at, metadata
+    )
     CROSS JOIN LATERAL (
         SELECT instance.ctid FROM service_instance AS instance
         WHERE instance.id = beat.id AND instance.ttl_seconds = beat.ttl_seconds
             AND instance.status IS NOT DISTINCT FROM beat.status
-            AND instance.suspected_at IS NULL AND instance.has_beaten <> beat.is_first
+            AND instance.suspected_at IS NULL AND instance.has_beaten = beat.had_beaten
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS row
 )
 UPDATE service_instance SET last_heartbeat_at = held.beaten_at, expires_at = held.expires_at,
-    has_beaten = true, metadata = coalesce(held.metadata::jsonb, service_instance.metadata)
+    has_beaten = held.has_beaten,
+    metadata = coalesce(held.metadata::jsonb, service_instance.metadata)
 FROM held WHERE service_instance.ctid = held.ctid
 RETURNING service_instance.id
 """
@@ -114,7 +117,8 @@ def _renew_in_one(renewals: Sequence[Renewal]) -> set[UUID]:
             instance.pk,
             instance.ttl_seconds,
             str(instance.status),
-            renewal.is_first,
+            renewal.had_beaten,
+            instance.has_beaten,
             instance.last_heartbeat_at,
             instance.expires_at,
             json.dumps(instance.metadata) if renewal.brings_metadata else None,
@@ -134,7 +138,7 @@ def _renew_one(renewal: Renewal) -> bool:
         ttl_seconds=instance.ttl_seconds,
         status=instance.status,
         suspected_at__isnull=True,
-        has_beaten=not renewal.is_first,
+        has_beaten=renewal.had_beaten,
     )
     names = [name for name in RENEWED if name != "metadata" or renewal.brings_metadata]
     return unchanged.update(**{name: getattr(instance, name) for name in names}) == 1

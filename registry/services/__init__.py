@@ -11,13 +11,11 @@ from registry.services.expiry import (
 )
 from registry.services.heartbeats import Heartbeat, beat_service, record_heartbeat
 from registry.services.lifecycle import (
-    Registered,
     Registration,
     add_instance,
     check_new_instance,
     check_owner,
     forget_gone_instances,
-    register_service,
     remove_instance,
     unregister_service,
     update_service,
@@ -30,6 +28,7 @@ from registry.services.maintenance import (
     set_instance_status,
     set_service_status,
 )
+from registry.services.registrations import Registered, register_service
 from registry.services.status import refresh_status
 
 __all__ = [

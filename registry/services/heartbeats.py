@@ -126,8 +126,8 @@ def _renew(reading: ServiceReading, beat: Beat, now: datetime) -> _Renewed | Non
         return None
     if not changes.keys() <= _RENEWED:
         return None
-    is_first, brings_metadata = "has_beaten" in changes, "metadata" in changes
-    return _Renewed(reading, Renewal(instance, is_first, brings_metadata))
+    had_beaten = "has_beaten" not in changes
+    return _Renewed(reading, Renewal(instance, had_beaten, "metadata" in changes))
 
 
 def _change(instance: ServiceInstance, heartbeat: Heartbeat, now: datetime) -> dict[str, Any]:

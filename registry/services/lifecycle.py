@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from math import inf
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from core import audit
 from core.db.locking import columns_of, lock_row, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, ValidationFailed
+from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
@@ -51,72 +50,6 @@ class Registration:
     credential: str | None = None  # id or name of what its calls carry; empty for none
 
 
-@dataclass(frozen=True)
-class Registered:
-    """The service, and whether it or its instance is new."""
-
-    service: Service
-    created: bool
-
-
-def register_service(
-    registration: Registration,
-    *,
-    actor: str = "",
-    only_own: bool = False,
-    may_use_credentials: bool = True,
-) -> Registered:
-    """Take up a service, or a new instance of one, or refresh what is known of both.
-
-    Raises:
-        ValidationFailed: a field breaks a rule.
-        PermissionDenied: `only_own`, and the name belongs to another owner; or another credential
-            is wanted without `may_use_credentials`.
-    """
-    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
-    attempt = partial(_register, registration, actor=actor, only_own=only_own, link=link)
-    with contextlib.suppress(IntegrityError):
-        return attempt()
-    # Another registration of the same name won the race; now it is there to refresh.
-    try:
-        return attempt()
-    except IntegrityError:
-        raise Conflict(
-            f"The service '{registration.name}' is being registered by somebody else. Try again."
-        ) from None
-
-
-@noting_denials()
-@transaction.atomic
-def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
-    service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
-    created = service is None
-    if service is None:
-        check_share(actor)
-        service = Service(name=registration.name, owner=actor)
-    else:
-        check_owner(service, actor=actor, only_own=only_own)
-    before = {} if created else audit.snapshot(service)
-    _assign(service, registration.fields)
-    link.apply(service)
-    _save_checked(service)
-    changes = _replace_actions(service, registration.actions)
-    if created:
-        audit.record(AuditVerb.CREATED, service)
-    new_instance = registration.url is not None and _register_instance(
-        service,
-        url=registration.url,
-        fields={**registration.instance_fields, "status": registration.status},
-    )
-    if not created:
-        audit.record_changes(service, before, changes)
-    refresh_status(service)
-    created = created or new_instance
-    kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
-    record_change(service, kind)
-    return Registered(reload_service(service), created)
-
-
 def check_owner(service: Service, *, actor: str, only_own: bool) -> None:
     """Refuse a caller who may change only its own services.
 
@@ -138,73 +71,104 @@ def check_share(owner: str) -> None:
     Raises:
         ValidationFailed: it owns so many already.
     """
-    most = settings.SERVICES_PER_OWNER
-    if owner and Service.objects.filter(owner=owner).count() >= most:
+    if room_of(owner) < 1:
         raise ValidationFailed.at(
             "owner",
-            f"'{owner}' owns {most:,} services, as many as one may own (SERVICES_PER_OWNER)."
-            " Remove some first.",
+            f"'{owner}' owns {settings.SERVICES_PER_OWNER:,} services, as many as one may own"
+            " (SERVICES_PER_OWNER). Remove some first.",
         )
 
 
-def _assign(row: Any, fields: Mapping[str, Any]) -> None:
+def room_of(owner: str) -> float:
+    """Return how many more services an owner may have."""
+    if not owner:
+        return inf
+    return settings.SERVICES_PER_OWNER - Service.objects.filter(owner=owner).count()
+
+
+def assign_fields(row: Any, fields: Mapping[str, Any]) -> None:
     for name, value in resolved(row, fields).items():
         if value is not None:
             setattr(row, name, value)
 
 
-def _save_checked(row: Any, *, prefix: str = "") -> None:
+def save_checked(row: Any, *, prefix: str = "") -> None:
     """Check every rule of the model, then save.
 
     Raises:
         ValidationFailed: with the errors at `prefix` plus the field's name.
     """
-    _check(row, prefix=prefix)
+    check_row(row, prefix=prefix)
     row.save()
 
 
-def _check(row: Any, *, prefix: str = "") -> None:
+def check_row(row: Any, *, prefix: str = "", exclude: tuple[str, ...] = ()) -> None:
     try:
-        row.full_clean(validate_unique=False, validate_constraints=False)
+        row.full_clean(exclude=exclude, validate_unique=False, validate_constraints=False)
     except ValidationError as error:
         raise as_validation_failed(error, prefix=prefix) from None
 
 
-def _replace_actions(
+def replace_actions(
     service: Service, actions: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
-    """Put the actions that are given in place of those that are known; return what changed."""
+    """Put the actions that are given in place of those that are stored; return what changed."""
     if actions is None:
         return {}
-    changes: dict[str, Any] = {}
     registered = {action.name: action for action in service.actions.all()} if service.pk else {}
-    seen: set[str] = set()
+    changes: dict[str, Any] = {}
+    rows = checked_actions(service, actions, registered)
+    for row in rows:
+        row.save()
+        changes |= audit.changes_within(f"actions.{row.name}", registered.get(row.name), row)
+    names = {row.name for row in rows}
+    service.actions.exclude(name__in=names).delete()
+    return changes | (
+        {"actions": [sorted(registered), sorted(names)]} if names != set(registered) else {}
+    )
+
+
+def checked_actions(
+    service: Service,
+    actions: Sequence[Mapping[str, Any]],
+    registered: Mapping[str, ServiceAction],
+) -> list[ServiceAction]:
+    """Return the rows of the actions that are given; nothing is stored.
+
+    Raises:
+        ValidationFailed: one breaks a rule, or is listed twice.
+    """
+    rows: dict[str, ServiceAction] = {}
     for position, fields in enumerate(actions):
         prefix = f"actions[{position}]."
         name = str(fields.get("name", ""))
-        if name in seen:
+        if name in rows:
             raise ValidationFailed(
                 f"The action '{name}' is listed twice.",
                 errors={f"{prefix}name": ["Each action may be listed once."]},
             )
-        seen.add(name)
-        row = ServiceAction(service=service, name=name)
-        if name in registered:
-            # The same row, but nothing of what an earlier registration said of it.
-            row.pk, row.created_at = registered[name].pk, registered[name].created_at
-            row._state.adding = False
-            # That is an operator's word, unless the service has one.
-            row.unknown_fields = registered[name].unknown_fields
-        _assign(row, fields)
-        _save_checked(row, prefix=prefix)
-        changes |= audit.changes_within(f"actions.{name}", registered.get(name), row)
-    service.actions.exclude(name__in=seen).delete()
-    return changes | (
-        {"actions": [sorted(registered), sorted(seen)]} if seen != set(registered) else {}
-    )
+        rows[name] = action_as_given(service, fields, registered)
+        check_row(rows[name], prefix=prefix, exclude=("service",))
+    return list(rows.values())
 
 
-def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
+def action_as_given(
+    service: Service, fields: Mapping[str, Any], registered: Mapping[str, ServiceAction]
+) -> ServiceAction:
+    """Return the row of an action that is given, in place of the stored one of its name."""
+    row = ServiceAction(service=service, name=str(fields.get("name", "")))
+    before = registered.get(row.name)
+    if before is not None:
+        # The same row, but nothing of what an earlier registration said of it.
+        row.pk, row.created_at = before.pk, before.created_at
+        row._state.adding = False
+        # That is an operator's word, unless the service has one.
+        row.unknown_fields = before.unknown_fields
+    assign_fields(row, fields)
+    return row
+
+
+def register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
     # Locked, so that what beats say meanwhile is written after this, not under it.
     instance = service.instances.select_for_update().filter(url=url).first()
     created = instance is None
@@ -212,8 +176,8 @@ def _register_instance(service: Service, *, url: str, fields: Mapping[str, Any])
         _check_room(service)
         instance = ServiceInstance(service=service, url=url)
     status = parse_status(fields.get("status") or ServiceStatus.ONLINE)
-    _assign(instance, {name: value for name, value in fields.items() if name != "status"})
-    _check_instance(instance)
+    assign_fields(instance, {name: value for name, value in fields.items() if name != "status"})
+    check_instance(instance)
     get_discovery().release([instance.pk])
     # Not before what was heard until its lease ended.
     instance.record_heartbeat(at=timezone.now(), status=status, is_registration=True)
@@ -241,22 +205,19 @@ def check_new_instance(fields: Mapping[str, Any]) -> None:
         ValidationFailed: a field breaks a rule, or is an address that no call would get past.
     """
     instance = ServiceInstance()
-    _assign(instance, fields)
-    _check_instance(instance)
+    assign_fields(instance, fields)
+    check_instance(instance)
 
 
-def _check_instance(instance: ServiceInstance) -> None:
-    try:
-        instance.full_clean(exclude=("service",), validate_unique=False, validate_constraints=False)
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+def check_instance(instance: ServiceInstance) -> None:
+    check_row(instance, exclude=("service",))
 
 
 def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
     """Add or refresh one instance; True when it is new."""
     with transaction.atomic():
         locked = lock_row(service)
-        created = _register_instance(locked, url=url, fields=fields)
+        created = register_instance(locked, url=url, fields=fields)
         refresh_status(locked)
         log_changed_parts(locked)
     return created
@@ -312,12 +273,12 @@ def update_service(
         locked = lock_row(service, if_unchanged=if_unchanged)
         before, state = audit.snapshot(locked), _state_of(locked, registration)
         owner, locked.name = locked.owner, registration.name
-        _assign(locked, registration.fields)
+        assign_fields(locked, registration.fields)
         if locked.owner != owner:
             check_share(locked.owner)
         link.apply(locked)
-        _check(locked)
-        changes = _replace_actions(locked, registration.actions)
+        check_row(locked)
+        changes = replace_actions(locked, registration.actions)
         audit.record_changes(locked, before, changes)
         _update_instance(locked, registration)
         if not json_equal(_state_of(locked, registration), state):
@@ -344,8 +305,8 @@ def _update_instance(service: Service, registration: Registration) -> None:
     if registration.url is None:
         for instance in instances if registration.instance_fields else ():
             before = audit.snapshot(instance)
-            _assign(instance, registration.instance_fields)
-            _save_checked(instance)
+            assign_fields(instance, registration.instance_fields)
+            save_checked(instance)
             audit.record_changes(instance, before)
         return
     only = instances[0] if len(instances) == 1 else None
@@ -355,7 +316,7 @@ def _update_instance(service: Service, registration: Registration) -> None:
         audit.record(AuditVerb.CHANGED, only, changes=moved)
         get_discovery().release([only.pk])
         ServiceInstance.objects.filter(pk=only.pk).update(url=url)
-    _register_instance(service, url=url, fields=registration.instance_fields)
+    register_instance(service, url=url, fields=registration.instance_fields)
 
 
 def unregister_service(

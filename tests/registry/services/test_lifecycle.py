@@ -49,7 +49,8 @@ def test_a_new_service_is_taken_up_with_its_instance_and_actions() -> None:
 @pytest.mark.django_db
 def test_the_same_name_and_url_refresh_and_another_url_adds_an_instance() -> None:
     first = register()
-    again = register("PLANNER")
+    again = register("PLANNER")  # says nothing new: no change
+    register(fields={"version": "2"})
     second = register(url="http://planner-2:8000")
     assert (again.created, second.created) == (False, True)
     assert first.service.pk == again.service.pk == second.service.pk

@@ -1,0 +1,328 @@
+"""Registers services: those that come together in one transaction, where they are plain."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models.functions import Lower
+from django.utils import timezone
+from structlog.contextvars import bound_contextvars
+
+from core import audit
+from core.db.locking import columns_of
+from core.db.rows import insert_rows
+from core.exceptions import Conflict, IntegrationError
+from core.json.equality import json_equal
+from core.models import AuditEntry, AuditVerb
+from core.request_ids import current_request_id
+from registry.credentials.links import Link, noting_denials
+from registry.discovery.base import Renewal, get_discovery
+from registry.discovery.change_log import record_change, record_changes
+from registry.models import (
+    RegistryChangeKind,
+    Service,
+    ServiceAction,
+    ServiceInstance,
+    ServiceStatus,
+)
+from registry.models.address_fields import AddressField
+from registry.models.status import derive_status, parse_status
+from registry.services.lifecycle import (
+    Registration,
+    action_as_given,
+    assign_fields,
+    check_instance,
+    check_owner,
+    check_row,
+    check_share,
+    checked_actions,
+    register_instance,
+    replace_actions,
+    room_of,
+    save_checked,
+)
+from registry.services.lookup import base_url_of, reload_service
+from registry.services.readings import ServiceReading, read_services
+from registry.services.status import refresh_status
+
+# What a registration without news changes of an instance.
+_RENEWED = frozenset(("last_heartbeat_at", "expires_at"))
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The service, and whether it or its instance is new."""
+
+    service: Service
+    created: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applicant:
+    """Who registers a service, and with which rights."""
+
+    name: str = ""
+    only_own: bool = False
+    may_use_credentials: bool = True
+    audited: audit.Actor | None = None
+    request_id: str = ""
+
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[None]:
+        """Let what is done meanwhile be recorded as done by it."""
+        with audit.acting(self.audited), bound_contextvars(request_id=self.request_id):
+            yield
+
+
+Application = tuple[Registration, Applicant]
+
+
+@dataclass(frozen=True)
+class PlainlyRegistered:
+    """A registration that was plain: the service as it is committed, and whether it is new."""
+
+    reading: ServiceReading
+    created: bool
+
+
+def register_service(
+    registration: Registration,
+    *,
+    actor: str = "",
+    only_own: bool = False,
+    may_use_credentials: bool = True,
+) -> Registered:
+    """Take up a service, or a new instance of one, or refresh what is known of both.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        PermissionDenied: `only_own`, and the name belongs to another owner; or another credential
+            is wanted without `may_use_credentials`.
+    """
+    applicant = Applicant(
+        name=actor,
+        only_own=only_own,
+        may_use_credentials=may_use_credentials,
+        audited=audit.current_actor(),
+        request_id=current_request_id(),
+    )
+    [plain] = register_many([(registration, applicant)])
+    if plain is not None:
+        return Registered(plain.reading.service(), plain.created)
+    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
+    attempt = partial(_register, registration, actor=actor, only_own=only_own, link=link)
+    with contextlib.suppress(IntegrityError):
+        return attempt()
+    # Another registration of the same name won the race; now it is there to refresh.
+    try:
+        return attempt()
+    except IntegrityError:
+        raise Conflict(
+            f"The service '{registration.name}' is being registered by somebody else. Try again."
+        ) from None
+
+
+def register_many(applications: Sequence[Application]) -> list[PlainlyRegistered | None]:
+    """Take up new services and refresh those that say nothing new, some statements for all.
+
+    It returns after the commit, unless the caller has a transaction open. None is for what changes
+    something of a service that is there, or is refused: nothing is done for it, and it is for
+    `register_service`.
+    """
+    readings = read_services({registration.name for registration, _ in applications})
+    now = timezone.now()
+    renewals: dict[UUID, tuple[ServiceReading, Renewal]] = {}
+    refreshed: dict[int, UUID] = {}
+    for place, application in enumerate(applications):
+        reading = readings.get(application[0].name)
+        renewal = _refresh(reading, *application, now) if reading is not None else None
+        if reading is not None and renewal is not None:
+            refreshed[place] = renewal.instance.pk
+            renewals[renewal.instance.pk] = (reading, renewal)
+    stored = get_discovery().renew([renewal for _, renewal in renewals.values()])
+    for key in stored:
+        reading, renewal = renewals[key]
+        reading.renew(renewal.instance)
+    registered: dict[int, PlainlyRegistered] = {
+        place: PlainlyRegistered(renewals[key][0], created=False)
+        for place, key in refreshed.items()
+        if key in stored
+    }
+    absent = {n: a for n, a in enumerate(applications) if a[0].name not in readings}
+    registered |= _create_many(absent, now) if absent else {}
+    return [registered.get(place) for place in range(len(applications))]
+
+
+def _refresh(
+    reading: ServiceReading, registration: Registration, applicant: Applicant, now: datetime
+) -> Renewal | None:
+    """Return what a refresh that says nothing new renews; None for any other."""
+    service = reading.state.service
+    try:
+        check_owner(service, actor=applicant.name, only_own=applicant.only_own)
+        shared = reading.state.by_url.get(base_url_of(registration.url or ""))
+        reported = parse_status(registration.status or ServiceStatus.ONLINE)
+    except (IntegrationError, PermissionDenied):
+        return None
+    if shared is None or not _says_nothing_new(service, shared, registration):
+        return None
+    instance = reading.instance_of(shared)
+    changes = instance.record_heartbeat(at=now, status=reported, is_registration=True)
+    if not changes.keys() <= _RENEWED:
+        return None
+    return Renewal(instance, instance.has_beaten)
+
+
+def _says_nothing_new(
+    service: Service, instance: ServiceInstance, registration: Registration
+) -> bool:
+    credential = service.credential
+    names = {str(credential.pk), credential.name} if credential is not None else {""}
+    if registration.credential is not None and registration.credential not in names:
+        return False
+    return (
+        _has(service, registration.fields)
+        and _has(instance, registration.instance_fields)
+        and _has_actions(service, registration.actions)
+    )
+
+
+def _has(row: models.Model, fields: Mapping[str, Any]) -> bool:
+    return all(
+        value is None or json_equal(getattr(row, name), _as_stored(row, name, value))
+        for name, value in fields.items()
+    )
+
+
+def _as_stored(row: models.Model, name: str, value: Any) -> Any:
+    field: Any = row._meta.get_field(name)
+    return field.normalise(value) if isinstance(field, AddressField) and value else value
+
+
+def _has_actions(service: Service, actions: Sequence[Mapping[str, Any]] | None) -> bool:
+    if actions is None:
+        return True
+    stored = {action.name: action for action in service.actions.all()}
+    rows = [action_as_given(service, fields, stored) for fields in actions]
+    return len(rows) == len(stored) and all(
+        row.name in stored and json_equal(columns_of(row), columns_of(stored[row.name]))
+        for row in rows
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _NewService:
+    """The rows of a service that is not stored yet."""
+
+    service: Service
+    actions: list[ServiceAction]
+    instance: ServiceInstance
+    entries: list[AuditEntry]
+
+
+def _create_many(
+    applications: Mapping[int, Application], now: datetime
+) -> dict[int, PlainlyRegistered]:
+    """Store new services together; those are left out that are refused, or are there after all."""
+    owners = {applicant.name for _, applicant in applications.values()}
+    rooms = {owner: room_of(owner) for owner in owners}
+    names = {registration.name.lower() for registration, _ in applications.values()}
+    folded = Service.objects.annotate(folded=Lower("name")).filter(folded__in=names)
+    taken = set(folded.values_list("folded", flat=True))
+    news: dict[int, _NewService] = {}
+    for place, (registration, applicant) in applications.items():
+        name = registration.name.lower()
+        new = None if name in taken else _new_service(registration, applicant, now)
+        if new is not None and rooms[applicant.name] > 0:
+            news[place] = new
+            taken.add(name)
+            rooms[applicant.name] -= 1
+    # Always in one order, so that those who store the same names do not wait in a ring.
+    rows = sorted(news.values(), key=lambda new: new.service.name.lower())
+    try:
+        readings = _store(rows) if rows else {}
+    except IntegrityError:  # somebody else has registered one of them since
+        return {}
+    return {
+        place: PlainlyRegistered(readings[str(new.service.pk)], created=True)
+        for place, new in news.items()
+    }
+
+
+def _new_service(
+    registration: Registration, applicant: Applicant, now: datetime
+) -> _NewService | None:
+    """Return the rows of a new service; None where it is refused, or is more than plain."""
+    if registration.url is None or registration.credential:
+        return None
+    service = Service(name=registration.name, owner=applicant.name)
+    instance = ServiceInstance(service=service, url=registration.url)
+    try:
+        assign_fields(service, registration.fields)
+        check_row(service)
+        actions = checked_actions(service, registration.actions or (), {})
+        reported = parse_status(registration.status or ServiceStatus.ONLINE)
+        assign_fields(instance, registration.instance_fields)
+        check_instance(instance)
+    except IntegrationError:
+        return None
+    instance.record_heartbeat(at=now, status=reported, is_registration=True)
+    service.status = derive_status([instance]) or service.status
+    with applicant.acting():
+        made = (audit.entry_on(AuditVerb.CREATED, row) for row in (service, instance))
+        entries = [entry for entry in made if entry is not None]
+    return _NewService(service, actions, instance, entries)
+
+
+def _store(news: Sequence[_NewService]) -> dict[str, ServiceReading]:
+    """Store new services; return what is stored of each, by its id."""
+    services = [new.service for new in news]
+    instances = [new.instance for new in news]
+    actions = [action for new in news for action in new.actions]
+    entries = [entry for new in news for entry in new.entries]
+    with connection.wrap_database_errors, transaction.atomic():
+        insert_rows(*services, *instances, *actions, *entries)
+        for instance in instances:
+            get_discovery().hold(instance, columns=())
+        readings = read_services([str(service.pk) for service in services])
+        record_changes(services, RegistryChangeKind.REGISTERED)
+    return readings
+
+
+@noting_denials()
+@transaction.atomic
+def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
+    service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
+    created = service is None
+    if service is None:
+        check_share(actor)
+        service = Service(name=registration.name, owner=actor)
+    else:
+        check_owner(service, actor=actor, only_own=only_own)
+    before = {} if created else audit.snapshot(service)
+    assign_fields(service, registration.fields)
+    link.apply(service)
+    save_checked(service)
+    changes = replace_actions(service, registration.actions)
+    if created:
+        audit.record(AuditVerb.CREATED, service)
+    new_instance = registration.url is not None and register_instance(
+        service,
+        url=registration.url,
+        fields={**registration.instance_fields, "status": registration.status},
+    )
+    if not created:
+        audit.record_changes(service, before, changes)
+    refresh_status(service)
+    created = created or new_instance
+    kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
+    record_change(service, kind)
+    return Registered(reload_service(service), created)
