@@ -1,9 +1,11 @@
-"""Workers are killed and messages are lost; accepted executions are not."""
+"""Processes are killed and messages are lost; accepted executions are not."""
 
 import http.server
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 import redis
 
@@ -12,6 +14,8 @@ from tests.support.real_hub import Hub, until
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
 EXECUTIONS = 50
+CALLERS = 32
+QUICK = {"id": "a", "type": "TRANSFORM", "output": {}}
 STEPS = ["one", "two", "three", "four", "five"]
 
 
@@ -116,6 +120,49 @@ def lose_messages(hub: Hub) -> None:
         return
     for file in (hub.directory / "broker" / "messages").iterdir():
         file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("failpoint", ["C0:3", "C1:3"])
+def test_web_killed_around_a_commit_keeps_what_it_accepted(hub, failpoint):
+    name = f"quick-{failpoint[:2]}"
+    hub.post("/workflows", {"name": name, "steps": [QUICK]})
+    restart_web(hub, FAILPOINT=failpoint, WEB_PROCESSES="2")
+    accepted: dict[str, str] = {}
+    unanswered: list[str] = []
+
+    def caller(number: int) -> None:
+        with httpx2.Client(base_url=hub.api.base_url, headers=hub.api.headers) as client:
+            for key in (f"{number}-{n}" for n in range(2)):
+                until(lambda key=key: is_started(client, key), f"{key} is accepted", tail=hub.tail)
+
+    def is_started(client: httpx2.Client, key: str) -> bool:
+        path, headers = f"/workflows/{name}/execute", {"Idempotency-Key": key}
+        try:
+            answer = client.post(path, json={"input_data": {"key": key}}, headers=headers)
+        except httpx2.HTTPError:
+            unanswered.append(key)  # with its process
+            return False
+        if answer.is_success:  # 200 where it was started before, and has ended
+            accepted[key] = answer.json()["id"]
+        return answer.is_success
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        list(pool.map(caller, range(CALLERS)))
+    restart_web(hub)
+    assert unanswered, "No web process was killed."
+    assert len(set(accepted.values())) == len(accepted) == CALLERS * 2
+    assert hub.get("/executions", workflow=name)["total"] == len(accepted)
+    for key, execution in accepted.items():
+        ended = hub.ended(execution)
+        assert (ended["status"], ended["input"]) == ("COMPLETED", {"key": key})
+
+
+def restart_web(hub: Hub, **more: str) -> None:
+    hub.web.terminate()
+    hub.web.wait(20)
+    hub.web = hub.run("gunicorn integration_site.asgi", **more)
+    until(hub.is_ready, "the hub is ready", tail=hub.tail)
+    hub.connect()
 
 
 def test_hub_starts_again_after_all_of_it_was_killed(hub):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.api.exchange import WebAnswer
 from integration_site.front.django_middleware import with_common_headers
 from integration_site.front.django_pool import DjangoPool
+from integration_site.front.gathering import Gatherer
 from tests.factories import make_key
 from tests.support.engine import ScriptedClient, call, make_workflow, running_engine
 from tests.support.hypothesis_settings import in_proportion
@@ -201,6 +202,29 @@ def test_what_is_waited_for_is_started_once_and_answered_at_its_end(key, path, b
     assert (answer.status, shown["status"], len(shown["steps"])) == (200, "COMPLETED", 1)
     assert shown["context"] == {"request_id": "request-1"}
     assert WorkflowExecution.objects.count() == 1
+
+
+def test_32_callers_at_once_are_answered_by_few_commits(key):
+    batches: list[int] = []
+
+    def counted(requests: Any) -> Any:
+        batches.append(len(requests))
+        return answer_starts(requests)
+
+    async def ask() -> list[WebAnswer | None]:
+        gatherer = Gatherer(counted)
+        bodies = [{"input": {"n": number}} for number in range(32)]
+        asked = (gatherer.answer(web_request(EXECUTE, body, key=key)) for body in bodies)
+        try:
+            return await asyncio.gather(*asked)
+        finally:
+            gatherer.close()
+
+    answers = [json.loads(answer.body) for answer in asyncio.run(ask()) if answer]
+    assert [answer["input"]["n"] for answer in answers] == list(range(32))
+    assert WorkflowExecution.objects.filter(pk__in={a["id"] for a in answers}).count() == 32
+    assert sum(batches) == 32
+    assert len(batches) <= 2, batches
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
