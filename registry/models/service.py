@@ -141,6 +141,8 @@ class Service(MaintainedModel, ReferencedModel):
         indexes = (
             models.Index(fields=("type", "status", "name"), name="service_type_status_name_idx"),
             models.Index(fields=("status", "name"), name="service_status_name_idx"),
+            # Lists are by name, mostly of several statuses: without it each page sorts them all.
+            models.Index(fields=("name",), name="service_name_idx"),
             models.Index(fields=("owner",), name="service_owner_idx"),
             maintenance_index("service"),
         )
