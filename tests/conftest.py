@@ -93,6 +93,8 @@ django.setup()
 # What is loaded stays: collections need not go through all of it again and again.
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
+if WORKER:
+    gc.disable()  # until the tests are loaded too
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402 (needs the settings)
 from django.contrib.auth.models import User  # noqa: E402
@@ -155,7 +157,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (kept if belongs else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
-    gc.freeze()  # the tests themselves
+    gc.freeze()
+    gc.enable()
 
 
 def _place_in_the_run(item: pytest.Item) -> int:
