@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -209,7 +209,10 @@ def test_32_callers_at_once_are_answered_by_few_commits(key):
 
     def counted(requests: Any) -> Any:
         batches.append(len(requests))
-        return answer_starts(requests)
+        try:
+            return answer_starts(requests)
+        finally:
+            connection.close()  # that of the gatherer's thread, which stays for longer than a test
 
     async def ask() -> list[WebAnswer | None]:
         gatherer = Gatherer(counted)
