@@ -27,7 +27,9 @@ T = TypeVar("T")
 # So many questions have their choices remembered, of about so many bytes for each that is chosen.
 MOST_QUESTIONS = 100
 BYTES_OF_EACH = 6_000
-MORE_FOR_EACH = 4
+FEW_CHOICES = 1_000
+# The log of changes is not believed for longer: somebody may have written past it.
+ANEW_SECONDS = 30.0
 
 
 class Choices(Protocol):
@@ -49,6 +51,7 @@ class _Question:
     def __init__(self, choices: Choices, sample: WebAnswer) -> None:
         self.choices = choices
         self.sample = sample
+        self.ask_anew_at = monotonic() + ANEW_SECONDS
         self.to_read: dict[str, asyncio.Future[None]] = {}
         self.reading: asyncio.Task[None] | None = None
 
@@ -99,7 +102,10 @@ class ChosenReads:
         if body is None:
             await self._read_again(question, choice.service_id)
             body = question.choices.render(choice, oldest=oldest)
-        return question.answer(body) if body is not None else None
+        if body is None:
+            question.ask_anew_at = 0.0  # it went unheard
+            return None
+        return question.answer(body)
 
     async def _make(self, key: Hashable, request: WebRequest) -> Made[_Question | WebAnswer]:
         question = self._questions.get(key)
@@ -112,6 +118,8 @@ class ChosenReads:
 
     async def _catch_up(self, question: _Question) -> bool:
         """Take over what changed; False where the question has to be asked anew."""
+        if monotonic() >= question.ask_anew_at:
+            return False
         read = await self._in_thread(question.choices.read_changes)
         if read is None:
             return False
@@ -141,9 +149,10 @@ class ChosenReads:
             while question.to_read:
                 await asyncio.sleep(0)  # those that the loop has read already come along
                 batch, question.to_read = question.to_read, {}
-                # Others will be chosen soon: to read some more costs less than another query.
+                # Of few, others will be chosen soon too: some more cost less than another query.
+                number = len(batch) * FEW_CHOICES // max(len(question.choices), 1)
                 before = monotonic() - LONGEST_SECONDS / 2
-                more = question.choices.oldest(len(batch) * MORE_FOR_EACH, before=before)
+                more = question.choices.oldest(number, before=before)
                 keys = {*batch, *more}
                 read = await self._in_thread(partial(question.choices.read, keys))
                 if read is not None:
