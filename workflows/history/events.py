@@ -20,13 +20,29 @@ def append_event(
 ) -> WorkflowEvent:
     """Append one event. The caller holds the execution's row and saves its `last_sequence`.
 
-    Where it has as many now as it may have, "history_full" is published once that is durable.
+    An execution that has as many now as it may have is ended; see `end_if_full`.
     """
     event = next_event(execution, kind, actor=actor, payload=payload)
     insert_rows(event)
-    if execution.last_sequence >= settings.EVENTS_PER_EXECUTION:
-        mediator.publish_on_commit("history_full", execution_id=str(execution.pk))
+    end_if_full(execution)
     return event
+
+
+def end_if_full(execution: WorkflowExecution) -> bool:
+    """Have an execution with as many events as it may have ended; return whether it is one.
+
+    "history_full" is published for it once this transaction is durable.
+    """
+    is_full = execution.last_sequence >= settings.EVENTS_PER_EXECUTION
+    if is_full:
+        mediator.publish_on_commit("history_full", execution_id=str(execution.pk))
+    return is_full
+
+
+def why_full() -> str:
+    """Return the sentence on an execution with as many events as it may have."""
+    most = settings.EVENTS_PER_EXECUTION
+    return f"It has {most:,} events, as many as an execution may have (EVENTS_PER_EXECUTION)."
 
 
 def next_event(

@@ -102,3 +102,15 @@ def test_what_an_ended_one_did_is_undone(settings: Any) -> None:
         found = ended(execution)
     assert (found.status, client.called("undo")) == ("FAILED", 1)
     assert found.errors[0]["code"] == "history_full"
+
+
+def test_signals_that_come_together_do_not_go_beyond(settings: Any) -> None:
+    settings.EVENTS_PER_EXECUTION, settings.SIGNALS_PER_EXECUTION = 10, 100
+    execution = start(make_workflow(WAITING))
+    signals = [services.SentSignal(execution_id=execution.pk, name="paid") for _ in range(12)]
+    answers = services.signal_many(signals)
+    refused = [str(answer) for answer in answers if isinstance(answer, Conflict)]
+    assert refused == [f"{FULL} It takes no more signals."] * 3
+    with running_engine(ScriptedClient()):
+        found = ended(execution)
+    assert (found.status, found.events.filter(kind="SIGNAL").count()) == ("FAILED", 9)

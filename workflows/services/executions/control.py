@@ -22,7 +22,7 @@ from workflows.definition import Definition
 from workflows.definition.step_paths import containers_of
 from workflows.exceptions import WorkflowError
 from workflows.execution_rows import request_dequeue
-from workflows.history.events import append_event
+from workflows.history.events import append_event, why_full
 from workflows.models import (
     ACTIVE,
     TERMINAL,
@@ -107,12 +107,7 @@ def fail_execution(execution_id: Any, error: IntegrationError) -> bool:
 
 def fail_full_execution(execution_id: Any) -> bool:
     """End an execution with as many events as it may have; False when it has ended anyway."""
-    return fail_execution(execution_id, WorkflowError(_history_full(), code="history_full"))
-
-
-def _history_full() -> str:
-    most = settings.EVENTS_PER_EXECUTION
-    return f"It has {most:,} events, as many as an execution may have (EVENTS_PER_EXECUTION)."
+    return fail_execution(execution_id, WorkflowError(why_full(), code="history_full"))
 
 
 def cancel_children(execution: WorkflowExecution, *, actor: str) -> None:
@@ -227,7 +222,7 @@ def retry_execution(execution_id: Any, *, actor: str = "") -> WorkflowExecution:
 
 def _check_may_retry(execution: WorkflowExecution) -> None:
     if execution.last_sequence >= settings.EVENTS_PER_EXECUTION:
-        raise Conflict(f"{_history_full()} It cannot be retried; run it again.")
+        raise Conflict(f"{why_full()} It cannot be retried; run it again.")
     if execution.status not in _RETRYABLE:
         raise Conflict(
             f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"

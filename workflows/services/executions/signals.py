@@ -17,7 +17,7 @@ from core.db.rows import insert_rows
 from core.exceptions import Conflict, IntegrationError, NotFound
 from core.mediator import mediator
 from core.models import AuditVerb
-from workflows.history.events import next_event
+from workflows.history.events import end_if_full, next_event, why_full
 from workflows.models import (
     TERMINAL,
     EventKind,
@@ -104,6 +104,7 @@ def _save(executions: Collection[WorkflowExecution]) -> None:
     now = timezone.now()
     for execution in executions:
         execution.updated_at = now
+        end_if_full(execution)
     WorkflowExecution.objects.bulk_update(executions, ("last_sequence", "updated_at"))
 
 
@@ -128,6 +129,8 @@ def _wake_waiting(events: Sequence[WorkflowEvent]) -> None:
 def _check_takes_signals(execution: WorkflowExecution, before: Sequence[WorkflowEvent]) -> None:
     if execution.status in TERMINAL or execution.is_compensating:
         raise Conflict(f"The execution is {execution.status}; it takes no more signals.")
+    if end_if_full(execution):
+        raise Conflict(f"{why_full()} It takes no more signals.")
     _check_room(execution, sum(event.execution is execution for event in before))
 
 
