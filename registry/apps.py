@@ -25,6 +25,7 @@ class RegistryConfig(AppConfig):
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
         post_save.connect(_tell_credential, sender=Credential)
         mediator.subscribe("registry_changed", _tell_changed)
+        mediator.subscribe("circuit_changed", _tell_changed)
 
 
 def _tell_credential(**_: Any) -> None:
@@ -40,4 +41,5 @@ def _tell_changed(*, service_id: Any, **_: Any) -> None:
     from core.news import own_news
     from registry.discovery.change_log import NEWS
 
-    own_news().tell(NEWS, str(service_id))
+    if service_id:  # of a connection's circuit there is none
+        own_news().tell(NEWS, str(service_id))

@@ -249,3 +249,14 @@ async def test_request_ids_are_of_the_request(front: Front, fleet: None, in_thre
     for request_id in ("a", "b"):
         answer = await ask(front, "/services/billing", **headers, x_request_id=request_id)
         assert answer["x-request-id"] == request_id
+
+
+async def test_an_opened_circuit_is_seen_at_once(front: Front, fleet: None, in_thread: Any) -> None:
+    headers = await in_thread(lambda: bearer("OPERATOR"))
+    before = json.loads((await ask(front, "/services/billing/health", **headers)).body)
+    assert (await ask(front, "/services/billing/health", **headers)).status == 200
+    path = f"/health/circuit-breakers/{before['instances'][0]['id']}/open"
+    opened = await ask(front, path, method="POST", body=b'{"reason": "test"}', **headers)
+    assert opened.status == 200, opened.body
+    after = json.loads((await ask(front, "/services/billing/health", **headers)).body)
+    assert after["instances"][0]["circuit"]["state"] == "FORCED_OPEN"
