@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,4 +87,4 @@ def concerns(request: Any, *subjects: str) -> None:
 
 def request_id_of(given: str | None) -> str:
     """Return the id that a caller gave, or a new one where it gave none that can be used."""
-    return given if given and _USABLE_ID.match(given) else uuid.uuid4().hex
+    return given if given and _USABLE_ID.match(given) else os.urandom(16).hex()

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from django.conf import settings
 from starlette.routing import Route, Router
 
 from core.api.errors import CONTENT_TYPE, problem
-from core.api.exchange import WebAnswer, WebRequest
+from core.api.exchange import Headers, WebAnswer, WebRequest
 from core.api.known_keys import known_keys
 from core.api.middleware import PROBED, log_answered
 from core.api.stopping import on_stopping
@@ -259,13 +260,18 @@ def refuse(request: WebRequest, status: int, detail: str, **headers: str) -> Web
     )
 
 
+@lru_cache(2048)  # answers of one kind have the same
+def _encoded(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple(
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in headers
+        if name.lower() not in ("x-request-id", "content-length")
+    )
+
+
 def _start_of(answer: WebAnswer, request: WebRequest) -> dict[str, Any]:
     """Return the head of an answer, under the id of its request."""
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in answer.headers
-        if name.lower() not in ("x-request-id", "content-length")
-    ]
+    headers = [*_encoded(answer.headers)]
     headers.append((b"x-request-id", request.request_id.encode("latin-1")))
     if answer.status not in (204, 304):
         headers.append((b"content-length", str(len(answer.body)).encode()))

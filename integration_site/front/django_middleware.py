@@ -95,9 +95,11 @@ def headers_of_every_answer(scheme: str) -> Headers:
 
 def with_common_headers(answer: WebAnswer, scheme: str) -> WebAnswer:
     """Return the answer with what Django adds to each, unless Django did so."""
-    common = headers_of_every_answer(scheme)
-    names = {name.lower() for name, _ in answer.headers}
-    missing = tuple(pair for pair in common if pair[0].lower() not in names)
-    if not missing:
-        return answer
-    return WebAnswer(answer.status, (*answer.headers, *missing), answer.body, answer.seconds)
+    headers = _merged(answer.headers, headers_of_every_answer(scheme))
+    return WebAnswer(answer.status, headers, answer.body, answer.seconds)
+
+
+@lru_cache(2048)  # answers of one kind have the same
+def _merged(headers: Headers, common: Headers) -> Headers:
+    names = {name.lower() for name, _ in headers}
+    return (*headers, *(pair for pair in common if pair[0].lower() not in names))
