@@ -38,6 +38,8 @@ def route(turn: Turn, output: Any) -> Next:
     """Return the step after this one; where no condition holds the row fails, visibly."""
     if not turn.step.next:
         return None
+    if turn.step.next[0].when is None:  # as of most steps: there is nothing to evaluate
+        return turn.step.next[0].step
     recorded = turn.recorded(":next")
     try:
         scope = turn.execution.visible(output=output)
