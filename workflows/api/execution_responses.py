@@ -158,6 +158,10 @@ def with_open_steps(queryset: QuerySet[WorkflowExecution]) -> QuerySet[WorkflowE
     open_steps = WorkflowStep.objects.filter(status__in=(*OPEN_STEP, StepStatus.NEEDS_REVIEW)).only(
         "execution_id", "step_id", "status"
     )
-    return queryset.select_related("version").prefetch_related(
+    # Of the version its number alone is shown; the rest of it may be large.
+    numbered = queryset.select_related("version").defer(
+        "version__steps", "version__options", "version__bindings"
+    )
+    return numbered.prefetch_related(
         Prefetch("steps", queryset=open_steps.order_by("id"), to_attr="open_steps")
     )

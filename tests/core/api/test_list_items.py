@@ -215,6 +215,7 @@ def test_what_is_left_out_is_not_read_from_the_database(
         return next(q["sql"] for q in queries if '"correlation_id"' in q["sql"])
 
     assert '"workflow_execution"."input"' not in selected("")
+    assert '"workflow_version"."steps"' not in selected("")
     assert '"workflow_execution"."output"' in selected("?include=result")
     assert '"workflow_execution"."input"' not in selected("?include=result")
 
