@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.api.known_keys import known_keys
 from registry.models import (
     CircuitBreakerState,
     Connection,
@@ -200,6 +201,7 @@ def test_the_list_is_filtered_ordered_and_costs_the_same_for_many(
     assert names("search=FIND") == ["b"]
     assert names(f"credential={credential.name.upper()}") == ["a"]
     assert operator.get(f"{LIST}?type=nonsense").status_code == 400
+    known_keys().forget()  # looking the key up is one of them
     with django_assert_num_queries(3):
         operator.get(LIST)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.api.known_keys import known_keys
 from tests import factories
 from workflows.models import BulkOperation, StepStatus, WorkflowExecution
 from workflows.services.executions.bulk_operations import work_off_bulk
@@ -121,6 +122,7 @@ def test_the_list_costs_the_same_for_any_number(django_assert_num_queries):
     for count in (1, 5):
         for _ in range(count):
             BulkOperation.objects.create(action="RETRY", created_before="2026-01-01T00:00:00Z")
+        known_keys().forget()  # looking the key up is one of them
         with django_assert_num_queries(3):
             assert client.get(PATH).status_code == 200
 
