@@ -79,11 +79,15 @@ class KnownKeys:
         """
         digest, now = self._digest_of(text), self._clock()
         known = self._known.get(digest)
-        if known is not None and now < known.read_at + LOOK_SECONDS:
+        if known is not None and self._serves(digest, now - known.read_at):
             return _usable(known, address)
         if now < self._unknown.get(digest, -inf) + LOOK_SECONDS:
             raise AuthenticationFailed(UNKNOWN)
-        known = self._read(digest, text)
+        self._refreshing.add(digest)
+        try:
+            known = self._read(digest, text)
+        finally:
+            self._refreshing.discard(digest)
         if known is None:
             raise AuthenticationFailed(UNKNOWN)
         _usable(known, address)
@@ -109,6 +113,11 @@ class KnownKeys:
         if not known.key.is_usable(now=timezone.now()):
             return None
         return known if known.key.allows_address(address) else None
+
+    def _serves(self, digest: bytes, seconds: float) -> bool:
+        """Return whether a key of that age serves; an older one does while it is looked up."""
+        longest = LONGEST_SECONDS if digest in self._refreshing else LOOK_SECONDS
+        return seconds < longest
 
     def forget(self, _: str = "") -> None:
         """Look every key up again; also those that are being looked up right now."""

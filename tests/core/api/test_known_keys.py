@@ -28,7 +28,7 @@ class Looking:
         self.asked: list[str] = []
         self.now = 100.0
         self.has_asked = threading.Event()
-        self.meanwhile: Callable[[], None] = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def __call__(self, text: str) -> ApiKey | None:
         self.asked.append(text)
@@ -61,6 +61,15 @@ def test_a_key_is_looked_up_once_a_second(keys: KnownKeys, looking: Looking) -> 
         looking.now += seconds
         known = keys.find("good", ADDRESS)
         assert (known.caller.name, known.caller.may("registry:read")) == ("n", True)
+    assert looking.asked == ["good"] * 2
+
+
+def test_of_those_who_find_it_old_at_once_one_looks(keys: KnownKeys, looking: Looking) -> None:
+    looking.keys["good"] = ApiKey(name="n")
+    keys.find("good", ADDRESS)
+    looking.now += 1.5
+    looking.meanwhile = lambda: keys.find("good", ADDRESS)
+    keys.find("good", ADDRESS)
     assert looking.asked == ["good"] * 2
 
 
