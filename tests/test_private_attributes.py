@@ -109,6 +109,7 @@ PRIVATE = (
         on_headers_complete="(self)",
         on_message_complete="(self)",
         on_response_complete="(self)",
+        pause_writing="(self)",
         resume_writing="(self)",
         client=None,
         cycle=None,

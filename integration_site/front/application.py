@@ -6,8 +6,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from django.conf import settings
 from starlette.routing import Route, Router
 
 from core.api.errors import CONTENT_TYPE, problem
-from core.api.exchange import Headers, WebAnswer, WebRequest
+from core.api.exchange import WebAnswer, WebRequest
 from core.api.known_keys import known_keys
 from core.api.middleware import PROBED, log_answered
 from core.api.stopping import on_stopping
@@ -38,19 +37,16 @@ from integration_site.front.quotas import (
     Visit,
 )
 from integration_site.front.receiving import Receiving
+from integration_site.front.sending import Send, Sending
 
 logger = structlog.get_logger(__name__)
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 ALIVE = "/health/alive"
 # What must be answered whatever else goes on, by canonical path.
 VITAL = re.compile(r"/health/(alive|ready)|/services/[^/]+/heartbeat")
 MIB = 1024 * 1024
 MOST_UNDER_WAY, MOST_WAITING = 2048, 8192
 RECEIVED = Bounds("bytes of unfinished requests", 16 * MIB, 16 * MIB, 64 * MIB)
-SENT = Bounds("bytes of answers that are not taken", 64 * MIB, 64 * MIB, 128 * MIB)
-# A peer that takes an answer slowly has this much of it copied for it.
-PIECE_BYTES = 64 * 1024
 
 
 class Shortcut(Protocol):
@@ -79,7 +75,7 @@ class Front:
         self._pools = {False: django, True: vital or django}
         self._lanes = {is_vital: _new_lane() for is_vital in self._pools}
         self._receiving = Receiving(Quota(RECEIVED))
-        self._sending = Quota(SENT)
+        self._sending = Sending()
         self._on_start = on_start
         routes = [Route(path, _Endpoint(self, shortcut)) for path, shortcut in shortcuts.items()]
         self._router = Router(routes, default=_Endpoint(self, None), redirect_slashes=False)
@@ -126,7 +122,9 @@ class Front:
             logger.exception("request_failed", request_id=request.request_id)
             text = "Something went wrong here; it was logged."
             answer = refuse(request, 500, text)
-        await self._send(with_common_headers(answer, request.scope["scheme"]), request, send)
+        await self._sending.send(
+            with_common_headers(answer, request.scope["scheme"]), request, send
+        )
 
     async def _answer(
         self, request: WebRequest, shortcut: Shortcut | None, receive: Receive
@@ -134,7 +132,6 @@ class Front:
         request.body = await self._receiving.body_of(request, receive)
         is_vital = bool(VITAL.fullmatch(request.path))
         visit = Visit(request, caller_of(request), self._lanes[is_vital], receive)
-        self._sending.take(request.address, request.address, 0)
         with visit.under_way():
             if shortcut is not None and would_reach_view(request):
                 started = perf_counter()
@@ -145,22 +142,6 @@ class Front:
             is_health = is_vital and request.method == "GET"
             pool = self._pools[is_vital]
             return await pool.answer(request, caller=visit.caller, visit=visit, alike=is_health)
-
-    async def _send(self, answer: WebAnswer, request: WebRequest, send: Send) -> None:
-        """Send an answer; a large one in pieces, so that what a slow peer leaves is kept once."""
-        await send(_start_of(answer, request))
-        body, left = answer.body, len(answer.body)
-        if left <= PIECE_BYTES:
-            await send({"type": "http.response.body", "body": body})
-            return
-        self._sending.take_anyway(request.address, request.address, left)
-        try:
-            for at in range(0, left, PIECE_BYTES):
-                piece = body[at : at + PIECE_BYTES]
-                more = at + PIECE_BYTES < left
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
-        finally:
-            self._sending.give_back(request.address, request.address, left)
 
 
 def _new_lane() -> Lane:
@@ -258,21 +239,3 @@ def refuse(request: WebRequest, status: int, detail: str, **headers: str) -> Web
         (("Content-Type", CONTENT_TYPE), *headers.items()),
         json.dumps(body).encode(),
     )
-
-
-@lru_cache(2048)  # answers of one kind have the same
-def _encoded(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers
-        if name.lower() not in ("x-request-id", "content-length")
-    )
-
-
-def _start_of(answer: WebAnswer, request: WebRequest) -> dict[str, Any]:
-    """Return the head of an answer, under the id of its request."""
-    headers = [*_encoded(answer.headers)]
-    headers.append((b"x-request-id", request.request_id.encode("latin-1")))
-    if answer.status not in (204, 304):
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}

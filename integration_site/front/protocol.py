@@ -9,16 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import struct
 import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from core.api.errors import CONTENT_TYPE, problem
 from integration_site.front.connections import Connections
+from integration_site.front.sending import CONNECTION_KEY
 
 logger = structlog.get_logger("request")
 
@@ -30,6 +37,7 @@ MOST_FIELDS = 100
 LINGER_SECONDS = 2.0
 # A peer that takes nothing, or not even the next 64 KiB, for so long is too slow.
 UNTAKEN_SECONDS = 10.0
+STALLED_SECONDS = 1.0
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -57,6 +65,8 @@ class FrontProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._refusal: RefusedHead | None = None
         self._is_refused = False
+        # The request that is being answered; others may follow in the pipeline.
+        self._running: RequestResponseCycle | None = None
 
     @property
     def address(self) -> str:
@@ -106,6 +116,7 @@ class FrontProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._size = self._fields = 0
+        cast(dict[str, Any], self.scope)[CONNECTION_KEY] = self
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -131,6 +142,8 @@ class FrontProtocol(HttpToolsProtocol):
         self.deadline = None
         self.open_connections.note_busy(self)
         super().on_headers_complete()
+        if not self.pipeline:
+            self._running = self.cycle
 
     def _refused(self, refusal: RefusedHead) -> RefusedHead:
         """Keep why: the parser wraps what its callbacks raise."""
@@ -144,6 +157,7 @@ class FrontProtocol(HttpToolsProtocol):
             self.deadline = self.loop.time() + self.timeout_keep_alive
 
     def on_response_complete(self) -> None:
+        self._running = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._refusal is not None and not self.pipeline:
             self._refuse(self._refusal)
@@ -156,6 +170,10 @@ class FrontProtocol(HttpToolsProtocol):
             self.deadline = self.loop.time() + LINGER_SECONDS
 
     # Answers that are not taken
+
+    def pause_writing(self) -> None:
+        self._untaken_since = self.loop.time()
+        super().pause_writing()
 
     def resume_writing(self) -> None:
         self._untaken_since = None
@@ -175,9 +193,17 @@ class FrontProtocol(HttpToolsProtocol):
             self._end_slow()
         return untaken
 
+    def is_stalled(self) -> bool:
+        since = self._untaken_since
+        return since is not None and self.loop.time() - since > STALLED_SECONDS
+
     def give_up(self, reason: str) -> None:
-        """Drop the connection with what lies untaken."""
+        """Drop the connection with what lies untaken, here and in the system."""
         logger.info("connection_dropped", address=self.address, reason=reason)
+        if self._running is not None:
+            self._running.disconnected = True  # what it still sends goes nowhere
+        if (peer := self.transport.get_extra_info("socket")) is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def _end_slow(self) -> None:

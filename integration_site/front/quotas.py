@@ -71,9 +71,9 @@ class Quota:
         text = f"This {who} has {most} {self._bounds.noun}, {allows}. Try again soon."
         return Refused(429, text, retry_after=RETRY_SECONDS)
 
-    def take_anyway(self, caller: str, address: str, amount: int = 1) -> None:
-        """Hold so much more, whatever the bounds are."""
-        self._add(caller, address, amount)
+    def take_anyway(self, caller: str, address: str) -> None:
+        """Hold one more, whatever the bounds are."""
+        self._add(caller, address, 1)
 
     def give_back(self, caller: str, address: str, amount: int = 1) -> None:
         self._add(caller, address, -amount)

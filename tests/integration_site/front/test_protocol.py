@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from integration_site.front import connections, protocol, receiving
+from integration_site.front import connections, protocol, receiving, sending
 from tests.integration_site.front.running import (
     RunningFront,
     head,
@@ -195,10 +195,26 @@ def test_head_that_drips_is_refused_in_time(front: RunningFront, sent: bytes) ->
 
 def test_peer_that_does_not_take_its_answers_is_dropped(front: RunningFront) -> None:
     with front.connect(head("/large") * 8, receive_buffer=4096) as peer:
+        wait_until(lambda: front.server.server_state.connections)
         wait_until(lambda: not front.server.server_state.connections)
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                peer.sendall(b"a" * 10_000)
+            read_to_end(peer)
+
+
+def test_oldest_stalled_answers_make_room_for_others(
+    front: RunningFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "UNTAKEN_SECONDS", 60)
+    monkeypatch.setattr(protocol, "STALLED_SECONDS", 0)
+    monkeypatch.setattr(sending, "UNTAKEN_BYTES_OF_ADDRESS", 4_000_000)
+    before = front.server.server_state.total_requests + 3
+    peers = [front.connect(head("/large") * 8, receive_buffer=4096) for _ in range(4)]
+    wait_until(lambda: front.server.server_state.total_requests > before)
+    wait_until(lambda: len(front.server.server_state.connections) == 2)
+    assert len(front.get("/large")) > 1_500_000
+    for peer in peers:
+        peer.close()
+    wait_until(lambda: not front.server.server_state.connections)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
