@@ -19,7 +19,7 @@ UNTAKEN_BYTES, UNTAKEN_BYTES_OF_ADDRESS = 128 * MIB, 64 * MIB
 PIECE_BYTES = 64 * 1024
 
 
-class Connection(Protocol):
+class PeerConnection(Protocol):
     """What is known of the other end."""
 
     def is_stalled(self) -> bool:
@@ -33,7 +33,7 @@ class Connection(Protocol):
 class _LargeAnswer:
     address: str
     size: int
-    connection: Connection | None
+    connection: PeerConnection | None
 
 
 class Sending:
