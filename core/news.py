@@ -162,6 +162,10 @@ class News:
         """Return the name of this process: forked ones have the same object."""
         return f"{self._id}-{os.getpid()}"
 
+    def note(self, topic: str, subject: str = "") -> None:
+        """Tell this process alone, of what another one did without its being heard."""
+        self._hand_out(topic, subject)
+
     def listen(self) -> None:
         """Hear what other processes tell from now on, in a thread of its own."""
         with self._lock:

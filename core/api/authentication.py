@@ -11,6 +11,7 @@ from rest_framework.permissions import BasePermission
 
 from core.api.caller import Caller
 from core.api.known_keys import given_key, known_keys
+from core.api.suspension import once
 from core.models import ApiKey
 from core.models.audit import ActorKind
 from core.peers import is_in_networks
@@ -49,7 +50,8 @@ def _hold_to_rate(request: Any, key: ApiKey) -> None:
     if RATE_DECISION in request.META:
         decision = request.META[RATE_DECISION]
     else:
-        decision = admit_key(str(key.pk), key.requests_per_minute)
+        # What waits and comes by again is one request.
+        decision = once(request, "rate", lambda: admit_key(str(key.pk), key.requests_per_minute))
         if decision is None:
             return
         request.META[RATE_DECISION] = decision

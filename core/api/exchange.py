@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,8 @@ class WebRequest:
     body: bytes = b""
     # What Django finds in the WSGI environment beside the request itself.
     environ: dict[str, Any] = field(default_factory=dict)
+    # Gives the block in which it waits: it is counted as one that waits, and ends with its caller.
+    set_aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     # What was done for it already, and what it waits for before Django is asked.
     suspension: Suspension | None = None
 

@@ -7,10 +7,12 @@ thread waits.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from django.db import connections
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -18,6 +20,7 @@ T = TypeVar("T")
 
 # Where the front keeps the suspension of a request, in its WSGI environment.
 ENVIRON_KEY = "hub.suspension"
+_slow_work = ThreadPoolExecutor(16, "slow-work")
 
 
 class Suspended(BaseException):
@@ -58,6 +61,27 @@ def result_of(request: HttpRequest | Request, name: str, begin: Callable[[], Fut
         suspension.awaited = future
         raise Suspended
     return future.result()
+
+
+def apart(request: HttpRequest | Request, name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returned when this request came by first; under the front it has a thread
+    of its own kind, so that what is slow holds none of those that answer requests.
+
+    Raises:
+        Suspended: it is still at it.
+        Anything that the work raises.
+    """
+    if _suspension_of(request) is None:
+        return work()
+    context = contextvars.copy_context()
+    return result_of(request, name, lambda: _slow_work.submit(context.run, _work_off, work))
+
+
+def _work_off(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    finally:
+        connections.close_all()
 
 
 def _suspension_of(request: HttpRequest | Request) -> Suspension | None:

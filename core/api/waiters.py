@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -62,7 +63,17 @@ class Waiters(Generic[K]):
             self._start()
             # It may have come between the caller's own look and this moment.
             self._look_soon()
+        future.add_done_callback(partial(self._forget_cancelled, key))
         return future
+
+    def _forget_cancelled(self, key: K, future: Future[bool]) -> None:
+        if not future.cancelled():
+            return
+        with self._condition:
+            futures = self._futures.get(key, {})
+            futures.pop(future, None)
+            if not futures:
+                self._futures.pop(key, None)
 
     def wake(self, keys: Iterable[K]) -> None:
         """Answer those who wait for these keys."""
@@ -145,7 +156,7 @@ class Waiters(Generic[K]):
                 (key, future)
                 for key, futures in self._futures.items()
                 for future, ends in futures.items()
-                if ends <= now or future.done()
+                if ends <= now
             ]
             for key, future in overdue:
                 del self._futures[key][future]

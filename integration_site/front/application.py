@@ -132,6 +132,7 @@ class Front:
         request.body = await self._receiving.body_of(request, receive)
         is_vital = bool(VITAL.fullmatch(request.path))
         visit = Visit(request, caller_of(request), self._lanes[is_vital], receive)
+        request.set_aside = visit.set_aside
         with visit.under_way():
             if shortcut is not None and would_reach_view(request):
                 started = perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,7 @@ class DjangoPool:
         self._application = application
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="django")
         self._slots = FairSlots(threads, share=share)
+        self._wakeups = _Wakeups()
         self._runs: dict[object, asyncio.Task[WebAnswer]] = {}
 
     async def answer(
@@ -57,7 +59,7 @@ class DjangoPool:
             awaited, suspension.awaited = suspension.awaited, None
             try:
                 async with visit.set_aside() if visit else nullcontext():
-                    await _done(awaited)
+                    await self._wakeups.wait_for(awaited)
             except (Refused, Disconnected):
                 awaited.cancel()
                 raise
@@ -138,12 +140,33 @@ def _is_of_one_request(answer: WebAnswer) -> bool:
     return answer.status >= 400 and ("Content-Type", CONTENT_TYPE) in answer.headers
 
 
-async def _done(future: Future[Any]) -> None:
-    """Wait until a future is done, however it ends."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    future.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
-    await done.wait()
+class _Wakeups:
+    """Lets coroutines wait for futures that threads finish: many are woken by one call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._woken: list[asyncio.Future[None]] = []
+
+    async def wait_for(self, future: Future[Any]) -> None:
+        """Wait until a future is done, however it ends."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        future.add_done_callback(lambda _: self._wake_soon(turn, loop))
+        await turn
+
+    def _wake_soon(self, turn: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._woken.append(turn)
+            is_on_its_way = len(self._woken) > 1
+        if not is_on_its_way and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        with self._lock:
+            woken, self._woken = self._woken, []
+        for turn in woken:
+            if not turn.done():
+                turn.set_result(None)
 
 
 SET_ASIDE = WebAnswer(503)

@@ -26,8 +26,9 @@ KEPT_STATUSES = (200, 304)
 
 @dataclass(frozen=True, slots=True)
 class AdmittedRead:
-    """A read of a caller with a key: by what its answer is kept, and what is left of the limit."""
+    """A read of a known key: by what its answer is kept, and what is left of the limit."""
 
+    known: KnownKey
     key: Hashable
     decision: RateDecision | None
 
@@ -58,7 +59,7 @@ class Reads:
             request.environ[RATE_DECISION] = decision
             if not decision.allowed:
                 return None
-        return AdmittedRead(_key_of(request, query, known), decision)
+        return AdmittedRead(known, _key_of(request, query, known), decision)
 
 
 class CachedReads:
@@ -75,8 +76,10 @@ class CachedReads:
 
     async def answer(self, request: WebRequest) -> WebAnswer | None:
         read = self._reads.admit(request)
-        if read is None:
-            return None
+        return None if read is None else await self.read(request, read)
+
+    async def read(self, request: WebRequest, read: AdmittedRead) -> WebAnswer | None:
+        """Answer a read that was admitted."""
         answer = await self._cache.get(read.key, partial(self._make, request))
         return with_rate(answer, read.decision) if answer is not None else None
 

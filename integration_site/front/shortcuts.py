@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.known_keys import known_keys
@@ -13,13 +14,16 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
+from integration_site.front.waiting import EndWaits, LoopWaits, Watches
 from registry.api import gathered_heartbeats, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
 from registry.discovery.change_log import NEWS
+from registry.discovery.followers import when_changed
 from workflows.api.execution_responses import REQUEST_TYPES
 from workflows.api.gathered_signals import answer_signals
 from workflows.api.gathered_starts import answer_starts
+from workflows.signalling.ends import when_ended
 
 
 class ByMethod:
@@ -43,6 +47,9 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     starts = Gatherer(answer_starts, name="starts")
     registrations = Gatherer(gathered_registrations.answer_registrations, name="registrations")
     heartbeats = Gatherer(gathered_heartbeats.answer_heartbeats, name="heartbeats")
+    waits = Reads(known_keys())
+    watched = LoopWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
+    ends = LoopWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
     return {
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
         "/services/{id}": reads,
@@ -53,6 +60,8 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
         "/discovery/services/search": searches,
         TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),
         "/discovery/health/{id}": health,
+        "/discovery/watch": Watches(reads, waits, watched),
+        "/executions/{id}": EndWaits(django, waits, ends),
         "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),
         "/workflows/execute": starts,
         "/workflows/{id}/execute": starts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING
 from core.admin.pages import page_of
 from core.admin.views import own_view
+from core.api.suspension import apart
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.admin.credential import may_use_credentials
@@ -132,7 +134,7 @@ class ConnectionAdmin(HubAdmin):
             raise PermissionDenied("This needs the permission to change connections.")
         row = find_or_404(Connection.objects.select_related("credential"), object_id)
         with telling_refusals(request):
-            result = run_test(row, actor=actor_of(request))
+            result = run_test(row, actor=actor_of(request), run=partial(apart, request, "test"))
             word = "answered" if result["success"] else "did not answer as it should"
             tell = messages.success if result["success"] else messages.warning
             tell(request, f"{row} {word}.")

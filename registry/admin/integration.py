@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,13 +29,19 @@ from core.admin.filters import RelatedFilter
 from core.admin.formatting import flow, milliseconds
 from core.admin.pages import render_page
 from core.admin.views import own_view
+from core.api.suspension import result_of
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
 from registry.admin.credential import may_use_credentials
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle
-from registry.integrations.execution import IntegrationCall, execute_integration, preview_request
+from registry.integrations.execution import (
+    IntegrationCall,
+    begin_attempt,
+    keep_attempt,
+    preview_request,
+)
 from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
 
 SHOWN_EXECUTIONS = 20
@@ -183,7 +190,8 @@ def _try(request: HttpRequest, integration: Integration, form: TryForm) -> dict[
         fitted = preview_request(integration, call)
         outcome |= {"sent": fitted.sent, "warnings": fitted.warnings}
         if "send" in request.POST:
-            outcome["executed"] = execute_integration(integration, call)
+            begin = partial(begin_attempt, integration, call)
+            outcome["executed"] = keep_attempt(result_of(request, "attempt", begin))
     except IntegrationError as error:
         outcome["failure"] = error
     return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -12,11 +13,13 @@ from core import audit
 from core.admin.base import actor_of, find_or_404
 from core.admin.pages import render_page
 from core.admin.views import own_view
+from core.api.suspension import once, result_of
 from core.exceptions import IntegrationError
 from core.models import AuditVerb
 from core.roles import CALLS, may
 from registry.admin.service_forms import CallForm
-from registry.calls.blocking_client import call_service, probe_urls
+from registry.calls.blocking_client import begin_call, begin_probes
+from registry.calls.client import CallResult
 from registry.calls.headers import call_headers
 from registry.calls.targets.resolver import CallTarget
 from registry.models import Service
@@ -32,8 +35,10 @@ def probe_view(admin: Any, request: HttpRequest, pk: Any) -> HttpResponse:
     Who may see the service may ask it, as over the API.
     """
     service = _find(admin, request, pk)
-    instances = list(service.instances.order_by("url")[:MOST_PROBED])
-    probes = probe_urls([health_url_of(instance) for instance in instances])
+    rows = service.instances.order_by("url")[:MOST_PROBED]
+    instances = once(request, "probed", lambda: list(rows))
+    urls = [health_url_of(instance) for instance in instances]
+    probes = result_of(request, "probes", lambda: begin_probes(urls))
     answers = list(zip(instances, probes, strict=True))
     return render_page(
         admin,
@@ -71,10 +76,12 @@ def _find(admin: Any, request: HttpRequest, pk: Any) -> Service:
 
 
 def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, Any]:
-    fields, started = form.cleaned_data, time.perf_counter()
-    audit.record_use(AuditVerb.CALLED, service, changes={"action": fields["action"]})
-    try:
-        result = call_service(
+    fields = form.cleaned_data
+    started = once(request, "started", time.perf_counter)
+
+    def begin() -> Future[CallResult]:
+        audit.record_use(AuditVerb.CALLED, service, changes={"action": fields["action"]})
+        return begin_call(
             CallTarget("service", service.name),
             fields["action"],
             fields["input_data"],
@@ -82,6 +89,9 @@ def _call(request: HttpRequest, service: Service, form: CallForm) -> dict[str, A
             timeout_seconds=fields["timeout"],
             actor=actor_of(request),
         )
+
+    try:
+        result = result_of(request, "call", begin)
     except IntegrationError as error:
         return {"called": fields["action"], "failure": error}
     milliseconds = round((time.perf_counter() - started) * 1000, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import django_filters
@@ -14,6 +15,7 @@ from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.suspension import apart
 from core.models.audit import MAX_REASON
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
@@ -168,7 +170,8 @@ class ConnectionViewSet(NamedResourceViewSet):
     @post_action(responses=TrialSerializer)
     def test(self, request: Any, pk: str) -> Response:
         """Ask what the connection leads to, now; a failure is an answer too: `success` is false."""
-        return Response(run_test(self.find(), actor=self.actor))
+        run = partial(apart, request, "test")
+        return Response(run_test(self.find(), actor=self.actor, run=run))
 
     @post_action(request=ReasonInput, responses=ConnectionSerializer)
     def disable(self, request: Any, pk: str) -> Response:

@@ -212,7 +212,7 @@ class ServiceHealthView(DiscoveryView):
         """What is known of the health of a service; `?probe=true` asks it now."""
         service = services.get_service(pk)
         concerns(request, str(service.pk))
-        return Response(describe_health(service, request.query_params))
+        return Response(describe_health(service, request))
 
 
 class WatchView(DiscoveryView):

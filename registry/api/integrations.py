@@ -16,15 +16,17 @@ from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.api.suspension import result_of
 from core.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
 from registry.integrations.execution import (
     Executed,
     IntegrationCall,
-    execute_integration,
+    begin_attempt,
     find_executable,
     find_integration,
+    keep_attempt,
 )
 from registry.models import (
     HttpMethod,
@@ -233,7 +235,8 @@ class IntegrationViewSet(NamedResourceViewSet):
             headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
             actor=self.actor,
         )
-        return _answer(execute_integration(find_executable(pk), call))
+        attempted = result_of(request, "attempt", lambda: begin_attempt(find_executable(pk), call))
+        return _answer(keep_attempt(attempted))
 
     @nested_list(
         IntegrationExecutionSerializer,

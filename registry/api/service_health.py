@@ -10,9 +10,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from core.api.fields import VocabularyField
+from core.api.suspension import once, result_of
 from registry.api.circuits import InstanceCircuitSerializer
 from registry.api.service_serializers import InstanceSerializer, ServiceSerializer
-from registry.calls.blocking_client import probe_urls
+from registry.calls.blocking_client import begin_probes
 from registry.models import CircuitBreakerState, Service, ServiceInstance, ServiceStatus
 from registry.services.probes import describe_probing, health_url_of
 from registry.services.uptime import measure_uptime
@@ -73,11 +74,17 @@ PROBE_PARAMETER = OpenApiParameter("probe", bool, description="Ask the service n
 _YES, _NO = ("true", "1", "yes"), ("", "false", "0", "no")
 
 
-def describe_health(service: Service, query: Any) -> dict[str, Any]:
-    """Return status, instances and heartbeats; with `probe=true` what health URLs answer now."""
-    wanted = query.get("probe", "").lower()
+def describe_health(service: Service, request: Any) -> dict[str, Any]:
+    """Return status, instances and heartbeats; with `probe=true` what health URLs answer now.
+
+    Raises:
+        ValidationError: `probe` is neither true nor false.
+        Suspended: they have not answered yet.
+    """
+    wanted = request.query_params.get("probe", "").lower()
     if wanted not in (*_YES, *_NO):
         raise ValidationError({"probe": ["Use true or false."]})
+    probed = _probe(service, request) if wanted in _YES else {}
     last_beat = ServiceSerializer().get_last_heartbeat(service)
     body = {
         "service_id": str(service.pk),
@@ -90,7 +97,7 @@ def describe_health(service: Service, query: Any) -> dict[str, Any]:
         "response_time_ms": None,
         "uptime": UptimeSerializer(measure_uptime(service, now=timezone.now())).data,
     }
-    return body | (_probe(service) if wanted in _YES else {})
+    return body | probed
 
 
 def _with_circuits(service: Service) -> list[ServiceInstance]:
@@ -105,9 +112,10 @@ def _with_circuits(service: Service) -> list[ServiceInstance]:
     return instances
 
 
-def _probe(service: Service) -> dict[str, Any]:
-    instances = list(service.instances.all())
-    probes = probe_urls([health_url_of(instance) for instance in instances])
+def _probe(service: Service, request: Any) -> dict[str, Any]:
+    instances = once(request, "probed", lambda: list(service.instances.all()))
+    urls = [health_url_of(instance) for instance in instances]
+    probes = result_of(request, "probes", lambda: begin_probes(urls))
     answers = [
         {
             "instance_id": str(instance.pk),

@@ -167,7 +167,7 @@ class ServiceViewSet(NamedResourceViewSet):
     @action(detail=True, methods=["get"])
     def health(self, request: Any, pk: str) -> Response:
         """What is known of the health of a service; `?probe=true` asks it now."""
-        return Response(describe_health(self.find(), request.query_params))
+        return Response(describe_health(self.find(), request))
 
     @extend_schema(responses=in_list(InstanceSerializer))
     @action(detail=True, methods=["get"], filterset_class=None, ordering_fields=())

@@ -61,7 +61,12 @@ def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> F
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:
     """Ask health URLs at once, and wait for their answers in that order."""
-    return on_shared_loop(lambda client: client.probe(urls)).result()
+    return begin_probes(urls).result()
+
+
+def begin_probes(urls: Sequence[str]) -> Future[list[Probe]]:
+    """Begin the same and return the answers to come."""
+    return on_shared_loop(lambda client: client.probe(urls))
 
 
 def close_shared_client() -> None:

@@ -30,19 +30,27 @@ AT_ONCE = 12
 SWEEPER = "periodic test"
 
 Try = Callable[[Connection], CheckResult]
+Asked = tuple[Connection, CheckResult]
+Run = Callable[[Callable[[], Asked]], Asked]
 
 
-def run_test(connection: Connection, *, actor: str) -> dict[str, Any]:
+def run_test(connection: Connection, *, actor: str, run: Run | None = None) -> dict[str, Any]:
     """Test a connection now, record how it went, and return it as the API answers it.
+
+    `run` carries out what asks the connection, which may take its time.
 
     Raises:
         ConnectionDisabledError: it is switched off.
     """
-    refuse_disabled(connection)
-    check = try_connection(connection, actor=actor)
+
+    def ask() -> Asked:
+        refuse_disabled(connection)
+        return connection, try_connection(connection, actor=actor)
+
+    tested, check = run(ask) if run else ask()
     with transaction.atomic():
-        result = record_check(connection, check, now=timezone.now())
-        audit.record(AuditVerb.TESTED, connection, changes={"status": result["status"]})
+        result = record_check(tested, check, now=timezone.now())
+        audit.record(AuditVerb.TESTED, tested, changes={"status": result["status"]})
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -119,6 +120,14 @@ def _target_of(integration: Integration) -> CallTarget:
     return CallTarget(integration.target_kind.lower(), integration.target)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """An attempt that is over, and what came of it."""
+
+    attempt: Attempt
+    outcome: Executed | IntegrationError
+
+
 def execute_integration(integration: Integration, call: IntegrationCall) -> Executed:
     """Call the target of an integration now, whatever its status, and keep what became of it.
 
@@ -127,16 +136,31 @@ def execute_integration(integration: Integration, call: IntegrationCall) -> Exec
         ExpressionError: a mapping fails on this payload, or on this answer.
         CallError: no usable answer came; the subclass says why.
     """
+    return keep_attempt(begin_attempt(integration, call).result())
+
+
+def begin_attempt(integration: Integration, call: IntegrationCall) -> Future[Attempted]:
+    """Begin the same; what comes of it is to be kept with `keep_attempt`."""
     audit.record_use(AuditVerb.CALLED, integration)
-    attempt = _begin(integration, call)
-    try:
-        as_of = get_discovery().latest_index()
-        executed = on_shared_loop(lambda client: _carry_out(client, attempt, call, as_of)).result()
-    except IntegrationError as error:
-        record_attempt(attempt, _failure(attempt, error))
-        raise
-    record_attempt(attempt, _success(executed))
-    return executed
+    attempt, as_of = _begin(integration, call), get_discovery().latest_index()
+
+    async def carry_out(client: ServiceClient) -> Attempted:
+        try:
+            return Attempted(attempt, await _carry_out(client, attempt, call, as_of))
+        except IntegrationError as error:
+            return Attempted(attempt, error)
+
+    return on_shared_loop(carry_out)
+
+
+def keep_attempt(attempted: Attempted) -> Executed:
+    """Keep what became of an attempt, and return what was executed. Raises: what it failed with."""
+    attempt, outcome = attempted.attempt, attempted.outcome
+    if isinstance(outcome, IntegrationError):
+        record_attempt(attempt, _failure(attempt, outcome))
+        raise outcome
+    record_attempt(attempt, _success(outcome))
+    return outcome
 
 
 async def run_integration(

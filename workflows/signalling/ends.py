@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from functools import cache
 from uuid import UUID
 
 from core.api.waiters import Waiters
@@ -25,23 +24,16 @@ def tell_ended(execution_ids: Sequence[str]) -> None:
 
 def when_ended(execution_id: UUID, *, seconds: float) -> Future[bool]:
     """Return what is done once an execution has ended or is gone, or so many seconds are over."""
-    return waiters().wait(str(execution_id), seconds=seconds)
-
-
-@cache
-def waiters() -> Waiters[str]:
-    """Return those who wait in this process."""
-    waiting = Waiters("executions-ended", find_ended)
     own_news().hear(NEWS, _hear)
     own_news().listen()
-    return waiting
+    return waiting.wait(str(execution_id), seconds=seconds)
 
 
 def _hear(told: str) -> None:
     if told:
-        waiters().wake(told.split())
+        waiting.wake(told.split())
     else:
-        waiters().look_now()
+        waiting.look_now()
 
 
 def find_ended(execution_ids: Iterable[str]) -> set[str]:
@@ -55,3 +47,7 @@ def find_ended(execution_ids: Iterable[str]) -> set[str]:
 
 def _parts(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
     return (ids[start : start + most] for start in range(0, len(ids), most))
+
+
+# Who waits in this process.
+waiting = Waiters("executions-ended", find_ended)
