@@ -100,7 +100,7 @@ class Waiters(Generic[K]):
             return sum(map(len, self._futures.values()))
 
     def _look_soon(self) -> None:
-        if self._futures and not self._is_due:
+        if self._futures:
             self._is_due = True
             self._condition.notify_all()
 

@@ -107,7 +107,10 @@ class Watches:
             return None
         over = _asking(request, index=str(index), wait="0")
         read = self._reads.admit(over)
-        return None if read is None else await self._answer(over, read, index, seconds)
+        if read is None:
+            return None
+        async with over.set_aside():
+            return await self._answer(over, read, index, seconds)
 
     async def _answer(
         self, over: WebRequest, read: AdmittedRead, index: int, seconds: float
@@ -120,8 +123,7 @@ class Watches:
             began = clock()
             if is_over or began >= ends:
                 return answer
-            async with over.set_aside():
-                await self._waits.wait(index, seconds=ends - began)
+            await self._waits.wait(index, seconds=ends - began)
             if clock() - began < AGAIN_SECONDS:
                 # What it was woken by is not in the answer that is cached.
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -147,7 +149,7 @@ class EndWaits:
             return None
         async with over.set_aside():
             await self._waits.wait(execution_id, seconds=float(query["wait"]))
-        answer = await self._run(read.key, over)
+            answer = await self._run(read.key, over)
         return None if answer is None else with_rate(answer, read.decision)
 
     async def _run(self, key: Hashable, over: WebRequest) -> WebAnswer | None:

@@ -81,6 +81,17 @@ def test_news_wake_all_who_wait_for_it_without_a_look(waiting: Waiters[str], she
     assert len(waiting) == 0
 
 
+def test_who_comes_after_all_were_woken_before_a_look_is_seen_to(
+    waiting: Waiters[str], shelf: Shelf
+) -> None:
+    for number in range(200):
+        woken = waiting.wait("a", seconds=60)
+        waiting.wake(["a"])
+        assert woken.result(0)
+        shelf.there = {str(number)}
+        assert waiting.wait(str(number), seconds=60).result(SECONDS)
+
+
 def test_time_that_is_up_ends_the_wait(waiting: Waiters[str]) -> None:
     long = waiting.wait("a", seconds=60)
     assert waiting.wait("a", seconds=0.01).result(SECONDS) is False

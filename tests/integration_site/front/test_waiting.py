@@ -25,7 +25,7 @@ from registry.models import Integration, Service
 from tests import factories
 from tests.support.asgi import Answered, ask
 from tests.support.connections import make_connection
-from tests.support.integrations import serving
+from tests.support.integrations import own_client, serving
 from workflows.models import WorkflowExecution
 from workflows.services import Start, start_execution
 from workflows.signalling import ends
@@ -155,7 +155,7 @@ async def test_those_who_wait_for_one_end_cost_one_run_of_the_view(
     execution = await in_thread(begin)
     path = f"/executions/{execution.pk}"
     await ask(front, path, **headers)
-    tasks = asking(front, f"{path}?wait=60", 300, **headers)
+    tasks = asking(front, f"{path}?wait=60", 40, **headers)
     await until(lambda: len(ends.waiting) > 0)
     django.asked.clear()
     await in_thread(lambda: end(execution.pk))
@@ -216,7 +216,7 @@ async def test_watches_are_woken_together_and_answered_by_one_run(
     index = await in_thread(get_discovery().latest_index)
     path = f"/discovery/watch?index={index}"
     await ask(front, "/services", **headers)
-    tasks = asking(front, f"{path}&wait=60", 300, **headers)
+    tasks = asking(front, f"{path}&wait=60", 40, **headers)
     await until(lambda: len(followers.waiting) > 0)
     django.asked.clear()
     await in_thread(lambda: make_change("ONLINE"))
@@ -262,11 +262,12 @@ async def test_service_that_hangs_holds_no_thread(
 ) -> None:
     headers = await in_thread(bearer)
     service = Hanging()
-    with serving(service.build) as url:
+    with serving(service.build) as url, own_client():
         await in_thread(lambda: register(url))
         method = "POST" if body else "GET"
         tasks = asking(front, path, method=method, body=body, **headers)
-        await until(lambda: service.times_asked == 1)
+        await until(lambda: service.times_asked == 1 or tasks[0].done())
+        assert not tasks[0].done(), tasks[0].result().body
         assert (await ask(front, "/workflows", **headers)).status == 200
         assert not tasks[0].done()
         service.gate.set()
