@@ -33,7 +33,7 @@ def test_key_is_answered_once_and_works(maker: APIClient) -> None:
     assert made.data["role"] == "SERVICE"
     client = APIClient()
     assert (
-        client.get("/registry/services", headers={"X-API-Key": made.data["key"]}).data["items"]
+        client.get("/registry/services", headers={"X-API-Key": made.data["key"]}).json()["items"]
         == []
     )
     assert "key" not in maker.get("/keys/billing").data

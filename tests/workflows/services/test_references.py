@@ -335,7 +335,7 @@ def test_service_that_registers_anew_under_its_name_is_called_again() -> None:
     assert step.target is not None
     from registry.calls.targets.resolver import CallTarget, _named
 
-    assert _named(CallTarget("service", step.target.name, step.target.id))[0].pk == made.pk
+    assert _named(CallTarget("service", step.target.name, step.target.id)).pk == made.pk
 
 
 def test_definitions_of_before_are_bound_by_the_migration() -> None:
