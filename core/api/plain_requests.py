@@ -97,7 +97,7 @@ def _known_key(request: WebRequest) -> KnownKey | None:
 
 
 def _read_body(request: WebRequest) -> dict[str, Any] | None:
-    if not request.body:
+    if request.body in (b"", b"{}"):
         return {}
     if len(request.body) > MOST_BYTES or not is_json(request.headers.get("content-type")):
         return None
