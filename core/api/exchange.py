@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -91,4 +91,5 @@ def concerns(request: Any, *subjects: str) -> None:
 
 def request_id_of(given: str | None) -> str:
     """Return the id that a caller gave, or a new one where it gave none that can be used."""
-    return given if given and _USABLE_ID.match(given) else os.urandom(16).hex()
+    # It guards nothing; asking the system for random bytes was a sixth of the event loop's work.
+    return given if given and _USABLE_ID.match(given) else f"{random.getrandbits(128):032x}"
