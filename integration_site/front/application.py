@@ -45,8 +45,8 @@ ALIVE = "/health/alive"
 # What must be answered whatever else goes on, by canonical path.
 VITAL = re.compile(r"/health/(alive|ready)|/services/[^/]+/heartbeat")
 MIB = 1024 * 1024
-MOST_UNDER_WAY, MOST_WAITING = 2048, 8192
-RECEIVED = Bounds("bytes of unfinished requests", 16 * MIB, 16 * MIB, 64 * MIB)
+MOST_UNDER_WAY, MOST_WAITING = 8192, 8192
+RECEIVED = Bounds("bytes of unfinished requests", 64 * MIB, 64 * MIB, 128 * MIB)
 
 
 class Shortcut(Protocol):
@@ -133,7 +133,7 @@ class Front:
         is_vital = bool(VITAL.fullmatch(request.path))
         visit = Visit(request, caller_of(request), self._lanes[is_vital], receive)
         request.set_aside = visit.set_aside
-        with visit.under_way():
+        with visit.under_way(), self._receiving.kept(request):
             if shortcut is not None and would_reach_view(request):
                 started = perf_counter()
                 answer = await shortcut.answer(request)

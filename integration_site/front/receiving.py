@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from core.api.exchange import WebRequest
 from integration_site.front.quotas import Disconnected, Quota, Receive, Refused
@@ -17,7 +19,7 @@ STOPPING_SECONDS = 1.0
 
 
 class Receiving:
-    """The bodies that are on their way; `held` counts the bytes of those that are incomplete."""
+    """The bodies that are on their way; `held` counts their bytes until they are answered."""
 
     def __init__(self, held: Quota) -> None:
         self._held = held
@@ -66,6 +68,20 @@ class Receiving:
                 self._held.take(request.address, request.address, len(part))
                 size += len(part)
                 deadline.reschedule(started + BODY_SECONDS + size / BYTES_A_SECOND)
+        finally:
+            self._held.give_back(request.address, request.address, size)
+
+    @contextmanager
+    def kept(self, request: WebRequest) -> Iterator[None]:
+        """Count the body of a request until the block ends.
+
+        Raises:
+            Refused: it is too much with others that are not answered yet.
+        """
+        size = len(request.body)
+        self._held.take(request.address, request.address, size)
+        try:
+            yield
         finally:
             self._held.give_back(request.address, request.address, size)
 

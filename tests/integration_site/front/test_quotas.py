@@ -12,7 +12,7 @@ import pytest
 from core.api import stopping
 from core.api.exchange import WebRequest
 from core.api.suspension import ENVIRON_KEY, Suspended, Suspension
-from integration_site.front import receiving
+from integration_site.front import application, receiving
 from integration_site.front.application import caller_of
 from integration_site.front.quotas import Bounds, Quota, Refused
 from integration_site.front.worker import FrontServer
@@ -147,6 +147,19 @@ def test_waiting_requests_are_answered_when_the_process_stops(
     assert status_of(read_to_end(peer)) == 200
     assert_problem(read_to_end(half), 408)
     assert_problem(read_to_end(held), 503, "This process stops")
+
+
+def test_bodies_of_requests_under_way_are_bounded(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "RECEIVED", Bounds("bytes", 10, 10, 100))
+    with running_front(views) as small:
+        sent = head("/held", "Content-Length: 6", "Connection: close", method="POST") + b"123456"
+        first = small.connect(sent)
+        wait_until(lambda: views.runs)
+        assert_problem(small.exchange(sent), 429, "10 bytes")
+        views.may_end.set()
+        assert status_of(read_to_end(first)) == 200
 
 
 def test_failure_is_a_problem_document(front: RunningFront) -> None:
