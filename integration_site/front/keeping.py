@@ -12,6 +12,7 @@ from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
 from core.api.known_keys import KnownKey, KnownKeys
 from core.request_rates.counter import RATE_DECISION, admit_key
 from core.request_rates.sliding_window import RateDecision
+from integration_site.front.application import Shortcut
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.response_cache import Made, ResponseCache
 
@@ -66,13 +67,21 @@ class CachedReads:
     """Answers reads of callers with a key from a cache.
 
     Callers who may do the same are answered the same. `Cache-Control: no-cache` and `Pragma` in a
-    request ask anew.
+    request ask anew. What is not kept is asked of `gathered`, if given, and otherwise of Django.
     """
 
-    def __init__(self, cache: ResponseCache[WebAnswer], django: DjangoPool, reads: Reads) -> None:
+    def __init__(
+        self,
+        cache: ResponseCache[WebAnswer],
+        django: DjangoPool,
+        reads: Reads,
+        *,
+        gathered: Shortcut | None = None,
+    ) -> None:
         self._cache = cache
         self._django = django
         self._reads = reads
+        self._gathered = gathered
 
     async def answer(self, request: WebRequest) -> WebAnswer | None:
         read = self._reads.admit(request)
@@ -86,7 +95,10 @@ class CachedReads:
     async def _make(self, request: WebRequest) -> Made[WebAnswer]:
         subjects: set[str] = set()
         request.environ[SUBJECTS_KEY] = subjects
-        answer = for_everybody(await self._django.answer(request, caller="reads"))
+        answer = await self._gathered.answer(request) if self._gathered else None
+        if answer is None:
+            answer = await self._django.answer(request, caller="reads")
+        answer = for_everybody(answer)
         is_kept = answer.status in KEPT_STATUSES
         return Made(answer, len(answer.body), frozenset(subjects), is_kept)
 

@@ -15,7 +15,7 @@ from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
 from integration_site.front.waiting import EndWaits, LoopWaits, Watches
-from registry.api import gathered_heartbeats, gathered_registrations
+from registry.api import gathered_heartbeats, gathered_reads, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
 from registry.discovery.change_log import NEWS
@@ -42,6 +42,8 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     changes = ChangeIndex(own_news(), NEWS)
     cache: ResponseCache[WebAnswer] = ResponseCache(changes)
     reads = CachedReads(cache, django, Reads(known_keys()))
+    together = Gatherer(gathered_reads.answer_service_reads, name="reads")
+    single = CachedReads(cache, django, Reads(known_keys()), gathered=together)
     searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
     starts = Gatherer(answer_starts, name="starts")
@@ -52,7 +54,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     ends = LoopWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
     return {
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
-        "/services/{id}": reads,
+        gathered_reads.PATH: single,
         "/services/{id}/instances": reads,
         "/services/{id}/health": health,
         gathered_heartbeats.PATH: heartbeats,

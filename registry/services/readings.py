@@ -86,12 +86,12 @@ def read_services(references: Collection[str]) -> dict[str, ServiceReading]:
     }
     if not ids and not names:
         return {}
-    by_service: defaultdict[Any, list[Row]] = defaultdict(list)
-    for row in (
-        *_fetch("id", "uuid", ids.values()),
-        *_fetch("lower(name)", "text", names.values()),
-    ):
-        by_service[row[0]].append(row)
+    by_service: dict[Any, list[Row]] = {}
+    for rows in (_fetch("id", "uuid", ids.values()), _fetch("lower(name)", "text", names.values())):
+        fetched: defaultdict[Any, list[Row]] = defaultdict(list)
+        for row in rows:
+            fetched[row[0]].append(row)
+        by_service = {**fetched, **by_service}  # once, where one is asked for by both
     readings = _readings_of(by_service.values())
     by_key = {reading.state.service.pk: reading for reading in readings}
     by_name = {reading.state.service.name.lower(): reading for reading in readings}

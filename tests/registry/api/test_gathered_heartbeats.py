@@ -10,12 +10,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.fields import DateTimeField
 
-from core.api.exchange import WebAnswer, WebRequest
+from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
 from core.api_keys import revoke_key
 from core.models import ApiKey
 from integration_site.front.django_middleware import with_common_headers
 from registry import services
 from registry.api.gathered_heartbeats import answer_heartbeats
+from registry.api.gathered_reads import answer_service_reads
 from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.policies.liveness import Liveness
 from registry.services.status import refresh_status
@@ -150,6 +151,32 @@ def test_gathered_beats_are_answered_as_each_by_the_view(seed: int, clock: list[
         for place in passed:
             by_django(requests[place])
     assert gathered > 2
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_gathered_reads_are_answered_as_each_by_the_view(seed: int, clock: list[datetime]) -> None:
+    dice = random.Random(seed)
+    key, stranger = factories.make_key("VIEWER", name="v")[1], "si_00000000_none"
+    fleet = [make_any_service(number, dice) for number in range(10)]
+    by_django(web_request("/services", key=key, method="GET"))  # from now on it is known
+    references = [each for service in fleet for each in (service.name.upper(), service.pk.hex)]
+    requests = [
+        web_request(f"{above}/services/{reference}{end}", key=key, method="GET")
+        for reference in references
+        for above, end in (("", ""), ("/api", "/"), ("/api/registry", ""))
+    ]
+    for request, answer in zip(requests, answer_service_reads(requests), strict=True):
+        assert answer is not None
+        assert told(by_django(request)) == told(with_common_headers(answer, "http"))
+        assert request.environ[SUBJECTS_KEY]
+    name = fleet[0].name
+    for path, text in (
+        (f"/services/{name}?x=1", key),
+        (f"/api/api/services/{name}", key),
+        ("/services/none", key),
+        (f"/services/{name}", stranger),
+    ):
+        assert answer_service_reads([web_request(path, key=text, method="GET")]) == [None]
 
 
 def told(answer: WebAnswer) -> tuple[Any, ...]:
