@@ -4,12 +4,13 @@ import http.server
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
 import pytest
 import redis
 
-from tests.support.real_hub import Hub, until
+from tests.support.real_hub import ROOT, Hub, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
@@ -133,7 +134,7 @@ def test_web_killed_around_a_commit_keeps_what_it_accepted(hub, failpoint):
     def caller(number: int) -> None:
         with httpx2.Client(base_url=hub.api.base_url, headers=hub.api.headers) as client:
             for key in (f"{number}-{n}" for n in range(2)):
-                until(lambda key=key: is_started(client, key), f"{key} is accepted", tail=hub.tail)
+                until(partial(is_started, client, key), f"{key} is accepted", tail=hub.tail)
 
     def is_started(client: httpx2.Client, key: str) -> bool:
         path, headers = f"/workflows/{name}/execute", {"Idempotency-Key": key}
@@ -160,7 +161,7 @@ def test_web_killed_around_a_commit_keeps_what_it_accepted(hub, failpoint):
 def restart_web(hub: Hub, **more: str) -> None:
     hub.web.terminate()
     hub.web.wait(20)
-    hub.web = hub.run("gunicorn integration_site.asgi", **more)
+    hub.web = hub.run("gunicorn integration_site.asgi", root=ROOT, **more)
     until(hub.is_ready, "the hub is ready", tail=hub.tail)
     hub.connect()
 
