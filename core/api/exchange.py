@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class WebRequest:
     # What Django finds in the WSGI environment beside the request itself.
     environ: dict[str, Any] = field(default_factory=dict)
     # Gives the block in which it waits: it is counted as one that waits, and ends with its caller.
-    set_aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    set_aside: Callable[[], AbstractContextManager[None]] = nullcontext
     # What was done for it already, and what it waits for before Django is asked.
     suspension: Suspension | None = None
 

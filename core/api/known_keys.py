@@ -12,7 +12,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -39,6 +39,8 @@ LAST_USED_PRECISION = timedelta(minutes=1)
 # After the first it is looked up again, and meanwhile serves the event loop until the second.
 LOOK_SECONDS, LONGEST_SECONDS = 1.0, 2.0
 MOST_KEYS, MOST_UNKNOWN = 10_000, 10_000
+# So many are looked up at once for the event loop; beyond, requests find theirs themselves.
+MOST_AWAITED = 64
 UNKNOWN = "This API key is not known, was revoked or has expired."
 
 LookUp = Callable[[str], ApiKey | None]
@@ -68,6 +70,7 @@ class KnownKeys:
         self._known: BoundedCache[bytes, KnownKey] = BoundedCache(MOST_KEYS)
         self._unknown: BoundedCache[bytes, float] = BoundedCache(MOST_UNKNOWN)
         self._refreshing: set[bytes] = set()
+        self._awaited: dict[bytes, Future[None]] = {}
         self._changes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
 
@@ -113,6 +116,26 @@ class KnownKeys:
         if not known.key.is_usable(now=timezone.now()):
             return None
         return known if known.key.allows_address(address) else None
+
+    def look_up_soon(self, headers: Mapping[str, str]) -> Future[None] | None:
+        """Return what is done once a thread has looked up the key of a request, for `recall` then.
+
+        None where that would tell nothing new, or too many are looked up already.
+        """
+        text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+        if text is None:
+            return None
+        digest, now = self._digest_of(text), self._clock()
+        known = self._known.get(digest)
+        if known is not None and now < known.read_at + LONGEST_SECONDS:
+            return None
+        if now < self._unknown.get(digest, -inf) + LOOK_SECONDS:
+            return None
+        if digest not in self._awaited and len(self._awaited) < MOST_AWAITED:
+            self._refreshing.add(digest)
+            future = self._awaited[digest] = self._thread.submit(self._refresh, digest, text)
+            future.add_done_callback(lambda _: self._awaited.pop(digest, None))
+        return self._awaited.get(digest)
 
     def _serves(self, digest: bytes, seconds: float) -> bool:
         """Return whether a key of that age serves; an older one does while it is looked up."""

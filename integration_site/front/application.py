@@ -131,7 +131,7 @@ class Front:
     ) -> WebAnswer:
         request.body = await self._receiving.body_of(request, receive)
         is_vital = bool(VITAL.fullmatch(request.path))
-        visit = Visit(request, caller_of(request), self._lanes[is_vital], receive)
+        visit = Visit(request, caller_of(request), self._lanes[is_vital])
         request.set_aside = visit.set_aside
         with visit.under_way(), self._receiving.kept(request):
             if shortcut is not None and would_reach_view(request):

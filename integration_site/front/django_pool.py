@@ -58,7 +58,7 @@ class DjangoPool:
         while suspension.awaited is not None:
             awaited, suspension.awaited = suspension.awaited, None
             try:
-                async with visit.set_aside() if visit else nullcontext():
+                with visit.set_aside() if visit else nullcontext():
                     await self._wakeups.wait_for(awaited)
             except (Refused, Disconnected):
                 awaited.cancel()
@@ -79,7 +79,7 @@ class DjangoPool:
     ) -> WebAnswer:
         """Run a request in its turn; with `visit`, only if its caller stays until then."""
         if not self._slots.take_free(caller):
-            async with visit.while_connected() if visit else nullcontext():
+            with visit.while_connected() if visit else nullcontext():
                 await self._slots.take_turn(caller)
         try:
             return await self._in_thread(request, suspension)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -44,6 +45,15 @@ class Reads:
     keys: KnownKeys
     methods: tuple[str, ...] = ("GET",)
     unless: frozenset[str] = frozenset()
+
+    async def learn_key(self, request: WebRequest) -> None:
+        """Have the key of a request looked up, if it is not known; one look serves all its callers.
+
+        What would have to wait in Django for want of it costs a run of its own.
+        """
+        looking = self.keys.look_up_soon(request.headers)
+        if looking is not None:
+            await asyncio.shield(asyncio.wrap_future(looking))
 
     def admit(self, request: WebRequest) -> AdmittedRead | None:
         """Count a read against the limit of its key; None where Django is to answer."""
@@ -89,8 +99,12 @@ class CachedReads:
 
     async def read(self, request: WebRequest, read: AdmittedRead) -> WebAnswer | None:
         """Answer a read that was admitted."""
-        answer = await self._cache.get(read.key, partial(self._make, request))
+        answer = await self.read_for_all(request, read)
         return with_rate(answer, read.decision) if answer is not None else None
+
+    async def read_for_all(self, request: WebRequest, read: AdmittedRead) -> WebAnswer | None:
+        """Return the answer to all reads that are alike, without what is left of a limit."""
+        return await self._cache.get(read.key, partial(self._make, request))
 
     async def _make(self, request: WebRequest) -> Made[WebAnswer]:
         subjects: set[str] = set()

@@ -59,6 +59,9 @@ class FrontProtocol(HttpToolsProtocol):
         super().__init__(*args, **more)
         # When to close, in the loop's time; None while a request is under way.
         self.deadline: float | None = None
+        self._is_lost = False
+        # Of the request that is being answered, if it waits.
+        self.when_lost: Callable[[], object] | None = None
         self._untaken_since: float | None = None
         self._is_in_head = True
         self._has_completed_head = False
@@ -85,6 +88,9 @@ class FrontProtocol(HttpToolsProtocol):
         self.open_connections.forget(self)
         self.pipeline.clear()
         super().connection_lost(exc)
+        self._is_lost = True
+        if self.when_lost is not None:
+            self.when_lost()
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
@@ -192,6 +198,9 @@ class FrontProtocol(HttpToolsProtocol):
         if self.deadline is not None and now > self.deadline:
             self._end_slow()
         return untaken
+
+    def is_lost(self) -> bool:
+        return self._is_lost
 
     def is_stalled(self) -> bool:
         since = self._untaken_since

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from core.api.exchange import WebRequest
+from integration_site.front.sending import CONNECTION_KEY, PeerConnection
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -97,11 +98,10 @@ class Lane:
 class Visit:
     """A request and what it is counted in, from when it is complete until it is answered."""
 
-    def __init__(self, request: WebRequest, caller: str, lane: Lane, receive: Receive) -> None:
+    def __init__(self, request: WebRequest, caller: str, lane: Lane) -> None:
         self.request = request
         self.caller = caller
         self._lane = lane
-        self._receive = receive
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -116,8 +116,8 @@ class Visit:
         finally:
             self._lane.under_way.give_back(self.caller, self.request.address)
 
-    @asynccontextmanager
-    async def set_aside(self) -> AsyncIterator[None]:
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
         """Count the request among those that wait, until the block ends.
 
         Where no more may wait, one that has changed nothing is refused; others stay under way.
@@ -137,7 +137,7 @@ class Visit:
         self._lane.under_way.give_back(self.caller, address)
         try:
             if self._is_safe:
-                async with self.while_connected():
+                with self.while_connected():
                     yield
             else:
                 yield  # what it has begun is ended, whoever is still there
@@ -150,30 +150,27 @@ class Visit:
     def _is_safe(self) -> bool:
         return self.request.method in SAFE_METHODS
 
-    @asynccontextmanager
-    async def while_connected(self) -> AsyncIterator[None]:
+    @contextmanager
+    def while_connected(self) -> Iterator[None]:
         """Stop waiting in the block as soon as the caller is gone.
 
         Raises:
             Disconnected: it is.
         """
+        connection: PeerConnection | None = self.request.scope.get(CONNECTION_KEY)
+        if connection is None:  # asked from within this process
+            yield
+            return
+        if connection.is_lost():
+            raise Disconnected
         task = asyncio.current_task()
         assert task is not None
-        is_gone = False
-
-        async def watch() -> None:
-            nonlocal is_gone
-            while (await self._receive())["type"] != "http.disconnect":
-                pass
-            is_gone = True
-            task.cancel()
-
-        watcher = asyncio.create_task(watch())
+        connection.when_lost = task.cancel
         try:
             yield
         except asyncio.CancelledError:
-            if not is_gone or task.uncancel() > 0:
+            if not connection.is_lost() or task.uncancel() > 0:
                 raise
             raise Disconnected from None
         finally:
-            watcher.cancel()
+            connection.when_lost = None

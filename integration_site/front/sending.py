@@ -20,7 +20,12 @@ PIECE_BYTES = 64 * 1024
 
 
 class PeerConnection(Protocol):
-    """What is known of the other end."""
+    """What is known of the other end; `when_lost` is called as soon as it is gone."""
+
+    when_lost: Callable[[], object] | None
+
+    def is_lost(self) -> bool:
+        """Return whether nobody is there any more."""
 
     def is_stalled(self) -> bool:
         """Return whether the peer has taken nothing for a while."""

@@ -14,7 +14,7 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
-from integration_site.front.waiting import EndWaits, LoopWaits, Watches
+from integration_site.front.waiting import EndWaits, SharedWaits, Watches
 from registry.api import gathered_heartbeats, gathered_reads, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
@@ -50,8 +50,8 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     registrations = Gatherer(gathered_registrations.answer_registrations, name="registrations")
     heartbeats = Gatherer(gathered_heartbeats.answer_heartbeats, name="heartbeats")
     waits = Reads(known_keys())
-    watched = LoopWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
-    ends = LoopWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
+    watched = SharedWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
+    ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
     return {
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
         gathered_reads.PATH: single,

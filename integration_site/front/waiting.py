@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
@@ -29,8 +30,9 @@ from registry.api.discovery import LONGEST_UNASKED, LONGEST_WATCH
 from workflows.api.serializers import LONGEST_WAIT
 
 K = TypeVar("K", bound=Hashable)
-# Begins to wait for something, and returns what is done once it is there.
+# Begins to wait for something, and returns what is True once it is there, False if nobody waits on.
 Begin = Callable[[K, float], Future[bool]]
+Ask = Callable[[], Awaitable[WebAnswer | None]]
 
 _WHOLE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 _SECONDS = re.compile(r"(0|[1-9][0-9]?)(\.[0-9]{1,6})?\Z")
@@ -39,61 +41,85 @@ _UNCHANGED = b'"changed":false'
 AGAIN_SECONDS = 0.05
 
 
-class LoopWaits(Generic[K]):
-    """Those who wait in coroutines, by what for: one future of `begin` stands for all of a key.
+class _Group:
+    """Those who wait for the same and are answered alike."""
+
+    def __init__(self) -> None:
+        self.turns: set[asyncio.Future[WebAnswer | None]] = set()
+        self.task: asyncio.Task[None] | None = None
+
+
+class SharedWaits(Generic[K]):
+    """Those who wait in coroutines: who are alike cost one future of `begin`, and one answer.
 
     For one event loop.
     """
 
     def __init__(self, begin: Begin[K]) -> None:
         self._begin = begin
-        self._waiting: dict[K, set[asyncio.Future[None]]] = {}
-        self._futures: dict[K, Future[bool]] = {}
+        self._groups: dict[tuple[K, Hashable], _Group] = {}
 
-    async def wait(self, key: K, *, seconds: float) -> None:
-        """Wait until it is there, at most so many seconds."""
+    async def wait(self, key: K, alike: Hashable, ask: Ask, *, seconds: float) -> WebAnswer | None:
+        """Return what `ask` of one of those who are alike gives once that is there.
+
+        Raises:
+            TimeoutError: it does not come so soon, or the process stops.
+            Anything that `ask` raises.
+        """
         loop = asyncio.get_running_loop()
+        group = self._groups.get((key, alike))
+        if group is None:
+            group = self._groups[key, alike] = _Group()
+            group.task = loop.create_task(self._lead(group, key, alike, ask))
         turn = loop.create_future()
-        self._waiting.setdefault(key, set()).add(turn)
-        if key not in self._futures:
-            self._follow(key, loop)
-        timer = loop.call_later(seconds, _let_go, turn)
+        group.turns.add(turn)
+        timer = loop.call_later(seconds, _end, turn)
         try:
-            await turn
+            return await turn
         finally:
             timer.cancel()
-            self._leave(key, turn)
+            group.turns.discard(turn)
+            if not group.turns and group.task is not None:
+                group.task.cancel()
 
-    def _follow(self, key: K, loop: asyncio.AbstractEventLoop) -> None:
-        future = self._futures[key] = self._begin(key, inf)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._wake, key, future))
+    async def _lead(self, group: _Group, key: K, alike: Hashable, ask: Ask) -> None:
+        answer: WebAnswer | None = None
+        error: BaseException | None = None
+        try:
+            is_there = await asyncio.wrap_future(self._begin(key, inf))
+            # Who comes from now on may know of something newer.
+            self._close(group, key, alike)
+            if is_there:
+                answer = await ask()
+            else:
+                error = TimeoutError()
+        except Exception as failure:
+            error = failure
+        finally:
+            self._close(group, key, alike)
+            group.task = None
+        for turn in group.turns:
+            if turn.done():
+                continue
+            if error is None:
+                turn.set_result(answer)
+            else:
+                turn.set_exception(error)
 
-    def _wake(self, key: K, future: Future[bool]) -> None:
-        if self._futures.get(key) is not future:
-            return
-        del self._futures[key]
-        for turn in self._waiting.pop(key, ()):
-            _let_go(turn)
-
-    def _leave(self, key: K, turn: asyncio.Future[None]) -> None:
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            return
-        waiting.discard(turn)
-        if not waiting:
-            del self._waiting[key]
-            self._futures.pop(key).cancel()
+    def _close(self, group: _Group, key: K, alike: Hashable) -> None:
+        if self._groups.get((key, alike)) is group:
+            del self._groups[key, alike]
 
 
-def _let_go(turn: asyncio.Future[None]) -> None:
+def _end(turn: asyncio.Future[WebAnswer | None]) -> None:
     if not turn.done():
-        turn.set_result(None)
+        turn.set_exception(TimeoutError())
 
 
 class Watches:
     """Answers `/discovery/watch` with an index: as Django does where the wait is over."""
 
-    def __init__(self, cached: CachedReads, reads: Reads, waits: LoopWaits[int]) -> None:
+    def __init__(self, cached: CachedReads, reads: Reads, waits: SharedWaits[int]) -> None:
         self._cached = cached
         self._reads = reads
         self._waits = waits
@@ -105,34 +131,38 @@ class Watches:
         index, seconds = int(query["index"]), int(query.get("wait", LONGEST_UNASKED))
         if seconds > LONGEST_WATCH or index >= 2**63:
             return None
+        await self._reads.learn_key(request)
         over = _asking(request, index=str(index), wait="0")
         read = self._reads.admit(over)
         if read is None:
             return None
-        async with over.set_aside():
-            return await self._answer(over, read, index, seconds)
+        answer = await self._cached.read_for_all(over, read)
+        if seconds and not _is_over(answer):
+            ask = partial(self._ask, over, read)
+            try:
+                with over.set_aside():
+                    answer = await self._waits.wait(index, read.key, ask, seconds=seconds)
+            except TimeoutError:
+                answer = await self._cached.read_for_all(over, read)
+        return None if answer is None else with_rate(answer, read.decision)
 
-    async def _answer(
-        self, over: WebRequest, read: AdmittedRead, index: int, seconds: float
-    ) -> WebAnswer | None:
-        clock = asyncio.get_running_loop().time
-        ends = clock() + seconds
+    async def _ask(self, over: WebRequest, read: AdmittedRead) -> WebAnswer | None:
+        """Return the answer that tells of the change; None where Django tells each another."""
         while True:
-            answer = await self._cached.read(over, read)
-            is_over = answer is None or answer.status != 200 or _UNCHANGED not in answer.body[:100]
-            began = clock()
-            if is_over or began >= ends:
-                return answer
-            await self._waits.wait(index, seconds=ends - began)
-            if clock() - began < AGAIN_SECONDS:
-                # What it was woken by is not in the answer that is cached.
-                await asyncio.sleep(AGAIN_SECONDS)
+            answer = await self._cached.read_for_all(over, read)
+            if _is_over(answer):
+                return answer if answer is not None and answer.status == 200 else None
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _is_over(answer: WebAnswer | None) -> bool:
+    return answer is None or answer.status != 200 or _UNCHANGED not in answer.body[:100]
 
 
 class EndWaits:
     """Answers `/executions/{id}?wait=`: as Django does where the wait is over."""
 
-    def __init__(self, django: DjangoPool, reads: Reads, waits: LoopWaits[UUID]) -> None:
+    def __init__(self, django: DjangoPool, reads: Reads, waits: SharedWaits[UUID]) -> None:
         self._django = django
         self._reads = reads
         self._waits = waits
@@ -143,14 +173,23 @@ class EndWaits:
         execution_id = _uuid_in(request.path)
         if not query or execution_id is None or float(query["wait"]) > LONGEST_WAIT:
             return None
+        await self._reads.learn_key(request)
         over = _asking(request)
         read = self._reads.admit(over)
         if read is None or not read.known.caller.may("workflows:read"):
             return None
-        async with over.set_aside():
-            await self._waits.wait(execution_id, seconds=float(query["wait"]))
-            answer = await self._run(read.key, over)
+        seconds, key = float(query["wait"]), read.key
+        try:
+            with over.set_aside():
+                ask = partial(self._ask_for_all, key, over)
+                answer = await self._waits.wait(execution_id, key, ask, seconds=seconds)
+        except TimeoutError:
+            answer = await self._run(key, over)
         return None if answer is None else with_rate(answer, read.decision)
+
+    async def _ask_for_all(self, key: Hashable, over: WebRequest) -> WebAnswer | None:
+        answer = await self._run(key, over)
+        return answer if answer is not None and answer.status == 200 else None
 
     async def _run(self, key: Hashable, over: WebRequest) -> WebAnswer | None:
         """Have Django answer, once for those who are woken together and asked alike.

@@ -13,11 +13,12 @@ import pytest
 from aiohttp import web
 from django.core.wsgi import get_wsgi_application
 
+from core.api.exchange import WebAnswer
 from core.api.waiters import Waiters
 from integration_site.front.application import Front
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.shortcuts import shortcuts_over
-from integration_site.front.waiting import LoopWaits
+from integration_site.front.waiting import SharedWaits
 from registry import services
 from registry.discovery import followers
 from registry.discovery.base import get_discovery
@@ -276,26 +277,40 @@ async def test_service_that_hangs_holds_no_thread(
         assert service.times_asked == 1
 
 
-async def test_waits_of_a_loop_ask_once_for_each_key_and_leave_nothing() -> None:
+async def test_waits_of_a_loop_begin_and_ask_once_for_those_alike_and_leave_nothing() -> None:
     there: set[str] = set()
     waiting = Waiters("test", lambda keys: there & set(keys))
     begun: list[str] = []
+    asked: list[WebAnswer] = []
 
-    def wait(key: str, seconds: float) -> Any:
+    def begin_to_wait(key: str, seconds: float) -> Any:
         begun.append(key)
         return waiting.wait(key, seconds=seconds)
 
-    waits = LoopWaits(wait)
-    tasks = [asyncio.create_task(waits.wait(key, seconds=60)) for key in "aab"]
+    async def ask_anew() -> WebAnswer:
+        asked.append(WebAnswer(200, body=b"%d" % len(asked)))
+        return asked[-1]
+
+    waits = SharedWaits(begin_to_wait)
+
+    def wait(key: str, alike: str = "", seconds: float = 60) -> Any:
+        return asyncio.create_task(waits.wait(key, alike, ask_anew, seconds=seconds))
+
+    same, other = [wait("a"), wait("a")], wait("a", "other")
+    gone = wait("b")
     await asyncio.sleep(0)
-    await waits.wait("a", seconds=0.01)
-    tasks[2].cancel()
-    await until(lambda: len(waiting) == 1)
-    assert begun == ["a", "b"]
-    assert not tasks[0].done()
+    with pytest.raises(TimeoutError):
+        await wait("a", seconds=0.01)
+    gone.cancel()
+    await until(lambda: len(waiting) == 2)
+    assert begun == ["a", "a", "b"]
+    assert not any(task.done() for task in (*same, other))
     waiting.wake(["a"])
     async with asyncio.timeout(SECONDS):
-        await asyncio.gather(*tasks[:2])
-    await until(lambda: len(waiting) == 0)
+        first, second, third = await asyncio.gather(*same, other)
+    assert first is second
+    assert [first, third] == asked
+    assert len(waiting) == 0
     waiting.stop()
-    await waits.wait("c", seconds=60)
+    with pytest.raises(TimeoutError):
+        await wait("c")
