@@ -47,6 +47,8 @@ MOST_SECONDS = 3600
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = read_options(arguments)
+    # An exception, so that all that was started is ended and removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if options.child:
         bench = Bench(options)
         PARTS[options.parts[0]](bench)
