@@ -14,8 +14,10 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from core.api.known_keys import tell_changed
         from core.db.json_lookups import add_functions
+        from core.db.timestamps import add_loader
         from core.models import ApiKey
 
         connection_created.connect(add_functions)
+        connection_created.connect(add_loader)
         for signal in (post_save, post_delete):
             signal.connect(tell_changed, sender=ApiKey)

@@ -50,7 +50,7 @@ class _Template:
     """A rendered service with holes for what heartbeats change, and for what follows from that."""
 
     def __init__(self, reading: ServiceReading) -> None:
-        shown = represent(ServiceSerializer, reading.service())
+        shown = represent(ServiceSerializer, reading.state.service)
         # Why an instance is not ONLINE may be told with the seconds since it was heard of.
         self._explained = [bool(each["status_reason"]) for each in shown["instances"]]
         for place, instance in enumerate(shown["instances"]):

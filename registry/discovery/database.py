@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -40,9 +41,12 @@ class DatabaseDiscovery(ServiceDiscoveryStrategy):
     def renew(self, renewals: Sequence[Renewal]) -> set[UUID]:
         # Conditional: a change since it was read (an operator's MAINTENANCE, the sweep's OFFLINE,
         # another time to live) is not overwritten unseen.
+        if not renewals:
+            return set()
         if connection.vendor == "postgresql":
-            return _renew_in_one(renewals) if renewals else set()
-        with transaction.atomic(savepoint=False):
+            return _renew_in_one(renewals)
+        one = len(renewals) == 1  # is a transaction by itself
+        with nullcontext() if one else transaction.atomic(savepoint=False):
             return {renewal.instance.pk for renewal in renewals if _renew_one(renewal)}
 
     def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
@@ -112,23 +116,32 @@ RETURNING service_instance.id
 
 
 def _renew_in_one(renewals: Sequence[Renewal]) -> set[UUID]:
-    rows = [
-        (
-            instance.pk,
-            instance.ttl_seconds,
-            str(instance.status),
-            renewal.had_beaten,
-            instance.has_beaten,
-            instance.last_heartbeat_at,
-            instance.expires_at,
-            json.dumps(instance.metadata) if renewal.brings_metadata else None,
-        )
-        for renewal in renewals
-        for instance in (renewal.instance,)
-    ]
-    return {
-        row[0] for row in fetch_all(RENEW, [list(column) for column in zip(*rows, strict=True)])
-    }
+    instances = [renewal.instance for renewal in renewals]
+    brings = any(renewal.brings_metadata for renewal in renewals)
+    columns = (
+        _array(instance.pk.hex for instance in instances),
+        _array(str(instance.ttl_seconds) for instance in instances),
+        _array(str(instance.status) for instance in instances),
+        _array(str(renewal.had_beaten) for renewal in renewals),
+        _array(str(instance.has_beaten) for instance in instances),
+        _array(_written(instance.last_heartbeat_at) for instance in instances),
+        _array(_written(instance.expires_at) for instance in instances),
+        [_metadata_of(renewal) for renewal in renewals] if brings else None,
+    )
+    return {row[0] for row in fetch_all(RENEW, columns)}
+
+
+def _array(items: Iterable[str]) -> str:
+    """Return PostgreSQL's text of an array of plain words; the driver's own is slow to make."""
+    return f"{{{','.join(items)}}}"
+
+
+def _written(at: datetime | None) -> str:
+    return "NULL" if at is None else at.isoformat()
+
+
+def _metadata_of(renewal: Renewal) -> str | None:
+    return json.dumps(renewal.instance.metadata) if renewal.brings_metadata else None
 
 
 def _renew_one(renewal: Renewal) -> bool:

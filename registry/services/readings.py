@@ -6,6 +6,7 @@ compared; rows are made of it where it differs.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -162,18 +163,19 @@ def _fetch(column: str, kind: str, keys: Collection[Any]) -> list[Row]:
     distinct = list(set(keys))
     is_postgresql = connection.vendor == "postgresql"
     tables = _TABLES if is_postgresql else _TABLES_OF_SQLITE
-    marks = f"%s::{kind}[]" if is_postgresql else ", ".join(["%s"] * len(distinct))
+    marks = kind if is_postgresql else ", ".join(["%s"] * len(distinct))
     return fetch_all(
         f"SELECT {_readers().columns} FROM {tables.format(column=column, keys=marks)}"  # noqa: S608
         " LEFT JOIN credential ON credential.id = registered_service.credential_id"
         " ORDER BY service_instance.url",
-        [distinct] if is_postgresql else distinct,
+        [json.dumps(distinct, default=str)] if is_postgresql else distinct,
     )
 
 
 # Looked up one by one, whatever the planner knows of the tables: a young one it would read whole.
+# Keys come as JSON: the driver is slow to write an array.
 _TABLES = """
-unnest({keys}) AS asked (key)
+(SELECT value::{keys} AS key FROM jsonb_array_elements_text(%s::jsonb)) AS asked
 CROSS JOIN LATERAL (
     SELECT * FROM registered_service WHERE {column} = asked.key OFFSET 0
 ) AS registered_service
