@@ -7,12 +7,13 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
 
 import structlog
 from django.conf import settings
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route
 
 from core.api.errors import CONTENT_TYPE, problem
 from core.api.exchange import WebAnswer, WebRequest
@@ -44,6 +45,8 @@ logger = structlog.get_logger(__name__)
 ALIVE = "/health/alive"
 # What must be answered whatever else goes on, by canonical path.
 VITAL = re.compile(r"/health/(alive|ready)|/services/[^/]+/heartbeat")
+# Of paths asked for lately it is known where they lead.
+REMEMBERED_PATHS, LONGEST_REMEMBERED = 4096, 200
 MIB = 1024 * 1024
 MOST_UNDER_WAY, MOST_WAITING = 8192, 8192
 RECEIVED = Bounds("bytes of unfinished requests", 64 * MIB, 64 * MIB, 128 * MIB)
@@ -77,8 +80,7 @@ class Front:
         self._receiving = Receiving(Quota(RECEIVED))
         self._sending = Sending()
         self._on_start = on_start
-        routes = [Route(path, _Endpoint(self, shortcut)) for path, shortcut in shortcuts.items()]
-        self._router = Router(routes, default=_Endpoint(self, None), redirect_slashes=False)
+        self._shortcuts = ShortcutsByPath(shortcuts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -86,8 +88,7 @@ class Front:
         elif scope["type"] == "http":
             scope = as_the_client_sent(scope, settings.TRUSTED_PROXIES)
             request = WebRequest.of(scope)
-            routed = {**scope, "path": request.path, "hub.request": request}
-            await self._router(routed, receive, send)
+            await self._handle(request, self._shortcuts.find(request.path), receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -100,7 +101,7 @@ class Front:
             pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def handle(
+    async def _handle(
         self, request: WebRequest, shortcut: Shortcut | None, receive: Receive, send: Send
     ) -> None:
         """Answer a request."""
@@ -170,15 +171,24 @@ def _new_lane() -> Lane:
     )
 
 
-class _Endpoint:
-    """What Starlette's router calls."""
+class ShortcutsByPath:
+    """Finds the shortcut of a canonical path; those asked for lately are remembered."""
 
-    def __init__(self, front: Front, shortcut: Shortcut | None) -> None:
-        self._front = front
-        self._shortcut = shortcut
+    def __init__(self, shortcuts: Mapping[str, Shortcut]) -> None:
+        self._routes = [(Route(path, _is_routed), each) for path, each in shortcuts.items()]
+        self._remembered = lru_cache(REMEMBERED_PATHS)(self._match)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._front.handle(scope["hub.request"], self._shortcut, receive, send)
+    def find(self, path: str) -> Shortcut | None:
+        return (self._remembered if len(path) <= LONGEST_REMEMBERED else self._match)(path)
+
+    def _match(self, path: str) -> Shortcut | None:
+        scope = {"type": "http", "path": path, "method": "GET"}
+        found = (each for route, each in self._routes if route.matches(scope)[0] is Match.FULL)
+        return next(found, None)
+
+
+def _is_routed(_: object) -> None:
+    """Stand for the endpoint of a route, which is matched and not called."""
 
 
 def _log(request: WebRequest, answer: WebAnswer, seconds: float) -> None:

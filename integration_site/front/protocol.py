@@ -14,6 +14,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote
 
 import httptools
 import structlog
@@ -48,6 +49,39 @@ class RefusedHead(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
+
+
+class _Exchange(RequestResponseCycle):
+    """A request and its answer, whose headers are sound and say its length.
+
+    uvicorn looks at each header of each answer, and writes head and body apart.
+    """
+
+    _head = b""
+
+    async def send(self, message: Any) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            lines = [STATUS_LINE[message["status"]]]
+            for name, value in (*self.default_headers, *message["headers"]):
+                lines += (name, b": ", value, b"\r\n")
+            lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+            self._head = b"".join(lines)
+            return
+        body = b"" if self.scope["method"] == "HEAD" else message["body"]
+        self.transport.write(self._head + body)
+        self._head = b""
+        if not message.get("more_body"):
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
 
 
 class FrontProtocol(HttpToolsProtocol):
@@ -91,6 +125,8 @@ class FrontProtocol(HttpToolsProtocol):
         self._is_lost = True
         if self.when_lost is not None:
             self.when_lost()
+        # They refer to each other, and would lie here until the garbage is collected.
+        self.scope = self.cycle = self._running = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
@@ -140,16 +176,42 @@ class FrontProtocol(HttpToolsProtocol):
             raise self._refused(_too_large())
 
     def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
         try:
-            self.url = target_of(self.url, self.headers, self.parser.get_http_version())
+            self.url = target_of(self.url, self.headers, version)
         except RefusedHead as refusal:
             raise self._refused(refusal) from None
         self._is_in_head, self._has_completed_head, self._head_bytes = False, True, 0
         self.deadline = None
         self.open_connections.note_busy(self)
-        super().on_headers_complete()
-        if not self.pipeline:
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope = cast(dict[str, Any], self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = target.path
+        scope["query_string"] = target.query or b""
+        is_first = not self.has_request()
+        self.cycle = _Exchange(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if is_first:
             self._running = self.cycle
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _refused(self, refusal: RefusedHead) -> RefusedHead:
         """Keep why: the parser wraps what its callbacks raise."""

@@ -99,8 +99,11 @@ class Visit:
     """A request and what it is counted in, from when it is complete until it is answered."""
 
     def __init__(self, request: WebRequest, caller: str, lane: Lane) -> None:
-        self.request = request
+        # The request itself refers to its visit: both would be left to the collector of garbage.
         self.caller = caller
+        self._address = request.address
+        self._is_safe = request.method in SAFE_METHODS
+        self._connection: PeerConnection | None = request.scope.get(CONNECTION_KEY)
         self._lane = lane
 
     @contextmanager
@@ -110,11 +113,11 @@ class Visit:
         Raises:
             Refused: there are too many.
         """
-        self._lane.under_way.take(self.caller, self.request.address)
+        self._lane.under_way.take(self.caller, self._address)
         try:
             yield
         finally:
-            self._lane.under_way.give_back(self.caller, self.request.address)
+            self._lane.under_way.give_back(self.caller, self._address)
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
@@ -126,7 +129,7 @@ class Visit:
             Refused: see above.
             Disconnected: the caller of a request that changes nothing is gone.
         """
-        address, waiting = self.request.address, self._lane.waiting
+        address, waiting = self._address, self._lane.waiting
         try:
             waiting.take(self.caller, address)
         except Refused:
@@ -146,10 +149,6 @@ class Visit:
             # It was let in before: it is not refused now.
             self._lane.under_way.take_anyway(self.caller, address)
 
-    @property
-    def _is_safe(self) -> bool:
-        return self.request.method in SAFE_METHODS
-
     @contextmanager
     def while_connected(self) -> Iterator[None]:
         """Stop waiting in the block as soon as the caller is gone.
@@ -157,7 +156,7 @@ class Visit:
         Raises:
             Disconnected: it is.
         """
-        connection: PeerConnection | None = self.request.scope.get(CONNECTION_KEY)
+        connection = self._connection
         if connection is None:  # asked from within this process
             yield
             return
