@@ -24,7 +24,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from core.models.login import LoginFailures
+from core.models.login import LoginFailure
 
 # A count is forgotten when nothing failed for so long.
 MEMORY = timedelta(hours=1)
@@ -121,16 +121,16 @@ def begin_attempt(name: str, address: str, *, device: str = "") -> LoginAttempt:
             row.failures = 1 if row.failed_at < now - MEMORY else row.failures + 1
             row.failed_at = now
             row.delayed_until = now + delay_after(row.failures, allowances[row.key])
-        LoginFailures.objects.bulk_update(rows, ("failures", "failed_at", "delayed_until"))
+        LoginFailure.objects.bulk_update(rows, ("failures", "failed_at", "delayed_until"))
     begins = any(row.failures == allowances[row.key].free for row in rows)
     return LoginAttempt(frozenset(allowances), begins)
 
 
-def _lock(keys: Mapping[str, Allowance], now: datetime) -> list[LoginFailures]:
+def _lock(keys: Mapping[str, Allowance], now: datetime) -> list[LoginFailure]:
     """Return the rows of these keys, locked; always in one order, so that none wait in a ring."""
-    made = [LoginFailures(key=key, failed_at=now) for key in sorted(keys)]
-    LoginFailures.objects.bulk_create(made, ignore_conflicts=True)
-    rows = LoginFailures.objects.select_for_update().filter(key__in=list(keys))
+    made = [LoginFailure(key=key, failed_at=now) for key in sorted(keys)]
+    LoginFailure.objects.bulk_create(made, ignore_conflicts=True)
+    rows = LoginFailure.objects.select_for_update().filter(key__in=list(keys))
     return list(rows.order_by("key"))
 
 
@@ -140,8 +140,8 @@ def take_back(attempt: LoginAttempt, *, name: str, address: str) -> None:
     What counts for others too, an address and a name, keeps their failures.
     """
     own = attempt.keys - {_digest("address", _network_of(address)), _digest("name", _fold(name))}
-    LoginFailures.objects.filter(key__in=own).delete()
-    shared = LoginFailures.objects.filter(key__in=attempt.keys - own, failures__gt=0)
+    LoginFailure.objects.filter(key__in=own).delete()
+    shared = LoginFailure.objects.filter(key__in=attempt.keys - own, failures__gt=0)
     shared.update(failures=F("failures") - 1)
 
 
@@ -162,4 +162,4 @@ def write_device(name: str, device: str = "") -> str:
 
 def forget_failures(*, now: datetime) -> int:
     """Drop the counts that are forgotten anyway; return how many."""
-    return LoginFailures.objects.filter(failed_at__lt=now - MEMORY).delete()[0]
+    return LoginFailure.objects.filter(failed_at__lt=now - MEMORY).delete()[0]

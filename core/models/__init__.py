@@ -3,7 +3,7 @@
 from core.models.api_key import ApiKey, KeyState
 from core.models.audit import ActorKind, AuditEntry, AuditVerb
 from core.models.idempotency import IdempotencyRecord
-from core.models.login import LoginFailures
+from core.models.login import LoginFailure
 
 __all__ = [
     "ActorKind",
@@ -12,5 +12,5 @@ __all__ = [
     "AuditVerb",
     "IdempotencyRecord",
     "KeyState",
-    "LoginFailures",
+    "LoginFailure",
 ]

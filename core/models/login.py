@@ -7,7 +7,7 @@ from django.db import models
 from core.db.models import TimestampedModel
 
 
-class LoginFailures(TimestampedModel):
+class LoginFailure(TimestampedModel):
     """Attempts to log in that did not succeed, counted under one key.
 
     The key is a digest of a name, an address, both together or a browser, as names that nobody has
@@ -20,8 +20,8 @@ class LoginFailures(TimestampedModel):
     delayed_until = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "login_failures"
-        indexes = (models.Index(fields=("failed_at",), name="login_failures_failed_idx"),)
+        db_table = "login_failure"
+        indexes = (models.Index(fields=("failed_at",), name="login_failure_failed_idx"),)
 
     def __str__(self) -> str:
         return f"{self.failures} failed logins"

@@ -15,7 +15,7 @@ from django.test import Client
 
 from core import logins
 from core.logins import ADDRESS, DEVICE, NAME, PAIR, LoginDelayed, begin_attempt, delay_after
-from core.models import AuditEntry, AuditVerb, LoginFailures
+from core.models import AuditEntry, AuditVerb, LoginFailure
 
 LOGIN = "/admin/login/"
 PASSWORD = "a long enough password"
@@ -207,7 +207,7 @@ def test_slowed_login_is_recorded_once(ada: User, clock: Any) -> None:
     latest = AuditEntry.objects.first()
     assert latest is not None
     assert (latest.object_id, latest.object_name) == ("", "(no such user)")
-    kept = [*AuditEntry.objects.values(), *LoginFailures.objects.values()]
+    kept = [*AuditEntry.objects.values(), *LoginFailure.objects.values()]
     assert "my-password" not in str(kept)
     client = Client()
     client.force_login(ada)

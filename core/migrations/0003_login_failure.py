@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="LoginFailures",
+            name="LoginFailure",
             fields=[
                 (
                     "id",
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ("delayed_until", models.DateTimeField(null=True)),
             ],
             options={
-                "db_table": "login_failures",
+                "db_table": "login_failure",
             },
         ),
         migrations.RemoveConstraint(
@@ -88,8 +88,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="loginfailures",
-            index=models.Index(fields=["failed_at"], name="login_failures_failed_idx"),
+            model_name="loginfailure",
+            index=models.Index(fields=["failed_at"], name="login_failure_failed_idx"),
         ),
         migrations.RunPython(migrations.RunPython.noop, forget_delayed_logins),
     ]
