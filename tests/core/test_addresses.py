@@ -231,7 +231,8 @@ def _connection_writers(field: str) -> dict[str, Write]:
     def in_admin(value: str) -> None:
         form = {
             "criticality": "NON_CRITICAL", "check_interval_seconds": "60", "limits": "{}",
-            "breaker": "{}", "name": "new", **({"driver": "MYSQL", "username": "robot"} if field == "host" else {}),
+            "breaker": "{}", "name": "new",
+            **({"driver": "MYSQL", "username": "robot"} if field == "host" else {}),
         }  # fmt: skip
         page = reverse("admin:registry_connection_add")
         _posted_in_the_admin(page, {**form, **kind, field: value})
