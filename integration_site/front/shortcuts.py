@@ -53,11 +53,12 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     watched = SharedWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
     ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
     return {
+        # Looked for in this order: what comes most often first.
+        gathered_heartbeats.PATH: heartbeats,
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
         gathered_reads.PATH: single,
         "/services/{id}/instances": reads,
         "/services/{id}/health": health,
-        gathered_heartbeats.PATH: heartbeats,
         "/discovery/services": reads,
         "/discovery/services/search": searches,
         TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework.fields import DateTimeField
 from rest_framework.renderers import JSONRenderer
@@ -57,12 +58,14 @@ class _Template:
             instance.update(dict.fromkeys(self._holes_of(place), _MARK))
         shown.update(dict.fromkeys((*_OF_PREFERRED, "last_heartbeat"), _MARK))
         self._texts = _HOLE.split(JSONRenderer().render(shown))
+        self._addresses = [_address_of(each) for each in reading.state.instances]
         # Of each instance alone, made when one is asked for.
         self._instance_texts: dict[int, list[bytes]] = {}
 
     def fill(self, reading: ServiceReading, *, at: ServiceInstance | None = None) -> bytes:
         """Return the service with the address of this instance, the preferred one unless told."""
-        values = _address_of(at or _preferred_of(reading))
+        place = _preferred_of(reading) if at is None else reading.state.places[at.id]
+        values = [*self._addresses[place]]
         for place in range(len(reading.renewed)):
             values += self._values_of(reading, place)
         beats = [beaten_at for beaten_at, *_ in reading.renewed if beaten_at is not None]
@@ -71,7 +74,7 @@ class _Template:
 
     def fill_instance(self, reading: ServiceReading, shared: ServiceInstance) -> bytes:
         """Return an instance as it is answered alone."""
-        place = reading.state.places[shared.pk]
+        place = reading.state.places[shared.id]
         if place not in self._instance_texts:
             shown = represent(InstanceSerializer, reading.instance_of(shared))
             shown.update(dict.fromkeys(self._holes_of(place), _MARK))
@@ -96,11 +99,13 @@ def _joined(texts: list[bytes], values: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _preferred_of(reading: ServiceReading) -> ServiceInstance:
+def _preferred_of(reading: ServiceReading) -> int:
+    """Return the place of the instance whose address is the service's."""
     instances = reading.state.instances
     if len(instances) == 1:
-        return instances[0]
-    return min(map(reading.instance_of, instances), key=lambda each: each.preference())
+        return 0
+    preferred = min(map(reading.instance_of, instances), key=lambda each: each.preference())
+    return reading.state.places[preferred.id]
 
 
 def _address_of(instance: ServiceInstance) -> list[bytes]:
@@ -110,10 +115,13 @@ def _address_of(instance: ServiceInstance) -> list[bytes]:
 
 @lru_cache(maxsize=1024)
 def _instant(at: datetime | None) -> bytes:
-    return b"null" if at is None else _text(DateTimeField().to_representation(at))
+    if at is None:
+        return b"null"
+    if at.tzinfo is UTC and settings.TIME_ZONE == "UTC":  # as the field below writes it
+        return f'"{at.replace(tzinfo=None).isoformat()}Z"'.encode()
+    return _text(DateTimeField().to_representation(at))
 
 
-@lru_cache(maxsize=1024)
 def _text(text: str | None) -> bytes:
     return b"null" if text is None else _json(text)
 

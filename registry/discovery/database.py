@@ -119,7 +119,7 @@ def _renew_in_one(renewals: Sequence[Renewal]) -> set[UUID]:
     instances = [renewal.instance for renewal in renewals]
     brings = any(renewal.brings_metadata for renewal in renewals)
     columns = (
-        _array(instance.pk.hex for instance in instances),
+        _array(instance.id.hex for instance in instances),
         _array(str(instance.ttl_seconds) for instance in instances),
         _array(str(instance.status) for instance in instances),
         _array(str(renewal.had_beaten) for renewal in renewals),

@@ -107,7 +107,7 @@ class _Renewed:
 
     @property
     def key(self) -> UUID:
-        key: UUID = self.renewal.instance.pk
+        key: UUID = self.renewal.instance.id
         return key
 
     def covers(self, other: _Renewed) -> bool:

@@ -1,7 +1,7 @@
 """Reads services with their parts as they are now: many in one query, little work for each.
 
-Most of what is read of a service that beats is what was read of it the time before. So only that is
-compared; rows are made of it where it differs.
+Most of what is read of a service that beats is what was read of it the time before. So PostgreSQL
+answers a hash of that, of 64 bits, and all the columns are read where it differs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from core.cache import BoundedCache
-from core.db.rows import fetch_all, row_reader
+from core.db.rows import among, fetch_all, read_rows, row_reader
 from core.identifiers import read_id
 from registry.discovery.base import RENEWED
 from registry.models import Credential, Service, ServiceAction, ServiceInstance
@@ -32,11 +33,12 @@ class ServiceState:
     """
 
     def __init__(self, rows: Sequence[Row], actions: list[ServiceAction]) -> None:
-        self.fixed = [row[: -len(RENEWED)] for row in rows]
+        self.rows = rows
+        self.versions = _versions_of(rows)
         self.service = _service_of(rows, actions)
         self.instances: list[ServiceInstance] = list(self.service.instances.all())
 
-        self.places = {instance.pk: place for place, instance in enumerate(self.instances)}
+        self.places = {instance.id: place for place, instance in enumerate(self.instances)}
         self.by_url = {instance.url: instance for instance in self.instances}
         self.rendering: Any = None  # what an edge keeps with it
 
@@ -46,7 +48,6 @@ class ServiceReading:
 
     def __init__(self, state: ServiceState, rows: Sequence[Row]) -> None:
         self.state = state
-        self._rows = rows
         read = _readers().renewed.values
         self.renewed = [tuple(read(row)) for row in rows]
 
@@ -54,30 +55,30 @@ class ServiceReading:
         """Return an instance of the state as it is here, as a row that nobody else has."""
         instance = ServiceInstance.__new__(ServiceInstance)
         instance.__dict__.update(shared.__dict__)
-        values = self.renewed[self.state.places[shared.pk]]
+        values = self.renewed[self.state.places[shared.id]]
         instance.__dict__.update(zip(RENEWED, values, strict=True))
         return instance
 
     def renew(self, instance: ServiceInstance) -> None:
         """Take over what a heartbeat renewed of an instance."""
-        values = tuple(getattr(instance, name) for name in RENEWED)
-        self.renewed[self.state.places[instance.pk]] = values
+        self.renewed[self.state.places[instance.id]] = _renewed_of(instance)
 
     def service(self) -> Service:
         """Return rows of the caller's own, with instances and actions as prefetched."""
-        service = _service_of(self._rows, list(self.state.service.actions.all()))
+        service = _service_of(self.state.rows, list(self.state.service.actions.all()))
         for instance, values in zip(service.instances.all(), self.renewed, strict=True):
             instance.__dict__.update(zip(RENEWED, values, strict=True))
         return service
 
 
+_renewed_of = attrgetter(*RENEWED)
 _states: BoundedCache[UUID, ServiceState] = BoundedCache(MOST_STATES)
 
 
 def read_services(references: Collection[str]) -> dict[str, ServiceReading]:
     """Return the services of these ids or names that have instances, by reference, as they are now.
 
-    One query, and another for the actions of those that are not as they were the time before.
+    One query, and others for those that are not as they were the time before.
     """
     ids = {text: key for text in references if (key := read_id(text)) is not None}
     names = {
@@ -87,12 +88,11 @@ def read_services(references: Collection[str]) -> dict[str, ServiceReading]:
     }
     if not ids and not names:
         return {}
-    by_service: dict[Any, list[Row]] = {}
-    for rows in (_fetch("id", "uuid", ids.values()), _fetch("lower(name)", "text", names.values())):
-        fetched: defaultdict[Any, list[Row]] = defaultdict(list)
-        for row in rows:
-            fetched[row[0]].append(row)
-        by_service = {**fetched, **by_service}  # once, where one is asked for by both
+    # Once, where one is asked for by both.
+    by_service = {
+        **_fetch("lower(name)", "text", names.values()),
+        **_fetch("id", "uuid", ids.values()),
+    }
     readings = _readings_of(by_service.values())
     by_key = {reading.state.service.pk: reading for reading in readings}
     by_name = {reading.state.service.name.lower(): reading for reading in readings}
@@ -102,19 +102,28 @@ def read_services(references: Collection[str]) -> dict[str, ServiceReading]:
 
 def _readings_of(services: Iterable[list[Row]]) -> list[ServiceReading]:
     readings, changed = [], []
-    read_key = _readers().service.readers[0]
+    read_key = _readers().key
     for rows in services:
         state = _states.get(read_key(rows[0]))
-        if state is not None and state.fixed == [row[: -len(RENEWED)] for row in rows]:
+        if state is not None and state.versions == _versions_of(rows):
             readings.append(ServiceReading(state, rows))
         else:
             changed.append(rows)
+    return readings + _read_anew(changed) if changed else readings
+
+
+def _read_anew(services: list[list[Row]]) -> list[ServiceReading]:
+    read_key = _readers().key
+    keys = [read_key(rows[0]) for rows in services]
+    if connection.vendor == "postgresql":
+        services = list(_fetch("id", "uuid", keys, whole=True).values())
     actions: defaultdict[UUID, list[ServiceAction]] = defaultdict(list)
-    if changed:
-        keys = [read_key(rows[0]) for rows in changed]
-        for action in ServiceAction.objects.filter(service__in=keys):
-            actions[action.service_id].append(action)
-    for key, rows in zip(keys if changed else (), changed, strict=True):
+    condition, params = among("service_id", keys, "uuid[]")
+    for action in read_rows(ServiceAction, f"WHERE {condition} ORDER BY name", params):
+        actions[action.service_id].append(action)
+    readings = []
+    for rows in services:
+        key = read_key(rows[0])
         # `updated_at` of a service changes with its actions, in the same transaction: what is
         # kept for the state that was just read is what is committed.
         _states[key] = state = ServiceState(rows, actions[key])
@@ -123,18 +132,33 @@ def _readings_of(services: Iterable[list[Row]]) -> list[ServiceReading]:
 
 
 class _Readers:
-    """What reads each part of a row, in the order of the columns."""
+    """What reads each part of a row, in the order of the columns.
+
+    First come the id of the service and the version, then what beats renew, then all the rest.
+    """
 
     def __init__(self) -> None:
-        self.service = row_reader(Service)
-        at = len(self.service.names)
+        self.key = row_reader(Service, ("id",)).readers[0]
+        at = 2
+        self.renewed = row_reader(ServiceInstance, RENEWED, offset=at)
+        at = self.fixed_from = at + len(self.renewed.names)
+        self.service = row_reader(Service, offset=at)
+        at += len(self.service.names)
         self.credential = row_reader(Credential, ("id", "name"), offset=at)
         at += len(self.credential.names)
         self.instance = row_reader(ServiceInstance, but=RENEWED, offset=at)
-        at += len(self.instance.names)
-        self.renewed = row_reader(ServiceInstance, RENEWED, offset=at)
-        parts = (self.service, self.credential, self.instance, self.renewed)
-        self.columns = ", ".join(part.columns for part in parts)
+        parts = (self.service, self.credential, self.instance)
+        fixed = ", ".join(part.columns for part in parts)
+        is_postgresql = connection.vendor == "postgresql"
+        version = f"hash_record_extended(ROW({fixed}), 0)" if is_postgresql else "NULL"
+        self.short = f"registered_service.id, {version}, {self.renewed.columns}"
+        self.whole = f"{self.short}, {fixed}"
+
+
+def _versions_of(rows: Sequence[Row]) -> list[Any]:
+    """Return what differs where anything does that no beat renews; SQLite answers all of it."""
+    start = _readers().fixed_from
+    return [row[start:] if row[1] is None else row[1] for row in rows]
 
 
 @cache
@@ -157,19 +181,26 @@ def _service_of(rows: Sequence[Row], actions: list[ServiceAction]) -> Service:
     return service
 
 
-def _fetch(column: str, kind: str, keys: Collection[Any]) -> list[Row]:
+def _fetch(
+    column: str, kind: str, keys: Collection[Any], *, whole: bool = False
+) -> dict[Any, list[Row]]:
+    """Return the rows of these services by the service, as the driver reads them."""
     if not keys:
-        return []
+        return {}
     distinct = list(set(keys))
     is_postgresql = connection.vendor == "postgresql"
     tables = _TABLES if is_postgresql else _TABLES_OF_SQLITE
     marks = kind if is_postgresql else ", ".join(["%s"] * len(distinct))
-    return fetch_all(
-        f"SELECT {_readers().columns} FROM {tables.format(column=column, keys=marks)}"  # noqa: S608
+    columns = _readers().short if is_postgresql and not whole else _readers().whole
+    fetched: defaultdict[Any, list[Row]] = defaultdict(list)
+    for row in fetch_all(
+        f"SELECT {columns} FROM {tables.format(column=column, keys=marks)}"  # noqa: S608
         " LEFT JOIN credential ON credential.id = registered_service.credential_id"
         " ORDER BY service_instance.url",
         [json.dumps(distinct, default=str)] if is_postgresql else distinct,
-    )
+    ):
+        fetched[row[0]].append(row)
+    return fetched
 
 
 # Looked up one by one, whatever the planner knows of the tables: a young one it would read whole.
