@@ -134,7 +134,13 @@ class Front:
         is_vital = bool(VITAL.fullmatch(request.path))
         visit = Visit(request, caller_of(request), self._lanes[is_vital])
         request.set_aside = visit.set_aside
-        with visit.under_way(), self._receiving.kept(request):
+        visit.begin()
+        try:
+            self._receiving.keep(request)
+        except Refused:
+            visit.end()
+            raise
+        try:
             if shortcut is not None and would_reach_view(request):
                 started = perf_counter()
                 answer = await shortcut.answer(request)
@@ -144,6 +150,9 @@ class Front:
             is_health = is_vital and request.method == "GET"
             pool = self._pools[is_vital]
             return await pool.answer(request, caller=visit.caller, visit=visit, alike=is_health)
+        finally:
+            self._receiving.let_go(request)
+            visit.end()
 
 
 def _new_lane() -> Lane:

@@ -55,11 +55,14 @@ class Reads:
         if looking is not None:
             await asyncio.shield(asyncio.wrap_future(looking))
 
-    def admit(self, request: WebRequest) -> AdmittedRead | None:
-        """Count a read against the limit of its key; None where Django is to answer."""
+    def admit(self, request: WebRequest, query: str | None = None) -> AdmittedRead | None:
+        """Count a read against the limit of its key; None where Django is to answer.
+
+        A `query` is what the answer is to in place of the one that was sent.
+        """
         if request.method not in self.methods or not _is_usual(request):
             return None
-        names, query = _canonical(request.query)
+        names, query = _canonical(request.query if query is None else query)
         if not self.unless.isdisjoint(names):
             return None
         known = self.keys.recall(request.headers, request.address)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +47,7 @@ class Quota:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._total = 0
 
     def take(self, caller: str, address: str, amount: int = 1) -> None:
@@ -61,9 +60,9 @@ class Quota:
         if self._total + amount > bounds.in_all:
             text = f"There are {bounds.in_all} {bounds.noun} here, as many as this process takes."
             raise Refused(503, text, retry_after=RETRY_SECONDS)
-        if caller != address and held[caller] + amount > bounds.per_caller:
+        if caller != address and held.get(caller, 0) + amount > bounds.per_caller:
             raise self._too_many("key", bounds.per_caller, bounds.caller_setting)
-        if held[address] + amount > bounds.per_address:
+        if held.get(address, 0) + amount > bounds.per_address:
             raise self._too_many("address", bounds.per_address, bounds.address_setting)
         self._add(caller, address, amount)
 
@@ -81,10 +80,16 @@ class Quota:
 
     def _add(self, caller: str, address: str, amount: int) -> None:
         self._total += amount
-        for holder in {caller, address}:
-            self._held[holder] += amount
-            if not self._held[holder]:
-                del self._held[holder]
+        self._hold(address, amount)
+        if caller != address:
+            self._hold(caller, amount)
+
+    def _hold(self, holder: str, amount: int) -> None:
+        held = self._held.get(holder, 0) + amount
+        if held:
+            self._held[holder] = held
+        else:
+            self._held.pop(holder, None)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Lane:
 class Visit:
     """A request and what it is counted in, from when it is complete until it is answered."""
 
+    __slots__ = ("_address", "_connection", "_is_safe", "_lane", "caller")
+
     def __init__(self, request: WebRequest, caller: str, lane: Lane) -> None:
         # The request itself refers to its visit: both would be left to the collector of garbage.
         self.caller = caller
@@ -106,70 +113,97 @@ class Visit:
         self._connection: PeerConnection | None = request.scope.get(CONNECTION_KEY)
         self._lane = lane
 
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Count the request among those under way.
+    def begin(self) -> None:
+        """Count the request among those under way, until `end`.
 
         Raises:
             Refused: there are too many.
         """
         self._lane.under_way.take(self.caller, self._address)
-        try:
-            yield
-        finally:
-            self._lane.under_way.give_back(self.caller, self._address)
 
-    @contextmanager
-    def set_aside(self) -> Iterator[None]:
-        """Count the request among those that wait, until the block ends.
+    def end(self) -> None:
+        self._lane.under_way.give_back(self.caller, self._address)
+
+    def set_aside(self) -> AbstractContextManager[None]:
+        """Give the block in which the request is counted among those that wait.
 
         Where no more may wait, one that has changed nothing is refused; others stay under way.
 
-        Raises:
+        Raises, as the block does:
             Refused: see above.
             Disconnected: the caller of a request that changes nothing is gone.
         """
-        address, waiting = self._address, self._lane.waiting
         try:
-            waiting.take(self.caller, address)
+            self._lane.waiting.take(self.caller, self._address)
         except Refused:
             if self._is_safe:
                 raise
-            yield
-            return
-        self._lane.under_way.give_back(self.caller, address)
-        try:
-            if self._is_safe:
-                with self.while_connected():
-                    yield
-            else:
-                yield  # what it has begun is ended, whoever is still there
-        finally:
-            waiting.give_back(self.caller, address)
-            # It was let in before: it is not refused now.
-            self._lane.under_way.take_anyway(self.caller, address)
+            return nullcontext()
+        self.end()
+        # What others have begun is ended, whoever is still there.
+        return _Aside(self, self._connection if self._is_safe else None)
 
-    @contextmanager
-    def while_connected(self) -> Iterator[None]:
-        """Stop waiting in the block as soon as the caller is gone.
+    def resume(self) -> None:
+        """Count a request that was set aside as under way again."""
+        self._lane.waiting.give_back(self.caller, self._address)
+        # It was let in before: it is not refused now.
+        self._lane.under_way.take_anyway(self.caller, self._address)
 
-        Raises:
+    def while_connected(self) -> AbstractContextManager[None]:
+        """Give a block in which waiting stops as soon as the caller is gone.
+
+        Raises, as the block does:
             Disconnected: it is.
         """
-        connection = self._connection
-        if connection is None:  # asked from within this process
-            yield
+        return _WhileConnected(self._connection)
+
+
+class _WhileConnected(AbstractContextManager[None]):
+    """A block that is left once a connection is lost.
+
+    A class: thousands wait in such blocks, and a generator would take four times the memory.
+    """
+
+    __slots__ = ("_connection", "_task")
+
+    def __init__(self, connection: PeerConnection | None) -> None:
+        self._connection = connection  # none where a request is from within this process
+
+    def __enter__(self) -> None:
+        if self._connection is None:
             return
-        if connection.is_lost():
+        if self._connection.is_lost():
             raise Disconnected
         task = asyncio.current_task()
         assert task is not None
-        connection.when_lost = task.cancel
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not connection.is_lost() or task.uncancel() > 0:
-                raise
+        self._task = task
+        self._connection.when_lost = task.cancel
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._connection is None:
+            return
+        self._connection.when_lost = None
+        was_cancelled = kind is asyncio.CancelledError and self._connection.is_lost()
+        if was_cancelled and self._task.uncancel() == 0:
             raise Disconnected from None
-        finally:
-            connection.when_lost = None
+
+
+class _Aside(_WhileConnected):
+    """The block of a request that was set aside."""
+
+    __slots__ = ("_visit",)
+
+    def __init__(self, visit: Visit, connection: PeerConnection | None) -> None:
+        super().__init__(connection)
+        self._visit = visit
+
+    def __enter__(self) -> None:
+        try:
+            super().__enter__()
+        except Disconnected:
+            self._visit.resume()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._visit.resume()
+        super().__exit__(kind, *rest)

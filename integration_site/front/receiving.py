@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from core.api.exchange import WebRequest
 from integration_site.front.quotas import Disconnected, Quota, Receive, Refused
@@ -71,19 +69,18 @@ class Receiving:
         finally:
             self._held.give_back(request.address, request.address, size)
 
-    @contextmanager
-    def kept(self, request: WebRequest) -> Iterator[None]:
-        """Count the body of a request until the block ends.
+    def keep(self, request: WebRequest) -> None:
+        """Count the body of a request until it is let go.
 
         Raises:
             Refused: it is too much with others that are not answered yet.
         """
-        size = len(request.body)
-        self._held.take(request.address, request.address, size)
-        try:
-            yield
-        finally:
-            self._held.give_back(request.address, request.address, size)
+        if request.body:
+            self._held.take(request.address, request.address, len(request.body))
+
+    def let_go(self, request: WebRequest) -> None:
+        if request.body:
+            self._held.give_back(request.address, request.address, len(request.body))
 
     def hurry(self) -> None:
         """Give what is still on its way one more second: the process stops."""

@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Generic, TypeVar
-from urllib.parse import urlencode
 from uuid import UUID
 
 from core.api.exchange import WebAnswer, WebRequest
@@ -80,6 +79,7 @@ class SharedWaits(Generic[K]):
             timer.cancel()
             group.turns.discard(turn)
             if not group.turns and group.task is not None:
+                self._close(group, key, alike)
                 group.task.cancel()
 
     async def _lead(self, group: _Group, key: K, alike: Hashable, ask: Ask) -> None:
@@ -132,22 +132,23 @@ class Watches:
         if seconds > LONGEST_WATCH or index >= 2**63:
             return None
         await self._reads.learn_key(request)
-        over = _asking(request, index=str(index), wait="0")
-        read = self._reads.admit(over)
+        over = f"index={index}&wait=0"
+        read = self._reads.admit(request, over)
         if read is None:
             return None
-        answer = await self._cached.read_for_all(over, read)
+        answer = await self._cached.read_for_all(_asking(request, over), read)
         if seconds and not _is_over(answer):
-            ask = partial(self._ask, over, read)
+            ask = partial(self._ask, request, over, read)
             try:
-                with over.set_aside():
+                with request.set_aside():
                     answer = await self._waits.wait(index, read.key, ask, seconds=seconds)
             except TimeoutError:
-                answer = await self._cached.read_for_all(over, read)
+                answer = await self._cached.read_for_all(_asking(request, over), read)
         return None if answer is None else with_rate(answer, read.decision)
 
-    async def _ask(self, over: WebRequest, read: AdmittedRead) -> WebAnswer | None:
+    async def _ask(self, request: WebRequest, query: str, read: AdmittedRead) -> WebAnswer | None:
         """Return the answer that tells of the change; None where Django tells each another."""
+        over = _asking(request, query)
         while True:
             answer = await self._cached.read_for_all(over, read)
             if _is_over(answer):
@@ -174,31 +175,30 @@ class EndWaits:
         if not query or execution_id is None or float(query["wait"]) > LONGEST_WAIT:
             return None
         await self._reads.learn_key(request)
-        over = _asking(request)
-        read = self._reads.admit(over)
+        read = self._reads.admit(request, "")
         if read is None or not read.known.caller.may("workflows:read"):
             return None
         seconds, key = float(query["wait"]), read.key
         try:
-            with over.set_aside():
-                ask = partial(self._ask_for_all, key, over)
+            with request.set_aside():
+                ask = partial(self._ask_for_all, key, request)
                 answer = await self._waits.wait(execution_id, key, ask, seconds=seconds)
         except TimeoutError:
-            answer = await self._run(key, over)
+            answer = await self._run(key, request)
         return None if answer is None else with_rate(answer, read.decision)
 
-    async def _ask_for_all(self, key: Hashable, over: WebRequest) -> WebAnswer | None:
-        answer = await self._run(key, over)
+    async def _ask_for_all(self, key: Hashable, request: WebRequest) -> WebAnswer | None:
+        answer = await self._run(key, request)
         return answer if answer is not None and answer.status == 200 else None
 
-    async def _run(self, key: Hashable, over: WebRequest) -> WebAnswer | None:
+    async def _run(self, key: Hashable, request: WebRequest) -> WebAnswer | None:
         """Have Django answer, once for those who are woken together and asked alike.
 
         None where the answer is one to somebody else, as problem documents are.
         """
         run = self._runs.get(key)
         if run is None:
-            self._runs[key] = asyncio.ensure_future(self._ask(key, over))
+            self._runs[key] = asyncio.ensure_future(self._ask(key, _asking(request, "")))
             return await asyncio.shield(self._runs[key])
         answer = await asyncio.shield(run)
         return answer if answer.status == 200 else None
@@ -221,9 +221,9 @@ def _values(request: WebRequest, forms: dict[str, re.Pattern[str]]) -> dict[str,
     return values
 
 
-def _asking(request: WebRequest, **query: str) -> WebRequest:
+def _asking(request: WebRequest, query: str) -> WebRequest:
     """Return the request with another query."""
-    scope = {**request.scope, "query_string": urlencode(query).encode()}
+    scope = {**request.scope, "query_string": query.encode()}
     return replace(request, scope=scope)
 
 
