@@ -122,6 +122,7 @@ def acknowledge_incident(incident: Incident, *, actor: str) -> Incident:
             raise Conflict("This incident is not open any more.")
         audit.record(AuditVerb.ACKNOWLEDGED, incident)
     logger.info("incident_acknowledged", incident=str(incident.pk), actor=actor)
+    mediator.publish("incident_acknowledged", incident_id=incident.pk, actor=actor)
     return get_incident(str(incident.pk))
 
 

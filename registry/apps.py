@@ -15,13 +15,16 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from core import references
+        from core.api.events import event_sources
         from core.db.models import renamed
         from core.mediator import mediator
         from registry import checks  # noqa: F401 (registers them)
+        from registry.discovery.events import ServiceEvents
         from registry.integrations.references import follow_rename, users_of
         from registry.models import Credential
 
         references.add_finder(users_of)
+        event_sources.add(ServiceEvents())
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
         post_save.connect(_tell_credential, sender=Credential)
         mediator.subscribe("registry_changed", _tell_changed)

@@ -17,15 +17,18 @@ class WorkflowsConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from core import references
+        from core.api.events import event_sources
         from core.db.models import renamed
         from core.mediator import mediator
         from workflows.history.append_only import renew_guard
         from workflows.models import WorkflowType
         from workflows.services.definitions.references import follow_rename, users_of
         from workflows.services.executions.start import start_by_type
+        from workflows.signalling.events import ExecutionEvents
 
         post_migrate.connect(renew_guard, sender=self)
         references.add_finder(users_of)
+        event_sources.add(ExecutionEvents())
         renamed.connect(follow_rename, dispatch_uid="workflows.services.definitions.references")
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("slots_changed", _dequeue_executions)

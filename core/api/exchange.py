@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +79,14 @@ class WebAnswer:
     body: bytes = b""
     # Seconds, for the log; kept answers took none.
     seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(slots=True, frozen=True)
+class WebStream:
+    """An answer whose end is not known; its caller counts as one who waits until `parts` end."""
+
+    parts: AsyncGenerator[bytes]
+    headers: Headers = ()
 
 
 def concerns(request: Any, *subjects: str) -> None:

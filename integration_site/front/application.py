@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from django.conf import settings
 from starlette.routing import Match, Route
 
 from core.api.errors import CONTENT_TYPE, problem
-from core.api.exchange import WebAnswer, WebRequest
+from core.api.exchange import WebAnswer, WebRequest, WebStream
 from core.api.known_keys import known_keys
 from core.api.middleware import PROBED, log_answered
 from core.api.stopping import on_stopping
@@ -59,6 +60,13 @@ class Shortcut(Protocol):
         """Return the answer that Django would give, or None to have it asked."""
 
 
+class StreamingShortcut(Protocol):
+    """A shortcut that may also give a stream, which Django cannot: it has no end."""
+
+    async def answer(self, request: WebRequest) -> WebAnswer | WebStream | None:
+        """Return the answer of Django, a stream, or None to have Django asked."""
+
+
 class Front:
     """An ASGI application in front of Django's.
 
@@ -70,7 +78,7 @@ class Front:
     def __init__(
         self,
         django: DjangoPool,
-        shortcuts: Mapping[str, Shortcut],
+        shortcuts: Mapping[str, StreamingShortcut],
         *,
         vital: DjangoPool | None = None,
         on_start: Sequence[Callable[[], object]] = (),
@@ -102,11 +110,11 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _handle(
-        self, request: WebRequest, shortcut: Shortcut | None, receive: Receive, send: Send
+        self, request: WebRequest, shortcut: StreamingShortcut | None, receive: Receive, send: Send
     ) -> None:
         """Answer a request."""
         try:
-            answer = await self._answer(request, shortcut, receive)
+            answer = await self._answer(request, shortcut, receive, send)
         except Disconnected:
             return
         except Refused as refusal:
@@ -123,13 +131,15 @@ class Front:
             logger.exception("request_failed", request_id=request.request_id)
             text = "Something went wrong here; it was logged."
             answer = refuse(request, 500, text)
-        await self._sending.send(
-            with_common_headers(answer, request.scope["scheme"]), request, send
-        )
+        if answer is not None:
+            await self._sending.send(
+                with_common_headers(answer, request.scope["scheme"]), request, send
+            )
 
     async def _answer(
-        self, request: WebRequest, shortcut: Shortcut | None, receive: Receive
-    ) -> WebAnswer:
+        self, request: WebRequest, shortcut: StreamingShortcut | None, receive: Receive, send: Send
+    ) -> WebAnswer | None:
+        """Return the answer to a request; None where it was a stream, which is over."""
         request.body = await self._receiving.body_of(request, receive)
         is_vital = bool(VITAL.fullmatch(request.path))
         visit = Visit(request, caller_of(request), self._lanes[is_vital])
@@ -144,6 +154,9 @@ class Front:
             if shortcut is not None and would_reach_view(request):
                 started = perf_counter()
                 answer = await shortcut.answer(request)
+                if isinstance(answer, WebStream):
+                    await self._stream(answer, request, visit, send)
+                    return None
                 if answer is not None:
                     _log(request, answer, perf_counter() - started)
                     return answer
@@ -153,6 +166,26 @@ class Front:
         finally:
             self._receiving.let_go(request)
             visit.end()
+
+    async def _stream(
+        self, stream: WebStream, request: WebRequest, visit: Visit, send: Send
+    ) -> None:
+        """Send a stream until it ends or the caller leaves; it counts as one that waits.
+
+        Raises:
+            Refused: more wait than may, and nothing was sent.
+            Disconnected: the caller is gone.
+        """
+        head = with_common_headers(WebAnswer(200, stream.headers), request.scope["scheme"])
+        async with aclosing(stream.parts) as parts:
+            with visit.set_aside():
+                started = perf_counter()
+                try:
+                    await self._sending.stream(head, parts, request, send)
+                except Exception:
+                    # What was begun cannot become another answer.
+                    logger.exception("stream_failed", request_id=request.request_id)
+                _log(request, head, perf_counter() - started)
 
 
 def _new_lane() -> Lane:
@@ -183,14 +216,14 @@ def _new_lane() -> Lane:
 class ShortcutsByPath:
     """Finds the shortcut of a canonical path; those asked for lately are remembered."""
 
-    def __init__(self, shortcuts: Mapping[str, Shortcut]) -> None:
+    def __init__(self, shortcuts: Mapping[str, StreamingShortcut]) -> None:
         self._routes = [(Route(path, _is_routed), each) for path, each in shortcuts.items()]
         self._remembered = lru_cache(REMEMBERED_PATHS)(self._match)
 
-    def find(self, path: str) -> Shortcut | None:
+    def find(self, path: str) -> StreamingShortcut | None:
         return (self._remembered if len(path) <= LONGEST_REMEMBERED else self._match)(path)
 
-    def _match(self, path: str) -> Shortcut | None:
+    def _match(self, path: str) -> StreamingShortcut | None:
         scope = {"type": "http", "path": path, "method": "GET"}
         found = (each for route, each in self._routes if route.matches(scope)[0] is Match.FULL)
         return next(found, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -70,6 +70,17 @@ class Sending:
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
         finally:
             self._remove(large)
+
+    async def stream(
+        self, head: WebAnswer, parts: AsyncIterator[bytes], request: WebRequest, send: Send
+    ) -> None:
+        """Send the parts as they come, each once the peer has taken enough of those before."""
+        start = _head_of(head, request)
+        start["headers"] = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+        await send(start)
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     def _add(self, large: _LargeAnswer) -> None:
         self._answers[large] = None

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from core.api.events import event_sources
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.known_keys import known_keys
 from core.news import ChangeIndex, own_news
-from integration_site.front.application import Shortcut
+from integration_site.front.application import Shortcut, StreamingShortcut
 from integration_site.front.choosing import ChosenReads
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
+from integration_site.front.streaming import EventFeed, EventStreams
 from integration_site.front.waiting import EndWaits, SharedWaits, Watches
 from registry.api import gathered_heartbeats, gathered_reads, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
@@ -37,7 +39,7 @@ class ByMethod:
         return await shortcut.answer(request) if shortcut is not None else None
 
 
-def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
+def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
     """Return the shortcuts by canonical path."""
     changes = ChangeIndex(own_news(), NEWS)
     cache: ResponseCache[WebAnswer] = ResponseCache(changes)
@@ -52,6 +54,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
     waits = Reads(known_keys())
     watched = SharedWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
     ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
+    feed = EventFeed(event_sources, own_news())
     return {
         # Looked for in this order: what comes most often first.
         gathered_heartbeats.PATH: heartbeats,
@@ -64,6 +67,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, Shortcut]:
         TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),
         "/discovery/health/{id}": health,
         "/discovery/watch": Watches(reads, waits, watched),
+        "/events": EventStreams(event_sources, feed, django, known_keys()),
         "/executions/{id}": EndWaits(django, waits, ends),
         "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),
         "/workflows/execute": starts,

@@ -22,21 +22,16 @@ class Answered:
         return dict(self.headers)[name]
 
 
-async def ask(
-    application: Any,
-    path: str,
-    *,
-    method: str = "GET",
-    body: bytes = b"",
-    **headers: str,
-) -> Answered:
-    """Send a request; header names are written with underscores."""
+def scope_of(
+    path: str, *, method: str = "GET", body: bytes = b"", **headers: str
+) -> dict[str, Any]:
+    """Return what a server hands on of a request; header names are written with underscores."""
     raw_path, _, query = path.partition("?")
     sent = {"host": "localhost", "x-request-id": REQUEST_ID}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     if body:
         sent |= {"content-type": "application/json", "content-length": str(len(body))}
-    scope = {
+    return {
         "type": "http",
         "http_version": "1.1",
         "method": method,
@@ -48,6 +43,18 @@ async def ask(
         "client": ("127.0.0.1", 1),
         "server": ("localhost", 80),
     }
+
+
+async def ask(
+    application: Any,
+    path: str,
+    *,
+    method: str = "GET",
+    body: bytes = b"",
+    **headers: str,
+) -> Answered:
+    """Send a request; header names are written with underscores."""
+    scope = scope_of(path, method=method, body=body, **headers)
     messages: list[dict[str, Any]] = []
 
     unread = [body]
