@@ -12,7 +12,7 @@ import re
 import socket
 import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
@@ -75,12 +75,13 @@ class _Told:
 
 
 class _Exchange(RequestResponseCycle):
-    """A request and its answer, whose headers are sound and say its length.
+    """A request and its answer, whose headers are sound; one without a length is a stream.
 
     uvicorn looks at each header of each answer, and writes head and body apart.
     """
 
     _head = b""
+    _is_chunked = False
 
     async def send(self, message: Any) -> None:
         if self.flow.write_paused and not self.disconnected:
@@ -88,23 +89,41 @@ class _Exchange(RequestResponseCycle):
         if self.disconnected:
             return
         if message["type"] == "http.response.start":
-            self.response_started = True
-            self.waiting_for_100_continue = False
-            lines = [STATUS_LINE[message["status"]]]
-            for name, value in (*self.default_headers, *message["headers"]):
-                lines += (name, b": ", value, b"\r\n")
-            lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-            self._head = b"".join(lines)
-            return
-        body = b"" if self.scope["method"] == "HEAD" else message["body"]
-        self.transport.write(self._head + body)
-        self._head = b""
-        if not message.get("more_body"):
+            self._begin(message["status"], message["headers"])
+        else:
+            self._go_on(message["body"], is_last=not message.get("more_body"))
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        lines = [STATUS_LINE[status]]
+        is_stream = status not in (204, 304)
+        for name, value in (*self.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+            is_stream = is_stream and name != b"content-length"
+        if is_stream and self.scope["http_version"] != "1.0":  # else it lasts until the end
+            self._is_chunked = self.scope["method"] != "HEAD"
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        self._head = b"".join(lines)
+        if is_stream:
+            self._write(b"")
+
+    def _go_on(self, body: bytes, *, is_last: bool) -> None:
+        if self._is_chunked:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body += b"0\r\n\r\n" if is_last else b""
+        self._write(body if self.scope["method"] != "HEAD" else b"")
+        if is_last:
             self.response_complete = True
             self.message_event.set()
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    def _write(self, body: bytes) -> None:
+        self.transport.write(self._head + body)
+        self._head = b""
 
 
 class FrontProtocol(HttpToolsProtocol):

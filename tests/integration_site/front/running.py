@@ -13,7 +13,7 @@ import uvloop
 from uvicorn.config import Config
 from uvicorn.server import Server
 
-from integration_site.front.application import Front, Shortcut
+from integration_site.front.application import Front, StreamingShortcut
 from integration_site.front.connections import Connections
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.protocol import protocol_for
@@ -69,7 +69,7 @@ def status_of(answer: bytes) -> int:
 @contextlib.contextmanager
 def running_front(
     application: Wsgi,
-    shortcuts: Mapping[str, Shortcut] | None = None,
+    shortcuts: Mapping[str, StreamingShortcut] | None = None,
     *,
     threads: int = 4,
     most: int = 1000,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import pytest
 
+from core.api.exchange import WebRequest, WebStream
 from integration_site.front import connections, protocol, receiving, sending
 from tests.integration_site.front.running import (
     RunningFront,
@@ -258,6 +260,39 @@ def test_body_that_is_too_large_is_not_asked_for(front: RunningFront) -> None:
 def test_head_is_answered_without_a_body(front: RunningFront) -> None:
     answer = front.get("/a", method="HEAD")
     assert answer.endswith(b"\r\n\r\n") and b"content-length: " in answer
+
+
+class Streamed:
+    """Answers with parts, once the peer may go on."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+
+    async def answer(self, request: WebRequest) -> WebStream:
+        return WebStream(self._parts(), (("Content-Type", "text/plain"),))
+
+    async def _parts(self) -> AsyncGenerator[bytes]:
+        await asyncio.to_thread(self.may_go_on.wait, 20)
+        for part in (b"first", b"", b"second"):
+            yield part
+
+
+@pytest.mark.parametrize(
+    ("sent", "body"),
+    [
+        (head("/stream", "Connection: close"), b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n"),
+        (b"GET /stream HTTP/1.0\r\nHost: localhost\r\n\r\n", b"firstsecond"),
+    ],
+    ids=["1.1", "1.0"],
+)
+def test_stream_has_its_head_at_once_and_an_end(sent: bytes, body: bytes) -> None:
+    streamed = Streamed()
+    with running_front(echo, {"/stream": streamed}) as front, front.connect(sent) as peer:
+        before = peer.recv(4096)
+        assert status_of(before) == 200 and before.endswith(b"\r\n\r\n")
+        assert (b"transfer-encoding: chunked" in before) == (b"HTTP/1.1\r\n" in sent)
+        streamed.may_go_on.set()
+        assert read_to_end(peer) == body
 
 
 def test_field_with_an_underscore_passes_for_no_other(front: RunningFront) -> None:
