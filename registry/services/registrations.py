@@ -20,6 +20,7 @@ from core import audit
 from core.db.locking import columns_of
 from core.db.rows import insert_rows
 from core.exceptions import Conflict, IntegrationError
+from core.identifiers import read_id
 from core.json.equality import json_equal
 from core.models import AuditEntry, AuditVerb
 from core.request_ids import current_request_id
@@ -137,7 +138,9 @@ def register_many(applications: Sequence[Application]) -> list[PlainlyRegistered
     something of a service that is there, or is refused: nothing is done for it, and it is for
     `register_service`.
     """
-    readings = read_services({registration.name for registration, _ in applications})
+    # One that reads as an id is no name, but would find the service of that id.
+    names = {registration.name for registration, _ in applications}
+    readings = read_services({name for name in names if read_id(name) is None})
     now = timezone.now()
     renewals: dict[UUID, tuple[ServiceReading, Renewal]] = {}
     refreshed: dict[int, UUID] = {}

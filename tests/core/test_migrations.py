@@ -28,7 +28,9 @@ def test_the_tables_go_to_the_kernel_and_back_with_their_rows_and_permissions(
     transactional_db: None,
 ) -> None:
     key, _ = factories.make_key(name="kept")
-    permission = Permission.objects.get(codename="view_apikey")
+    permission = Permission.objects.get(
+        codename="view_apikey", content_type=ContentType.objects.get_for_model(ApiKey)
+    )
     try:
         call_command("migrate", "core", "zero", verbosity=0)
         assert owners() == {"registry"}

@@ -114,7 +114,7 @@ def test_the_guard_can_be_taken_back_and_set_again():
     try:
         run_sql("DELETE FROM workflow_event")
     finally:
-        call_command("migrate", "workflows", verbosity=0, interactive=False)
+        call_command("migrate", verbosity=0, interactive=False)
     factories.make_execution()
     with pytest.raises(IntegrityError, match="append-only"):
         run_sql("DELETE FROM workflow_event")
