@@ -119,7 +119,9 @@ def _convert(place: int, converters: Sequence[Any], expression: Any, row: Sequen
 
 
 def insert_rows(*rows: models.Model) -> None:
-    """Insert rows whose keys are known, as `save(force_insert=True)` would, without signals.
+    """Insert rows as `save(force_insert=True)` would, without signals.
+
+    Keys that the database counts are left to it, and not read back.
 
     PostgreSQL takes all of them in one statement, tables in the order in which they come first,
     and reads each table's rows from one JSON parameter: the statement is the same however many rows
@@ -158,14 +160,19 @@ def _insert_one_by_one(rows: Sequence[models.Model], raw: Any) -> None:
     for row in rows:
         given = [
             field.get_db_prep_save(value, raw)
-            for field, value in zip(row._meta.concrete_fields, _record_of(row), strict=True)
+            for field, value in zip(_inserted_fields(type(row)), _record_of(row), strict=True)
         ]
         with prepared_cursor() as cursor:
             cursor.execute(_insert_values(type(row)), given)
 
 
 def _record_of(row: models.Model) -> list[Any]:
-    return [field.pre_save(row, add=True) for field in row._meta.concrete_fields]
+    return [field.pre_save(row, add=True) for field in _inserted_fields(type(row))]
+
+
+@lru_cache(maxsize=64)
+def _inserted_fields(model: Any) -> list[Any]:
+    return [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
 
 
 def _common_literal(values: Sequence[Any]) -> str | None:
@@ -201,7 +208,7 @@ def _insert_statement(tables: tuple[tuple[Any, tuple[str | None, ...]], ...]) ->
 
 
 def _insert_from_document(model: Any, literals: tuple[str | None, ...]) -> str:
-    quote, fields = connection.ops.quote_name, model._meta.concrete_fields
+    quote, fields = connection.ops.quote_name, _inserted_fields(model)
     columns = ", ".join(quote(field.column) for field in fields)
     values = ", ".join(literal or f"c{n}" for n, literal in enumerate(literals))
     types = ", ".join(
@@ -217,7 +224,7 @@ def _insert_from_document(model: Any, literals: tuple[str | None, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _insert_values(model: Any) -> str:
-    quote, fields = connection.ops.quote_name, model._meta.concrete_fields
+    quote, fields = connection.ops.quote_name, _inserted_fields(model)
     columns = ", ".join(quote(field.column) for field in fields)
     marks = ", ".join(_mark(field) for field in fields)
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({marks})"  # noqa: S608

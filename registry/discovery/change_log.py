@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
+from core.db.rows import fetch_all, insert_rows
 from core.mediator import mediator
 from registry.models import RegistryChange, RegistryChangeKind, Service
 
@@ -25,14 +26,15 @@ def record_changes(services: Sequence[Service], kind: str) -> None:
     Writers take turns, so that no index becomes visible after a higher one was read.
     """
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('registry_change'))")
-    RegistryChange.objects.bulk_create(
+        fetch_all("SELECT pg_advisory_xact_lock(hashtext('registry_change'))", ())
+    changes = [
         RegistryChange(
             service_id=service.pk, service_name=service.name, kind=kind, status=service.status
         )
         for service in services
-    )
+    ]
+    with connection.wrap_database_errors:
+        insert_rows(*changes)
     for service in services:
         mediator.publish_on_commit("registry_changed", service_id=service.pk, kind=str(kind))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from core import audit
 from core.db.locking import columns_of, lock_row, unique_name
+from core.db.rows import fetch_all
 from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
@@ -83,7 +85,9 @@ def room_of(owner: str) -> float:
     """Return how many more services an owner may have."""
     if not owner:
         return inf
-    return settings.SERVICES_PER_OWNER - Service.objects.filter(owner=owner).count()
+    statement = "SELECT count(*) FROM registered_service WHERE owner = %s"
+    [(owned,)] = fetch_all(statement, [owner])
+    return float(settings.SERVICES_PER_OWNER - owned)
 
 
 def assign_fields(row: Any, fields: Mapping[str, Any]) -> None:
@@ -103,10 +107,28 @@ def save_checked(row: Any, *, prefix: str = "") -> None:
 
 
 def check_row(row: Any, *, prefix: str = "", exclude: tuple[str, ...] = ()) -> None:
+    model: Any = type(row)
+    untouched = [
+        name
+        for name, attribute, default in _defaults_of(model)
+        if type(value := getattr(row, attribute)) is type(default) and value == default
+    ]
     try:
-        row.full_clean(exclude=exclude, validate_unique=False, validate_constraints=False)
+        row.full_clean(
+            exclude={*exclude, *untouched}, validate_unique=False, validate_constraints=False
+        )
     except ValidationError as error:
         raise as_validation_failed(error, prefix=prefix) from None
+
+
+@cache
+def _defaults_of(model: Any) -> list[tuple[str, str, Any]]:
+    """Return name, attribute and default of fields that need not be given: it breaks no rule."""
+    return [
+        (field.name, field.attname, field.get_default())
+        for field in model._meta.concrete_fields
+        if field.has_default() and (field.blank or field.get_default() not in field.empty_values)
+    ]
 
 
 def replace_actions(

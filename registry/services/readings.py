@@ -109,16 +109,23 @@ def _readings_of(services: Iterable[list[Row]]) -> list[ServiceReading]:
             readings.append(ServiceReading(state, rows))
         else:
             changed.append(rows)
-    return readings + _read_anew(changed) if changed else readings
+    if changed and connection.vendor == "postgresql":
+        changed_ids = [read_key(rows[0]) for rows in changed]
+        changed = list(_fetch("id", "uuid", changed_ids, whole=True).values())
+    return readings + _read_whole(changed) if changed else readings
 
 
-def _read_anew(services: list[list[Row]]) -> list[ServiceReading]:
+def read_new(ids: Collection[UUID]) -> dict[UUID, ServiceReading]:
+    """Return services that were stored just now with their instances, by their ids."""
+    readings = _read_whole(list(_fetch("id", "uuid", ids, whole=True).values()))
+    return {reading.state.service.id: reading for reading in readings}
+
+
+def _read_whole(services: list[list[Row]]) -> list[ServiceReading]:
+    """Return readings of all columns of services; their actions are read here."""
     read_key = _readers().key
-    keys = [read_key(rows[0]) for rows in services]
-    if connection.vendor == "postgresql":
-        services = list(_fetch("id", "uuid", keys, whole=True).values())
     actions: defaultdict[UUID, list[ServiceAction]] = defaultdict(list)
-    condition, params = among("service_id", keys, "uuid[]")
+    condition, params = among("service_id", [read_key(rows[0]) for rows in services], "uuid[]")
     for action in read_rows(ServiceAction, f"WHERE {condition} ORDER BY name", params):
         actions[action.service_id].append(action)
     readings = []

@@ -12,13 +12,12 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models.functions import Lower
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from core import audit
 from core.db.locking import columns_of
-from core.db.rows import insert_rows
+from core.db.rows import among, fetch_all, insert_rows
 from core.exceptions import Conflict, IntegrationError
 from core.identifiers import read_id
 from core.json.equality import json_equal
@@ -51,7 +50,7 @@ from registry.services.lifecycle import (
     save_checked,
 )
 from registry.services.lookup import base_url_of, reload_service
-from registry.services.readings import ServiceReading, read_services
+from registry.services.readings import ServiceReading, read_new, read_services
 from registry.services.status import refresh_status
 
 # What a registration without news changes of an instance.
@@ -238,8 +237,9 @@ def _create_many(
     owners = {applicant.name for _, applicant in applications.values()}
     rooms = {owner: room_of(owner) for owner in owners}
     names = {registration.name.lower() for registration, _ in applications.values()}
-    folded = Service.objects.annotate(folded=Lower("name")).filter(folded__in=names)
-    taken = set(folded.values_list("folded", flat=True))
+    condition, params = among("lower(name)", list(names), "text[]")
+    statement = f"SELECT lower(name) FROM registered_service WHERE {condition}"  # noqa: S608
+    taken = {name for (name,) in fetch_all(statement, params)}
     news: dict[int, _NewService] = {}
     for place, (registration, applicant) in applications.items():
         name = registration.name.lower()
@@ -255,7 +255,7 @@ def _create_many(
     except IntegrityError:  # somebody else has registered one of them since
         return {}
     return {
-        place: PlainlyRegistered(readings[str(new.service.pk)], created=True)
+        place: PlainlyRegistered(readings[new.service.id], created=True)
         for place, new in news.items()
     }
 
@@ -285,7 +285,7 @@ def _new_service(
     return _NewService(service, actions, instance, entries)
 
 
-def _store(news: Sequence[_NewService]) -> dict[str, ServiceReading]:
+def _store(news: Sequence[_NewService]) -> dict[UUID, ServiceReading]:
     """Store new services; return what is stored of each, by its id."""
     services = [new.service for new in news]
     instances = [new.instance for new in news]
@@ -295,7 +295,7 @@ def _store(news: Sequence[_NewService]) -> dict[str, ServiceReading]:
         insert_rows(*services, *instances, *actions, *entries)
         for instance in instances:
             get_discovery().hold(instance, columns=())
-        readings = read_services([str(service.pk) for service in services])
+        readings = read_new([service.id for service in services])
         record_changes(services, RegistryChangeKind.REGISTERED)
     return readings
 
