@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from math import inf
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core import audit
+from core.cache import BoundedCache
 from core.db.locking import columns_of, lock_row, unique_name
 from core.db.rows import fetch_all
 from core.db.validation import as_validation_failed
@@ -37,6 +39,10 @@ from registry.models.status import parse_status
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.status import refresh_status
+
+COUNTED_SECONDS, AMPLE_ROOM = 1.0, 2_000
+# When the services of an owner were counted last, and how many there were.
+_owned: BoundedCache[str, tuple[float, int]] = BoundedCache(1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +87,22 @@ def check_share(owner: str) -> None:
         )
 
 
-def room_of(owner: str) -> float:
-    """Return how many more services an owner may have."""
+def room_of(owner: str, *, lately: bool = False) -> float:
+    """Return how many more services an owner may have.
+
+    With `lately` they are counted at most once a second for as long as there is room for more than
+    anybody registers meanwhile: to count them takes the longer, the more there are.
+    """
     if not owner:
         return inf
+    counted = _owned.get(owner) if lately else None
+    if counted is not None and monotonic() < counted[0] + COUNTED_SECONDS:
+        room = settings.SERVICES_PER_OWNER - counted[1]
+        if room > AMPLE_ROOM:
+            return float(room)
     statement = "SELECT count(*) FROM registered_service WHERE owner = %s"
-    [(owned,)] = fetch_all(statement, [owner])
+    now, [(owned,)] = monotonic(), fetch_all(statement, [owner])
+    _owned[owner] = (now, owned)
     return float(settings.SERVICES_PER_OWNER - owned)
 
 

@@ -235,7 +235,7 @@ def _create_many(
 ) -> dict[int, PlainlyRegistered]:
     """Store new services together; those are left out that are refused, or are there after all."""
     owners = {applicant.name for _, applicant in applications.values()}
-    rooms = {owner: room_of(owner) for owner in owners}
+    rooms = {owner: room_of(owner, lately=True) for owner in owners}
     names = {registration.name.lower() for registration, _ in applications.values()}
     condition, params = among("lower(name)", list(names), "text[]")
     statement = f"SELECT lower(name) FROM registered_service WHERE {condition}"  # noqa: S608
