@@ -293,6 +293,13 @@ def person(client: Client, db: None) -> Callable[..., Client]:
 
 
 @pytest.fixture
+def keys_stay_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a key be looked up once, however slow the test is: for those that count queries."""
+    monkeypatch.setattr("core.api.known_keys.LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("core.api.known_keys.LONGEST_SECONDS", 7200.0)
+
+
+@pytest.fixture
 def api(db: None) -> APIClient:
     """The API, with the key of an operator."""
     return factories.caller("OPERATOR")

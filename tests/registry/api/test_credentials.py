@@ -272,6 +272,7 @@ def test_a_stale_change_is_refused(keeper: Any) -> None:
         assert method(url(credential), HTTP_IF_MATCH=tag).status_code == 412
 
 
+@pytest.mark.usefixtures("keys_stay_known")
 def test_lists_are_filtered_and_cost_the_same(keeper: Any) -> None:
     make_credential("API_KEY", expires_at=timezone.now() + timedelta(days=3))
     make_credential("BEARER_TOKEN")
@@ -364,6 +365,7 @@ def test_who_may_not_use_credentials_learns_no_names_of_them(operator: Any) -> N
     }
 
 
+@pytest.mark.usefixtures("keys_stay_known")
 def test_services_with_credentials_cost_no_query_more() -> None:
     caller = factories.caller("OPERATOR")
 

@@ -66,6 +66,7 @@ def test_lists_are_filtered(api, service):
     assert api.get("/integrations?nonsense=1").status_code == 400
 
 
+@pytest.mark.usefixtures("keys_stay_known")
 def test_lists_cost_the_same_however_long(api, service):
     make_integration(api, service, "create_project")
     counts = []

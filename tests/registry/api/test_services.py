@@ -409,6 +409,7 @@ def count_queries(api: APIClient, path: str) -> int:
         "/health/system",
     ],
 )
+@pytest.mark.usefixtures("keys_stay_known")
 def test_lists_cost_the_same_with_2_and_30_rows(api: APIClient, path: str) -> None:
     def grow(numbers: range) -> None:
         for number in numbers:

@@ -336,6 +336,7 @@ def test_a_beat_is_one_query_that_joins(leasing: LeaseDiscovery) -> None:
         assert query["sql"].startswith("SELECT") and " JOIN " in query["sql"]
 
 
+@pytest.mark.usefixtures("keys_stay_known")
 def test_a_beat_over_the_api_asks_for_nothing_besides(leasing: LeaseDiscovery) -> None:
     caller = factories.caller("OPERATOR")
     register()

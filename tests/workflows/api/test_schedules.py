@@ -116,6 +116,7 @@ def test_a_backfill_is_counted_then_made_then_given_up(api, workflow):
     assert (refused.status_code, sorted(refused.json()["errors"])) == (400, ["from", "to"])
 
 
+@pytest.mark.usefixtures("keys_stay_known")
 def test_lists_are_filtered_and_cost_the_same_however_long(api, workflow):
     other = factories.make_workflow("other")
     make(api, "a")

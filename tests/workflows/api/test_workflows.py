@@ -520,6 +520,7 @@ def count_queries(api: APIClient, path: str) -> int:
         "/executions/{id}/events?per_page=50",
     ],
 )
+@pytest.mark.usefixtures("keys_stay_known")
 def test_lists_cost_the_same_with_2_and_30_rows(api: APIClient, path: str) -> None:
     workflow = factories.make_workflow("shout")
     execution = factories.make_execution(workflow)
