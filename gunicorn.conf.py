@@ -13,8 +13,9 @@ _host, _port = _env["SERVICE_HOST"], _env["SERVICE_PORT"]
 bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 workers = _env["WEB_PROCESSES"] or default_web_processes(_env)
-# Loaded once, before the processes are made: they share the memory of what they do not change.
-preload_app = True
+# Loaded once, before the processes are made: they share the memory of what they do not change. One
+# alone has nobody to share with: the arbiter's copy would cost forty megabytes for nothing.
+preload_app = workers > 1
 worker_class = "integration_site.front.worker.FrontWorker"
 
 # More than the front takes for what is under way.
@@ -32,7 +33,18 @@ control_socket_disable = True
 
 
 def when_ready(_server: object) -> None:
-    """Freeze the loaded application before it is shared: what it consists of is there to stay."""
+    """Freeze the application that was loaded before it is shared: it is there to stay."""
+    if preload_app:
+        _freeze()
+
+
+def post_worker_init(_worker: object) -> None:
+    """Freeze the application that a process has loaded for itself."""
+    if not preload_app:
+        _freeze()
+
+
+def _freeze() -> None:
     # Imported here: gunicorn reads this file before Django is set up.
     from core.gc_tuning import freeze_loaded_objects
 
