@@ -77,7 +77,7 @@ def read_request(
         return None
     if not any(known.caller.may(scope) for scope in scopes.split("|")):
         return None
-    decision = admit_key(str(known.key.pk), known.key.requests_per_minute)
+    decision = admit_key(known.caller.id, known.key.requests_per_minute)
     if decision is not None:
         request.environ[RATE_DECISION] = decision
         if not decision.allowed:

@@ -280,7 +280,7 @@ def caller_of(request: WebRequest) -> str:
     """
     known = known_keys().recall(request.headers, request.address)
     if known:
-        return str(known.key.pk)
+        return known.caller.id
     return client_address(request.address, request.headers, settings.TRUSTED_PROXIES)
 
 

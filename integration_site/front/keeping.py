@@ -68,7 +68,7 @@ class Reads:
         known = self.keys.recall(request.headers, request.address)
         if known is None:
             return None
-        decision = admit_key(str(known.key.pk), known.key.requests_per_minute)
+        decision = admit_key(known.caller.id, known.key.requests_per_minute)
         if decision is not None:
             request.environ[RATE_DECISION] = decision
             if not decision.allowed:
