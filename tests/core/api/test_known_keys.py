@@ -123,6 +123,26 @@ def test_a_loop_asks_nobody_and_has_old_keys_looked_up(keys: KnownKeys, looking:
     assert keys.recall(bearer("good"), ADDRESS) is None
 
 
+def test_a_loop_can_wait_for_a_key_to_be_looked_up_once_for_all(
+    keys: KnownKeys, looking: Looking
+) -> None:
+    looking.keys["good"] = ApiKey(name="n")
+    may_look = threading.Event()
+    looking.meanwhile = lambda: may_look.wait(10)
+    first, second = keys.look_up_soon(bearer("good")), keys.look_up_soon(bearer("good"))
+    assert first is not None and first is second
+    may_look.set()
+    first.result(10)
+    assert keys.recall(bearer("good"), ADDRESS)
+    assert keys.look_up_soon(bearer("good")) is None
+    unknown = keys.look_up_soon(bearer("bad"))
+    assert unknown is not None
+    unknown.result(10)
+    assert keys.look_up_soon(bearer("bad")) is None
+    assert keys.look_up_soon({}) is None
+    assert looking.asked == ["good", "bad"]
+
+
 def test_what_is_looked_up_while_keys_change_is_not_remembered(
     keys: KnownKeys, looking: Looking
 ) -> None:
