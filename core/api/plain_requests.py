@@ -97,11 +97,11 @@ def _known_key(request: WebRequest) -> KnownKey | None:
 
 
 def _read_body(request: WebRequest) -> dict[str, Any] | None:
-    if request.body in (b"", b"{}"):
+    if not request.body:
         return {}
     if len(request.body) > MOST_BYTES or not is_json(request.headers.get("content-type")):
         return None
-    if not request.body.strip():
+    if request.body == b"{}" or not request.body.strip():
         return {}
     try:
         value = strict.parse(request.body)

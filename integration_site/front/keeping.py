@@ -75,6 +75,15 @@ class Reads:
                 return None
         return AdmittedRead(known, _key_of(request, query, known), decision)
 
+    async def still_admits(self, request: WebRequest, read: AdmittedRead) -> bool:
+        """Return whether the caller may still do what it might when its read was admitted.
+
+        While it waited, its key may have ended or changed. False also where that is not known.
+        """
+        await self.learn_key(request)
+        known = self.keys.recall(request.headers, request.address)
+        return known is not None and known.caller.scopes == read.known.caller.scopes
+
 
 class CachedReads:
     """Answers reads of callers with a key from a cache.

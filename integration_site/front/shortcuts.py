@@ -66,7 +66,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         "/discovery/services/search": searches,
         TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),
         "/discovery/health/{id}": health,
-        "/discovery/watch": Watches(reads, waits, watched),
+        "/discovery/watch": Watches(reads, django, waits, watched),
         "/events": EventStreams(event_sources, feed, django, known_keys()),
         "/executions/{id}": EndWaits(django, waits, ends),
         "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),

@@ -119,8 +119,11 @@ def _end(turn: asyncio.Future[WebAnswer | None]) -> None:
 class Watches:
     """Answers `/discovery/watch` with an index: as Django does where the wait is over."""
 
-    def __init__(self, cached: CachedReads, reads: Reads, waits: SharedWaits[int]) -> None:
+    def __init__(
+        self, cached: CachedReads, django: DjangoPool, reads: Reads, waits: SharedWaits[int]
+    ) -> None:
         self._cached = cached
+        self._django = django
         self._reads = reads
         self._waits = waits
 
@@ -144,6 +147,8 @@ class Watches:
                     answer = await self._waits.wait(index, read.key, ask, seconds=seconds)
             except TimeoutError:
                 answer = await self._cached.read_for_all(_asking(request, over), read)
+            if not await self._reads.still_admits(request, read):
+                return await self._django.answer(_asking(request, over), caller="reads")
         return None if answer is None else with_rate(answer, read.decision)
 
     async def _ask(self, request: WebRequest, query: str, read: AdmittedRead) -> WebAnswer | None:
@@ -185,6 +190,8 @@ class EndWaits:
                 answer = await self._waits.wait(execution_id, key, ask, seconds=seconds)
         except TimeoutError:
             answer = await self._run(key, request)
+        if not await self._reads.still_admits(request, read):
+            return await self._django.answer(_asking(request, ""), caller="reads")
         return None if answer is None else with_rate(answer, read.decision)
 
     async def _ask_for_all(self, key: Hashable, request: WebRequest) -> WebAnswer | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.idempotency import HEADER, check_key
@@ -99,7 +99,7 @@ def _start(orders: dict[int, _AskedStart]) -> dict[int, Started | Exception]:
         starts = [orders[place].start for place in places]
         try:
             found = mediator.send(workflow_type, starts=starts)
-        except IntegrationError:
+        except (IntegrationError, DatabaseError):  # those of before are stored already
             continue
         answers |= zip(places, found, strict=True)
     return answers

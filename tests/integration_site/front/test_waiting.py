@@ -15,6 +15,8 @@ from django.core.wsgi import get_wsgi_application
 
 from core.api.exchange import WebAnswer
 from core.api.waiters import Waiters
+from core.api_keys import revoke_key
+from core.models import ApiKey
 from integration_site.front.application import Front
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.shortcuts import shortcuts_over
@@ -227,6 +229,30 @@ async def test_watches_are_woken_together_and_answered_by_one_run(
     assert {each.body for each in received} == {fresh.body}
     assert {each.headers for each in received} == {fresh.headers}
     assert [change["status"] for change in json.loads(fresh.body)["changes"]] == ["ONLINE"]
+
+
+@pytest.mark.parametrize("what", ["watch", "execution"])
+async def test_who_may_no_more_is_not_answered_with_those_who_wait_alike(
+    front: Front, in_thread: Any, what: str
+) -> None:
+    stays, goes = [await in_thread(lambda n=n: bearer(name=n)) for n in ("stays", "goes")]
+    await in_thread(lambda: factories.make_service("planner"))
+    await in_thread(make_change)
+    execution = await in_thread(begin)
+    index = await in_thread(get_discovery().latest_index)
+    path = {
+        "watch": f"/discovery/watch?index={index}&wait=60",
+        "execution": f"/executions/{execution.pk}?wait=30",
+    }[what]
+    waiting = followers.waiting if what == "watch" else ends.waiting
+    tasks = asking(front, path, **stays)
+    await until(lambda: len(waiting) > 0)
+    tasks += asking(front, path, **goes)
+    await ask(front, "/services", **goes)
+    await in_thread(lambda: revoke_key(ApiKey.objects.get(name="goes")))
+    await in_thread(lambda: make_change("ONLINE"))
+    await in_thread(lambda: end(execution.pk))
+    assert [answer.status for answer in await answers(tasks)] == [200, 401]
 
 
 @pytest.mark.parametrize(

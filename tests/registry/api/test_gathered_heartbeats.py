@@ -235,6 +235,7 @@ ODD: dict[str, dict[str, Any]] = {
     "another key": {"key": "si_00000000_x"},
     "a session": {"headers": {"cookie": "sessionid=x"}},
     "a form": {"body": b"a=1", "headers": {"content-type": "application/x-www-form-urlencoded"}},
+    "what is not said to be JSON": {"body": b"{}", "headers": {"content-type": "text/plain"}},
     "a query": {"query": "a=1"},
     "broken JSON": {"body": b"{"},
     "a list": {"body": b"[]"},

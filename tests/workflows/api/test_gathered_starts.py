@@ -17,6 +17,7 @@ from tests.factories import make_key
 from tests.support.engine import ScriptedClient, call, make_workflow, running_engine
 from tests.support.hypothesis_settings import in_proportion
 from tests.support.web_requests import by_django, comparable, django, web_request
+from workflows.api import gathered_starts
 from workflows.api.gathered_starts import answer_starts
 from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
 from workflows.services.executions import start as start_module
@@ -169,6 +170,18 @@ def test_an_outage_during_the_commit_is_not_tried_again(key, monkeypatch):
 
     monkeypatch.setattr(start_module, "insert_executions", fail)
     compare((EXECUTE, {}), (EXECUTE, {}), plain=True, key=key)
+
+
+def test_an_outage_between_starts_leaves_those_before_it_alone(key, monkeypatch):
+    """What has been stored is answered: the view would store it once more."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(gathered_starts.mediator, "send", fail)
+    requests = [web_request(EXECUTE, key=key), web_request("/workflows/project-planning", key=key)]
+    assert [answer and answer.status for answer in answer_starts(requests)] == [202, None]
+    assert WorkflowExecution.objects.count() == 1
 
 
 @pytest.mark.parametrize("is_gathered", [True, False])
