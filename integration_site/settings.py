@@ -373,6 +373,7 @@ UNFOLD = {
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [
         lambda request: static("console/console.js"),
+        lambda request: static("console/live.js"),
         lambda request: static("console/access.js"),
     ],
     # The console is the site: there is nothing else to view or to return to.

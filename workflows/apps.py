@@ -24,11 +24,11 @@ class WorkflowsConfig(AppConfig):
         from workflows.models import WorkflowType
         from workflows.services.definitions.references import follow_rename, users_of
         from workflows.services.executions.start import start_by_type
-        from workflows.signalling.events import ExecutionEvents
+        from workflows.signalling.events import ExecutionEvents, progress_of
 
         post_migrate.connect(renew_guard, sender=self)
         references.add_finder(users_of)
-        event_sources.add(ExecutionEvents())
+        event_sources.add(ExecutionEvents(), progress=progress_of)
         renamed.connect(follow_rename, dispatch_uid="workflows.services.definitions.references")
         mediator.subscribe("steps_ready", _announce_steps)
         mediator.subscribe("slots_changed", _dequeue_executions)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -93,6 +93,10 @@ class EventSource(Protocol):
         """Return what came after a mark; where marks are times, also some of what came before."""
 
 
+# Of rows with these ids, how far each is: events whose mark changes with it.
+Progress = Callable[[Collection[str]], Iterable[Event]]
+
+
 class TimedSource(ABC):
     """Events that are found by their time; marks are its milliseconds."""
 
@@ -128,12 +132,15 @@ class EventSources:
 
     def __init__(self) -> None:
         self._sources: dict[str, EventSource] = {}
+        self._progress: dict[str, Progress] = {}
 
     def __iter__(self) -> Iterator[EventSource]:
         return iter(self._sources.values())
 
-    def add(self, source: EventSource) -> None:
-        """Let callers follow a topic."""
+    def add(self, source: EventSource, *, progress: Progress | None = None) -> None:
+        """Let callers follow a topic, and with `progress` also single rows of it."""
+        if progress is not None:
+            self._progress[source.topic] = progress
         self._sources[source.topic] = source
         self._sources = dict(sorted(self._sources.items()))
 
@@ -161,6 +168,10 @@ class EventSources:
                 following.events.append((position_of(reached), event))
             reached[topic] = found.mark
         return following
+
+    def progress_of(self, rows: Mapping[str, Collection[str]]) -> list[Event]:
+        """Return how far rows are, which are given as ids by topic."""
+        return [event for topic, ids in rows.items() for event in self._progress[topic](ids)]
 
     def marks_in(self, position: str) -> Marks | None:
         """Return the marks of a position; None where it is not one of this hub."""

@@ -11,7 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.api.events import Following, event_sources, position_of, topics_for
+from core.exceptions import ValidationFailed
+from core.identifiers import read_id
 
+MOST_FOLLOWED = 20
 STREAM_TYPE = "text/event-stream"
 
 
@@ -40,6 +43,7 @@ class EventPageAnswer(serializers.Serializer[Any]):
     """What happened after a position."""
 
     topics = serializers.ListField(child=serializers.CharField())
+    executions = serializers.ListField(child=serializers.CharField())
     reset = serializers.ListField(
         child=serializers.CharField(), help_text="Topics to read anew: what came is not known."
     )
@@ -55,6 +59,11 @@ class EventsView(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter("topics", str, description="Such as services,incidents."),
+            OpenApiParameter(
+                "executions",
+                str,
+                description="Ids of executions of which a stream also tells that steps went on.",
+            ),
             OpenApiParameter(
                 "Last-Event-ID",
                 str,
@@ -78,10 +87,14 @@ class EventsView(APIView):
             raise StreamsElsewhere
         asked = request.query_params.get("topics", "")
         topics = topics_for(request.user, asked)
+        executions = _ids_in(request.query_params.get("executions", ""))
+        if executions and "executions" not in topics:
+            raise ValidationFailed.at("executions", "Ask for the topic executions too.")
         following = _follow(request.META.get("HTTP_LAST_EVENT_ID", ""), topics)
         return Response(
             {
                 "topics": topics,
+                "executions": executions,
                 "reset": following.lost,
                 "last_event_id": position_of(following.marks),
                 "events": [
@@ -89,6 +102,16 @@ class EventsView(APIView):
                 ],
             }
         )
+
+
+def _ids_in(text: str) -> list[str]:
+    """Raises: ValidationFailed: they are no ids, or too many."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    ids = [read_id(name) for name in names]
+    if None in ids or len(ids) > MOST_FOLLOWED:
+        sentence = f"Give at most {MOST_FOLLOWED} ids of executions, with commas between them."
+        raise ValidationFailed.at("executions", sentence)
+    return sorted({str(each) for each in ids})
 
 
 def _follow(last_event_id: str, topics: tuple[str, ...]) -> Following:

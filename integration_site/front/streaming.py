@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -34,6 +35,7 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 STREAM_TYPE = "text/event-stream"
+EXECUTIONS = "executions"
 HEADERS = (
     ("Content-Type", STREAM_TYPE),
     ("Cache-Control", "no-store"),
@@ -54,8 +56,12 @@ MOST_KNOWN = 20_000
 class Listener:
     """What waits for one stream. For one event loop."""
 
-    def __init__(self, topics: Collection[str], *, has_key: bool) -> None:
+    def __init__(
+        self, topics: Collection[str], *, executions: Collection[str] = (), has_key: bool
+    ) -> None:
         self.topics = frozenset(topics)
+        # Of which it also takes how far they are.
+        self.executions = frozenset(executions)
         self.has_key = has_key
         self.is_over = False
         self.must_check = False
@@ -191,7 +197,10 @@ class EventFeed:
         while True:
             await self._wait_until_due()
             try:
-                self._hand_out(await self.in_thread(self._look))
+                followed = frozenset[str]().union(*(each.executions for each in self._listeners))
+                following, progress = await self.in_thread(partial(self._look, followed))
+                self._hand_out(following)
+                self._hand_out_progress(progress)
             except Exception as error:  # whatever it is, it is looked for again
                 logger.warning("events_not_read", error=str(error)[:300])
                 await asyncio.sleep(LOOK_SECONDS)
@@ -203,8 +212,14 @@ class EventFeed:
         marks = self._sources.newest()
         return self._remember(self._sources.follow(marks, marks)).marks
 
-    def _look(self) -> Following:
-        return self._remember(self._sources.follow(self._marks, self._marks, known=self._known))
+    def _look(self, executions: Collection[str]) -> tuple[Following, list[Event]]:
+        found = self._sources.follow(self._marks, self._marks, known=self._known)
+        progress: list[Event] = []
+        if executions:
+            reached = self._sources.progress_of({EXECUTIONS: executions})
+            progress = [event for event in reached if event.key not in self._known]
+            self._known.update({event.key: True for event in progress})
+        return self._remember(found), progress
 
     def _remember(self, following: Following) -> Following:
         for _, event in following.events:
@@ -215,7 +230,8 @@ class EventFeed:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(LEAST_SECONDS)
         sees = self._file is not None
-        ends = loop.time() + (HEARING_SECONDS if self._news.hears or sees else LOOK_SECONDS)
+        is_told = (self._news.hears or sees) and not any(e.executions for e in self._listeners)
+        ends = loop.time() + (HEARING_SECONDS if is_told else LOOK_SECONDS)
         while not self._told.is_set() and loop.time() < ends:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(LOOK_SECONDS, ends - loop.time())):
@@ -227,11 +243,18 @@ class EventFeed:
     def _hand_out(self, following: Following) -> None:
         self._marks = following.marks
         for topic in following.lost:
-            self._put(topic, None, reset_text([topic], self.position))
+            self._put(topic, reset_text([topic], self.position))
         for position, event in following.events:
-            self._put(event.topic, event, event_text(event, position))
+            self._put(event.topic, event_text(event, position), event)
 
-    def _put(self, topic: str, event: Event | None, text: str) -> None:
+    def _hand_out_progress(self, events: Iterable[Event]) -> None:
+        for event in events:
+            text = event_text(event, self.position)
+            for listener in self._listeners:
+                if event.id in listener.executions:
+                    listener.put(event, text)
+
+    def _put(self, topic: str, text: str, event: Event | None = None) -> None:
         for listener in self._listeners:
             if topic in listener.topics:
                 listener.put(event, text)
@@ -267,7 +290,9 @@ class EventStreams:
     async def _parts(self, request: WebRequest, page: dict[str, Any]) -> AsyncGenerator[bytes]:
         topics = page["topics"]
         clock = asyncio.get_running_loop().time
-        listener = Listener(topics, has_key=_key_in(request) is not None)
+        listener = Listener(
+            topics, executions=page["executions"], has_key=_key_in(request) is not None
+        )
         try:
             await self._feed.add(listener)
             yield await self._first(request, page, listener)

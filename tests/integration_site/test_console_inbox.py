@@ -99,12 +99,12 @@ def test_after_a_decision_the_page_says_what_came_of_it(
     text = answer.content.decode()
     assert "goes on with Agree to it" in text
     assert "Nothing else waits for you" in text
-    assert 'hx-trigger="every 1s' in text
+    assert f'data-live-execution="{run.pk}"' in text
     run.steps.update(status="COMPLETED")
     WorkflowExecution.objects.filter(pk=run.pk).update(status="COMPLETED")
     text = inbox(admin, done=str(run.pk))
     assert "ended" in text
-    assert 'hx-trigger="every 1s' not in text
+    assert "data-live-execution" not in text
 
 
 def test_after_one_of_two_approvals_the_page_says_that_it_waits(

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from core.admin.base import find_or_404
 from core.admin.pages import render_page
 
-# htmx stops polling at this status.
+# Parts of pages are not read again after this status.
 STOP_POLLING = 286
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -29,7 +30,7 @@ from registry import services
 from registry.models import RegistryChange, Service
 from tests import factories
 from tests.support.asgi import ask, scope_of
-from workflows.models import WorkflowExecution
+from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start, start_execution
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_servers]
@@ -223,6 +224,8 @@ async def test_events_are_for_those_who_may_read_their_topic(
         (("registry:read",), "?topics=executions", 403, "workflows:read"),
         (("registry:read",), "?topics=service", 400, "did you mean services?"),
         ((), "", 401, "API key"),
+        (("workflows:read",), "?executions=x", 400, "ids of executions"),
+        (("registry:read",), f"?executions={UUID(int=1)}", 400, "Ask for the topic"),
     ],
 )
 async def test_stream_is_refused_as_any_read_is(
@@ -253,6 +256,29 @@ async def test_who_comes_again_is_given_what_came_between(front: Front, in_threa
         assert statuses == ["ONLINE", "DEGRADED"]
         await in_thread(lambda: change("OFFLINE"))
         assert (await again.next())["status"] == "OFFLINE"
+
+
+async def test_steps_of_an_execution_are_told_of_to_whoever_follows_it(
+    front: Front, in_thread: Any
+) -> None:
+    headers = await in_thread(lambda: bearer("registry:read", "workflows:read"))
+    await in_thread(make_planner)
+    execution = await in_thread(start)
+
+    def step() -> None:
+        WorkflowStep.objects.create(execution=execution, step_id="next", path="next")
+
+    path = f"/events?topics=executions&executions={execution.pk}"
+    async with (
+        streaming_from(front, path, **headers) as stream,
+        streaming_from(front, **headers) as other,
+    ):
+        first = await stream.next()
+        assert (first["kind"], first["id"]) == ("PROGRESSED", str(execution.pk))
+        await in_thread(step)
+        assert (await stream.next())["kind"] == "PROGRESSED"
+        await in_thread(change)
+        assert (await other.next())["topic"] == "services"
 
 
 async def test_page_gives_the_same_without_a_stream(front: Front, in_thread: Any) -> None:
@@ -427,9 +453,9 @@ async def test_one_reader_serves_all_and_ends_with_the_last(
     looks: list[int] = []
     look = streaming.EventFeed._look
 
-    def counted(feed: Any) -> Any:
+    def counted(feed: Any, followed: Any) -> Any:
         looks.append(len(feed._listeners))
-        return look(feed)
+        return look(feed, followed)
 
     monkeypatch.setattr(streaming.EventFeed, "_look", counted)
     await in_thread(make_planner)

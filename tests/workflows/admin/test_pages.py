@@ -169,11 +169,12 @@ def test_a_failed_execution_says_what_failed_why_and_what_to_do(admin: Client) -
 def test_an_open_execution_refreshes_until_it_ends(admin: Client) -> None:
     workflow = make_workflow()
     running = make_execution(workflow, status="RUNNING")
-    assert 'hx-trigger="every 2s' in admin.get(page_url(running)).content.decode()
+    follows = f'data-live-execution="{running.pk}" data-live-seconds="10"'
+    assert follows in admin.get(page_url(running)).content.decode()
     live = reverse("admin:execution_live", args=(running.pk,))
-    assert 'hx-trigger="every 2s' in admin.get(live).content.decode()
+    assert follows in admin.get(live).content.decode()
     WorkflowExecution.objects.update(status="COMPLETED")
-    assert 'hx-trigger="every' not in admin.get(live).content.decode()
+    assert "data-live" not in admin.get(live).content.decode()
 
 
 def test_polling_stops_when_the_session_or_the_execution_is_gone(client: Client, db: None) -> None:
@@ -332,7 +333,8 @@ def test_a_waiting_step_says_what_it_waits_for(
 ) -> None:
     page = admin.get(page_url(waiting_execution(step, **fields))).content.decode()
     assert words in page
-    assert 'hx-trigger="every 10s' in page
+    assert "data-live-execution=" in page
+    assert 'data-live-seconds="10"' not in page
 
 
 def test_a_step_leads_to_the_execution_that_it_started(admin: Client) -> None:

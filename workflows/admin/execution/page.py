@@ -44,7 +44,6 @@ MAX_RERUNS = 10
 RETRYABLE = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW, ExecutionStatus.CANCELLED)
 TROUBLED = (ExecutionStatus.FAILED, ExecutionStatus.NEEDS_REVIEW)
 BUSY = (StepStatus.PENDING, StepStatus.RUNNING)
-LIVE_SECONDS, IDLE_SECONDS = 2, 10
 # Of the steps in several branches or elements, the picture shows the first of these.
 WORST_FIRST = (
     StepStatus.NEEDS_REVIEW,
@@ -151,7 +150,9 @@ def page_of(
         "may_cancel": execution.status not in TERMINAL and not execution.is_compensating,
         "may_pause": execution.status in ACTIVE,
         "may_resume": execution.status == ExecutionStatus.PAUSED,
-        "refresh_seconds": None if execution.has_ended else _refresh_seconds(execution, steps),
+        "is_live": not execution.has_ended,
+        # The bars of the timeline grow.
+        "is_busy": _is_busy(execution, steps),
     }
 
 
@@ -178,11 +179,10 @@ def _activity(
     return {"active_seconds": active, "idle_seconds": elapsed - active}
 
 
-def _refresh_seconds(execution: WorkflowExecution, steps: list[WorkflowStep]) -> int:
-    """Return how often to ask: often while something runs, seldom while all there is waits."""
+def _is_busy(execution: WorkflowExecution, steps: list[WorkflowStep]) -> bool:
+    """Return whether something runs, and not all there is waits."""
     is_busy = not steps or any(step.status in BUSY for step in steps)
-    goes_on = execution.status in GOING_ON
-    return LIVE_SECONDS if is_busy and goes_on else IDLE_SECONDS
+    return is_busy and execution.status in GOING_ON
 
 
 def _rows_of(
