@@ -75,7 +75,7 @@ def _title_with_count() -> SafeString:
     """Return a title whose count is fetched once the page is there: no page waits for it."""
     return format_html(
         'Inbox <span id="inbox-count" hx-get="{}" hx-trigger="load, live" hx-swap="innerHTML"'
-        ' data-live="executions" data-live-gap="10" data-live-seconds="30"></span>',
+        ' data-live="executions:10" data-live-seconds="30"></span>',
         reverse("admin:inbox_count"),
     )
 

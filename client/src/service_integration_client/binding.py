@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     Described = Callable[Concatenate[Hub, P], Coroutine[Any, Any, T]]
     Awaited = Callable[P, Coroutine[Any, Any, T]]
-    Items = Callable[..., AsyncIterator[Any]]
+    Items = Callable[..., AsyncGenerator[Any, None]]
 else:
     P = TypeVar("P")  # ParamSpec came with Python 3.10, and only type checkers need it
 
@@ -105,26 +105,17 @@ class Read(_Call[P, T]):
         return self._bound(client, awaits="awaits_reads")
 
 
-class Pages(Operation[P, T]):
-    """The items of all pages of a list: ``for``, or ``async for`` where reads are awaited.
+class _Items(Operation[P, T]):
+    """Items one by one: ``for``, or ``async for`` where reads are awaited."""
 
-    Takes the arguments of the operation that answers one page. `by` says how one page leads to the
-    next.
-    """
-
-    def __init__(self, described: Described[P, T], *, by: Items = by_number) -> None:
-        @functools.wraps(described)
-        def items(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
-            return by(described, hub, *args, **kwargs)
-
-        @functools.wraps(described)
+    def __init__(self, items: Items, signature: inspect.Signature, text: str) -> None:
+        @functools.wraps(items)
         def iterated(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
             return iterate_blocking(items(hub, *args, **kwargs))
 
-        signature = inspect.signature(described)
         functions: tuple[Any, Any] = (items, iterated)
         for function in functions:
-            function.__doc__ = f"Each item of all pages, fetched as needed. {document(described)}"
+            function.__doc__ = text
             function.__signature__ = signature.replace(return_annotation="Iterator[JsonObject]")
         super().__init__(*functions)
 
@@ -142,3 +133,30 @@ class Pages(Operation[P, T]):
     def __get__(self, client: _BaseClient, owner: type) -> Callable[P, Iterator[Any]]: ...
     def __get__(self, client: _BaseClient | None, owner: type) -> Any:
         return self._bound(client, awaits="awaits_reads")
+
+
+class Pages(_Items[P, T]):
+    """The items of all pages of a list.
+
+    Takes the arguments of the operation that answers one page. `by` says how one page leads to the
+    next.
+    """
+
+    def __init__(self, described: Described[P, T], *, by: Items = by_number) -> None:
+        @functools.wraps(described)
+        def items(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, None]:
+            return by(described, hub, *args, **kwargs)
+
+        text = f"Each item of all pages, fetched as needed. {document(described)}"
+        super().__init__(items, inspect.signature(described), text)
+
+
+class Stream(_Items[P, T]):
+    """What an asynchronous generator gives."""
+
+    def __init__(self, described: Callable[Concatenate[Hub, P], AsyncGenerator[T, None]]) -> None:
+        @functools.wraps(described)
+        def items(hub: Hub, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, None]:
+            return described(hub, *args, **kwargs)
+
+        super().__init__(items, inspect.signature(described), document(described))

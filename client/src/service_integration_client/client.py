@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service_integration_client.binding import Pages, Read, Write
+from service_integration_client.binding import Pages, Read, Stream, Write
 from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
 from service_integration_client.hub import AwaitingHub, BlockingHub, HubOptions
@@ -14,6 +14,7 @@ from service_integration_client.operations import (
     circuit_breakers,
     connections,
     credentials,
+    events,
     executions,
     incidents,
     integrations,
@@ -176,6 +177,8 @@ class _BaseClient:
     get_incident = Read(incidents.get_incident)
     get_incidents = Read(incidents.get_incidents)
     iter_incidents = Pages(incidents.get_incidents)
+
+    events = Stream(events.events)
 
     create_schedule = Write(schedules.create_schedule)
     update_schedule = Write(schedules.update_schedule)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,27 +111,53 @@ class Hub(ABC):
         http = http_library()
         try:
             response = await self._send(arguments)
-        except (http.ConnectTimeout, http.ConnectError) as error:
-            reason = str(error) or type(error).__name__
-            raise errors.ServiceUnavailableError(
-                f"The hub at {self._configuration.base_url} cannot be reached: {reason}."
-            ) from error
-        except http.TimeoutException as error:
-            sentence = f"No answer to {request.method} {request.path} within the timeout."
-            raise errors.RequestTimeoutError(sentence) from error
-        except http.TransportError as error:  # nobody knows how far the request came
-            reason = str(error) or type(error).__name__
-            raise errors.ServiceUnavailableError(
-                f"The connection to the hub at {self._configuration.base_url} broke before it"
-                f" answered {request.method} {request.path}: {reason}.",
-                may_have_happened=request.method != "GET",
-            ) from error
-        except http.DecodingError as error:
-            sentence = f"The answer to {request.method} {request.path} cannot be unpacked: {error}"
-            raise errors.UnexpectedAnswerError(sentence) from error
+        except (http.TransportError, http.DecodingError) as error:
+            raise self._error_of(request, error) from error
         return content_of(
             request, status=response.status_code, headers=response.headers, body=response.content
         )
+
+    def _error_of(self, request: Request, error: Exception) -> errors.ServiceIntegrationError:
+        """Return what it means that the HTTP library got no answer."""
+        http = http_library()
+        if isinstance(error, (http.ConnectTimeout, http.ConnectError)):
+            reason = str(error) or type(error).__name__
+            return errors.ServiceUnavailableError(
+                f"The hub at {self._configuration.base_url} cannot be reached: {reason}."
+            )
+        if isinstance(error, http.TimeoutException):
+            return errors.RequestTimeoutError(
+                f"No answer to {request.method} {request.path} within the timeout."
+            )
+        if isinstance(error, http.TransportError):  # nobody knows how far the request came
+            reason = str(error) or type(error).__name__
+            return errors.ServiceUnavailableError(
+                f"The connection to the hub at {self._configuration.base_url} broke before it"
+                f" answered {request.method} {request.path}: {reason}.",
+                may_have_happened=request.method != "GET",
+            )
+        sentence = f"The answer to {request.method} {request.path} cannot be unpacked: {error}"
+        return errors.UnexpectedAnswerError(sentence)
+
+    async def lines(
+        self, request: Request, headers: Mapping[str, str], *, silent_seconds: float
+    ) -> AsyncGenerator[str, None]:
+        """Yield the lines of an answer as they come, until it ends.
+
+        Raises: what `call` raises; RequestTimeoutError when nothing comes for so long.
+        """
+        http = http_library()
+        arguments = self._arguments(request)
+        arguments["headers"] = {**arguments["headers"], **headers}
+        arguments["timeout"] = http.Timeout(self._timeout_of(request), read=silent_seconds)
+        try:
+            async with closing(self._stream(arguments)) as parts:
+                async for status, got, text in parts:
+                    if status != 200:
+                        content_of(request, status=status, headers=got, body=text.encode())
+                    yield text
+        except (http.TransportError, http.DecodingError) as error:
+            raise self._error_of(request, error) from error
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         """Return what the HTTP library is given: the same for every attempt."""
@@ -178,6 +205,10 @@ class Hub(ABC):
         """The HTTP library's response."""
 
     @abstractmethod
+    def _stream(self, arguments: dict[str, Any]) -> AsyncGenerator[tuple[int, Any, str], None]:
+        """Status, headers and line, for each line; the whole body where the status is not 200."""
+
+    @abstractmethod
     async def sleep(self, seconds: float) -> None: ...
 
 
@@ -190,13 +221,28 @@ class BlockingHub(Hub):
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
 
-    async def _send(self, arguments: dict[str, Any]) -> Any:
+    def _opened(self) -> httpx2.Client:
         client = self._client
         if client is None:
             with self._opening:
                 if self._client is None:
                     self._client = http_library().Client(**self._client_arguments())
                 client = self._client
+        return client
+
+    async def _stream(
+        self, arguments: dict[str, Any]
+    ) -> AsyncGenerator[tuple[int, Any, str], None]:
+        with self._slots, self._opened().stream(**arguments) as response:
+            status, headers = response.status_code, response.headers
+            if status != 200:
+                yield status, headers, response.read().decode(errors="replace")
+                return
+            for line in response.iter_lines():
+                yield status, headers, line
+
+    async def _send(self, arguments: dict[str, Any]) -> Any:
+        client = self._opened()
         with self._slots:
             response = client.request(**arguments)
             if stream := _stream_to_drop(response):
@@ -227,7 +273,19 @@ class AwaitingHub(Hub):
         super().__init__(options)
         self._connections: dict[asyncio.AbstractEventLoop, _Connections] = {}
 
-    async def _send(self, arguments: dict[str, Any]) -> Any:
+    async def _stream(
+        self, arguments: dict[str, Any]
+    ) -> AsyncGenerator[tuple[int, Any, str], None]:
+        connections = self._opened()
+        async with connections.slots, connections.client.stream(**arguments) as response:
+            status, headers = response.status_code, response.headers
+            if status != 200:
+                yield status, headers, (await response.aread()).decode(errors="replace")
+                return
+            async for line in response.aiter_lines():
+                yield status, headers, line
+
+    def _opened(self) -> _Connections:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -237,6 +295,10 @@ class AwaitingHub(Hub):
             client = http_library().AsyncClient(**self._client_arguments())
             connections = _Connections(client, asyncio.Semaphore(MOST_CONNECTIONS))
             self._connections[loop] = connections
+        return connections
+
+    async def _send(self, arguments: dict[str, Any]) -> Any:
+        connections = self._opened()
         async with connections.slots:
             response = await connections.client.request(**arguments)
             if stream := _stream_to_drop(response):
@@ -284,14 +346,30 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("A blocking operation tried to wait on an event loop.")
 
 
-def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
-    """Yield the items of an asynchronous iterator that never suspends."""
-    while True:
-        try:
-            item = run_blocking(_next_of(items))
-        except StopAsyncIteration:
-            return
-        yield item
+def iterate_blocking(items: AsyncGenerator[T, None]) -> Iterator[T]:
+    """Yield the items of an asynchronous generator that never suspends, and close it."""
+    try:
+        while True:
+            try:
+                item = run_blocking(_next_of(items))
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run_blocking(_close(items))
+
+
+@asynccontextmanager
+async def closing(items: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenerator[T, None]]:
+    """Close a generator with the block, which `async for` alone leaves to the event loop."""
+    try:
+        yield items
+    finally:
+        await items.aclose()
+
+
+async def _close(items: AsyncGenerator[T, None]) -> None:
+    await items.aclose()
 
 
 async def _next_of(items: AsyncIterator[T]) -> T:

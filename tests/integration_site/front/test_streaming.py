@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +24,17 @@ from integration_site.front.application import Front
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.sending import CONNECTION_KEY
 from integration_site.front.shortcuts import shortcuts_over
+from integration_site.front.worker import FrontServer
 from monitoring.incidents import open_incident, resolve_incident
 from monitoring.models import Subject
 from registry import services
 from registry.models import RegistryChange, Service
+from service_integration_client import (
+    AsyncServiceIntegrationClient,
+    SyncServiceIntegrationClient,
+)
 from tests import factories
+from tests.integration_site.front.running import running_front
 from tests.support.asgi import ask, scope_of
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start, start_execution
@@ -443,6 +449,38 @@ async def test_streams_are_bounded_as_waits_are(
         assert b"WAITS_PER_CALLER" in answer.body
     async with streaming_from(narrow, **headers):
         pass
+    pool.close()
+
+
+def test_client_library_follows_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_subscribers", [])  # others of this process go on
+    text = bearer("registry:read")["authorization"].removeprefix("Bearer ")
+    make_planner()
+    django: Any = get_wsgi_application()
+    pool = DjangoPool(django, threads=2, share=2)
+    position = core_events.position_of(core_events.event_sources.newest())
+    change()
+    with running_front(django, shortcuts_over(pool), server_class=FrontServer) as running:
+        url = f"http://127.0.0.1:{running.port}/api"
+        client = SyncServiceIntegrationClient(url, api_key=text)
+        events = client.events(["services"], last_event_id=position)
+        assert next(events)["status"] == "DEGRADED"
+        change("OFFLINE")
+        event = next(events)
+        assert (event["type"], event["name"], event["status"]) == (
+            "services", "planner", "OFFLINE",
+        )  # fmt: skip
+
+        async def follow() -> list[Any]:
+            async with (
+                AsyncServiceIntegrationClient(url, api_key=text) as awaiting,
+                aclosing(awaiting.events(last_event_id=position)) as awaited,  # type: ignore[type-var]
+            ):
+                return [(await anext(awaited))["status"] for _ in range(2)]
+
+        assert asyncio.run(follow()) == ["DEGRADED", "OFFLINE"]
+        events.close()  # type: ignore[attr-defined]
+        client.close()
     pool.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from service_integration_client.hub import Hub
@@ -12,7 +12,7 @@ PER_PAGE = 100
 
 async def by_number(
     get_page: Callable[..., Any], hub: Hub, /, *args: Any, **filters: Any
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Yield the items by page numbers, from `page` on where it is given."""
     page = filters.pop("page", None) or 1
     per_page = filters.pop("per_page", None) or PER_PAGE
@@ -27,7 +27,7 @@ async def by_number(
 
 async def by_cursor(
     get_page: Callable[..., Any], hub: Hub, /, *args: Any, **filters: Any
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Yield the items by the cursor of each answer: a list that grows meanwhile is not read twice.
 
     A page or an ordering that is asked for goes by numbers.

@@ -2,8 +2,9 @@
 // `data-live-execution` an execution whose steps it shows. A part is read again by its own htmx
 // attributes, on the trigger `live`. All parts share one stream of events (`GET /events`).
 //
-// Not everything is told: `data-live-seconds` has a part read so often even so, `data-live-gap`
-// never more often, however much happens. Without a stream, all are read every 15 seconds.
+// However much happens, a part is read every two seconds at most, or as many as stand behind a
+// topic: `executions:10`. As not everything is told, `data-live-seconds` has it read so often even
+// so. Without a stream, all are read every 15 seconds.
 (() => {
   const GATHER_MS = 300;
   const GAP_SECONDS = 2;
@@ -17,42 +18,53 @@
   const timers = new Map();
 
   const parts = () => [...document.querySelectorAll("[data-live]")];
-  const topicsOf = (part) => part.dataset.live.split(" ");
+  // From each topic that concerns a part to the seconds between two readings for it.
+  const gapsOf = (part) =>
+    new Map(part.dataset.live.split(" ").map((word) => {
+      const [topic, gap] = word.split(":");
+      return [topic, Number(gap || GAP_SECONDS)];
+    }));
   const isOpen = () => stream !== null && stream.readyState === EventSource.OPEN;
-  const gapOf = (part) => Number(part.dataset.liveGap || GAP_SECONDS);
   const age = (part) => (Date.now() - readAt.get(part.id)) / 1000;
 
   function read(part) {
+    clearTimeout(timers.get(part.id)?.timer);
+    timers.delete(part.id);
     readAt.set(part.id, Date.now());
     part.dispatchEvent(new CustomEvent("live"));
   }
 
-  // Read a part after a moment in which more may come, and not before its gap is over.
-  function readSoon(part) {
-    if (timers.has(part.id)) {
+  // Read a part after a moment in which more may come, and not before the gap is over.
+  function readSoon(part, gap) {
+    const wait = Math.max(GATHER_MS, (gap - age(part)) * 1000);
+    const due = Date.now() + wait;
+    const planned = timers.get(part.id);
+    if (planned && planned.due <= due) {
       return;
     }
-    const wait = Math.max(GATHER_MS, (gapOf(part) - age(part)) * 1000);
-    timers.set(
-      part.id,
-      setTimeout(() => {
-        timers.delete(part.id);
-        const now = document.getElementById(part.id);
-        if (now?.dataset.live && !document.hidden) {
-          read(now);
-        }
-      }, wait),
-    );
+    clearTimeout(planned?.timer);
+    const timer = setTimeout(() => {
+      timers.delete(part.id);
+      const now = document.getElementById(part.id);
+      if (now?.dataset.live && !document.hidden) {
+        read(now);
+      }
+    }, wait);
+    timers.set(part.id, { due, timer });
   }
 
   function take(event) {
     const told = JSON.parse(event.data);
-    const topics = told.topics || [told.topic];
     for (const part of parts()) {
       const own = part.dataset.liveExecution;
-      const concerns = topicsOf(part).some((topic) => topics.includes(topic));
-      if (concerns && (!own || !told.id || told.id === own)) {
-        readSoon(part);
+      if (own && told.id && told.id !== own) {
+        continue;
+      }
+      const gaps = gapsOf(part);
+      for (const topic of told.topics || [told.topic]) {
+        if (gaps.has(topic)) {
+          readSoon(part, gaps.get(topic));
+        }
       }
     }
   }
@@ -75,7 +87,7 @@
       close();
       return;
     }
-    const topics = [...new Set(shown.flatMap(topicsOf))].sort();
+    const topics = [...new Set(shown.flatMap((part) => [...gapsOf(part).keys()]))].sort();
     const executions = shown.map((part) => part.dataset.liveExecution).filter(Boolean);
     const query = new URLSearchParams({ topics: topics.join(",") });
     if (executions.length > 0) {
@@ -92,12 +104,7 @@
       stream.addEventListener(type, take);
     }
     // What happened since the page was made, and while nobody listened, was not heard.
-    stream.addEventListener("open", () => {
-      for (const part of parts()) {
-        readAt.set(part.id, readAt.get(part.id) - gapOf(part) * 1000);
-        readSoon(part);
-      }
-    });
+    stream.addEventListener("open", () => parts().forEach((part) => readSoon(part, 0)));
     stream.addEventListener("error", () => {
       if (stream?.readyState === EventSource.CLOSED) {
         close(); // it was refused: the browser does not try again
