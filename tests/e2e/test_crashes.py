@@ -123,6 +123,7 @@ def lose_messages(hub: Hub) -> None:
         file.unlink(missing_ok=True)
 
 
+@pytest.mark.on_servers  # on SQLite there is one web process
 @pytest.mark.parametrize("failpoint", ["C0:3", pytest.param("C1:3", marks=pytest.mark.slow)])
 def test_web_killed_around_a_commit_keeps_what_it_accepted(hub, failpoint):
     name = f"quick-{failpoint[:2]}"
