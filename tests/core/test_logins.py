@@ -96,6 +96,13 @@ def test_failures_are_forgotten_after_an_hour(ada: User, clock: Any) -> None:
     assert log_in(password=PASSWORD, at="192.0.2.1").status_code == 302
 
 
+@pytest.mark.parametrize("times", [1, 6])
+def test_a_refused_login_says_why_and_asks_for_no_correction(
+    ada: User, clock: Any, times: int
+) -> None:
+    assert fail(times).content.decode().count('class="errornote') == 1
+
+
 def test_an_address_that_tries_names_is_slowed_down(ada: User, clock: Any) -> None:
     for number in range(ADDRESS.free):
         begin_attempt(f"name-{number}", "192.0.2.1")
