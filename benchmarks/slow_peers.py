@@ -152,16 +152,25 @@ async def prepared_hub(options: argparse.Namespace) -> AsyncIterator[str]:
         server,
         httpx2.AsyncClient(base_url=f"{options.url}/api", headers=headers, timeout=60) as hub,
     ):
+        await _take_out(hub)  # what an earlier run left that was killed
         await _ask(hub, "POST", "/registry/services", {"name": NAME, "url": url})
-        with contextlib.suppress(httpx2.HTTPStatusError):  # one is there from an earlier run
-            await _ask(hub, "POST", "/workflows", {"name": NAME, "steps": [step]})
+        await _ask(hub, "POST", "/workflows", {"name": NAME, "steps": [step]})
         started = await _ask(hub, "POST", f"/workflows/{NAME}/execute", {"input_data": {}})
         try:
             yield str(started["id"])
         finally:
-            await _ask(hub, "POST", f"/executions/{started['id']}/cancel", {})
-            await _ask(hub, "DELETE", f"/workflows/{NAME}?force=true")
-            await _ask(hub, "DELETE", f"/registry/services/{NAME}?force=true")
+            await _take_out(hub)
+
+
+async def _take_out(hub: httpx2.AsyncClient) -> None:
+    """Cancel this program's executions, and delete its workflow and service, where they are."""
+    answer = await hub.get(f"/executions?workflow={NAME}&status=PENDING,RUNNING,WAITING,PAUSED")
+    for execution in answer.raise_for_status().json()["items"]:
+        await _ask(hub, "POST", f"/executions/{execution['id']}/cancel", {})
+    for path in (f"/workflows/{NAME}", f"/registry/services/{NAME}"):
+        answer = await hub.delete(f"{path}?force=true")
+        if answer.status_code != httpx2.codes.NOT_FOUND:
+            answer.raise_for_status()
 
 
 async def _ask(
