@@ -27,6 +27,7 @@ REASONS = {
     "core/json/strict.py": "the strict parser",
     "client/src/service_integration_client/strict_json.py": "the strict parser of the client",
     "core/api/idempotency.py": "what this process rendered itself",
+    "integration_site/front/streaming.py": "what this process rendered itself",
     "core/api/preconditions.py": "what this process rendered itself",
     "registry/credentials/sealing.py": "what the hub itself wrote and sealed",
     "core/db/json_lookups.py": "a column, and what is asked of it, both written by the hub",
