@@ -243,6 +243,12 @@ def is_loopback(address: object) -> bool:
         return host in ("", "localhost")
 
 
+@pytest.fixture(autouse=True)
+def _ids_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ids begin anew: they never go back, and another test may have been in the future."""
+    monkeypatch.setattr("core.db.uuid7._uuid7_last", 0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _only_loopback() -> Iterator[None]:
     """Refuse connections that leave the machine: a test must not depend on the network."""

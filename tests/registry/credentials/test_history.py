@@ -24,11 +24,7 @@ def add_entry(days: float) -> CredentialEvent:
     )
 
 
-def test_a_moment_divides_the_ids_before_from_those_after(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Ids never go back, and another test may have been in the future.
-    monkeypatch.setattr("core.db.uuid7._uuid7_last", 0)
+def test_a_moment_divides_the_ids_before_from_those_after() -> None:
     before, moment, after = uuid7(), timezone.now() + timedelta(milliseconds=2), uuid7()
     assert before < uuid7_at(moment)
     assert uuid7_at(timezone.now() - timedelta(milliseconds=100)) < after
