@@ -18,6 +18,7 @@ from core.api.exchange import WebAnswer, WebRequest
 from core.cache import BoundedCache
 from core.news import ChangeIndex
 from integration_site.front.django_pool import DjangoPool
+from integration_site.front.gathering import end_database_threads
 from integration_site.front.keeping import Reads, for_everybody, with_rate
 from integration_site.front.response_cache import LONGEST_SECONDS, Made, ResponseCache
 
@@ -93,6 +94,10 @@ class ChosenReads:
         question = await self._cache.get(admitted.key, partial(self._make, admitted.key, request))
         answer = await self._choose(question) if isinstance(question, _Question) else question
         return with_rate(answer, admitted.decision) if answer is not None else None
+
+    def close(self) -> None:
+        """End the thread that reads choices."""
+        end_database_threads(self._threads)
 
     async def _choose(self, question: _Question) -> WebAnswer | None:
         """Return an answer; None where the choice went while it was read again."""

@@ -37,6 +37,7 @@ class DjangoPool:
         self._slots = FairSlots(threads, share=share)
         self._wakeups = _Wakeups()
         self._runs: dict[object, asyncio.Task[WebAnswer]] = {}
+        self._closed_too: list[Callable[[], None]] = []
 
     async def answer(
         self, request: WebRequest, *, caller: str, visit: Visit | None = None, alike: bool = False
@@ -69,6 +70,12 @@ class DjangoPool:
     def close(self) -> None:
         """Take no more work; what runs is finished."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        for close in self._closed_too:
+            close()
+
+    def close_too(self, close: Callable[[], None]) -> None:
+        """Have what stands in front of these threads closed with them."""
+        self._closed_too.append(close)
 
     async def _run(
         self,

@@ -23,6 +23,12 @@ MOST_WAITING = 4096
 RETRY_SECONDS = 1
 
 
+def end_database_threads(executor: ThreadPoolExecutor) -> None:
+    """End the thread of an executor once its work is done; its connection is given back."""
+    executor.submit(connections.close_all)
+    executor.shutdown(wait=False)
+
+
 class Gatherer:
     """Answers requests in batches: those that arrive while one is worked on form the next.
 
@@ -64,8 +70,8 @@ class Gatherer:
         return await answered
 
     def close(self) -> None:
-        """Take no more batches; what runs is finished."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Take no more batches; what runs is finished, and connections are given back."""
+        end_database_threads(self._executor)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_beginning = False

@@ -12,7 +12,7 @@ from core.news import ChangeIndex, own_news
 from integration_site.front.application import Shortcut, StreamingShortcut
 from integration_site.front.choosing import ChosenReads
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.gathering import Gatherer
+from integration_site.front.gathering import Gatherer, HandleMany
 from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
 from integration_site.front.streaming import EventFeed, EventStreams
@@ -43,17 +43,25 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
     """Return the shortcuts by canonical path."""
     changes = ChangeIndex(own_news(), NEWS)
     cache: ResponseCache[WebAnswer] = ResponseCache(changes)
-    reads = CachedReads(cache, django, Reads(known_keys()))
-    together = Gatherer(gathered_reads.answer_service_reads, name="reads")
-    single = CachedReads(cache, django, Reads(known_keys()), gathered=together)
+    usual = Reads(known_keys())
+    reads = CachedReads(cache, django, usual)
+
+    def gather(handle_many: HandleMany, name: str) -> Gatherer:
+        gatherer = Gatherer(handle_many, name=name)
+        django.close_too(gatherer.close)
+        return gatherer
+
+    together = gather(gathered_reads.answer_service_reads, "reads")
+    single = CachedReads(cache, django, usual, gathered=together)
     searches = CachedReads(cache, django, Reads(known_keys(), methods=("POST",)))
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
-    starts = Gatherer(answer_starts, name="starts")
-    registrations = Gatherer(gathered_registrations.answer_registrations, name="registrations")
-    heartbeats = Gatherer(gathered_heartbeats.answer_heartbeats, name="heartbeats")
-    waits = Reads(known_keys())
+    starts = gather(answer_starts, "starts")
+    registrations = gather(gathered_registrations.answer_registrations, "registrations")
+    heartbeats = gather(gathered_heartbeats.answer_heartbeats, "heartbeats")
     watched = SharedWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
     ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
+    chosen = ChosenReads(changes, django, usual, read_choices)
+    django.close_too(chosen.close)
     feed = EventFeed(event_sources, own_news())
     return {
         # Looked for in this order: what comes most often first.
@@ -64,12 +72,12 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         "/services/{id}/health": health,
         "/discovery/services": reads,
         "/discovery/services/search": searches,
-        TYPE_PATH: ChosenReads(changes, django, Reads(known_keys()), read_choices),
+        TYPE_PATH: chosen,
         "/discovery/health/{id}": health,
-        "/discovery/watch": Watches(reads, django, waits, watched),
+        "/discovery/watch": Watches(reads, django, usual, watched),
         "/events": EventStreams(event_sources, feed, django, known_keys()),
-        "/executions/{id}": EndWaits(django, waits, ends),
-        "/executions/{id}/signal": Gatherer(answer_signals, name="signals"),
+        "/executions/{id}": EndWaits(django, usual, ends),
+        "/executions/{id}/signal": gather(answer_signals, "signals"),
         "/workflows/execute": starts,
         "/workflows/{id}/execute": starts,
         **{f"/workflows/{name}": starts for name in REQUEST_TYPES},
