@@ -100,6 +100,6 @@ class HasScope(BasePermission):
             raise exceptions.NotAuthenticated(
                 "Give an API key: Authorization: Bearer <key>, or X-API-Key: <key>."
             )
-        if not any(request.user.may(name) for name in scope.split("|")):
+        if not request.user.may_any(scope):
             raise exceptions.PermissionDenied(f"This needs the scope {scope.replace('|', ' or ')}.")
         return True

@@ -25,6 +25,10 @@ class Caller:
     def may(self, scope: str) -> bool:
         return scope in self.scopes
 
+    def may_any(self, scopes: str) -> bool:
+        """Return whether the caller has one of the scopes, which `|` joins."""
+        return any(self.may(scope) for scope in scopes.split("|"))
+
 
 def nobody() -> Caller:
     """Return a caller who gave no key and has no session."""

@@ -21,6 +21,7 @@ from core.api.caller import Caller
 from core.exceptions import ValidationFailed
 from core.suggestions import did_you_mean
 
+STREAM_TYPE = "text/event-stream"
 # As many are given at once of a topic; who missed more reads it anew.
 MOST_EVENTS = 500
 # So many are looked at for those that are new.

@@ -31,6 +31,7 @@ from core.models import ApiKey
 from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
 from core.news import own_news
+from core.request_rates.counter import RATE_DECISION, admit_key
 
 logger = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class KnownKeys:
         For event loops: asks nobody, and has what becomes old looked up by a thread. None says that
         it has to be found. `headers` are by name in lower case, `address` is the client's.
         """
-        text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+        text = key_in(headers)
         if text is None:
             return None
         digest, now = self._digest_of(text), self._clock()
@@ -122,7 +123,7 @@ class KnownKeys:
 
         None where that would tell nothing new, or too many are looked up already.
         """
-        text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+        text = key_in(headers)
         if text is None:
             return None
         digest, now = self._digest_of(text), self._clock()
@@ -186,6 +187,24 @@ def given_key(authorization: str, x_api_key: str | None) -> str | None:
     """Return the key in `Authorization: Bearer <key>`, else that of `X-API-Key`."""
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else x_api_key
+
+
+def key_in(headers: Mapping[str, str]) -> str | None:
+    """Return the key that a request carries; its headers are by name in lower case."""
+    return given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+
+
+def hold_to_rate(environ: dict[str, Any], known: KnownKey) -> bool:
+    """Count a request against the limit of its key; return whether it is within that.
+
+    What was decided goes into the environ, so that Django neither counts it again nor leaves it
+    untold.
+    """
+    decision = admit_key(known.caller.id, known.key.requests_per_minute)
+    if decision is None:
+        return True
+    environ[RATE_DECISION] = decision
+    return decision.allowed
 
 
 def _usable(known: KnownKey, address: str) -> KnownKey:

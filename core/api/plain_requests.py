@@ -6,25 +6,28 @@ whatever is unusual.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.renderers import JSONRenderer
 
 from core.api.caller import Caller
 from core.api.errors import CONTENT_TYPE, problem_response
 from core.api.exchange import Headers, WebAnswer, WebRequest
-from core.api.known_keys import KnownKey, given_key, known_keys
+from core.api.known_keys import KnownKey, hold_to_rate, key_in, known_keys
 from core.api.plain_reading import MOST_BYTES
 from core.json import strict
 from core.media_types import is_json
-from core.request_rates.counter import RATE_DECISION, admit_key
+from core.request_rates.counter import RATE_DECISION
 
 # Whoever sends one of these may want something that is for Django to know.
 _UNUSUAL = frozenset({"cookie", "content-encoding", "expect"})
 _JSON = JSONRenderer()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,26 @@ class PlainRequest:
         headers = (*own, *headers)
         body = _JSON.render(problem.data)
         return self.answer(problem.status_code, body, headers, content_type=CONTENT_TYPE)
+
+    def render_outcome(
+        self,
+        outcome: T | Exception,
+        show: Callable[[T], WebAnswer | None],
+        headers: Headers = (),
+    ) -> WebAnswer | None:
+        """Return what `show` makes of what was stored; None where nothing was, for the view.
+
+        Where the database fails it may be stored, and what cannot be shown is: the answer is an
+        error then, so that it is not stored again.
+        """
+        if isinstance(outcome, OperationalError | InterfaceError):
+            return self.render_error(outcome, headers)
+        if isinstance(outcome, Exception):
+            return None
+        try:
+            return show(outcome)
+        except Exception as error:
+            return self.render_error(error, headers)
 
     def answer(
         self, status: int, body: bytes, headers: Headers, *, content_type: str = "application/json"
@@ -75,19 +98,13 @@ def read_request(
     known = _known_key(request) if prefix is not None else None
     if body is None or prefix is None or known is None:
         return None
-    if not any(known.caller.may(scope) for scope in scopes.split("|")):
+    if not known.caller.may_any(scopes) or not hold_to_rate(request.environ, known):
         return None
-    decision = admit_key(known.caller.id, known.key.requests_per_minute)
-    if decision is not None:
-        request.environ[RATE_DECISION] = decision
-        if not decision.allowed:
-            return None
     return PlainRequest(request, known.caller, body, prefix)
 
 
 def _known_key(request: WebRequest) -> KnownKey | None:
-    headers = request.headers
-    text = given_key(headers.get("authorization", ""), headers.get("x-api-key"))
+    text = key_in(request.headers)
     if text is None:
         return None
     try:

@@ -10,12 +10,11 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.api.events import Following, event_sources, position_of, topics_for
+from core.api.events import STREAM_TYPE, Following, event_sources, position_of, topics_for
 from core.exceptions import ValidationFailed
 from core.identifiers import read_id
 
 MOST_FOLLOWED = 20
-STREAM_TYPE = "text/event-stream"
 
 
 class StreamsElsewhere(exceptions.APIException):

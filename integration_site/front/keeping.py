@@ -10,8 +10,8 @@ from operator import itemgetter
 from urllib.parse import unquote_plus
 
 from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
-from core.api.known_keys import KnownKey, KnownKeys
-from core.request_rates.counter import RATE_DECISION, admit_key
+from core.api.known_keys import KnownKey, KnownKeys, hold_to_rate
+from core.request_rates.counter import RATE_DECISION
 from core.request_rates.sliding_window import RateDecision
 from integration_site.front.application import Shortcut
 from integration_site.front.django_pool import DjangoPool
@@ -68,11 +68,9 @@ class Reads:
         known = self.keys.recall(request.headers, request.address)
         if known is None:
             return None
-        decision = admit_key(known.caller.id, known.key.requests_per_minute)
-        if decision is not None:
-            request.environ[RATE_DECISION] = decision
-            if not decision.allowed:
-                return None
+        if not hold_to_rate(request.environ, known):
+            return None
+        decision = request.environ.get(RATE_DECISION)
         return AdmittedRead(known, _key_of(request, query, known), decision)
 
     async def still_admits(self, request: WebRequest, read: AdmittedRead) -> bool:

@@ -11,7 +11,6 @@ import json
 import re
 import socket
 import struct
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
@@ -25,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from core.api.errors import CONTENT_TYPE, problem
+from core.api.exchange import request_id_of
 from integration_site.front.connections import Connections
 from integration_site.front.sending import CONNECTION_KEY
 
@@ -400,7 +400,7 @@ def _malformed(error: Exception) -> RefusedHead:
 def _answer_of(
     refusal: RefusedHead, default_headers: list[tuple[bytes, bytes]], address: str
 ) -> bytes:
-    request_id = uuid.uuid4().hex
+    request_id = request_id_of(None)
     logger.info(
         "refused",
         address=address,

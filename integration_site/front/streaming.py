@@ -20,10 +20,18 @@ import structlog
 from django.db import DatabaseError, connection
 from rest_framework.exceptions import APIException
 
-from core.api.events import Event, EventSources, Following, Marks, position_of, topics_for
+from core.api.events import (
+    STREAM_TYPE,
+    Event,
+    EventSources,
+    Following,
+    Marks,
+    position_of,
+    topics_for,
+)
 from core.api.exchange import WebAnswer, WebRequest, WebStream
 from core.api.known_keys import NEWS as KEY_NEWS
-from core.api.known_keys import KnownKeys, given_key
+from core.api.known_keys import KnownKeys, key_in
 from core.api.stopping import on_stopping
 from core.api.waiters import own_file
 from core.cache import BoundedCache
@@ -34,7 +42,6 @@ from integration_site.front.django_pool import DjangoPool
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
-STREAM_TYPE = "text/event-stream"
 EXECUTIONS = "executions"
 HEADERS = (
     ("Content-Type", STREAM_TYPE),
@@ -291,7 +298,7 @@ class EventStreams:
         topics = page["topics"]
         clock = asyncio.get_running_loop().time
         listener = Listener(
-            topics, executions=page["executions"], has_key=_key_in(request) is not None
+            topics, executions=page["executions"], has_key=key_in(request.headers) is not None
         )
         try:
             await self._feed.add(listener)
@@ -339,7 +346,7 @@ class EventStreams:
 
         That nobody can say now ends nothing.
         """
-        key = _key_in(request)
+        key = key_in(request.headers)
         try:
             if key is not None:
                 may = await self._feed.in_thread(lambda: self._topics_of(key, request))
@@ -366,11 +373,6 @@ def _asks_for_stream(request: WebRequest) -> bool:
     accept = request.headers.get("accept", "*/*")
     takes = "json" not in accept and (STREAM_TYPE in accept or "*/*" in accept)
     return request.method == "GET" and takes and request.scope["http_version"] == "1.1"
-
-
-def _key_in(request: WebRequest) -> str | None:
-    headers = request.headers
-    return given_key(headers.get("authorization", ""), headers.get("x-api-key"))
 
 
 def event_text(event: Event, position: str) -> str:

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
-
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.idempotency import HEADER
 from core.api.plain_reading import NotPlain, read_plainly
@@ -59,16 +57,12 @@ def _may_be_sent(asked: Mapping[int, _AskedSignal]) -> dict[int, _AskedSignal]:
 
 def _answer(asked: _AskedSignal, answer: WorkflowExecution | Exception) -> WebAnswer | None:
     request = asked.request
-    if isinstance(answer, OperationalError | InterfaceError):
-        # It may be stored, and is not to be stored again.
-        return request.render_error(answer, _HEADERS)
-    if isinstance(answer, Exception):
-        return None
-    try:
+
+    def show_now(_: WorkflowExecution) -> WebAnswer:
         execution = services.get_execution(str(asked.execution_id))
         return request.render(200, show(execution), _HEADERS)
-    except Exception as error:  # nor is what is stored
-        return request.render_error(error, _HEADERS)
+
+    return request.render_outcome(answer, show_now, _HEADERS)
 
 
 def _read(request: WebRequest) -> _AskedSignal | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError
 
 from core.api.exchange import WebAnswer, WebRequest
 from core.api.idempotency import HEADER, check_key
@@ -52,7 +52,8 @@ def answer_starts(requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
     orders = {place: order for place, r in enumerate(requests) if (order := _read(r)) is not None}
     answers: list[WebAnswer | None] = [None] * len(requests)
     for place, started in _start(orders).items():
-        answers[place] = _answer(orders[place], started)
+        show = partial(_show, orders[place])
+        answers[place] = orders[place].request.render_outcome(started, show, _HEADERS)
     return answers
 
 
@@ -103,19 +104,6 @@ def _start(orders: dict[int, _AskedStart]) -> dict[int, Started | Exception]:
             continue
         answers |= zip(places, found, strict=True)
     return answers
-
-
-def _answer(order: _AskedStart, started: Started | Exception) -> WebAnswer | None:
-    request = order.request
-    if isinstance(started, OperationalError | InterfaceError):
-        # It may be stored, and is not to be stored again.
-        return request.render_error(started, _HEADERS)
-    if isinstance(started, Exception):
-        return None
-    try:
-        return _show(order, started)
-    except Exception as error:  # nor is what is stored
-        return request.render_error(error, _HEADERS)
 
 
 def _show(order: _AskedStart, started: Started) -> WebAnswer | None:
