@@ -39,7 +39,8 @@ Process = subprocess.Popen[bytes]
 class Program:
     """A line of the Procfile, and the process that runs it.
 
-    Guests are stopped first: until they have ended, the hub has to answer them.
+    Guests are started once the hub is ready, and stopped first: until they have ended, the hub has
+    to answer them.
     """
 
     name: str
@@ -64,18 +65,24 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._has_stopped_hub = False
         self._processes_read: set[Process] = set()  # whose output has not come to its end
-        # Lines of processes (None at the end), and signals: of all queues, only this one may be
-        # filled by a signal's handler.
-        self._events: queue.SimpleQueue[tuple[Program, Process, bytes | None] | signal.Signals]
+        # Lines of processes (None at the end), signals, and None when the hub is ready: of all
+        # queues, only this one may be filled by a signal's handler.
+        self._events: queue.SimpleQueue[
+            tuple[Program, Process, bytes | None] | signal.Signals | None
+        ]
         self._events = queue.SimpleQueue()
 
-    def run(self, on_start: Callable[[], None]) -> int:
-        """Run until every program has ended; return the exit code."""
+    def run(self, wait_until_ready: Callable[[], None]) -> int:
+        """Run until every program has ended; return the exit code.
+
+        `wait_until_ready` is called in a thread, and returns when guests may start.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, lambda number, _: self._events.put(signal.Signals(number)))
         for program in self._programs:
-            self._start(program)
-        on_start()
+            if not program.is_guest:
+                self._start(program)
+        threading.Thread(target=self._invite, args=(wait_until_ready,), daemon=True).start()
         while running := self._running():
             self._handle_event()
             now = time.monotonic()
@@ -103,6 +110,16 @@ class Supervisor:
         threading.Thread(target=self._read, args=(program, program.process), daemon=True).start()
         self._print("system", f"{program.name} started (pid={program.process.pid})")
 
+    def _invite(self, wait_until_ready: Callable[[], None]) -> None:
+        wait_until_ready()
+        self._events.put(None)
+
+    def _start_guests(self) -> None:
+        if self._stopping_since is None:
+            for program in self._programs:
+                if program.process is None:
+                    self._start(program)
+
     def _read(self, program: Program, process: Process) -> None:
         assert process.stdout is not None
         for line in process.stdout:
@@ -117,7 +134,9 @@ class Supervisor:
             event = self._events.get(timeout=TICK_SECONDS if is_waiting else None)
         except queue.Empty:
             return
-        if isinstance(event, tuple):
+        if event is None:
+            self._start_guests()
+        elif isinstance(event, tuple):
             program, process, line = event
             if line is None:
                 self._processes_read.discard(process)
@@ -129,8 +148,10 @@ class Supervisor:
 
     def _follow(self, program: Program, now: float) -> None:
         """Start a program again that a signal ended, or note that it has ended for good."""
-        assert program.process is not None
         is_stopping = self._stopping_since is not None
+        if program.process is None:
+            program.has_ended = is_stopping
+            return
         code = program.process.poll()
         if code is None:
             return
@@ -165,7 +186,8 @@ class Supervisor:
 
     def _send(self, number: signal.Signals, programs: list[Program]) -> None:
         for program in programs:
-            assert program.process is not None
+            if program.process is None:
+                continue
             verb = "stopping" if number == signal.SIGTERM else "killing"
             self._print("system", f"{verb} {program.name}")
             # PermissionError is what macOS says of a group that has ended.
@@ -268,8 +290,8 @@ def main() -> int:
         guests = demo_processes(environment).items()
         programs += [Program(name, command, is_guest=True) for name, command in guests]
         environment |= demo_environment(environment)
-    announcer = threading.Thread(target=announce_when_ready, args=(environment,), daemon=True)
-    code = Supervisor(programs, environment).run(announcer.start)
+    announce = functools.partial(announce_when_ready, environment)
+    code = Supervisor(programs, environment).run(announce)
     # Emptied, not removed: it is locked.
     (Path(environment["DATA_DIR"]) / "run" / "supervisor.pid").write_text("")
     print("Stopped.", flush=True)
