@@ -15,7 +15,7 @@ from django.db.models import F
 from core.db.clock import clock
 from core.db.names import name_in
 from core.db.rows import among, insert_rows, read_rows
-from core.exceptions import Conflict, NotFound
+from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.failpoints import failpoint
 from core.identifiers import read_id
 from core.mediator import mediator
@@ -52,18 +52,60 @@ class Origin:
     kept: tuple[WorkflowStep, ...] = ()
 
 
+# What the hub alone says in the context of an execution, of how it came to be.
+HUB_NAMES = frozenset(
+    {
+        "started_by",
+        "webhook",
+        "webhook_id",
+        "sent_at",
+        "schedule",
+        "scheduled_for",
+        "parent_execution_id",
+        "depth",
+    }
+)
+
+
+def caller_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a context without what only the hub says."""
+    return {name: value for name, value in context.items() if name not in HUB_NAMES}
+
+
+def hub_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the hub said in the context of an execution."""
+    return {name: value for name, value in context.items() if name in HUB_NAMES}
+
+
+def check_context(context: Mapping[str, Any]) -> None:
+    """Refuse a context of a caller that says what only the hub may say.
+
+    Raises:
+        ValidationFailed: it does.
+    """
+    names = sorted(HUB_NAMES & context.keys())
+    if names:
+        sentence = "The hub says this of an execution itself. Choose another name."
+        raise ValidationFailed(
+            f"context.{names[0]}: {sentence}", errors={f"context.{n}": [sentence] for n in names}
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """What an execution is started with; without a `version`, the current one runs.
 
-    `noted` is what the hub adds to the context about the request: another request with the same
-    Idempotency-Key may differ in it.
+    `noted` is what the hub adds to the context: another request with the same Idempotency-Key may
+    differ in it. A key is one of a `caller` (see `Caller.identity`), of the `actor` unless given,
+    and stands for the request with this digest, where there is one.
     """
 
     input: Mapping[str, Any]
     context: Mapping[str, Any]
     noted: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
+    caller: str = ""
+    request_digest: str = ""
     actor: str = ""
     correlation_id: str = ""
     parent_step_id: str | None = None
@@ -73,8 +115,16 @@ class Start:
     origin: Origin | None = None
 
     def whole_context(self) -> dict[str, Any]:
-        """Return the context with what the hub noted; what was given comes first."""
-        return {**self.noted, **self.context}
+        """Return the context with what the hub noted: of `HUB_NAMES` only that.
+
+        Of other names what was given comes first.
+        """
+        return {**self.noted, **caller_context(self.context)}
+
+    @property
+    def key_caller(self) -> str:
+        """Return whose the Idempotency-Key is."""
+        return (self.caller or f"program:{self.actor}") if self.idempotency_key else ""
 
     def correlation(self) -> str:
         """Return what ties this execution to its cause."""
@@ -204,6 +254,8 @@ def new_execution(workflow: Workflow, version: WorkflowVersion, start: Start) ->
         input=dict(start.input),
         context=start.whole_context(),
         idempotency_key=start.idempotency_key,
+        idempotency_caller=start.key_caller,
+        idempotency_digest=start.request_digest if start.idempotency_key else "",
         correlation_id=start.correlation(),
         started_by=start.actor[:100],
         parent_step_id=start.parent_step_id,

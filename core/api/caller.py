@@ -22,6 +22,11 @@ class Caller:
     def pk(self) -> str:
         return self.name
 
+    @property
+    def identity(self) -> str:
+        """Return whose an Idempotency-Key is: a name may be another's by tomorrow, an id not."""
+        return f"key:{self.id}" if self.kind == ActorKind.API_KEY else f"user:{self.name}"
+
     def may(self, scope: str) -> bool:
         return scope in self.scopes
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -81,7 +81,7 @@ def do_once(
     wanted = IdempotencyRecord(
         caller=caller,
         key_digest=_digest(read_key(request)),
-        request_digest=_digest(*_fingerprint(request)),
+        request_digest=digest_of(request),
     )
     replayed = _replay(wanted)
     if replayed is not None:
@@ -173,15 +173,19 @@ def _keep(record: IdempotencyRecord, response: Response) -> None:
     record.save(update_fields=("status_code", "body", "headers", "updated_at"))
 
 
-def _fingerprint(request: Any) -> tuple[str, str, str, str]:
-    """Return what makes two requests the same: method, path, query and body, each in one form."""
+def digest_of(request: Any) -> str:
+    """Return the digest of the request that a key stands for, as Django reads it."""
     query = sorted(request.query_params.lists())
-    return (
-        request.method,
-        canonical_path(request.path_info),
-        canonical_json(query),
-        canonical_json(request.data),
-    )
+    return digest_request(request.method, request.path_info, request.data, query=query)
+
+
+def digest_request(method: str, path: str, body: Any, *, query: Sequence[Any] = ()) -> str:
+    """Return the digest of what makes two requests the same, each part in one form.
+
+    `query` is its names with their values, in order.
+    """
+    parts = (method, canonical_path(path), canonical_json(list(query)), canonical_json(body))
+    return _digest(*parts)
 
 
 def canonical_path(path: str) -> str:

@@ -13,7 +13,6 @@ from core.api.list_items import read_include, represent_items, without_columns
 from core.api.preconditions import check_precondition, tag_content
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.audit import Actor, act_as
-from core.models import ApiKey
 
 ANY_REFERENCE = r"[^/]+"
 
@@ -58,11 +57,10 @@ class ResourceViewSet(GenericViewSet[Any]):
         return is_write and not only_reads and self.action not in self.own_keys
 
     def _do_once(self, handler: Any, request: Any, *args: Any, **kwargs: Any) -> Response:
-        key = request.auth
         return do_once(
             request,
             lambda: handler(request, *args, **kwargs),
-            caller=f"key:{key.pk}" if isinstance(key, ApiKey) else f"user:{self.actor}",
+            caller=self.caller.identity,
             calls_out=self.action in self.calls_out,
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from rest_framework.response import Response
 
-from core.api.idempotency import read_key
+from core.api.caller import Caller
+from core.api.idempotency import digest_of, read_key
 from core.api.list_items import fit
 from core.api.serializers import represent
 from core.api.suspension import Suspension, once, result_of
@@ -23,6 +24,7 @@ from workflows.api.serializers import (
     ExecutionSerializer,
     StepSerializer,
 )
+from workflows.execution_rows import check_context
 from workflows.models import OPEN_STEP, StepStatus, WorkflowExecution, WorkflowStep, WorkflowType
 from workflows.services import Start, Started
 
@@ -48,22 +50,41 @@ def start_of(request: Any, data: Mapping[str, Any]) -> Start:
     """Return what a request asks an execution to be started with.
 
     Raises:
-        ValidationFailed: the Idempotency-Key is too long, or not printable.
+        ValidationFailed: the Idempotency-Key is too long, or not printable; or as of `start_by`.
     """
-    return start_by(
-        data, actor=request.user.name, key=read_key(request), request_id=current_request_id()
-    )
+    key = read_key(request)
+    digest = digest_of(request) if key else ""
+    known = RequestKey(key, digest) if key else None
+    return start_by(data, caller=request.user, key=known, request_id=current_request_id())
 
 
-def start_by(data: Mapping[str, Any], *, actor: str, key: str, request_id: str) -> Start:
-    """Return what a checked body asks an execution to be started with, by whom."""
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An Idempotency-Key, and the digest of the request that it stands for."""
+
+    text: str
+    digest: str
+
+
+def start_by(
+    data: Mapping[str, Any], *, caller: Caller, key: RequestKey | None, request_id: str
+) -> Start:
+    """Return what a checked body asks an execution to be started with, by whom.
+
+    Raises:
+        ValidationFailed: its context says what only the hub may say.
+    """
+    context = data.get("context") or {}
+    check_context(context)
     return Start(
         input=data.get("input_data") or {},
-        context=data.get("context") or {},
+        context=context,
         noted={"request_id": request_id},
         version=data.get("version"),
-        idempotency_key=key or None,
-        actor=actor,
+        idempotency_key=key.text if key else None,
+        caller=caller.identity,
+        request_digest=key.digest if key else "",
+        actor=caller.name,
         priority=data.get("priority", 0),
     )
 

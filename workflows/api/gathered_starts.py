@@ -14,7 +14,7 @@ from functools import partial
 from django.db import DatabaseError
 
 from core.api.exchange import WebAnswer, WebRequest
-from core.api.idempotency import HEADER, check_key
+from core.api.idempotency import HEADER, check_key, digest_request
 from core.api.plain_reading import NotPlain, read_plainly
 from core.api.plain_requests import PlainRequest, read_request
 from core.exceptions import IntegrationError
@@ -23,6 +23,7 @@ from workflows import services
 from workflows.api.execution_responses import (
     REQUEST_TYPES,
     REQUEST_WAIT_SECONDS,
+    RequestKey,
     show_started,
     start_by,
     started_before,
@@ -63,15 +64,16 @@ def _read(request: WebRequest) -> _AskedStart | None:
         return None
     try:
         key = check_key(request.headers.get(HEADER.lower(), ""))
-        return _order_of(read, key)
+        digest = digest_request(request.method, request.path, read.body) if key else ""
+        return _order_of(read, RequestKey(key, digest) if key else None)
     except (NotPlain, IntegrationError):
         return None
 
 
-def _order_of(request: PlainRequest, key: str) -> _AskedStart:
-    """Return what is asked for. Raises: NotPlain."""
+def _order_of(request: PlainRequest, key: RequestKey | None) -> _AskedStart:
+    """Return what is asked for. Raises: NotPlain, ValidationFailed."""
     _, _, name, *rest = request.web.path.split("/")
-    start = partial(start_by, actor=request.caller.name, key=key, request_id=request.web.request_id)
+    start = partial(start_by, caller=request.caller, key=key, request_id=request.web.request_id)
     if rest:
         data = read_plainly(ExecuteInput, request.body)
         return _AskedStart(request, start(data), workflow=name, wait=data["wait"])

@@ -143,6 +143,7 @@ class ExecutionState:
     priority: int = 0
     deadline: datetime | None = None
     registry: int = 0
+    started_by: str = ""
     facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:
@@ -172,6 +173,7 @@ class ExecutionState:
             "id": self.id,
             "workflow": self.workflow,
             "started_at": self.started_at.isoformat(),
+            "started_by": self.started_by,
         }
         return build_scope(
             input=self.input,

@@ -58,6 +58,14 @@ class WorkflowExecution(AppendedModel):
     # Once its completed steps are undone, and ever after: the status that this ends with.
     ends_as = EnumField(vocabulary=ExecutionStatus, max_length=20, null=True, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    # Whose the key is, as one caller's is no other's; empty in rows of before, where it is that of
+    # who started them. And the digest of the request that it stands for, where there was one.
+    idempotency_caller = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False
+    )
+    idempotency_digest = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False
+    )
     parent_step = models.ForeignKey(
         "WorkflowStep",
         on_delete=models.SET_NULL,
@@ -97,8 +105,8 @@ class WorkflowExecution(AppendedModel):
                 condition=Q(ends_as__isnull=True) | Q(ends_as__in=("FAILED", "CANCELLED")),
             ),
             models.UniqueConstraint(
-                fields=("workflow", "idempotency_key"),
-                name="workflow_execution_idempotency_key",
+                fields=("workflow", "idempotency_key", "idempotency_caller"),
+                name="workflow_execution_caller_key",
                 condition=Q(idempotency_key__isnull=False),
             ),
         )

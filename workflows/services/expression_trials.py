@@ -86,6 +86,7 @@ def _place_in(execution: WorkflowExecution, path: str | None) -> EvaluationPoint
         context=execution.context,
         definition=definition,
         scope=row.scope if row else "",
+        started_by=execution.started_by,
     )
     outcomes = _outcomes_by_scope(execution, state.scope, until=row)
     recall(

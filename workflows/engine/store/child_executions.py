@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.exceptions import Conflict, IntegrationError
 from workflows.engine.store.batch import Committed, Settled
@@ -12,6 +13,7 @@ from workflows.execution_rows import (
     Start,
     check_not_inside_itself,
     find_startable,
+    hub_context,
     insert_executions,
     new_execution,
 )
@@ -26,15 +28,13 @@ def start_child(item: Settled, transaction: Transaction, committed: Committed) -
     wanted, row = item.transition.child, item.transition.settled
     assert wanted is not None
     assert row is not None
-    depth = int(item.claim.execution.context.get("depth") or 0) + 1
-    context = {
-        **item.claim.execution.context,
-        "parent_execution_id": item.claim.execution.id,
-        "depth": depth,
-    }
+    context = item.claim.execution.context
+    depth = _depth_of(context) + 1
+    about = {"parent_execution_id": item.claim.execution.id, "depth": depth}
     start = Start(
         input=wanted.input,
         context=context,
+        noted={**hub_context(context), **about},
         actor="engine",
         parent_step_id=row.id,
         correlation_id=item.claim.correlation_id,
@@ -58,6 +58,12 @@ def start_child(item: Settled, transaction: Transaction, committed: Committed) -
     else:
         if not child.execution.is_queued:
             committed.ready.append(str(child.first.pk))
+
+
+def _depth_of(context: Mapping[str, Any]) -> int:
+    """Return how deep an execution is inside of others; callers could say anything here once."""
+    depth = context.get("depth")
+    return depth if isinstance(depth, int) and depth > 0 else 0
 
 
 def find_children(transaction: Transaction, steps: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ EXECUTION = {
     "last_sequence": "sequence",
     "priority": "priority",
     "deadline_at": "deadline",
+    "started_by": "started_by",
     "input": "execution_input",
     "context": "execution_context",
 }

@@ -198,6 +198,7 @@ class Claimer:
             priority=record["priority"],
             deadline=read_time(record["deadline"]),
             registry=record["registry"] or 0,
+            started_by=record["started_by"],
         )
 
     def _look_around(

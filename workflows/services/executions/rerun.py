@@ -13,7 +13,13 @@ from core.exceptions import Conflict, ValidationFailed
 from core.models import AuditVerb
 from workflows.definition import Definition, Step
 from workflows.definition_cache import usable_definition
-from workflows.execution_rows import Origin, Start, check_startable
+from workflows.execution_rows import (
+    Origin,
+    Start,
+    caller_context,
+    check_startable,
+    hub_context,
+)
 from workflows.models import (
     ENDED,
     StepStatus,
@@ -75,6 +81,7 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
             start,
             input=original.input if rerun.input is None else rerun.input,
             context={**_kept_context(original, start), **start.context},
+            noted={**hub_context(original.context), **start.noted},
             correlation_id=original.correlation_id,
             priority=original.priority,
         )
@@ -98,7 +105,8 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
 
 def _kept_context(original: WorkflowExecution, start: Start) -> dict[str, Any]:
     """Return the context that a rerun takes over, without what was noted of the request."""
-    return {k: v for k, v in original.context.items() if k not in start.noted}
+    said = caller_context(original.context)
+    return {name: value for name, value in said.items() if name not in start.noted}
 
 
 def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:

@@ -16,8 +16,10 @@ from core.json.equality import json_equal
 from core.mediator import mediator
 from core.models import AuditVerb
 from workflows.execution_rows import (
+    HUB_NAMES,
     NewExecution,
     Start,
+    caller_context,
     check_startable,
     insert_executions,
     new_execution,
@@ -91,7 +93,7 @@ def _prepare(orders: Sequence[_Order]) -> None:
     known = _known_executions(orders)
     for order in orders:
         workflow, start = order.workflow, order.start
-        earlier = known.get((workflow.pk, start.idempotency_key))
+        earlier = known.get(_key_of(order))
         try:
             if earlier is not None:
                 order.answer = Started(_same(earlier, start), created=False)
@@ -103,12 +105,9 @@ def _prepare(orders: Sequence[_Order]) -> None:
 
 def _store_together(orders: Sequence[_Order]) -> None:
     """Store several by one statement; those are left without an answer that it does not take."""
-    keys = Counter((order.workflow.pk, order.start.idempotency_key) for order in orders)
+    keys = Counter(map(_key_of, orders))
     together = [
-        order
-        for order in orders
-        if not order.start.idempotency_key
-        or keys[order.workflow.pk, order.start.idempotency_key] == 1
+        order for order in orders if not order.start.idempotency_key or keys[_key_of(order)] == 1
     ]
     if len(together) < 2:
         return
@@ -192,13 +191,20 @@ def known_execution(workflow: Workflow, start: Start) -> WorkflowExecution | Non
     Raises:
         Conflict: that was for something else.
     """
-    earlier = _known_executions([_Order(workflow, start)])
-    return _same(next(iter(earlier.values())), start) if earlier else None
+    order = _Order(workflow, start)
+    earlier = _known_executions([order]).get(_key_of(order))
+    return _same(earlier, start) if earlier else None
 
 
-def _known_executions(
-    orders: Sequence[_Order],
-) -> dict[tuple[Any, str | None], WorkflowExecution]:
+Key = tuple[Any, str | None, str]
+
+
+def _key_of(order: _Order) -> Key:
+    """Return what makes a key another one: for which workflow it is, its text, and whose it is."""
+    return order.workflow.pk, order.start.idempotency_key, order.start.key_caller
+
+
+def _known_executions(orders: Sequence[_Order]) -> dict[Key, WorkflowExecution]:
     """Return the executions that the Idempotency-Keys of these made before."""
     keyed = {order.start.idempotency_key for order in orders if order.start.idempotency_key}
     if not keyed:
@@ -206,10 +212,24 @@ def _known_executions(
     executions = WorkflowExecution.objects.filter(
         workflow__in={order.workflow.pk for order in orders}, idempotency_key__in=keyed
     )
-    return {
-        (earlier.workflow_id, earlier.idempotency_key): earlier
+    rows = {
+        (earlier.workflow_id, earlier.idempotency_key, earlier.idempotency_caller): earlier
         for earlier in executions.select_related("version")
     }
+    known = {key: rows.get(key) or _of_before(rows, order) for order, key in _keyed(orders)}
+    return {key: earlier for key, earlier in known.items() if earlier is not None}
+
+
+def _keyed(orders: Sequence[_Order]) -> list[tuple[_Order, Key]]:
+    return [(order, _key_of(order)) for order in orders if order.start.idempotency_key]
+
+
+def _of_before(rows: Mapping[Key, WorkflowExecution], order: _Order) -> WorkflowExecution | None:
+    """Return the execution that a key made when rows did not say whose it is."""
+    workflow, key, _ = _key_of(order)
+    earlier = rows.get((workflow, key, ""))
+    is_own = earlier is not None and earlier.started_by == order.start.actor[:100]
+    return earlier if is_own else None
 
 
 def _same(earlier: WorkflowExecution, start: Start) -> WorkflowExecution:
@@ -222,9 +242,16 @@ def _same(earlier: WorkflowExecution, start: Start) -> WorkflowExecution:
 
 def _difference(earlier: WorkflowExecution, start: Start) -> str:
     """In what an execution differs from what is to be started now."""
+    both = earlier.idempotency_digest, start.request_digest
+    if all(both):
+        return "" if both[0] == both[1] else (_other_words(earlier, start) or "another request")
+    return _other_words(earlier, start)
+
+
+def _other_words(earlier: WorkflowExecution, start: Start) -> str:
     if not json_equal(earlier.input, dict(start.input)):
         return "another input"
-    if not json_equal(_given_context(earlier, start), dict(start.context)):
+    if not json_equal(_given_context(earlier, start), caller_context(start.context)):
         return "another context"
     if earlier.priority != start.priority:
         return "another priority"
@@ -245,7 +272,7 @@ def _difference(earlier: WorkflowExecution, start: Start) -> str:
 
 def _given_context(earlier: WorkflowExecution, start: Start) -> dict[str, Any]:
     """Return the context of an execution without what the hub noted of its request."""
-    noted = start.noted.keys() - start.context.keys()
+    noted = (start.noted.keys() - start.context.keys()) | HUB_NAMES
     return {key: value for key, value in earlier.context.items() if key not in noted}
 
 

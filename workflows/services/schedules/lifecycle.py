@@ -18,6 +18,7 @@ from core.exceptions import Conflict, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
 from core.suggestions import meant_among
+from workflows.execution_rows import check_context
 from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR
@@ -209,6 +210,7 @@ def _save_checked(
     if schedule.starts_at and schedule.ends_at and schedule.ends_at <= schedule.starts_at:
         sentence = "It ends before it starts."
         raise ValidationFailed(sentence, errors={"ends_at": [sentence]})
+    check_context(schedule.context)
     check_schedule(schedule)
     timetable = timetable_of(schedule)
     if not keep_next:

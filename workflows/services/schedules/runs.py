@@ -137,7 +137,8 @@ def _start(
     scheduled = {"schedule": schedule.name, "scheduled_for": run.tick.isoformat()}
     start = Start(
         input=schedule.input,
-        context={**schedule.context, **scheduled},
+        context=schedule.context,
+        noted=scheduled,
         actor=run.actor or schedule.actor,
         priority=schedule.priority,
         version=schedule.version.number if schedule.version else None,

@@ -212,6 +212,7 @@ def _start(
         context={},
         noted=context,
         idempotency_key=f"webhook:{key}",
+        caller=f"webhook:{webhook.pk}",
         actor=webhook.actor,
         correlation_id=correlation,
     )
