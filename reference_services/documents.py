@@ -126,7 +126,7 @@ def _read_html(data: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _read_pdf(data: bytes) -> tuple[str, dict[str, Any]]:
-    # Imported here, as it takes 14 MB: each of the nine services loads this module.
+    # Imported here, as it takes 14 MB: each of the services loads this module.
     from pypdf import PdfReader
     from pypdf.errors import LimitReachedError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 from dataclasses import dataclass, field
@@ -48,10 +49,14 @@ async def run_service(service: Service, options: RunOptions) -> None:
         die_with_parent()
     store = ServiceStore(options.data_dir / f"{service.name}.sqlite3")
     folders = (SAMPLES, options.data_dir / "documents")
-    app = build_app(service, store=store, folders=folders)
+    build = service.build or functools.partial(build_app, service, store=store, folders=folders)
     # A runner's own signal handling would end the process without signing off.
     runner = web.AppRunner(
-        app, handle_signals=False, access_log=None, shutdown_timeout=GRACE_SECONDS
+        build(),
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=GRACE_SECONDS,
+        handler_cancellation=service.build is not None,
     )
     await runner.setup()
     listener = _listen(service, options)

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from reference_services.problems import NotFoundError
 from reference_services.schemas import JsonObject
 from reference_services.store import ServiceStore
@@ -74,7 +76,10 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Service:
-    """A service that can be run, registered and called."""
+    """A service that can be run, registered and called.
+
+    `build` gives the application of one that speaks a protocol of its own, in place of actions.
+    """
 
     name: str
     type: str
@@ -82,6 +87,7 @@ class Service:
     version: str = "1.0.0"
     tags: tuple[str, ...] = ("reference",)
     actions: list[Action] = field(default_factory=list)
+    build: Callable[[], web.Application] | None = None
 
     def action(
         self,

@@ -3,6 +3,7 @@
 from reference_services.service import Service
 from reference_services.services import (
     agent_orchestrator,
+    local_models,
     model_orchestration,
     planning_system,
     project_coordinator,
@@ -25,5 +26,6 @@ SERVICES: dict[str, Service] = {
         text_extraction,
         sentiment_analysis,
         text_summarization,
+        local_models,
     )
 }

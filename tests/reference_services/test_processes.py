@@ -143,7 +143,7 @@ async def test_taken_port_is_explained(tmp_path):
     assert f"Port {port} on 127.0.0.1 is taken" in said.decode()
 
 
-async def test_all_starts_nine_processes_and_a_killed_one_again_and_stops_them(tmp_path):
+async def test_all_starts_a_process_for_each_and_a_killed_one_again_and_stops_them(tmp_path):
     hub = SmallHub()
     async with hub.server:
         options = ["--data-dir", str(tmp_path), "--hub", str(hub.server.make_url("/api"))]
