@@ -8,10 +8,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Count
+from django.conf import settings
+from django.db.models import Count, Max, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from core.mediator import RequestMediator, mediator
+from core.models import LegacyCall
 from monitoring.hub_health import (
     Check,
     check_readiness,
@@ -96,6 +99,7 @@ class SystemIntegrationFacade:
             "circuit_breaker_statuses": describe_circuits(),
             "executions": _count_executions(),
             "workers": workers,
+            "legacy_api": _describe_legacy_api(),
             "timestamp": timezone.now().isoformat(),
             "execution_time_ms": round((time.perf_counter() - started) * 1000, 2),
         }
@@ -113,6 +117,20 @@ def _describe_workers() -> list[dict[str, Any]]:
         }
         for worker in workers
     ]
+
+
+def _describe_legacy_api() -> dict[str, Any]:
+    counted = LegacyCall.objects.aggregate(
+        callers=Count("caller", distinct=True),
+        calls=Coalesce(Sum("calls"), 0),
+        last_call_at=Max("last_at"),
+    )
+    last = counted["last_call_at"]
+    return {
+        "enabled": settings.LEGACY_API,
+        **counted,
+        "last_call_at": last.isoformat() if last else None,
+    }
 
 
 def _count_executions() -> dict[str, int]:

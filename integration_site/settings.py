@@ -82,6 +82,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# Whether the routes and shapes of the earlier system are understood, as docs/moving.md lists them.
+LEGACY_API = env["LEGACY_API"]
+if LEGACY_API:
+    MIDDLEWARE.append("integration_site.legacy.middleware.LegacyMiddleware")
 APPEND_SLASH = False
 ROOT_URLCONF = "integration_site.urls"
 
@@ -331,7 +335,7 @@ if IN_PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env["SECURE_SSL_REDIRECT"]
     # Probes of the platform speak plain HTTP to the container.
-    SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/(alive|ready)/?$"]
+    SECURE_REDIRECT_EXEMPT = [r"^(api/)?((health/)?(alive|ready)|health/(liveness|readiness))/?$"]
     SECURE_HSTS_SECONDS = env["SECURE_HSTS_SECONDS"]
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 # What secrets are wrapped with: key_id:base64 of 32 bytes, by commas, the current key first.

@@ -22,7 +22,7 @@ logger = structlog.get_logger("request")
 _levels = logging.getLogger("request")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-PROBED = re.compile(r"/(api/)?health/(alive|ready)/?\Z")
+PROBED = re.compile(r"/(api/)?((health/)?(alive|ready)|health/(liveness|readiness))/?\Z")
 
 
 class ForwardedMiddleware:
@@ -123,7 +123,7 @@ class ContentSecurityMiddleware:
 
 
 class ProbeHostMiddleware:
-    """Lets platforms probe by whatever address: the two open health paths answer any host name."""
+    """Lets platforms probe by whatever address: the open health paths answer any host name."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -1,8 +1,9 @@
-"""The tables that no app owns: API keys, the audit trail, remembered answers, failed logins."""
+"""The tables that no app owns: API keys, the audit trail, answers, failed logins, old calls."""
 
 from core.models.api_key import ApiKey, KeyState
 from core.models.audit import ActorKind, AuditEntry, AuditVerb
 from core.models.idempotency import IdempotencyRecord
+from core.models.legacy_call import LegacyCall
 from core.models.login import LoginFailure
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "AuditVerb",
     "IdempotencyRecord",
     "KeyState",
+    "LegacyCall",
     "LoginFailure",
 ]

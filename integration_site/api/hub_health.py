@@ -46,6 +46,15 @@ class WorkerAnswer(serializers.Serializer[Any]):
     swept_at = serializers.DateTimeField(allow_null=True)
 
 
+class LegacyApiAnswer(serializers.Serializer[Any]):
+    """Whether the shapes of the earlier system are understood, and who used them when last."""
+
+    enabled = serializers.BooleanField()
+    callers = serializers.IntegerField()
+    calls = serializers.IntegerField()
+    last_call_at = serializers.DateTimeField(allow_null=True)
+
+
 class SystemAnswer(serializers.Serializer[Any]):
     """The health of the whole system."""
 
@@ -55,6 +64,7 @@ class SystemAnswer(serializers.Serializer[Any]):
     circuit_breaker_statuses = serializers.DictField(child=serializers.CharField())
     executions = serializers.DictField(child=serializers.IntegerField())
     workers = WorkerAnswer(many=True)
+    legacy_api = LegacyApiAnswer()
     timestamp = serializers.DateTimeField()
     execution_time_ms = serializers.FloatField()
 
@@ -88,6 +98,22 @@ class ReadyView(OpenView):
             "checks": {c.name: {"ok": c.ok, "detail": c.detail or None} for c in checks},
         }
         return Response(body, status=200 if ready else 503)
+
+
+class DependenciesView(OpenView):
+    """`/health/dependencies`."""
+
+    def get(self, request: Any) -> Response:
+        """What the hub needs and whether it answers, with 200 even where it does not."""
+        checks = get_facade().check_readiness()
+        words = {True: "healthy", False: "unhealthy"}
+        body = {
+            "status": words[all(check.ok for check in checks)],
+            "dependencies": {
+                c.name: {"status": words[c.ok], "detail": c.detail or None} for c in checks
+            },
+        }
+        return Response(body)
 
 
 class SystemView(APIView):

@@ -61,6 +61,7 @@ VARIABLES = _table(
     Variable("API_RATE_LIMIT", types.whole(0, 1_000_000), "0"),
     Variable("ANONYMOUS_API_ROLE", types.choice(*ROLES)),
     Variable("ANONYMOUS_API_NETWORKS", types.NETWORKS),
+    Variable("LEGACY_API", types.BOOLEAN, "false"),
     Variable("METADATA_MAX_BYTES", types.whole(2, 1_048_576), "65536"),
     Variable("TAGS_MAX", types.whole(1, 10_000), "100"),
     Variable("INSTANCES_PER_SERVICE", types.whole(1, 100_000), "1000"),

@@ -45,6 +45,7 @@ _GROUPS = (
             ("Credential trail", "policy", "registry.credentialevent"),
             ("Audit trail", "fact_check", "core.auditentry"),
             ("API keys", "key", "core.apikey"),
+            ("Old calls", "move_down", "core.legacycall"),
             ("Users", "person", "auth.user"),
             ("Groups", "group", "auth.group"),
         ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from django.conf import settings
+
 from core.api.events import event_sources
-from core.api.exchange import WebAnswer, WebRequest
+from core.api.exchange import WebAnswer, WebRequest, WebStream
 from core.api.known_keys import known_keys
 from core.news import ChangeIndex, own_news
 from integration_site.front.application import Shortcut, StreamingShortcut
@@ -17,6 +19,7 @@ from integration_site.front.keeping import CachedReads, Reads
 from integration_site.front.response_cache import ResponseCache
 from integration_site.front.streaming import EventFeed, EventStreams
 from integration_site.front.waiting import EndWaits, SharedWaits, Watches
+from integration_site.legacy.routes import speaks_old
 from registry.api import gathered_heartbeats, gathered_reads, gathered_registrations
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
@@ -37,6 +40,20 @@ class ByMethod:
     async def answer(self, request: WebRequest) -> WebAnswer | None:
         shortcut = self._shortcuts.get(request.method)
         return await shortcut.answer(request) if shortcut is not None else None
+
+
+class PresentOnly:
+    """Answers what is in the shapes of today; what may be in those of the earlier system is not
+    for shortcuts.
+    """
+
+    def __init__(self, shortcut: StreamingShortcut) -> None:
+        self._shortcut = shortcut
+
+    async def answer(self, request: WebRequest) -> WebAnswer | WebStream | None:
+        if speaks_old(request.method, request.path, request.headers):
+            return None
+        return await self._shortcut.answer(request)
 
 
 def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
@@ -63,7 +80,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
     chosen = ChosenReads(changes, django, usual, read_choices)
     django.close_too(chosen.close)
     feed = EventFeed(event_sources, own_news())
-    return {
+    shortcuts: dict[str, StreamingShortcut] = {
         # Looked for in this order: what comes most often first.
         gathered_heartbeats.PATH: heartbeats,
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
@@ -82,3 +99,6 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         "/workflows/{id}/execute": starts,
         **{f"/workflows/{name}": starts for name in REQUEST_TYPES},
     }
+    if not settings.LEGACY_API:
+        return shortcuts
+    return {path: PresentOnly(shortcut) for path, shortcut in shortcuts.items()}

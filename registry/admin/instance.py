@@ -45,6 +45,7 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
         "expired_at",
         "suspected_at",
         "probe_label",
+        "aliases_label",
         "registered_at",
         "created_at",
         "updated_at",
@@ -63,6 +64,7 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
                     "heartbeat",
                     "answer_label",
                     "probe_label",
+                    "aliases_label",
                 )
             },
         ),
@@ -98,6 +100,10 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
     def probe_label(self, instance: ServiceInstance) -> str:
         parts = [describe_probing(instance, instance.service), instance.probe_error]
         return " · ".join(part for part in parts if part) or NOTHING
+
+    @display(description="Also known as")
+    def aliases_label(self, instance: ServiceInstance) -> str:
+        return ", ".join(alias.alias for alias in instance.aliases.all()) or NOTHING
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceInstance]:
         return super().get_queryset(request).select_related("service")

@@ -41,10 +41,10 @@ LONGEST_UNASKED = 30
 LONGEST_TEXT = 200
 QUERY_NAMES = (
     "type", "service_type", "status", "name", "tag", "action", "zone", "search",
-    "minimum_version", "include_offline", "page", "per_page",
+    "minimum_version", "capability", "include_offline", "page", "per_page",
 )  # fmt: skip
 _PARAMETERS = [
-    *(OpenApiParameter(name, str) for name in QUERY_NAMES[:9]),
+    *(OpenApiParameter(name, str) for name in QUERY_NAMES[:10]),
     OpenApiParameter("include_offline", bool),
     OpenApiParameter("metadata.<key>", str, description="What the metadata has under that key."),
 ]
@@ -276,7 +276,7 @@ def read_query(query: Any) -> Criteria:
         zone=query.get("zone", ""),
         search=query.get("search", ""),
         minimum_version=query.get("minimum_version", ""),
-        tags_all=tuple(query.getlist("tag")),
+        tags_all=(*query.getlist("tag"), *query.getlist("capability")),
         metadata_texts={
             k.removeprefix("metadata."): v for k, v in query.items() if k.startswith("metadata.")
         },

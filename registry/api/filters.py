@@ -17,6 +17,9 @@ class ServiceFilter(django_filters.FilterSet):
     type = VocabularyFilter(ServiceType)
     name = NameFilter()
     tag = TextFilter(method="with_tag")
+    # What earlier clients call these.
+    service_type = VocabularyFilter(ServiceType, field_name="type")
+    capability = TextFilter(method="with_tag")
     action = TextFilter(method="with_action")
     zone = TextFilter(method="in_zone")
     search = SearchFilter()

@@ -15,6 +15,7 @@ from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
 from core.models.audit import MAX_REASON
 from core.unknown_fields import UnknownFields
+from registry.api.endpoints import with_actions_of_endpoints
 from registry.discovery.base import Criteria
 from registry.models import (
     Criticality,
@@ -202,6 +203,10 @@ class ServiceInput(StrictSerializer):
         "capabilities": "tags",
     }
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Take `endpoints`, which earlier services have in place of actions."""
+        return super().to_internal_value(with_actions_of_endpoints(data))
+
 
 class ServicePatch(PatchSerializer, ServiceInput):
     """A change of a service, and of its instances where it is about them."""
@@ -317,6 +322,8 @@ class SearchInput(StrictSerializer):
         "service_types": "types",
         "status": "statuses",
         "tag": "tags",
+        "capability": "tags",
+        "capabilities": "tags",
         "min_version": "minimum_version",
         "query": "search",
     }
@@ -360,7 +367,8 @@ class SearchInput(StrictSerializer):
         return super().to_internal_value(data)
 
     def _is_list(self, key: str) -> bool:
-        return key == "tag" or self.other_names.get(key, key) in ("types", "statuses")
+        name = self.other_names.get(key, key)
+        return key in ("tag", "capability") or name in ("types", "statuses")
 
 
 class ChangeSerializer(AnswerSerializer):

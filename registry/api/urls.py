@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from core.api.api_keys import KeyViewSet
 from core.api.audit import AuditViewSet
+from core.api.legacy_calls import LegacyCallViewSet
 from registry.api import discovery
 from registry.api.circuits import CircuitViewSet
 from registry.api.connections import ConnectionViewSet
@@ -18,6 +19,7 @@ router.register("registry/credentials", CredentialViewSet, basename="credential"
 router.register("registry/integrations", IntegrationViewSet, basename="registry-integration")
 router.register("registry/connections", ConnectionViewSet, basename="connection")
 router.register("health/circuit-breakers", CircuitViewSet, basename="circuit-breaker")
+router.register("health/legacy-calls", LegacyCallViewSet, basename="legacy-call")
 router.register("keys", KeyViewSet, basename="key")
 router.register("audit", AuditViewSet, basename="audit")
 

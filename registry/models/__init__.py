@@ -1,6 +1,7 @@
 """The tables of the registry: services, connections, credentials, integrations and their states."""
 
 from registry.models.action import HttpMethod, ServiceAction
+from registry.models.alias import ServiceAlias
 from registry.models.change import RegistryChange, RegistryChangeKind
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
@@ -67,6 +68,7 @@ __all__ = [
     "RegistryChangeKind",
     "Service",
     "ServiceAction",
+    "ServiceAlias",
     "ServiceInstance",
     "ServiceStatus",
     "ServiceType",

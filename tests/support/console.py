@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from core.audit import Actor, acting
+from core.models import LegacyCall
 from integration_site.admin_groups import create_roles
 from monitoring.models import Incident, Severity, Subject
 from registry.integrations.lifecycle import create_integration
@@ -180,6 +181,7 @@ def _make_upkeep() -> None:
         refusals=[{"reason": "It has not failed.", "count": 1, "example": "-"}],
     )  # fmt: skip
     PurgeRun.objects.create(started_at=now, completed_at=now, executions=5, by_class={"SHORT": 5})
+    LegacyCall.objects.create(route="POST /services", caller="first-operator", last_at=now)
     Incident.objects.create(
         subject=Subject.DISCOVERY_BACKEND,
         severity=Severity.CRITICAL,

@@ -33,6 +33,7 @@ root = acts.root
 # What can hang on a row and goes with it, by the relation; rows with names of their own refuse.
 PARTS: dict[str, Callable[[Any], object]] = {
     "ServiceInstance.service": lambda row: factories.make_instance(row, "http://127.0.0.1:7"),
+    "ServiceAlias.instance": lambda row: row.aliases.create(alias="planning-7"),
     "ServiceAction.service": lambda row: row.actions.create(name="act"),
     "CircuitBreakerState.instance": lambda row: CircuitBreakerState.objects.create(instance=row),
     "CircuitBreakerState.connection": lambda row: CircuitBreakerState.objects.create(

@@ -354,7 +354,7 @@ def test_lists_are_filtered_ordered_and_paged(
         ("status=up", "status", "Use one of: ONLINE, DEGRADED"),
         ("status=online,", "status", "Use one of"),
         ("type=PLANING", "type", "PLANNING_SYSTEM"),
-        ("colour=red", "colour", "Use: action, name, ordering, page, per_page, search, status"),
+        ("colour=red", "colour", "Use: action, capability, name, ordering, page, per_page, search"),
         ("ordering=password", "ordering", "Order by one of: name"),
         ("ordering=name,,", "ordering", "Order by one of"),
         ("page=0", "page", "whole number"),
