@@ -130,6 +130,41 @@ class BoundedFunctions(Functions):
     def _func_subtract(self, left: Any, right: Any) -> Any:
         return left - right
 
+    @signature({"types": ["number"]}, {"types": ["number"]})
+    def _func_modulo(self, left: Any, right: Any) -> Any:
+        """Give what is left over; it has the sign of the divisor."""
+        if right == 0:
+            raise ExpressionError("modulo() cannot divide by 0.")
+        return left % right
+
+    @signature({"types": ["string"]})
+    def _func_capitalize(self, text: str) -> str:
+        """Give the text with its first letter large and all others small."""
+        return text.capitalize()
+
+    @signature({"types": ["array", "object", "null"]}, {"types": ["number", "string"]})
+    def _func_at(self, subject: Any, key: Any) -> Any:
+        """Give the element at a position, from the end if that is negative, or of a name."""
+        if isinstance(subject, dict):
+            return subject.get(key) if isinstance(key, str) else None
+        if subject is None or isinstance(key, str) or key != int(key):
+            return None
+        return subject[int(key)] if -len(subject) <= key < len(subject) else None
+
+    @signature({"types": ["array"], "variadic": True})
+    def _func_zip(self, *arrays: list[Any]) -> list[list[Any]]:
+        """Give lists of what is at the same position, as many as the shortest one has."""
+        if min(map(len, arrays)) * len(arrays) > MAX_ELEMENTS:
+            raise too_large()
+        return [list(each) for each in zip(*arrays, strict=False)]
+
+    @signature({"types": ["array"]}, {"types": ["number"]})
+    def _func_cycle(self, array: list[Any], count: Any) -> list[Any]:
+        """Repeat the elements in turn until there are so many; of an empty list none."""
+        if count > MAX_ELEMENTS:
+            raise too_large()
+        return [array[place % len(array)] for place in range(int(count))] if array else []
+
     @signature({"types": ["string"]}, _ANY_VARIADIC)
     def _func_format(self, pattern: str, *arguments: Any) -> str:
         """Fill `{}`, `{0}` or, given one object, `{name}`; `{{` and `}}` stand for braces."""

@@ -72,6 +72,7 @@ VARIABLES = _table(
     Variable("ENGINE_LEASE_SECONDS", types.seconds(0.1, 3600), "15.0"),
     Variable("ENGINE_GRACE_SECONDS", types.seconds(0, 3600), "5.0"),
     Variable("ALLOWED_NETWORKS", types.NETWORKS),
+    Variable("WORKFLOW_CATALOG", types.choice("standard", "fleet"), "standard"),
     Variable("CALL_TIMEOUT_SECONDS", types.seconds(0.1, 86_400), "30.0"),
     Variable("FAILPOINT", types.FAILPOINT_PLACE),
     Variable(

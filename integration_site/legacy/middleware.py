@@ -113,7 +113,6 @@ def rewrite(http: HttpRequest, present: OldRequest) -> None:
     http.GET = QueryDict(query)
     if present.method not in ("GET", "DELETE"):
         http._body = json.dumps(present.body).encode() if present.body else b""
-        http._read_started = True  # type: ignore[attr-defined]
         http.META["CONTENT_LENGTH"] = str(len(http.body))
         http.META["CONTENT_TYPE"] = http.content_type = "application/json"
     for name, value in present.headers.items():

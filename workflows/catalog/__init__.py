@@ -1,4 +1,7 @@
-"""The built-in workflows, as JSON beside this file."""
+"""The built-in workflows, as JSON beside this file.
+
+Those below `fleet` call services of the earlier system at the paths that these have.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ OWNER = "catalog"
 
 def read_catalog() -> list[dict[str, Any]]:
     """Return the entries: name, type, description, steps, output and metadata."""
-    files = sorted(Path(__file__).parent.glob("*.json"))
+    files = sorted(Path(__file__).parent.rglob("*.json"))
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from core.expressions import Template
 from core.unknown_fields import UnknownFields
 from registry.calls.targets.connection_action import parse_connection_action
+from registry.calls.targets.request_action import request_in
 from workflows.definition.fields import FieldReader, is_expression
 from workflows.definition.kinds import CALL_KEYS, TARGET_KINDS
 from workflows.definition.model import NO_RETRY, Compensation, RetryPolicy, Step, StepTarget
@@ -86,7 +87,24 @@ def _action(reader: FieldReader, document: dict[str, Any], path: str, owner: str
         if document.get("integration") is None:
             reader.refuse(f"{path}.action", f"{owner} needs 'action': what is called there.")
         return None
-    return reader.text(document, "action", path, longest=255)
+    text = reader.text(document, "action", path, longest=255)
+    return _request(reader, text, path) if text and "/" in text else text
+
+
+def _request(reader: FieldReader, text: str, path: str) -> str | None:
+    """Return a method and a path of a service, as they are recorded."""
+    try:
+        request = request_in(text)
+    except ValueError:
+        request = None
+    if request is None or len(" ".join(request)) > LONGEST_AIM:
+        reader.refuse(
+            f"{path}.action",
+            "Of a service, this is the name of an action, or a method and a path without query of"
+            f" at most {LONGEST_AIM} characters, such as GET /projects/{{project_id}}.",
+        )
+        return None
+    return " ".join(request)
 
 
 def _aim(reader: FieldReader, document: dict[str, Any], path: str, _: str) -> str | None:

@@ -20,6 +20,7 @@ from registry.calls.targets.load_balancing import (
     Selection,
     calls_in_flight,
 )
+from registry.calls.targets.request_action import IDEMPOTENT, registered_request, request_in
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import (
@@ -155,25 +156,53 @@ class ServiceChoice:
 
 
 def resolve(target: CallTarget, action: str) -> ResolvedAction:
-    """Find the action of a target in the registry.
+    """Find the action of a target in the registry: by its name, or as a method and a path.
 
-    Of a type, the healthy services come first; one that is not up is found as it is by its name,
-    and it is the call that finds nobody to answer.
+    A request that is registered as an action is that one, with its schemas. Any other is sent as
+    it is, and carries no credential: that is for what the service registered. Of a type, the
+    healthy services come first; one that is not up is found as it is by its name, and it is the
+    call that finds nobody to answer.
 
     Raises:
         ServiceNotFoundError: there never was such a service, or it has no such action.
     """
     as_of = get_discovery().latest_index()
     by_type = target.kind == "service_type"
-    service = _of_type_with(action, target.name) if by_type else _named(target)
+    request = _request_in(action)
+    service = _of_type_with("" if request else action, target.name) if by_type else _named(target)
+    resolved = _named_action(service, action) if request is None else _requested(service, *request)
+    return replace(resolved, as_of=as_of)
+
+
+def _request_in(action: str) -> tuple[str, str] | None:
+    try:
+        return request_in(action)
+    except ValueError:
+        return None  # no service has such an action
+
+
+def _named_action(service: Service, action: str) -> ResolvedAction:
     row = next((a for a in service.actions.all() if a.name == action), None)
     if row is None:
         raise _no_action([service], action)
-    return replace(_resolved(service, row), as_of=as_of)
+    return _resolved(service, row)
+
+
+def _requested(service: Service, method: str, path: str) -> ResolvedAction:
+    """Return a request to a service, as the action that is registered for it if there is one."""
+    row = registered_request(service.actions.all(), method, path)
+    if row is not None:
+        return replace(_resolved(service, row), path=path)
+    unregistered = ServiceAction(
+        name=f"{method} {path}", method=method, path=path, idempotent=method in IDEMPOTENT
+    )
+    return replace(_resolved(service, unregistered), credential=None)
 
 
 def _of_type_with(action: str, name: str) -> Service:
     """Return the service of a type that is chosen for an action, or the first that has it.
+
+    Without an action, any will do.
 
     Raises:
         ServiceNotFoundError: there is no service of the type, or none with the action.

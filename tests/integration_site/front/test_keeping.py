@@ -31,7 +31,9 @@ LISTED: dict[str, list[Any]] = {
     "status": ["online", "ONLINE,OFFLINE", "nonsense"],
     "type": [TYPE.lower(), "CUSTOM"],
     "name": ["BILLING", "none"],
+    "service_type": [TYPE],
     "tag": ["paid", "missing"],
+    "capability": ["paid"],
     "action": ["charge"],
     "zone": ["a"],
     "search": ["ill", "\x00"],
@@ -42,7 +44,6 @@ LISTED: dict[str, list[Any]] = {
 }
 DISCOVERED: dict[str, list[Any]] = {
     **{name: LISTED[name] for name in LISTED if name not in ("ordering", "format")},
-    "service_type": [TYPE],
     "minimum_version": ["1.10", "0"],
     "include_offline": ["true", "false", "maybe"],
     "metadata.<key>": ["gold"],

@@ -8,7 +8,10 @@ from workflows import catalog, services
 from workflows.models import StepStatus, Workflow
 
 pytestmark = pytest.mark.django_db
-NAMES = ["agent-task-execution", "human-interaction", "project-creation", "project-planning"]
+NAMES = [
+    "agent-task-execution", "agent-task-execution-fleet", "human-interaction", "project-creation",
+    "project-planning", "project-planning-fleet",
+]  # fmt: skip
 
 
 def older(entry):

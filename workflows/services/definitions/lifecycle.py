@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
@@ -44,12 +45,16 @@ def get_workflow(reference: str) -> Workflow:
 def workflow_of_type(workflow_type: str) -> Workflow:
     """Return the workflow that requests of this type run: the ACTIVE one of the catalog, or oldest.
 
+    WORKFLOW_CATALOG says which catalog: where it has none for the type, the standard one has.
+
     Raises:
         NotFound: none is active.
     """
     active = Workflow.objects.filter(type=workflow_type, status=WorkflowStatus.ACTIVE)
-    by_catalog = active.filter(name=workflow_type.lower().replace("_", "-")).first()
-    workflow = by_catalog or active.order_by("created_at").first()
+    standard = workflow_type.lower().replace("_", "-")
+    chosen = f"{standard}-{settings.WORKFLOW_CATALOG}"
+    by_name = {row.name: row for row in active.filter(name__in=(chosen, standard))}
+    workflow = by_name.get(chosen) or by_name.get(standard) or active.order_by("created_at").first()
     if workflow is None:
         raise NotFound(f"No active workflow of the type {workflow_type}.")
     return workflow
