@@ -82,9 +82,7 @@ def register_echo(url: str) -> None:
     secret = {"name": "bench", "type": "API_KEY", "secret": {"key": "k" * 32}}
     create_credential({**secret, "allowed_origins": [url]}, actor="bench")
     action = {"name": "echo", "path": "/echo", "input_schema": SCHEMA, "output_schema": SCHEMA}
-    register_service(
-        Registration(name="echo", url=url, actions=[action], credential="bench"), actor="bench"
-    )
+    register_service(Registration(name="echo", url=url, actions=[action], credential="bench"))
 
 
 async def measure_calls(url: str, options: argparse.Namespace) -> None:

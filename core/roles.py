@@ -10,6 +10,7 @@ SCOPES = {
     "registry:read": "See services, health and discovery",
     "registry:register": "Register services and beat for its own",
     "registry:write": "Change any service and connection",
+    "registry:operate": "Accept registrations, and register any type and weight",
     "actions:execute": "Call actions of services",
     "workflows:read": "See workflows and executions",
     "workflows:execute": "Start executions and control its own",

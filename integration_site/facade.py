@@ -29,6 +29,7 @@ from registry.calls.headers import call_headers
 from registry.calls.targets.resolver import CallTarget
 from registry.discovery.base import Criteria, ServiceDiscoveryStrategy, get_discovery
 from registry.models import Service
+from registry.policies.registering import Registrant
 from registry.services import Registered, Registration
 from workflows import services as workflow_services
 from workflows.models import ExecutionStatus, Worker, WorkflowExecution
@@ -51,7 +52,7 @@ class SystemIntegrationFacade:
 
     def register_service(self, registration: Registration, *, actor: str = "") -> Registered:
         """Register a service or refresh it. Raises: ValidationFailed."""
-        return registry_services.register_service(registration, actor=actor)
+        return registry_services.register_service(registration, registrant=Registrant(name=actor))
 
     def find_services(self, criteria: Criteria | None = None) -> list[Service]:
         """Return the healthy services that meet the criteria."""

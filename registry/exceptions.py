@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from core.exceptions import IntegrationError
+from core.exceptions import IntegrationError, UseDenied
+
+
+class RegistrationDenied(UseDenied):
+    """Who registers or changes a service may not do that: the sentence says what it takes."""
 
 
 class DiscoveryUnavailable(IntegrationError):

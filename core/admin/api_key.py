@@ -20,11 +20,12 @@ from core.admin.formatting import moment
 from core.admin.forms import ApiKeyForm
 from core.admin.pages import page_of, render_page
 from core.models import ApiKey, KeyState
-from core.roles import SCOPES
+from core.roles import Role, scopes_of_user
 
-WRITABLE = ("name", "role", "expires_at", "networks", "requests_per_minute", "scopes")
-# Who may make keys in the admin may do everything there.
-EVERYTHING = frozenset(SCOPES)
+WRITABLE = (
+    "name", "role", "expires_at", "networks", "requests_per_minute", "service_names",
+    "service_types", "scopes",
+)  # fmt: skip
 _TONES = {KeyState.USABLE: "good", KeyState.EXPIRED: "warning", KeyState.REVOKED: "neutral"}
 
 
@@ -33,7 +34,7 @@ class ApiKeyAdmin(HubAdmin):
     """Who may call the API, and what each key may do."""
 
     form = ApiKeyForm
-    list_display = ("name", "state_label", "role", "beginning", "last_used", "expires", "created")
+    list_display = ("name", "state_label", "rights", "beginning", "last_used", "expires", "created")
     list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "prefix")
     search_help_text = "Name, or the eight characters after si_"
@@ -53,6 +54,11 @@ class ApiKeyAdmin(HubAdmin):
         tone = _TONES[state]
         return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, state.label)
 
+    @display(description="Role or scopes", ordering="role")
+    def rights(self, key: ApiKey) -> str:
+        """Return its scopes where it has some of its own, as they stand instead of the role's."""
+        return ", ".join(key.scopes) or Role(key.role).label
+
     @display(description="Begins with")
     def beginning(self, key: ApiKey) -> str:
         return f"si_{key.prefix}_…"
@@ -67,9 +73,9 @@ class ApiKeyAdmin(HubAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         fields = {name: form.cleaned_data[name] for name in WRITABLE}
         if change:
-            api_keys.update_key(obj, fields, may_grant=EVERYTHING)
+            api_keys.update_key(obj, fields, may_grant=_grantable_by(request.user))
             return
-        made, text = api_keys.issue_key(fields, may_grant=EVERYTHING)
+        made, text = api_keys.issue_key(fields, may_grant=_grantable_by(request.user))
         obj.__dict__.update(made.__dict__)
         # Lives on this request only; a message would put it into a cookie or the session.
         request.issued_key = text  # type: ignore[attr-defined]
@@ -111,3 +117,9 @@ class ApiKeyAdmin(HubAdmin):
         key = find_or_404(ApiKey.objects.all(), object_id)
         run_on_one(request, key, api_keys.revoke_key, done="revoked")
         return back_to(page_of(key))
+
+
+def _grantable_by(user: Any) -> api_keys.Grantable:
+    """Return what a person may give a key: what the person may do, all as a superuser."""
+    scopes = scopes_of_user(user)
+    return api_keys.Grantable(scopes, types=("*",) if "registry:operate" in scopes else ())

@@ -111,6 +111,17 @@ class ApiKeyForm(forms.ModelForm):
         " Empty: anywhere.",
     )
 
+    service_names = WordsField(
+        required=False,
+        help_text="Services that it may register and change, such as billing-*, separated by"
+        " commas. Empty: its own, and names that are free.",
+    )
+    service_types = WordsField(
+        required=False,
+        help_text="Types that it may register services under, such as PLANNING_SYSTEM or *."
+        " Empty: as REGISTRATION_POLICY says.",
+    )
+
     class Meta:
         model = ApiKey
         fields = ("name", "role", "scopes", "networks", "requests_per_minute", "expires_at")

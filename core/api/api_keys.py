@@ -22,6 +22,7 @@ from core.api.query_filters import SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.models import ApiKey, KeyState
 from core.models.api_key import MOST_REQUESTS
+from core.name_patterns import MOST_PATTERNS
 from core.roles import SCOPES, Role
 
 MOST_NETWORKS = 50
@@ -34,16 +35,18 @@ class KeySerializer(AnswerSerializer):
     scopes = serializers.ListField(child=serializers.CharField())
     effective_scopes = serializers.SerializerMethodField()
     networks = serializers.ListField(child=serializers.CharField())
+    service_names = serializers.ListField(child=serializers.CharField())
+    service_types = serializers.ListField(child=serializers.CharField())
     state = serializers.SerializerMethodField()
-    large = ("networks",)
+    large = ("networks", "service_names", "service_types")
     whole_at = "/keys/{row.pk}"
 
     class Meta:
         model = ApiKey
         fields = (
             "id", "name", "prefix", "role", "scopes", "effective_scopes", "networks",
-            "requests_per_minute", "state", "expires_at", "revoked_at", "last_used_at",
-            "created_at", "updated_at",
+            "service_names", "service_types", "requests_per_minute", "state", "expires_at",
+            "revoked_at", "last_used_at", "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -74,6 +77,12 @@ class KeyInput(StrictSerializer):
     )
     networks = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=MOST_NETWORKS
+    )
+    service_names = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=MOST_PATTERNS
+    )
+    service_types = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=MOST_PATTERNS
     )
     requests_per_minute = serializers.IntegerField(
         min_value=0, max_value=MOST_REQUESTS, required=False, allow_null=True
@@ -122,6 +131,15 @@ class KeyViewSet(NamedResourceViewSet):
     # An answer that is kept to be given again would keep the text of the key; the name is taken.
     own_keys = frozenset({"create"})
 
+    @property
+    def grantable(self) -> api_keys.Grantable:
+        """What a key of the caller may do at most: what the caller may."""
+        return api_keys.Grantable(
+            self.caller.scopes,
+            names=self.caller.service_names or ("*",),
+            types=("*",) if self.caller.may("registry:operate") else self.caller.service_types,
+        )
+
     def get_rows(self) -> Any:
         """The keys without their texts, by name unless ordered otherwise."""
         return ApiKey.objects.order_by("name")
@@ -133,15 +151,14 @@ class KeyViewSet(NamedResourceViewSet):
     @extend_schema(request=KeyInput, responses={201: IssuedKeySerializer})
     def create(self, request: Any) -> Response:
         """Make a key; `key` is its text, which is answered this once."""
-        made, text = api_keys.issue_key(self.read(KeyInput), may_grant=self.caller.scopes)
+        made, text = api_keys.issue_key(self.read(KeyInput), may_grant=self.grantable)
         made.key = text  # type: ignore[attr-defined]
         headers = {"ETag": etag_of(made), "Cache-Control": "no-store"}
         return Response(IssuedKeySerializer(made).data, status=201, headers=headers)
 
     def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> ApiKey:
         """Change what is given and leave the rest; the text of the key stays."""
-        scopes = self.caller.scopes
-        return api_keys.update_key(row, fields, may_grant=scopes, if_unchanged=if_unchanged)
+        return api_keys.update_key(row, fields, may_grant=self.grantable, if_unchanged=if_unchanged)
 
     def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget a key, which is refused from now on; its name may be used again."""

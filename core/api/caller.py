@@ -17,6 +17,9 @@ class Caller:
     id: str = ""
     is_authenticated: bool = True
     is_active: bool = True
+    # Patterns of what it may register; none where nothing is said of that.
+    service_names: tuple[str, ...] = ()
+    service_types: tuple[str, ...] = ()
 
     @property
     def pk(self) -> str:

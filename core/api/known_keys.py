@@ -216,7 +216,14 @@ def _usable(known: KnownKey, address: str) -> KnownKey:
 
 
 def _caller_of(key: ApiKey) -> Caller:
-    return Caller(key.name, key.effective_scopes(), ActorKind.API_KEY, str(key.pk))
+    return Caller(
+        key.name,
+        key.effective_scopes(),
+        ActorKind.API_KEY,
+        str(key.pk),
+        service_names=tuple(key.service_names),
+        service_types=tuple(key.service_types),
+    )
 
 
 def _note_use(key: ApiKey) -> None:

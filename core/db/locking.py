@@ -9,9 +9,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connection, models
 from django.db.models import QuerySet
 
+from core.db.rows import fetch_all
 from core.exceptions import Conflict, NotFound, PreconditionFailed
 from core.json.equality import json_equal
 
@@ -52,6 +53,15 @@ def lock_row(row: Row, *, if_unchanged: bool = False, rows: QuerySet[Row] | None
     if if_unchanged and locked.updated_at != row.updated_at:  # type: ignore[attr-defined]
         raise PreconditionFailed(f"{title} was changed since you read it. Read it again first.")
     return locked
+
+
+def hold_word(word: str) -> None:
+    """Wait until nobody else holds this word, and hold it until the caller's transaction ends.
+
+    On SQLite, whose transactions take turns, nobody does.
+    """
+    if connection.vendor == "postgresql":
+        fetch_all("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
 
 
 @contextlib.contextmanager

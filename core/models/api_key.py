@@ -11,11 +11,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
+from django.db.models import Value
 
 from core.db.json_fields import CheckedJSONField, validate_strings
 from core.db.models import TimestampedModel
 from core.db.names import refuse_id
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.name_patterns import MOST_PATTERNS, SHAPE, is_pattern
 from core.peers import is_in_networks
 from core.roles import SCOPES, Role, scopes_of_role
 
@@ -39,6 +41,16 @@ def validate_networks(value: Any) -> None:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
             raise ValidationError(f"'{text}' is not a network such as 10.0.0.0/8.") from None
+
+
+def validate_patterns(value: Any) -> None:
+    """Refuse what is not a list of patterns of names, such as billing-*."""
+    validate_strings(value)
+    if len(value) > MOST_PATTERNS:
+        raise ValidationError(f"There are {len(value):,}; at most {MOST_PATTERNS} are taken.")
+    for text in value:
+        if not is_pattern(text):
+            raise ValidationError(f"'{text}' is no pattern: use {SHAPE}.")
 
 
 class KeyState(Vocabulary):
@@ -67,6 +79,24 @@ class ApiKey(TimestampedModel):
         blank=True,
         validators=[validate_networks],
         help_text="Where calls may come from, such as 10.0.0.0/8. Empty: anywhere.",
+    )
+    # Columns that came later have their default in the database too: code of before goes on while a
+    # hub is brought up to date.
+    service_names = CheckedJSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        validators=[validate_patterns],
+        help_text="Services that it may register and change, such as billing-*. Empty: its own,"
+        " and names that are free.",
+    )
+    service_types = CheckedJSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        validators=[validate_patterns],
+        help_text="Types of services that it may register, such as PLANNING_SYSTEM or *. Empty: as"
+        " REGISTRATION_POLICY says.",
     )
     requests_per_minute = models.PositiveIntegerField(
         null=True,

@@ -62,6 +62,7 @@ VARIABLES = _table(
     Variable("ANONYMOUS_API_ROLE", types.choice(*ROLES)),
     Variable("ANONYMOUS_API_NETWORKS", types.NETWORKS),
     Variable("LEGACY_API", types.BOOLEAN, "false"),
+    Variable("REGISTRATION_POLICY", types.choice("OPEN", "KEYED", "APPROVED")),
     Variable("METADATA_MAX_BYTES", types.whole(2, 1_048_576), "65536"),
     Variable("TAGS_MAX", types.whole(1, 10_000), "100"),
     Variable("INSTANCES_PER_SERVICE", types.whole(1, 100_000), "1000"),

@@ -35,7 +35,9 @@ SHOWN = 8
 # A step that nobody takes up for this long means that no worker runs.
 STUCK_AFTER = timedelta(seconds=30)
 MAX_COUNTED = 1000
-TROUBLED = (ServiceStatus.OFFLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN)
+TROUBLED = (
+    ServiceStatus.PENDING, ServiceStatus.OFFLINE, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN,
+)  # fmt: skip
 FAILING = (ConnectionStatus.ERROR, ConnectionStatus.DEGRADED)
 OPEN = (
     ExecutionStatus.PENDING,

@@ -12,6 +12,8 @@ from unfold.widgets import (
     UnfoldAdminRadioSelectWidget,
 )
 
+from core.api_keys import ANONYMOUS
+from core.models import ApiKey
 from core.roles import ROLE_WORDS, Role
 
 SUPERUSER = "superuser"
@@ -35,6 +37,13 @@ class RolesField(forms.ModelMultipleChoiceField):
         return f"{obj.name} — {words}" if words else obj.name
 
 
+def check_username(name: str) -> str:
+    """Refuse the name of an API key: what is owned, started and decided is known by names."""
+    if name.lower() == ANONYMOUS or ApiKey.objects.filter(name__iexact=name).exists():
+        raise forms.ValidationError(f"'{name}' is who others are: choose another name.")
+    return name
+
+
 class NewPersonForm(UserCreationForm):
     """Asks for a name, a password and a role; that the person may log in follows."""
 
@@ -43,6 +52,9 @@ class NewPersonForm(UserCreationForm):
         help_text="What they may do. It can be changed, and further roles given, at any time.",
     )
     may_make_superusers = False
+
+    def clean_username(self) -> str:
+        return check_username(super().clean_username())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,3 +81,7 @@ class PersonForm(UserChangeForm):
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Without any, and without single permissions, they cannot log in.",
     )
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        return check_username(name) if "username" in self.changed_data else name

@@ -14,10 +14,12 @@ from core.admin.base import PartAdmin
 from core.admin.columns import column, moment_column
 from core.admin.formatting import NOTHING, moment, status_badge
 from registry import services
+from registry.admin.acceptance import registrant_of
 from registry.admin.maintenance import MaintainedAdmin
 from registry.admin.service_forms import InstanceForm
 from registry.models import ServiceInstance
 from registry.models.status import explain_status
+from registry.policies.registering import check_weight
 from registry.services.probes import describe_probing
 
 WRITABLE = ("health_url", "version", "zone", "weight", "ttl_seconds", "metadata")
@@ -115,13 +117,16 @@ class ServiceInstanceAdmin(PartAdmin, MaintainedAdmin):
         self, request: HttpRequest, obj: ServiceInstance, form: Any, change: bool
     ) -> None:
         """Write only what the form has: heartbeats arrive meanwhile."""
+        registrant = registrant_of(request)
         if change:
+            before = form.initial.get("weight", obj.weight)
+            check_weight(registrant, obj.weight, before=before)
             changed = [name for name in WRITABLE if name in form.changed_data]
             obj.save(update_fields=(*changed, "updated_at"))
             services.log_changed_parts(obj.service)
             return
         fields = {name: getattr(obj, name) for name in WRITABLE}
-        services.add_instance(obj.service, url=obj.url, fields=fields)
+        services.add_instance(obj.service, url=obj.url, fields=fields, registrant=registrant)
         obj.pk = obj.service.instances.values_list("pk", flat=True).get(url=obj.url)
 
     def set_status(self, row: ServiceInstance, status: str, **order: Any) -> object:

@@ -20,6 +20,7 @@ from core.admin.columns import column
 from core.admin.formatting import NOTHING, moment
 from core.roles import CALLS, may
 from registry import services
+from registry.admin.acceptance import AcceptanceMixin, registrant_of
 from registry.admin.credential import may_use_credentials
 from registry.admin.maintenance import (
     LIFTED,
@@ -50,7 +51,7 @@ MAX_ACTIONS = 100
 
 
 @admin.register(Service)
-class ServiceAdmin(MaintainedAdmin):
+class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
     """One service with its instances and actions."""
 
     form = ServiceForm
@@ -71,7 +72,9 @@ class ServiceAdmin(MaintainedAdmin):
         ("More", {"fields": ("criticality", *MORE)}),
     )
     actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
-    actions_detail = ("probe_now", "call_action", *MaintainedAdmin.actions_detail)
+    actions_detail = (
+        "accept", "refuse", "probe_now", "call_action", *MaintainedAdmin.actions_detail,
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         return (
@@ -125,13 +128,20 @@ class ServiceAdmin(MaintainedAdmin):
                 after=obj.credential,
                 actor=actor_of(request),
             )
+        registrant = registrant_of(request)
+        was = (form.initial.get("name", ""), form.initial.get("type", "")) if change else ("", "")
+        services.admit_changed(obj, registrant, was=was)
         if change:
             # The status follows the heartbeats that arrive meanwhile, so it is not written back.
-            obj.save(update_fields=(*FORM_FIELDS, "updated_at"))
+            acceptance = ("acceptance",) if "type" in form.changed_data else ()
+            obj.save(update_fields=(*FORM_FIELDS, *acceptance, "updated_at"))
+            services.refresh_status(obj)
             services.record_change(obj, RegistryChangeKind.UPDATED)
             return
         obj.owner = obj.owner or actor_of(request)
+        services.check_share(obj.owner)
         super().save_model(request, obj, form, change)
+        services.refresh_status(obj)
         services.record_change(obj, RegistryChangeKind.REGISTERED)
         if fields := form.instance_fields():
             services.add_instance(obj, url=fields.pop("url"), fields=fields)

@@ -10,6 +10,7 @@ from core.api.plain_reading import NotPlain, read_plainly
 from core.api.plain_requests import PlainRequest, read_request
 from core.api.preconditions import etag_of
 from core.exceptions import IntegrationError
+from registry.api.registrants import registrant_of
 from registry.api.service_rendering import render_service
 from registry.api.service_serializers import HeartbeatInput
 from registry.services import check_owner
@@ -45,5 +46,5 @@ def _beat_of(request: PlainRequest) -> Beat | None:
         heartbeat = HeartbeatInput.heartbeat(read_plainly(HeartbeatInput, request.body))
     except (NotPlain, IntegrationError):
         return None
-    allow = partial(check_owner, actor=caller.name, only_own=not caller.may("registry:write"))
+    allow = partial(check_owner, registrant=registrant_of(caller))
     return Beat(request.web.path.split("/")[2], heartbeat, allow)

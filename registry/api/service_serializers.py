@@ -30,6 +30,7 @@ from registry.models import (
 )
 from registry.models.status import explain_status
 from registry.policies.liveness import Liveness
+from registry.policies.registering import Acceptance
 from registry.services import Heartbeat, Registration
 
 MAX_ACTIONS = 500
@@ -100,6 +101,7 @@ class InstanceSerializer(MaintainedSerializer):
 class ServiceSerializer(MaintainedSerializer):
     """A service in an answer; its url is that of its preferred instance."""
 
+    acceptance = VocabularyField(Acceptance)
     actions = ActionSerializer(many=True)
     instances = InstanceSerializer(many=True)
     url = serializers.SerializerMethodField()
@@ -122,9 +124,9 @@ class ServiceSerializer(MaintainedSerializer):
         model = Service
         fields = (
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
-            "status", "maintenance", "criticality", "credential", "breaker", "limits", "probing",
-            "liveness", "tags", "metadata", "owner", "actions", "instances", "last_heartbeat",
-            "registered_at", "created_at", "updated_at",
+            "status", "acceptance", "maintenance", "criticality", "credential", "breaker", "limits",
+            "probing", "liveness", "tags", "metadata", "owner", "actions", "instances",
+            "last_heartbeat", "registered_at", "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -279,6 +281,12 @@ class StatusInput(StrictSerializer):
     status = VocabularyField(ServiceStatus)
     reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
     until = InstantField(required=False, allow_null=True)
+
+
+class AcceptanceInput(StrictSerializer):
+    """Why a registration is accepted or refused."""
+
+    reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
 
 
 class ExecuteActionInput(StrictSerializer):

@@ -18,9 +18,11 @@ from core.api.suspension import result_of
 from core.models import AuditVerb
 from registry import services
 from registry.api.filters import ServiceFilter
+from registry.api.registrants import registrant_of
 from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.service_pages import keys_of, render_page
 from registry.api.service_serializers import (
+    AcceptanceInput,
     ExecuteActionInput,
     HeartbeatInput,
     InstanceInput,
@@ -36,6 +38,7 @@ from registry.calls.client import CallResult
 from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.targets.resolver import CallTarget
 from registry.models import Service
+from registry.policies.registering import Registrant
 
 ACTION_OUTPUT = {"type": ["object", "array"]}
 
@@ -60,14 +63,21 @@ class ServiceViewSet(NamedResourceViewSet):
         "add_instance": write_scope,
         "remove_instance": write_scope,
         "execute_action": "actions:execute",
+        "accept": "registry:operate",
+        "refuse": "registry:operate",
     }
     takes_force = True
     calls_out = frozenset({"execute_action"})
     own_keys = frozenset({"heartbeat"})
 
+    @property
+    def registrant(self) -> Registrant:
+        """Who registers, with the rights of the key or person."""
+        return registrant_of(self.caller)
+
     def check_owner(self, service: Service) -> None:
         """Refuse a caller who may change only its own services."""
-        services.check_owner(service, actor=self.actor, only_own=self.only_own("registry:write"))
+        services.check_owner(service, self.registrant)
 
     def get_queryset(self) -> Any:
         return Service.objects.with_parts().order_by("name")
@@ -98,8 +108,7 @@ class ServiceViewSet(NamedResourceViewSet):
         """Register a service or an instance: 201 when something is new, 200 for a refresh."""
         registered = services.register_service(
             registration_of(self.read(ServiceInput)),
-            actor=self.actor,
-            only_own=self.only_own("registry:write"),
+            registrant=self.registrant,
             may_use_credentials=self.may_use_credentials,
         )
         return self.answer(registered.service, 201 if registered.created else 200)
@@ -109,7 +118,7 @@ class ServiceViewSet(NamedResourceViewSet):
         return services.update_service(
             row,
             registration_of(fields, name=row.name),
-            actor=self.actor,
+            registrant=self.registrant,
             if_unchanged=if_unchanged,
             may_use_credentials=self.may_use_credentials,
         )
@@ -163,6 +172,18 @@ class ServiceViewSet(NamedResourceViewSet):
         reader.is_valid(raise_exception=True)
         return dict(reader.validated_data)
 
+    @post_action(request=AcceptanceInput, responses=ServiceSerializer)
+    def accept(self, request: Any, pk: str) -> Response:
+        """Let a service that waits, or was refused, be discovered and called."""
+        reason = self.read(AcceptanceInput).get("reason", "")
+        return self.answer(services.accept_service(self.find(), reason=reason))
+
+    @post_action(request=AcceptanceInput, responses=ServiceSerializer)
+    def refuse(self, request: Any, pk: str) -> Response:
+        """Refuse a service that waits: it is neither called nor heard until it is accepted."""
+        reason = self.read(AcceptanceInput).get("reason", "")
+        return self.answer(services.refuse_service(self.find(), reason=reason))
+
     @extend_schema(parameters=[PROBE_PARAMETER], responses=ServiceHealthAnswer)
     @action(detail=True, methods=["get"])
     def health(self, request: Any, pk: str) -> Response:
@@ -183,7 +204,9 @@ class ServiceViewSet(NamedResourceViewSet):
         """Add an instance, or refresh the one with this URL."""
         service = self.find_to_write()
         data = self.read(InstanceInput)
-        created = services.add_instance(service, url=data.pop("url"), fields=data)
+        created = services.add_instance(
+            service, url=data.pop("url"), fields=data, registrant=self.registrant
+        )
         return self.answer(services.get_service(str(service.pk)), 201 if created else 200)
 
     @action(detail=True, methods=["delete"], url_path=r"instances/(?P<instance_id>[^/]+)")

@@ -163,7 +163,9 @@ def _condition(criteria: Criteria) -> Q:
         condition &= Q(type__in=criteria.types)
     if criteria.statuses:
         condition &= Q(status__in=criteria.statuses)
-    elif not criteria.include_offline:
+    elif criteria.include_offline:
+        condition &= ~Q(status=ServiceStatus.PENDING)
+    else:
         condition &= Q(status__in=(ServiceStatus.ONLINE, ServiceStatus.DEGRADED))
     if criteria.name:
         condition &= Q(name__iexact=criteria.name)

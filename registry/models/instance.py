@@ -122,8 +122,8 @@ class ServiceInstance(MaintainedModel, TimestampedModel):
 
     @property
     def usable_status(self) -> str:
-        """Its status as callers have to take it: MAINTENANCE while its service is under it."""
-        return ServiceStatus.MAINTENANCE if self.service.in_maintenance else self.status
+        """Its status as callers have to take it: that of its service where one is imposed."""
+        return self.service.imposed_status or self.status
 
     def observed_status(self, reported: str) -> str:
         """The status of an instance that reports this one: without health it is not ONLINE."""

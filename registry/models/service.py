@@ -19,6 +19,7 @@ from registry.policies.circuit_profile import validate_breaker
 from registry.policies.liveness import Liveness
 from registry.policies.probing import validate_probing
 from registry.policies.rate_limits import validate_limits
+from registry.policies.registering import Acceptance
 
 if TYPE_CHECKING:
     from registry.models.instance import ServiceInstance
@@ -47,6 +48,7 @@ class ServiceStatus(Vocabulary):
     OFFLINE = "OFFLINE", "Offline"
     MAINTENANCE = "MAINTENANCE", "Maintenance"
     UNKNOWN = "UNKNOWN", "Unknown"
+    PENDING = "PENDING", "Pending"
 
     @classmethod
     def aliases(cls) -> dict[str, str]:
@@ -84,6 +86,13 @@ class Service(MaintainedModel, ReferencedModel):
     metadata = metadata_field()
     owner = models.CharField(max_length=100, blank=True, default="")
     status = EnumField(vocabulary=ServiceStatus, max_length=20, default=ServiceStatus.UNKNOWN)
+    acceptance = EnumField(
+        vocabulary=Acceptance,
+        max_length=20,
+        default=Acceptance.ACCEPTED,
+        db_default=Acceptance.ACCEPTED,
+        editable=False,
+    )
     criticality = EnumField(vocabulary=Criticality, max_length=20, default=Criticality.NON_CRITICAL)
     # One object and not a column for each setting: most services have none, and what is not there
     # follows the criticality when that changes.
@@ -133,6 +142,7 @@ class Service(MaintainedModel, ReferencedModel):
         constraints = (
             enum_check("registered_service", "type", ServiceType),
             enum_check("registered_service", "status", ServiceStatus),
+            enum_check("registered_service", "acceptance", Acceptance),
             enum_check("registered_service", "criticality", Criticality),
             enum_check("registered_service", "liveness", Liveness),
             ends_with_its_beginning("registered_service"),
@@ -151,6 +161,15 @@ class Service(MaintainedModel, ReferencedModel):
     def in_maintenance(self) -> bool:
         """Whether it is under maintenance itself, whatever its instances are."""
         return self.maintenance_since is not None
+
+    @property
+    def imposed_status(self) -> str:
+        """The status that it has whatever its instances say; empty where theirs counts."""
+        if self.acceptance == Acceptance.PENDING:
+            return ServiceStatus.PENDING
+        if self.acceptance == Acceptance.REFUSED:
+            return ServiceStatus.OFFLINE
+        return ServiceStatus.MAINTENANCE if self.in_maintenance else ""
 
     def hold_parts(self, **parts: list[Any]) -> None:
         """Take these rows for all of its instances or actions, as a prefetch would."""

@@ -8,19 +8,23 @@ from datetime import datetime
 from core.exceptions import ValidationFailed
 from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.policies.liveness import explain_silence
+from registry.policies.registering import Acceptance
+
+ACCEPTANCES: dict[str, str] = {
+    Acceptance.PENDING: "Its service waits until an operator accepts it.",
+    Acceptance.REFUSED: "An operator refused its service.",
+}
 
 
-def derive_status(
-    instances: Iterable[ServiceInstance], *, in_maintenance: bool = False
-) -> str | None:
+def derive_status(instances: Iterable[ServiceInstance], *, imposed: str = "") -> str | None:
     """Return the status of a service with these instances; None when there are none.
 
-    A service that is under maintenance itself is in MAINTENANCE, whoever joins or beats.
+    One that is `imposed` on it, as by maintenance of its own, holds whoever joins or beats.
     An instance that said goodbye (OFFLINE without having expired) does not count while others
     remain; one that fell silent, or may have, degrades the service.
     """
-    if in_maintenance:
-        return ServiceStatus.MAINTENANCE.value
+    if imposed:
+        return str(imposed)
     counted = list(instances)
     if not counted:
         return None
@@ -43,12 +47,15 @@ def parse_status(value: str) -> str:
     """Return the stored word for a status that a caller gave.
 
     Raises:
-        ValidationFailed: it is not a status.
+        ValidationFailed: it is not a status, or one that only the hub gives.
     """
     try:
-        return ServiceStatus.parse(value).value
+        status = ServiceStatus.parse(value).value
     except ValueError as error:
         raise ValidationFailed.at("status", str(error)) from None
+    if status == ServiceStatus.PENDING:
+        raise ValidationFailed.at("status", "PENDING is what a registration is until accepted.")
+    return str(status)
 
 
 def status_after_maintenance(instance: ServiceInstance, *, now: datetime) -> str:
@@ -59,6 +66,8 @@ def status_after_maintenance(instance: ServiceInstance, *, now: datetime) -> str
 
 def explain_status(instance: ServiceInstance, *, now: datetime) -> str:
     """Say why an instance is not ONLINE; empty where it is."""
+    if instance.service.acceptance != Acceptance.ACCEPTED:
+        return ACCEPTANCES[instance.service.acceptance]
     if instance.service.in_maintenance:
         return _explain_maintenance(instance.service)
     if instance.status == ServiceStatus.MAINTENANCE:

@@ -1,6 +1,7 @@
 """The lifecycle of services: they register, beat, change status and leave."""
 
 from registry.discovery.change_log import cut_change_log, log_changed_parts, record_change
+from registry.services.acceptance import accept_service, check_owner, refuse_service
 from registry.services.expiry import (
     Suspicion,
     expire_instances,
@@ -13,8 +14,9 @@ from registry.services.heartbeats import Heartbeat, beat_service, record_heartbe
 from registry.services.lifecycle import (
     Registration,
     add_instance,
+    admit_changed,
     check_new_instance,
-    check_owner,
+    check_share,
     forget_gone_instances,
     remove_instance,
     unregister_service,
@@ -36,10 +38,13 @@ __all__ = [
     "Registered",
     "Registration",
     "Suspicion",
+    "accept_service",
     "add_instance",
+    "admit_changed",
     "beat_service",
     "check_new_instance",
     "check_owner",
+    "check_share",
     "cut_change_log",
     "end_due_maintenance",
     "expire_instances",
@@ -55,6 +60,7 @@ __all__ = [
     "record_change",
     "record_heartbeat",
     "refresh_status",
+    "refuse_service",
     "register_service",
     "remove_instance",
     "set_instance_status",

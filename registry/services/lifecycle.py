@@ -11,13 +11,13 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from core import audit
 from core.cache import BoundedCache
-from core.db.locking import columns_of, lock_row, unique_name
+from core.db.locking import columns_of, hold_word, lock_row, unique_name
 from core.db.rows import fetch_all
 from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
@@ -36,10 +36,13 @@ from registry.models import (
     ServiceStatus,
 )
 from registry.models.status import parse_status
+from registry.policies.registering import Registrant, check_carried, check_weight
+from registry.services.acceptance import decide_acceptance
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.status import refresh_status
 
+ANYBODY = Registrant()
 COUNTED_SECONDS, AMPLE_ROOM = 1.0, 2_000
 # When the services of an owner were counted last, and how many there were.
 _owned: BoundedCache[str, tuple[float, int]] = BoundedCache(1_000)
@@ -58,23 +61,10 @@ class Registration:
     credential: str | None = None  # id or name of what its calls carry; empty for none
 
 
-def check_owner(service: Service, *, actor: str, only_own: bool) -> None:
-    """Refuse a caller who may change only its own services.
-
-    Raises:
-        PermissionDenied: the service belongs to another owner.
-    """
-    if only_own and service.owner != actor:
-        raise PermissionDenied(
-            f"The service '{service.name}' belongs to another owner. This key may change only what"
-            " it registered itself."
-        )
-
-
 def check_share(owner: str) -> None:
     """Refuse one more service of an owner, such as an API key, that has as many as it may.
 
-    Two that are registered at once may both be the last.
+    Of two that come at once one waits for the other, in the caller's transaction.
 
     Raises:
         ValidationFailed: it owns so many already.
@@ -88,10 +78,11 @@ def check_share(owner: str) -> None:
 
 
 def room_of(owner: str, *, lately: bool = False) -> float:
-    """Return how many more services an owner may have.
+    """Return how many more services an owner may have; nobody else adds one until that is done.
 
-    With `lately` they are counted at most once a second for as long as there is room for more than
-    anybody registers meanwhile: to count them takes the longer, the more there are.
+    It is called in a transaction. With `lately` they are counted at most once a second for as long
+    as there is room for more than anybody registers meanwhile: to count them takes the longer, the
+    more there are.
     """
     if not owner:
         return inf
@@ -100,6 +91,7 @@ def room_of(owner: str, *, lately: bool = False) -> float:
         room = settings.SERVICES_PER_OWNER - counted[1]
         if room > AMPLE_ROOM:
             return float(room)
+    hold_word(f"services of {owner}")
     statement = "SELECT count(*) FROM registered_service WHERE owner = %s"
     now, [(owned,)] = monotonic(), fetch_all(statement, [owner])
     _owned[owner] = (now, owned)
@@ -206,13 +198,16 @@ def action_as_given(
     return row
 
 
-def register_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
+def register_instance(
+    service: Service, *, url: str, fields: Mapping[str, Any], registrant: Registrant = ANYBODY
+) -> bool:
     # Locked, so that what beats say meanwhile is written after this, not under it.
     instance = service.instances.select_for_update().filter(url=url).first()
     created = instance is None
     if instance is None:
         _check_room(service)
         instance = ServiceInstance(service=service, url=url)
+    check_weight(registrant, fields.get("weight"), before=instance.weight)
     status = parse_status(fields.get("status") or ServiceStatus.ONLINE)
     assign_fields(instance, {name: value for name, value in fields.items() if name != "status"})
     check_instance(instance)
@@ -251,11 +246,17 @@ def check_instance(instance: ServiceInstance) -> None:
     check_row(instance, exclude=("service",))
 
 
-def add_instance(service: Service, *, url: str, fields: Mapping[str, Any]) -> bool:
-    """Add or refresh one instance; True when it is new."""
+def add_instance(
+    service: Service, *, url: str, fields: Mapping[str, Any], registrant: Registrant = ANYBODY
+) -> bool:
+    """Add or refresh one instance; True when it is new.
+
+    Raises:
+        PermissionDenied: its weight is beyond what the registrant may give.
+    """
     with transaction.atomic():
         locked = lock_row(service)
-        created = register_instance(locked, url=url, fields=fields)
+        created = register_instance(locked, url=url, fields=fields, registrant=registrant)
         refresh_status(locked)
         log_changed_parts(locked)
     return created
@@ -293,32 +294,37 @@ def update_service(
     service: Service,
     registration: Registration,
     *,
-    actor: str = "",
+    registrant: Registrant = ANYBODY,
     if_unchanged: bool = False,
     may_use_credentials: bool = True,
 ) -> Service:
     """Change what is given. A new URL moves the only instance; beside others it adds one.
 
+    Under another type it is a newcomer.
+
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the new name is taken.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
-        PermissionDenied: another credential is wanted without `may_use_credentials`.
+        PermissionDenied: another credential is wanted without `may_use_credentials`; or a name,
+            type or weight that the registrant may not give.
     """
+    actor = registrant.name
     link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
     named = {"name": registration.name}
     with unique_name(service, named), noting_denials(), transaction.atomic():
         locked = lock_row(service, if_unchanged=if_unchanged)
         before, state = audit.snapshot(locked), _state_of(locked, registration)
-        owner, locked.name = locked.owner, registration.name
+        was, locked.name = (locked.owner, locked.name, locked.type), registration.name
         assign_fields(locked, registration.fields)
-        if locked.owner != owner:
+        admit_changed(locked, registrant, was=was[1:])
+        if locked.owner != was[0]:
             check_share(locked.owner)
         link.apply(locked)
         check_row(locked)
         changes = replace_actions(locked, registration.actions)
         audit.record_changes(locked, before, changes)
-        _update_instance(locked, registration)
+        _update_instance(locked, registration, registrant)
         if not json_equal(_state_of(locked, registration), state):
             locked.save()
         refresh_status(locked)
@@ -338,11 +344,25 @@ def _state_of(service: Service, registration: Registration) -> list[Any]:
     return [columns_of(service), actions, instances]
 
 
-def _update_instance(service: Service, registration: Registration) -> None:
+def admit_changed(service: Service, registrant: Registrant, *, was: tuple[str, str]) -> None:
+    """Admit a service again that has another name or type than it had.
+
+    Raises:
+        PermissionDenied: the registrant may not register it so.
+    """
+    if service.type != was[1]:
+        service.acceptance = decide_acceptance(service, registrant)
+    elif service.name != was[0]:
+        check_carried(registrant, name=service.name, type_name=service.type)
+
+
+def _update_instance(service: Service, registration: Registration, registrant: Registrant) -> None:
     instances = list(service.instances.select_for_update())
     if registration.url is None:
         for instance in instances if registration.instance_fields else ():
             before = audit.snapshot(instance)
+            weight = registration.instance_fields.get("weight")
+            check_weight(registrant, weight, before=instance.weight)
             assign_fields(instance, registration.instance_fields)
             save_checked(instance)
             audit.record_changes(instance, before)
@@ -354,7 +374,8 @@ def _update_instance(service: Service, registration: Registration) -> None:
         audit.record(AuditVerb.CHANGED, only, changes=moved)
         get_discovery().release([only.pk])
         ServiceInstance.objects.filter(pk=only.pk).update(url=url)
-    register_instance(service, url=url, fields=registration.instance_fields)
+    fields = registration.instance_fields
+    register_instance(service, url=url, fields=fields, registrant=registrant)
 
 
 def unregister_service(

@@ -35,19 +35,21 @@ from registry.models import (
 )
 from registry.models.address_fields import AddressField
 from registry.models.status import derive_status, parse_status
+from registry.policies.registering import Company, Registrant, check_weight
+from registry.services.acceptance import check_owner, decide_acceptance, waits_for_others
 from registry.services.lifecycle import (
+    ANYBODY,
     Registration,
     action_as_given,
+    admit_changed,
     assign_fields,
     check_instance,
-    check_owner,
     check_row,
     check_share,
     checked_actions,
     register_instance,
     replace_actions,
     room_of,
-    save_checked,
 )
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.readings import ServiceReading, read_new, read_services
@@ -69,8 +71,7 @@ class Registered:
 class Applicant:
     """Who registers a service, and with which rights."""
 
-    name: str = ""
-    only_own: bool = False
+    registrant: Registrant = ANYBODY
     may_use_credentials: bool = True
     audited: audit.Actor | None = None
     request_id: str = ""
@@ -96,20 +97,18 @@ class PlainlyRegistered:
 def register_service(
     registration: Registration,
     *,
-    actor: str = "",
-    only_own: bool = False,
+    registrant: Registrant = ANYBODY,
     may_use_credentials: bool = True,
 ) -> Registered:
     """Take up a service, or a new instance of one, or refresh what is known of both.
 
     Raises:
         ValidationFailed: a field breaks a rule.
-        PermissionDenied: `only_own`, and the name belongs to another owner; or another credential
-            is wanted without `may_use_credentials`.
+        PermissionDenied: the registrant may not register or change it so; or another credential is
+            wanted without `may_use_credentials`.
     """
     applicant = Applicant(
-        name=actor,
-        only_own=only_own,
+        registrant=registrant,
         may_use_credentials=may_use_credentials,
         audited=audit.current_actor(),
         request_id=current_request_id(),
@@ -117,8 +116,8 @@ def register_service(
     [plain] = register_many([(registration, applicant)])
     if plain is not None:
         return Registered(plain.reading.service(), plain.created)
-    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
-    attempt = partial(_register, registration, actor=actor, only_own=only_own, link=link)
+    link = Link(registration.credential, actor=registrant.name, is_allowed=may_use_credentials)
+    attempt = partial(_register, registration, registrant=registrant, link=link)
     with contextlib.suppress(IntegrityError):
         return attempt()
     # Another registration of the same name won the race; now it is there to refresh.
@@ -169,7 +168,7 @@ def _refresh(
     """Return what a refresh that says nothing new renews; None for any other."""
     service = reading.state.service
     try:
-        check_owner(service, actor=applicant.name, only_own=applicant.only_own)
+        check_owner(service, applicant.registrant)
         shared = reading.state.by_url.get(base_url_of(registration.url or ""))
         reported = parse_status(registration.status or ServiceStatus.ONLINE)
     except (IntegrationError, PermissionDenied):
@@ -234,26 +233,35 @@ def _create_many(
     applications: Mapping[int, Application], now: datetime
 ) -> dict[int, PlainlyRegistered]:
     """Store new services together; those are left out that are refused, or are there after all."""
-    owners = {applicant.name for _, applicant in applications.values()}
+    try:
+        with transaction.atomic():
+            return _create_in_transaction(applications, now)
+    except IntegrityError:  # somebody else has registered one of them since
+        return {}
+
+
+def _create_in_transaction(
+    applications: Mapping[int, Application], now: datetime
+) -> dict[int, PlainlyRegistered]:
+    owners = sorted({applicant.registrant.name for _, applicant in applications.values()})
     rooms = {owner: room_of(owner, lately=True) for owner in owners}
     names = {registration.name.lower() for registration, _ in applications.values()}
     condition, params = among("lower(name)", list(names), "text[]")
     statement = f"SELECT lower(name) FROM registered_service WHERE {condition}"  # noqa: S608
     taken = {name for (name,) in fetch_all(statement, params)}
     news: dict[int, _NewService] = {}
+    company: dict[tuple[str, str], Company] = {}
     for place, (registration, applicant) in applications.items():
         name = registration.name.lower()
-        new = None if name in taken else _new_service(registration, applicant, now)
-        if new is not None and rooms[applicant.name] > 0:
+        new = None if name in taken else _new_service(registration, applicant, now, company)
+        owner = applicant.registrant.name
+        if new is not None and rooms[owner] > 0:
             news[place] = new
             taken.add(name)
-            rooms[applicant.name] -= 1
+            rooms[owner] -= 1
     # Always in one order, so that those who store the same names do not wait in a ring.
     rows = sorted(news.values(), key=lambda new: new.service.name.lower())
-    try:
-        readings = _store(rows) if rows else {}
-    except IntegrityError:  # somebody else has registered one of them since
-        return {}
+    readings = _store(rows) if rows else {}
     return {
         place: PlainlyRegistered(readings[new.service.id], created=True)
         for place, new in news.items()
@@ -261,24 +269,32 @@ def _create_many(
 
 
 def _new_service(
-    registration: Registration, applicant: Applicant, now: datetime
+    registration: Registration,
+    applicant: Applicant,
+    now: datetime,
+    company: dict[tuple[str, str], Company],
 ) -> _NewService | None:
     """Return the rows of a new service; None where it is refused, or is more than plain."""
     if registration.url is None or registration.credential:
         return None
-    service = Service(name=registration.name, owner=applicant.name)
+    registrant = applicant.registrant
+    service = Service(name=registration.name, owner=registrant.name)
     instance = ServiceInstance(service=service, url=registration.url)
     try:
         assign_fields(service, registration.fields)
         check_row(service)
+        check_weight(registrant, registration.instance_fields.get("weight"))
+        if waits_for_others(service, registrant):
+            return None
+        service.acceptance = decide_acceptance(service, registrant, asked=company)
         actions = checked_actions(service, registration.actions or (), {})
         reported = parse_status(registration.status or ServiceStatus.ONLINE)
         assign_fields(instance, registration.instance_fields)
         check_instance(instance)
-    except IntegrationError:
+    except (IntegrationError, PermissionDenied):
         return None
     instance.record_heartbeat(at=now, status=reported, is_registration=True)
-    service.status = derive_status([instance]) or service.status
+    service.status = derive_status([instance], imposed=service.imposed_status) or service.status
     with applicant.acting():
         made = (audit.entry_on(AuditVerb.CREATED, row) for row in (service, instance))
         entries = [entry for entry in made if entry is not None]
@@ -291,7 +307,7 @@ def _store(news: Sequence[_NewService]) -> dict[UUID, ServiceReading]:
     instances = [new.instance for new in news]
     actions = [action for new in news for action in new.actions]
     entries = [entry for new in news for entry in new.entries]
-    with connection.wrap_database_errors, transaction.atomic():
+    with connection.wrap_database_errors:
         insert_rows(*services, *instances, *actions, *entries)
         for instance in instances:
             get_discovery().hold(instance, columns=())
@@ -302,18 +318,21 @@ def _store(news: Sequence[_NewService]) -> dict[UUID, ServiceReading]:
 
 @noting_denials()
 @transaction.atomic
-def _register(registration: Registration, *, actor: str, only_own: bool, link: Link) -> Registered:
+def _register(registration: Registration, *, registrant: Registrant, link: Link) -> Registered:
     service = Service.objects.select_for_update().filter(name__iexact=registration.name).first()
     created = service is None
     if service is None:
-        check_share(actor)
-        service = Service(name=registration.name, owner=actor)
+        check_share(registrant.name)
+        service = Service(name=registration.name, owner=registrant.name)
     else:
-        check_owner(service, actor=actor, only_own=only_own)
+        check_owner(service, registrant)
     before = {} if created else audit.snapshot(service)
+    was = ("", "") if created else (service.name, service.type)
     assign_fields(service, registration.fields)
     link.apply(service)
-    save_checked(service)
+    check_row(service)
+    admit_changed(service, registrant, was=was)
+    service.save()
     changes = replace_actions(service, registration.actions)
     if created:
         audit.record(AuditVerb.CREATED, service)
@@ -321,6 +340,7 @@ def _register(registration: Registration, *, actor: str, only_own: bool, link: L
         service,
         url=registration.url,
         fields={**registration.instance_fields, "status": registration.status},
+        registrant=registrant,
     )
     if not created:
         audit.record_changes(service, before, changes)

@@ -13,7 +13,7 @@ def refresh_status(service: Service, *, log_change: bool = False, default: str =
     With `log_change`, tell the watchers when it changed. Return whether it did.
     """
     instances = ServiceInstance.objects.filter(service=service)
-    status = derive_status(instances, in_maintenance=service.in_maintenance) or default
+    status = derive_status(instances, imposed=service.imposed_status) or default
     if not status or status == service.status:
         return False
     service.status = status

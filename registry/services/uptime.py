@@ -29,7 +29,7 @@ class Uptime:
     """The share of the observed time since `since` in which a service was ONLINE or DEGRADED.
 
     `percent` is None where nothing was observed. `coverage` is the observed share of the time, in
-    percent: what nobody observed, and UNKNOWN, is no data and counts neither way.
+    percent: what nobody observed, UNKNOWN and PENDING, is no data and counts neither way.
     """
 
     percent: float | None
@@ -51,7 +51,7 @@ def rate_uptime(
     ends = [*(at for at, _ in changes[1:]), end]
     observed = up = 0.0
     for (at, status), until in zip(changes, ends, strict=False):  # without changes there is one end
-        if status == ServiceStatus.UNKNOWN:
+        if status in (ServiceStatus.UNKNOWN, ServiceStatus.PENDING):
             continue
         seen = _seconds_outside(unseen, max(at, start), min(until, end))
         observed += seen

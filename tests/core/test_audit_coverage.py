@@ -47,6 +47,13 @@ def _service() -> Any:
     return factories.make_service("billing", urls=("http://127.0.0.1:9",), actions=("pay",))
 
 
+def _pending() -> Any:
+    service = _service()
+    service.acceptance = service.status = "PENDING"
+    service.save()
+    return service
+
+
 def _circuit() -> str:
     return f"/health/circuit-breakers/{_service().instances.get().pk}"
 
@@ -154,6 +161,8 @@ ACTS: dict[str, Callable[[], Request]] = {
     "ServiceViewSet.set_instance_status": lambda: (
         "PUT", f"/services/billing/instances/{_service().instances.get().pk}/status",
         {"status": "maintenance"}),
+    "ServiceViewSet.accept": lambda: ("POST", f"/services/{_pending().pk}/accept", WHY),
+    "ServiceViewSet.refuse": lambda: ("POST", f"/services/{_pending().pk}/refuse", WHY),
     "ServiceViewSet.add_instance": lambda: (
         "POST", f"/services/{_service().pk}/instances", {"url": "http://127.0.0.1:10"}),
     "ServiceViewSet.remove_instance": lambda: (

@@ -194,10 +194,12 @@ CASES = [
         made={
             "name": "made", "role": "SERVICE", "scopes": ["registry:read"],
             "requests_per_minute": 600, "networks": ["10.0.0.0/8"],
+            "service_names": ["billing-*"], "service_types": ["PLANNING_SYSTEM"],
             "expires_at": "2031-01-01T00:00:00Z",
         },
         other={
             "name": "changed", "role": "AUDITOR", "scopes": [], "networks": [],
+            "service_names": ["*"], "service_types": ["CUSTOM", "*"],
             "requests_per_minute": 0, "expires_at": "2032-01-01T00:00:00Z",
         },
     ),

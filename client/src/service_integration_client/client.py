@@ -70,6 +70,8 @@ class _BaseClient:
     deregister_service = Write(services.deregister_service)
     heartbeat = Write(services.heartbeat)
     execute_service_action = Write(services.execute_service_action)
+    accept_service = Write(services.accept_service)
+    refuse_service = Write(services.refuse_service)
     set_service_status = Write(services.set_service_status)
     set_instance_status = Write(services.set_instance_status)
     add_service_instance = Write(services.add_service_instance)

@@ -31,6 +31,8 @@ ARGUMENTS = {
     "description": "a text for people",
     "metadata": "an object of your own",
     "reason": "why, as everybody will read it",
+    "service_names": "patterns of names that it may register, such as billing-*",
+    "service_types": "patterns of types that it may register, such as PLANNING_SYSTEM",
     "key_id": "the id or name of the key",
     "instance_id": "the id of the instance",
     "execution_id": "the id of the execution",

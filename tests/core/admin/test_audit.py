@@ -129,6 +129,8 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "Service.start_maintenance_of_selected": (_service, {}),
     "Service.lift_maintenance_of_selected": (lambda: _maintained().pk, {}),
     "Service.start_maintenance": (_service, {}),
+    "Service.accept": (lambda: acts._pending().pk, {}),
+    "Service.refuse": (lambda: acts._pending().pk, {}),
     "Service.lift_maintenance": (lambda: _maintained().pk, {}),
     "WorkflowExecution.cancel_selected": (lambda: _execution("RUNNING"), {}),
     "WorkflowExecution.retry_selected": (lambda: _execution("FAILED"), {}),

@@ -161,7 +161,9 @@ def test_what_is_looked_up_while_keys_change_is_not_remembered(
         api_keys.revoke_key,
         api_keys.delete_key,
         lambda key: api_keys.update_key(
-            key, {"networks": ["10.0.0.0/8"]}, may_grant=frozenset({"registry:read"})
+            key,
+            {"networks": ["10.0.0.0/8"]},
+            may_grant=api_keys.Grantable(frozenset({"registry:read"})),
         ),
     ],
 )

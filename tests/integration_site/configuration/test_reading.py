@@ -73,6 +73,7 @@ REFUSED = {
     "API_RATE_LIMIT": (*NUMBERS, "1000001"),
     "ANONYMOUS_API_ROLE": ("admin", "viewer,service"),
     "ANONYMOUS_API_NETWORKS": NETWORKS,
+    "REGISTRATION_POLICY": ("closed", "OPEN,KEYED", "1"),
     "METADATA_MAX_BYTES": (*NUMBERS, "1", "1048577"),
     "TAGS_MAX": (*NUMBERS, "0"),
     "INSTANCES_PER_SERVICE": (*NUMBERS, "0"),

@@ -19,6 +19,7 @@ from registry.api.gathered_heartbeats import answer_heartbeats
 from registry.api.gathered_reads import answer_service_reads
 from registry.models import Service, ServiceInstance, ServiceStatus
 from registry.policies.liveness import Liveness
+from registry.policies.registering import Acceptance
 from registry.services.status import refresh_status
 from tests import factories
 from tests.support.credentials import make_credential
@@ -57,6 +58,8 @@ def make_any_service(number: int, dice: random.Random) -> Service:
     if dice.random() < 0.2:
         until = dice.choice((None, NOW + timedelta(days=1)))
         service.begin_maintenance(at=NOW - timedelta(hours=1), until=until, reason="Ümbau", by="x")
+    if number == 3:
+        service.acceptance = Acceptance.PENDING
     service.save()
     for instance in service.instances.all():
         put_into_any_state(instance, dice)
@@ -71,7 +74,8 @@ def put_into_any_state(instance: ServiceInstance, dice: random.Random) -> None:
     def either(value: Any, otherwise: Any = None) -> Any:
         return dice.choice((otherwise, value))
 
-    instance.status = dice.choices(ServiceStatus.values, (10, 2, 2, 2, 2))[0]
+    reported = [status for status in ServiceStatus.values if status != ServiceStatus.PENDING]
+    instance.status = dice.choices(reported, (10, 2, 2, 2, 2))[0]
     instance.health_url = either(f"{instance.url}/health", "")
     instance.weight = dice.choice((50, 100))
     instance.has_beaten = dice.random() < 0.8

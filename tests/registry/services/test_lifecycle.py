@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ from registry import services
 from registry.discovery.base import Changes, Criteria, ServiceDiscoveryFactory, get_discovery
 from registry.discovery.database import version_key
 from registry.models import RegistryChange, Service, ServiceAction, ServiceInstance
+from registry.policies.registering import Registrant
 from registry.services import Heartbeat, Registration
 from tests import factories
 
 URL = "http://planner:8000"
+ME, OTHER = Registrant(name="me"), Registrant(name="other")
 
 
 def register(name: str = "planner", url: str | None = URL, **more: Any) -> services.Registered:
-    return services.register_service(Registration(name=name, url=url, **more), actor="me")
+    return services.register_service(Registration(name=name, url=url, **more), registrant=ME)
 
 
 @pytest.mark.django_db
@@ -105,8 +108,8 @@ def test_only_the_owner_may_refresh_when_asked_to_hold_to_it() -> None:
     register()
     other = Registration(name="planner", url=URL)
     with pytest.raises(PermissionDenied, match="belongs to another owner"):
-        services.register_service(other, actor="other", only_own=True)
-    assert services.register_service(other, actor="other").service.owner == "me"
+        services.register_service(other, registrant=replace(OTHER, only_own=True))
+    assert services.register_service(other, registrant=OTHER).service.owner == "me"
 
 
 @pytest.fixture

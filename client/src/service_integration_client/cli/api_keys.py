@@ -32,13 +32,15 @@ keys.add_operation("delete", "delete_api_key", "Forget a key.")
 @click.option("--role", help="Such as SERVICE or WORKFLOW_EDITOR.")
 @click.option("--scope", "scopes", multiple=True, help="Instead of those of a role; several times.")
 @click.option("--network", "networks", multiple=True, help="Such as 10.0.0.0/8; several times.")
+@click.option("--service-name", "service_names", multiple=True, help="Such as billing-*.")
+@click.option("--service-type", "service_types", multiple=True, help="Such as PLANNING_SYSTEM.")
 @click.option("--requests-per-minute", type=int, help="More are refused; 0: no limit.")
 @click.option("--expires-at", help="An ISO 8601 time.")
-def create(
-    session: Session, name: str, scopes: tuple[str, ...], networks: tuple[str, ...], **rest: Any
-) -> None:
+def create(session: Session, name: str, **fields: Any) -> None:
     """Issue a key. Its text is shown this once."""
-    key = session.client.create_api_key(
-        name, scopes=list(scopes) or None, networks=list(networks) or None, **rest
-    )
+    said: dict[str, Any] = {
+        key: list(value) or None if isinstance(value, tuple) else value
+        for key, value in fields.items()
+    }
+    key = session.client.create_api_key(name, **said)
     session.show(key, fields_of)

@@ -27,7 +27,7 @@ COLUMNS: Columns = {
 }  # fmt: skip
 services.add_list(
     "get_services", "Services by name.", COLUMNS,
-    click.option("--status", help="ONLINE, DEGRADED, OFFLINE, MAINTENANCE or UNKNOWN."),
+    click.option("--status", help="ONLINE, DEGRADED, OFFLINE, MAINTENANCE, UNKNOWN or PENDING."),
     click.option("--type", help="Such as PLANNING_SYSTEM."),
     click.option("--tag"),
     click.option("--action", help="An action that they have."),
@@ -131,6 +131,22 @@ def maintenance(
     word = "ONLINE" if off else "MAINTENANCE"
     updated = session.client.set_service_status(service, word, reason=reason, until=until)
     session.show(updated, _service)
+
+
+@services.command("accept")
+@click.argument("service")
+@click.option("--reason", help="Why, for the audit trail.")
+def accept(session: Session, service: str, reason: str | None) -> None:
+    """Let a service that waits, or was refused, be discovered and called."""
+    session.show(session.client.accept_service(service, reason=reason), _service)
+
+
+@services.command("refuse")
+@click.argument("service")
+@click.option("--reason", help="Why, for the audit trail.")
+def refuse(session: Session, service: str, reason: str | None) -> None:
+    """Refuse a service that waits: it is neither called nor heard."""
+    session.show(session.client.refuse_service(service, reason=reason), _service)
 
 
 @click.command("discover", cls=HubCommand)

@@ -18,14 +18,17 @@ async def create_api_key(
     *,
     scopes: list[str] | None = None,
     networks: list[str] | None = None,
+    service_names: list[str] | None = None,
+    service_types: list[str] | None = None,
     requests_per_minute: int | None = None,
     expires_at: str | None = None,
 ) -> JsonObject:
     """Issue an API key. `key` of the answer is its text, which no other answer has.
 
     `role`, or `scopes` instead of those of a role, say what it may do, at most what the caller
-    may; `networks` are those that it is taken from, all unless given; `requests_per_minute` is
-    its limit, that of the hub unless given, and 0 for none.
+    may; `networks` are those that it is taken from, all unless given; `service_names` and
+    `service_types` are patterns of what it may register, such as "billing-*";
+    `requests_per_minute` is its limit, that of the hub unless given, and 0 for none.
     Raises: ValidationError, ConflictError.
     """
     return await API_KEYS.call(hub, "POST", locals())

@@ -149,6 +149,22 @@ async def set_service_status(
     return await SERVICES.call(hub, "PUT /{service_id}/status", locals())
 
 
+async def accept_service(hub: Hub, service_id: str, *, reason: str | None = None) -> JsonObject:
+    """Let a service that waits, or was refused, be discovered and called. Answers the service.
+
+    Raises: ResourceNotFoundError, ConflictError when it is accepted already.
+    """
+    return await SERVICES.call(hub, "POST /{service_id}/accept", locals())
+
+
+async def refuse_service(hub: Hub, service_id: str, *, reason: str | None = None) -> JsonObject:
+    """Refuse a service that waits: it is neither called nor heard. Answers the service.
+
+    Raises: ResourceNotFoundError, ConflictError when it does not wait.
+    """
+    return await SERVICES.call(hub, "POST /{service_id}/refuse", locals())
+
+
 async def set_instance_status(
     hub: Hub,
     service_id: str,

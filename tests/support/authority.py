@@ -1,0 +1,111 @@
+"""The tables of docs/authority.md: who may what, as requests and what has to come of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "authority.md"
+_CODE = re.compile(r"`([^`]+)`")
+_NAME = re.compile(r"(core|registry|workflows|monitoring|integration_site)(\.\w+)+")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One request of the API: with one of `takes`, and with `of_others` where it is not own."""
+
+    name: str
+    method: str
+    path: str
+    takes: frozenset[str]
+    of_others: frozenset[str]
+    decided_in: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def owned(self) -> str:
+        """What the request is about, where it matters whose that is: service, execution or bulk."""
+        found = re.search(r"\{(service|execution|bulk)\}", self.path)
+        return found[1] if found and self.of_others else ""
+
+    def filled(self, names: dict[str, str]) -> str:
+        """Return the path with these names in its places."""
+        return re.sub(r"\{(\w+)\}", lambda place: names[place[1]], self.path)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What has to come of a request: 401, 403, or neither."""
+
+    status: int  # 0 for neither
+
+    def fits(self, status: int) -> bool:
+        """Return whether an answer is as it has to be; below 500 in any case."""
+        if self.status:
+            return status == self.status
+        return status not in (401, 403) and (status < 500 or status in (502, 503, 504))
+
+
+def expected(effect: Effect, scopes: frozenset[str] | None, *, own: bool = True) -> Expected:
+    """Return what the table says of who has these scopes; None for who is nobody."""
+    if scopes is None:
+        return Expected(401)
+    if not effect.takes & scopes:
+        return Expected(403)
+    if not own and effect.of_others and not effect.of_others & scopes:
+        return Expected(403)
+    return Expected(0)
+
+
+@cache
+def effects() -> tuple[Effect, ...]:
+    """Return every request that the table lists."""
+    return tuple(_effects())
+
+
+def _effects() -> Iterator[Effect]:
+    for name, requests, takes, of_others, decided_in in rows("effect", 5):
+        for request in _CODE.findall(requests):
+            method, path = request.split()
+            yield Effect(
+                name,
+                method,
+                path,
+                frozenset(_CODE.findall(takes)),
+                frozenset(_CODE.findall(of_others)),
+                tuple(_CODE.findall(decided_in)),
+            )
+
+
+def changes() -> list[str]:
+    """Return the later changes that the table lists."""
+    return [change for change, _ in rows("change", 2)]
+
+
+def decisions() -> list[str]:
+    """Return the names of code that the document says decides something."""
+    named = {each for row in _all_rows() for each in _CODE.findall(row[-1])}
+    return sorted(each for each in named if _NAME.fullmatch(each))
+
+
+def rows(first: str, columns: int) -> list[list[str]]:
+    """Return the rows of the table whose first column has this title and that has so many."""
+    found: list[list[str]] = []
+    inside = False
+    for row in _all_rows():
+        if row[0] in ("effect", "change", "identity"):
+            inside = row[0] == first and len(row) == columns
+        elif inside:
+            found.append(row)
+    return found
+
+
+def _all_rows() -> Iterator[list[str]]:
+    for line in DOCUMENT.read_text().splitlines():
+        if line.startswith("|") and not line.startswith("|---"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
