@@ -112,4 +112,4 @@ class VaultError(IntegrationError):
 
 
 class UseDenied(PermissionDenied):
-    """The caller may change this row, but not let it use what it would use then."""
+    """The caller may do this, but not with what it would use then."""

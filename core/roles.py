@@ -15,6 +15,7 @@ SCOPES = {
     "workflows:read": "See workflows and executions",
     "workflows:execute": "Start executions and control its own",
     "workflows:write": "Create and change workflows",
+    "workflows:operate": "Start other versions, retire them, rerun with other inputs",
     "executions:control": "Cancel and retry any execution",
     "credentials:read": "See credentials, never their secrets",
     "credentials:use": "Let services and connections use credentials",

@@ -5,7 +5,8 @@ Services and the engine's store both start executions: the store those of childr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from django.db.models import F
 
 from core.db.clock import clock
 from core.db.names import name_in
-from core.db.rows import among, insert_rows, read_rows
+from core.db.rows import among, fetch_all, insert_rows, row_reader
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.failpoints import failpoint
 from core.identifiers import read_id
@@ -112,6 +113,8 @@ class Start:
     # From -100 to 100: higher comes first.
     priority: int = 0
     version: int | None = None
+    # Whether who starts it may choose a version that is not the active one.
+    may_operate: bool = True
     origin: Origin | None = None
 
     def whole_context(self) -> dict[str, Any]:
@@ -135,6 +138,7 @@ class Start:
 
 # Read past the ORM, with which a start takes two thirds longer: 3.8 ms instead of 2.3.
 _TO_START = ("id", "name", "type", "status", "current_version_id")
+_RETIREMENT = ("retired_at", "retired_reason")
 
 
 def workflow_to_start(reference: str) -> Workflow:
@@ -156,8 +160,8 @@ def workflows_to_start(references: Collection[str]) -> dict[str, Workflow]:
     conditions = [
         among(column, list(values), kind)
         for column, values, kind in (
-            ("id", keys.values(), "uuid[]"),
-            ("lower(name)", names.values(), "text[]"),
+            ("workflow.id", keys.values(), "uuid[]"),
+            ("lower(workflow.name)", names.values(), "text[]"),
         )
         if values
     ]
@@ -165,14 +169,32 @@ def workflows_to_start(references: Collection[str]) -> dict[str, Workflow]:
         return {}
     where = " OR ".join(condition for condition, _ in conditions)
     params = [param for _, params in conditions for param in params]
-    workflows = read_rows(Workflow, f"WHERE {where}", params, only=_TO_START)
     by_reference: dict[Any, Workflow] = {}
-    for workflow in workflows:
-        if workflow.current_version_id is not None:
-            workflow.current_version = version_with_id(workflow.current_version_id)
+    for workflow in _read_to_start(where, params):
         by_reference |= {workflow.pk: workflow, workflow.name.lower(): workflow}
     found = {text: by_reference.get(wanted) for text, wanted in (keys | names).items()}
     return {text: workflow for text, workflow in found.items() if workflow is not None}
+
+
+def _read_to_start(where: str, params: Sequence[Any]) -> Iterator[Workflow]:
+    """Read workflows with their current version, of which only the retirement is read anew."""
+    reader = row_reader(Workflow, _TO_START)
+    retirement = row_reader(WorkflowVersion, _RETIREMENT, offset=len(reader.names))
+    answers = fetch_all(
+        f"SELECT {reader.columns}, {retirement.columns} FROM workflow"  # noqa: S608
+        " LEFT JOIN workflow_version ON workflow_version.id = workflow.current_version_id"
+        f" WHERE {where}",
+        params,
+    )
+    for answer in answers:
+        workflow: Workflow = reader.read(answer)
+        version = version_with_id(workflow.current_version_id)
+        if version is not None:
+            # A copy: others may hold the cached one.
+            version = workflow.current_version = copy(version)
+            for name, value in zip(retirement.names, retirement.values(answer), strict=True):
+                setattr(version, name, value)
+        yield workflow
 
 
 def find_startable(
@@ -184,15 +206,16 @@ def find_startable(
 
     Raises:
         NotFound: there is no such workflow or version.
-        Conflict: it is not ACTIVE.
+        Conflict: it is not ACTIVE, or the version is retired.
     """
     workflow = _workflow_of(key, name)
-    current = check_startable(workflow)
-    if number is None:
-        return workflow, current
-    version = workflow.versions.filter(number=number).first()
-    if version is None:
-        raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
+    version = check_startable(workflow)
+    if number is not None:
+        named: WorkflowVersion | None = workflow.versions.filter(number=number).first()
+        if named is None:
+            raise NotFound(f"The workflow '{workflow.name}' has no version {number}.")
+        version = named
+    check_not_retired(workflow, version)
     return workflow, version
 
 
@@ -206,8 +229,22 @@ def _workflow_of(key: str, name: str) -> Workflow:
         return workflow_to_start(name)
 
 
+def check_not_retired(workflow: Workflow, version: WorkflowVersion) -> None:
+    """Refuse to start a version that is retired, whoever asks.
+
+    Raises:
+        Conflict: it is.
+    """
+    if version.is_retired:
+        raise Conflict(
+            f"Version {version.number} of the workflow '{workflow.name}' is retired:"
+            f" {version.retired_reason.rstrip('.')}. Nobody can start it until somebody with the"
+            " scope workflows:operate reinstates it."
+        )
+
+
 def check_startable(workflow: Workflow) -> WorkflowVersion:
-    """Return the version that an execution started now would run.
+    """Return the version that an execution started now would run, retired or not.
 
     Raises:
         Conflict: the workflow is not ACTIVE.

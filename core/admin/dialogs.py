@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
-from core.exceptions import IntegrationError
+from core.admin.refusals import REFUSALS
 
 MAX_MINUTES = 365 * 24 * 60
 
@@ -59,8 +59,8 @@ def telling_refusals(request: HttpRequest) -> Iterator[None]:
     """Say on the next page why something was refused, instead of failing."""
     try:
         yield
-    except IntegrationError as error:
-        messages.error(request, error.message)
+    except REFUSALS as error:
+        messages.error(request, str(error))
 
 
 def back_to(url: str) -> HttpResponse:

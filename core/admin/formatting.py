@@ -22,6 +22,7 @@ TONES = {
         "USABLE",
         "RESOLVED",
         "ACCEPTED",
+        "CURRENT",
     ),
     "warning": (
         "DEGRADED",
@@ -50,6 +51,7 @@ TONES = {
         "EXPIRED",
         "UNREADABLE",
         "CRITICAL",
+        "RETIRED",
     ),
     "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED"),
 }

@@ -86,6 +86,11 @@ class ResourceViewSet(GenericViewSet[Any]):
         """Whether the caller may let what it changes use credentials."""
         return bool(self.caller.may("credentials:use"))
 
+    @property
+    def may_operate(self) -> bool:
+        """Whether the caller may start versions of workflows that are not the active ones."""
+        return bool(self.caller.may("workflows:operate"))
+
     def only_own(self, scope: str) -> bool:
         """Return whether the caller may change only what it owns: it lacks the wider scope."""
         return not self.caller.may(scope)

@@ -41,6 +41,8 @@ class AuditVerb(Vocabulary):
     REVOKED = "REVOKED", "Revoked"
     PASSWORD_SET = "PASSWORD_SET", "Password set"
     ACTIVATED = "ACTIVATED", "Activated"
+    RETIRED = "RETIRED", "Retired"
+    REINSTATED = "REINSTATED", "Reinstated"
     STARTED = "STARTED", "Started"
     CALLED = "CALLED", "Called"
     TESTED = "TESTED", "Tested"

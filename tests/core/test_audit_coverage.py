@@ -23,6 +23,7 @@ from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.patch_cases import CASES
 from workflows.models import BulkOperation, WorkflowStep
+from workflows.services import retire_version
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -186,6 +187,10 @@ ACTS: dict[str, Callable[[], Request]] = {
         "POST", f"/keys/{factories.make_key(name='old')[0].pk}/revoke", {}),
     "WorkflowViewSet.activate": lambda: (
         "POST", f"/workflows/{factories.make_workflow().pk}/versions/1/activate", {}),
+    "WorkflowViewSet.retire": lambda: (
+        "POST", f"/workflows/{factories.make_workflow().pk}/versions/1/retire", WHY),
+    "WorkflowViewSet.reinstate": lambda: (
+        "POST", f"/workflows/{_retired().pk}/versions/1/reinstate", WHY),
     "WorkflowViewSet.execute": lambda: (
         "POST", f"/workflows/{factories.make_workflow().pk}/execute", {"input_data": {}}),
     "WorkflowViewSet.execute_request": lambda: (
@@ -231,6 +236,13 @@ ACTS: dict[str, Callable[[], Request]] = {
         for action in ("create", "update", "partial_update", "destroy")
     },
 }  # fmt: skip
+
+
+def _retired() -> Any:
+    workflow = factories.make_workflow()
+    assert workflow.current_version is not None
+    retire_version(workflow.current_version, "Old.")
+    return workflow
 
 
 def _disabled() -> Any:

@@ -12,6 +12,14 @@ def may_control(request: HttpRequest) -> bool:
     return request.user.has_perm("workflows.change_workflowexecution")
 
 
+def may_operate(request: HttpRequest) -> bool:
+    """Return whether this person may start other versions and reruns with other inputs.
+
+    Over the API that is the scope workflows:operate; in the admin it goes with control.
+    """
+    return may_control(request)
+
+
 class ControlledMixin:
     """Rows on which those act who control executions."""
 

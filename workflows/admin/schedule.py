@@ -22,7 +22,7 @@ from core.admin.pages import page_of, page_of_id, render_page
 from core.admin.views import own_view
 from core.exceptions import IntegrationError
 from workflows import services
-from workflows.admin.permissions import RunnableMixin
+from workflows.admin.permissions import RunnableMixin, may_operate
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
 from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
@@ -112,10 +112,11 @@ class WorkflowScheduleAdmin(RunnableMixin, SwitchedMixin, UnreadPartsMixin, HubA
         names = ScheduleForm.Meta.fields
         fields = {name: form.cleaned_data[name] for name in names if name in form.cleaned_data}
         fields["version"] = form.cleaned_data.get("version_number")
+        who: dict[str, Any] = {"actor": actor_of(request), "may_operate": may_operate(request)}
         if change:
-            services.update_schedule(obj, fields, actor=actor_of(request))
+            services.update_schedule(obj, fields, **who)
         else:
-            services.create_schedule({"id": obj.pk, **fields}, actor=actor_of(request))
+            services.create_schedule({"id": obj.pk, **fields}, **who)
             obj._state.adding = False
 
     def delete_model(self, request: HttpRequest, obj: WorkflowSchedule) -> None:

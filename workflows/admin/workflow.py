@@ -18,7 +18,7 @@ from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.dry_run import dry_run_view
 from workflows.admin.graph.svg import draw_workflow
-from workflows.admin.permissions import RunnableMixin
+from workflows.admin.permissions import RunnableMixin, may_operate
 from workflows.admin.version_diff import compare_view
 from workflows.admin.workflow_forms import RunForm, WorkflowForm, start_from
 from workflows.models import Workflow
@@ -96,6 +96,7 @@ class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
         who: dict[str, Any] = {
             "actor": actor_of(request),
             "may_use_credentials": may_use_credentials(request),
+            "may_operate": may_operate(request),
         }
         if change:
             saved = services.update_workflow(obj, fields, document, **who)
@@ -129,5 +130,6 @@ class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
             actor=actor_of(request),
             priority=form.cleaned_data["priority"] or 0,
             version=form.cleaned_data["version"],
+            may_operate=may_operate(request),
         )
         return start_from(workflow, request, workflow, start)

@@ -148,7 +148,11 @@ def version_choices(workflow: Workflow | None) -> list[tuple[int, str]]:
     """Return the versions that may be chosen, the current one always among them."""
     current = number_of_current(workflow)
     rows = (
-        workflow.versions.order_by("-number").values_list("number", flat=True) if workflow else ()
+        workflow.versions.filter(retired_at__isnull=True)
+        .order_by("-number")
+        .values_list("number", flat=True)
+        if workflow
+        else ()
     )
     numbers = sorted({*rows[:MAX_VERSIONS], current} - {0}, reverse=True)
     return [(n, f"{n}, the current one" if n == current else str(n)) for n in numbers]

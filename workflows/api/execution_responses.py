@@ -86,6 +86,7 @@ def start_by(
         request_digest=key.digest if key else "",
         actor=caller.name,
         priority=data.get("priority", 0),
+        may_operate=caller.may(services.OPERATE),
     )
 
 

@@ -57,14 +57,20 @@ class ScheduleViewSet(NamedResourceViewSet):
 
     def perform_create(self, fields: dict[str, Any]) -> WorkflowSchedule:
         """Store a schedule; it is enabled unless told otherwise."""
-        schedule = services.create_schedule(fields, actor=self.actor)
+        schedule = services.create_schedule(fields, actor=self.actor, may_operate=self.may_operate)
         return services.get_schedule(str(schedule.pk))
 
     def perform_update(
         self, row: Any, fields: dict[str, Any], *, if_unchanged: bool
     ) -> WorkflowSchedule:
         """Change what is given; a change of the times begins from now."""
-        services.update_schedule(row, fields, actor=self.actor, if_unchanged=if_unchanged)
+        services.update_schedule(
+            row,
+            fields,
+            actor=self.actor,
+            if_unchanged=if_unchanged,
+            may_operate=self.may_operate,
+        )
         return services.get_schedule(str(row.pk))
 
     def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:

@@ -79,7 +79,10 @@ class VersionSerializer(AnswerSerializer):
 
     class Meta:
         model = WorkflowVersion
-        fields = ("id", "number", "is_current", "steps", "options", "checksum", "created_at")
+        fields = (
+            "id", "number", "is_current", "steps", "options", "checksum", "created_at",
+            "retired_at", "retired_by", "retired_reason",
+        )  # fmt: skip
 
     def get_is_current(self, version: WorkflowVersion) -> bool:
         return bool(version.pk == self.context.get("current_version_id"))

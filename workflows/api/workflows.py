@@ -12,6 +12,7 @@ from core.api.actions import nested_list, post_action
 from core.api.list_items import in_list
 from core.api.named_resource import NamedResourceViewSet
 from core.mediator import mediator
+from registry.api.connections import ReasonInput
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
 from workflows.api.execution_responses import (
@@ -34,7 +35,13 @@ from workflows.api.serializers import (
     WorkflowSerializer,
 )
 from workflows.api.version_diffs import ComparisonAnswer, show_comparison
-from workflows.models import Workflow, WorkflowExecution, WorkflowStatus, WorkflowType
+from workflows.models import (
+    Workflow,
+    WorkflowExecution,
+    WorkflowStatus,
+    WorkflowType,
+    WorkflowVersion,
+)
 
 FREE_INPUT = {"application/json": {"type": "object", "additionalProperties": {}}}
 
@@ -58,6 +65,8 @@ class WorkflowViewSet(NamedResourceViewSet):
         "dry_run": read_scope,
         "compare": read_scope,
         "activate": write_scope,
+        "retire": f"{write_scope}|{services.OPERATE}",
+        "reinstate": services.OPERATE,
         "execute": "workflows:execute",
         "execute_request": "workflows:execute",
         "project_planning": "workflows:execute",
@@ -93,6 +102,7 @@ class WorkflowViewSet(NamedResourceViewSet):
             WorkflowInput.document_of(fields) or {},
             actor=self.actor,
             may_use_credentials=self.may_use_credentials,
+            may_operate=self.may_operate,
         )
 
     def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Workflow:
@@ -104,6 +114,7 @@ class WorkflowViewSet(NamedResourceViewSet):
             actor=self.actor,
             if_unchanged=if_unchanged,
             may_use_credentials=self.may_use_credentials,
+            may_operate=self.may_operate,
         )
         return services.get_workflow(str(row.pk))
 
@@ -140,17 +151,39 @@ class WorkflowViewSet(NamedResourceViewSet):
     @action(detail=True, methods=["get"], url_path=r"versions/(?P<number>[0-9]{1,9})")
     def version(self, request: Any, pk: str, number: str) -> Response:
         """One version of a workflow, by its number."""
-        workflow = services.get_workflow(pk)
-        shown = {"current_version_id": workflow.current_version_id}
-        return Response(
-            VersionSerializer(services.get_version(workflow, int(number)), context=shown).data
-        )
+        return self._version(services.get_version(services.get_workflow(pk), int(number)))
 
     @post_action(responses=WorkflowSerializer, url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
     def activate(self, request: Any, pk: str, number: str) -> Response:
         """Make a version the one that new executions use."""
         workflow = services.activate_version(services.get_workflow(pk), int(number))
         return self.answer(services.get_workflow(str(workflow.pk)))
+
+    @post_action(
+        request=ReasonInput,
+        responses=VersionSerializer,
+        url_path=r"versions/(?P<number>[0-9]{1,9})/retire",
+    )
+    def retire(self, request: Any, pk: str, number: str) -> Response:
+        """Let nobody start a version any more; executions that began go on."""
+        version = services.get_version(services.get_workflow(pk), int(number))
+        reason = self.read(ReasonInput)["reason"]
+        return self._version(services.retire_version(version, reason, actor=self.actor))
+
+    @post_action(
+        request=ReasonInput,
+        responses=VersionSerializer,
+        url_path=r"versions/(?P<number>[0-9]{1,9})/reinstate",
+    )
+    def reinstate(self, request: Any, pk: str, number: str) -> Response:
+        """Let a retired version be started again."""
+        version = services.get_version(services.get_workflow(pk), int(number))
+        reason = self.read(ReasonInput)["reason"]
+        return self._version(services.reinstate_version(version, reason))
+
+    def _version(self, version: WorkflowVersion) -> Response:
+        shown = {"current_version_id": version.workflow.current_version_id}
+        return Response(VersionSerializer(version, context=shown).data)
 
     @extend_schema(responses=ComparisonAnswer, filters=False)
     @action(

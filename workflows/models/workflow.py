@@ -95,6 +95,14 @@ class WorkflowVersion(TimestampedModel):
         editable=False, help_text="The ids of what its steps name, by kind and name."
     )
     checksum = models.CharField(max_length=64, editable=False)
+    # Since when nobody may start it any more; executions that began go on.
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", editable=False
+    )
+    retired_reason = models.CharField(
+        max_length=500, blank=True, default="", db_default="", editable=False
+    )
 
     class Meta:
         db_table = "workflow_version"
@@ -107,6 +115,10 @@ class WorkflowVersion(TimestampedModel):
 
     def __str__(self) -> str:
         return f"version {self.number}"
+
+    @property
+    def is_retired(self) -> bool:
+        return self.retired_at is not None
 
     @property
     def document(self) -> dict[str, Any]:

@@ -13,6 +13,11 @@ from workflows.services.definitions.lifecycle import (
     update_workflow,
 )
 from workflows.services.definitions.registry_directory import validate_document
+from workflows.services.definitions.retirement import (
+    OPERATE,
+    reinstate_version,
+    retire_version,
+)
 from workflows.services.dry_runs import DryRun, dry_run_document, dry_run_workflow
 from workflows.services.executions.bulk_operations import (
     BulkOrder,
@@ -68,6 +73,7 @@ from workflows.validation.credential_use import check_connections
 __all__ = [
     "LARGEST_BACKFILL",
     "NEWEST",
+    "OPERATE",
     "OPTION_KEYS",
     "Backfill",
     "BulkOrder",
@@ -112,9 +118,11 @@ __all__ = [
     "queue_of",
     "read_again",
     "receive_message",
+    "reinstate_version",
     "rerun_execution",
     "resolve_workflow",
     "resume_execution",
+    "retire_version",
     "retry_execution",
     "run_now",
     "save_definition",

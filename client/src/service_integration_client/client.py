@@ -129,6 +129,8 @@ class _BaseClient:
     update_workflow = Write(workflows.update_workflow)
     delete_workflow = Write(workflows.delete_workflow)
     activate_workflow_version = Write(workflows.activate_workflow_version)
+    retire_workflow_version = Write(workflows.retire_workflow_version)
+    reinstate_workflow_version = Write(workflows.reinstate_workflow_version)
     get_workflow = Read(workflows.get_workflow)
     get_workflows = Read(workflows.get_workflows)
     validate_workflow = Read(workflows.validate_workflow)

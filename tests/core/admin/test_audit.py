@@ -73,8 +73,8 @@ def _webhook(**fields: Any) -> Any:
     return _last(acts._webhook())
 
 
-def _version(is_current: bool) -> Any:
-    workflow = factories.make_workflow()
+def _version(is_current: bool, *, retired: bool = False) -> Any:
+    workflow = acts._retired() if retired else factories.make_workflow()
     version = workflow.current_version
     if not is_current:
         workflow.current_version = None
@@ -141,6 +141,8 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "WorkflowSchedule.disable": (_schedule, {}),
     "WorkflowVersion.run_version": (lambda: _version(True), {"input": "{}"}),
     "WorkflowVersion.activate": (lambda: _version(False), {}),
+    "WorkflowVersion.retire": (lambda: _version(True), {"reason": "Old."}),
+    "WorkflowVersion.reinstate": (lambda: _version(True, retired=True), {"reason": "New."}),
     "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),
     "Webhook.disable_selected": (_webhook, {}),
     "Workflow.run": (ROWS["Workflow"], {"input": "{}"}),

@@ -141,6 +141,8 @@ def test_strange_references_are_not_found(api: APIClient, reference: str) -> Non
         ("get", "/workflows/{}/executions"),
         ("post", "/workflows/{}/versions/1/activate"),
         ("post", "/workflows/known/versions/{}/activate"),
+        ("post", "/workflows/{}/versions/1/retire"),
+        ("post", "/workflows/known/versions/{}/reinstate"),
         ("post", "/workflows/{}/execute"),
         ("get", "/executions/{}"),
         ("get", "/executions/{}/steps"),

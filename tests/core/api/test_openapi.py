@@ -120,6 +120,9 @@ def schema_of(document: dict[str, Any], method: str, path: str, status: int) -> 
     return jsonschema_rs.validator_for({**schema, "components": document["components"]})
 
 
+SHOUT = {"id": "shout", "number": 1}
+
+
 def test_answers_are_as_documented(document: dict[str, Any]) -> None:
     install_catalog()
     api: Any = factories.caller()
@@ -149,8 +152,10 @@ def test_answers_are_as_documented(document: dict[str, Any]) -> None:
         ("PUT", "/workflows/{id}", {"id": "shout"}, {"description": "x"}),
         ("POST", "/workflows/validate", {}, {"steps": [{"id": "x", "next": "y"}]}),
         ("GET", "/workflows/{id}/versions", {"id": "shout"}, None),
-        ("POST", "/workflows/{id}/versions/{number}/activate", {"id": "shout", "number": 1}, None),
+        ("POST", "/workflows/{id}/versions/{number}/activate", SHOUT, None),
         ("POST", "/workflows/{id}/execute", {"id": "shout"}, {}),
+        ("POST", "/workflows/{id}/versions/{number}/retire", SHOUT, {"reason": "Old."}),
+        ("POST", "/workflows/{id}/versions/{number}/reinstate", SHOUT, {"reason": "New."}),
         ("POST", "/workflows/execute", {}, {"workflow": "shout", "options": {"wait": 0}}),
         ("GET", "/workflows/{id}/executions", {"id": "shout"}, None),
         ("GET", "/executions", {}, None),

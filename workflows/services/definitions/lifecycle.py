@@ -18,6 +18,7 @@ from core.json.merge_patch import MergePatch, resolved
 from core.models import AuditVerb
 from core.references import refuse_if_used
 from workflows.definition import DefinitionError
+from workflows.execution_rows import check_not_retired
 from workflows.models import (
     TERMINAL,
     Workflow,
@@ -27,6 +28,7 @@ from workflows.models import (
 )
 from workflows.services.definitions.references import bindings_of
 from workflows.services.definitions.registry_directory import validate_document
+from workflows.services.definitions.retirement import check_pinned_children, retire_superseded
 from workflows.services.schedules.input_check import check_schedules_of
 from workflows.validation.credential_use import check_connections
 
@@ -67,6 +69,7 @@ def create_workflow(
     actor: str = "",
     lenient: bool = False,
     may_use_credentials: bool = True,
+    may_operate: bool = True,
 ) -> Workflow:
     """Store a new workflow with its first version.
 
@@ -77,13 +80,14 @@ def create_workflow(
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
         PermissionDenied: a step names a connection with a credential, without
-            `may_use_credentials`.
+            `may_use_credentials`; or the version of another workflow, without `may_operate`.
     """
     workflow = Workflow(owner=actor, **fields)
     _check_fields(workflow)
     draft = lenient or workflow.status == WorkflowStatus.DRAFT
     checked = _check_document(document, draft=draft, name=workflow.name)
     check_connections(checked, may_use_credentials=may_use_credentials)
+    check_pinned_children(checked, None, may_operate=may_operate)
     with unique_name(workflow), transaction.atomic():
         workflow.save()
         _add_version(workflow, checked)
@@ -100,19 +104,22 @@ def update_workflow(
     lenient: bool = False,
     if_unchanged: bool = False,
     may_use_credentials: bool = True,
+    may_operate: bool = True,
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
 
-    Fields and the document may be a `MergePatch` of what is there.
+    Fields and the document may be a `MergePatch` of what is there. Older versions are retired that
+    lack an approval which the new one adds.
 
     Raises:
-        As of `create_workflow`; connections that the workflow names already need no permission.
+        As of `create_workflow`; what the workflow names already needs no permission.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with unique_name(workflow, fields), transaction.atomic():
         locked = lock_row(workflow, if_unchanged=if_unchanged)
         was, before, columns = locked.status, audit.snapshot(locked), columns_of(locked)
-        number = locked.current_version.number if locked.current_version else None
+        replaced = locked.current_version
+        number = replaced.number if replaced else None
         for name, value in resolved(locked, fields).items():
             setattr(locked, name, value)
         _check_fields(locked)
@@ -123,14 +130,15 @@ def update_workflow(
         if document is not None and checksum_of(dict(document)) != checksum_of(current or {}):
             checked = _check_document(document, draft=draft, name=workflow.name)
             check_connections(checked, current, may_use_credentials=may_use_credentials)
-            current_version = locked.current_version
+            check_pinned_children(checked, current, may_operate=may_operate)
             _add_version(locked, checked)
             if not lenient:
-                check_schedules_of(locked, current_version)
+                check_schedules_of(locked, replaced)
         elif was == WorkflowStatus.DRAFT and not draft:
             _check_document(current, draft=False, name=locked.name)
         save_if_changed(locked, columns)
         audit.record_changes(locked, before, _new_version(locked, number))
+        retire_superseded(locked, replaced if was == WorkflowStatus.ACTIVE else None)
     return locked
 
 
@@ -177,15 +185,18 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
 
     Raises:
         NotFound: there is no such version.
+        Conflict: it is retired.
         ValidationFailed: enabled schedules would fail with it.
     """
     with transaction.atomic():
         locked = lock_row(workflow)
         version = get_version(locked, number)
+        check_not_retired(locked, version)
         audit.record(AuditVerb.ACTIVATED, locked, changes={"version": number})
         before, locked.current_version = locked.current_version, version
         check_schedules_of(locked, before)
         locked.save(update_fields=("current_version", "updated_at"))
+        retire_superseded(locked, before)
     return locked
 
 

@@ -11,7 +11,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 
 from core import audit
 from core.db.pipeline import one_statement, pipelined_transaction
-from core.exceptions import Conflict, IntegrationError, ValidationFailed
+from core.exceptions import Conflict, IntegrationError, UseDenied, ValidationFailed
 from core.json.equality import json_equal
 from core.mediator import mediator
 from core.models import AuditVerb
@@ -20,6 +20,7 @@ from workflows.execution_rows import (
     NewExecution,
     Start,
     caller_context,
+    check_not_retired,
     check_startable,
     insert_executions,
     new_execution,
@@ -31,6 +32,7 @@ from workflows.models import (
     WorkflowVersion,
 )
 from workflows.services.definitions.lifecycle import workflow_of_type
+from workflows.services.definitions.retirement import OPERATE
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ def start_execution(workflow: Workflow, start: Start) -> Started:
     The same idempotency key answers the execution that it made the first time.
 
     Raises:
-        Conflict: the workflow is not ACTIVE, or the key was used for something else.
+        Conflict: the workflow is not ACTIVE, its version is retired, or the key was used for
+            something else.
+        UseDenied: another version is wanted, without `may_operate`.
         ValidationFailed: it has no such version.
     """
     return accepted(start_many([(workflow, start)])[0])
@@ -99,7 +103,7 @@ def _prepare(orders: Sequence[_Order]) -> None:
                 order.answer = Started(_same(earlier, start), created=False)
             else:
                 order.new = new_execution(workflow, _version_to_run(workflow, start), start)
-        except IntegrationError as error:
+        except (IntegrationError, UseDenied) as error:
             order.answer = error
 
 
@@ -166,10 +170,25 @@ def _finish(order: _Order) -> Started:
 
 
 def _version_to_run(workflow: Workflow, start: Start) -> WorkflowVersion:
-    current = check_startable(workflow)
+    """Return the version that is to run.
+
+    Raises:
+        Conflict: the workflow is not ACTIVE, or the version is retired.
+        UseDenied: it is not the active one, and `start` may choose no other.
+        ValidationFailed: there is no such version.
+    """
+    version = check_startable(workflow)
     if start.origin is not None:
-        return start.origin.version
-    return current if start.version is None else version_of(workflow, start.version)
+        version = start.origin.version
+    elif start.version not in (None, version.number):
+        if not start.may_operate:
+            raise UseDenied(
+                f"The active version of '{workflow.name}' is {version.number}. Starting another"
+                f" one needs the scope {OPERATE}."
+            )
+        version = version_of(workflow, start.version)
+    check_not_retired(workflow, version)
+    return version
 
 
 def version_of(workflow: Workflow, number: int) -> WorkflowVersion:

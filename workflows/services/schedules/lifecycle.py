@@ -14,7 +14,7 @@ from core import audit
 from core.db.clock import database_now
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.validation import as_validation_failed
-from core.exceptions import Conflict, ValidationFailed
+from core.exceptions import Conflict, UseDenied, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
 from core.suggestions import meant_among
@@ -23,6 +23,7 @@ from workflows.models import Workflow, WorkflowSchedule
 from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
 from workflows.schedules.cron import FIRST_YEAR
 from workflows.schedules.rule import LAST_YEAR
+from workflows.services.definitions.retirement import OPERATE
 from workflows.services.executions.start import version_of
 from workflows.services.schedules.input_check import check_schedule
 
@@ -42,15 +43,19 @@ def get_schedule(reference: str) -> WorkflowSchedule:
     return WorkflowSchedule.objects.with_workflow().get_named(reference)
 
 
-def create_schedule(fields: Mapping[str, Any], *, actor: str = "") -> WorkflowSchedule:
+def create_schedule(
+    fields: Mapping[str, Any], *, actor: str = "", may_operate: bool = True
+) -> WorkflowSchedule:
     """Store a new schedule; `workflow` is a row, an id or a name, `version` a number.
 
     Raises:
-        ValidationFailed: a field breaks a rule.
+        ValidationFailed: a field breaks a rule, or the version is retired.
+        UseDenied: it names a version, without `may_operate`.
         Conflict: the name is taken.
     """
     schedule = WorkflowSchedule(owner=actor)
     _assign(schedule, fields)
+    _check_version(schedule, (), may_operate=may_operate)
     with transaction.atomic():
         _save_checked(schedule)
         audit.record(AuditVerb.CREATED, schedule)
@@ -64,11 +69,13 @@ def update_schedule(
     *,
     actor: str = "",
     if_unchanged: bool = False,
+    may_operate: bool = True,
 ) -> WorkflowSchedule:
     """Change what is given. The next tick moves only with the times, so that a due one is kept.
 
     Raises:
-        ValidationFailed: a field breaks a rule.
+        ValidationFailed: a field breaks a rule, or another version is given that is retired.
+        UseDenied: what it gives a version that it names is changed, without `may_operate`.
         Conflict: the name is taken.
         NotFound: it was deleted meanwhile.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
@@ -77,7 +84,9 @@ def update_schedule(
         locked = lock_schedule(schedule, if_unchanged=if_unchanged)
         kept, columns = audit.snapshot(locked), columns_of(locked)
         before = {name: getattr(locked, name) for name in _TIMES}
+        started = _started_by(locked)
         _assign(locked, fields)
+        _check_version(locked, started, may_operate=may_operate)
         moved = any(getattr(locked, name) != value for name, value in before.items())
         _save_checked(locked, columns, keep_next=not moved)
         audit.record_changes(locked, kept)
@@ -182,6 +191,34 @@ def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
         schedule.version = version_of(schedule.workflow, number)
     elif number is None:
         schedule.version = None
+
+
+def _started_by(schedule: WorkflowSchedule) -> tuple[Any, ...]:
+    """Return what a schedule starts: which version, with what."""
+    return schedule.version_id, schedule.workflow_id, schedule.input, schedule.context
+
+
+def _check_version(
+    schedule: WorkflowSchedule, before: tuple[Any, ...], *, may_operate: bool
+) -> None:
+    """Refuse a version that may not be named: it is started whichever is the active one.
+
+    Raises:
+        UseDenied: what is started of it is not as `before`, without `may_operate`.
+        ValidationFailed: it is another one, and retired.
+    """
+    version, started = schedule.version, _started_by(schedule)
+    if version is None or started == before:
+        return
+    if not may_operate:
+        raise UseDenied(
+            "A schedule that names a version starts it whichever is the active one. That needs the"
+            f" scope {OPERATE}; without a version it starts the active one."
+        )
+    if version.is_retired and started[:1] != before[:1]:
+        raise ValidationFailed.at(
+            "version", f"Version {version.number} is retired: {version.retired_reason}"
+        )
 
 
 def _find_workflow(reference: Any) -> Workflow:

@@ -110,6 +110,26 @@ async def activate_workflow_version(hub: Hub, workflow_id: str, number: int) -> 
     return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/activate", locals())
 
 
+async def retire_workflow_version(
+    hub: Hub, workflow_id: str, number: int, *, reason: str
+) -> JsonObject:
+    """Let nobody start this version any more; executions that began go on. Answers the version.
+
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/retire", locals())
+
+
+async def reinstate_workflow_version(
+    hub: Hub, workflow_id: str, number: int, *, reason: str
+) -> JsonObject:
+    """Let a retired version be started again. Answers the version.
+
+    Raises: ResourceNotFoundError, ValidationError, ConflictError for one that is not retired.
+    """
+    return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/reinstate", locals())
+
+
 async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
     """The difference of two versions: ``{"added", "removed", "changed", "options", ...}``.
 
