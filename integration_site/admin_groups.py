@@ -31,6 +31,7 @@ _SERVICES = Q(
 )  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
+_CHANNELS = Q(content_type__app_label="monitoring", content_type__model="alertchannel")
 _AUDIT = Q(
     codename__in=(
         "view_apikey",
@@ -60,6 +61,7 @@ _PERMISSIONS: dict[Role, Q] = {
         | _SERVICES
         | _CIRCUITS
         | _INCIDENTS
+        | _CHANNELS
         | _SEES_CREDENTIALS
         | _USES_CREDENTIALS
     ),

@@ -292,6 +292,10 @@ SPECTACULAR_SETTINGS = {
         "CircuitStateEnum": "registry.models.CircuitState",
         "EventKindEnum": "workflows.models.EventKind",
         "IncidentStatusEnum": "monitoring.models.IncidentStatus",
+        "SeverityEnum": "monitoring.models.Severity",
+        "ChannelTypeEnum": "monitoring.models.ChannelType",
+        "DeliveryStateEnum": "monitoring.models.DeliveryState",
+        "DeliveryReasonEnum": "monitoring.models.DeliveryReason",
         "KeyStateEnum": "core.models.KeyState",
         "ConnectionTypeEnum": "registry.models.ConnectionType",
         "ConnectionDriverEnum": "registry.models.ConnectionDriver",
@@ -360,6 +364,17 @@ STORAGES = {
 STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 
 # --- Logs ---
+
+# Where people reach the hub: messages link there.
+LOCAL_URL = f"http://{SERVICE_HOST}:{SERVICE_PORT}"
+PUBLIC_URL = env["PUBLIC_URL"] or ("" if IN_PRODUCTION else LOCAL_URL)
+EMAIL_HOST = env["EMAIL_HOST"]
+EMAIL_PORT = env["EMAIL_PORT"]
+EMAIL_HOST_USER = env["EMAIL_USERNAME"]
+EMAIL_HOST_PASSWORD = env["EMAIL_PASSWORD"]
+EMAIL_USE_TLS = env["EMAIL_TLS"] == "starttls"
+EMAIL_USE_SSL = env["EMAIL_TLS"] == "tls"
+DEFAULT_FROM_EMAIL = env["EMAIL_FROM"]
 
 LOG_LEVEL = env["LOG_LEVEL"]
 LOG_FORMAT = env["LOG_FORMAT"] or ("json" if IN_PRODUCTION else "console")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from core import audit
@@ -14,17 +16,15 @@ from core.exceptions import Conflict, NotFound
 from core.identifiers import read_id
 from core.mediator import mediator
 from core.models import AuditVerb
+from monitoring.findings import SOURCES, Finding
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
-from registry.models import DiscoveryState
-from registry.services import (
-    Suspicion,
-    expire_suspects,
-    keep_suspects,
-    read_suspicion,
-    read_unreachable,
-)
+from registry.services import expire_suspects, keep_suspects
 
 logger = structlog.get_logger(__name__)
+
+# What comes back within this time after its end is the same outage.
+REOPENED_WITHIN = timedelta(minutes=10)
+MOST_LOGGED = 10
 
 
 class Verdict(StrEnum):
@@ -37,72 +37,113 @@ class Verdict(StrEnum):
 def get_incident(reference: str) -> Incident:
     """Raises: NotFound."""
     key = read_id(reference)
-    incident = Incident.objects.filter(pk=key).first() if key else None
+    incident = Incident.objects.select_related("service").filter(pk=key).first() if key else None
     if incident is None:
         raise NotFound(f"No incident with the id '{str(reference)[:100]}'.")
     return incident
 
 
 def watch_fleet(*, now: datetime | None = None) -> None:
-    """Open, or end, the incidents on what the sweep found out."""
+    """Open, or end, incidents by what is wrong now.
+
+    A source that cannot be asked leaves the incidents of its subject as they are.
+    """
     moment = now or timezone.now()
-    suspicion, unreachable = read_suspicion(), read_unreachable()
-    _see_to(
-        Subject.MASS_EXPIRY,
-        _on_suspicion(suspicion) if suspicion else "",
-        ended="Nobody is suspected any more: all beat again, or are gone.",
-        now=moment,
-    )
-    _see_to(
-        Subject.DISCOVERY_BACKEND,
-        _on_unreachable(unreachable) if unreachable else "",
-        ended="It answers again.",
-        now=moment,
-    )
+    for source in SOURCES:
+        unresolved = _unresolved_of(source.subject)
+        try:
+            findings = list(source.find(moment, unresolved.keys()))
+        except DatabaseError as error:
+            logger.warning("not_watched", subject=str(source.subject), error=str(error)[:300])
+            continue
+        reconcile(unresolved, findings, ended=source.ended, now=moment)
 
 
-def _on_suspicion(suspicion: Suspicion) -> str:
-    return (
-        f"{suspicion.suspected} of {suspicion.live} live instances fell silent together. They are"
-        " only suspected: used where there is no other, and not taken offline."
-    )
+def _unresolved_of(subject: Subject) -> dict[str, Incident]:
+    return {each.dedup_key: each for each in Incident.objects.unresolved().filter(subject=subject)}
 
 
-def _on_unreachable(state: DiscoveryState) -> str:
-    return (
-        f"{state.error.rstrip('.')}. Discovery answers what was known before, heartbeats go to the"
-        " database, and nobody is taken offline."
-    )
+def reconcile(
+    unresolved: Mapping[str, Incident], findings: Iterable[Finding], *, ended: str, now: datetime
+) -> None:
+    """Open what was found and is not open, keep open what was found, and end the rest."""
+    by_key = {finding.dedup_key: finding for finding in findings}
+    for key, incident in unresolved.items():
+        if key in by_key:
+            _keep_open(incident, by_key[key], now=now)
+        else:
+            resolve_incident(incident, ended, now=now)
+    new = [finding for key, finding in by_key.items() if key not in unresolved]
+    if new:
+        open_incidents(new, now=now)
 
 
-def _see_to(subject: Subject, cause: str, *, ended: str, now: datetime) -> None:
-    if cause:
-        open_incident(subject, cause, now=now)
+def _keep_open(incident: Incident, finding: Finding, *, now: datetime) -> None:
+    """Bring what is said of an incident up to date; one that becomes worse is nobody's again."""
+    said = {"cause": finding.cause[:1000], "severity": finding.severity, "about": finding.about}
+    changed = {name: value for name, value in said.items() if getattr(incident, name) != value}
+    if not changed:
         return
-    for incident in Incident.objects.unresolved().filter(subject=subject):
-        resolve_incident(incident, ended, now=now)
+    if "severity" in changed and finding.severity == Severity.CRITICAL:
+        changed["status"] = IncidentStatus.OPEN
+    rows = Incident.objects.unresolved().filter(pk=incident.pk)
+    rows.update(**changed, updated_at=now)
 
 
-def open_incident(
-    subject: Subject, cause: str, *, now: datetime, severity: Severity = Severity.CRITICAL
-) -> Incident:
-    """Open an incident, or bring the cause of the one that is unresolved up to date."""
-    cause = cause[:1000]
-    unresolved = Incident.objects.unresolved().filter(subject=subject).first()
-    if unresolved is not None:
-        if unresolved.cause != cause:
-            Incident.objects.filter(pk=unresolved.pk).update(cause=cause, updated_at=now)
-        return unresolved
-    try:
-        with transaction.atomic():
-            incident = Incident.objects.create(
-                subject=subject, severity=severity, cause=cause, opened_at=now
-            )
-    except IntegrityError:  # another sweep saw it too
-        return Incident.objects.unresolved().get(subject=subject)
-    logger.warning("incident_opened", subject=str(subject), cause=cause)
-    mediator.publish("incident_opened", incident_id=incident.pk, subject=str(subject))
-    return incident
+def open_incidents(findings: Sequence[Finding], *, now: datetime) -> None:
+    """Open incidents; one that ended by itself a moment ago is opened again: it is the same outage.
+
+    Another sweep may open the same: the database lets one of them.
+    """
+    reopened = _reopen(findings, now=now)
+    opened = [
+        Incident(
+            subject=each.subject,
+            severity=each.severity,
+            cause=each.cause[:1000],
+            about=each.about[:200],
+            dedup_key=each.dedup_key,
+            service_id=each.service_id,
+            opened_at=now,
+        )
+        for each in findings
+        if each.dedup_key not in reopened
+    ]
+    Incident.objects.bulk_create(opened, ignore_conflicts=True, batch_size=500)
+    for finding in findings[:MOST_LOGGED]:
+        about, cause = finding.about, finding.cause
+        logger.warning("incident_opened", subject=str(finding.subject), about=about, cause=cause)
+    mediator.publish("incident_opened", subject=str(findings[0].subject), count=len(findings))
+
+
+def _reopen(findings: Sequence[Finding], *, now: datetime) -> set[str]:
+    """Open again what ended within the last minutes; return the keys of it."""
+    ended = Incident.objects.filter(
+        dedup_key__in=[each.dedup_key for each in findings],
+        status=IncidentStatus.RESOLVED,
+        resolved_by="",
+        resolved_at__gt=now - REOPENED_WITHIN,
+    )
+    latest = {each.dedup_key: each for each in ended.order_by("resolved_at")}
+    reopened = set()
+    for key, incident in latest.items():
+        acknowledged = incident.acknowledged_at is not None
+        try:
+            with transaction.atomic():
+                changed = Incident.objects.filter(
+                    pk=incident.pk, status=IncidentStatus.RESOLVED
+                ).update(
+                    status=IncidentStatus.ACKNOWLEDGED if acknowledged else IncidentStatus.OPEN,
+                    resolved_at=None,
+                    resolution="",
+                    reopened_count=F("reopened_count") + 1,
+                    updated_at=now,
+                )
+        except IntegrityError:  # another sweep opened a new one
+            changed = 1
+        if changed:
+            reopened.add(key)
+    return reopened
 
 
 def acknowledge_incident(incident: Incident, *, actor: str) -> Incident:

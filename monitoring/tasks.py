@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
+from monitoring.alerts.outbox import forget_deliveries, sender
+from monitoring.alerts.telling import tell_channels
 from monitoring.incidents import watch_fleet
 from registry.calls.circuits.store import end_lapsed_controls
 from registry.services import (
@@ -35,6 +37,14 @@ def sweep_heartbeats() -> None:
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     cut_change_log()
     forget_answers(now=now)
+    forget_deliveries(now=now)
+
+
+@periodic_task("monitoring.tasks.send_alerts")
+def send_alerts() -> None:
+    """Tell channels of incidents: write the messages that are due, and send what waits."""
+    tell_channels(now=timezone.now())
+    sender.send_due(now=timezone.now())
 
 
 @periodic_task("monitoring.tasks.probe_instances")

@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.durations import in_words
+
 # Every status of every vocabulary has one tone, so that a colour means the same on every page.
 TONES = {
     "good": (
@@ -23,6 +25,7 @@ TONES = {
         "RESOLVED",
         "ACCEPTED",
         "CURRENT",
+        "SENT",
     ),
     "warning": (
         "DEGRADED",
@@ -75,24 +78,6 @@ def status_badge(status: str) -> SafeString:
     return format_html(
         '<span class="hub-status" data-tone="{}">{}</span>', tone_of(status), status_word(status)
     )
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration in words: 340 ms, 2.4 s, 3 min 5 s, 2 h 10 min, 4 d 3 h."""
-    if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, below, small in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
 
 
 def age_in_words(moment: datetime, *, now: datetime) -> str:

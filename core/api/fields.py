@@ -10,6 +10,9 @@ from rest_framework import serializers
 from core.db.json_fields import validate_object
 from core.db.vocabulary import Vocabulary
 from core.json import strict
+from core.vault import Secret
+
+MOST_SECRETS = 50
 
 
 class VocabularyField(serializers.ChoiceField):
@@ -64,3 +67,20 @@ class AnyField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+@extend_schema_field(
+    {"type": "object", "additionalProperties": {"type": "string"}, "writeOnly": True}
+)
+class SecretField(serializers.Field[Any, Any, Any, Any]):
+    """The secret parts, by name; hidden as soon as they are read, and never answered."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(write_only=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> dict[str, Secret]:
+        if not isinstance(data, dict) or not 0 < len(data) <= MOST_SECRETS:
+            raise serializers.ValidationError("Must be a JSON object with the secret parts.")
+        if not all(isinstance(value, str) for value in data.values()):
+            raise serializers.ValidationError("Every part must be a text.")
+        return {name: Secret(value) for name, value in data.items()}

@@ -245,6 +245,11 @@ HOSTS = list_of(
     matching(HOST_PATTERN, ""),
     "host names without scheme and port, `.example.org` for all below it, `*` for any",
 )
+ORIGIN = url("https", "http", path=False)
+SENDER = matching(
+    re.compile(r"[^\s<>@,]+@[^\s<>@,]+|[^<>@\x00-\x1f]{1,100} <[^\s<>@,]+@[^\s<>@,]+>"),
+    "an address, as `hub@example.org` or `The hub <hub@example.org>`",
+)
 ORIGINS = list_of(url("https", "http", path=False), "such as `https://hub.example.org`")
 NETWORKS = list_of(ValueType(_read_network, ""), "networks such as `10.0.0.0/8`")
 DATABASE = ValueType(

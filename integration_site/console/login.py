@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.forms import AuthenticationForm
 
 from core import audit, logins
-from core.admin.formatting import in_words
+from core.durations import in_words
 from core.models import ActorKind, AuditVerb
 
 logger = structlog.get_logger(__name__)

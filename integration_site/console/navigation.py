@@ -20,7 +20,14 @@ _GROUPS = (
             ("Integrations", "conversion_path", "registry.integration"),
             ("Circuit breakers", "power", "registry.circuitbreakerstate"),
             ("Changes", "history", "registry.registrychange"),
+        ),
+    ),
+    (
+        "Watch",
+        (
             ("Incidents", "warning", "monitoring.incident"),
+            ("Alert channels", "notifications", "monitoring.alertchannel"),
+            ("Alert messages", "outbox", "monitoring.alertdelivery"),
         ),
     ),
     (

@@ -1,5 +1,5 @@
 """The admin of monitoring, one module per resource."""
 
-from monitoring.admin import incident
+from monitoring.admin import alerts, incident
 
-__all__ = ["incident"]
+__all__ = ["alerts", "incident"]

@@ -18,7 +18,7 @@ from core.admin.formatting import NOTHING, duration, moment
 from core.admin.pages import page_of
 from core.admin.views import own_view
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
-from monitoring.models import Incident
+from monitoring.models import AlertChannel, Incident
 
 DECIDE = "monitoring.change_incident"
 
@@ -35,17 +35,13 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     """The latest first; an unresolved one is also shown at the top of every page."""
 
     list_display = ("subject_label", "status_label", "severity_label", "opened", "lasted", "how")
-    list_filter = ("status", "subject")
+    list_filter = ("status", "severity", "subject")
+    search_fields = ("about__istartswith",)
+    search_help_text = "The beginning of what it is about"
     ordering = ("-id",)
-    fieldsets = (
-        (None, {"fields": ("subject_label", "status_label", "severity_label", "cause")}),
-        ("When", {"fields": ("opened", "acknowledged", "resolved", "lasted")}),
-        ("How it ended", {"fields": ("how",)}),
-    )
-    readonly_fields = (
-        "subject_label", "status_label", "severity_label", "cause", "opened", "acknowledged",
-        "resolved", "lasted", "how",
-    )  # fmt: skip
+    change_form_outer_before_template = "console/incident_summary.html"
+    fields = ("opened", "acknowledged", "resolved", "lasted")
+    readonly_fields = fields
 
     subject_label = column("What", str)
     severity_label = status_column("Severity", "severity")
@@ -66,6 +62,14 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
             return NOTHING
         by = f"{incident.resolved_by}: " if incident.resolved_by else ""
         return f"{by}{incident.resolution}"
+
+    def summary(self, request: HttpRequest, row: Incident) -> dict[str, Any]:
+        """Return who was told of it, and whether this person may decide on it."""
+        return {
+            "notices": list(row.notices.select_related("channel").order_by("channel__name")),
+            "has_channels": AlertChannel.objects.filter(enabled=True).exists(),
+            "may_decide": request.user.has_perm(DECIDE),
+        }
 
     @own_view("<str:object_id>/<str:decision>", name="incident_decide", methods=["POST"])
     def decide(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from rest_framework import serializers
 from rest_framework.response import Response
 
 from core.api.actions import post_action
 from core.api.fields import VocabularyField
 from core.api.pagination import GrowingListPagination
-from core.api.query_filters import VocabularyFilter
+from core.api.query_filters import NameFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects, get_incident
@@ -23,14 +24,16 @@ class IncidentSerializer(AnswerSerializer):
     subject = VocabularyField(Subject)
     severity = VocabularyField(Severity)
     status = VocabularyField(IncidentStatus)
+    service = serializers.CharField(source="service.name", default=None, allow_null=True)
     large = ("cause",)
     whole_at = "/health/incidents/{row.pk}"
 
     class Meta:
         model = Incident
         fields = (
-            "id", "subject", "severity", "status", "cause", "opened_at", "acknowledged_at",
-            "acknowledged_by", "resolved_at", "resolved_by", "resolution", "updated_at",
+            "id", "subject", "about", "service", "severity", "status", "cause", "opened_at",
+            "acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "resolution",
+            "reopened_count", "updated_at",
         )  # fmt: skip
 
 
@@ -39,12 +42,14 @@ class IncidentFilter(django_filters.FilterSet):
 
     status = VocabularyFilter(IncidentStatus)
     subject = VocabularyFilter(Subject)
+    severity = VocabularyFilter(Severity)
+    service = NameFilter("service__name")
 
 
 class IncidentViewSet(ResourceViewSet):
     """`/health/incidents`."""
 
-    queryset = Incident.objects.all()
+    queryset = Incident.objects.select_related("service")
     serializer_class = IncidentSerializer
     filterset_class = IncidentFilter
     pagination_class = GrowingListPagination
@@ -59,7 +64,7 @@ class IncidentViewSet(ResourceViewSet):
 
     def list(self, request: Any) -> Response:
         """The incidents, the latest first."""
-        return self.answer_page(Incident.objects.order_by("-id"), IncidentSerializer)
+        return self.answer_page(self.get_queryset().order_by("-id"), IncidentSerializer)
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One incident, by its id."""

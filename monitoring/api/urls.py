@@ -1,10 +1,13 @@
-"""Routes of incidents; written without trailing slashes."""
+"""Routes of incidents and alerts; written without trailing slashes."""
 
 from rest_framework.routers import SimpleRouter
 
+from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.incidents import IncidentViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("health/incidents", IncidentViewSet, basename="incident")
+router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
+router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 
 urlpatterns = router.urls

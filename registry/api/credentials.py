@@ -13,36 +13,16 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
-from core.api.fields import ObjectField, VocabularyField
+from core.api.fields import ObjectField, SecretField, VocabularyField
 from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NumberFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
-from core.vault import Secret
 from registry.credentials import lifecycle
 from registry.credentials.health import CredentialState, state_of, warnings_of
 from registry.models import Credential, CredentialEvent, CredentialEventKind, CredentialType
-
-MOST_SECRETS = 50
-
-
-@extend_schema_field(
-    {"type": "object", "additionalProperties": {"type": "string"}, "writeOnly": True}
-)
-class SecretField(serializers.Field[Any, Any, Any, Any]):
-    """The secret parts, by name; hidden as soon as they are read, and never answered."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(write_only=True, **kwargs)
-
-    def to_internal_value(self, data: Any) -> dict[str, Secret]:
-        if not isinstance(data, dict) or not 0 < len(data) <= MOST_SECRETS:
-            raise serializers.ValidationError("Must be a JSON object with the secret parts.")
-        if not all(isinstance(value, str) for value in data.values()):
-            raise serializers.ValidationError("Every part must be a text.")
-        return {name: Secret(value) for name, value in data.items()}
 
 
 class CredentialSerializer(AnswerSerializer):

@@ -14,6 +14,7 @@ import structlog
 from registry.calls.client import CallResult, ServiceClient
 from registry.calls.event_loop_thread import LoopThread
 from registry.calls.health_probe import Probe
+from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import CallTarget
 from registry.discovery.base import get_discovery
 
@@ -57,6 +58,13 @@ def begin_call(
 def on_shared_loop(work: Callable[[ServiceClient], Coroutine[Any, Any, T]]) -> Future[T]:
     """Begin work with the client of this process, on the loop that the client lives on."""
     return asyncio.run_coroutine_threadsafe(work(_shared_client()), _loop.loop)
+
+
+def post(recipient: str, request: OutboundRequest, *, origin: str, seconds: float) -> int:
+    """Send a request that is complete and wait for its status (`ServiceClient.post`)."""
+    return on_shared_loop(
+        lambda client: client.post(recipient, request, origin=origin, seconds=seconds)
+    ).result()
 
 
 def probe_urls(urls: Sequence[str]) -> list[Probe]:

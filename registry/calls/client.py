@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
-from core.json.schema import first_of
+from core.json.schema import Schema, first_of
 from registry.calls.auth.authenticator import Authenticator
 from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.circuits.breaker import CallRefused
@@ -33,7 +33,13 @@ from registry.calls.limits.limiter import Limiter
 from registry.calls.request import OutboundRequest, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.load_balancing import calls_in_flight
-from registry.calls.targets.resolver import CallTarget, Endpoint, ResolvedAction, resolve
+from registry.calls.targets.resolver import (
+    CallTarget,
+    Endpoint,
+    HttpOptions,
+    ResolvedAction,
+    resolve,
+)
 from registry.calls.targets.resolver_cache import ResolverCache
 from registry.calls.transport import Transport
 from registry.exceptions import (
@@ -185,6 +191,33 @@ class ServiceClient:
         seconds = action.timeout_seconds or settings.CALL_TIMEOUT_SECONDS
         call = OutboundCall(action, document, {}, self._clock() + seconds, seconds, actor)
         return await self._send_authenticated(call, replace(action.endpoints[0], profile=None))
+
+    async def post(
+        self, recipient: str, request: OutboundRequest, *, origin: str, seconds: float
+    ) -> int:
+        """Send a request that is complete, past breakers and limits, and return its status.
+
+        `recipient` and `origin` are what errors say of where it went; what the request's mask
+        hides, they do not say.
+
+        Raises:
+            CallError: no 2xx came; the subclass says why.
+        """
+        action = ResolvedAction(
+            service=recipient,
+            action=request.method,
+            method=request.method,
+            path="",
+            input_schema=Schema({}),
+            output_schema=Schema({}),
+            timeout_seconds=seconds,
+            idempotent=False,
+            endpoints=(),
+            http=HttpOptions(accepts="application/json, */*;q=0.5", takes_text=True),
+        )
+        endpoint = Endpoint(id="", url=origin, status="ONLINE", weight=0)
+        call = OutboundCall(action, {}, {}, self._clock() + seconds, seconds, "hub")
+        return (await self._send_once(call, endpoint, request))[0]
 
     async def _send_rate_limited(self, call: OutboundCall) -> CallResult:
         """Send within the limits of what is called. Raises: CallError."""

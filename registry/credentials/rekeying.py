@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Count
 
 from core.exceptions import VaultError
 from core.vault import KeyRing, get_key_ring, rewrap
-from registry.models import Credential, CredentialToken
-
-TABLES = (Credential, CredentialToken)
+from registry.models.credential import SealedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,15 @@ class Rewrapped:
     unreadable: tuple[tuple[str, str], ...]
 
 
+def sealed_models() -> list[type[SealedModel]]:
+    """Return every table with sealed secrets, of whatever app."""
+    return [model for model in apps.get_models() if issubclass(model, SealedModel)]
+
+
 def count_by_key() -> dict[str, int]:
     """Count the sealed secrets by the key that they need."""
     counts: dict[str, int] = {}
-    for model in TABLES:
+    for model in sealed_models():
         held = _sealed(model).values_list("key_id").annotate(rows=Count("pk")).order_by()
         for key_id, rows in held:
             counts[key_id] = counts.get(key_id, 0) + rows
@@ -51,7 +55,7 @@ def rewrap_all(*, batch: int = 100) -> Iterator[Rewrapped]:
         VaultError: `CREDENTIAL_KEYS` cannot be used.
     """
     ring = get_key_ring()
-    for model in TABLES:
+    for model in sealed_models():
         last: Any = None
         while rows := _next(model, ring, after=last, batch=batch):
             last = rows[-1].pk

@@ -14,7 +14,8 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 from core.roles import SCOPES
-from monitoring.incidents import open_incident
+from monitoring.findings import Finding
+from monitoring.incidents import open_incidents
 from monitoring.models import Subject
 from registry.models import ServiceInstance
 from service_integration_client.cli.app import root
@@ -548,7 +549,7 @@ def test_webhooks_are_listed_with_where_messages_go(run: Run) -> None:
 
 def test_incidents_are_seen_and_taken_on(run: Run) -> None:
     assert run("incidents", "list").stdout.strip() == "None."
-    open_incident(Subject.MASS_EXPIRY, "7 of 7 fell silent.", now=datetime.now(UTC))
+    open_incidents([Finding(Subject.MASS_EXPIRY, "7 of 7 fell silent.")], now=datetime.now(UTC))
     (row,) = parsed(run("incidents", "list", "--status", "open", "--json"))
     assert "7 of 7 fell silent." in run("incidents", "show", row["id"]).stdout
     assert "ACKNOWLEDGED" in run("incidents", "acknowledge", row["id"]).stdout

@@ -19,6 +19,7 @@ from django.utils import timezone
 from core.models import AuditEntry
 from monitoring.models import Incident, Subject
 from tests import factories
+from tests.support.alerts import make_channel, make_delivery
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.patch_cases import CASES
@@ -230,6 +231,11 @@ ACTS: dict[str, Callable[[], Request]] = {
         f"IncidentViewSet.{act}": partial(_decide, act)
         for act in ("acknowledge", "expire", "keep")
     },
+    "ChannelViewSet.test": lambda: (
+        "POST", f"/monitoring/channels/{make_channel().pk}/test", {}),
+    "AlertDeliveryViewSet.retry": lambda: (
+        "POST", f"/monitoring/deliveries/{make_delivery(make_channel(), state='DEAD').pk}/retry",
+        {}),
     **{
         f"{case.view.__name__}.{action}": partial(_of_case, action, case.name)
         for case in CASES
@@ -284,7 +290,7 @@ def test_every_route_that_changes_something_is_in_a_table() -> None:
 
 # These call from other threads, which see what is committed.
 CALLS_OUT = {"ServiceViewSet.execute_action", "IntegrationViewSet.execute",
-             "ConnectionViewSet.test"}  # fmt: skip
+             "ConnectionViewSet.test", "ChannelViewSet.test"}  # fmt: skip
 
 
 @pytest.mark.django_db(transaction=True)

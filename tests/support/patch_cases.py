@@ -8,6 +8,7 @@ from typing import Any
 
 from core.api.api_keys import KeyPatch, KeyViewSet
 from core.api.patches import PatchSerializer
+from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
 from registry.api.integrations import IntegrationPatch, IntegrationViewSet
@@ -88,6 +89,32 @@ _STEPS = [{"id": "a", "type": "TRANSFORM", "output": {"x": 1}, "next": None}]
 _OTHER_STEPS = [{"id": "a", "type": "TRANSFORM", "output": {"x": 2}, "next": None}]
 
 CASES = [
+    Case(
+        name="channel",
+        view=ChannelViewSet,
+        reader=ChannelPatch,
+        path="/monitoring/channels",
+        admin="monitoring_alertchannel",
+        made={
+            "name": "made", "type": "PAGERDUTY", "description": "One.", "enabled": True,
+            "config": {"server": "https://events.example.org"},
+            "secret": {"routing_key": "rk_0123456789"}, "min_severity": "WARNING",
+            "subjects": ["SERVICE_DOWN", "CIRCUIT_OPEN"], "services": ["pay-*"], "tags": ["x"],
+            "send_resolved": True, "group_wait_seconds": 10, "group_interval_seconds": 60,
+            "repeat_seconds": 3600, "per_minute": 5,
+        },
+        other={
+            "name": "changed", "type": "SLACK", "description": "Two.", "enabled": False,
+            "config": {"server": "https://events.eu.example.org"},
+            "secret": {"routing_key": "rk_9876543210"},
+            "min_severity": "CRITICAL", "subjects": ["CONNECTION_ERROR"], "services": ["mail"],
+            "tags": ["y"], "send_resolved": False, "group_wait_seconds": 0,
+            "group_interval_seconds": 90, "repeat_seconds": 0, "per_minute": 6,
+        },
+        merged=frozenset({"config"}),
+        hidden=frozenset({"secret"}),
+        fixed=frozenset({"type"}),
+    ),
     Case(
         name="service",
         view=ServiceViewSet,

@@ -17,6 +17,8 @@ from core.api.api_keys import KeyViewSet
 from core.api.viewsets import ResourceViewSet
 from core.models import ApiKey
 from core.roles import SCOPES
+from monitoring.api.alerts import ChannelViewSet
+from monitoring.models import AlertChannel
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -90,6 +92,10 @@ def _of_webhook() -> dict[str, Any]:
     return {"workflow": _workflow(), "credential": "signing"}
 
 
+def _of_channel() -> dict[str, Any]:
+    return {"type": "SLACK", "secret": {"url": "http://127.0.0.1:9/services/T0/B0/hidden"}}
+
+
 RESOURCES = (
     Resource(ServiceViewSet, Service, "/registry/services", _of_service),
     Resource(ConnectionViewSet, Connection, "/registry/connections", _of_connection),
@@ -98,6 +104,7 @@ RESOURCES = (
     Resource(WorkflowViewSet, Workflow, "/workflows", _of_workflow),
     Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
+    Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
     Resource(KeyViewSet, ApiKey, "/keys", dict, {"networks": ["10.0.0.0/8"]}),
 )
 

@@ -10,11 +10,11 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
-from core.admin.formatting import in_words
 from core.admin.forms import StrictJSONField
 from core.admin.pages import render_page
 from core.admin.refusals import add_refusal
 from core.admin.views import own_view
+from core.durations import in_words
 from core.exceptions import IntegrationError
 from workflows import services
 from workflows.admin.execution.page import latest_statuses

@@ -186,8 +186,12 @@ class FormValues(HTMLParser):
                 self.values[name] = given.get("value") or on
         elif tag == "select":
             self._select = name
+            if "multiple" in given:
+                self.values[name] = []
         elif tag == "option" and self._select and "selected" in given:
-            self.values[self._select] = given.get("value") or ""
+            value = given.get("value") or ""
+            chosen = self.values.get(self._select)
+            self.values[self._select] = [*chosen, value] if isinstance(chosen, list) else value
         elif tag == "textarea":
             self._area = name
             self.values[name] = ""

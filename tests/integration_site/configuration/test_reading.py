@@ -118,6 +118,11 @@ REFUSED = {
     "AUDIT_HISTORY_DAYS": NUMBERS,
     "WEBHOOK_HISTORY_DAYS": (*NUMBERS, "0"),
     "WEBHOOK_HISTORY_MOST": (*NUMBERS, "0"),
+    "PUBLIC_URL": ("hub.example.org", "https://a/path", "ftp://a"),
+    "EMAIL_HOST": ("a b", "http://a"),
+    "EMAIL_PORT": (*NUMBERS, "0", "65536"),
+    "EMAIL_TLS": ("ssl", "true"),
+    "EMAIL_FROM": ("hub", "a@b, c@d", "The hub <hub>"),
     "LOG_LEVEL": ("loud", "1"),
     "LOG_FORMAT": ("xml",),
     "ADMIN_USERNAME": ("a b", "x" * 151),
@@ -141,6 +146,7 @@ ACCEPTED = {
     "ENGINE_LEASE_SECONDS": ("2", 2.0),
     "POSTGRES_PREPARE": ("False", False),
     "LOG_LEVEL": ("debug", "DEBUG"),
+    "EMAIL_FROM": ("The hub <hub@example.org>", "The hub <hub@example.org>"),
     "FAILPOINT": ("C4@pay:3", "C4@pay:3"),
 }  # fmt: skip
 # Each option of TLS with a value that Redis clients take.

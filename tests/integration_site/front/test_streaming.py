@@ -25,8 +25,9 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.sending import CONNECTION_KEY
 from integration_site.front.shortcuts import shortcuts_over
 from integration_site.front.worker import FrontServer
-from monitoring.incidents import open_incident, resolve_incident
-from monitoring.models import Subject
+from monitoring.findings import Finding
+from monitoring.incidents import open_incidents, resolve_incident
+from monitoring.models import Incident, Subject
 from registry import services
 from registry.models import RegistryChange, Service
 from service_integration_client import (
@@ -152,7 +153,8 @@ def start() -> WorkflowExecution:
 
 
 def open_one() -> Any:
-    return open_incident(Subject.MASS_EXPIRY, "Silence.", now=timezone.now())
+    open_incidents([Finding(Subject.MASS_EXPIRY, "Silence.")], now=timezone.now())
+    return Incident.objects.unresolved().get()
 
 
 def make_planner() -> None:

@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from core.admin.formatting import age_in_words, in_words, json_text, status_badge, tone_of
+from core.admin.formatting import age_in_words, json_text, status_badge, tone_of
 from core.admin.forms import StrictJSONField, WordsField
+from core.durations import in_words
 from core.models import ApiKey, AuditEntry
 from core.models.api_key import digest_of
 from registry.models import RegistryChange, Service, ServiceAction, ServiceInstance

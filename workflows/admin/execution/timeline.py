@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.admin.formatting import in_words, status_word, tone_of
+from core.admin.formatting import status_word, tone_of
+from core.durations import in_words
 from workflows.admin.execution.large_executions import Span as ManySpan
 from workflows.history.activity import Span, active_seconds, idle_gaps, spans_of
 from workflows.models import OPEN_STEP, WorkflowStep

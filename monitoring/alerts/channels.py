@@ -1,0 +1,153 @@
+"""Channels are made, changed and deleted."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
+
+from core import audit
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
+from core.db.validation import as_validation_failed
+from core.exceptions import ValidationFailed
+from core.json.merge_patch import resolved
+from core.models import AuditVerb
+from core.suggestions import did_you_mean
+from core.vault import Secret
+from monitoring.alerts.channel_types import check_config, check_secret, needs_secret
+from monitoring.models import AlertChannel, ChannelType, Subject
+from registry.credentials.sealing import hold_parts
+
+logger = structlog.get_logger(__name__)
+
+PLAIN = (
+    "name", "description", "enabled", "min_severity", "services", "tags", "send_resolved",
+    "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
+)  # fmt: skip
+
+
+def get_channel(reference: str) -> AlertChannel:
+    """Return the channel of that id or name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return AlertChannel.objects.get_named(reference)
+
+
+def create_channel(fields: Mapping[str, Any], *, actor: str) -> AlertChannel:
+    """Make a channel; it is told of what is open already.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        VaultError: there is no key to seal the secret with.
+    """
+    channel = AlertChannel(type=ChannelType.parse(fields["type"]))
+    _assign(channel, fields)
+    with unique_name(channel, fields), transaction.atomic():
+        channel.save(force_insert=True)
+        audit.record(AuditVerb.CREATED, channel)
+    logger.info("channel_created", channel=channel.name, actor=actor)
+    return channel
+
+
+def update_channel(
+    channel: AlertChannel, fields: Mapping[str, Any], *, actor: str, if_unchanged: bool = False
+) -> AlertChannel:
+    """Change what is given; a secret that is given replaces the old one with all its parts.
+
+    Raises:
+        ValidationFailed: a field breaks a rule; or the type is another.
+        Conflict: the name is taken.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
+        VaultError: there is no key to seal the secret with.
+    """
+    with unique_name(channel, fields), transaction.atomic():
+        locked = lock_row(channel, if_unchanged=if_unchanged)
+        kept, columns = audit.snapshot(locked), columns_of(locked)
+        _check_type(locked, fields)
+        _assign(locked, fields)
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, kept)
+    logger.info("channel_changed", channel=locked.name, actor=actor, fields=sorted(fields))
+    return locked
+
+
+def delete_channel(channel: AlertChannel, *, actor: str, if_unchanged: bool = False) -> None:
+    """Delete a channel with its messages.
+
+    Raises:
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = lock_row(channel, if_unchanged=if_unchanged)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+    logger.info("channel_deleted", channel=channel.name, actor=actor)
+
+
+def check_channel_fields(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
+    """Hold what would be given against every rule, on a copy: nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        VaultError: there is no key to seal the secret with.
+    """
+    draft = copy.copy(channel)
+    if not draft._state.adding:
+        _check_type(draft, fields)
+    _assign(draft, fields)
+
+
+def _check_type(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
+    if "type" in fields and ChannelType.parse(fields["type"]) != channel.type:
+        raise ValidationFailed.at("type", "The type stays: make another channel.")
+
+
+def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
+    fields = resolved(channel, fields)
+    for name in PLAIN:
+        if name in fields:
+            setattr(channel, name, fields[name])
+    if "subjects" in fields:
+        channel.subjects = _read_subjects(fields["subjects"])
+    if "config" in fields or channel._state.adding:
+        channel.config = check_config(channel.type, fields.get("config") or {})
+    _assign_secret(channel, fields.get("secret"), was=channel.has_secret)
+    if channel.type == ChannelType.EMAIL and channel.enabled and not settings.EMAIL_HOST:
+        raise ValidationFailed.at(
+            "type", "The hub knows no mail server: set EMAIL_HOST, or make it with enabled false."
+        )
+    try:
+        channel.clean_fields(exclude=("ciphertext", "key_id", "config"))
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+
+
+@sensitive_variables()
+def _assign_secret(
+    channel: AlertChannel, values: Mapping[str, Secret] | None, *, was: bool
+) -> None:
+    """Seal a secret that is given; refuse a channel that would be without one that it needs."""
+    if not values and (was or not needs_secret(channel.type)):
+        return
+    hold_parts(channel, check_secret(channel.type, values or {}))
+
+
+def _read_subjects(values: Sequence[str]) -> list[str]:
+    read = []
+    for place, value in enumerate(values):
+        try:
+            read.append(str(Subject.parse(value)))
+        except ValueError:
+            hint = did_you_mean(str(value), Subject.values)
+            sentence = f"No kind of incident.{hint} Use some of: {', '.join(Subject.values)}."
+            raise ValidationFailed.at(f"subjects[{place}]", sentence) from None
+    return read

@@ -1,0 +1,127 @@
+"""Decides what a channel is told now (pure).
+
+The three times are those of Prometheus' Alertmanager: a subject's first message waits for others
+(group wait), the next on it come no faster than the group interval, and what has not changed is
+told again after the repeat interval. What ended before it was told is not told at all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from uuid import UUID
+
+from monitoring.models import AlertChannel, DeliveryReason, NoticeState, Severity
+
+# So many subjects at once are one message.
+MOST_MESSAGES = 5
+RANK = {Severity.WARNING: 0, Severity.CRITICAL: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An incident as a channel sees it: what it was told of it, and when."""
+
+    incident_id: UUID
+    group_key: str
+    is_firing: bool
+    is_acknowledged: bool
+    opened_at: datetime
+    told: str | None = None
+    told_at: datetime | None = None
+
+    @property
+    def is_told_firing(self) -> bool:
+        return self.told == NoticeState.FIRING
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has to be told: somebody who sees to it already needs no call."""
+        return self.is_firing and not self.is_told_firing and not self.is_acknowledged
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_told_firing and not self.is_firing
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A channel's three times; a `repeat` of None never repeats."""
+
+    wait: timedelta
+    interval: timedelta
+    repeat: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A message that is due: why, on which subjects, and which incidents it tells of."""
+
+    reason: DeliveryReason
+    group_key: str
+    firing: tuple[UUID, ...]
+    ended: tuple[UUID, ...] = ()
+
+
+def matches(
+    channel: AlertChannel, *, severity: str, subject: str, service: str, tags: Sequence[str]
+) -> bool:
+    """Return whether an incident passes the filters of a channel.
+
+    `service` is empty for incidents of the hub, which no filter by service or tag lets through.
+    """
+    if RANK[Severity(severity)] < RANK[Severity(channel.min_severity)]:
+        return False
+    if channel.subjects and subject not in channel.subjects:
+        return False
+    if channel.services and not any(
+        service and fnmatchcase(service.lower(), each.lower()) for each in channel.services
+    ):
+        return False
+    return not channel.tags or bool(set(channel.tags) & set(tags))
+
+
+def plan_messages(alerts: Iterable[Alert], times: Times, *, now: datetime) -> list[Plan]:
+    """Return the messages that are due: one for each subject, one for all where they are many."""
+    groups: dict[str, list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        groups[alert.group_key].append(alert)
+    plans = [
+        plan for key, group in groups.items() if (plan := plan_group(key, group, times, now=now))
+    ]
+    return [_together(plans)] if len(plans) > MOST_MESSAGES else plans
+
+
+def plan_group(key: str, alerts: Sequence[Alert], times: Times, *, now: datetime) -> Plan | None:
+    """Return the message on a subject that is due now, if one is."""
+    new = [each for each in alerts if each.is_new]
+    ended = [each for each in alerts if each.has_ended]
+    still = [each for each in alerts if each.is_told_firing and each.is_firing]
+    last = max((each.told_at for each in alerts if each.told_at), default=None)
+    firing = tuple(each.incident_id for each in (*new, *still))
+    over = tuple(each.incident_id for each in ended)
+    if new or ended:
+        is_due = last is None or now >= last + times.interval
+        if new and not still and not ended:
+            is_due = is_due and now >= min(each.opened_at for each in new) + times.wait
+        reason = DeliveryReason.FIRING if new or still else DeliveryReason.RESOLVED
+        return Plan(reason, key, firing, over) if is_due else None
+    waits = [each for each in still if not each.is_acknowledged]
+    if waits and times.repeat and last and now >= last + times.repeat:
+        return Plan(DeliveryReason.REPEAT, key, firing)
+    return None
+
+
+def _together(plans: Sequence[Plan]) -> Plan:
+    """Return one message for all; it is as urgent as the most urgent of them."""
+    reasons = {plan.reason for plan in plans}
+    by_urgency = (DeliveryReason.FIRING, DeliveryReason.REPEAT, DeliveryReason.RESOLVED)
+    return Plan(
+        next(reason for reason in by_urgency if reason in reasons),
+        "many",
+        tuple(each for plan in plans for each in plan.firing),
+        tuple(each for plan in plans for each in plan.ended),
+    )

@@ -1,0 +1,113 @@
+"""The words of a message: what is wrong, since when, how bad, and where to look (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.durations import in_words
+from monitoring.models import DeliveryReason, Incident, Severity
+
+MOST_LISTED = 10
+LONGEST_CAUSE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A message: its title, its text and its severity."""
+
+    title: str
+    text: str
+    severity: Severity
+
+
+def word_message(
+    reason: DeliveryReason,
+    firing: Sequence[Incident],
+    ended: Sequence[Incident],
+    *,
+    now: datetime,
+    public_url: str,
+) -> Wording:
+    """Return the words on incidents that are open, and on those that are over."""
+    worst = _worst(firing or ended)
+    lines = [_line(each, now=now, public_url=public_url) for each in firing[:MOST_LISTED]]
+    lines += _more(len(firing))
+    if ended:
+        lines += ["Over:"] if firing else []
+        lines += [_over_line(each, public_url=public_url) for each in ended[:MOST_LISTED]]
+        lines += _more(len(ended))
+    return Wording(_title(reason, firing, ended, now=now)[:300], "\n\n".join(lines), worst)
+
+
+def word_test(channel: str) -> Wording:
+    """Return the words of a test."""
+    return Wording(
+        f"Test of the channel '{channel}'",
+        "Somebody asked the hub whether messages arrive here. Nothing is wrong.",
+        Severity.WARNING,
+    )
+
+
+def _title(
+    reason: DeliveryReason,
+    firing: Sequence[Incident],
+    ended: Sequence[Incident],
+    *,
+    now: datetime,
+) -> str:
+    if not firing:
+        return f"Resolved: {_named(ended)}"
+    if reason == DeliveryReason.REPEAT:
+        since = min(each.opened_at for each in firing)
+        return f"Still, for {_span(now - since)}: {_named(firing)}"
+    return f"{_worst(firing).label}: {_named(firing)}"
+
+
+def _named(incidents: Sequence[Incident]) -> str:
+    first = str(incidents[0])
+    return f"{first} and {len(incidents) - 1} more" if len(incidents) > 1 else first
+
+
+def _worst(incidents: Sequence[Incident]) -> Severity:
+    severe = any(each.severity == Severity.CRITICAL for each in incidents)
+    return Severity.CRITICAL if severe else Severity.WARNING
+
+
+def _line(incident: Incident, *, now: datetime, public_url: str) -> str:
+    parts = [
+        f"{incident} ({incident.get_severity_display()},"
+        f" since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC, for"
+        f" {_span(now - incident.opened_at)})",
+        incident.cause[:LONGEST_CAUSE],
+    ]
+    if incident.acknowledged_by and not incident.is_resolved:
+        parts.append(f"{incident.acknowledged_by} sees to it.")
+    return "\n".join([*parts, *_link(incident, public_url)])
+
+
+def _over_line(incident: Incident, *, public_url: str) -> str:
+    lasted = ""
+    if incident.resolved_at is not None:
+        lasted = f" after {_span(incident.resolved_at - incident.opened_at)}"
+    return "\n".join(
+        [f"{incident} ended{lasted}. {incident.resolution}".strip(), *_link(incident, public_url)]
+    )
+
+
+def _link(incident: Incident, public_url: str) -> list[str]:
+    return [link_of(incident, public_url)] if public_url else []
+
+
+def link_of(incident: Incident, public_url: str) -> str:
+    """Return the address of an incident's page in the admin."""
+    return f"{public_url}/admin/monitoring/incident/{incident.pk}/change/"
+
+
+def _more(count: int) -> list[str]:
+    return [f"And {count - MOST_LISTED:,} more."] if count > MOST_LISTED else []
+
+
+def _span(span: timedelta) -> str:
+    return in_words(span.total_seconds())
