@@ -55,8 +55,10 @@ TONES = {
         "UNREADABLE",
         "CRITICAL",
         "RETIRED",
+        "FIRING",
+        "DEAD",
     ),
-    "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED"),
+    "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED", "SENDING"),
 }
 _TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
 

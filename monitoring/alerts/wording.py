@@ -32,6 +32,8 @@ def word_message(
 ) -> Wording:
     """Return the words on incidents that are open, and on those that are over."""
     worst = _worst(firing or ended)
+    # The link of the message itself leads to the first.
+    public_url = public_url if len(firing) + len(ended) > 1 else ""
     lines = [_line(each, now=now, public_url=public_url) for each in firing[:MOST_LISTED]]
     lines += _more(len(firing))
     if ended:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from core.audit import Actor, acting
 from core.models import LegacyCall
 from integration_site.admin_groups import create_roles
-from monitoring.models import Incident, Severity, Subject
+from monitoring.models import AlertNotice, Incident, Severity, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
     CircuitBreakerState,
@@ -28,6 +28,7 @@ from registry.models import (
     Service,
 )
 from tests import factories
+from tests.support.alerts import make_channel, make_delivery
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from workflows.models import (
@@ -187,7 +188,13 @@ def _make_upkeep() -> None:
         severity=Severity.CRITICAL,
         cause="Redis does not answer.",
         opened_at=now,
+        dedup_key="DISCOVERY_BACKEND",
     )
+    channel = make_channel(last_error="It answered 404.", failures=6)
+    incident = Incident.objects.get()
+    AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)
+    for state in ("SENT", "DEAD"):
+        make_delivery(channel, state=state, response="It answered 404.")
 
 
 # --- Addresses ---
