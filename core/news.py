@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol
@@ -32,8 +33,21 @@ LISTEN_SECONDS = 2.0
 # Who tells has a caller waiting; while others cannot be told, it is not tried for so long.
 SEND_SECONDS, PAUSE_SECONDS = 0.2, 2.0
 
-# What is heard of a topic: of whom or what it is news; empty when that may be anything.
-Hearer = Callable[[str], None]
+
+@dataclass(frozen=True, slots=True)
+class NewsItem:
+    """What is heard of a topic: of whom or what it is news; empty when that may be anything.
+
+    `fields` are those of the subject that changed; empty when any may have. `is_own` says that this
+    process told it, or is to take it as if.
+    """
+
+    subject: str
+    fields: frozenset[str] = frozenset()
+    is_own: bool = True
+
+
+Hearer = Callable[[NewsItem], None]
 
 
 class CarrierError(Exception):
@@ -147,13 +161,13 @@ class News:
         if hearer not in self._hearers[topic]:
             self._hearers[topic].append(hearer)
 
-    def tell(self, topic: str, subject: str = "") -> None:
+    def tell(self, topic: str, subject: str = "", fields: Collection[str] = ()) -> None:
         """Tell this process now, and then the others, as far as they can be told."""
-        self._hand_out(topic, subject)
+        self._hand_out(topic, NewsItem(subject, frozenset(fields)))
         if self._carrier is None or monotonic() < self._silent_until:
             return
         try:
-            self._carrier.send(json.dumps([self._own(), topic, subject]))
+            self._carrier.send(json.dumps([self._own(), topic, subject, *sorted(fields)]))
         except CarrierError as error:
             self._silent_until = monotonic() + PAUSE_SECONDS
             logger.warning("news_untold", error=str(error)[:300])
@@ -164,7 +178,7 @@ class News:
 
     def note(self, topic: str, subject: str = "") -> None:
         """Tell this process alone, of what another one did without its being heard."""
-        self._hand_out(topic, subject)
+        self._hand_out(topic, NewsItem(subject))
 
     def listen(self) -> None:
         """Hear what other processes tell from now on, in a thread of its own."""
@@ -200,23 +214,45 @@ class News:
         news = _read(message)
         if news is None:
             for topic in list(self._hearers):
-                self._hand_out(topic, "")
+                self._hand_out(topic, NewsItem("", is_own=False))
         elif news[0] != self._own():
-            self._hand_out(news[1], news[2])
+            _, topic, subject, *fields = news
+            self._hand_out(topic, NewsItem(subject, frozenset(fields), is_own=False))
 
-    def _hand_out(self, topic: str, subject: str) -> None:
+    def _hand_out(self, topic: str, item: NewsItem) -> None:
         for hearer in self._hearers.get(topic, ()):
-            hearer(subject)
+            hearer(item)
 
 
 def _read(message: str) -> list[str] | None:
-    """Return sender, topic and subject; None where whoever reaches the server wrote it."""
+    """Return sender, topic, subject and fields; None where whoever reaches the server wrote it."""
     try:
         news: Any = strict.parse(message)
     except strict.JSONRefused:
         return None
-    is_news = isinstance(news, list) and len(news) == 3 and all(isinstance(n, str) for n in news)
+    is_news = isinstance(news, list) and len(news) >= 3 and all(isinstance(n, str) for n in news)
     return news if is_news else None
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """What something changes with: any of the `subjects`, or any of the `fields` of anybody.
+
+    Without either it changes with everything.
+    """
+
+    subjects: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+
+
+EVERYTHING = Concern()
+
+
+class Heard(Protocol):
+    """Where news of a topic are heard."""
+
+    def hear(self, topic: str, hearer: Hearer) -> None:
+        """Call `hearer` with all that is told of it."""
 
 
 class ChangeIndex:
@@ -227,30 +263,55 @@ class ChangeIndex:
 
     MOST_SUBJECTS = 10_000
 
-    def __init__(self, news: News, topic: str) -> None:
+    def __init__(self, news: Heard, topic: str) -> None:
         self._lock = threading.Lock()
-        self._subjects: dict[str, int] = {}
-        self._anything = 0
+        self._all, self._own = _Numbers(), _Numbers()
         self.latest = 0
         news.hear(topic, self._note)
 
-    def _note(self, subject: str) -> None:
+    def _note(self, item: NewsItem) -> None:
         with self._lock:
             number = self.latest + 1
-            if not subject or len(self._subjects) >= self.MOST_SUBJECTS:
-                self._subjects.clear()
-                self._anything = number
-            else:
-                self._subjects[subject] = number
+            for numbers in (self._all, self._own) if item.is_own else (self._all,):
+                numbers.note(item, number, most=self.MOST_SUBJECTS)
             self.latest = number
 
-    def is_unchanged(self, since: int, subjects: Collection[str] = ()) -> bool:
-        """Return whether nothing was told of these subjects, or of any without some, since then."""
-        if since == self.latest:
+    def is_unchanged(self, since: int, concern: Concern = EVERYTHING, *, own: bool = False) -> bool:
+        """Return whether nothing of concern was told since then; with `own`, by this process."""
+        return since == self.latest or (self._own if own else self._all).are_until(since, concern)
+
+
+class _Numbers:
+    """The newest numbers of subjects and fields, of anything, and of any field of something."""
+
+    def __init__(self) -> None:
+        self._subjects: dict[str, int] = {}
+        self._fields: dict[str, int] = {}
+        self._newest = self._anything = self._any_field = 0
+
+    def note(self, item: NewsItem, number: int, *, most: int) -> None:
+        # The newest number is last: who reads it finds all else.
+        if not item.subject or len(self._subjects) >= most:
+            self._anything = number
+            self._subjects.clear()
+        else:
+            self._subjects[item.subject] = number
+            self._fields.update(dict.fromkeys(item.fields, number))
+            self._any_field = self._any_field if item.fields else number
+        self._newest = number
+
+    def are_until(self, number: int, concern: Concern) -> bool:
+        """Return whether nothing of concern has a later number."""
+        if self._newest <= number:
             return True
-        if not subjects or since < self._anything:
+        if concern == EVERYTHING or self._anything > number:
             return False
-        return all(self._subjects.get(subject, 0) <= since for subject in subjects)
+        if concern.fields and self._any_field > number:
+            return False
+        subjects, fields = self._subjects, self._fields
+        return all(subjects.get(each, 0) <= number for each in concern.subjects) and all(
+            fields.get(each, 0) <= number for each in concern.fields
+        )
 
 
 @cache

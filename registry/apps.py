@@ -1,5 +1,6 @@
 """Application configuration."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import AppConfig
@@ -28,7 +29,7 @@ class RegistryConfig(AppConfig):
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
         post_save.connect(_tell_credential, sender=Credential)
         mediator.subscribe("registry_changed", _tell_changed)
-        mediator.subscribe("circuit_changed", _tell_changed)
+        mediator.subscribe("circuit_changed", _tell_circuit)
 
 
 def _tell_credential(**_: Any) -> None:
@@ -39,10 +40,14 @@ def _tell_credential(**_: Any) -> None:
     transaction.on_commit(lambda: own_news().tell(NEWS))
 
 
-def _tell_changed(*, service_id: Any, **_: Any) -> None:
+def _tell_circuit(*, service_id: Any, **_: Any) -> None:
+    _tell_changed(service_id=service_id, fields=("circuit",))  # by which no list selects
+
+
+def _tell_changed(*, service_id: Any, fields: Collection[str] = (), **_: Any) -> None:
     # Imported late: models are ready only after the apps.
     from core.news import own_news
     from registry.discovery.change_log import NEWS
 
     if service_id:  # of a connection's circuit there is none
-        own_news().tell(NEWS, str(service_id))
+        own_news().tell(NEWS, str(service_id), fields)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.api.idempotency import canonical_path
 from core.api.suspension import Suspension
+from core.news import Concern
 
 Headers = tuple[tuple[str, str], ...]
-# Where a view says, in the WSGI environment, whose changes alone change its answer.
-SUBJECTS_KEY = "hub.subjects"
+# Where a view says, in the WSGI environment, what its answer changes with.
+CONCERN_KEY = "hub.concern"
 _USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
@@ -89,12 +90,33 @@ class WebStream:
     headers: Headers = ()
 
 
-def concerns(request: Any, *subjects: str) -> None:
-    """Say that an answer changes with these subjects alone, of the topic that its views tell of.
+def concerns(request: Any, *subjects: str, fields: Iterable[str] = ()) -> None:
+    """Say what alone an answer changes with, of the topic that its views tell of.
 
-    What does not say so is taken to change with any.
+    That is these subjects, and these fields of anybody: what others are selected and ordered by.
+    What does not say so is taken to change with everything.
     """
-    request.META.setdefault(SUBJECTS_KEY, set()).update(subjects)
+    note_concern(request.META, subjects, fields)
+
+
+def note_concern(
+    environ: dict[str, Any], subjects: Iterable[str], fields: Iterable[str] = ()
+) -> None:
+    """Add to what the answer to the request of this environment changes with."""
+    noted: NotedConcern = environ.setdefault(CONCERN_KEY, NotedConcern())
+    noted.subjects.update(subjects)
+    noted.fields.update(fields)
+
+
+@dataclass(slots=True)
+class NotedConcern:
+    """What was said until now of what an answer changes with."""
+
+    subjects: set[str] = field(default_factory=set)
+    fields: set[str] = field(default_factory=set)
+
+    def concern(self) -> Concern:
+        return Concern(frozenset(self.subjects), frozenset(self.fields))
 
 
 def request_id_of(given: str | None) -> str:

@@ -30,7 +30,7 @@ from core.db.rows import read_row
 from core.models import ApiKey
 from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
-from core.news import own_news
+from core.news import NewsItem, own_news
 from core.request_rates.counter import RATE_DECISION, admit_key
 
 logger = structlog.get_logger(__name__)
@@ -143,7 +143,7 @@ class KnownKeys:
         longest = LONGEST_SECONDS if digest in self._refreshing else LOOK_SECONDS
         return seconds < longest
 
-    def forget(self, _: str = "") -> None:
+    def forget(self, _: NewsItem | None = None) -> None:
         """Look every key up again; also those that are being looked up right now."""
         self._changes += 1
         self._known.clear()

@@ -16,7 +16,7 @@ from django.db import Error, connection
 
 from core.api.exchange import WebAnswer, WebRequest
 from core.cache import BoundedCache
-from core.news import ChangeIndex
+from core.news import ChangeIndex, Concern
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import end_database_threads
 from integration_site.front.keeping import Reads, for_everybody, with_rate
@@ -28,7 +28,6 @@ T = TypeVar("T")
 # So many questions have their choices remembered, of about so many bytes for each that is chosen.
 MOST_QUESTIONS = 100
 BYTES_OF_EACH = 6_000
-FEW_CHOICES = 1_000
 # The log of changes is not believed for longer: somebody may have written past it.
 ANEW_SECONDS = 30.0
 
@@ -38,30 +37,50 @@ class Choices(Protocol):
 
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
+    @property
+    def fields(self) -> frozenset[str]: ...
     def choose(self) -> Any: ...
     def render(self, choice: Any, /, *, oldest: float) -> bytes | None: ...
-    def oldest(self, number: int, /, *, before: float) -> list[str]: ...
     def read(self, keys: Collection[str], /) -> Any: ...
     def read_changes(self) -> Any | None: ...
     def apply(self, read: Any, /) -> None: ...
 
 
 class _Question:
-    """Who ask for the same: what they choose from, and an answer whose headers hold for each."""
+    """Who ask for the same: what they choose from, and an answer whose headers hold for each.
 
-    def __init__(self, choices: Choices, sample: WebAnswer) -> None:
+    `change` was the newest one before all of it was read, those of `changes` before its subject was
+    read again.
+    """
+
+    def __init__(self, choices: Choices, sample: WebAnswer, change: int) -> None:
         self.choices = choices
         self.sample = sample
         self.ask_anew_at = monotonic() + ANEW_SECONDS
         self.to_read: dict[str, asyncio.Future[None]] = {}
         self.reading: asyncio.Task[None] | None = None
+        self._change = change
+        self._changes: dict[str, int] = {}
+        self._answers: dict[str, WebAnswer] = {}
 
-    def answer(self, body: bytes) -> WebAnswer:
-        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        headers = tuple(
-            (name, etag if name == "ETag" else value) for name, value in self.sample.headers
-        )
-        return replace(self.sample, headers=headers, body=body)
+    def change_of(self, key: str) -> int:
+        """Return the number of a change from before what is known of this one was read."""
+        return self._changes.get(key, self._change)
+
+    def apply(self, read: Any, change: int) -> None:
+        """Take over what was read after this change."""
+        self.choices.apply(read)
+        self._changes.update(dict.fromkeys(read.keys, change))
+
+    def answer(self, key: str, body: bytes) -> WebAnswer:
+        answer = self._answers.get(key)
+        if answer is None or answer.body != body:
+            etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+            headers = tuple(
+                (name, etag if name == "ETag" else value) for name, value in self.sample.headers
+            )
+            answer = self._answers[key] = replace(self.sample, headers=headers, body=body)
+        return answer
 
 
 class ChosenReads:
@@ -78,6 +97,7 @@ class ChosenReads:
         reads: Reads,
         read_choices: Callable[[str, str], Choices | None],
     ) -> None:
+        self._changes = changes
         self._cache: ResponseCache[_Question | WebAnswer] = ResponseCache(changes)
         self._django = django
         self._reads = reads
@@ -103,14 +123,18 @@ class ChosenReads:
         """Return an answer; None where the choice went while it was read again."""
         choice = question.choices.choose()
         oldest = monotonic() - LONGEST_SECONDS
-        body = question.choices.render(choice, oldest=oldest)
+        body = None
+        if self._changes.is_unchanged(
+            question.change_of(choice.service_id), Concern(frozenset((choice.service_id,)))
+        ):
+            body = question.choices.render(choice, oldest=oldest)
         if body is None:
             await self._read_again(question, choice.service_id)
             body = question.choices.render(choice, oldest=oldest)
         if body is None:
             question.ask_anew_at = 0.0  # it went unheard
             return None
-        return question.answer(body)
+        return question.answer(choice.instance_id, body)
 
     async def _make(self, key: Hashable, request: WebRequest) -> Made[_Question | WebAnswer]:
         question = self._questions.get(key)
@@ -119,16 +143,18 @@ class ChosenReads:
             if isinstance(made, WebAnswer):
                 return Made(made, 0, for_all=False)
             question = self._questions[key] = made
-        return Made(question, len(question.choices) * BYTES_OF_EACH)
+        choices = question.choices
+        return Made(question, len(choices) * BYTES_OF_EACH, Concern(fields=choices.fields))
 
     async def _catch_up(self, question: _Question) -> bool:
         """Take over what changed; False where the question has to be asked anew."""
         if monotonic() >= question.ask_anew_at:
             return False
+        change = self._changes.latest
         read = await self._in_thread(question.choices.read_changes)
         if read is None:
             return False
-        question.choices.apply(read)
+        question.apply(read, change)
         return bool(question.choices)
 
     async def _ask(self, request: WebRequest) -> _Question | WebAnswer:
@@ -136,9 +162,10 @@ class ChosenReads:
         sample = for_everybody(await self._django.answer(request, caller="reads"))
         if sample.status != 200:
             return sample
+        change = self._changes.latest
         read = partial(self._read_choices, request.path, request.query)
         choices = await self._in_thread(read)
-        return _Question(choices, sample) if choices else sample
+        return _Question(choices, sample, change) if choices else sample
 
     async def _read_again(self, question: _Question, key: str) -> None:
         """Read a choice again, together with all that are waited for at the same time."""
@@ -154,14 +181,10 @@ class ChosenReads:
             while question.to_read:
                 await asyncio.sleep(0)  # those that the loop has read already come along
                 batch, question.to_read = question.to_read, {}
-                # Of few, others will be chosen soon too: some more cost less than another query.
-                number = len(batch) * FEW_CHOICES // max(len(question.choices), 1)
-                before = monotonic() - LONGEST_SECONDS / 2
-                more = question.choices.oldest(number, before=before)
-                keys = {*batch, *more}
-                read = await self._in_thread(partial(question.choices.read, keys))
+                change = self._changes.latest
+                read = await self._in_thread(partial(question.choices.read, list(batch)))
                 if read is not None:
-                    question.choices.apply(read)
+                    question.apply(read, change)
                 for waited in batch.values():
                     waited.set_result(None)
         finally:

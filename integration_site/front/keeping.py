@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from operator import itemgetter
 from urllib.parse import unquote_plus
 
-from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
+from core.api.exchange import CONCERN_KEY, NotedConcern, WebAnswer, WebRequest
 from core.api.known_keys import KnownKey, KnownKeys, hold_to_rate
 from core.request_rates.counter import RATE_DECISION
 from core.request_rates.sliding_window import RateDecision
@@ -117,14 +117,13 @@ class CachedReads:
         return await self._cache.get(read.key, partial(self._make, request))
 
     async def _make(self, request: WebRequest) -> Made[WebAnswer]:
-        subjects: set[str] = set()
-        request.environ[SUBJECTS_KEY] = subjects
+        noted = request.environ[CONCERN_KEY] = NotedConcern()
         answer = await self._gathered.answer(request) if self._gathered else None
         if answer is None:
             answer = await self._django.answer(request, caller="reads")
         answer = for_everybody(answer)
         is_kept = answer.status in KEPT_STATUSES
-        return Made(answer, len(answer.body), frozenset(subjects), is_kept)
+        return Made(answer, len(answer.body), noted.concern(), is_kept)
 
 
 def _is_usual(request: WebRequest) -> bool:

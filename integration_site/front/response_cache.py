@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
 
-from core.news import ChangeIndex
+from core.news import EVERYTHING, ChangeIndex, Concern
 
 V = TypeVar("V")
 
 # An answer is given for so long, and made anew ahead by who asks in the second half of it.
 LONGEST_SECONDS, AHEAD_SECONDS = 1.0, 0.5
+# What others change again and again is made anew so often.
+REST_SECONDS = 0.02
 MOST_BYTES = 32 * 1024 * 1024
 # What an answer takes beside its body: key, headers and the objects around them.
 OVERHEAD_BYTES = 2_000
@@ -23,23 +25,22 @@ OVERHEAD_BYTES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Made(Generic[V]):
-    """A value that was made, of about so many bytes.
+    """A value that was made, of about so many bytes; it changes with its `concern` alone.
 
-    It changes with changes of its `subjects` alone, or of anything where there are none. One that
-    is not `for_all` is kept for nobody else than who had it made. `read_at` is when the oldest part
-    of it was read, where that was before it was begun.
+    One that is not `for_all` is kept for nobody else than who had it made. `read_at` is when the
+    oldest part of it was read, where that was before it was begun.
     """
 
     value: V
     size: int
-    subjects: frozenset[str] = frozenset()
+    concern: Concern = EVERYTHING
     for_all: bool = True
     read_at: float = inf
 
 
 @dataclass(slots=True)
 class _Kept(Generic[V]):
-    """A value; `change` was the newest one, and `at` the time, before it was begun."""
+    """A value that no change until `change` touches; `at` is the time before it was begun."""
 
     made: Made[V]
     change: int
@@ -81,28 +82,47 @@ class ResponseCache(Generic[V]):
     async def get(self, key: Hashable, make: Callable[[], Awaitable[Made[V]]]) -> V | None:
         """Return a value that was true when it was asked for or within the second before.
 
-        None where the one that was made meanwhile is for somebody else.
+        It is no older than what this process told. What others told has it made anew; meanwhile the
+        old one is given. None where the one that was made meanwhile is for somebody else.
         """
-        kept = self._values.get(key)
-        if kept is not None and self._holds(kept.change, kept.at, kept.made.subjects):
-            if self._clock() >= kept.at + AHEAD_SECONDS and key not in self._making:
-                self._begin(key, make)
-            self._values.move_to_end(key)
+        kept = self._find(key, make)
+        if kept is not None:
             return kept.made.value
         making = self._making.get(key)
-        if making is not None and not self._holds(making.change, making.at):
+        if making is not None and not self._is_true(making):
             # It may have read before the change that this caller knows of.
             await asyncio.wait([making.task])
+            kept = self._find(key, make)
+            if kept is not None:
+                return kept.made.value
             making = self._making.get(key)
         is_own = making is None
         making = making or self._begin(key, make)
         made = await asyncio.shield(making.task)
         return made.value if is_own or made.for_all else None
 
-    def _holds(self, change: int, at: float, subjects: frozenset[str] = frozenset()) -> bool:
-        if self._clock() >= at + LONGEST_SECONDS:
-            return False
-        return self._changes.is_unchanged(change, subjects)
+    def _find(self, key: Hashable, make: Callable[[], Awaitable[Made[V]]]) -> _Kept[V] | None:
+        """Return what may be given now; what is no longer new is made anew."""
+        kept, now = self._values.get(key), self._clock()
+        if kept is None or now >= kept.at + LONGEST_SECONDS:
+            return None
+        latest = self._changes.latest
+        if self._changes.is_unchanged(kept.change, kept.made.concern):
+            kept.change = latest  # what came until now need not be looked at again
+            is_old = now >= kept.at + AHEAD_SECONDS
+        elif self._changes.is_unchanged(kept.change, kept.made.concern, own=True):
+            is_old = now >= kept.at + REST_SECONDS
+        else:
+            return None
+        if is_old and key not in self._making:
+            self._begin(key, make)
+        self._values.move_to_end(key)
+        return kept
+
+    def _is_true(self, making: _Making[V]) -> bool:
+        """Return whether what is being made will be true for who asks for it now."""
+        is_young = self._clock() < making.at + LONGEST_SECONDS
+        return is_young and self._changes.is_unchanged(making.change)
 
     def _begin(self, key: Hashable, make: Callable[[], Awaitable[Made[V]]]) -> _Making[V]:
         change, at = self._changes.latest, self._clock()

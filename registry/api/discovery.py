@@ -138,6 +138,7 @@ class DiscoveryView(GenericAPIView[Any]):
     def answer_page(self, criteria: Criteria) -> Response:
         page = self.paginate_queryset(keys_of(get_discovery().select(criteria)))
         assert page is not None
+        concerns(self.request, *map(str, page), fields=criteria.fields())
         return self.get_paginated_response(render_page(page))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
+from core.api.exchange import WebAnswer, WebRequest, note_concern
 from core.api.known_keys import known_keys
 from core.api.preconditions import etag_of, whole_tag
 from registry.api.service_rendering import render_service
@@ -27,7 +27,7 @@ def answer_service_reads(requests: Sequence[WebRequest]) -> list[WebAnswer | Non
             answers.append(None)
             continue
         service = reading.state.service
-        request.environ.setdefault(SUBJECTS_KEY, set()).add(str(service.pk))
+        note_concern(request.environ, [str(service.pk)])
         body = render_service(reading)
         headers = (_JSON, ("ETag", whole_tag(etag_of(service), body)), _ALLOWED)
         answers.append(WebAnswer(200, headers, body))

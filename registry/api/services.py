@@ -17,7 +17,7 @@ from core.api.named_resource import NamedResourceViewSet
 from core.api.suspension import result_of
 from core.models import AuditVerb
 from registry import services
-from registry.api.filters import ServiceFilter
+from registry.api.filters import ServiceFilter, selecting_fields
 from registry.api.registrants import registrant_of
 from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.service_pages import keys_of, render_page
@@ -89,6 +89,8 @@ class ServiceViewSet(NamedResourceViewSet):
     def list(self, request: Any) -> Response:
         page = self.paginate_queryset(keys_of(self.filter_queryset(self.get_rows())))
         assert page is not None
+        fields = selecting_fields(request.query_params)
+        concerns(request, *map(str, page), fields=fields)
         return self.get_paginated_response(render_page(page))
 
     def find(self) -> Service:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from math import inf
 from random import Random
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.http import QueryDict
@@ -15,10 +16,12 @@ from registry.api.service_pages import keys_of
 from registry.api.service_rendering import render_chosen
 from registry.calls.targets.load_balancing import CHANCE, Candidates, calls_in_flight
 from registry.calls.targets.resolver import Endpoint
-from registry.discovery.base import Criteria, get_discovery
-from registry.models import HEALTHY, Service, ServiceType
-from registry.services.readings import ServiceReading, read_services
+from registry.discovery.base import INSTANCES, Criteria, get_discovery
+from registry.models import HEALTHY, Service, ServiceStatus, ServiceType
+from registry.services.readings import ServiceReading, read_renewals, read_services
 
+# Who beat is looked for no sooner again; a choice is told as it was within the last second.
+RENEWALS_SECONDS = 0.4
 # Where more changed, all is read anew.
 MOST_CHANGED = 200
 PATH = "/discovery/services/type/{type}"
@@ -37,12 +40,15 @@ class Choice:
 class ServicesRead:
     """These services as they were read; those that have nobody to choose any more are missing.
 
-    `index` is the newest change before.
+    `index` is the newest change before. `renewals` are what was read of all, where they were, at a
+    time in monotonic seconds.
     """
 
     keys: Collection[str]
     readings: Mapping[str, _Rendering]
     index: int
+    renewals: Mapping[str, list[Any]] | None = None
+    renewals_at: float = -inf
 
 
 class TypeChoices:
@@ -52,12 +58,17 @@ class TypeChoices:
     for one, which takes it over by `apply`.
     """
 
+    # By which fields of services their instances are chosen.
+    fields = frozenset({"type", "status", INSTANCES})
+
     def __init__(self, type_name: str, zone: str) -> None:
         self._type_name = type_name
         self._zone = zone
-        self._renderings: dict[str, _Rendering] = {}  # the one read last is last
+        self._renderings: dict[str, _Rendering] = {}
         self._candidates: Candidates[Endpoint] = Candidates(())
         self._index = 0
+        self._renewals: Mapping[str, list[Any]] = {}
+        self._renewals_at = -inf
 
     def __bool__(self) -> bool:
         return bool(self._candidates)
@@ -66,21 +77,31 @@ class TypeChoices:
         return len(self._renderings)
 
     def read_all(self) -> ServicesRead:
-        """Return all as they are now. Three queries."""
-        index = get_discovery().latest_index()
+        """Return all as they are now. Four queries."""
+        index, read_at = get_discovery().latest_index(), monotonic()
         services = get_discovery().select(Criteria(types=(self._type_name,)))
+        renewals = read_renewals(self._type_name)
         read = self.read([str(key) for key in keys_of(services)])
-        return replace(read, index=index)
+        return replace(read, index=index, renewals=renewals, renewals_at=read_at)
 
     def read_changes(self) -> ServicesRead | None:
-        """Return what changed as it is now, at most three queries; None where this cannot tell."""
+        """Return what changed, and who beat, as it is now; None where this cannot tell.
+
+        At most four queries. Who beat is looked for seldom: it takes the longer, the more there
+        are.
+        """
         if get_discovery().staleness() is not None:
             return None
         changes = get_discovery().changes_after(self._index)
         keys = {str(entry.service_id) for entry in changes.entries}
         if not changes.complete or len(keys) > MOST_CHANGED:
             return None
-        return replace(self.read(keys), index=changes.index)
+        if monotonic() < self._renewals_at + RENEWALS_SECONDS:
+            return replace(self.read(keys), index=changes.index)
+        renewals, read_at = read_renewals(self._type_name), monotonic()
+        keys |= {key for key in self._renderings if renewals.get(key) != self._renewals.get(key)}
+        read = self.read(keys)
+        return replace(read, index=changes.index, renewals=renewals, renewals_at=read_at)
 
     def read(self, keys: Collection[str]) -> ServicesRead:
         """Return these services as they are now. One query."""
@@ -95,11 +116,6 @@ class TypeChoices:
     def _is_choice(self, service: Service) -> bool:
         return service.type == self._type_name and service.status in HEALTHY
 
-    def oldest(self, number: int, *, before: float) -> list[str]:
-        """Return those that were read longest ago, at most so many, all before that time."""
-        found = islice(self._renderings.items(), number)
-        return [key for key, rendering in found if rendering.read_at < before]
-
     def apply(self, read: ServicesRead) -> None:
         """Choose among these as they were read from now on, and among the others as before."""
         is_same = True
@@ -109,6 +125,8 @@ class TypeChoices:
             if now is not None:
                 self._renderings[key] = now
         self._index = max(self._index, read.index)
+        if read.renewals is not None:
+            self._renewals, self._renewals_at = read.renewals, read.renewals_at
         if not is_same:
             endpoints = (e for each in self._renderings.values() for e in each.endpoints)
             self._candidates = Candidates(endpoints, zone=self._zone)
@@ -120,12 +138,15 @@ class TypeChoices:
         return Choice(endpoint.service_id, endpoint.id, selection.fail_open)
 
     def render(self, choice: Choice, *, oldest: float) -> bytes | None:
-        """Return what is answered of a choice; None if it was not read since `oldest`.
+        """Return what is answered of a choice; None if it may have been another since `oldest`.
 
         That is in monotonic seconds. None also where it is no choice any more.
         """
         rendering = self._renderings.get(choice.service_id)
-        if rendering is None or rendering.read_at < oldest:
+        if rendering is None:
+            return None
+        is_as_read = not rendering.ages and self._renewals_at >= oldest
+        if rendering.read_at < oldest and not is_as_read:
             return None
         return rendering.of(choice.instance_id, choice.fail_open)
 
@@ -137,6 +158,11 @@ class _Rendering:
         self._reading = reading
         self._bodies: dict[tuple[str, bool], bytes] = {}
         self.read_at = read_at
+        # Why an instance is not ONLINE may be told with the seconds since it was heard of.
+        self.ages = any(
+            instance.usable_status != ServiceStatus.ONLINE or instance.suspect
+            for instance in reading.state.instances
+        )
         self.endpoints = [
             Endpoint(
                 id=str(instance.pk),

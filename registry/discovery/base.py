@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,9 @@ from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from registry.models import RegistryChange, Service, ServiceInstance
+
+# Of what changes of a service beside its columns.
+ACTIONS, INSTANCES = "actions", "instances"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,31 @@ class Criteria:
     # As a query string has it: "3" is both the text and the number.
     metadata_texts: Mapping[str, str] = field(default_factory=dict)
     include_offline: bool = False
+
+    def fields(self) -> Iterator[str]:
+        """Give the fields of services by which these criteria select, and the one that orders."""
+        yield from ("name", "status")
+        for name, selecting in SELECTING.items():
+            if getattr(self, name):
+                yield from selecting
+
+
+# By which fields of services each of the criteria selects.
+SELECTING: Mapping[str, tuple[str, ...]] = {
+    "types": ("type",),
+    "statuses": ("status",),
+    "name": ("name",),
+    "action": (ACTIONS,),
+    "zone": (INSTANCES,),
+    "search": ("name", "description"),
+    "minimum_version": ("version",),
+    "tags_all": ("tags",),
+    "tags_any": ("tags",),
+    "tags_none": ("tags",),
+    "metadata": ("metadata",),
+    "metadata_texts": ("metadata",),
+    "include_offline": (),
+}
 
 
 @dataclass(frozen=True)

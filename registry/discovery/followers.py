@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 
 from core.api.waiters import Waiters
-from core.news import own_news
+from core.news import NewsItem, own_news
 from registry.discovery.base import get_discovery
 from registry.discovery.change_log import NEWS
 
@@ -18,7 +18,7 @@ def when_changed(index: int, *, seconds: float) -> Future[bool]:
     return waiting.wait(index, seconds=seconds)
 
 
-def _hear(_: str) -> None:
+def _hear(_: NewsItem) -> None:
     waiting.look_now()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -26,7 +26,7 @@ from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.references import refuse_if_used
 from registry.credentials.links import Link, note_link, noting_denials
-from registry.discovery.base import get_discovery
+from registry.discovery.base import ACTIONS, INSTANCES, get_discovery
 from registry.discovery.change_log import log_changed_parts, record_change
 from registry.models import (
     RegistryChangeKind,
@@ -315,6 +315,7 @@ def update_service(
     with unique_name(service, named), noting_denials(), transaction.atomic():
         locked = lock_row(service, if_unchanged=if_unchanged)
         before, state = audit.snapshot(locked), _state_of(locked, registration)
+        columns = columns_of(locked)
         was, locked.name = (locked.owner, locked.name, locked.type), registration.name
         assign_fields(locked, registration.fields)
         admit_changed(locked, registrant, was=was[1:])
@@ -328,7 +329,8 @@ def update_service(
         if not json_equal(_state_of(locked, registration), state):
             locked.save()
         refresh_status(locked)
-        record_change(locked, RegistryChangeKind.UPDATED)
+        fields = changed_fields(columns, locked, registration)
+        record_change(locked, RegistryChangeKind.UPDATED, fields)
     if registration.status:
         return set_service_status(locked, registration.status, actor=actor)
     return reload_service(locked)
@@ -354,6 +356,17 @@ def admit_changed(service: Service, registrant: Registrant, *, was: tuple[str, s
         service.acceptance = decide_acceptance(service, registrant)
     elif service.name != was[0]:
         check_carried(registrant, name=service.name, type_name=service.type)
+
+
+def changed_fields(
+    before: Mapping[str, Any], service: Service, registration: Registration
+) -> Iterator[str]:
+    """Give what a registration may have changed of a service whose columns were like that."""
+    yield from (n for n, v in columns_of(service).items() if not json_equal(v, before[n]))
+    if registration.url is not None or registration.instance_fields:
+        yield INSTANCES
+    if registration.actions is not None:
+        yield ACTIONS
 
 
 def _update_instance(service: Service, registration: Registration, registrant: Registrant) -> None:

@@ -43,6 +43,7 @@ from registry.services.lifecycle import (
     action_as_given,
     admit_changed,
     assign_fields,
+    changed_fields,
     check_instance,
     check_row,
     check_share,
@@ -328,6 +329,7 @@ def _register(registration: Registration, *, registrant: Registrant, link: Link)
         check_owner(service, registrant)
     before = {} if created else audit.snapshot(service)
     was = ("", "") if created else (service.name, service.type)
+    columns = columns_of(service)
     assign_fields(service, registration.fields)
     link.apply(service)
     check_row(service)
@@ -346,6 +348,9 @@ def _register(registration: Registration, *, registrant: Registrant, link: Link)
         audit.record_changes(service, before, changes)
     refresh_status(service)
     created = created or new_instance
-    kind = RegistryChangeKind.REGISTERED if created else RegistryChangeKind.UPDATED
-    record_change(service, kind)
+    if created:
+        record_change(service, RegistryChangeKind.REGISTERED)
+    else:
+        fields = changed_fields(columns, service, registration)
+        record_change(service, RegistryChangeKind.UPDATED, fields)
     return Registered(reload_service(service), created)

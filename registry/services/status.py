@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from registry.discovery.base import INSTANCES
 from registry.discovery.change_log import record_change
 from registry.models import RegistryChangeKind, Service, ServiceInstance
 from registry.models.status import derive_status
@@ -19,11 +20,11 @@ def refresh_status(service: Service, *, log_change: bool = False, default: str =
     service.status = status
     service.save(update_fields=("status", "updated_at"))
     if log_change:
-        record_change(service, RegistryChangeKind.STATUS_CHANGED)
+        record_change(service, RegistryChangeKind.STATUS_CHANGED, ("status", INSTANCES))
     return True
 
 
 def log_instance_change(service: Service, *, default: str = "") -> None:
     """Tell the watchers that an instance changed its status, and with it perhaps the service."""
     if not refresh_status(service, log_change=True, default=default):
-        record_change(service, RegistryChangeKind.UPDATED)
+        record_change(service, RegistryChangeKind.UPDATED, ("status", INSTANCES))

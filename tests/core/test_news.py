@@ -12,7 +12,7 @@ from django.conf import settings as hub_settings
 from django.db import connection
 
 from core import news as module
-from core.news import Carrier, CarrierError, News, PostgresCarrier, RedisCarrier
+from core.news import Carrier, CarrierError, News, NewsItem, PostgresCarrier, RedisCarrier
 
 
 class Wire:
@@ -40,8 +40,8 @@ def heard_by(news: News, *topics: str) -> queue.Queue[tuple[str, str]]:
     return heard
 
 
-def _note(heard: queue.Queue[tuple[str, str]], topic: str, subject: str) -> None:
-    heard.put((topic, subject))
+def _note(heard: queue.Queue[tuple[str, str]], topic: str, item: NewsItem) -> None:
+    heard.put((topic, item.subject))
 
 
 def all_of(heard: queue.Queue[tuple[str, str]]) -> list[tuple[str, str]]:

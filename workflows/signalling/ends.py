@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from uuid import UUID
 
 from core.api.waiters import Waiters
-from core.news import own_news
+from core.news import NewsItem, own_news
 from workflows.models import ENDED, WorkflowExecution
 
 NEWS = "executions_ended"
@@ -29,9 +29,9 @@ def when_ended(execution_id: UUID, *, seconds: float) -> Future[bool]:
     return waiting.wait(str(execution_id), seconds=seconds)
 
 
-def _hear(told: str) -> None:
-    if told:
-        waiting.wake(told.split())
+def _hear(told: NewsItem) -> None:
+    if told.subject:
+        waiting.wake(told.subject.split())
     else:
         waiting.look_now()
 

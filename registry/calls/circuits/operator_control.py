@@ -86,7 +86,7 @@ def control_circuit(reference: str, order: Order) -> CircuitBreakerState:
             changes["until"] = [before.until, circuit.until]
         audit.record(_VERBS[order.control], circuit, reason=order.reason, changes=changes)
         if circuit.instance is not None:  # later calls read the circuit again
-            record_change(circuit.instance.service, RegistryChangeKind.UPDATED)
+            record_change(circuit.instance.service, RegistryChangeKind.UPDATED, ("circuit",))
     return circuit
 
 

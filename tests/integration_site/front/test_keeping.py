@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core.wsgi import get_wsgi_application
+from django.db.models import Q
 
 from core.api.known_keys import known_keys
 from core.api.pagination import PageNumberPagination
@@ -17,9 +19,12 @@ from integration_site.front.django_pool import DjangoPool
 from integration_site.front.shortcuts import shortcuts_over
 from registry import services
 from registry.api import discovery
+from registry.api.filters import SELECTING as FILTER_FIELDS
 from registry.api.filters import ServiceFilter
 from registry.api.service_serializers import SearchInput
 from registry.api.services import ServiceViewSet
+from registry.discovery.base import ACTIONS, INSTANCES, Criteria
+from registry.discovery.base import SELECTING as CRITERIA_FIELDS
 from registry.models import Service
 from tests.support.asgi import Answered, ask
 from tests.support.fronts import ID, TYPE, CountedDjango, ask_anew, bearer
@@ -168,9 +173,81 @@ async def test_what_is_kept_is_not_asked_for_again(
         for headers in (one, other):
             assert (await ask(front, path, **headers)).status == 200
     assert django.asked == 1
-    await in_thread(change_fields)
+    await ask(front, "/services?per_page=3", **one)
+    await in_thread(change_fields)  # of one that is on the second of these pages alone
     await ask(front, "/services?page=1&per_page=2", **one)
     assert django.asked == 2
+    await ask(front, "/services?per_page=3", **one)
+    assert django.asked == 3
+
+
+def changing(**fields: Any) -> Callable[[], Any]:
+    """A change of the service that no list of `MOVED` begins with."""
+    name = fields.pop("name", "shop")
+    given = {"url": fields.pop("url", None), "actions": fields.pop("actions", None)}
+    return lambda: services.update_service(
+        Service.objects.get(url_of_it), services.Registration(name=name, fields=fields, **given)
+    )
+
+
+url_of_it = Q(instances__url="http://c.test")
+# By each field that selects or orders: a change that moves a service into a list, or within it.
+MOVED: dict[str, tuple[Callable[[], Any], list[str]]] = {
+    "type": (changing(type=TYPE), ["/services?type=CUSTOM", f"/discovery/services?type={TYPE}"]),
+    "description": (
+        changing(description="of old books"),
+        ["/services?search=books", "/discovery/services?search=books"],
+    ),
+    "version": (changing(version="2"), ["/discovery/services?minimum_version=1.11"]),
+    "tags": (changing(tags=["new"]), ["/services?tag=new", "/discovery/services?tag=new"]),
+    "metadata": (changing(metadata={"plan": "gold"}), ["/discovery/services?metadata.plan=gold"]),
+    ACTIONS: (
+        changing(actions=[{"name": "sell"}]),
+        ["/services?action=sell", "/discovery/services?action=sell"],
+    ),
+    INSTANCES: (
+        lambda: services.add_instance(
+            Service.objects.get(url_of_it), url="http://d.test", fields={"zone": "far"}
+        ),
+        ["/services?zone=far", "/discovery/services?zone=far"],
+    ),
+    "name": (
+        changing(name="a-shop"),
+        ["/services?per_page=1", "/discovery/services?per_page=1", "/services?name=a-shop"],
+    ),
+    "updated_at": (changing(), ["/services?ordering=-updated_at&per_page=1"]),
+    "status": (
+        lambda: services.set_service_status(
+            Service.objects.get(url_of_it), "OFFLINE", actor="test"
+        ),
+        ["/discovery/services?status=offline", "/discovery/services", "/services?status=OFFLINE"],
+    ),
+    "created_at": (
+        lambda: services.register_service(services.Registration(name="zoo", url="http://z.test")),
+        ["/services?ordering=-created_at&per_page=1", "/discovery/services"],
+    ),
+}
+
+
+def test_it_is_known_by_what_is_selected_and_ordered() -> None:
+    assert set(CRITERIA_FIELDS) == {field.name for field in dataclasses.fields(Criteria)}
+    assert set(FILTER_FIELDS) == set(ServiceFilter.base_filters)
+    selecting = {*CRITERIA_FIELDS.values(), *FILTER_FIELDS.values()}
+    fields = {each for names in selecting for each in names} | set(ServiceViewSet.ordering_fields)
+    assert fields == set(MOVED)
+
+
+async def test_a_list_changes_with_what_moves_into_it(
+    front: Front, fleet: None, in_thread: Any
+) -> None:
+    headers = await in_thread(bearer)
+    for field, (change, paths) in MOVED.items():
+        before = [(await ask(front, path, **headers)).body for path in paths]
+        await in_thread(change)
+        kept = [(await ask(front, path, **headers)).body for path in paths]
+        assert kept == [(await ask_anew(front, path, **headers)).body for path in paths]
+        changed = field == "updated_at" or all(a != b for a, b in zip(before, kept, strict=True))
+        assert changed, field
 
 
 @pytest.mark.parametrize("path", ["/services/billing", "/discovery/services"])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core.news import ChangeIndex, News
+from core.news import EVERYTHING, ChangeIndex, Concern, Hearer, NewsItem
 from integration_site.front.response_cache import OVERHEAD_BYTES, Made, ResponseCache
 
 
@@ -14,9 +14,9 @@ class World:
     """The state that is read, its changes, and a clock that is set."""
 
     def __init__(self) -> None:
-        self.news = News(None)
-        self.index = ChangeIndex(self.news, "things")
-        self.subjects: frozenset[str] = frozenset()
+        self._hearers: list[Hearer] = []
+        self.index = ChangeIndex(self, "things")
+        self.concern = EVERYTHING
         self.now = 50.0
         self.state = "a"
         self.made = 0
@@ -24,15 +24,19 @@ class World:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def change(self, state: str, subject: str = "") -> None:
+    def hear(self, topic: str, hearer: Hearer) -> None:
+        self._hearers.append(hearer)
+
+    def change(self, state: str, subject: str = "", *fields: str, by_others: bool = False) -> None:
         self.state = state
-        self.news.tell("things", subject)
+        for hearer in self._hearers:
+            hearer(NewsItem(subject, frozenset(fields), is_own=not by_others))
 
     async def make(self) -> Made[str]:
         self.made += 1
         state = self.state
         await self.gate.wait()
-        return Made(state, len(state), self.subjects, self.for_all)
+        return Made(state, len(state), self.concern, self.for_all)
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ async def test_an_answer_holds_until_something_changes(
 async def test_an_answer_of_some_subjects_outlives_changes_of_others(
     cache: ResponseCache[str], world: World
 ) -> None:
-    world.subjects = frozenset({"one", "two"})
+    world.concern = Concern(frozenset({"one", "two"}))
     assert await ask(cache, world) == "a"
     world.change("b", "three")
     assert await ask(cache, world) == "a"
@@ -89,11 +93,54 @@ async def test_an_answer_of_some_subjects_outlives_changes_of_others(
     assert await ask(cache, world) == "d"
 
 
+async def test_an_answer_changes_with_the_fields_that_select_it(
+    cache: ResponseCache[str], world: World
+) -> None:
+    world.concern = Concern(frozenset({"one"}), frozenset({"name", "tags"}))
+    assert await ask(cache, world) == "a"
+    world.change("b", "two", "description")
+    assert await ask(cache, world) == "a"
+    world.change("c", "two", "description", "tags")
+    assert await ask(cache, world) == "c"
+    world.change("d", "two")  # anything of it
+    assert await ask(cache, world) == "d"
+    world.change("e", "one", "description")
+    assert await ask(cache, world) == "e"
+
+
+async def test_one_that_others_changed_is_given_while_it_is_made_anew(
+    cache: ResponseCache[str], world: World
+) -> None:
+    await ask(cache, world)
+    world.now += 0.1
+    world.gate.clear()
+    world.change("b", by_others=True)
+    assert [await ask(cache, world) for _ in range(3)] == ["a"] * 3
+    await settled()
+    world.gate.set()
+    await settled()
+    assert (await ask(cache, world), world.made) == ("b", 2)
+    world.change("c", by_others=True)
+    world.change("d")  # by this process
+    assert (await ask(cache, world), world.made) == ("d", 3)
+
+
+async def test_what_others_change_again_and_again_is_made_seldom(
+    cache: ResponseCache[str], world: World
+) -> None:
+    for _ in range(10):
+        assert await ask(cache, world) == "a"
+        world.change("a", by_others=True)
+        world.now += 0.01
+        await settled()
+    assert world.made < 6
+
+
 async def test_subjects_are_forgotten_beyond_a_number(
     cache: ResponseCache[str], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChangeIndex, "MOST_SUBJECTS", 3)
-    world.subjects = frozenset({"one"})
+    world.concern = Concern(frozenset({"one"}))
     assert await ask(cache, world) == "a"
     for number in range(3):
         world.change("b", f"other{number}")

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.fields import DateTimeField
 
-from core.api.exchange import SUBJECTS_KEY, WebAnswer, WebRequest
+from core.api.exchange import CONCERN_KEY, WebAnswer, WebRequest
 from core.api_keys import revoke_key
 from core.models import ApiKey
 from integration_site.front.django_middleware import with_common_headers
@@ -172,7 +172,7 @@ def test_gathered_reads_are_answered_as_each_by_the_view(seed: int, clock: list[
     for request, answer in zip(requests, answer_service_reads(requests), strict=True):
         assert answer is not None
         assert told(by_django(request)) == told(with_common_headers(answer, "http"))
-        assert request.environ[SUBJECTS_KEY]
+        assert request.environ[CONCERN_KEY]
     name = fleet[0].name
     for path, text in (
         (f"/services/{name}?x=1", key),
