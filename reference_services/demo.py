@@ -147,7 +147,6 @@ class Demo:
     async def _run(
         self, execute: Callable[..., Any], name: str, input_data: dict[str, Any], **context: Any
     ) -> WorkflowResult:
-        context = {"started_by": "demo", **context}
         result: WorkflowResult = await execute(
             name, input_data, context, timeout=LONGEST_RUN_SECONDS, raise_on_failure=False
         )
@@ -185,7 +184,7 @@ class Demo:
             return None
         question = work.question(self._progress.next_turn())
         result = await self._client.execute_workflow(
-            work.ASKING_WORKFLOW, {"question": question}, {"started_by": "demo"}, wait=False
+            work.ASKING_WORKFLOW, {"question": question}, wait=False
         )
         say(
             f"ASKED      HUMAN_INTERACTION: {question} Open execution {result.execution_id}"
