@@ -20,13 +20,16 @@ SCOPES = {
     "credentials:read": "See credentials, never their secrets",
     "credentials:use": "Let services and connections use credentials",
     "credentials:write": "Set and rotate credentials",
+    "models:read": "See models, routes, budgets, usage and requests",
+    "models:use": "Have models answer, within the budgets",
+    "models:write": "Change models, routes, prices and budgets",
     "audit:read": "See the audit trail and API keys",
     "keys:write": "Make and revoke API keys that may do no more than its own",
 }
 
 # What takes a call of an action, or of what an integration leads to.
 CALLS = "actions:execute"
-_READ = frozenset({"registry:read", "workflows:read"})
+_READ = frozenset({"registry:read", "workflows:read", "models:read"})
 
 
 class Role(Vocabulary):
@@ -50,8 +53,10 @@ class Role(Vocabulary):
 
 _ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.VIEWER: _READ,
-    Role.SERVICE: _READ | {"registry:register", "actions:execute", "workflows:execute"},
-    Role.WORKFLOW_EDITOR: _READ | {"workflows:write", "workflows:execute", "actions:execute"},
+    Role.SERVICE: _READ
+    | {"registry:register", "actions:execute", "workflows:execute", "models:use"},
+    Role.WORKFLOW_EDITOR: _READ
+    | {"workflows:write", "workflows:execute", "actions:execute", "models:use"},
     Role.OPERATOR: frozenset(SCOPES) - {"credentials:write", "audit:read", "keys:write"},
     Role.SECRET_ADMIN: _READ | {"credentials:read", "credentials:write"},
     Role.AUDITOR: _READ | {"credentials:read", "audit:read"},

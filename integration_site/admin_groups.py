@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from core.roles import Role
 
-_APPS = ("core", "registry", "workflows", "monitoring")
+_APPS = ("core", "registry", "workflows", "monitoring", "model_orchestration")
 _NOT_FOR_ALL = (
     "view_apikey",
     "view_credential",

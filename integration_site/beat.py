@@ -13,6 +13,7 @@ _PERIODIC_TASKS = (
     ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
     ("probe-instances", "monitoring.tasks.probe_instances", 5.0, 10),
     ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
+    ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
     ("test-connections", "registry.tasks.test_connections", 5.0, 10),
     ("sweep-credentials", "registry.tasks.sweep_credentials", 600.0, 300),
     ("sweep-limits", "registry.tasks.sweep_limits", 3600.0, 600),

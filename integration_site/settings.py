@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "registry",
     "workflows",
     "monitoring",
+    "model_orchestration",
     "unfold.apps.BasicAppConfig",
     # The web process loads the admin with its routes; worker and beat do without.
     "integration_site.apps.ConsoleConfig",

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    "core", "integration_site", "monitoring", "registry", "workflows", "reference_services",
-    "service_integration_client",
+    "core", "integration_site", "model_orchestration", "monitoring", "registry", "workflows",
+    "reference_services", "service_integration_client",
 )  # fmt: skip
 # Begin with an underscore, and are documented all the same.
 DOCUMENTED = {

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = (
-    "core", "registry", "workflows", "monitoring", "integration_site", "reference_services",
+    "core", "registry", "workflows", "monitoring", "model_orchestration", "integration_site",
+    "reference_services",
     "client/src",
 )  # fmt: skip
 MOST_TERMS = 60
@@ -58,6 +59,7 @@ SHARED_NAMES = {
     "CircuitOpenError": "the client raises what the hub answers, under the name of the hub's error",
     "RateLimitedError": "the client raises what the hub answers, under the name of the hub's error",
     "ServiceUnavailableError": "the client raises what the hub answers, under the hub's name",
+    "Request": "a request to a model has its row, and the client a request that it sends",
     "Service": "a reference service is a program apart, and declares what the hub has a row of",
 }
 

@@ -16,6 +16,8 @@ from core.news import Concern
 Headers = tuple[tuple[str, str], ...]
 # Where a view says, in the WSGI environment, what its answer changes with.
 CONCERN_KEY = "hub.concern"
+# Where the front lets a view put a stream that it is to send, in the WSGI environment.
+STREAM_KEY = "hub.stream"
 _USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
@@ -88,6 +90,13 @@ class WebStream:
 
     parts: AsyncGenerator[bytes]
     headers: Headers = ()
+
+
+@dataclass(slots=True)
+class StreamSlot:
+    """A place for the stream that a view has begun; empty where it answers whole."""
+
+    stream: Any = None
 
 
 def concerns(request: Any, *subjects: str, fields: Iterable[str] = ()) -> None:

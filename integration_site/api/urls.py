@@ -33,6 +33,7 @@ urlpatterns = [
     path("", include("workflows.api.urls")),
     path("", include("registry.api.urls")),
     path("", include("monitoring.api.urls")),
+    path("", include("model_orchestration.api.urls")),
     path("health/alive", hub_health.AliveView.as_view()),
     path("health/ready", hub_health.ReadyView.as_view()),
     path("health/system", hub_health.SystemView.as_view()),

@@ -178,7 +178,8 @@ class Front:
         """
         head = with_common_headers(WebAnswer(200, stream.headers), request.scope["scheme"])
         async with aclosing(stream.parts) as parts:
-            with visit.set_aside():
+            # Others have to hear at once that nobody takes it any more.
+            with visit.set_aside(), visit.while_connected():
                 started = perf_counter()
                 try:
                     await self._sending.stream(head, parts, request, send)

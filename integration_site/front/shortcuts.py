@@ -16,6 +16,7 @@ from integration_site.front.choosing import ChosenReads
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer, HandleMany
 from integration_site.front.keeping import CachedReads, Reads
+from integration_site.front.model_streams import STREAMED_PATHS, ModelStreams
 from integration_site.front.response_cache import ResponseCache
 from integration_site.front.streaming import EventFeed, EventStreams
 from integration_site.front.waiting import EndWaits, SharedWaits, Watches
@@ -92,6 +93,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         TYPE_PATH: chosen,
         "/discovery/health/{id}": health,
         "/discovery/watch": Watches(reads, django, usual, watched),
+        **dict.fromkeys(STREAMED_PATHS, ModelStreams(django)),
         "/events": EventStreams(event_sources, feed, django, known_keys()),
         "/executions/{id}": EndWaits(django, usual, ends),
         "/executions/{id}/signal": gather(answer_signals, "signals"),

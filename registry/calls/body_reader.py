@@ -38,7 +38,7 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
         received += len(piece)
         if received > most:
             raise TooLarge
-        inflate = inflate or _inflater(response)
+        inflate = inflate or inflater_of(response)
         for part in inflate.feed(piece, _PIECE):
             body += part
             if len(body) > most:
@@ -51,14 +51,15 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
 async def read_start(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the first bytes of the body; what cannot be inflated is as good as empty."""
     try:
-        inflate = _inflater(response)
+        inflate = inflater_of(response)
         piece = await response.content.read(most)
         return next(iter(inflate.feed(piece, most)), b"") if piece else b""
     except WrongEncoding:
         return b""
 
 
-def _inflater(response: aiohttp.ClientResponse) -> Inflater:
+def inflater_of(response: aiohttp.ClientResponse) -> Inflater:
+    """Return what inflates the body of an answer. Raises: WrongEncoding."""
     return Inflater(response.headers.get("Content-Encoding", ""))
 
 

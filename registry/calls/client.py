@@ -28,6 +28,7 @@ from registry.calls.auth.loaded_credential import LoadedCredential
 from registry.calls.circuits.breaker import CallRefused
 from registry.calls.circuits.breaker_set import BreakerSet
 from registry.calls.database_threads import DatabaseThreads
+from registry.calls.event_stream import TakeEvent
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
 from registry.calls.request import OutboundRequest, fit_input, prepare_request
@@ -75,7 +76,8 @@ class CallResult:
 class OutboundCall(NamedTuple):
     """A call on its way out: what is sent, until when on the client's clock, and who calls.
 
-    `timeout_seconds` is what was asked for; None where the deadline is the usual one.
+    `timeout_seconds` is what was asked for; None where the deadline is the usual one. `take` is
+    given the events of an answer that is a stream of them.
     """
 
     action: ResolvedAction
@@ -84,6 +86,7 @@ class OutboundCall(NamedTuple):
     deadline: float
     timeout_seconds: float | None
     actor: str
+    take: TakeEvent | None = None
 
 
 class ServiceClient:
@@ -155,6 +158,9 @@ class ServiceClient:
         deadline: float | None = None,
         actor: str = "engine",
         key: str = "",
+        timeout_seconds: float | None = None,
+        take: TakeEvent | None = None,
+        keeps_refusals: bool = False,
     ) -> CallResult:
         """Call a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
 
@@ -162,7 +168,11 @@ class ServiceClient:
         called is asked again for each call. `path` follows its base URL; `{name}` in it is filled
         from the document, whose rest is the body, or the query of GET and DELETE; GRAPHQL is given
         `{"query", "variables"}`. `deadline` is on this client's clock; without one the connection's
-        own timeout holds.
+        own timeout holds. A call is slow after `timeout_seconds`, if given.
+
+        With `take`, an answer that is a stream of events is given to it as it comes, and the output
+        is empty; the circuit and the limits count the call until its last event. With
+        `keeps_refusals`, an error brings the provider's own answer in its detail `answer`.
 
         Raises:
             SchemaViolation: the method, the path or the document cannot be sent.
@@ -171,10 +181,12 @@ class ServiceClient:
         """
         connection = await self.resolver_cache.find(CallTarget("connection", reference, key), "")
         action = with_action(connection, method=method, path=path)
-        timeout = connection.timeout_seconds
+        if keeps_refusals:
+            action = replace(action, http=replace(action.http, keeps_refusals=True))
+        timeout = timeout_seconds or connection.timeout_seconds
         deadline = deadline or self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
         result = await self._send_rate_limited(
-            OutboundCall(action, document, headers or {}, deadline, timeout, actor)
+            OutboundCall(action, document, headers or {}, deadline, timeout, actor, take)
         )
         if not connection.http.takes_text:
             check_graphql_errors(action, result.output)
@@ -321,7 +333,9 @@ class ServiceClient:
         """Send one request, and mask the secrets in what is answered. Raises: CallError."""
         seconds = max(call.deadline - self._clock(), 0.0)
         try:
-            status, output = await self._transport.send(call.action, endpoint, request, seconds)
+            status, output = await self._transport.send(
+                call.action, endpoint, request, seconds, call.take
+            )
         except CallError as error:
             raise request.mask.error(error) from None
         return status, request.mask.value(output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from core.json import strict
 
@@ -18,12 +19,16 @@ def describe_error_response(body: bytes, mask: Callable[[str], str] = str) -> st
 
     `mask` takes out what must not be repeated; it sees the sentence before that is cut.
     """
-    try:
-        document = strict.parse(body[:LONGEST_READ])
-    except strict.JSONRefused:
-        document = body[:LONGEST_READ].decode("utf-8", "replace")
-    text = _clean(mask(_sentence(document)))
+    text = _clean(mask(_sentence(document_of(body))))
     return f": {text}" if text else "."
+
+
+def document_of(body: bytes) -> Any:
+    """Return the document of a refusing answer, or its text where it is no JSON."""
+    try:
+        return strict.parse(body[:LONGEST_READ])
+    except strict.JSONRefused:
+        return body[:LONGEST_READ].decode("utf-8", "replace")
 
 
 def _sentence(document: object) -> str:

@@ -19,7 +19,12 @@ from core.json import strict
 from core.media_types import is_json
 from registry.calls.body_reader import ACCEPTED, TooLarge, WrongEncoding, read_answer
 from registry.calls.connection_errors import describe_connection_error
-from registry.calls.error_responses import describe_error_response, retry_after_seconds
+from registry.calls.error_responses import (
+    describe_error_response,
+    document_of,
+    retry_after_seconds,
+)
+from registry.calls.event_stream import TakeEvent, is_stream, read_events
 from registry.calls.health_probe import Probe, probe
 from registry.calls.redaction import Mask
 from registry.calls.request import OutboundRequest
@@ -58,8 +63,11 @@ class Transport:
         endpoint: Endpoint,
         request: OutboundRequest,
         seconds: float,
+        take: TakeEvent | None = None,
     ) -> tuple[int, Any]:
         """Return the status and the parsed answer of a 2xx, within so many seconds.
+
+        With `take`, an answer that is a stream of events is given to it, and returned as empty.
 
         Raises:
             CallError: no usable answer came; the subclass says why.
@@ -68,7 +76,7 @@ class Transport:
         recipient, http = f"'{action.service}' at {endpoint.url}", action.http
         try:
             async with asyncio.timeout(seconds):
-                return await self._exchange(request, details, http)
+                return await self._exchange(request, details, http, take)
         except aiohttp.ConnectionTimeoutError:
             connect = min(http.connect_seconds, seconds)
             sentence = f"No connection to {recipient} within {connect:.3g} s."
@@ -98,6 +106,7 @@ class Transport:
         request: OutboundRequest,
         details: Mapping[str, str],
         http: HttpOptions,
+        take: TakeEvent | None,
     ) -> tuple[int, Any]:
         url = self._checked_url(request.url, details)
         headers = CIMultiDict({"Accept": http.accepts})
@@ -116,6 +125,9 @@ class Transport:
             timeout=_timeouts(http.connect_seconds, http.read_seconds),
         ) as response:
             failpoint("C5")
+            if take is not None and response.status == 200 and is_stream(response):
+                await _pass_on(response, take, details, request.mask)
+                return response.status, {}
             body = await _read(response, details)
             return response.status, _parse(response, body, details, request.mask, http)
 
@@ -189,6 +201,21 @@ def _timeouts(connect: float, read: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
 
 
+async def _pass_on(
+    response: aiohttp.ClientResponse, take: TakeEvent, details: Mapping[str, str], mask: Mask
+) -> None:
+    """Give each event to who takes them, without the secrets of the call."""
+    try:
+        async for event in read_events(response):
+            await take(event._replace(data=mask.text(event.data)))
+    except TooLarge:
+        sentence = f"An event of '{details['service']}' is larger than 8 MiB."
+        raise ServiceResponseError(sentence, **details) from None
+    except WrongEncoding as error:
+        sentence = f"The answer of '{details['service']}' cannot be read: {error}"
+        raise ServiceResponseError(sentence, **details) from None
+
+
 async def _read(response: aiohttp.ClientResponse, details: Mapping[str, str]) -> bytes:
     try:
         return await read_answer(response, MAX_RESPONSE_BYTES)
@@ -209,7 +236,7 @@ def _parse(
     """Return the parsed answer of a 2xx; raise the error that anything else is."""
     status = response.status
     if not 200 <= status < 300:
-        raise _refusal(response, body, details, mask)
+        raise _refusal(response, body, details, mask, keeps=http.keeps_refusals)
     if not body.strip():
         return {}
     if http.takes_text and not is_json(response.headers.get("Content-Type")):
@@ -231,7 +258,12 @@ def _printable(body: bytes) -> str:
 
 
 def _refusal(
-    response: aiohttp.ClientResponse, body: bytes, details: Mapping[str, str], mask: Mask
+    response: aiohttp.ClientResponse,
+    body: bytes,
+    details: Mapping[str, str],
+    mask: Mask,
+    *,
+    keeps: bool,
 ) -> CallError:
     status, retry_after = response.status, response.headers.get("Retry-After")
     kind = ServiceUnavailableError if status in (502, 503) else ServiceResponseError
@@ -240,5 +272,6 @@ def _refusal(
         f"'{details['service']}' answered {status} to '{details['action']}'{detail}",
         upstream_status=status,
         retry_after=retry_after_seconds(retry_after, now=time.time()),
+        **({"answer": document_of(body)} if keeps else {}),
         **details,
     )

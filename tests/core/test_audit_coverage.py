@@ -38,6 +38,9 @@ NOT_RECORDED = {
     "WorkflowViewSet.dry_run": "stores and calls nothing",
     "ExecutionViewSet.evaluate": "an expression on what is kept: stores nothing",
     "ScheduleViewSet.preview": "stores nothing",
+    "ChatView.post": "a request to a model: kept as one",
+    "CompletionView.post": "a request to a model: kept as one",
+    "EmbeddingView.post": "a request to a model: kept as one",
     "WebhookViewSet.receive": "a message of a machine: kept as a delivery",
 }
 

@@ -18,6 +18,7 @@ PACKAGES = (
     "registry",
     "workflows",
     "monitoring",
+    "model_orchestration",
     "integration_site",
     "reference_services",
     "client/src",

@@ -391,7 +391,16 @@ def look_at_storage(hay: Haystack) -> None:
     """The database, the broker and what `dumpdata` exports."""
     hay.add("database", dump_database())
     out = io.StringIO()
-    call_command("dumpdata", "core", "registry", "workflows", "monitoring", "admin", stdout=out)
+    call_command(
+        "dumpdata",
+        "core",
+        "registry",
+        "workflows",
+        "monitoring",
+        "model_orchestration",
+        "admin",
+        stdout=out,
+    )
     hay.add("export", out.getvalue())
     hay.add("broker", dump_broker())
 

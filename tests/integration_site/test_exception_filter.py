@@ -11,7 +11,9 @@ from integration_site.exception_filter import SECRET_MODULES
 
 pytestmark = pytest.mark.once
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("core", "registry", "workflows", "monitoring", "integration_site")
+PACKAGES = (
+    "core", "registry", "workflows", "monitoring", "model_orchestration", "integration_site",
+)  # fmt: skip
 
 
 def modules_that_reveal_secrets() -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGES = (
-    "core", "integration_site", "registry", "workflows", "monitoring",
+    "core", "integration_site", "registry", "workflows", "monitoring", "model_orchestration",
     "reference_services", "service_integration_client",
 )  # fmt: skip
 PROGRAMS = ("manage.py", "supervise.py", "gunicorn.conf.py")

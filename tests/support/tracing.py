@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-PACKAGES = ("core", "registry", "workflows", "monitoring", "integration_site")
+PACKAGES = (
+    "core", "registry", "workflows", "monitoring", "model_orchestration", "integration_site",
+)  # fmt: skip
 
 
 InThread = Callable[[Callable[[], None]], None]

@@ -73,7 +73,8 @@ class Endpoint:
 class HttpOptions:
     """How requests are sent; a connection may say otherwise than these defaults.
 
-    With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error.
+    With `takes_text`, an answer that is no JSON becomes `{"text": ...}` instead of an error; with
+    `keeps_refusals`, an error brings what was answered in its detail `answer`.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class HttpOptions:
     tls: ssl.SSLContext | None = None
     accepts: str = "application/json"
     takes_text: bool = False
+    keeps_refusals: bool = False
 
 
 DEFAULT_HTTP_OPTIONS = HttpOptions()

@@ -1,0 +1,115 @@
+"""What all endpoints share that have a model answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.api.errors import problem_response
+from core.api.exchange import STREAM_KEY, StreamSlot
+from core.api.suspension import once, result_of
+from core.exceptions import IntegrationError
+from model_orchestration.acceptance import AcceptedRequest, Purpose, admit, as_spender
+from model_orchestration.adapters.base import ModelCall
+from model_orchestration.calls.answering import Served, begin_answer
+from model_orchestration.calls.streams import ModelStream, StreamWriter
+from model_orchestration.dialects import openai_error, openai_refusal
+
+LONGEST_ID = 100
+
+
+class StreamNotGiven(exceptions.APIException):
+    """A stream is asked of who answers whole only."""
+
+    status_code = 406
+    default_detail = (
+        "Streams are given by the web process of the hub. Ask without stream, or ask there."
+    )
+
+
+class ModelCallView(APIView):
+    """A view that has a model answer: errors are told in the dialect of its route."""
+
+    scopes = {"POST": "models:use"}
+
+    def serve(self, request: Any, call: ModelCall, asked: str) -> Served:
+        """Have a model answer; under the front, no thread waits for it meanwhile."""
+        accepted = once(request, "accepted", lambda: admit(call, asked, purpose_of(request)))
+        return result_of(request, "answer", lambda: begin_answer(accepted))
+
+    def stream(self, request: Any, call: ModelCall, asked: str, writer: StreamWriter) -> Response:
+        """Begin a stream, and leave it to the front to send it."""
+        slot: StreamSlot | None = request.META.get(STREAM_KEY)
+        if slot is None:
+            raise StreamNotGiven
+        accepted = admit(call, asked, purpose_of(request))
+        stream = ModelStream(accepted, writer)
+        stream.begin()
+        slot.stream = stream
+        return Response(status=200)
+
+
+class OpenAIView(ModelCallView):
+    """A view that tells errors as OpenAI's API does."""
+
+    def get_exception_handler(self) -> Callable[..., Response]:
+        return openai_problem
+
+
+def openai_problem(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Tell an error as OpenAI's API does, with the status and headers that it has anywhere."""
+    response = problem_response(error, context)
+    told = response.data
+    if isinstance(error, IntegrationError):
+        body = openai_refusal(error)
+    else:
+        param = next(iter(told["errors"]), None)
+        body = openai_error(told["status"], told["detail"], code=told["code"], param=param)
+    return Response(body, status=response.status_code, headers=dict(response.items()))
+
+
+def purpose_of(request: Any) -> Purpose:
+    """Return who asks and what for, as the key, the headers and the body say."""
+    headers, body = request.headers, request.data
+    metadata = body.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+
+    def told(header: str, name: str) -> str:
+        value = headers.get(header) or body.get(name) or metadata.get(name) or ""
+        return value.replace("\0", "")[:LONGEST_ID] if isinstance(value, str) else ""
+
+    project = told("X-Project-ID", "project_id") or headers.get("OpenAI-Project", "")
+    user = told("X-User-ID", "user_id") or told("X-User-ID", "user")
+    return Purpose(
+        as_spender(request.user, project_id=project, user_id=user),
+        task_id=told("X-Task-ID", "task_id"),
+        task_type=told("X-Task-Type", "task_type")[:50],
+    )
+
+
+def answer_headers(served: Served) -> dict[str, str]:
+    """Return what an answer tells in headers."""
+    return {
+        "X-Cost-USD": f"{served.cost:f}",
+        **head_of(served.accepted, model=served.target.model, attempts=served.attempts),
+    }
+
+
+def head_of(accepted: AcceptedRequest, *, model: str, attempts: int) -> dict[str, str]:
+    """Return the headers of any answer: which request it was, and which model served it."""
+    headers = {
+        "X-Model-Request-ID": accepted.request_id,
+        "X-Model": model,
+        "X-Attempts": str(attempts),
+    }
+    if accepted.plan.route:
+        headers["X-Route"] = accepted.plan.route
+    if accepted.warnings:
+        texts = (json.dumps(text) for text in accepted.warnings)
+        headers["Warning"] = ", ".join(f"299 - {text}" for text in texts)
+    return headers

@@ -1,0 +1,15 @@
+"""Application configuration."""
+
+from django.apps import AppConfig
+
+
+class ModelOrchestrationConfig(AppConfig):
+    """The app of language models: one door to every provider, with budgets."""
+
+    name = "model_orchestration"
+    verbose_name = "Models"
+
+    def ready(self) -> None:
+        from model_orchestration.catalog import forget_on_changes
+
+        forget_on_changes()

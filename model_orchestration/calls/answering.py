@@ -1,0 +1,129 @@
+"""Has a model answer a request, and settles what that cost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from model_orchestration.acceptance import AcceptedRequest
+from model_orchestration.adapters.base import ModelAnswer
+from model_orchestration.adapters.by_provider import adapter_of
+from model_orchestration.calls.attempts import AnswerUnusable, OngoingRequest, ask_in_turn, send
+from model_orchestration.choosing import Target
+from model_orchestration.exceptions import ModelError
+from model_orchestration.models.fields import usd_of
+from model_orchestration.models.request import RequestState
+from model_orchestration.outcomes import RequestOutcome, charge
+from model_orchestration.pricing import Usage
+from model_orchestration.settlement import SettlementWriter
+from registry.calls.blocking_client import on_shared_loop
+from registry.calls.client import ServiceClient
+
+_writers: WeakKeyDictionary[ServiceClient, SettlementWriter] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An answer in OpenAI's form, which model gave it, and what it cost."""
+
+    body: dict[str, Any]
+    target: Target
+    usage: Usage
+    cost_nanousd: int
+    attempts: int
+    latency_ms: float
+    accepted: AcceptedRequest
+
+    @property
+    def cost(self) -> Decimal:
+        return usd_of(self.cost_nanousd)
+
+
+def begin_answer(accepted: AcceptedRequest) -> Future[Served]:
+    """Begin to have a request answered; what it cost is settled before the answer is there."""
+    return on_shared_loop(lambda client: _answer(client, accepted))
+
+
+def ongoing_of(client: ServiceClient, accepted: AcceptedRequest) -> OngoingRequest:
+    return OngoingRequest(accepted, client, time.monotonic() + accepted.plan.deadline_seconds)
+
+
+async def settle_outcome(client: ServiceClient, outcome: RequestOutcome) -> None:
+    """Have an outcome written, whatever becomes of who waits for it."""
+    writer = _writers.get(client)
+    if writer is None:
+        writer = _writers[client] = SettlementWriter(client)
+    await asyncio.shield(asyncio.ensure_future(writer.write(outcome)))
+
+
+async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
+    ongoing = ongoing_of(client, accepted)
+
+    async def ask(target: Target) -> tuple[Target, ModelAnswer]:
+        document = await send(ongoing, target)
+        try:
+            return target, adapter_of(target.provider).answer(accepted.call, document)
+        except ValueError as error:
+            raise AnswerUnusable(str(error)) from None
+
+    try:
+        target, answer = await ask_in_turn(ongoing, ask, has_begun=lambda: False)
+    except ModelError as error:
+        await settle_outcome(client, failed(ongoing, error))
+        raise
+    except asyncio.CancelledError:
+        left = ModelError("The caller left, or the process stops.")
+        await settle_outcome(client, failed(ongoing, left))
+        raise
+    usage, source, cost = charge(
+        target,
+        answer.usage,
+        input_tokens=accepted.estimated_input,
+        text_bytes=_text_bytes(answer.body),
+    )
+    outcome = RequestOutcome(
+        accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
+        ongoing.milliseconds,
+    )  # fmt: skip
+    await settle_outcome(client, outcome)
+    return Served(
+        _finished(answer.body, target, cost, accepted), target, usage, cost,
+        len(ongoing.attempts), ongoing.milliseconds, accepted,
+    )  # fmt: skip
+
+
+def failed(ongoing: OngoingRequest, error: ModelError) -> RequestOutcome:
+    """Return the outcome of what nobody answered."""
+    last = ongoing.attempts[-1].model if ongoing.attempts else ""
+    targets = ongoing.accepted.plan.targets
+    target = next((each for each in targets if each.model == last), None)
+    return RequestOutcome(
+        ongoing.accepted.id, RequestState.FAILED, target, attempts=ongoing.attempts,
+        latency_ms=ongoing.milliseconds, error_code=error.code, error_message=error.message,
+    )  # fmt: skip
+
+
+def _finished(
+    body: dict[str, Any], target: Target, cost: int, accepted: AcceptedRequest
+) -> dict[str, Any]:
+    """Return an answer with the model that gave it, as callers know it, and what it cost."""
+    body = {**body, "model": target.model}
+    if isinstance(body.get("usage"), dict):
+        body["usage"] = {**body["usage"], "cost": float(usd_of(cost))}
+    return body
+
+
+def _text_bytes(body: dict[str, Any]) -> int:
+    """Return how many bytes of text an answer has, for an estimate."""
+    texts = []
+    for choice in body.get("choices") or []:
+        message = choice.get("message") or {}
+        texts += [choice.get("text"), message.get("content")]
+        tools = message.get("tool_calls") or []
+        texts += [(tool.get("function") or {}).get("arguments") for tool in tools]
+    return sum(len(text.encode()) for text in texts if isinstance(text, str))

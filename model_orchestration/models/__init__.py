@@ -1,0 +1,25 @@
+"""The tables of model orchestration."""
+
+from model_orchestration.models.budget import (
+    BudgetPeriod,
+    BudgetScope,
+    ModelBudget,
+    OnExceed,
+    ProviderQuota,
+    QuotaWindow,
+)
+from model_orchestration.models.model import Model, ModelProvider, ModelStatus, RequestType
+from model_orchestration.models.price import ModelPrice
+from model_orchestration.models.request import (
+    OPEN_STATES,
+    Request,
+    RequestState,
+    UsageSource,
+)
+from model_orchestration.models.route import ModelRoute, RouteStrategy
+
+__all__ = [
+    "OPEN_STATES", "BudgetPeriod", "BudgetScope", "Model", "ModelBudget", "ModelPrice",
+    "ModelProvider", "ModelRoute", "ModelStatus", "OnExceed", "ProviderQuota", "QuotaWindow",
+    "Request", "RequestState", "RequestType", "RouteStrategy", "UsageSource",
+]  # fmt: skip

@@ -1,0 +1,63 @@
+"""How a request ended, and what it used and cost (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from model_orchestration.adapters.base import estimate_tokens
+from model_orchestration.choosing import Target
+from model_orchestration.models.request import RequestState, UsageSource
+from model_orchestration.pricing import NO_USAGE, Usage, cost_of
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAttempt:
+    """A time that a model was asked."""
+
+    model: str
+    milliseconds: float
+    error: str = ""
+    status: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "milliseconds": self.milliseconds,
+            "error": self.error or None,
+            "status": self.status,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutcome:
+    """How a request ended. Without a `target`, nobody served it."""
+
+    id: UUID
+    state: RequestState
+    target: Target | None
+    usage: Usage = NO_USAGE
+    usage_source: UsageSource = UsageSource.NONE
+    cost_nanousd: int = 0
+    attempts: Sequence[ModelAttempt] = ()
+    latency_ms: float = 0.0
+    first_token_ms: float | None = None
+    error_code: str = ""
+    error_message: str = ""
+    response: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def charge(
+    target: Target, told: Usage | None, *, input_tokens: int, text_bytes: int
+) -> tuple[Usage, UsageSource, int]:
+    """Return what was used, who says so, and what it costs; counted where the provider told none.
+
+    Reasoning that was not told, and what a caller did not wait for, cannot be counted.
+    """
+    source = UsageSource.PROVIDER
+    if told is None:
+        told = Usage(input_tokens, estimate_tokens(text_bytes))
+        source = UsageSource.ESTIMATED
+    return told, source, cost_of(target.price, told) if target.price else 0

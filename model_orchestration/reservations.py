@@ -1,0 +1,190 @@
+"""Reserves the most that requests can use, and settles what they used. Needs a transaction.
+
+A window is changed by adding in the database alone, and by one statement for all that a request
+holds, which locks them in the order of their ids: nobody passes a limit beside another, and no two
+wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from model_orchestration.limits import Hold
+from model_orchestration.models import ModelBudget, QuotaWindow
+
+_AMOUNTS = ("tokens", "nanousd", "requests")
+_TYPES = {
+    "postgresql": {"id": "uuid", "number": "bigint", "text": "text", "time": "timestamptz"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A window that had room; what was used of it before, and of what it was warned."""
+
+    id: UUID
+    used_tokens: int
+    used_nanousd: int
+    used_requests: int
+
+
+def reserve(holds: Sequence[Hold]) -> dict[UUID, Reserved]:
+    """Hold what fits into its window beside what is used and reserved, and return these.
+
+    What has no price fits wherever cost is bounded; rolling periods are counted one request after
+    the other.
+    """
+    if not holds:
+        return {}
+    _open_windows(holds)
+    _lock_rolling(holds)
+    rows = [_row_of(hold) for hold in holds]
+    columns = ("id", *_AMOUNTS, *(f"most_{name}" for name in _AMOUNTS), "series", "since")
+    kinds = ("id", *["number"] * 6, "text", "time")
+    fits = " AND ".join(_fits(name) for name in _AMOUNTS)
+    adds = ", ".join(f"reserved_{name} = w.reserved_{name} + h.{name}" for name in _AMOUNTS)
+    table, join, condition = _locking()
+    sql = f"""
+        WITH {_values("h", columns, kinds, len(rows))}{table}
+        UPDATE quota_window AS w SET {adds} FROM h{join} WHERE w.id = h.id{condition} AND {fits}
+        RETURNING {_returned()}
+        """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value for row in rows for value in row])
+        return {_uuid(row[0]): Reserved(_uuid(row[0]), *row[1:]) for row in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of an amount that was held of a window."""
+
+    window: UUID
+    tokens: int
+    nanousd: int
+    requests: int
+    used_tokens: int
+    used_nanousd: int
+    used_requests: int
+
+
+def settle(settlements: Iterable[Settlement]) -> None:
+    """Give back what was reserved and add what was used; also of windows that are over."""
+    totals: dict[UUID, list[int]] = {}
+    for each in settlements:
+        total = totals.setdefault(each.window, [0] * 6)
+        amounts = (
+            each.tokens, each.nanousd, each.requests,
+            each.used_tokens, each.used_nanousd, each.used_requests,
+        )  # fmt: skip
+        totals[each.window] = [a + b for a, b in zip(total, amounts, strict=True)]
+    if not totals:
+        return
+    columns = ("id", *_AMOUNTS, *(f"now_{name}" for name in _AMOUNTS))
+    kinds = ("id", *["number"] * 6)
+    changes = ", ".join(
+        f"reserved_{name} = w.reserved_{name} - h.{name},"
+        f" used_{name} = w.used_{name} + h.now_{name}"
+        for name in _AMOUNTS
+    )
+    table, join, condition = _locking()
+    sql = f"""
+        WITH {_values("h", columns, kinds, len(totals))}{table}
+        UPDATE quota_window AS w SET {changes} FROM h{join} WHERE w.id = h.id{condition}
+        """
+    values = [value for key in sorted(totals) for value in (_raw(key), *totals[key])]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def _open_windows(holds: Sequence[Hold]) -> None:
+    """Make the rows of windows that are new; who is first makes them for all."""
+    QuotaWindow.objects.bulk_create(
+        (
+            QuotaWindow(
+                id=hold.window.id,
+                series=hold.window.series,
+                starts_at=hold.window.starts_at,
+                ends_at=hold.window.ends_at,
+            )
+            for hold in holds
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _lock_rolling(holds: Sequence[Hold]) -> None:
+    """Let one request after the other count a rolling period, whose pieces are several rows."""
+    keys = {
+        limit.budget_id for hold in holds if hold.window.since is not None for limit in hold.limits
+    }
+    if keys:
+        rows = ModelBudget.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+        list(rows.values_list("pk"))
+
+
+def _row_of(hold: Hold) -> tuple[Any, ...]:
+    window = hold.window
+    since = window.since
+    return (
+        _raw(window.id),
+        hold.tokens,
+        hold.nanousd,
+        hold.requests,
+        hold.least("tokens"),
+        hold.least("nanousd"),
+        hold.least("requests"),
+        window.series,
+        None if since is None else connection.ops.adapt_datetimefield_value(since),
+    )
+
+
+def _fits(name: str) -> str:
+    """Return the condition that an amount fits; nothing fits always, whatever is used."""
+    earlier = (
+        f"COALESCE((SELECT SUM(o.used_{name} + o.reserved_{name}) FROM quota_window o"
+        " WHERE o.series = h.series AND o.starts_at > h.since AND o.id <> w.id), 0)"
+    )
+    return (
+        f"(h.most_{name} IS NULL OR h.{name} = 0 OR"
+        f" w.used_{name} + w.reserved_{name} + {earlier} + h.{name} <= h.most_{name})"
+    )
+
+
+def _values(name: str, columns: Sequence[str], kinds: Sequence[str], rows: int) -> str:
+    """Return a table of parameters; PostgreSQL is told their types."""
+    types = _TYPES.get(connection.vendor)
+    row = ", ".join(f"CAST(%s AS {types[kind]})" if types else "%s" for kind in kinds)
+    return f"{name} ({', '.join(columns)}) AS (VALUES {', '.join([f'({row})'] * rows)})"
+
+
+def _locking() -> tuple[str, str, str]:
+    """Return what locks the rows in the order of their ids, as a table, a join and a condition.
+
+    SQLite has one writer anyway.
+    """
+    if connection.vendor != "postgresql":
+        return "", "", ""
+    table = (
+        ", locked AS MATERIALIZED (SELECT id FROM quota_window WHERE id IN (SELECT id FROM h)"
+        " ORDER BY id FOR UPDATE)"
+    )
+    return table, ", locked", " AND locked.id = w.id"
+
+
+def _returned() -> str:
+    """Return the columns of a window that had room; SQLite knows no other table there."""
+    table = "w." if connection.vendor == "postgresql" else ""
+    return ", ".join(f"{table}{name}" for name in ("id", *(f"used_{n}" for n in _AMOUNTS)))
+
+
+def _raw(key: UUID) -> Any:
+    return key if connection.vendor == "postgresql" else key.hex
+
+
+def _uuid(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(str(value))

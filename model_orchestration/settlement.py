@@ -1,0 +1,144 @@
+"""Writes how requests ended: those that end together in one transaction. For one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+from django.utils import timezone
+
+from model_orchestration.models import OPEN_STATES, Request, RequestState, UsageSource
+from model_orchestration.outcomes import RequestOutcome
+from model_orchestration.reservations import Settlement, settle
+from registry.calls.client import ServiceClient
+
+logger = structlog.get_logger(__name__)
+
+LARGEST_BATCH = 256
+MOST_SWEPT = 500
+# Of those that nobody settles, after the end of their lease.
+EXPIRED_SENTENCE = (
+    "The process that sent it ended before the answer was settled. It is charged with the most"
+    " that it could use."
+)
+
+
+class SettlementWriter:
+    """Gathers outcomes while a transaction is under way, and writes them with the next."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+        self._pending: list[tuple[RequestOutcome, asyncio.Future[None]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, outcome: RequestOutcome) -> None:
+        """Return once an outcome is committed, or cannot be: then the sweep settles the request."""
+        written = asyncio.get_running_loop().create_future()
+        self._pending.append((outcome, written))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+        await asyncio.shield(written)
+
+    async def _write_all(self) -> None:
+        while self._pending:
+            batch, self._pending = (
+                self._pending[:LARGEST_BATCH],
+                self._pending[LARGEST_BATCH:],
+            )
+            try:
+                await self._client.in_database(write_outcomes, [outcome for outcome, _ in batch])
+            except Exception as error:
+                logger.warning("requests_not_settled", requests=len(batch), error=str(error)[:300])
+            for _, written in batch:
+                if not written.done():
+                    written.set_result(None)
+
+
+def write_outcomes(outcomes: Sequence[RequestOutcome]) -> None:
+    """Settle the requests that are still open, in one transaction."""
+    now = timezone.now()
+    by_id = {outcome.id: outcome for outcome in outcomes}
+    with transaction.atomic():
+        rows = list(_open_rows().filter(pk__in=by_id).order_by("pk"))
+        settlements: list[Settlement] = []
+        for row in rows:
+            outcome = by_id[row.pk]
+            settlements += _settlements(row, outcome)
+            _fill(row, outcome, now)
+        settle(settlements)
+        Request.objects.bulk_update(rows, _WRITTEN)
+
+
+def sweep_expired(*, now: datetime) -> int:
+    """Settle requests whose process ended: they are charged with what was reserved."""
+    with transaction.atomic():
+        rows = list(
+            _open_rows(skip_locked=True).filter(lease_until__lt=now).order_by("pk")[:MOST_SWEPT]
+        )
+        settlements: list[Settlement] = []
+        for row in rows:
+            settlements += [_charged_in_full(each) for each in row.held]
+            row.state, row.completed_at = RequestState.EXPIRED, now
+            row.usage_source = UsageSource.ESTIMATED
+            row.cost_nanousd, row.total_tokens = row.reserved_nanousd, row.reserved_tokens
+            row.error_code, row.error_message = "expired", EXPIRED_SENTENCE
+            row.lease_until, row.held = None, []
+        settle(settlements)
+        Request.objects.bulk_update(rows, _WRITTEN)
+    if rows:
+        logger.warning("requests_expired", requests=len(rows))
+    return len(rows)
+
+
+def _open_rows(*, skip_locked: bool = False) -> Any:
+    rows = Request.objects.filter(state__in=OPEN_STATES)
+    if connection.vendor != "postgresql":
+        return rows
+    return rows.select_for_update(skip_locked=skip_locked, of=("self",))
+
+
+def _settlements(row: Request, outcome: RequestOutcome) -> list[Settlement]:
+    served = outcome.target.model if outcome.target else ""
+    counted = outcome.state != RequestState.FAILED or outcome.cost_nanousd > 0
+    settlements = []
+    for window, tokens, nanousd, requests, models in row.held:
+        counts = counted and (not models or served in models)
+        used = (outcome.usage.total_tokens, outcome.cost_nanousd, requests) if counts else (0, 0, 0)
+        settlements.append(Settlement(UUID(window), tokens, nanousd, requests, *used))
+    return settlements
+
+
+def _charged_in_full(held: Sequence[Any]) -> Settlement:
+    window, tokens, nanousd, requests, _ = held
+    return Settlement(UUID(window), tokens, nanousd, requests, tokens, nanousd, requests)
+
+
+def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:
+    usage = outcome.usage
+    row.state, row.usage_source = outcome.state, outcome.usage_source
+    row.success = outcome.state == RequestState.SETTLED
+    if outcome.target is not None:
+        row.model_id, row.provider = outcome.target.model, outcome.target.provider
+    row.prompt_tokens, row.completion_tokens = usage.input_tokens, usage.output_tokens
+    row.total_tokens = usage.total_tokens
+    row.cached_tokens, row.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
+    row.reasoning_tokens, row.images = usage.reasoning_tokens, usage.images
+    row.audio_seconds = usage.audio_seconds
+    row.cost_nanousd = outcome.cost_nanousd
+    row.attempts = [attempt.as_json() for attempt in outcome.attempts]
+    row.latency_ms, row.first_token_ms = outcome.latency_ms, outcome.first_token_ms
+    row.error_code, row.error_message = outcome.error_code[:50], outcome.error_message[:1000]
+    row.lease_until, row.held, row.completed_at = None, [], now
+
+
+_WRITTEN = (
+    "state", "usage_source", "success", "model_id", "provider", "prompt_tokens",
+    "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
+    "reasoning_tokens", "images", "audio_seconds", "cost_nanousd", "attempts", "latency_ms",
+    "first_token_ms", "error_code", "error_message", "lease_until", "held", "completed_at",
+)  # fmt: skip

@@ -1,0 +1,84 @@
+"""How large requests are: about, and at most (pure)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from model_orchestration.adapters.base import ModelCall, estimate_tokens
+from model_orchestration.choosing import Target
+from model_orchestration.models.model import RequestType
+from model_orchestration.pricing import Usage
+
+# What the form of a message adds, and what an image in a message is at most.
+MESSAGE_TOKENS, IMAGE_TOKENS = 16, 8192
+_INPUTS = ("messages", "prompt", "input", "tools", "functions", "response_format")
+_GENERATES = (RequestType.CHAT, RequestType.COMPLETION)
+
+
+def input_bound(call: ModelCall) -> int:
+    """Return the most tokens that the input can be.
+
+    Tokenizers that work on bytes make at most a token of each byte of UTF-8.
+    """
+    text_bytes, images = _measure(call)
+    count = len(call.body.get("messages") or ())
+    return text_bytes + images * IMAGE_TOKENS + (count + 1) * MESSAGE_TOKENS
+
+
+def input_estimate(call: ModelCall) -> int:
+    """Return about how many tokens the input is."""
+    text_bytes, images = _measure(call)
+    return estimate_tokens(text_bytes) + images * IMAGE_TOKENS // 8
+
+
+def usage_bound(
+    call: ModelCall, target: Target, input_tokens: int, *, default_output: int
+) -> tuple[Usage, int | None]:
+    """Return the most that a model can use, and how many tokens it has to be told to answer with.
+
+    None where the caller said so itself.
+    """
+    if call.request_type == RequestType.IMAGE_GENERATION:
+        count = call.body.get("n") or 1
+        return Usage(input_tokens, 0, images=count), None
+    if call.request_type not in _GENERATES:
+        return Usage(input_tokens), None
+    asked = call.body.get("max_completion_tokens") or call.body.get("max_tokens")
+    output = asked or target.max_tokens or default_output
+    count = max(call.body.get("n") or 1, call.body.get("best_of") or 1)
+    return Usage(input_tokens, output * count), None if asked else output
+
+
+def _measure(call: ModelCall) -> tuple[int, int]:
+    """Return how many bytes of text an input has, and how many images."""
+    size = _Size()
+    for name in _INPUTS:
+        size.add(call.body.get(name))
+    return size.text_bytes, size.images
+
+
+class _Size:
+    def __init__(self) -> None:
+        self.text_bytes = 0
+        self.images = 0
+
+    def add(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.text_bytes += len(value.encode())
+        elif isinstance(value, dict):
+            if value.get("type") in ("image_url", "image", "input_image"):
+                self.images += 1
+                return
+            for key, each in value.items():
+                self.text_bytes += len(key)
+                self.add(each)
+        elif isinstance(value, list):
+            # A list of tokens, which is as long as it is.
+            if value and all(type(each) is int for each in value):
+                self.text_bytes += len(value)
+                return
+            for each in value:
+                self.add(each)
+        elif value is not None:
+            self.text_bytes += len(json.dumps(value))
