@@ -71,9 +71,9 @@ def object_field(**kwargs: Any) -> CheckedJSONField:
     return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
 
 
-def metadata_field() -> CheckedJSONField:
+def metadata_field(**kwargs: Any) -> CheckedJSONField:
     """Return a column for what callers keep with a row, an empty object by default."""
-    return CheckedJSONField(default=dict, blank=True, validators=[validate_metadata])
+    return CheckedJSONField(default=dict, blank=True, validators=[validate_metadata], **kwargs)
 
 
 def tags_field() -> CheckedJSONField:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from uuid import UUID
 
+from core.exceptions import NotFound
+from core.identifiers import read_id
 from core.references import users_of
 from integration_site.legacy.health import FleetMember
-from integration_site.legacy.model import KnownAs
-from registry.models import Service, ServiceInstance, ServiceStatus
+from integration_site.legacy.model import KnownAs, NamedService
+from registry.models import Integration, Service, ServiceInstance, ServiceStatus, TargetKind
+from registry.services import get_service
 from registry.services.aliases import aliases_of, find_aliased
+from workflows.models import WorkflowExecution
 
 # A fleet that is larger is told of in part.
 MOST_MEMBERS = 10_000
@@ -27,6 +32,35 @@ def known_as(reference: str) -> KnownAs | None:
         instance_id=str(found.instance_id),
         owner=found.owner,
     )
+
+
+def execution_id(reference: str) -> str:
+    """Return the id of the execution that a caller calls so, or what it says where none is."""
+    key = read_id(reference)
+    if key is not None and WorkflowExecution.objects.filter(pk=key).exists():
+        return reference
+    rows = WorkflowExecution.objects.filter(correlation_id=reference[:100].replace("\x00", ""))
+    newest = rows.order_by("-created_at").values_list("pk", flat=True).first()
+    return str(newest) if newest else reference
+
+
+def named_services(references: Collection[str]) -> dict[str, NamedService]:
+    """Return the services of these ids, names or aliases, by how they are referred to."""
+    services = {}
+    for reference in references:
+        with suppress(NotFound):
+            service = get_service(reference)
+            names = tuple(action.name for action in service.actions.all())
+            services[reference] = NamedService(service.name, names)
+    return services
+
+
+def target_so_far(integration: str) -> dict[str, NamedService]:
+    """Return the service that an integration calls, under an empty reference."""
+    row = Integration.objects.find(integration)
+    if row is None or row.target_kind != TargetKind.SERVICE:
+        return {}
+    return {"": NamedService(row.target)}
 
 
 def is_needed(service_id: str) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -19,6 +19,7 @@ from core.json import strict
 from integration_site.legacy import lookups
 from integration_site.legacy.calls import call_counter
 from integration_site.legacy.health import circuit_instances
+from integration_site.legacy.integrations import service_references
 from integration_site.legacy.model import Exchange, KnownAs, LegacyRoute, OldRequest
 from integration_site.legacy.routes import find_route, speaks_old
 from integration_site.legacy.services import given_id, instance_ids
@@ -45,10 +46,13 @@ class LegacyMiddleware:
         return self.get_response(request) if old is None else self._translated(request, old)
 
     def _translated(self, http: HttpRequest, old: OldRequest) -> HttpResponse:
-        route = find_route(old.method, old.path)
+        route = find_route(old.method, canonical_path(http.path_info))
         assert route is not None
         known = _known(route[0], old)
-        present = route[0].to_present(old, known)
+        try:
+            present = route[0].to_present(_with_services(route[0], old), known)
+        except IntegrationError as error:
+            return _refusal(error)
         response = self._send(http, present)
         call_counter.note(route[0].title, _caller_name(http))
         if response.status_code >= 400 or "json" not in response.get("Content-Type", ""):
@@ -59,8 +63,7 @@ class LegacyMiddleware:
         try:
             return _answer(http, route[0], old, known, response, answer)
         except IntegrationError as error:
-            body = problem(error.status_code, error.message, code=error.problem_code)
-            return JsonResponse(body, status=error.status_code, content_type=CONTENT_TYPE)
+            return _refusal(error)
 
     def _send(self, http: HttpRequest, present: OldRequest) -> HttpResponse:
         rewrite(http, present)
@@ -93,13 +96,19 @@ def read_old(http: HttpRequest, path: str) -> OldRequest | None:
             return None
     route = find_route(str(http.method), path)
     assert route is not None
+    subject = unquote(route[1])
+    if "{execution}" in route[0].path:
+        found = quote(lookups.execution_id(subject), safe="")
+        path = route[0].path.replace("{execution}", found)
+    key = http.META.get("HTTP_IDEMPOTENCY_KEY")
     return OldRequest(
         method=str(http.method),
         path=path,
+        headers={"idempotency-key": key} if key else {},
         query={name: tuple(values) for name, values in http.GET.lists()},
         body=body,
         template=route[0].path,
-        subject=unquote(route[1]),
+        subject=subject,
     )
 
 
@@ -119,6 +128,22 @@ def rewrite(http: HttpRequest, present: OldRequest) -> None:
         http.META["HTTP_" + name.upper().replace("-", "_")] = value
     http.__dict__.pop("headers", None)  # which Django made of them before
     http.urlconf = _URLS
+
+
+def _refusal(error: IntegrationError) -> HttpResponse:
+    errors = error.details.get("errors")
+    body = problem(error.status_code, error.message, code=error.problem_code, errors=errors)
+    return JsonResponse(body, status=error.status_code, content_type=CONTENT_TYPE)
+
+
+def _with_services(route: LegacyRoute, old: OldRequest) -> OldRequest:
+    """Look up the services that the body of an integration refers to."""
+    if not route.path.startswith("/integrations") or old.method not in ("POST", "PUT"):
+        return old
+    services = lookups.named_services(service_references(old))
+    if old.method == "PUT":
+        services |= lookups.target_so_far(old.subject)
+    return replace(old, services=services)
 
 
 def _known(route: LegacyRoute, old: OldRequest) -> KnownAs | None:

@@ -14,11 +14,20 @@ Query = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class NamedService:
+    """A service that a body refers to, and the names of its actions."""
+
+    name: str
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OldRequest:
     """A request in the old shape, while it is translated: what it says is changed step by step.
 
     `path` is canonical: without `/api`, and `/services` for `/registry/services`. `template` is how
-    its route writes it, and `subject` what stands there for the first name in braces.
+    its route writes it, and `subject` what stands there for the first name in braces. `services`
+    are those that the body refers to, by how it does; that of an integration so far is under "".
     """
 
     method: str
@@ -28,6 +37,7 @@ class OldRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
     subject: str = ""
+    services: Mapping[str, NamedService] = field(default_factory=dict)
 
     def with_body(self, body: Json) -> OldRequest:
         return replace(self, body=body)

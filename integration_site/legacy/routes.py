@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
-from integration_site.legacy import health, services
+from integration_site.legacy import health, integrations, services, workflows
 from integration_site.legacy.model import LegacyRoute
+from registry.api.integrations import IntegrationInput
 from registry.api.service_serializers import ServiceInput
+from workflows.api.execution_responses import REQUEST_TYPES
 
 # The client of today says who it is; others say by a header that they speak as it does.
 CLIENT_OF_TODAY = "service-integration-client"
@@ -15,6 +17,8 @@ DIALECT_HEADER, DIALECT_OF_TODAY = "x-api-dialect", "present"
 
 _SERVICE_FIELDS = frozenset((*ServiceInput().fields, *ServiceInput.other_names, "endpoints"))
 _registration = partial(services.registration, _SERVICE_FIELDS)
+_INTEGRATION_FIELDS = frozenset((*IntegrationInput().fields, *IntegrationInput.other_names))
+_integration = partial(integrations.integration, _INTEGRATION_FIELDS)
 
 ROUTES = (
     LegacyRoute("POST", "/services", _registration, services.one_service),
@@ -39,6 +43,40 @@ ROUTES = (
     LegacyRoute("GET", "/discovery/health/{service}", services.of_service, services.bare_status),
     LegacyRoute("GET", "/health/system", to_old=health.system_health, with_fleet=True),
     LegacyRoute("GET", "/health/circuit-breakers", to_old=health.circuit_breakers, all_pages=True),
+    LegacyRoute(
+        "POST", "/workflows/execute", workflows.execution, workflows.one_execution, status=200
+    ),
+    *(
+        LegacyRoute("POST", f"/workflows/{name}", to_old=workflows.one_execution, status=200)
+        for name in REQUEST_TYPES
+    ),
+    LegacyRoute("POST", "/executions", workflows.start_of_workflow, workflows.started, status=200),
+    LegacyRoute("GET", "/executions", to_old=workflows.executions_listed),
+    LegacyRoute("GET", "/executions/{execution}", to_old=workflows.one_execution),
+    LegacyRoute("GET", "/executions/{execution}/state", workflows.state, workflows.one_execution),
+    LegacyRoute(
+        "GET",
+        "/executions/{execution}/history",
+        workflows.history,
+        workflows.events_listed,
+        all_pages=True,
+    ),
+    *(
+        LegacyRoute(
+            "PUT",
+            f"/executions/{{execution}}/{act}",
+            workflows.control,
+            workflows.one_execution,
+        )
+        for act in ("cancel", "pause", "resume")
+    ),
+    LegacyRoute("POST", "/integrations", _integration, integrations.one_integration),
+    LegacyRoute("GET", "/integrations", integrations.listing, integrations.integrations_listed),
+    LegacyRoute("GET", "/integrations/{integration}", to_old=integrations.one_integration),
+    LegacyRoute("PUT", "/integrations/{integration}", _integration, integrations.one_integration),
+    LegacyRoute("DELETE", "/integrations/{integration}"),
+    LegacyRoute("POST", "/integrations/{integration}/execute"),
+    LegacyRoute("GET", "/correlations/{correlation}/events", to_old=workflows.events_listed),
     LegacyRoute("GET", "/"),
 )
 _PATTERNS = tuple((route, route.pattern) for route in ROUTES)

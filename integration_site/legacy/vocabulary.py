@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Without an entry, a value is one that the earlier system has too.
-SERVICE_STATUSES = {"UNKNOWN": "OFFLINE"}
+SERVICE_STATUSES = {"UNKNOWN": "OFFLINE", "PENDING": "OFFLINE"}
 SERVICE_TYPES = {"EXTERNAL_API": "API_GATEWAY", "CUSTOM": "TOOL_INTEGRATION"}
 WORKFLOW_TYPES = {
     "PROJECT_CREATION": "PROJECT_PLANNING",

@@ -85,7 +85,7 @@ class IntegrationAdmin(HubAdmin):
             },
         ),
         ("How", {"fields": ("request_mapping", "unknown_fields", "response_mapping", "config")}),
-        ("More", {"fields": ("created_at", "updated_at")}),
+        ("More", {"fields": ("metadata", "created_at", "updated_at")}),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Integration]:

@@ -96,12 +96,14 @@ class IntegrationForm(forms.ModelForm):
         help_text='Such as {"timeout_seconds": 10, "error_after": 5}.',
     )
 
+    metadata = StrictJSONField(required=False, rows=3, help_text="Whatever you keep with it.")
+
     class Meta:
         model = Integration
         fields = (
             "name", "type", "status", "description", "source", "target_kind", "target", "action",
             "connection", "method", "path", "request_mapping", "response_mapping",
-            "unknown_fields", "config",
+            "unknown_fields", "config", "metadata",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, TextFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.suspension import result_of
+from core.exceptions import NotFound
 from core.unknown_fields import UnknownFields
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
@@ -37,6 +38,7 @@ from registry.models import (
     IntegrationType,
     TargetKind,
 )
+from registry.services import get_service
 
 MAPPING = {"type": ["object", "array", "string", "null"]}
 
@@ -73,6 +75,7 @@ class IntegrationInput(StrictSerializer):
     response_mapping = MappingField(required=False, allow_null=True)
     unknown_fields = VocabularyField(UnknownFields, required=False)
     config = ObjectField(required=False)
+    metadata = ObjectField(required=False, allow_null=True)
     other_names = {"integration_type": "type", "source_service": "source"}
 
     def validate_status(self, value: str) -> str:
@@ -88,7 +91,7 @@ class IntegrationPatch(PatchSerializer, IntegrationInput):
 
     model = Integration
     lasting = frozenset({"status"})
-    merged = frozenset({"config"})
+    merged = frozenset({"config", "metadata"})
 
 
 class IntegrationSerializer(AnswerSerializer):
@@ -101,16 +104,17 @@ class IntegrationSerializer(AnswerSerializer):
     response_mapping = MappingField()
     unknown_fields = VocabularyField(UnknownFields)
     config = ObjectField()
+    metadata = ObjectField()
     last_executed_at = serializers.DateTimeField(allow_null=True)
-    large = ("description", "request_mapping", "response_mapping", "config")
+    large = ("description", "request_mapping", "response_mapping", "config", "metadata")
     whole_at = "/registry/integrations/{row.pk}"
 
     class Meta:
         model = Integration
         fields = (
             "id", "name", "type", "status", "description", "source", "target", "request_mapping",
-            "response_mapping", "unknown_fields", "config", "failures_in_a_row", "last_error",
-            "last_executed_at", "created_at", "updated_at",
+            "response_mapping", "unknown_fields", "config", "metadata", "failures_in_a_row",
+            "last_error", "last_executed_at", "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
@@ -171,9 +175,27 @@ class IntegrationFilter(django_filters.FilterSet):
     source = NameFilter()
     target = TextFilter(method="calling")
     search = SearchFilter()
+    # What earlier clients call these; a service by its id too.
+    integration_type = VocabularyFilter(IntegrationType, field_name="type")
+    source_service_id = TextFilter(method="asked_by_service")
+    target_service_id = TextFilter(method="calling_service")
+
+    def asked_by_service(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
+        return queryset.filter(source__iexact=_name_of(value))
+
+    def calling_service(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
+        return queryset.filter(target_kind=TargetKind.SERVICE, target__iexact=_name_of(value))
 
     def calling(self, queryset: QuerySet[Integration], _: str, value: str) -> Any:
         return queryset.filter(Q(target__iexact=value) | Q(connection__name__iexact=value))
+
+
+def _name_of(reference: str) -> str:
+    """Return the name of the service of that id, name or alias, or what was given."""
+    try:
+        return get_service(reference).name
+    except NotFound:
+        return reference
 
 
 class IntegrationExecutionFilter(django_filters.FilterSet):

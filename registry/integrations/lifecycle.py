@@ -171,7 +171,7 @@ def _of_service(kind: str, target: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "target_kind": TargetKind.parse(kind),
         "target": name,
-        "action": action.strip(),
+        "action": " ".join(action.split()),
         "connection": None,
         "method": "POST",
         "path": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,7 +16,7 @@ from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.json.schema import check_schema
 from core.unknown_fields import UnknownFields
 from registry.models.service import Service
-from registry.policies.request_paths import LEAVES_SENTENCE, leaves_base
+from registry.policies.request_paths import LEAVES_SENTENCE, check_path, leaves_base
 
 validate_path = RegexValidator(
     r"\A/[^\s\x00-\x1f\x7f?#\\]*\Z",
@@ -31,6 +32,21 @@ def check_path_column(path: str) -> None:
     """
     if path and leaves_base(path):
         raise ValidationError({"path": LEAVES_SENTENCE})
+
+
+_REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/.*)\Z")
+
+
+def validate_service_action(value: str) -> None:
+    """Refuse what is neither the name of an action nor a method and a path."""
+    request = _REQUEST.match(value)
+    if request is None:
+        validate_action_name(value)
+        return
+    try:
+        check_path(request[2])
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 class HttpMethod(Vocabulary):

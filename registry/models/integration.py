@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, Subquery, Value
 
-from core.db.json_fields import CheckedJSONField
+from core.db.json_fields import CheckedJSONField, metadata_field
 from core.db.models import AppendedModel, NamedQuerySet, ReferencedModel, name_constraint
-from core.db.names import validate_action_name, validate_name
+from core.db.names import validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.unknown_fields import UnknownFields
-from registry.models.action import HttpMethod, check_path_column, validate_path
+from registry.models.action import (
+    HttpMethod,
+    check_path_column,
+    validate_path,
+    validate_service_action,
+)
 from registry.models.connection import Connection
 from registry.policies.integration_config import ERROR_AFTER, validate_config
 from registry.policies.integration_mapping import (
@@ -93,8 +98,8 @@ class Integration(ReferencedModel):
         max_length=100,
         blank=True,
         default="",
-        validators=[validate_action_name],
-        help_text="What is called there.",
+        validators=[validate_service_action],
+        help_text="What is called there: the name of an action, or GET /orders/{id}.",
     )
     connection = models.ForeignKey(
         Connection, on_delete=models.PROTECT, null=True, blank=True, related_name="integrations"
@@ -115,6 +120,7 @@ class Integration(ReferencedModel):
         vocabulary=UnknownFields, max_length=20, default=UnknownFields.REJECT
     )
     config = CheckedJSONField(default=dict, blank=True, validators=[validate_config])
+    metadata = metadata_field(db_default=Value({}, models.JSONField()))
 
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
     last_error = models.CharField(max_length=1000, blank=True, default="", editable=False)

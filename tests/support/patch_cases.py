@@ -241,15 +241,15 @@ CASES = [
             "source": "shop", "target": {"service": "target-first", "action": "act"},
             "request_mapping": {"a": "$.input.a", "b": None},
             "response_mapping": {"c": "$.output.c", "d": 1}, "unknown_fields": "STRIP",
-            "config": {"timeout_seconds": 3, "error_after": 4},
+            "config": {"timeout_seconds": 3, "error_after": 4}, "metadata": {"a": 1, "b": {"c": 2}},
         },
         other={
             "name": "changed", "type": "EVENT", "status": "ACTIVE", "description": "Two.",
             "source": "desk", "target": {"service": "target-second", "action": "act"},
             "request_mapping": {"a": None}, "response_mapping": "$.output.c",
-            "unknown_fields": "PASS", "config": {"timeout_seconds": 5},
+            "unknown_fields": "PASS", "config": {"timeout_seconds": 5}, "metadata": {"a": 2},
         },
-        merged=frozenset({"config"}),
+        merged=frozenset({"config", "metadata"}),
         setup=_make_references,
     ),
     Case(

@@ -9,9 +9,24 @@ import httpx2
 import pytest
 
 from core.models import LegacyCall
-from registry.models import Service, ServiceAlias, ServiceInstance
+from integration_site.legacy.vocabulary import (
+    CIRCUIT_STATES,
+    SERVICE_STATUSES,
+    SERVICE_TYPES,
+    old_value,
+)
+from registry.models import (
+    CircuitBreakerState,
+    CircuitState,
+    Service,
+    ServiceAlias,
+    ServiceInstance,
+    ServiceStatus,
+    ServiceType,
+)
 from tests import factories
 from tests.integration_site.legacy.conftest import client_of
+from tests.support import old_client
 from tests.support.old_client import (
     CircuitInfo,
     OldService,
@@ -98,8 +113,6 @@ def test_the_health_of_the_system_is_by_own_ids(old: httpx2.Client) -> None:
     OldService(old, service_id=OWN_ID).register()
     factories.make_service("odd", urls=("http://127.0.0.1:9",), instance={"status": "UNKNOWN"})
     instance = ServiceInstance.objects.get(aliases__alias=OWN_ID)
-    from registry.models import CircuitBreakerState
-
     CircuitBreakerState.objects.create(instance=instance, state="FORCED_OPEN", failure_count=3)
     health = parse(SystemHealth, old.get("/health/system").json())
     assert health.status == "UNHEALTHY"  # no worker
@@ -119,6 +132,20 @@ def test_the_shared_client_reads_and_changes(old: httpx2.Client) -> None:
     assert parse(ServiceInfo, changed.json()).service_id == OWN_ID
     assert old.put(f"/api/services/{OWN_ID}").status_code == 200
     assert old.get(f"/api/services/{OWN_ID}/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "values", "words"),
+    [
+        (ServiceStatus, SERVICE_STATUSES, old_client.SERVICE_STATUSES),
+        (ServiceType, SERVICE_TYPES, old_client.SERVICE_TYPES),
+        (CircuitState, CIRCUIT_STATES, old_client.CIRCUIT_STATES),
+    ],
+)
+def test_every_value_is_one_that_an_old_parser_knows(
+    vocabulary: Any, values: dict[str, str], words: tuple[str, ...]
+) -> None:
+    assert {old_value(values, value.lower()) for value in vocabulary.values} <= set(words)
 
 
 def test_an_own_id_is_not_taken_from_another_owner(old: httpx2.Client) -> None:

@@ -24,6 +24,7 @@ async def create_integration(
     unknown_fields: str | None = None,
     config: JsonObject | None = None,
     description: str | None = None,
+    metadata: JsonObject | None = None,
 ) -> JsonObject:
     """Make an integration; `target` is ``{"service", "action"}``, ``{"service_type", "action"}``
     or ``{"connection", "method", "path"}``. It is ACTIVE unless `status` says otherwise.
@@ -47,6 +48,7 @@ async def update_integration(
     unknown_fields: str | None = None,
     config: JsonObject | None = None,
     description: str | None = None,
+    metadata: JsonObject | None = None,
 ) -> JsonObject:
     """Change what is given of an integration, and leave the rest.
 
