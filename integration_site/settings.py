@@ -369,6 +369,7 @@ STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 # Where people reach the hub: messages link there.
 LOCAL_URL = f"http://{SERVICE_HOST}:{SERVICE_PORT}"
 PUBLIC_URL = env["PUBLIC_URL"] or ("" if IN_PRODUCTION else LOCAL_URL)
+MONITORING_HEARTBEAT_URL = env["MONITORING_HEARTBEAT_URL"]
 EMAIL_HOST = env["EMAIL_HOST"]
 EMAIL_PORT = env["EMAIL_PORT"]
 EMAIL_HOST_USER = env["EMAIL_USERNAME"]

@@ -21,6 +21,7 @@ from registry.models import (
     Service,
     ServiceStatus,
 )
+from registry.policies.registering import Acceptance
 from registry.services import Suspicion, read_suspicion, read_unreachable
 
 # More services than that are one incident: nobody reads a thousand.
@@ -121,7 +122,11 @@ def services_degraded(now: datetime, unresolved: Collection[str]) -> Iterable[Fi
 
 def _fallen() -> QuerySet[Service]:
     silent = Q(instances__expired_at__isnull=False)
-    rows = Service.objects.filter(silent).annotate(silent_since=Max("instances__expired_at"))
+    rows = (
+        Service.objects.exclude(acceptance=Acceptance.REFUSED)
+        .filter(silent)
+        .annotate(silent_since=Max("instances__expired_at"))
+    )
     return rows.order_by("name")
 
 
@@ -234,7 +239,7 @@ def channels_failing(now: datetime, _: Collection[str]) -> Iterable[Finding]:
         )
 
 
-SOURCES = (
+sources = [
     Source(
         Subject.MASS_EXPIRY,
         suspected,
@@ -247,4 +252,9 @@ SOURCES = (
     Source(Subject.CONNECTION_ERROR, connections_failing, "It answers again, or was switched off."),
     Source(Subject.CREDENTIAL_EXPIRY, credentials_ending, "It was rotated, or is gone."),
     Source(Subject.CHANNEL_FAILING, channels_failing, "A message arrived, or it was switched off."),
-)
+]
+
+
+def add_source(source: Source) -> None:
+    """Watch what another app knows of, too; a source of the same subject is replaced."""
+    sources[:] = [each for each in sources if each.subject != source.subject] + [source]

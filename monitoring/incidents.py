@@ -16,7 +16,7 @@ from core.exceptions import Conflict, NotFound
 from core.identifiers import read_id
 from core.mediator import mediator
 from core.models import AuditVerb
-from monitoring.findings import SOURCES, Finding
+from monitoring.findings import Finding, sources
 from monitoring.models import Incident, IncidentStatus, Severity, Subject
 from registry.services import expire_suspects, keep_suspects
 
@@ -49,7 +49,7 @@ def watch_fleet(*, now: datetime | None = None) -> None:
     A source that cannot be asked leaves the incidents of its subject as they are.
     """
     moment = now or timezone.now()
-    for source in SOURCES:
+    for source in sources:
         unresolved = _unresolved_of(source.subject)
         try:
             findings = list(source.find(moment, unresolved.keys()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
 from django.utils import timezone
 
@@ -12,6 +13,8 @@ from core.periodic_tasks import periodic_task
 from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
 from monitoring.incidents import watch_fleet
+from monitoring.models import Incident
+from registry.calls.blocking_client import probe_urls
 from registry.calls.circuits.store import end_lapsed_controls
 from registry.services import (
     cut_change_log,
@@ -20,6 +23,8 @@ from registry.services import (
     forget_gone_instances,
 )
 from registry.services.probes import probe_due
+
+logger = structlog.get_logger(__name__)
 
 
 @periodic_task("monitoring.tasks.sweep_heartbeats")
@@ -45,6 +50,19 @@ def send_alerts() -> None:
     """Tell channels of incidents: write the messages that are due, and send what waits."""
     tell_channels(now=timezone.now())
     sender.send_due(now=timezone.now())
+
+
+@periodic_task("monitoring.tasks.call_outside_watcher")
+def call_outside_watcher() -> None:
+    """Tell whoever watches from outside that the clock, the database and a worker work."""
+    url = settings.MONITORING_HEARTBEAT_URL
+    if not url:
+        return
+    # Without the database nobody is told that all is well.
+    Incident.objects.unresolved().exists()
+    (answer,) = probe_urls([url])
+    if not answer.healthy:
+        logger.warning("outside_watcher_not_reached", error=answer.error)
 
 
 @periodic_task("monitoring.tasks.probe_instances")

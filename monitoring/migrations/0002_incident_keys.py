@@ -76,6 +76,8 @@ class Migration(migrations.Migration):
                             "CIRCUIT_OPEN",
                             "CONNECTION_ERROR",
                             "CREDENTIAL_EXPIRY",
+                            "SCHEDULE_FAILED",
+                            "NEEDS_REVIEW",
                             "CHANNEL_FAILING",
                         ],
                     )

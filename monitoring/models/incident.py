@@ -37,6 +37,8 @@ class Subject(Vocabulary):
     CIRCUIT_OPEN = "CIRCUIT_OPEN", "Circuit open"
     CONNECTION_ERROR = "CONNECTION_ERROR", "Connection failing"
     CREDENTIAL_EXPIRY = "CREDENTIAL_EXPIRY", "Credential ends"
+    SCHEDULE_FAILED = "SCHEDULE_FAILED", "Scheduled run failed"
+    NEEDS_REVIEW = "NEEDS_REVIEW", "Executions need a person"
     CHANNEL_FAILING = "CHANNEL_FAILING", "Alert channel failing"
 
 

@@ -14,6 +14,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
+from monitoring import tasks
 from monitoring.alerts import outbox
 from monitoring.alerts.channels import update_channel
 from monitoring.alerts.outbox import BackgroundSender, claim_due, message_of, record_outcome
@@ -273,3 +274,14 @@ def test_a_secret_that_is_replaced_is_the_one_that_is_used(taken: Receiver) -> N
     update_channel(channel, {"secret": {"url": f"{taken.url}/second"}}, actor="ann")
     outbox.send_test(AlertChannel.objects.get())
     assert taken.messages[0][0] == "/second"
+
+
+def test_somebody_outside_is_called_as_long_as_all_works(
+    taken: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.periodic_tasks.connections.close_all", lambda: None)
+    tasks.call_outside_watcher()
+    assert taken.visits == []
+    settings.MONITORING_HEARTBEAT_URL = f"{taken.url}/ping/hub"
+    tasks.call_outside_watcher()
+    assert taken.visits == ["/ping/hub"]

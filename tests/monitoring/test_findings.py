@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from monitoring import findings
-from monitoring.findings import MOST_APART, SOURCES
+from monitoring.findings import MOST_APART, sources
 from monitoring.incidents import REOPENED_WITHIN, acknowledge_incident, watch_fleet
 from monitoring.models import Incident, Subject
 from registry.models import CircuitBreakerState, Connection, Credential, Service, ServiceInstance
@@ -19,6 +19,8 @@ from tests import factories
 from tests.support.alerts import make_channel
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
+from workflows.models import WorkflowSchedule
+from workflows.services import create_schedule
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -142,12 +144,27 @@ def credential(**after: float) -> None:
     Credential.objects.update(expires_at=NOW + timedelta(**after))
 
 
+def schedule() -> None:
+    workflow = factories.make_workflow("flow")
+    nightly = create_schedule({"name": "nightly", "workflow": workflow, "cron": "0 9 * * *"})
+    for hours, status in ((2, "COMPLETED"), (1, "FAILED")):
+        run = factories.make_execution(workflow, status=status)
+        tick = NOW - timedelta(hours=hours)
+        nightly.runs.create(tick=tick, outcome="STARTED", execution=run)
+
+
+def review() -> None:
+    factories.make_execution(factories.make_workflow("flow"), status="NEEDS_REVIEW")
+
+
 EACH = [
     ("SERVICE_DEGRADED", "billing", "WARNING", "answered 503", degraded),
     ("CIRCUIT_OPEN", "billing", "WARNING", "5 of 6 failed", circuit),
     ("CONNECTION_ERROR", "bank", "CRITICAL", "refused the key", connection),
     ("CREDENTIAL_EXPIRY", "bank-key", "WARNING", "It ends on", lambda: credential(days=3)),
     ("CREDENTIAL_EXPIRY", "bank-key", "CRITICAL", "It ended on", lambda: credential(days=-1)),
+    ("SCHEDULE_FAILED", "nightly", "CRITICAL", "failed: execution", schedule),
+    ("NEEDS_REVIEW", "flow", "WARNING", "1 execution waits for a person", review),
     ("CHANNEL_FAILING", "on-call", "CRITICAL", "It answered 404",
      lambda: make_channel(failures=5, last_error="It answered 404.")),
 ]  # fmt: skip
@@ -164,9 +181,19 @@ def test_each_kind_of_trouble(
 
 
 def test_every_subject_has_a_source_and_a_test() -> None:
-    assert [source.subject for source in SOURCES] == list(Subject)
+    assert {source.subject for source in sources} == set(Subject)
     elsewhere = {"MASS_EXPIRY", "DISCOVERY_BACKEND", "SERVICE_DOWN"}
     assert {each[0] for each in EACH} | elsewhere == set(Subject.values)
+
+
+def test_a_schedule_whose_next_run_goes_well_is_well_again() -> None:
+    schedule()
+    watch_fleet(now=NOW)
+    nightly = WorkflowSchedule.objects.get()
+    run = factories.make_execution(nightly.workflow, status="COMPLETED")
+    nightly.runs.create(tick=NOW, outcome="STARTED", execution=run)
+    watch_fleet(now=NOW + timedelta(seconds=5))
+    assert unresolved() == []
 
 
 def test_one_that_becomes_worse_is_nobodys_again() -> None:
@@ -186,13 +213,13 @@ def test_a_source_that_cannot_be_asked_ends_nothing(monkeypatch: pytest.MonkeyPa
     def fail(*_: Any) -> Any:
         raise DatabaseError("gone away")
 
-    broken = [findings.Source(each.subject, fail, each.ended) for each in SOURCES]
-    monkeypatch.setattr("monitoring.incidents.SOURCES", broken)
+    broken = [findings.Source(each.subject, fail, each.ended) for each in sources]
+    monkeypatch.setattr("monitoring.incidents.sources", broken)
     watch_fleet(now=NOW + timedelta(seconds=5))
     assert unresolved() == [("SERVICE_DOWN", "billing", "CRITICAL")]
 
 
 def test_a_quiet_sweep_asks_one_question_for_each_kind(django_assert_max_num_queries: Any) -> None:
     make_services("billing")
-    with django_assert_max_num_queries(3 * len(SOURCES)):
+    with django_assert_max_num_queries(3 * len(sources)):
         watch_fleet(now=NOW)

@@ -52,10 +52,11 @@ def make_delivery(channel: AlertChannel, **fields: Any) -> AlertDelivery:
 
 @dataclass
 class Receiver:
-    """Takes POSTs and remembers them; answers with the statuses that wait, then with 200."""
+    """Takes requests and remembers them; answers with the statuses that wait, then with 200."""
 
     url: str
     answers: list[int] = field(default_factory=list)
+    visits: list[str] = field(default_factory=list)
     messages: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
 
 
@@ -73,6 +74,11 @@ def receiver() -> Iterator[Receiver]:
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"ok")
+
+        def do_GET(self) -> None:
+            taken.visits.append(self.path)
+            self.send_response(204)
+            self.end_headers()
 
         def log_message(self, *_: Any) -> None:
             pass
