@@ -77,6 +77,12 @@ def current_actor() -> Actor | None:
     return _actor.get()
 
 
+def actor_name() -> str:
+    """Return the name of who acts, for records beside the trail; "hub" where it is the hub."""
+    actor = _actor.get()
+    return actor.name if actor is not None else "hub"
+
+
 def record(
     verb: AuditVerb,
     row: models.Model,

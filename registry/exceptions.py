@@ -154,6 +154,15 @@ class CredentialError(CallError):
     permanent = True
 
 
+class CredentialNotGrantedError(CallError):
+    """Nobody who may use credentials let this call use this one; nothing was sent."""
+
+    code = "permission_denied"
+    status_code = 403
+    permanent = True
+    about_target = False
+
+
 class TokenUnavailableError(CredentialError):
     """The token that a credential stands for could not be fetched now; nothing was sent."""
 

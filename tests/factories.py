@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from core.models import ApiKey
+from registry.credentials.grants import grant_actions
 from registry.models import Service, ServiceAction, ServiceInstance
 from registry.services import refresh_status
 from workflows.models import (
@@ -58,6 +59,8 @@ def make_service(
         make_instance(service, url, **(instance or {}))
     for action in actions:
         ServiceAction.objects.create(service=service, name=action)
+    if service.credential_id is not None:  # who links one lets the actions use it
+        grant_actions(service, actor="tester")
     if urls and "status" not in fields:
         refresh_status(service)
     return service

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from registry.calls.blocking_client import close_shared_client, on_shared_loop
+from registry.credentials.grants import grant_actions
 from registry.models import ServiceAction
 from tests import factories
 from tests.support.credentials import Reply, make_credential, serving
@@ -63,6 +64,7 @@ def call_with_credential() -> Recording:
         service.credential = make_credential("BEARER_TOKEN", allowed_origins=[url])
         service.save()
         ServiceAction.objects.create(service=service, name="charge", path="/charge")
+        grant_actions(service, actor="tester")
         client = factories.caller("OPERATOR")
         close_shared_client()
         with calls_recorded(in_loop_thread) as calls:

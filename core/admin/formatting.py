@@ -26,6 +26,7 @@ TONES = {
         "ACCEPTED",
         "CURRENT",
         "SENT",
+        "GRANTED",
     ),
     "warning": (
         "DEGRADED",
@@ -57,6 +58,7 @@ TONES = {
         "RETIRED",
         "FIRING",
         "DEAD",
+        "MISSING",
     ),
     "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED", "SENDING"),
 }

@@ -71,6 +71,19 @@ def object_field(**kwargs: Any) -> CheckedJSONField:
     return CheckedJSONField(default=dict, blank=True, validators=[validate_object], **kwargs)
 
 
+def grant_field() -> CheckedJSONField:
+    """Return a column for what may be sent with which credentials, nothing by default.
+
+    It has its default in the database too: a worker on the code of before goes on while a hub is
+    brought up to date.
+    """
+    return object_field(
+        editable=False,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="What may be sent with a credential, and who allowed it.",
+    )
+
+
 def metadata_field(**kwargs: Any) -> CheckedJSONField:
     """Return a column for what callers keep with a row, an empty object by default."""
     return CheckedJSONField(default=dict, blank=True, validators=[validate_metadata], **kwargs)

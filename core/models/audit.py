@@ -62,6 +62,8 @@ class AuditVerb(Vocabulary):
     EXPIRED = "EXPIRED", "Taken offline"
     KEPT = "KEPT", "Kept alive"
     LOGIN_DELAYED = "LOGIN_DELAYED", "Login slowed down"
+    GRANTED = "GRANTED", "Credential granted"
+    WITHDRAWN = "WITHDRAWN", "Grant withdrawn"
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):

@@ -8,10 +8,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.admin.base import PartAdmin
+from core.admin.base import PartAdmin, actor_of
 from core.admin.columns import column
 from registry import services
+from registry.admin.credential import may_use_credentials
 from registry.admin.service_forms import ActionForm
+from registry.credentials.grants import grant_actions
 from registry.models import Service, ServiceAction
 
 
@@ -39,7 +41,11 @@ class ServiceActionAdmin(PartAdmin):
         return super().get_queryset(request).select_related("service")
 
     def save_model(self, request: HttpRequest, obj: ServiceAction, form: Any, change: bool) -> None:
+        if "service" in form.changed_data:
+            obj.credential_grant = {}  # it was for the service before
         super().save_model(request, obj, form, change)
+        if may_use_credentials(request):
+            grant_actions(obj.service, actor=actor_of(request), names={obj.name})
         services.log_changed_parts(obj.service)
         if change and "service" in form.changed_data:
             services.log_changed_parts(Service.objects.get(pk=form.initial["service"]))

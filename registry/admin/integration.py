@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -25,14 +25,16 @@ from core.admin.base import (
     run_on_each,
 )
 from core.admin.columns import column, json_column, moment_column
+from core.admin.dialogs import back_to, telling_refusals
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import flow, milliseconds
-from core.admin.pages import render_page
+from core.admin.pages import page_of, render_page
 from core.admin.views import own_view
 from core.api.suspension import result_of
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
 from registry.admin.credential import may_use_credentials
+from registry.admin.grants import GrantingMixin, allow_action, are_complete, grants_shown
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle
@@ -42,6 +44,7 @@ from registry.integrations.execution import (
     keep_attempt,
     preview_request,
 )
+from registry.integrations.grants import allow_integration, lines_of_integration
 from registry.models import Integration, IntegrationExecution, IntegrationStatus, TargetKind
 
 SHOWN_EXECUTIONS = 20
@@ -57,7 +60,7 @@ def arrow_of(integration: Integration) -> SafeString:
 
 
 @admin.register(Integration)
-class IntegrationAdmin(HubAdmin):
+class IntegrationAdmin(GrantingMixin, HubAdmin):
     """The list of integrations, the page of one, and the panel that tries it."""
 
     form = IntegrationForm
@@ -73,7 +76,7 @@ class IntegrationAdmin(HubAdmin):
     readonly_fields = ("created_at", "updated_at")
     change_form_outer_before_template = "console/integration_summary.html"
     actions = ("activate_selected", "deactivate_selected")
-    actions_detail = ("try_it",)
+    actions_detail = ("try_it", "allow")
     fieldsets = (
         (None, {"fields": ("name", "type", "status", "description")}),
         (
@@ -112,7 +115,21 @@ class IntegrationAdmin(HubAdmin):
             "flow": arrow_of(row),
             "executions": list(executions[:SHOWN_EXECUTIONS]),
             "history_url": f"{listed}?integration={row.pk}",
+            **grants_shown(request, lines_of_integration(row)),
         }
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        row = self.get_queryset(request).filter(pk=object_id).first()
+        complete = row is None or are_complete(lines_of_integration(row))
+        return ("allow",) if complete else ()
+
+    @allow_action("It may use them for what it sends now, as its page lists it.")
+    def allow(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        row = find_or_404(self.get_queryset(request), object_id)
+        with telling_refusals(request):
+            allow_integration(row, actor=actor_of(request))
+            messages.success(request, f"{row}: allowed.")
+        return back_to(page_of(row))
 
     def save_model(self, request: HttpRequest, obj: Integration, form: Any, change: bool) -> None:
         may = {"may_use_credentials": may_use_credentials(request)}
@@ -140,10 +157,13 @@ class IntegrationAdmin(HubAdmin):
 
     @staticmethod
     def _set_each(request: HttpRequest, queryset: QuerySet, status: str, done: str) -> None:
+        may = may_use_credentials(request)
         run_on_each(
             request,
             queryset,
-            lambda row: lifecycle.update_integration(row, {"status": status}),
+            lambda row: lifecycle.update_integration(
+                row, {"status": status}, may_use_credentials=may
+            ),
             done=done,
         )
 

@@ -15,13 +15,16 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
-from core.admin.base import actor_of, run_on_each
+from core.admin.base import actor_of, find_or_404, run_on_each
 from core.admin.columns import column
+from core.admin.dialogs import back_to, telling_refusals
 from core.admin.formatting import NOTHING, moment
+from core.admin.pages import page_of
 from core.roles import CALLS, may
 from registry import services
 from registry.admin.acceptance import AcceptanceMixin, registrant_of
 from registry.admin.credential import may_use_credentials
+from registry.admin.grants import GrantingMixin, allow_action, are_complete, grants_shown
 from registry.admin.maintenance import (
     LIFTED,
     MAINTENANCE,
@@ -31,6 +34,7 @@ from registry.admin.maintenance import (
 )
 from registry.admin.service_forms import NewServiceForm, ServiceForm
 from registry.admin.service_panels import call_view, probe_view
+from registry.credentials.grants import grant_actions, lines_of_actions
 from registry.credentials.links import note_link
 from registry.models import (
     Credential,
@@ -51,7 +55,7 @@ MAX_ACTIONS = 100
 
 
 @admin.register(Service)
-class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
+class ServiceAdmin(AcceptanceMixin, GrantingMixin, MaintainedAdmin):
     """One service with its instances and actions."""
 
     form = ServiceForm
@@ -73,7 +77,7 @@ class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
     )
     actions = ("start_maintenance_of_selected", "lift_maintenance_of_selected")
     actions_detail = (
-        "accept", "refuse", "probe_now", "call_action", *MaintainedAdmin.actions_detail,
+        "accept", "refuse", "probe_now", "call_action", "allow", *MaintainedAdmin.actions_detail,
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
@@ -112,7 +116,24 @@ class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
     tags_label = column("Tags", lambda row: ", ".join(row.tags) or NOTHING)
 
     def summary(self, request: HttpRequest, row: Service) -> dict[str, Any]:
-        return _summary(row)
+        lines = lines_of_actions(row)
+        title = {"grants_title": "Actions that may use its credential"}
+        return {**_summary(row), **grants_shown(request, lines), **title}
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        row = Service.objects.filter(pk=object_id).prefetch_related("actions", "instances").first()
+        complete = row is None or are_complete(lines_of_actions(row))
+        return (*super().hidden_actions(request, object_id), *(("allow",) if complete else ()))
+
+    @allow_action(
+        "Its actions may use the credential for what they are called at now, as its page lists it."
+    )
+    def allow(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        service = find_or_404(Service.objects.all(), object_id)
+        with telling_refusals(request):
+            granted = services.allow_actions(service, actor=actor_of(request))
+            messages.success(request, f"{service}: {len(granted)} allowed.")
+        return back_to(page_of(service))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the credential read-only to those who may not use credentials."""
@@ -135,6 +156,7 @@ class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
             # The status follows the heartbeats that arrive meanwhile, so it is not written back.
             acceptance = ("acceptance",) if "type" in form.changed_data else ()
             obj.save(update_fields=(*FORM_FIELDS, *acceptance, "updated_at"))
+            self._grant_linked(request, obj, form)
             services.refresh_status(obj)
             services.record_change(obj, RegistryChangeKind.UPDATED)
             return
@@ -145,6 +167,12 @@ class ServiceAdmin(AcceptanceMixin, MaintainedAdmin):
         services.record_change(obj, RegistryChangeKind.REGISTERED)
         if fields := form.instance_fields():
             services.add_instance(obj, url=fields.pop("url"), fields=fields)
+
+    @staticmethod
+    def _grant_linked(request: HttpRequest, service: Service, form: Any) -> None:
+        """Let the actions use a credential that was linked just now."""
+        if "credential" in form.changed_data and service.credential_id is not None:
+            grant_actions(service, actor=actor_of(request))
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

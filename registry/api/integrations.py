@@ -6,8 +6,9 @@ from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
@@ -19,6 +20,7 @@ from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.suspension import result_of
 from core.exceptions import NotFound
 from core.unknown_fields import UnknownFields
+from registry.api.grants import GrantsAnswer, show_grants
 from registry.calls.headers import call_headers, dropped_fields
 from registry.integrations import lifecycle
 from registry.integrations.execution import (
@@ -29,6 +31,7 @@ from registry.integrations.execution import (
     find_integration,
     keep_attempt,
 )
+from registry.integrations.grants import allow_integration, lines_of_integration
 from registry.models import (
     HttpMethod,
     Integration,
@@ -216,7 +219,12 @@ class IntegrationViewSet(NamedResourceViewSet):
     cursor_order = "-id"
     read_scope = "registry:read"
     write_scope = "registry:write"
-    scopes = {"execute": "actions:execute", "executions": read_scope}
+    scopes = {
+        "execute": "actions:execute",
+        "executions": read_scope,
+        "grants": read_scope,
+        "allow": "credentials:use",
+    }
     calls_out = frozenset({"execute"})
     takes_force = True
 
@@ -259,6 +267,19 @@ class IntegrationViewSet(NamedResourceViewSet):
         )
         attempted = result_of(request, "attempt", lambda: begin_attempt(find_executable(pk), call))
         return _answer(keep_attempt(attempted))
+
+    @extend_schema(responses=GrantsAnswer, filters=False)
+    @action(detail=True, methods=["get"])
+    def grants(self, request: Any, pk: str) -> Response:
+        """The credentials that an integration reaches, and whether it may use them."""
+        return Response(show_grants(lines_of_integration(self.find())))
+
+    @extend_schema(request=None, responses=GrantsAnswer)
+    @grants.mapping.post
+    def allow(self, request: Any, pk: str) -> Response:
+        """Let an integration use the credentials that it reaches, for what it sends now."""
+        allow_integration(self.find(), actor=self.actor)
+        return Response(show_grants(lines_of_integration(self.find())))
 
     @nested_list(
         IntegrationExecutionSerializer,

@@ -18,6 +18,7 @@ from core.api.suspension import result_of
 from core.models import AuditVerb
 from registry import services
 from registry.api.filters import ServiceFilter, selecting_fields
+from registry.api.grants import AllowActionsInput, GrantsAnswer, show_grants
 from registry.api.registrants import registrant_of
 from registry.api.service_health import PROBE_PARAMETER, ServiceHealthAnswer, describe_health
 from registry.api.service_pages import keys_of, render_page
@@ -37,6 +38,7 @@ from registry.calls.blocking_client import begin_call
 from registry.calls.client import CallResult
 from registry.calls.headers import call_headers, dropped_fields
 from registry.calls.targets.resolver import CallTarget
+from registry.credentials.grants import lines_of_actions
 from registry.models import Service
 from registry.policies.registering import Registrant
 
@@ -65,6 +67,8 @@ class ServiceViewSet(NamedResourceViewSet):
         "execute_action": "actions:execute",
         "accept": "registry:operate",
         "refuse": "registry:operate",
+        "grants": read_scope,
+        "allow": "credentials:use",
     }
     takes_force = True
     calls_out = frozenset({"execute_action"})
@@ -216,6 +220,20 @@ class ServiceViewSet(NamedResourceViewSet):
         """Forget one instance."""
         services.remove_instance(self.find_to_write(), instance_id)
         return Response(status=204)
+
+    @extend_schema(responses=GrantsAnswer, filters=False)
+    @action(detail=True, methods=["get"])
+    def grants(self, request: Any, pk: str) -> Response:
+        """Which actions may use the service's credential, and as what they are called."""
+        return Response(show_grants(lines_of_actions(self.find())))
+
+    @extend_schema(request=AllowActionsInput, responses=GrantsAnswer)
+    @grants.mapping.post
+    def allow(self, request: Any, pk: str) -> Response:
+        """Let actions use the service's credential as they are now: all, unless told which."""
+        names = self.read(AllowActionsInput).get("actions")
+        services.allow_actions(self.find(), actor=self.actor, names=names)
+        return Response(show_grants(lines_of_actions(self.find())))
 
     @post_action(
         request=ExecuteActionInput,

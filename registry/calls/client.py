@@ -15,8 +15,9 @@ against the service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +32,7 @@ from registry.calls.database_threads import DatabaseThreads
 from registry.calls.event_stream import TakeEvent
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
+from registry.calls.permits import Permit, check_granted, use_of
 from registry.calls.request import OutboundRequest, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.load_balancing import calls_in_flight
@@ -46,6 +48,7 @@ from registry.calls.transport import Transport
 from registry.exceptions import (
     CallError,
     CircuitOpenError,
+    CredentialNotGrantedError,
     NoTimeLeftError,
     ServiceNotReachedError,
     ServiceResponseError,
@@ -122,6 +125,7 @@ class ServiceClient:
         unknown_fields: str | None = None,
         actor: str = "engine",
         as_of: int = 0,
+        permit: Permit | None = None,
     ) -> CallResult:
         """Call one action and return its checked answer.
 
@@ -129,13 +133,14 @@ class ServiceClient:
         what happens to others instead of what the action itself says. The deadline covers
         connecting, sending, and everything up to the last byte of the answer. `actor` is who
         calls, for the audit trail of the service's credential. Who is called is as it was after the
-        change `as_of` of the registry, or later.
+        change `as_of` of the registry, or later. `permit` is asked before a credential is used.
 
         Raises:
             SchemaViolation: the document does not fit the action; nothing was sent.
             CallError: no usable answer came; the subclass says why.
         """
         resolved = await self.resolver_cache.find(target, action, as_of=as_of)
+        await self._ask(permit, resolved, actor)
         await self._breakers.catch_up(as_of)
         fitted = fit_input(resolved, document, policy=unknown_fields, trim=trim)
         timeout = timeout_seconds or resolved.timeout_seconds
@@ -161,6 +166,7 @@ class ServiceClient:
         timeout_seconds: float | None = None,
         take: TakeEvent | None = None,
         keeps_refusals: bool = False,
+        permit: Permit | None = None,
     ) -> CallResult:
         """Call a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
 
@@ -168,7 +174,8 @@ class ServiceClient:
         called is asked again for each call. `path` follows its base URL; `{name}` in it is filled
         from the document, whose rest is the body, or the query of GET and DELETE; GRAPHQL is given
         `{"query", "variables"}`. `deadline` is on this client's clock; without one the connection's
-        own timeout holds. A call is slow after `timeout_seconds`, if given.
+        own timeout holds. A call is slow after `timeout_seconds`, if given. `permit` is asked
+        before its credential is used.
 
         With `take`, an answer that is a stream of events is given to it as it comes, and the output
         is empty; the circuit and the limits count the call until its last event. With
@@ -181,6 +188,7 @@ class ServiceClient:
         """
         connection = await self.resolver_cache.find(CallTarget("connection", reference, key), "")
         action = with_action(connection, method=method, path=path)
+        await self._ask(permit, action, actor)
         if keeps_refusals:
             action = replace(action, http=replace(action.http, keeps_refusals=True))
         timeout = timeout_seconds or connection.timeout_seconds
@@ -231,6 +239,22 @@ class ServiceClient:
         call = OutboundCall(action, {}, {}, self._clock() + seconds, seconds, "hub")
         return (await self._send_once(call, endpoint, request))[0]
 
+    async def _ask(self, permit: Permit | None, action: ResolvedAction, actor: str) -> None:
+        """Ask whether the caller may use the credential. Raises: CredentialNotGrantedError."""
+        if permit is not None and action.credential is not None:
+            with self._noting_denials(action, actor):
+                await permit(use_of(action))
+
+    @contextlib.contextmanager
+    def _noting_denials(self, action: ResolvedAction, actor: str) -> Iterator[None]:
+        try:
+            yield
+        except CredentialNotGrantedError as error:
+            credential, subject = action.credential, _audit_name(action)
+            assert credential is not None
+            self._authenticator.note_denied(credential, error, actor=actor, subject=subject)
+            raise
+
     async def _send_rate_limited(self, call: OutboundCall) -> CallResult:
         """Send within the limits of what is called. Raises: CallError."""
         action = call.action
@@ -277,6 +301,8 @@ class ServiceClient:
         credential = call.action.credential
         if credential is None:
             return await self._send_through_breaker(call, endpoint, request)
+        with self._noting_denials(call.action, call.actor):
+            check_granted(call.action, endpoint.url)
         authenticated = await self._authenticate(call, credential, request)
         try:
             return await self._send_through_breaker(call, endpoint, authenticated)
@@ -299,7 +325,7 @@ class ServiceClient:
             request,
             seconds=max(call.deadline - self._clock(), 0.0),
             actor=call.actor,
-            subject=call.action.audit_name or call.action.service,
+            subject=_audit_name(call.action),
             ca_bundle=call.action.http.ca_bundle,
         )
 
@@ -357,6 +383,10 @@ class ServiceClient:
         finally:
             await self._transport.close()
             self._threads.close()
+
+
+def _audit_name(action: ResolvedAction) -> str:
+    return action.audit_name or action.service
 
 
 def _check_output(action: ResolvedAction, endpoint: Endpoint, output: Any) -> None:

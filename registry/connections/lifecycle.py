@@ -35,8 +35,14 @@ from registry.models import Connection, ConnectionStatus, ConnectionType
 
 logger = structlog.get_logger(__name__)
 
-# Where a secret goes, and how well it is kept on the way.
-_GUARDING = ("tls", "ca_bundle")
+# All else in a configuration says where a secret goes, how well it is kept on the way, or what is
+# sent with it: fixed headers, and the requests of tests.
+_UNGUARDED = (
+    "timeout_seconds",
+    "connect_timeout_seconds",
+    "read_timeout_seconds",
+    "expected_status",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +184,9 @@ def _reach_of(row: Connection) -> tuple[Any, ...]:
 
 
 def _guarded_of(row: Connection) -> tuple[Any, ...]:
-    """Return the columns that say where the secret goes."""
-    kept = (row.config.get(name) for name in _GUARDING)
-    return *(getattr(row, name) for name in ADDRESS_FIELDS), *kept
+    """Return what says where the secret goes, and what is sent with it."""
+    kept = {name: value for name, value in row.config.items() if name not in _UNGUARDED}
+    return *(getattr(row, name) for name in ADDRESS_FIELDS), kept
 
 
 def _forget_tests(row: Connection) -> None:

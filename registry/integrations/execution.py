@@ -22,11 +22,13 @@ from core.models import AuditVerb
 from core.suggestions import no_such_row
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import CallResult, ServiceClient
+from registry.calls.permits import Permit
 from registry.calls.request import FittedInput, fit_input
 from registry.calls.targets.connection_targets import refuse_disabled
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.discovery.base import get_discovery
 from registry.exceptions import RegistryUnreachableError
+from registry.integrations.grants import permit_of
 from registry.integrations.history import Attempt, Result, record_attempt
 from registry.models import EXECUTABLE, Integration, TargetKind
 from registry.policies.integration_mapping import map_answer, map_request
@@ -41,6 +43,8 @@ class IntegrationCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float | None = None
     actor: str = ""
+    # Asked, after the integration's own grant, before a credential is used.
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +263,7 @@ async def _call(
             headers=call.headers,
             deadline=None if seconds is None else time.monotonic() + seconds,
             actor=call.actor,
+            permit=permit_of(integration, call.permit),
         )
     return await client.call(
         _target_of(integration),
@@ -269,6 +274,7 @@ async def _call(
         unknown_fields=integration.unknown_fields,
         as_of=as_of,
         actor=call.actor,
+        permit=permit_of(integration, call.permit),
     )
 
 

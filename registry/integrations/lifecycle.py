@@ -15,11 +15,17 @@ from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
-from core.references import refuse_if_used
+from core.references import refuse_if_used, title_of
 from core.suggestions import no_such_row
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration
+from registry.integrations.grants import (
+    grant_integration,
+    holds_grant,
+    sending_of,
+    uses_of_integration,
+)
 from registry.models import (
     EXECUTABLE,
     Connection,
@@ -28,6 +34,7 @@ from registry.models import (
     ServiceType,
     TargetKind,
 )
+from registry.policies.credential_grants import GrantState
 from registry.policies.integration_mapping import ANSWER_NAMES, REQUEST_NAMES, mapping_problems
 
 # What can be asked by a request and answers it.
@@ -46,12 +53,16 @@ def create_integration(
         ValidationFailed: a field breaks a rule, or the target of an ACTIVE one does not exist.
         Conflict: the name is taken.
         PermissionDenied: the connection has a credential, without `may_use_credentials`.
+
+    With `may_use_credentials` it may use the credentials that it reaches then.
     """
     integration = Integration()
     with unique_name(integration, fields), transaction.atomic():
         _assign(integration, fields, may_use_credentials=may_use_credentials)
         integration.save()
         audit.record(AuditVerb.CREATED, integration)
+        if may_use_credentials:
+            grant_integration(integration, actor=audit.actor_name())
     return find_integration(str(integration.pk))
 
 
@@ -66,16 +77,22 @@ def update_integration(
 
     Raises:
         As of `create_integration`; and
+        PermissionDenied: it sends something else with a credential, without `may_use_credentials`.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with unique_name(integration, fields), transaction.atomic():
         locked = lock_row(integration, if_unchanged=if_unchanged)
         before, columns = audit.snapshot(locked), columns_of(locked)
+        sent, held = sending_of(locked), holds_grant(locked)
         _assign(locked, fields, may_use_credentials=may_use_credentials)
         if "status" in fields:
             locked.failures_in_a_row, locked.last_error = 0, ""
         save_if_changed(locked, columns)
         audit.record_changes(locked, before)
+        if may_use_credentials and (sending_of(locked) != sent or _is_given(fields)):
+            grant_integration(locked, actor=audit.actor_name())
+        elif held and not may_use_credentials:
+            _refuse_other_use(locked)
     return find_integration(str(locked.pk))
 
 
@@ -103,8 +120,11 @@ def check_integration(
     Raises:
         As of `create_integration`.
     """
+    held = not integration._state.adding and holds_grant(integration)
     draft = copy.copy(integration)
     _assign(draft, fields, may_use_credentials=may_use_credentials)
+    if held and not may_use_credentials:
+        _refuse_other_use(draft)
 
 
 # --- What is given ---
@@ -233,6 +253,22 @@ def check_connection(
             f"The connection '{connection.name}' has a credential: this needs the scope"
             " credentials:use."
         )
+
+
+def _is_given(fields: Mapping[str, Any]) -> bool:
+    """Return whether a change says whom an integration calls, or lets it be executed."""
+    return "target" in fields or fields.get("status") in EXECUTABLE
+
+
+def _refuse_other_use(integration: Integration) -> None:
+    """Refuse a change that takes away what the integration was allowed to use."""
+    for use in uses_of_integration(integration):
+        if use.state != GrantState.GRANTED:
+            raise PermissionDenied(
+                f"The integration '{integration.name}' uses the credential of"
+                f" {title_of(use.carrier)}: to change what it sends needs the scope"
+                " credentials:use."
+            )
 
 
 def check_target(integration: Integration) -> None:

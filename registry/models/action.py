@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from core.db.json_fields import CheckedJSONField, validate_object
+from core.db.json_fields import CheckedJSONField, grant_field, validate_object
 from core.db.models import TimestampedModel
 from core.db.names import validate_action_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
@@ -95,6 +95,7 @@ class ServiceAction(TimestampedModel):
         default=None,
         help_text="What happens to fields that the input schema does not name.",
     )
+    credential_grant = grant_field()
 
     class Meta:
         db_table = "service_action"

@@ -137,6 +137,8 @@ class CredentialEventKind(Vocabulary):
     USED = "USED", "Used"
     DENIED = "DENIED", "Use denied"
     EXPIRING = "EXPIRING", "Expiry near"
+    GRANTED = "GRANTED", "Granted"
+    WITHDRAWN = "WITHDRAWN", "Grant withdrawn"
 
 
 class CredentialEventQuerySet(models.QuerySet["CredentialEvent"]):

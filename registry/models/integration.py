@@ -7,7 +7,7 @@ from typing import Self
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery, Value
 
-from core.db.json_fields import CheckedJSONField, metadata_field
+from core.db.json_fields import CheckedJSONField, grant_field, metadata_field
 from core.db.models import AppendedModel, NamedQuerySet, ReferencedModel, name_constraint
 from core.db.names import validate_name
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
@@ -121,6 +121,7 @@ class Integration(ReferencedModel):
     )
     config = CheckedJSONField(default=dict, blank=True, validators=[validate_config])
     metadata = metadata_field(db_default=Value({}, models.JSONField()))
+    credential_grant = grant_field()
 
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
     last_error = models.CharField(max_length=1000, blank=True, default="", editable=False)

@@ -10,6 +10,7 @@ from registry.services.expiry import (
     read_suspicion,
     read_unreachable,
 )
+from registry.services.grants import allow_actions
 from registry.services.heartbeats import Heartbeat, beat_service, record_heartbeat
 from registry.services.lifecycle import (
     Registration,
@@ -41,6 +42,7 @@ __all__ = [
     "accept_service",
     "add_instance",
     "admit_changed",
+    "allow_actions",
     "beat_service",
     "check_new_instance",
     "check_owner",

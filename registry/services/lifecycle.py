@@ -38,6 +38,7 @@ from registry.models import (
 from registry.models.status import parse_status
 from registry.policies.registering import Registrant, check_carried, check_weight
 from registry.services.acceptance import decide_acceptance
+from registry.services.grants import grant_given
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.status import refresh_status
@@ -194,6 +195,8 @@ def action_as_given(
         row._state.adding = False
         # That is an operator's word, unless the service has one.
         row.unknown_fields = before.unknown_fields
+        # And that is of who may use credentials: it holds for what is sent as it was.
+        row.credential_grant = before.credential_grant
     assign_fields(row, fields)
     return row
 
@@ -317,6 +320,7 @@ def update_service(
         before, state = audit.snapshot(locked), _state_of(locked, registration)
         columns = columns_of(locked)
         was, locked.name = (locked.owner, locked.name, locked.type), registration.name
+        before_credential = locked.credential_id
         assign_fields(locked, registration.fields)
         admit_changed(locked, registrant, was=was[1:])
         if locked.owner != was[0]:
@@ -326,6 +330,7 @@ def update_service(
         changes = replace_actions(locked, registration.actions)
         audit.record_changes(locked, before, changes)
         _update_instance(locked, registration, registrant)
+        grant_given(locked, registration.actions, link, before_credential)
         if not json_equal(_state_of(locked, registration), state):
             locked.save()
         refresh_status(locked)

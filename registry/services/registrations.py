@@ -37,6 +37,7 @@ from registry.models.address_fields import AddressField
 from registry.models.status import derive_status, parse_status
 from registry.policies.registering import Company, Registrant, check_weight
 from registry.services.acceptance import check_owner, decide_acceptance, waits_for_others
+from registry.services.grants import grant_given
 from registry.services.lifecycle import (
     ANYBODY,
     Registration,
@@ -330,6 +331,7 @@ def _register(registration: Registration, *, registrant: Registrant, link: Link)
     before = {} if created else audit.snapshot(service)
     was = ("", "") if created else (service.name, service.type)
     columns = columns_of(service)
+    credential_before = service.credential_id
     assign_fields(service, registration.fields)
     link.apply(service)
     check_row(service)
@@ -346,6 +348,7 @@ def _register(registration: Registration, *, registrant: Registrant, link: Link)
     )
     if not created:
         audit.record_changes(service, before, changes)
+    grant_given(service, registration.actions, link, credential_before)
     refresh_status(service)
     created = created or new_instance
     if created:

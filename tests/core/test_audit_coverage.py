@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from monitoring.models import Incident, Subject
+from registry.models import Service
 from tests import factories
 from tests.support.alerts import make_channel, make_delivery
 from tests.support.connections import make_connection
@@ -121,6 +122,19 @@ def _integration() -> str:
     return f"/integrations/{create_integration({'name': 'pays', 'target': target}).pk}"
 
 
+def _ungranted() -> Any:
+    """A service with a credential, which its action may not use."""
+    service = _service()
+    Service.objects.filter(pk=service.pk).update(credential=make_credential())
+    return service
+
+
+def _ungranted_integration() -> str:
+    path = _integration()
+    Service.objects.update(credential=make_credential())
+    return path
+
+
 def _bulk() -> str:
     made = BulkOperation.objects.create(
         action="CANCEL", filter={}, actor="x", created_before=timezone.now(), total=1
@@ -174,6 +188,9 @@ ACTS: dict[str, Callable[[], Request]] = {
         "DELETE", f"/services/billing/instances/{_service().instances.get().pk}", None),
     "ServiceViewSet.execute_action": lambda: (
         "POST", f"/services/{_service().pk}/actions/pay/execute", {}),
+    "ServiceViewSet.allow": lambda: (
+        "POST", f"/services/{_ungranted().pk}/grants", {}),
+    "IntegrationViewSet.allow": lambda: ("POST", f"{_ungranted_integration()}/grants", {}),
     "CredentialViewSet.rotate": lambda: (
         "POST", f"/registry/credentials/{make_credential().pk}/rotate", ROTATED),
     "IntegrationViewSet.execute": lambda: ("POST", f"{_integration()}/execute", {}),

@@ -22,7 +22,7 @@ from registry.calls.auth.usage_counter import UsageCounter
 from registry.calls.database_threads import DatabaseThreads
 from registry.calls.redaction import Mask
 from registry.calls.request import OutboundRequest
-from registry.exceptions import CredentialError
+from registry.exceptions import CallError, CredentialError
 from registry.models import CredentialEventKind, CredentialType
 
 MOST_CONTEXTS = 200
@@ -72,10 +72,7 @@ class Authenticator:
             tls = await self._tls(credential, ca_bundle)
         except CredentialError as error:
             if error.permanent:
-                self._uses.count(
-                    credential, CredentialEventKind.DENIED, actor=actor, subject=subject,
-                    detail=error.message,
-                )  # fmt: skip
+                self.note_denied(credential, error, actor=actor, subject=subject)
             raise
         token = cached.token if cached else None
         stamp = RequestStamp.at(self._now().timestamp())
@@ -83,6 +80,15 @@ class Authenticator:
         self._uses.count(credential, CredentialEventKind.USED, actor=actor, subject=subject)
         mask = Mask(secrets_of(credential, token))
         return authenticated._replace(tls=tls, mask=mask, token=cached)
+
+    def note_denied(
+        self, credential: LoadedCredential, error: CallError, *, actor: str, subject: str
+    ) -> None:
+        """Count that somebody was refused a use of a credential."""
+        self._uses.count(
+            credential, CredentialEventKind.DENIED, actor=actor, subject=subject,
+            detail=error.message,
+        )  # fmt: skip
 
     async def renew_token(self, credential: LoadedCredential, request: OutboundRequest) -> bool:
         """Drop the token that was refused with a 401; False when there is none to drop."""

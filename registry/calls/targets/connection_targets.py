@@ -86,6 +86,7 @@ def resolved_connection(connection: Connection) -> ResolvedAction:
         limits=limits_of(connection.limits),
         http=_http_options(connection.type, config),
         audit_name=f"connection {connection.name}",
+        kind="connection",
     )
 
 

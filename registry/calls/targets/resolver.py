@@ -21,6 +21,7 @@ from registry.calls.targets.load_balancing import (
     calls_in_flight,
 )
 from registry.calls.targets.request_action import IDEMPOTENT, registered_request, request_in
+from registry.credentials.grants import granted_calls
 from registry.discovery.base import Criteria, get_discovery
 from registry.exceptions import ServiceNotFoundError, ServiceUnavailableError
 from registry.models import (
@@ -114,6 +115,10 @@ class ResolvedAction:
     unknown_fields: str | None = None
     # The newest change of the registry before it was read.
     as_of: int = 0
+    # "service" or "connection": which of them carries the credential.
+    kind: str = "service"
+    # What may be sent with the credential, as of `call_at`; None where that is for the caller.
+    granted: frozenset[str] | None = None
 
     @property
     def title(self) -> str:
@@ -358,4 +363,5 @@ def _resolved(service: Service, action: ServiceAction) -> ResolvedAction:
         subject_id=str(service.pk),
         limits=limits_of(service.limits),
         unknown_fields=action.unknown_fields,
+        granted=granted_calls(action, service.credential_id),
     )

@@ -126,6 +126,8 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "ServiceInstance.lift_maintenance": (lambda: _maintained().instances.get().pk, {}),
     "Integration.activate_selected": (lambda: _with_status("INACTIVE"), {}),
     "Integration.deactivate_selected": (_integration, {}),
+    "Integration.allow": (lambda: acts._ungranted_integration().rpartition("/")[2], {}),
+    "Service.allow": (lambda: acts._ungranted().pk, {}),
     "Service.start_maintenance_of_selected": (_service, {}),
     "Service.lift_maintenance_of_selected": (lambda: _maintained().pk, {}),
     "Service.start_maintenance": (_service, {}),

@@ -104,6 +104,23 @@ async def execute_integration(
     return await INTEGRATIONS.call(hub, "POST /{integration_id}/execute", fields)
 
 
+async def get_integration_grants(hub: Hub, integration_id: str) -> JsonObject:
+    """The credentials that an integration reaches: ``{"complete", "grants": [...]}``.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await INTEGRATIONS.call(hub, "GET /{integration_id}/grants", locals())
+
+
+async def allow_integration(hub: Hub, integration_id: str) -> JsonObject:
+    """Let an integration use the credentials that it reaches, for what it sends now.
+
+    Answers as `get_integration_grants`. Raises: ResourceNotFoundError, PermissionDeniedError
+    without credentials:use.
+    """
+    return await INTEGRATIONS.call(hub, "POST /{integration_id}/grants", locals())
+
+
 async def get_integration_executions(
     hub: Hub,
     integration_id: str,

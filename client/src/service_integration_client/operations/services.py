@@ -132,6 +132,26 @@ async def get_service_health(hub: Hub, service_id: str, *, probe: bool | None = 
     )
 
 
+async def get_service_grants(hub: Hub, service_id: str) -> JsonObject:
+    """The actions that may use the service's credential: ``{"complete", "grants": [...]}``.
+
+    Each has its `state`, GRANTED, MISSING or CHANGED, and what it is called at.
+    Raises: ResourceNotFoundError.
+    """
+    return await SERVICES.call(hub, "GET /{service_id}/grants", locals())
+
+
+async def allow_service_actions(
+    hub: Hub, service_id: str, actions: list[str] | None = None
+) -> JsonObject:
+    """Let actions use the service's credential as they are now; all, unless told which.
+
+    Answers as `get_service_grants`. Raises: ResourceNotFoundError, ValidationError,
+    PermissionDeniedError without credentials:use.
+    """
+    return await SERVICES.call(hub, "POST /{service_id}/grants", locals())
+
+
 async def set_service_status(
     hub: Hub,
     service_id: str,
