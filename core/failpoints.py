@@ -14,7 +14,7 @@ import threading
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-_SYNTAX = re.compile(r"(?P<name>C\d+)(?:@(?P<step>[^:]+))?(?::(?P<nth>[1-9]\d*))?")
+_SYNTAX = re.compile(r"(?P<name>[CM]\d+)(?:@(?P<step>[^:]+))?(?::(?P<nth>[1-9]\d*))?")
 
 
 class Failpoint:

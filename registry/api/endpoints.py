@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework.exceptions import ValidationError
 
 LONGEST_NAME = 100
-_FIELDS = ("path", "method", "description", "required_permissions")
+ENDPOINT_FIELDS = ("path", "method", "description", "required_permissions")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -82,9 +82,9 @@ def _problems(endpoint: Any) -> dict[str, list[str]]:
     if not isinstance(endpoint, dict):
         return {"path": ["An endpoint is an object with a path and a method."]}
     problems = {
-        name: [f"There is no such field. Known: {', '.join(_FIELDS)}."]
+        name: [f"There is no such field. Known: {', '.join(ENDPOINT_FIELDS)}."]
         for name in endpoint
-        if name not in _FIELDS
+        if name not in ENDPOINT_FIELDS
     }
     if not isinstance(endpoint.get("path"), str) or not endpoint["path"].startswith("/"):
         problems["path"] = ["Must begin with /, such as /projects/{project_id}."]

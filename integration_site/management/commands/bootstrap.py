@@ -22,6 +22,7 @@ from core.models import ApiKey
 from core.roles import Role
 from core.vault import new_key
 from integration_site.admin_groups import create_roles
+from integration_site.adoption.notice import earlier_tables_notice
 from workflows.catalog import install_catalog
 
 FIRST_KEY_NAME = "first-operator"
@@ -34,9 +35,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_database()
+        self._check_earlier_tables()
         if done := tighten(settings.DATA_DIR):
             self.stdout.write(f"  {done}")
-        check_database()
         self._create_credential_key()
         self._migrate()
         self._collect_static()
@@ -44,6 +46,18 @@ class Command(BaseCommand):
         for name in install_catalog():
             self.stdout.write(f"  installed workflow {name}")
         self._create_access()
+
+    def _check_earlier_tables(self) -> None:
+        """Say so where an earlier system used the database, and change nothing of it.
+
+        Raises:
+            CommandError: the hub's own tables cannot be made beside it.
+        """
+        notice = earlier_tables_notice()
+        if notice is not None and notice.stops:
+            raise CommandError(notice.sentence)
+        if notice is not None:
+            self.stdout.write(f"  {notice.sentence}")
 
     def _migrate(self) -> None:
         if _pending_migrations():

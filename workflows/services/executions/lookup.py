@@ -6,7 +6,7 @@ from django.db import connection
 
 from core.db.rows import read_row
 from core.exceptions import Conflict, NotFound
-from core.identifiers import read_id
+from core.identifiers import id_of_text
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_cache import definition_of
 from workflows.models import WorkflowExecution
@@ -16,12 +16,14 @@ from workflows.signalling.ends import when_ended
 def get_execution(reference: str) -> WorkflowExecution:
     """Return the execution of that id, with workflow and version.
 
+    What is no id is looked for as the one that an execution had in the system that it came from.
+
     Raises:
         NotFound: there is none.
     """
-    key = read_id(reference)
+    key = id_of_text(str(reference).strip())
     rows = WorkflowExecution.objects.select_related("workflow", "version")
-    execution = rows.filter(pk=key).first() if key else None
+    execution = rows.filter(pk=key).first()
     if execution is None:
         raise NotFound(f"No execution with the id '{str(reference)[:100]}'.")
     return execution

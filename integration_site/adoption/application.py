@@ -1,0 +1,83 @@
+"""Takes over what a source holds: step by step, each to be gone on with after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+
+from django.core.management import call_command
+
+from core.failpoints import failpoint
+from integration_site.adoption.inspection import Inspection, inspect
+from integration_site.adoption.plan import Adoption, Say
+from integration_site.adoption.record import DONE, OWN, AdoptionRecord, StepRecord
+from integration_site.adoption.set_aside import NAME as SET_ASIDE
+from integration_site.adoption.set_aside import set_aside
+from integration_site.adoption.steps.connected import (
+    blank_secrets,
+    take_connections,
+    take_credentials,
+    take_integrations,
+)
+from integration_site.adoption.steps.executions import take_executions
+from integration_site.adoption.steps.services import take_services
+
+FINISH = "finish"
+STEPS: tuple[tuple[str, Callable[[Adoption], None]], ...] = (
+    ("services", take_services),
+    ("credentials", take_credentials),
+    ("connections", take_connections),
+    ("integrations", take_integrations),
+    ("executions", take_executions),
+)
+
+
+def apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool = False) -> AdoptionRecord | None:
+    """Take over all that was not taken yet, and return the record; None if there is nothing.
+
+    With `confirmed`, empty the plain secrets in the source that are in the vault now.
+
+    Raises:
+        BadSource: the source cannot be read.
+    """
+    found = inspect(url)
+    try:
+        record = AdoptionRecord(found.catalogue.label if url else OWN)
+        if not found.tables and not found.to_move:
+            return record if AdoptionRecord.exists() and record.steps() else None
+        prepared = _prepare(found, record, say)
+        adoption = Adoption(prepared.source, record, prepared.tables, zone, say)
+        for name, take in STEPS:
+            _run(adoption, name, take)
+        if confirmed and (blanked := blank_secrets(adoption)):
+            say(f"{'credentials':<14} {blanked:,} plain secrets emptied")
+        if record.step(FINISH) is None:
+            record.save(StepRecord(FINISH, DONE))
+        return record
+    finally:
+        found.source.close()
+
+
+def _prepare(found: Inspection, record: AdoptionRecord, say: Say) -> Inspection:
+    """Clear the way for the hub's tables, make those, and return where to read from."""
+    if found.is_own and (not AdoptionRecord.exists() or record.step(SET_ASIDE) is None):
+        set_aside(record, found.to_move, has_hub=found.catalogue.has_hub)
+        say(f"{SET_ASIDE:<14} {len(found.to_move)} tables")
+    failpoint("M3", SET_ASIDE)
+    call_command("migrate", interactive=False, verbosity=0)
+    record.create()
+    failpoint("M3", "migrate")
+    if not found.is_own:
+        return found
+    found.source.close()
+    moved = inspect("")
+    kept = [each for each in found.tables if not each.kind.becomes]
+    return Inspection(moved.source, moved.catalogue, (*moved.tables, *kept), is_own=True)
+
+
+def _run(adoption: Adoption, name: str, take: Callable[[Adoption], None]) -> None:
+    step = adoption.record.step(name)
+    if step is not None and step.is_done:
+        return
+    take(adoption)
+    failpoint("M3", name)

@@ -1,0 +1,1 @@
+"""Makes rows of the hub's of rows of the earlier system (pure)."""

@@ -1,0 +1,152 @@
+"""Reads the values of a row of the earlier system, which a source gives as texts (pure)."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NoReturn
+
+from core.db.vocabulary import Vocabulary
+from core.identifiers import id_of_text, read_id
+from integration_site.adoption.findings import Notes
+
+Row = Mapping[str, str | None]
+_SHOWN = 60
+_UNFIT = re.compile(r"[^A-Za-z0-9._ -]+")
+_SEPARATOR = re.compile(r"[- ]")
+_UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A row, the notes that reading it leaves, and the time zone of times without one."""
+
+    row: Row
+    notes: Notes
+    zone: tzinfo = UTC
+
+    def text(self, column: str, *, most: int | None = None) -> str:
+        """Return a text without what no column can hold; empty for NULL."""
+        value = self.row.get(column)
+        if value is None:
+            return ""
+        if "\x00" in value:
+            value = value.replace("\x00", "\ufffd")
+            self.notes.mended(column, "held a NUL, which no text column takes")
+        if most is not None and len(value) > most:
+            self.notes.mended(column, f"cut to {most} characters from {len(value)}")
+            return value[:most]
+        return value
+
+    def time(self, column: str) -> datetime | None:
+        """Return a time in UTC; None for NULL and for what is no time."""
+        value = self.row.get(column)
+        if value is None:
+            return None
+        try:
+            read = datetime.fromisoformat(value)
+            if read.tzinfo is None:
+                read = read.replace(tzinfo=self.zone)
+            return read.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.notes.mended(column, f"'{value[:_SHOWN]}' is no time; left empty")
+            return None
+
+    def number(self, column: str) -> float | None:
+        value = self.row.get(column)
+        try:
+            return None if value is None else float(value)
+        except ValueError:
+            self.notes.mended(column, f"'{value[:_SHOWN]}' is no number; left empty")  # type: ignore[index]
+            return None
+
+    def count(self, column: str) -> int:
+        """Return a number of things; 0 for NULL and for what is below."""
+        number = self.number(column)
+        if number is None or number != number or number < 0 or number > 2**31 - 1:
+            if number is not None:
+                self.notes.mended(column, f"{number:g} counts nothing; made 0")
+            return 0
+        return int(number)
+
+    def json(self, column: str) -> Any:
+        """Return the JSON value that can be stored; None for NULL."""
+        value = self.row.get(column)
+        if value is None or value == "null":
+            return None
+        try:
+            read = _decode(value)
+        except ValueError:
+            self.notes.mended(column, "is no JSON; kept as a text")
+            read = value
+        if _UNSTORABLE.search(value) or "\x00" in value:
+            self.notes.mended(column, "held characters that no JSON column takes; replaced")
+            plain = json.dumps(read, ensure_ascii=False).replace("\\u0000", "\ufffd")
+            plain = plain.replace("\x00", "\ufffd")
+            return json.loads(plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return read
+
+    def object(self, column: str) -> dict[str, Any]:
+        """Return a JSON object; another value stands in one under the name of its column."""
+        value = self.json(column)
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return value
+        self.notes.mended(column, f"is no JSON object; kept as its '{column}'")
+        return {column: value}
+
+    def texts(self, column: str) -> list[str]:
+        """Return a list of texts, such as errors: also of one value or of other things."""
+        value = self.json(column)
+        if value is None:
+            return []
+        items = value if isinstance(value, list) else [value]
+        return [item if isinstance(item, str) else json.dumps(item) for item in items]
+
+    def enum(
+        self, column: str, vocabulary: type[Vocabulary], default: str, *, may_lack: bool = False
+    ) -> str:
+        """Return a value of a vocabulary in its upper case; the default for any other."""
+        value = self.row.get(column)
+        if value is None:
+            if not may_lack:
+                self.notes.mended(column, f"was NULL; taken as {default}")
+            return default
+        try:
+            return vocabulary.parse(_SEPARATOR.sub("_", value.strip())).value
+        except ValueError:
+            self.notes.mended(column, f"'{value[:_SHOWN]}' is no value of it; taken as {default}")
+            return default
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+# Made once: `json.loads` and `json.dumps` would make them for each value.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+dump = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def key_text(row: Row, column: str) -> str:
+    """Return what names a row: its key, or its primary key where that is NULL."""
+    value = row.get(column)
+    return (row.get("id") or "") if value is None else value
+
+
+def fit_name(text: str) -> str:
+    """Return a text as a name that the hub takes: other characters become dashes."""
+    name = _UNFIT.sub("-", text.strip()).lstrip("._- ")[:100].rstrip(" ")
+    if not name:
+        return "unnamed"
+    return f"{name[:92]}-service" if read_id(name) is not None else name
+
+
+def id_for(text: str, *, of: str) -> uuid.UUID:
+    """Return the id that a row of a table gets beside the one of its own identifier."""
+    return id_of_text(f"{of}:{text}")

@@ -1,0 +1,1 @@
+"""The steps that take rows over, each in transactions of its own."""

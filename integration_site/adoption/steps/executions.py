@@ -1,0 +1,164 @@
+"""Takes executions with their steps: in batches, each with its place in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from uuid import UUID
+
+from django.db import transaction
+
+from core.failpoints import failpoint
+from core.identifiers import id_of_text
+from integration_site.adoption.bulk_rows import existing_ids, insert_bulk
+from integration_site.adoption.conversion.executions import ConvertedRun, convert_run
+from integration_site.adoption.conversion.values import Cells, Row, id_for, key_text
+from integration_site.adoption.findings import Notes
+from integration_site.adoption.plan import Adoption, StepCounter
+from integration_site.adoption.progress import StepProgress
+from integration_site.adoption.record import BEGUN, DONE
+from integration_site.adoption.steps.run_versions import RunVersions
+from workflows.models import WorkflowEvent, WorkflowExecution, WorkflowStep
+
+NAME = "executions"
+BATCH = 2000
+
+# The key, the execution if there is one, and the steps that name it.
+Run = tuple[str, list[Row], list[Row]]
+
+
+def take_executions(adoption: Adoption) -> None:
+    """Take all executions that were not taken yet."""
+    counter = StepCounter.resume(adoption.record, NAME)
+    total = adoption.total("workflow_execution")
+    already = counter.counts.get("read", 0)
+    progress = StepProgress(NAME, total, adoption.say, done=already)
+    versions = RunVersions()
+    runs = _runs(adoption, after=counter.step.last_key)
+    while batch := list(islice(runs, BATCH)):
+        with transaction.atomic():
+            _take_batch(adoption, batch, versions, counter)
+            failpoint("M4", NAME)
+            counter.store(adoption.record, state=BEGUN, last_key=batch[-1][0])
+        failpoint("M5", NAME)
+        progress.advance(sum(len(executions) for _, executions, _ in batch))
+    counter.store(adoption.record, state=DONE)
+    progress.finish()
+
+
+def _runs(adoption: Adoption, *, after: str | None) -> Iterator[Run]:
+    """Yield executions with their steps: both tables are read in the order of the same key."""
+    executions = _sorted_rows(adoption, "workflow_execution", ("workflow_id", "id"), after)
+    steps = _sorted_rows(adoption, "workflow_step", ("workflow_id", "start_time", "id"), after)
+    return merge(executions, steps)
+
+
+def _sorted_rows(
+    adoption: Adoption, kind: str, order: tuple[str, ...], after: str | None
+) -> Iterator[tuple[str, Row]]:
+    """Yield key and row, of the tables of a kind in the order of their keys."""
+    streams = [
+        ((key_text(row, order[0]), row) for row in
+         adoption.source.rows(each.table, order=order, after=after))
+        for each in adoption.of(kind)
+    ]  # fmt: skip
+    return merge_sorted(streams)
+
+
+def merge_sorted(streams: Sequence[Iterator[tuple[str, Row]]]) -> Iterator[tuple[str, Row]]:
+    """Yield what several sorted streams yield, sorted; the first of equals comes first."""
+    heads = [(stream, next(stream, None)) for stream in streams]
+    while waiting := [(head[0], place) for place, (_, head) in enumerate(heads) if head]:
+        place = min(waiting)[1]
+        stream, head = heads[place]
+        assert head is not None
+        yield head
+        heads[place] = (stream, next(stream, None))
+
+
+def merge(executions: Iterator[tuple[str, Row]], steps: Iterator[tuple[str, Row]]) -> Iterator[Run]:
+    """Yield each key with the executions and the steps that have it."""
+    execution, step = next(executions, None), next(steps, None)
+    while execution or step:
+        key = min(head[0] for head in (execution, step) if head)
+        run: Run = (key, [], [])
+        while execution and execution[0] == key:
+            run[1].append(execution[1])
+            execution = next(executions, None)
+        while step and step[0] == key:
+            run[2].append(step[1])
+            step = next(steps, None)
+        yield run
+
+
+def _take_batch(
+    adoption: Adoption, batch: Iterable[Run], versions: RunVersions, counter: StepCounter
+) -> None:
+    wanted = [_ids_of(key, executions) for key, executions, _ in batch]
+    present = existing_ids(WorkflowExecution, [key for ids in wanted for key in ids])
+    runs: list[ConvertedRun] = []
+    for (key, executions, steps), ids in zip(batch, wanted, strict=True):
+        counter.add("steps_read", len(steps))
+        parts = [Cells(row, Notes("workflow_step", row.get("id") or key), adoption.zone)
+                 for row in steps]  # fmt: skip
+        for row, own in zip(executions, ids, strict=True):
+            cells = Cells(row, Notes("workflow_execution", key), adoption.zone)
+            counter.add("read")
+            if own in present:
+                cells.notes.left("the hub has an execution with this id already")
+                counter.add("left")
+                _leave(parts, "its execution was left", counter)
+            else:
+                present.add(own)
+                runs.append(_convert(adoption, cells, parts, own, versions))
+                _count(cells, parts, own != ids[0], counter)
+            counter.findings += cells.notes
+            parts = []  # of those with one key, the first has the steps
+        if not executions:
+            _leave(parts, "there is no execution with its workflow_id", counter)
+    versions.store()
+    insert_bulk(WorkflowExecution, [run.execution for run in runs])
+    insert_bulk(WorkflowStep, [row for run in runs for row in run.steps])
+    insert_bulk(WorkflowEvent, [row for run in runs for row in run.events])
+
+
+def _ids_of(key: str, executions: list[Row]) -> list[UUID]:
+    """Return the ids of the executions with one key: that of the key, and others of it."""
+    others = [
+        id_for(f"{key}/{place}/{row.get('id')}", of="workflow_execution")
+        for place, row in enumerate(executions[1:], 1)
+    ]
+    return [id_of_text(key), *others][: len(executions)]
+
+
+def _convert(
+    adoption: Adoption, cells: Cells, parts: list[Cells], own: UUID, versions: RunVersions
+) -> ConvertedRun:
+    run = convert_run(cells, parts, key=own, source=adoption.record.source)
+    if versions.has_room_for(run.shape):
+        versions.add(run.shape, run.names)
+        return run
+    # So many shapes are no shapes.
+    for each in (cells, *parts):
+        each.notes.findings.clear()
+    run = convert_run(cells, parts, key=own, source=adoption.record.source, most_steps=0)
+    versions.add(run.shape, run.names)
+    return run
+
+
+def _count(cells: Cells, parts: list[Cells], is_repeated: bool, counter: StepCounter) -> None:
+    if is_repeated:
+        cells.notes.mended("workflow_id", "another row has it; taken under an id of its own")
+    counter.add("taken")
+    counter.add("steps_taken", len(parts))
+    counter.add("mended", bool(cells.notes.findings))
+    counter.add("steps_mended", sum(bool(each.notes.findings) for each in parts))
+    for each in parts:
+        counter.findings += each.notes
+
+
+def _leave(parts: list[Cells], why: str, counter: StepCounter) -> None:
+    for each in parts:
+        each.notes.left(why)
+        counter.findings += each.notes
+    counter.add("steps_left", len(parts))
