@@ -21,6 +21,7 @@ from registry.models import ServiceInstance
 from service_integration_client.cli.app import root
 from service_integration_client.cli.session import Session
 from tests import factories
+from tests.support.alerts import make_channel, receiver
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.engine import ScriptedClient, running_engine
@@ -545,6 +546,20 @@ def test_webhooks_are_listed_with_where_messages_go(run: Run) -> None:
     assert parsed(run("webhooks", "show", "orders", "--json"))["enabled"] is True
     assert run("webhooks", "history", "orders").stdout.strip() == "None."
     assert run("webhooks", "history", "orders", "--outcome", "nonsense").exit_code == 1
+
+
+def test_channels_are_seen_and_tested(run: Run) -> None:
+    with receiver() as taken:
+        make_channel("team", url=taken.url)
+        assert "team" in run("alerts", "list").stdout
+        assert "SENT" in run("alerts", "test", "team").stdout
+        taken.answers = [404]
+        refused = run("alerts", "test", "team")
+    assert (refused.exit_code, "answered 404" in refused.stdout) == (1, True)
+    dead, sent = parsed(run("alerts", "messages", "--json"))
+    assert (dead["state"], sent["state"]) == ("DEAD", "SENT")
+    assert run("alerts", "retry", sent["id"]).exit_code == 1
+    assert "PENDING" in run("alerts", "retry", dead["id"]).stdout
 
 
 def test_incidents_are_seen_and_taken_on(run: Run) -> None:

@@ -100,6 +100,21 @@ CALLS = [
     ("delete_connection", ["c"], {}, "DELETE /registry/connections/c", None),
     ("delete_connection", ["c"], {"force": True}, "DELETE /registry/connections/c?force=true",
      None),
+    # Alerts
+    ("create_alert_channel", ["team", "NTFY"], {"config": {"topic": "a"}, "services": ["pay-*"]},
+     "POST /monitoring/channels",
+     {"name": "team", "type": "NTFY", "config": {"topic": "a"}, "services": ["pay-*"]}),
+    ("update_alert_channel", ["team"], {"enabled": False}, "PATCH /monitoring/channels/team",
+     {"enabled": False}),
+    ("test_alert_channel", ["team"], {}, "POST /monitoring/channels/team/test", {}),
+    ("get_alert_channels", ["NTFY"], {"search": "te"},
+     "GET /monitoring/channels?type=NTFY&search=te", None),
+    ("get_alert_channel", ["team"], {}, "GET /monitoring/channels/team", None),
+    ("delete_alert_channel", ["team"], {}, "DELETE /monitoring/channels/team", None),
+    ("get_alert_messages", ["DEAD"], {"channel": "team"},
+     "GET /monitoring/deliveries?state=DEAD&channel=team", None),
+    ("get_alert_message", ["m"], {}, "GET /monitoring/deliveries/m", None),
+    ("retry_alert_message", ["m"], {}, "POST /monitoring/deliveries/m/retry", {}),
     # Integrations
     ("create_integration", ["chat", TARGET, {"a": "$.input.b"}], {"unknown_fields": "STRIP"},
      "POST /registry/integrations",
@@ -139,7 +154,7 @@ CALLS = [
      {"ends_at": None, "priority": 3}),
 ]  # fmt: skip
 # They change nothing, though they are sent as POST: no key keeps them from being done twice.
-QUESTIONS = {"test_connection", "validate_workflow", "search_services"}
+QUESTIONS = {"test_alert_channel", "test_connection", "validate_workflow", "search_services"}
 
 
 @pytest.mark.parametrize(

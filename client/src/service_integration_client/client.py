@@ -9,6 +9,7 @@ from service_integration_client.breaker import CircuitBreaker, is_outage_of_hub
 from service_integration_client.configuration import DEFAULT_TIMEOUT_SECONDS, configuration
 from service_integration_client.hub import AwaitingHub, BlockingHub, HubOptions
 from service_integration_client.operations import (
+    alerts,
     api_keys,
     bulk_operations,
     circuit_breakers,
@@ -174,6 +175,18 @@ class _BaseClient:
     get_circuit_breakers = Read(circuit_breakers.get_circuit_breakers)
     get_circuit_breaker = Read(circuit_breakers.get_circuit_breaker)
     iter_circuit_breakers = Pages(circuit_breakers.get_circuit_breakers)
+
+    create_alert_channel = Write(alerts.create_alert_channel)
+    update_alert_channel = Write(alerts.update_alert_channel)
+    delete_alert_channel = Write(alerts.delete_alert_channel)
+    test_alert_channel = Write(alerts.test_alert_channel)
+    get_alert_channel = Read(alerts.get_alert_channel)
+    get_alert_channels = Read(alerts.get_alert_channels)
+    iter_alert_channels = Pages(alerts.get_alert_channels)
+    retry_alert_message = Write(alerts.retry_alert_message)
+    get_alert_message = Read(alerts.get_alert_message)
+    get_alert_messages = Read(alerts.get_alert_messages)
+    iter_alert_messages = Pages(alerts.get_alert_messages)
 
     acknowledge_incident = Write(incidents.acknowledge_incident)
     expire_suspects = Write(incidents.expire_suspects)

@@ -38,6 +38,8 @@ ARGUMENTS = {
     "execution_id": "the id of the execution",
     "breaker_id": "the id of the breaker, or of what it guards",
     "incident_id": "the id of the incident",
+    "channel_id": "the id or name of the channel",
+    "message_id": "the id of the message",
     "operation_id": "the id of the bulk operation",
     "output": "what it answers, an object",
     "context": "what goes along with it and is in its history, such as a `request_id`",

@@ -7,6 +7,7 @@ import sys
 import click
 from click.shell_completion import get_completion_class
 
+from service_integration_client.cli.alerts import alerts
 from service_integration_client.cli.api_keys import keys
 from service_integration_client.cli.bulk_operations import bulk
 from service_integration_client.cli.circuit_breakers import breakers
@@ -38,7 +39,7 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, keys,
+    credentials, webhooks, breakers, incidents, alerts, keys,
 ):  # fmt: skip
     root.add_command(command)
 

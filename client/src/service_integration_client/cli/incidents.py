@@ -15,10 +15,12 @@ incidents.add_list(
     "get_incidents", "Incidents, the latest first.",
     {
         "ID": "id", "STATUS": status_of(), "SEVERITY": "severity", "SUBJECT": "subject",
+        "ABOUT": "about",
         "OPENED": age_of("opened_at"), "CAUSE": "cause",
     },
     click.option("--status", help="OPEN, ACKNOWLEDGED or RESOLVED."),
-    click.option("--subject", help="MASS_EXPIRY or DISCOVERY_BACKEND."),
+    click.option("--service", help="The name of a service."),
+    click.option("--subject", help="SERVICE_DOWN, CONNECTION_ERROR, SCHEDULE_FAILED ..."),
 )  # fmt: skip
 incidents.add_operation("show", "get_incident", "One incident.")
 incidents.add_operation("acknowledge", "acknowledge_incident", "Say that you see to it.")

@@ -14,6 +14,8 @@ async def get_incidents(
     status: str | None = None,
     *,
     subject: str | None = None,
+    severity: str | None = None,
+    service: str | None = None,
     page: int | None = None,
     per_page: int | None = None,
     cursor: str | None = None,
