@@ -11,5 +11,7 @@ class ModelOrchestrationConfig(AppConfig):
 
     def ready(self) -> None:
         from model_orchestration.catalog import forget_on_changes
+        from model_orchestration.services.models import watch_names
 
         forget_on_changes()
+        watch_names()

@@ -1,8 +1,29 @@
 """Routes of model orchestration; written without trailing slashes."""
 
+from typing import Any
+
 from django.urls import path
+from rest_framework.routers import SimpleRouter
 
 from model_orchestration.api import openai
+from model_orchestration.api.configuration import (
+    BudgetViewSet,
+    ModelViewSet,
+    QuotaViewSet,
+    RouteViewSet,
+)
+from model_orchestration.api.record import RequestViewSet, UsageView
+
+router = SimpleRouter(trailing_slash=False)
+# What is below `/models` comes before the models themselves.
+router.register("models/routes", RouteViewSet, basename="model-route")
+router.register("models/budgets", BudgetViewSet, basename="model-budget")
+router.register("models/requests", RequestViewSet, basename="model-request")
+
+models = SimpleRouter(trailing_slash=False)
+models.register("models", ModelViewSet, basename="model")
+
+quota: Any = {"get": "retrieve", "put": "set_quota", "delete": "remove"}
 
 urlpatterns = [
     path("v1/chat/completions", openai.ChatView.as_view()),
@@ -10,4 +31,11 @@ urlpatterns = [
     path("v1/embeddings", openai.EmbeddingView.as_view()),
     path("v1/models", openai.ServedModelViewSet.as_view({"get": "list"})),
     path("v1/models/<str:pk>", openai.ServedModelViewSet.as_view({"get": "retrieve"})),
+    path("models/usage", UsageView.as_view()),
+    path("usage", UsageView.as_view()),
+    path("models/quotas", QuotaViewSet.as_view({"get": "list"})),
+    path("models/quotas/<str:pk>", QuotaViewSet.as_view(quota)),
+    path("models/budgets/<str:pk>/standing", BudgetViewSet.as_view({"get": "standing"})),
+    *router.urls,
+    *models.urls,
 ]

@@ -251,6 +251,11 @@ ACTS: dict[str, Callable[[], Request]] = {
         f"IncidentViewSet.{act}": partial(_decide, act)
         for act in ("acknowledge", "expire", "keep")
     },
+    "ModelViewSet.add_price": lambda: (
+        "POST", f"{_model()}/prices", {"input": 1, "output": 2}),
+    "QuotaViewSet.set_quota": lambda: (
+        "PUT", "/models/quotas/OPENAI", {"daily_cost_limit": 5}),
+    "QuotaViewSet.remove": lambda: ("DELETE", f"/models/quotas/{_quota()}", None),
     "ChannelViewSet.test": lambda: (
         "POST", f"/monitoring/channels/{make_channel().pk}/test", {}),
     "AlertDeliveryViewSet.retry": lambda: (
@@ -262,6 +267,19 @@ ACTS: dict[str, Callable[[], Request]] = {
         for action in ("create", "update", "partial_update", "destroy")
     },
 }  # fmt: skip
+
+
+def _model() -> str:
+    from model_orchestration.models import Model
+
+    made = Model.objects.create(name="small", capabilities=["CHAT"], connection=make_connection())
+    return f"/models/{made.pk}"
+
+
+def _quota() -> str:
+    from model_orchestration.models import ProviderQuota
+
+    return ProviderQuota.objects.create(provider="OPENAI", daily_token_limit=5).provider
 
 
 def _retired() -> Any:

@@ -8,6 +8,9 @@ from typing import Any
 
 from core.api.api_keys import KeyPatch, KeyViewSet
 from core.api.patches import PatchSerializer
+from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
+from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePatch
+from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
@@ -15,6 +18,7 @@ from registry.api.integrations import IntegrationPatch, IntegrationViewSet
 from registry.api.service_serializers import INSTANCE_FIELDS, ServicePatch
 from registry.api.services import ServiceViewSet
 from tests import factories
+from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from workflows.api.schedule_serializers import SchedulePatch
 from workflows.api.schedules import ScheduleViewSet
@@ -88,7 +92,72 @@ def _make_signing_keys() -> None:
 _STEPS = [{"id": "a", "type": "TRANSFORM", "output": {"x": 1}, "next": None}]
 _OTHER_STEPS = [{"id": "a", "type": "TRANSFORM", "output": {"x": 2}, "next": None}]
 
+
+def _make_providers() -> None:
+    for name in ("first", "second"):
+        connection = make_connection(name=f"provider-{name}")
+        Model.objects.create(name=f"model-{name}", capabilities=["CHAT"], connection=connection)
+
+
 CASES = [
+    Case(
+        name="model",
+        view=ModelViewSet,
+        reader=ModelPatch,
+        path="/models",
+        made={
+            "name": "made", "provider": "CUSTOM", "display_name": "Made", "description": "One.",
+            "capabilities": ["CHAT"], "status": "DEPRECATED", "connection": "provider-first",
+            "provider_model": "theirs", "aliases": ["a/b", "c"], "max_tokens": 10,
+            "token_limit": 20, "cost_per_token": 0.000001, "replacement": "other",
+            "configuration": {"timeout_seconds": 5, "on_disconnect": "DRAIN"},
+            "metadata": {"team": "a", "city": "b"},
+        },
+        other={
+            "name": "changed", "provider": "OLLAMA", "display_name": "Changed",
+            "description": "Two.", "capabilities": ["CHAT", "EMBEDDING"], "status": "INACTIVE",
+            "connection": "provider-second", "provider_model": "others", "aliases": [],
+            "max_tokens": 11, "token_limit": 21, "cost_per_token": 0.5, "replacement": "more",
+            "configuration": {"timeout_seconds": 6}, "metadata": {"team": "c"},
+        },
+        merged=frozenset({"configuration", "metadata"}),
+        fixed=frozenset({"provider"}),
+        setup=_make_providers,
+    ),
+    Case(
+        name="model route",
+        view=RouteViewSet,
+        reader=RoutePatch,
+        path="/models/routes",
+        made={
+            "name": "made", "description": "One.", "strategy": "WEIGHTED",
+            "targets": [{"model": "model-first", "weight": 3}], "fallback_on": ["RATE"],
+            "max_attempts": 3, "deadline_seconds": 30.5,
+        },
+        other={
+            "name": "changed", "description": "Two.", "strategy": "CHEAPEST",
+            "targets": [{"model": "model-second", "weight": 1}], "fallback_on": [],
+            "max_attempts": 2, "deadline_seconds": 20.5,
+        },
+        setup=_make_providers,
+    ),
+    Case(
+        name="model budget",
+        view=BudgetViewSet,
+        reader=BudgetPatch,
+        path="/models/budgets",
+        made={
+            "name": "made", "description": "One.", "scope": "PROJECT", "subject": "apollo",
+            "period": "MONTH", "rolling_seconds": 3600, "token_limit": 1000, "cost_limit": 2.5,
+            "request_limit": 5, "time_zone": "Europe/Berlin", "on_exceed": "WARN",
+            "warn_at": [70],
+        },
+        other={
+            "name": "changed", "description": "Two.", "scope": "USER", "subject": "gemini",
+            "period": "DAY", "rolling_seconds": 7200, "token_limit": 1001, "cost_limit": 2.6,
+            "request_limit": 6, "time_zone": "Asia/Tokyo", "on_exceed": "REJECT", "warn_at": [],
+        },
+    ),
     Case(
         name="channel",
         view=ChannelViewSet,

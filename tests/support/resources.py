@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Model
+from django.db import models
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
@@ -17,6 +17,8 @@ from core.api.api_keys import KeyViewSet
 from core.api.viewsets import ResourceViewSet
 from core.models import ApiKey
 from core.roles import SCOPES
+from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
+from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.models import AlertChannel
 from registry.api.connections import ConnectionViewSet
@@ -25,6 +27,7 @@ from registry.api.integrations import IntegrationViewSet
 from registry.api.services import ServiceViewSet
 from registry.models import Connection, Credential, Integration, Service
 from tests import factories
+from tests.support.connections import make_connection
 from tests.support.credentials import fields_of, make_credential
 from workflows.api.schedules import ScheduleViewSet
 from workflows.api.webhooks import WebhookViewSet
@@ -37,7 +40,7 @@ class Resource:
     """A resource with a name of its own: `fields` beside the name make one, `change` changes it."""
 
     view: type[ResourceViewSet]
-    model: type[Model]
+    model: type[models.Model]
     path: str
     fields: Callable[[], dict[str, Any]]
     change: dict[str, Any] = field(default_factory=lambda: {"description": "changed"})
@@ -96,6 +99,26 @@ def _of_channel() -> dict[str, Any]:
     return {"type": "SLACK", "secret": {"url": "http://127.0.0.1:9/services/T0/B0/hidden"}}
 
 
+def _of_model() -> dict[str, Any]:
+    name = "provider"
+    if not Connection.objects.filter(name=name).exists():
+        make_connection(name=name)
+    return {"capabilities": ["CHAT"], "connection": name}
+
+
+def _of_route() -> dict[str, Any]:
+    if not Model.objects.filter(name="target").exists():
+        connection = _of_model()["connection"]
+        Model.objects.create(
+            name="target", capabilities=["CHAT"], connection=Connection.objects.get(name=connection)
+        )
+    return {"targets": [{"model": "target"}]}
+
+
+def _of_budget() -> dict[str, Any]:
+    return {"scope": "PROJECT", "subject": "apollo", "cost_limit": 5}
+
+
 RESOURCES = (
     Resource(ServiceViewSet, Service, "/registry/services", _of_service),
     Resource(ConnectionViewSet, Connection, "/registry/connections", _of_connection),
@@ -105,6 +128,9 @@ RESOURCES = (
     Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
+    Resource(ModelViewSet, Model, "/models", _of_model),
+    Resource(RouteViewSet, ModelRoute, "/models/routes", _of_route),
+    Resource(BudgetViewSet, ModelBudget, "/models/budgets", _of_budget),
     Resource(KeyViewSet, ApiKey, "/keys", dict, {"networks": ["10.0.0.0/8"]}),
 )
 

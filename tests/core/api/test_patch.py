@@ -153,7 +153,7 @@ def test_null_in_an_object_takes_one_member_away_where_it_is_merged(case: Case) 
         removed(api, case, row)
 
 
-@by_name
+@pytest.mark.parametrize("case", [c for c in CASES if c.admin], ids=lambda case: case.name)
 def test_saving_a_page_of_the_admin_as_it_is_changes_nothing(case: Case, client: Client) -> None:
     api = everyone()
     case.setup()

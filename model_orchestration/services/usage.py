@@ -1,0 +1,111 @@
+"""What was used and spent, from the record of requests, and what is left of limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Avg, Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+
+from model_orchestration.limits import Limit
+from model_orchestration.models import QuotaWindow, Request
+from model_orchestration.models.fields import usd_of
+
+GROUPS = {
+    "day": "day", "model": "model_id", "project": "project_id", "user": "user_id",
+    "provider": "provider", "caller": "caller", "type": "request_type",
+}  # fmt: skip
+MOST_GROUPS = 1000
+
+
+def usage_by(
+    rows: QuerySet[Request], names: Sequence[str], *, since: datetime, until: datetime
+) -> list[dict[str, Any]]:
+    """Return requests, tokens and cost of a time, for each group that has any."""
+    rows = rows.filter(created_at__gte=since, created_at__lt=until)
+    if "day" in names:
+        rows = rows.annotate(day=TruncDate("created_at"))
+    columns = [GROUPS[name] for name in names]
+    sums = rows.values(*columns).annotate(**_SUMS) if columns else [rows.aggregate(**_SUMS)]
+    listed = sums.order_by(*columns)[:MOST_GROUPS] if isinstance(sums, QuerySet) else sums
+    return [_group(names, row) for row in listed]
+
+
+_SUMS = {
+    "requests": Count("pk"),
+    "errors": Count("pk", filter=Q(success=False)),
+    "prompt": Sum("prompt_tokens"),
+    "completion": Sum("completion_tokens"),
+    "cached": Sum("cached_tokens"),
+    "total": Sum("total_tokens"),
+    "nanousd": Sum("cost_nanousd"),
+    "latency": Avg("latency_ms", filter=Q(success=True)),
+    "estimated": Count("pk", filter=Q(usage_source="ESTIMATED")),
+}
+
+
+def _group(names: Sequence[str], row: dict[str, Any]) -> dict[str, Any]:
+    latency = row["latency"]
+    return {
+        **{name: _plain(row[GROUPS[name]]) for name in names},
+        "requests": row["requests"],
+        "errors": row["errors"],
+        "estimated": row["estimated"],
+        "prompt_tokens": row["prompt"] or 0,
+        "completion_tokens": row["completion"] or 0,
+        "cached_tokens": row["cached"] or 0,
+        "total_tokens": row["total"] or 0,
+        "cost": float(usd_of(row["nanousd"] or 0)),
+        "latency_ms": None if latency is None else round(latency, 2),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def standing_of(limits: Sequence[Limit], now: datetime) -> dict[Limit, dict[str, Any]]:
+    """Return what is used, reserved and left of each limit, in two queries at most."""
+    windows = {limit: limit.window(now) for limit in limits}
+    rows = {row.id: row for row in QuotaWindow.objects.filter(
+        id__in=[window.id for window in windows.values()])}  # fmt: skip
+    standings = {}
+    for limit, window in windows.items():
+        if window.since is not None:
+            sums = _rolling_sums(window.series, window.since)
+        else:
+            sums = _sums_of(rows.get(window.id))
+        standings[limit] = _standing(limit, sums) | {"reset_at": window.ends_at}
+    return standings
+
+
+def _rolling_sums(series: str, since: datetime) -> dict[str, int]:
+    rows = QuotaWindow.objects.filter(series=series, starts_at__gt=since)
+    found = rows.aggregate(**{name: Sum(F(name)) for name in _COUNTERS})
+    return {name: found[name] or 0 for name in _COUNTERS}
+
+
+_COUNTERS = tuple(
+    f"{kind}_{amount}"
+    for kind in ("used", "reserved")
+    for amount in ("tokens", "nanousd", "requests")
+)
+
+
+def _sums_of(row: QuotaWindow | None) -> dict[str, int]:
+    return {name: getattr(row, name) if row else 0 for name in _COUNTERS}
+
+
+def _standing(limit: Limit, sums: dict[str, int]) -> dict[str, Any]:
+    def of(amount: str) -> dict[str, Any]:
+        most = getattr(limit, amount)
+        used, reserved = sums[f"used_{amount}"], sums[f"reserved_{amount}"]
+        left = None if most is None else max(most - used - reserved, 0)
+        values = {"limit": most, "used": used, "reserved": reserved, "remaining": left}
+        if amount != "nanousd":
+            return values
+        return {k: None if v is None else float(usd_of(v)) for k, v in values.items()}
+
+    return {"cost": of("nanousd"), "tokens": of("tokens"), "requests": of("requests")}
