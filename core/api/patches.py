@@ -36,7 +36,9 @@ class PatchSerializer(StrictSerializer):
         return fields
 
     def to_internal_value(self, data: Any) -> Any:
-        values = super().to_internal_value(data)
+        return self.converted(super().to_internal_value(data))
+
+    def converted(self, values: dict[str, Any]) -> dict[str, Any]:
         return {name: self._change_of(name, value) for name, value in values.items()}
 
     def _change_of(self, name: str, value: Any) -> Any:

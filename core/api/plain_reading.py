@@ -82,7 +82,7 @@ class _Reader:
             elif field.default is not empty:
                 fields[name] = field.default() if callable(field.default) else field.default
         try:
-            read: dict[str, Any] = self._serializer.validate(fields)
+            read: dict[str, Any] = self._serializer.validate(self._serializer.converted(fields))
         except ValidationError:
             raise NotPlain from None
         return read

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PlainRequest:
-    """A POST of a program that may do what it asks for; `prefix` is of URLs in answers."""
+    """A write of a program that may do what it asks for; `prefix` is of URLs in answers."""
 
     web: WebRequest
     caller: Caller
@@ -82,16 +82,16 @@ class PlainRequest:
 
 
 def read_request(
-    request: WebRequest, scopes: str, *, below: tuple[str, ...] = ("",)
+    request: WebRequest, scopes: str, *, below: tuple[str, ...] = ("",), method: str = "POST"
 ) -> PlainRequest | None:
-    """Return a POST whose caller has one of the `scopes`, which `|` joins; None if Django is to.
+    """Return a write whose caller has one of the `scopes`, which `|` joins; None if Django is to.
 
     Its path is the canonical one `below` one of these, and perhaps `/api` before that.
     It may ask the database about the key. What is counted against a limit of the key is not counted
     again by Django.
     """
     headers = request.headers
-    if request.method != "POST" or request.query or not _UNUSUAL.isdisjoint(headers):
+    if request.method != method or request.query or not _UNUSUAL.isdisjoint(headers):
         return None
     body = _read_body(request)
     prefix = _prefix_of(request, below) if body is not None else None

@@ -37,6 +37,10 @@ class StrictSerializer(serializers.Serializer[Any]):
             raise ValidationError(["Must be a JSON object."])
         return super().to_internal_value(self._renamed(data))
 
+    def converted(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what becomes of the values that the fields have read."""
+        return values
+
     def _renamed(self, data: dict[str, Any]) -> dict[str, Any]:
         renamed: dict[str, Any] = {}
         errors: dict[str, list[str]] = {}

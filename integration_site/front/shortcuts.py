@@ -21,7 +21,12 @@ from integration_site.front.response_cache import ResponseCache
 from integration_site.front.streaming import EventFeed, EventStreams
 from integration_site.front.waiting import EndWaits, SharedWaits, Watches
 from integration_site.legacy.routes import speaks_old
-from registry.api import gathered_heartbeats, gathered_reads, gathered_registrations
+from registry.api import (
+    gathered_changes,
+    gathered_heartbeats,
+    gathered_reads,
+    gathered_registrations,
+)
 from registry.api.type_choices import PATH as TYPE_PATH
 from registry.api.type_choices import read_choices
 from registry.discovery.change_log import NEWS
@@ -75,6 +80,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
     health = CachedReads(cache, django, Reads(known_keys(), unless=frozenset({"probe"})))
     starts = gather(answer_starts, "starts")
     registrations = gather(gathered_registrations.answer_registrations, "registrations")
+    changed = gather(gathered_changes.answer_changes, "changes")
     heartbeats = gather(gathered_heartbeats.answer_heartbeats, "heartbeats")
     watched = SharedWaits[int](lambda index, seconds: when_changed(index, seconds=seconds))
     ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
@@ -85,7 +91,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         # Looked for in this order: what comes most often first.
         gathered_heartbeats.PATH: heartbeats,
         gathered_registrations.PATH: ByMethod({"GET": reads, "POST": registrations}),
-        gathered_reads.PATH: single,
+        gathered_reads.PATH: ByMethod({"GET": single, "PATCH": changed}),
         "/services/{id}/instances": reads,
         "/services/{id}/health": health,
         "/discovery/services": reads,

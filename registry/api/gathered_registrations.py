@@ -11,12 +11,10 @@ from core.api.exchange import WebAnswer, WebRequest
 from core.api.plain_reading import NotPlain, read_plainly
 from core.api.plain_requests import PlainRequest, read_request
 from core.api.preconditions import etag_of, whole_tag
-from core.audit import Actor
-from registry.api.registrants import registrant_of
+from registry.api.registrants import applicant_of
 from registry.api.service_rendering import render_service
 from registry.api.service_serializers import ServiceInput, registration_of
 from registry.services.registrations import (
-    Applicant,
     Application,
     PlainlyRegistered,
     register_many,
@@ -62,13 +60,7 @@ def _read(request: WebRequest) -> tuple[PlainRequest, dict[str, Any]] | None:
 
 
 def _application(request: PlainRequest, data: dict[str, Any]) -> Application:
-    caller = request.caller
-    return registration_of(data), Applicant(
-        registrant=registrant_of(caller),
-        may_use_credentials=caller.may("credentials:use"),
-        audited=Actor(kind=caller.kind, id=caller.id, name=caller.name),
-        request_id=request.web.request_id,
-    )
+    return registration_of(data), applicant_of(request)
 
 
 def _answer(request: PlainRequest, registered: PlainlyRegistered) -> WebAnswer:

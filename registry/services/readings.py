@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -142,6 +142,15 @@ def read_new(ids: Collection[UUID]) -> dict[UUID, ServiceReading]:
     return {reading.state.service.id: reading for reading in readings}
 
 
+def read_changed(before: Sequence[ServiceReading]) -> dict[UUID, ServiceReading]:
+    """Return services anew of which something else than their actions was changed just now."""
+    actions = {
+        reading.state.service.pk: list(reading.state.service.actions.all()) for reading in before
+    }
+    services = list(_fetch("id", "uuid", actions, whole=True).values())
+    return {reading.state.service.pk: reading for reading in _kept(services, actions)}
+
+
 def _read_whole(services: list[list[Row]]) -> list[ServiceReading]:
     """Return readings of all columns of services; their actions are read here."""
     read_key = _readers().key
@@ -149,6 +158,14 @@ def _read_whole(services: list[list[Row]]) -> list[ServiceReading]:
     condition, params = among("service_id", [read_key(rows[0]) for rows in services], "uuid[]")
     for action in read_rows(ServiceAction, f"WHERE {condition} ORDER BY name", params):
         actions[action.service_id].append(action)
+    return _kept(services, actions)
+
+
+def _kept(
+    services: list[list[Row]], actions: Mapping[UUID, list[ServiceAction]]
+) -> list[ServiceReading]:
+    """Return readings of all columns of services, whose states are kept from now on."""
+    read_key = _readers().key
     readings = []
     for rows in services:
         key = read_key(rows[0])

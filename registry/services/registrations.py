@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,7 +13,6 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
-from structlog.contextvars import bound_contextvars
 
 from core import audit
 from core.db.locking import columns_of
@@ -54,11 +53,20 @@ from registry.services.lifecycle import (
     room_of,
 )
 from registry.services.lookup import base_url_of, reload_service
+from registry.services.plain_changes import (
+    Applicant,
+    PlannedChange,
+    first_of_each,
+    plan_change,
+    store_changes,
+)
 from registry.services.readings import ServiceReading, read_new, read_services
 from registry.services.status import refresh_status
 
 # What a registration without news changes of an instance.
 _RENEWED = frozenset(("last_heartbeat_at", "expires_at"))
+# By these a registration renews an instance for another time.
+_OF_LIVENESS = frozenset(("liveness", "probing"))
 
 
 @dataclass(frozen=True)
@@ -67,22 +75,6 @@ class Registered:
 
     service: Service
     created: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Applicant:
-    """Who registers a service, and with which rights."""
-
-    registrant: Registrant = ANYBODY
-    may_use_credentials: bool = True
-    audited: audit.Actor | None = None
-    request_id: str = ""
-
-    @contextlib.contextmanager
-    def acting(self) -> Iterator[None]:
-        """Let what is done meanwhile be recorded as done by it."""
-        with audit.acting(self.audited), bound_contextvars(request_id=self.request_id):
-            yield
 
 
 Application = tuple[Registration, Applicant]
@@ -132,42 +124,65 @@ def register_service(
 
 
 def register_many(applications: Sequence[Application]) -> list[PlainlyRegistered | None]:
-    """Take up new services and refresh those that say nothing new, some statements for all.
+    """Take up new services and refresh those that are there, some statements for all.
 
     It returns after the commit, unless the caller has a transaction open. None is for what changes
-    something of a service that is there, or is refused: nothing is done for it, and it is for
-    `register_service`.
+    more than a service says of itself, or is refused: nothing is done for it but what it may do
+    again, and it is for `register_service`.
     """
     # One that reads as an id is no name, but would find the service of that id.
     names = {registration.name for registration, _ in applications}
     readings = read_services({name for name in names if read_id(name) is None})
     now = timezone.now()
-    renewals: dict[UUID, tuple[ServiceReading, Renewal]] = {}
-    refreshed: dict[int, UUID] = {}
+    refreshes: dict[int, _Refresh] = {}
     for place, application in enumerate(applications):
         reading = readings.get(application[0].name)
-        renewal = _refresh(reading, *application, now) if reading is not None else None
-        if reading is not None and renewal is not None:
-            refreshed[place] = renewal.instance.pk
-            renewals[renewal.instance.pk] = (reading, renewal)
-    stored = get_discovery().renew([renewal for _, renewal in renewals.values()])
-    for key in stored:
-        reading, renewal = renewals[key]
-        reading.renew(renewal.instance)
-    registered: dict[int, PlainlyRegistered] = {
-        place: PlainlyRegistered(renewals[key][0], created=False)
-        for place, key in refreshed.items()
-        if key in stored
-    }
+        refresh = _refresh(reading, *application, now) if reading is not None else None
+        if refresh is not None:
+            refreshes[place] = refresh
+    registered = _store_refreshes(refreshes)
     absent = {n: a for n, a in enumerate(applications) if a[0].name not in readings}
     registered |= _create_many(absent, now) if absent else {}
     return [registered.get(place) for place in range(len(applications))]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    """A registration of an instance that is there, and what it changes of its service."""
+
+    reading: ServiceReading
+    renewal: Renewal
+    change: PlannedChange | None
+
+
+def _store_refreshes(refreshes: Mapping[int, _Refresh]) -> dict[int, PlainlyRegistered]:
+    """Store refreshes; those are left out that are not as they were read any more."""
+    changes = first_of_each([each.change for each in refreshes.values() if each.change])
+    changed = store_changes(changes)
+    readings = {}
+    for place, each in refreshes.items():
+        readings[place] = each.reading if each.change is None else None
+        if each.change in changes:
+            readings[place] = changed.get(each.reading.state.service.pk)
+    renewals = {
+        each.renewal.instance.pk: each.renewal
+        for place, each in refreshes.items()
+        if readings[place] is not None
+    }
+    stored = get_discovery().renew(list(renewals.values()))
+    registered = {}
+    for place, reading in readings.items():
+        instance = refreshes[place].renewal.instance
+        if reading is not None and instance.pk in stored:
+            reading.renew(instance)
+            registered[place] = PlainlyRegistered(reading, created=False)
+    return registered
+
+
 def _refresh(
     reading: ServiceReading, registration: Registration, applicant: Applicant, now: datetime
-) -> Renewal | None:
-    """Return what a refresh that says nothing new renews; None for any other."""
+) -> _Refresh | None:
+    """Return what a refresh renews and changes; None where it does more."""
     service = reading.state.service
     try:
         check_owner(service, applicant.registrant)
@@ -175,26 +190,30 @@ def _refresh(
         reported = parse_status(registration.status or ServiceStatus.ONLINE)
     except (IntegrationError, PermissionDenied):
         return None
-    if shared is None or not _says_nothing_new(service, shared, registration):
+    if shared is None or not _is_of_service_alone(service, shared, registration):
         return None
+    change = None
+    if not _has(service, registration.fields):
+        change = plan_change(reading, registration.fields, applicant)
+        if change is None or change.fields & _OF_LIVENESS:
+            return None
     instance = reading.instance_of(shared)
     changes = instance.record_heartbeat(at=now, status=reported, is_registration=True)
     if not changes.keys() <= _RENEWED:
         return None
-    return Renewal(instance, instance.has_beaten)
+    return _Refresh(reading, Renewal(instance, instance.has_beaten), change)
 
 
-def _says_nothing_new(
+def _is_of_service_alone(
     service: Service, instance: ServiceInstance, registration: Registration
 ) -> bool:
+    """Return whether it says nothing new of the instance, the actions and the credential."""
     credential = service.credential
     names = {str(credential.pk), credential.name} if credential is not None else {""}
     if registration.credential is not None and registration.credential not in names:
         return False
-    return (
-        _has(service, registration.fields)
-        and _has(instance, registration.instance_fields)
-        and _has_actions(service, registration.actions)
+    return _has(instance, registration.instance_fields) and _has_actions(
+        service, registration.actions
     )
 
 

@@ -1,9 +1,10 @@
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core.api.exchange import WebAnswer, WebRequest
@@ -11,6 +12,7 @@ from core.models import AuditEntry
 from integration_site.front.django_middleware import with_common_headers
 from registry.api.gathered_registrations import answer_registrations
 from registry.models import RegistryChange, Service, ServiceInstance
+from registry.services import registrations
 from tests import factories
 from tests.support.web_requests import by_django, comparable, web_request
 
@@ -122,18 +124,57 @@ def test_what_is_not_plain_is_left_to_the_view_and_holds_up_nobody(body: str, ke
 CHANGED: dict[str, dict[str, Any]] = {
     "another version": {"version": "2"},
     "other tags": {"tags": []},
+    "other metadata": {"metadata": {}},
+    "other words": {"description": "Plans.", "criticality": "NON_CRITICAL"},
+}
+MORE_CHANGED: dict[str, dict[str, Any]] = {
+    "another type": {"type": "API_GATEWAY"},
+    "another liveness": {"liveness": "PROBE"},
     "fewer actions": {"actions": ["list"]},
     "another schema": {"actions": [{**PLANNER["actions"][0], "input_schema": {}}, "list"]},
     "another instance": {"url": "http://planner-2"},
     "another zone": {"zone": "us"},
     "another status": {"status": "degraded"},
-    "other metadata": {"metadata": {}},
 }
 
 
+def rows() -> list[dict[str, Any]]:
+    """Services and instances; when a row of an instance was written is told to nobody."""
+    instances = ServiceInstance.objects.values()
+    return [*Service.objects.values(), *({**each, "updated_at": None} for each in instances)]
+
+
 @pytest.mark.parametrize("change", CHANGED)
-def test_a_refresh_that_changes_something_is_left_to_the_view(change: str, key: str) -> None:
+def test_a_refresh_that_changes_the_service_alone_is_made_as_by_the_view(
+    change: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = {**PLANNER, **CHANGED[change]}
+    assert statuses(register(PLANNER, key)) == [201]
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    point = transaction.savepoint()
+    [gathered] = answer_registrations([register(body, key)])
+    of_gathered = [*stored(), *rows()]
+    transaction.savepoint_rollback(point)
+    with monkeypatch.context() as patch:  # the view asks the same function: as if it declined
+        patch.setattr(registrations, "plan_change", lambda *_: None)
+        expected = by_django(register(body, key))
+    assert gathered is not None
+    assert whole(gathered) == whole(expected)
+    assert dict(gathered.headers)["ETag"] == dict(expected.headers)["ETag"]
+    assert of_gathered == [*stored(), *rows()]
+
+
+def test_of_two_refreshes_that_change_a_service_one_is_left_to_the_view(key: str) -> None:
+    assert statuses(register(PLANNER, key)) == [201]
+    others = [register({**PLANNER, "version": version}, key) for version in ("7", "2", "3")]
+    said = answer_registrations(others)
+    assert [json.loads(each.body)["version"] if each else None for each in said] == ["7", "2", None]
+
+
+@pytest.mark.parametrize("change", MORE_CHANGED)
+def test_a_refresh_that_changes_more_is_left_to_the_view(change: str, key: str) -> None:
+    body = {**PLANNER, **MORE_CHANGED[change]}
     assert statuses(register(PLANNER, key)) == [201]
     before = list(ServiceInstance.objects.values())
     assert statuses(register(body, key)) == [None]
