@@ -29,7 +29,8 @@ from registry.policies.registering import Registrant
 from registry.services import Registration, register_service, set_instance_status
 from registry.services.aliases import aliases_of, keep_alias
 from registry.services.lookup import base_url_of
-from registry.services.registrations import Applicant, register_many
+from registry.services.plain_changes import Applicant
+from registry.services.registrations import register_many
 
 BATCH = 200
 TIMEOUT_SECONDS = 5

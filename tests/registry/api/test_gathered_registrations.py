@@ -138,7 +138,7 @@ MORE_CHANGED: dict[str, dict[str, Any]] = {
 }
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Any]:
     """Services and instances; when a row of an instance was written is told to nobody."""
     instances = ServiceInstance.objects.values()
     return [*Service.objects.values(), *({**each, "updated_at": None} for each in instances)]
