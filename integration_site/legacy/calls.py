@@ -7,7 +7,7 @@ from collections import Counter
 from time import monotonic
 
 import structlog
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -29,14 +29,32 @@ class CallCounter:
         self._flush_at = 0.0
 
     def note(self, route: str, caller: str) -> None:
-        """Count a call; the first one is stored at once, others with those of some seconds."""
+        """Count a call; the first one is stored at once, others with those of some seconds.
+
+        Of those that are not stored yet, the first has them stored together soon.
+        """
         with self._lock:
             self._counts[route[:100], caller[:100]] += 1
             is_due = monotonic() >= self._flush_at
+            is_waited_for = len(self._counts) > 1 or self._counts.total() > 1
             if is_due:
                 self._flush_at = monotonic() + FLUSH_SECONDS
         if is_due:
             self.flush()
+        elif not is_waited_for:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Store in a thread of its own what comes meanwhile, as nobody may call after that."""
+        timer = threading.Timer(FLUSH_SECONDS, self._flush_apart)
+        timer.daemon = True
+        timer.start()
+
+    def _flush_apart(self) -> None:
+        try:
+            self.flush()
+        finally:
+            connections.close_all()
 
     def flush(self) -> None:
         """Store what was counted; where that fails it is kept for the next time."""

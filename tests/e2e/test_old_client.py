@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.old_client import OldService, SystemHealth, items_of, parse
-from tests.support.real_hub import Hub, running_hub
+from tests.support.fleet import TYPES, Fleet, running_fleet
+from tests.support.old_client import OldService, SystemHealth, items_of, parse, workflow_of
+from tests.support.real_hub import Hub, running_hub, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -21,6 +22,7 @@ def old_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         "LEGACY_API": "on",
         "ANONYMOUS_API_ROLE": "OPERATOR",
         "ANONYMOUS_API_NETWORKS": "127.0.0.0/8",
+        "WORKFLOW_CATALOG": "fleet",
     }
     with running_hub(directory, surroundings) as hub:
         yield hub
@@ -44,3 +46,54 @@ def test_a_service_lives_its_life(old: httpx2.Client) -> None:
     assert (health.status, service.leave()) == ("HEALTHY", 204)
     for path in ("/ready", "/alive", "/health/liveness", "/health/readiness", "/openapi.json"):
         assert old.get(path).status_code == 200, path
+
+
+@pytest.fixture
+def fleet(old: httpx2.Client) -> Iterator[Fleet]:
+    """A fleet whose services registered as they always did."""
+    with running_fleet() as fleet:
+        for name, kind in TYPES.items():
+            OldService(
+                old, name=name, type=kind.lower(), service_id=f"{name}-1", base_url=fleet.url
+            ).register()
+        yield fleet
+
+
+def test_the_earlier_workflows_run_on_their_fleet(old: httpx2.Client, fleet: Fleet) -> None:
+    planning = {"workflow_id": "w-1", "workflow_type": "project_planning",
+                "data": {"project_id": "p1"}, "options": {"notify": True}}  # fmt: skip
+    done = workflow_of(old.post("/workflows/execute", json=planning).json())
+    assert (done.workflow_id, done.status, done.errors) == ("w-1", "COMPLETED", [])
+    assert done.result is not None
+    assert len(done.result["task_assignments"]) == 3
+    assert len(fleet.asked) == 6
+    task = {"task_id": "t1", "agent_id": "a1"}
+    done = workflow_of(old.post("/workflows/agent-task-execution", json=task).json())
+    assert (done.status, done.execution_time >= 2) == ("COMPLETED", True)
+    assert done.result is not None
+    assert done.result["status"] == "COMPLETED"
+    missing = old.post("/workflows/project-planning", json={}).json()
+    assert (missing["status"], missing["success"]) == ("FAILED", False)
+    assert workflow_of(missing).errors
+
+
+def test_an_integration_calls_a_path_of_a_service(old: httpx2.Client, fleet: Fleet) -> None:
+    made = old.post(
+        "/api/integrations",
+        json={
+            "name": "plans", "source_service_id": "project-coordinator-1",
+            "target_service_id": "planning-system-1", "integration_type": "REST",
+            "config": {"endpoint": "/plans/tactical", "method": "POST"},
+        },
+    )  # fmt: skip
+    assert made.status_code == 201, made.text
+    payload = {"project_id": "p1", "strategic_plan": {}, "options": {}}
+    done = old.post(f"/api/integrations/{made.json()['id']}/execute", json={"payload": payload})
+    assert done.status_code == 200, done.text
+    assert done.json()["output"]["plan"]["tasks"]
+
+    def is_counted() -> bool:
+        rows = old.get("/health/legacy-calls?per_page=200").json()["items"]
+        return ("POST /integrations", "anonymous") in {(r["route"], r["caller"]) for r in rows}
+
+    until(is_counted, "the call is counted")
