@@ -37,10 +37,10 @@ PRODUCTION = {
 }
 MAKE_KEYS = f"""
 import json
-from core.api_keys import issue_key
+from core.api_keys import Grantable, issue_key
 from core.roles import SCOPES
 fields = [{{"name": f"caller-{{n}}", "role": "OPERATOR"}} for n in range({KEYS})]
-print(json.dumps([issue_key(one, may_grant=frozenset(SCOPES))[1] for one in fields]))
+print(json.dumps([issue_key(one, may_grant=Grantable(frozenset(SCOPES)))[1] for one in fields]))
 """
 START_SECONDS = 180
 OF_THE_TESTS = ("ENGINE_LEASE_SECONDS", "LOG_LEVEL")
