@@ -16,7 +16,7 @@ from model_orchestration.calls.streams import ModelStream
 from model_orchestration.dialects import retry_headers
 from model_orchestration.exceptions import ModelError
 
-STREAMED_PATHS = ("/v1/chat/completions", "/v1/completions")
+STREAMED_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/messages")
 HEADERS = (
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store"),

@@ -18,12 +18,14 @@ BYTES_PER_TOKEN = 4
 class ModelCall:
     """What a caller asks of a model, whichever serves it.
 
-    `body` is as OpenAI's API takes it, without `model` and `stream`.
+    `body` is as OpenAI's API takes it, without `model` and `stream`; `native` as Anthropic's does,
+    where it was asked in that form.
     """
 
     request_type: RequestType
     body: Mapping[str, Any]
     stream: bool = False
+    native: Mapping[str, Any] | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -42,10 +44,14 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """The answer of a model in OpenAI's form; without a usage, the provider told none."""
+    """The answer of a model in OpenAI's form; without a usage, the provider told none.
+
+    `native` is the answer as Anthropic gave it.
+    """
 
     body: dict[str, Any]
     usage: Usage | None
+    native: Mapping[str, Any] | None = None
 
 
 class StreamFailed(Exception):
@@ -55,11 +61,14 @@ class StreamFailed(Exception):
 class StreamReader(Protocol):
     """Reads the events of one stream."""
 
-    usage: Usage | None
     # Whether the provider said that this was all.
     is_complete: bool
     # Bytes of text that came, for an estimate where no usage does.
     text_bytes: int
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider told of what was used, so far."""
 
     def feed(self, name: str, data: str) -> list[dict[str, Any]]:
         """Return the chunks of OpenAI's form that an event of the provider becomes.

@@ -6,6 +6,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from model_orchestration.api import openai
+from model_orchestration.api.anthropic import MessagesView
 from model_orchestration.api.configuration import (
     BudgetViewSet,
     ModelViewSet,
@@ -29,6 +30,7 @@ urlpatterns = [
     path("v1/chat/completions", openai.ChatView.as_view()),
     path("v1/completions", openai.CompletionView.as_view()),
     path("v1/embeddings", openai.EmbeddingView.as_view()),
+    path("v1/messages", MessagesView.as_view()),
     path("v1/models", openai.ServedModelViewSet.as_view({"get": "list"})),
     path("v1/models/<str:pk>", openai.ServedModelViewSet.as_view({"get": "retrieve"})),
     path("models/usage", UsageView.as_view()),

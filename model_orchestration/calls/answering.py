@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,7 @@ from model_orchestration.adapters.base import ModelAnswer
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.attempts import AnswerUnusable, OngoingRequest, ask_in_turn, send
 from model_orchestration.choosing import Target
+from model_orchestration.dialects import openai_usage
 from model_orchestration.exceptions import ModelError
 from model_orchestration.models.fields import usd_of
 from model_orchestration.models.request import RequestState
@@ -38,6 +40,7 @@ class Served:
     attempts: int
     latency_ms: float
     accepted: AcceptedRequest
+    native: Mapping[str, Any] | None = None
 
     @property
     def cost(self) -> Decimal:
@@ -92,8 +95,8 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     )  # fmt: skip
     await settle_outcome(client, outcome)
     return Served(
-        _finished(answer.body, target, cost, accepted), target, usage, cost,
-        len(ongoing.attempts), ongoing.milliseconds, accepted,
+        _finished(answer.body, target, usage, cost), target, usage, cost,
+        len(ongoing.attempts), ongoing.milliseconds, accepted, answer.native,
     )  # fmt: skip
 
 
@@ -108,14 +111,12 @@ def failed(ongoing: OngoingRequest, error: ModelError) -> RequestOutcome:
     )  # fmt: skip
 
 
-def _finished(
-    body: dict[str, Any], target: Target, cost: int, accepted: AcceptedRequest
-) -> dict[str, Any]:
+def _finished(body: dict[str, Any], target: Target, usage: Usage, cost: int) -> dict[str, Any]:
     """Return an answer with the model that gave it, as callers know it, and what it cost."""
-    body = {**body, "model": target.model}
-    if isinstance(body.get("usage"), dict):
-        body["usage"] = {**body["usage"], "cost": float(usd_of(cost))}
-    return body
+    told = body.get("usage")
+    if not isinstance(told, dict):
+        told = openai_usage(usage, cost)
+    return {**body, "model": target.model, "usage": {**told, "cost": float(usd_of(cost))}}
 
 
 def _text_bytes(body: dict[str, Any]) -> int:

@@ -40,6 +40,7 @@ NOT_RECORDED = {
     "ExecutionViewSet.evaluate": "an expression on what is kept: stores nothing",
     "ScheduleViewSet.preview": "stores nothing",
     "ChatView.post": "a request to a model: kept as one",
+    "MessagesView.post": "a request to a model: kept as one",
     "CompletionView.post": "a request to a model: kept as one",
     "EmbeddingView.post": "a request to a model: kept as one",
     "WebhookViewSet.receive": "a message of a machine: kept as a delivery",

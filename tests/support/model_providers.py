@@ -194,3 +194,47 @@ def provider_server(usual: Act = usual_openai) -> Iterator[Provider]:
     finally:
         loop.run(runner.cleanup())
         loop.stop()
+
+
+async def usual_anthropic(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """Answer as Anthropic does: with a tool where there is one, otherwise with a text."""
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": "Hello."}]
+    if body.get("tools"):
+        given = {"type": "tool_use", "id": "toolu_1", "name": body["tools"][0]["name"]}
+        blocks.append({**given, "input": {"city": "Rome"}})
+    usage = {
+        "input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20,
+        "output_tokens": 5,
+    }  # fmt: skip
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": body["model"],
+        "content": blocks, "stop_reason": "tool_use" if body.get("tools") else "end_turn",
+        "stop_sequence": None, "usage": usage,
+    }  # fmt: skip
+    if not body.get("stream"):
+        return web.json_response(message)
+    return await streaming(_anthropic_events(message), done=False)(request, body)
+
+
+def _anthropic_events(message: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    usage = {**message["usage"], "output_tokens": 1}
+    begun = {**message, "content": [], "stop_reason": None, "usage": usage}
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": begun}, {"type": "ping"}]
+    for at, block in enumerate(message["content"]):
+        empty: dict[str, Any] = {"text": ""} if block["type"] == "text" else {"input": {}}
+        events.append(
+            {"type": "content_block_start", "index": at, "content_block": {**block, **empty}}
+        )
+        if block["type"] == "text":
+            deltas = [{"type": "text_delta", "text": part} for part in ("Hel", "lo.")]
+        else:
+            text = json.dumps(block["input"])
+            deltas = [
+                {"type": "input_json_delta", "partial_json": part} for part in (text[:5], text[5:])
+            ]
+        events += [{"type": "content_block_delta", "index": at, "delta": each} for each in deltas]
+        events.append({"type": "content_block_stop", "index": at})
+    ended = {"stop_reason": message["stop_reason"], "stop_sequence": None}
+    events.append({"type": "message_delta", "delta": ended, "usage": {"output_tokens": 5}})
+    events.append({"type": "message_stop"})
+    return [(str(event["type"]), event) for event in events]
