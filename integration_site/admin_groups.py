@@ -29,6 +29,12 @@ _SERVICES = Q(
         "service", "serviceinstance", "serviceaction", "connection", "integration",
     ),
 )  # fmt: skip
+_MODELS = Q(
+    content_type__app_label="model_orchestration",
+    content_type__model__in=(
+        "model", "modelroute", "modelbudget", "modelprice", "providerquota",
+    ),
+)  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
 _CHANNELS = Q(content_type__app_label="monitoring", content_type__model="alertchannel")
@@ -62,6 +68,7 @@ _PERMISSIONS: dict[Role, Q] = {
         | _CIRCUITS
         | _INCIDENTS
         | _CHANNELS
+        | _MODELS
         | _SEES_CREDENTIALS
         | _USES_CREDENTIALS
     ),

@@ -27,6 +27,7 @@ TONES = {
         "CURRENT",
         "SENT",
         "GRANTED",
+        "SETTLED",
     ),
     "warning": (
         "DEGRADED",
@@ -44,6 +45,8 @@ TONES = {
         "SUSPECT",
         "ACKNOWLEDGED",
         "REFUSED",
+        "DEPRECATED",
+        "ABANDONED",
     ),
     "bad": (
         "OFFLINE",
@@ -59,8 +62,17 @@ TONES = {
         "FIRING",
         "DEAD",
         "MISSING",
+        "CUT",
     ),
-    "info": ("RUNNING", "STARTED", "CANCELLED_RUNNING", "MAINTENANCE", "DISABLED", "SENDING"),
+    "info": (
+        "RUNNING",
+        "STARTED",
+        "CANCELLED_RUNNING",
+        "MAINTENANCE",
+        "DISABLED",
+        "SENDING",
+        "ADMITTED",
+    ),
 }
 _TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}
 

@@ -1,4 +1,4 @@
-"""Executions per hour as stacked bars, drawn on the server (pure)."""
+"""Executions per hour as stacked bars (pure)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from core.admin.charts import StackedBar, draw_bars
+
 HOURS = 24
-HEIGHT = 120
-BAR_WIDTH = 20
-BAR_GAP = 6
 # Drawn from the bottom up: what went well carries what did not.
 OUTCOMES = (
     ("Completed", "good", ("COMPLETED",)),
@@ -59,41 +57,11 @@ def most_of(hours: list[Hour]) -> int:
 
 
 def draw_hours(hours: list[Hour]) -> SafeString:
-    """Draw the bars, scaled to the fullest hour; they stretch with the page, so without text."""
-    most = max(most_of(hours), 1)
-    width = len(hours) * (BAR_WIDTH + BAR_GAP)
-    bars = ((_bar(hour, index, most),) for index, hour in enumerate(hours))
-    return format_html(
-        '<svg class="hub-bars" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
-        ' aria-label="Executions per hour over the last {} hours, at most {} in one">{}</svg>',
-        width,
-        HEIGHT,
-        len(hours),
-        most,
-        format_html_join("", "{}", bars),
-    )
-
-
-def _bar(hour: Hour, index: int, most: int) -> SafeString:
-    x = index * (BAR_WIDTH + BAR_GAP) + BAR_GAP / 2
-    parts, y = [], float(HEIGHT)
-    for (_, tone, _statuses), count in zip(OUTCOMES, hour.counts, strict=True):
-        if count:
-            height = max(count / most * HEIGHT, 1.5)
-            y -= height
-            parts.append((tone, f"{x:.1f}", f"{y:.1f}", BAR_WIDTH, f"{height:.1f}"))
-    return format_html(
-        '<g><title>{}</title><rect class="hub-hit" x="{}" y="0" width="{}" height="{}"/>{}</g>',
-        f"{hour.start:%H}:00 UTC: {_in_words(hour)}",
-        f"{x - BAR_GAP / 2:.1f}",
-        BAR_WIDTH + BAR_GAP,
-        HEIGHT,
-        format_html_join(
-            "",
-            '<rect class="hub-fill" data-tone="{}" x="{}" y="{}" width="{}" height="{}"/>',
-            parts,
-        ),
-    )
+    """Draw the bars, scaled to the fullest hour."""
+    bars = [StackedBar(f"{hour.start:%H}:00 UTC: {_in_words(hour)}", hour.counts) for hour in hours]
+    tones = [tone for _, tone, _ in OUTCOMES]
+    words = f"Executions per hour over the last {len(hours)} hours, at most"
+    return draw_bars(bars, tones, words=f"{words} {max(most_of(hours), 1)} in one")
 
 
 def _in_words(hour: Hour) -> str:

@@ -14,7 +14,11 @@ from django.db.models import Case, Count, Model, SmallIntegerField, When
 from django.http import HttpRequest
 from django.utils import timezone
 
+from core.admin.pages import page_of
 from integration_site.console.charts import draw_hours, hours_of, legend, most_of, starts_of_hours
+from model_orchestration.admin.amounts import draw_levels
+from model_orchestration.admin.levels import fullest_limits
+from model_orchestration.models import Model as LanguageModel
 from registry.models import (
     CircuitBreakerState,
     Connection,
@@ -59,6 +63,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         context["hub_url"] = f"{request.scheme}://{request.get_host()}"
     if request.user.has_perm("registry.view_connection"):
         context.update(connections_context())
+    if request.user.has_perm("model_orchestration.view_modelbudget"):
+        context.update(models_context(now))
     if request.user.has_perm("workflows.view_workflowexecution"):
         context.update(executions_context(now))
     return context
@@ -118,6 +124,21 @@ def connections_context() -> dict[str, Any]:
         "connection_counts": _labelled(counts, ConnectionStatus),
         "failing_total": sum(counts.get(status, 0) for status in FAILING),
         "failing": worst[:SHOWN],
+    }
+
+
+# --- Models ---
+
+
+def models_context(now: datetime) -> dict[str, Any]:
+    """Count the models, and list the budgets that are nearly used up."""
+    full = fullest_limits(now=now, most=SHOWN)
+    return {
+        "model_total": LanguageModel.objects.count(),
+        "full_limits": [
+            {"limit": each, "link": page_of(each.row), "bars": draw_levels(each.levels)}
+            for each in full
+        ],
     }
 
 

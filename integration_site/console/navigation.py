@@ -46,6 +46,17 @@ _GROUPS = (
         ),
     ),
     (
+        "Models",
+        (
+            ("Models", "neurology", "model_orchestration.model"),
+            ("Routes", "alt_route", "model_orchestration.modelroute"),
+            ("Requests", "forum", "model_orchestration.request"),
+            ("Budgets", "savings", "model_orchestration.modelbudget"),
+            ("Provider quotas", "data_usage", "model_orchestration.providerquota"),
+            ("Prices", "payments", "model_orchestration.modelprice"),
+        ),
+    ),
+    (
         "Access",
         (
             ("Credentials", "lock", "registry.credential"),

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Case, IntegerField, Model, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Model as Table
 from django.http import HttpRequest
 from django.urls import reverse
 
 from core.admin.formatting import status_word
 from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
+from model_orchestration.models import Model, ModelBudget, ModelRoute
 from registry.models import (
     Connection,
     Credential,
@@ -53,9 +55,9 @@ class Hit:
 class Section:
     """Rows of one model that can be searched; the permission is that to see the model."""
 
-    model: type[Model]
+    model: type[Table]
     icon: str
-    find: Callable[[str], Iterable[Model]]
+    find: Callable[[str], Iterable[Table]]
     detail: Callable[[Any], str] = lambda row: ""
     title: Callable[[Any], str] = str
 
@@ -78,7 +80,7 @@ def _entries(request: HttpRequest, text: str) -> Iterator[Hit]:
                 yield Hit(item["name"], "Page", item["icon"], str(item["link"]))
 
 
-def _hit(section: Section, row: Model) -> Hit:
+def _hit(section: Section, row: Table) -> Hit:
     opts = row._meta
     link = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
     name = str(opts.verbose_name)
@@ -86,7 +88,7 @@ def _hit(section: Section, row: Model) -> Hit:
     return Hit(section.title(row), word, section.icon, link, section.detail(row))
 
 
-def _named(model: type[Model], field: str = "name") -> Callable[[str], QuerySet[Any]]:
+def _named(model: type[Table], field: str = "name") -> Callable[[str], QuerySet[Any]]:
     """Find rows by a part of a name: whose name it is first, then whose name begins so."""
 
     def find_named(text: str) -> QuerySet[Any]:
@@ -153,6 +155,9 @@ SECTIONS = (
     Section(Integration, "conversion_path", _named(Integration), _status),
     Section(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
     Section(Webhook, "webhook", _named(Webhook)),
+    Section(Model, "neurology", _named(Model), _status),
+    Section(ModelRoute, "alt_route", _named(ModelRoute)),
+    Section(ModelBudget, "savings", _named(ModelBudget)),
     Section(Credential, "lock", _named(Credential)),
     Section(ApiKey, "key", _named(ApiKey)),
     Section(User, "person", _named(User, "username")),

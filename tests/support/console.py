@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import Model as Table
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -18,6 +19,16 @@ from django.utils import timezone
 from core.audit import Actor, acting
 from core.models import LegacyCall
 from integration_site.admin_groups import create_roles
+from model_orchestration.catalog import limit_of_budget, limits_of_quota
+from model_orchestration.models import (
+    Model,
+    ModelBudget,
+    ModelPrice,
+    ModelRoute,
+    ProviderQuota,
+    QuotaWindow,
+    Request,
+)
 from monitoring.models import AlertNotice, Incident, Severity, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
@@ -82,6 +93,7 @@ def make_hub() -> None:
         _make_services()
         _make_connections()
         _make_workflows()
+    _make_models()
     _make_upkeep()
 
 
@@ -173,6 +185,44 @@ def _make_workflows() -> None:
     )
 
 
+def _make_models() -> None:
+    connection = Connection.objects.get(name="shop-connected")
+    fields: dict[str, Any] = {"connection": connection, "provider": "CUSTOM"}
+    for name, status in (("small", "ACTIVE"), ("large", "DEPRECATED")):
+        model = Model.objects.create(name=name, status=status, capabilities=["CHAT"], **fields)
+    ModelPrice.objects.create(
+        model=model, input=Decimal("2.5"), output=Decimal(10), valid_from=timezone.now()
+    )
+    ModelRoute.objects.create(
+        name="assistant", strategy="WEIGHTED",
+        targets=[{"model": "small", "weight": 3}, {"model": "large"}],
+    )  # fmt: skip
+    budget = ModelBudget.objects.create(
+        name="shop-a-month", scope="PROJECT", subject="shop", cost_limit=1, token_limit=5000
+    )
+    quota = ProviderQuota.objects.create(provider="CUSTOM", daily_cost_limit=Decimal("0.5"))
+    for limit in (limit_of_budget(budget), *limits_of_quota(quota)):
+        window = limit.window(timezone.now())
+        QuotaWindow.objects.create(
+            id=window.id, series=window.series, starts_at=window.starts_at, ends_at=window.ends_at,
+            used_nanousd=450_000_000, reserved_nanousd=50_000_000, used_tokens=4500,
+        )  # fmt: skip
+    for state, code in (("SETTLED", ""), ("FAILED", "provider_not_available"), ("CUT", "cut")):
+        Request.objects.create(
+            request_id=f"request-{state.lower()}", request_type="CHAT", model_id="small",
+            model_asked="assistant", route="assistant", provider="CUSTOM", project_id="shop",
+            caller="program", state=state, prompt_tokens=200, completion_tokens=12,
+            total_tokens=212, usage_source="ESTIMATED", cost_nanousd=1_200_000,
+            reserved_nanousd=9_000_000, latency_ms=800.0, first_token_ms=90.0,
+            success=not code, error_code=code,
+            error_message="The provider answered 503." if code else "",
+            attempts=[
+                {"model": "large", "milliseconds": 40.0, "error": "UNAVAILABLE", "status": 503},
+                {"model": "small", "milliseconds": 760.0, "error": None, "status": None},
+            ],
+        )  # fmt: skip
+
+
 def _make_upkeep() -> None:
     now = timezone.now()
     Worker.objects.create(name="worker-1@host", in_flight=2, seen_at=now)
@@ -256,7 +306,7 @@ def _arguments(route: str, pattern: URLPattern) -> Iterator[dict[str, str]]:
         yield {**rest, keys.copy().pop(): str(row.pk)}
 
 
-def _rows_for(route: str) -> list[Model]:
+def _rows_for(route: str) -> list[Table]:
     """The rows that a route below a model's is about."""
     app, name, *more = route.split("/")
     model = ContentType.objects.get_by_natural_key(app, name).model_class()
