@@ -16,6 +16,7 @@ import httpx2
 
 from reference_services import demo_work as work
 from reference_services.console import add_hub_arguments, log_to_stderr, say
+from reference_services.demo_models import PROVIDER, SECONDS, AdminLogin, DemoModels
 from reference_services.demo_work import Progress
 from reference_services.lifetime import ends_on_signals
 from reference_services.services import SERVICES
@@ -44,9 +45,15 @@ class Demo:
     """Sends the work, one execution after the other, and says how each ended."""
 
     def __init__(
-        self, client: AsyncServiceIntegrationClient, *, progress: Progress, interval: float
+        self,
+        client: AsyncServiceIntegrationClient,
+        *,
+        models: DemoModels,
+        progress: Progress,
+        interval: float,
     ) -> None:
         self._client = client
+        self._models = models
         self._progress = progress
         self._interval = interval
         self.failures = 0
@@ -73,6 +80,8 @@ class Demo:
             ("AGENT_TASK_EXECUTION", self._carry_out_task),
             ("AGENT_TASK_EXECUTION", self._carry_out_task),
             ("HUMAN_INTERACTION", self._ask_a_person),
+            ("models", self._models.ask),
+            ("models", self._models.ask),
         ]
 
     async def _prepare(self) -> None:
@@ -82,9 +91,11 @@ class Demo:
             try:
                 await self._wait_for_services()
                 await self._keep_workflow()
+                provider = await self._client.get_service(PROVIDER)
+                await self._models.prepare(provider["url"].rstrip("/"))
             except (AuthenticationError, PermissionDeniedError):
                 raise
-            except ServiceIntegrationError as error:
+            except (ServiceIntegrationError, httpx2.HTTPError) as error:
                 if str(error) != last_problem:
                     last_problem = str(error)
                     say(f"Not ready yet: {last_problem}")
@@ -224,8 +235,17 @@ async def run_demo(options: argparse.Namespace) -> int:
     """Run until the work is done or a signal comes; return the exit code."""
     ending = asyncio.create_task(ends_on_signals().wait())
     progress = Progress.load(options.data_dir / "demo.json")
-    async with AsyncServiceIntegrationClient(options.hub, api_key=options.api_key) as client:
-        demo = Demo(client, progress=progress, interval=options.interval)
+    async with (
+        AsyncServiceIntegrationClient(options.hub, api_key=options.api_key) as client,
+        httpx2.AsyncClient(
+            base_url=str(options.hub).removesuffix("/api"),
+            follow_redirects=True,
+            trust_env=False,
+            timeout=SECONDS,
+        ) as http,
+    ):
+        models = DemoModels(http, api_key=options.api_key, login=AdminLogin.of_environment())
+        demo = Demo(client, models=models, progress=progress, interval=options.interval)
         working = asyncio.create_task(demo.run(once=options.once))
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
         working.cancel()

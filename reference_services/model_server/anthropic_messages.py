@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from reference_services.model_server import chat
@@ -13,6 +12,7 @@ from reference_services.model_server.fields import BodyFields, checked_schema, c
 from reference_services.model_server.ngram import TokenSampling
 from reference_services.model_server.openai_chat import AnswerFrame
 from reference_services.model_server.replies import Reply, WireEvent, WireStream
+from service_integration_client.strict_json import parse_json
 
 JsonObject = dict[str, Any]
 PUBLISHED_AT = "2025-12-01T00:00:00Z"
@@ -139,7 +139,7 @@ def _block(answer: ChatAnswer, told: AnswerFrame) -> JsonObject:
     if not answer.tool:
         return {"type": "text", "text": answer.text}
     try:
-        arguments = json.loads(answer.text)
+        arguments = parse_json(answer.text)
     except ValueError:  # cut by max_tokens
         arguments = {}
     return {**_tool_block(answer, told), "input": arguments}
