@@ -42,7 +42,8 @@ class Origin:
     """The execution that a new one reruns, and where from.
 
     `kept` are the rows that it takes over, not stored yet, in the order in which they ended;
-    without a `step` it is not known yet what they are.
+    without a `step` it is not known yet what they are. It `carries_approval` where people approved
+    one of them. `asked_path` is the step from which it was to be rerun, if it begins earlier.
     """
 
     execution: WorkflowExecution
@@ -51,6 +52,8 @@ class Origin:
     step: Step | None = None
     step_input: Mapping[str, Any] | None = None
     kept: tuple[WorkflowStep, ...] = ()
+    carries_approval: bool = False
+    asked_path: str = ""
 
 
 # What the hub alone says in the context of an execution, of how it came to be.
@@ -355,6 +358,7 @@ def _taken_over(execution: WorkflowExecution, origin: Origin) -> dict[str, Any]:
         "from_step": origin.path,
         "reused": [row.path for row in origin.kept],
         **({} if origin.step_input is None else {"edited": True}),
+        **({"asked_from": origin.asked_path} if origin.asked_path else {}),
     }
 
 

@@ -82,6 +82,8 @@ class WorkflowExecution(AppendedModel):
         related_name="reruns",
         db_index=False,
     )
+    # Whether a rerun took over what people approved here: nothing else goes on with it then.
+    approvals_reused = models.BooleanField(default=False, db_default=False, editable=False)
     correlation_id = models.CharField(max_length=100, blank=True, default="")
     started_by = models.CharField(max_length=100, blank=True, default="")
     # Higher comes first.

@@ -56,6 +56,28 @@ def test_rerun_is_accepted_and_both_executions_name_each_other(api, finished):
     assert api.get(f"/executions/{finished.pk}").json()["reruns"] == [found["id"]]
 
 
+@pytest.mark.parametrize(
+    ("edit", "status"),
+    [
+        ({"input_data": {"name": "M"}}, 403),
+        ({"from_step": "a", "step_input": {"name": "M"}}, 403),
+        ({"version": "newest"}, 403),
+        ({"input_data": {"name": "N"}, "from_step": "b", "version": 1}, 202),
+        ({}, 202),
+    ],
+    ids=str,
+)
+def test_a_key_that_may_start_runs_its_own_again_as_they_were(finished, edit, status):
+    add_version(finished.workflow, STEPS)
+    WorkflowExecution.objects.update(started_by="svc")
+    own = caller("SERVICE", name="svc")
+    answer = own.post(f"/executions/{finished.pk}/rerun", edit)
+    assert answer.status_code == status, answer.content
+    allowed = caller(scopes=["workflows:execute", "workflows:operate"], name="op")
+    WorkflowExecution.objects.update(started_by="op")
+    assert allowed.post(f"/executions/{finished.pk}/rerun", edit).status_code == 202
+
+
 def test_rerun_honours_the_idempotency_key(api, finished):
     url = f"/executions/{finished.pk}/rerun"
     first = api.post(url, {}, HTTP_IDEMPOTENCY_KEY="k").json()

@@ -96,6 +96,18 @@ def _versions_of(execution: WorkflowExecution) -> list[tuple[str, str]]:
     ]
 
 
+def _told(rerun: WorkflowExecution) -> str:
+    """Return what became of an order to run again."""
+    event = rerun.events.filter(sequence=1).first()
+    begin = event.payload if event else {}
+    if "asked_from" not in begin:
+        return "Running again, as this execution."
+    return (
+        f"Running again, as this execution, from '{begin['from_step']}': what people decided there"
+        " does not hold for it, so they are asked again."
+    )
+
+
 @own_view("<uuid:pk>/rerun/", name="execution_rerun", permissions=["control"])
 def rerun_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask where to begin; on POST start the rerun and go to its page."""
@@ -109,7 +121,7 @@ def rerun_view(admin: Any, request: HttpRequest, pk: UUID) -> HttpResponse:
         except IntegrationError as error:
             add_refusal(form, error)
         else:
-            messages.success(request, "Running again, as this execution.")
+            messages.success(request, _told(started.execution))
             return redirect(page_of(started.execution))
     return render_page(
         admin, request, "console/rerun.html", title="Rerun", execution=execution, form=form

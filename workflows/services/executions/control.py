@@ -228,10 +228,24 @@ def _check_may_retry(execution: WorkflowExecution) -> None:
             f"The execution is {execution.status}; only one that is FAILED, CANCELLED or"
             " NEEDS_REVIEW can be retried."
         )
+    check_approvals_hold(execution)
     if execution.was_compensated:
         raise Conflict(
             f"The execution is {execution.status} and its effects were undone, so there is nothing"
             " to go on from. Start a new one."
+        )
+
+
+def check_approvals_hold(execution: WorkflowExecution) -> None:
+    """Refuse to go on with what people approved where a rerun goes on with that.
+
+    Raises:
+        Conflict: one does.
+    """
+    if execution.approvals_reused and not execution.is_compensating:
+        raise Conflict(
+            "A rerun has taken over what people approved in this execution, so it cannot go on with"
+            " that. Run it again: people are asked anew."
         )
 
 

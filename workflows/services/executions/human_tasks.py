@@ -29,7 +29,7 @@ from workflows.models import (
     WorkflowStep,
 )
 from workflows.services.executions.concurrency_limit import enqueue
-from workflows.services.executions.control import lock_execution
+from workflows.services.executions.control import check_approvals_hold, lock_execution
 from workflows.services.executions.signals import wake_steps
 
 
@@ -163,6 +163,7 @@ def settle_reviewed(
         execution = lock_execution(execution_id)
         row, step = _row_and_step(execution, step_path)
         _check_needs_review(execution, row, step)
+        check_approvals_hold(execution)
         outcome = {"error": error} if error else {"output": {} if output is None else output}
         now = database_now()
         if error and execution.is_compensating:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.db import transaction
 
 from core import audit
-from core.exceptions import Conflict, ValidationFailed
+from core.exceptions import Conflict, UseDenied, ValidationFailed
+from core.json.equality import json_equal
 from core.models import AuditVerb
 from workflows.definition import Definition, Step
 from workflows.definition_cache import usable_definition
@@ -27,7 +28,14 @@ from workflows.models import (
     WorkflowStep,
     WorkflowVersion,
 )
+from workflows.services.definitions.retirement import OPERATE
 from workflows.services.executions.control import lock_execution
+from workflows.services.executions.kept_approvals import (
+    Asked,
+    asked_in,
+    gates_before,
+    void_ones,
+)
 from workflows.services.executions.start import (
     Started,
     known_execution,
@@ -66,10 +74,13 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
     """Start a new execution that takes over what the steps before `from_step` came to.
 
     Those are not called again. `start` says who asks, and its Idempotency-Key; the input and the
-    context are the execution's.
+    context are the execution's. An approval is kept only where everything is as it was, and by one
+    rerun; else the rerun begins at the step that asks.
 
     Raises:
-        Conflict: it has not ended, the step was not reached, or a step to be kept was undone.
+        Conflict: it has not ended, the step was not reached, or a step to be kept was undone; or
+            what is edited lies behind an approval that cannot be asked again.
+        UseDenied: something is to be otherwise than the first time, and `start` may not say that.
         ValidationFailed: there is no such step or version.
     """
     with transaction.atomic():
@@ -81,11 +92,13 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
             start,
             input=original.input if rerun.input is None else rerun.input,
             context={**_kept_context(original, start), **start.context},
-            noted={**hub_context(original.context), **start.noted},
+            noted={**_kept_facts(original, rerun), **start.noted},
             correlation_id=original.correlation_id,
             priority=original.priority,
         )
         version = _version_for(original, rerun)
+        edits = _edits_of(original, rerun, start, version)
+        _check_may_edit(edits, start)
         path = rerun.from_step or usable_definition(version).first
         wanted = Origin(original, path, version=version, step_input=rerun.step_input)
         earlier = known_execution(workflow, replace(start, origin=wanted))
@@ -96,17 +109,51 @@ def rerun_execution(execution_id: Any, rerun: Rerun, start: Start) -> Started:
                 f"The execution is {original.status}; only one that has ended can be rerun."
             )
         check_startable(workflow)
-        origin = _origin_of(wanted)
+        origin = _origin_of(wanted, edits)
         started = start_execution(workflow, replace(start, origin=origin))
-        changes = {"from_step": path, "execution": started.execution.pk}
+        if origin.carries_approval:
+            original.approvals_reused = True
+            original.save(update_fields=("approvals_reused", "updated_at"))
+        changes = {"from_step": origin.path, "edits": edits, "execution": started.execution.pk}
         audit.record(AuditVerb.RERUN, original, changes=changes)
         return started
+
+
+def _edits_of(
+    original: WorkflowExecution, rerun: Rerun, start: Start, version: WorkflowVersion
+) -> list[str]:
+    """Return what is to be otherwise than the first time, by the names of the fields."""
+    before = caller_context(original.context)
+    edits = {
+        "input_data": not json_equal(dict(start.input), original.input),
+        "context": any(
+            name not in before or not json_equal(value, before[name])
+            for name, value in caller_context(start.context).items()
+        ),
+        "step_input": rerun.step_input is not None,
+        "version": version.pk != original.version_id,
+    }
+    return [name for name, is_edited in edits.items() if is_edited]
+
+
+def _check_may_edit(edits: Sequence[str], start: Start) -> None:
+    if edits and not start.may_operate:
+        raise UseDenied(
+            f"A rerun with another {edits[0]} needs the scope {OPERATE}; without it an execution"
+            " runs again as it was."
+        )
 
 
 def _kept_context(original: WorkflowExecution, start: Start) -> dict[str, Any]:
     """Return the context that a rerun takes over, without what was noted of the request."""
     said = caller_context(original.context)
     return {name: value for name, value in said.items() if name not in start.noted}
+
+
+def _kept_facts(original: WorkflowExecution, rerun: Rerun) -> dict[str, Any]:
+    """Return what the hub said of where the input came from, unless that is another one now."""
+    is_same = rerun.input is None or json_equal(dict(rerun.input), original.input)
+    return hub_context(original.context) if is_same else {}
 
 
 def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:
@@ -120,7 +167,7 @@ def _version_for(original: WorkflowExecution, rerun: Rerun) -> WorkflowVersion:
     return version_of(original.workflow, rerun.version)
 
 
-def _origin_of(wanted: Origin) -> Origin:
+def _origin_of(wanted: Origin, edits: Sequence[str]) -> Origin:
     """Say what is kept, and check that the rest can run."""
     original, path = wanted.execution, wanted.path
     assert original.version is not None
@@ -137,8 +184,37 @@ def _origin_of(wanted: Origin) -> Origin:
     if wanted.version.pk != original.version_id:
         _check_readable(step, definition, before)
     kept = _kept_before(entered, rows, definition) if entered is not None else []
+    asked = asked_in(kept, before)
+    if edits and kept:
+        _check_asked_again(step, definition, asked)
+    void = void_ones(asked, original, is_changed=bool(edits))
+    if void:
+        if wanted.step_input is not None:
+            raise Conflict(
+                f"'{path}' lies behind the approval of '{void[0].path}', which was given for what"
+                f" it got then. Rerun from '{void[0].path}', without step_input."
+            )
+        return _origin_of(replace(wanted, path=void[0].path, asked_path=path), edits)
     copies = tuple(_copy_of(row, before) for row in kept)
-    return replace(wanted, step=step, kept=copies)
+    return replace(
+        wanted, step=step, kept=copies, carries_approval=any(each.approved for each in asked)
+    )
+
+
+def _check_asked_again(step: Step, definition: Definition, asked: Sequence[Asked]) -> None:
+    """Refuse edits behind an approval that the execution went around, as it was then.
+
+    Raises:
+        Conflict: whether it is to be asked now is decided before the rerun would begin.
+    """
+    reached = {each.row.step_id for each in asked}
+    missed = [name for name in gates_before(step.id, definition) if name not in reached]
+    if missed:
+        raise Conflict(
+            f"'{step.id}' can be reached by '{missed[0]}', which asks people and which the"
+            " execution went around as it was. With anything else than that, rerun from"
+            f" '{definition.first}'."
+        )
 
 
 def _step_at(path: str, definition: Definition) -> Step:

@@ -279,7 +279,8 @@ def _other_words(earlier: WorkflowExecution, start: Start) -> str:
         return "another execution to rerun" if origin else "a rerun"
     if start.origin is not None:
         begin = _begin_of(earlier)
-        if begin.get("from_step") != start.origin.path:
+        asked = start.origin.asked_path or start.origin.path
+        if begin.get("asked_from", begin.get("from_step")) != asked:
             return "another step to rerun from"
         if not json_equal(_edited_input(earlier, begin), start.origin.step_input):
             return "another input of the step to rerun from"
