@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -96,10 +96,9 @@ def read_old(http: HttpRequest, path: str) -> OldRequest | None:
             return None
     route = find_route(str(http.method), path)
     assert route is not None
-    subject = unquote(route[1])
+    subject = route[1]
     if "{execution}" in route[0].path:
-        found = quote(lookups.execution_id(subject), safe="")
-        path = route[0].path.replace("{execution}", found)
+        path = route[0].path.replace("{execution}", lookups.execution_id(subject))
     key = http.META.get("HTTP_IDEMPOTENCY_KEY")
     return OldRequest(
         method=str(http.method),

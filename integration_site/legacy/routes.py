@@ -12,6 +12,7 @@ from registry.api.service_serializers import ServiceInput
 from workflows.api.execution_responses import REQUEST_TYPES
 
 # The client of today says who it is; others say by a header that they speak as it does.
+REMEMBERED_PATHS, LONGEST_REMEMBERED = 4096, 200
 CLIENT_OF_TODAY = "service-integration-client"
 DIALECT_HEADER, DIALECT_OF_TODAY = "x-api-dialect", "present"
 
@@ -82,13 +83,19 @@ ROUTES = (
 _PATTERNS = tuple((route, route.pattern) for route in ROUTES)
 
 
-@lru_cache(4096)
 def find_route(method: str, path: str) -> tuple[LegacyRoute, str] | None:
     """Return the old route of a canonical path, and what its path names; None where it is none."""
+    return (_remembered if len(path) <= LONGEST_REMEMBERED else _find)(method, path)
+
+
+def _find(method: str, path: str) -> tuple[LegacyRoute, str] | None:
     for route, pattern in _PATTERNS:
         if route.method == method and (match := pattern.match(path)):
             return route, next(iter(match.groups()), "")
     return None
+
+
+_remembered = lru_cache(REMEMBERED_PATHS)(_find)
 
 
 def speaks_old(method: str, path: str, headers: Mapping[str, str]) -> bool:

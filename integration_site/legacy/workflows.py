@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from core.exceptions import ValidationFailed
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
@@ -70,7 +69,7 @@ def start_of_workflow(request: OldRequest, known: KnownAs | None) -> OldRequest:
         raise ValidationFailed.at("workflow_id", "Say which workflow is started, by id or name.")
     return replace(
         request,
-        path=f"/workflows/{quote(str(reference))}/execute",
+        path=f"/workflows/{reference}/execute",
         body={"input_data": given, "context": {**(context or {}), **more}},
     )
 
@@ -171,9 +170,10 @@ def _flat(answer: Json, own_id: str) -> Json:
 def _own_id(answer: Json, exchange: Exchange) -> str:
     """Return the id by which the caller knows an execution."""
     request = exchange.request
-    asked = own_id_of(request) if request.path == "/workflows/execute" else request.subject
-    is_own = asked and answer.get("correlation_id") == asked
-    return asked if is_own else str(answer["id"])
+    if request.subject:
+        return request.subject
+    given = own_id_of(request) if any(request.body.get(name) for name in _TYPE_NAMES) else ""
+    return given if given and answer.get("correlation_id") == given else str(answer["id"])
 
 
 def _as_object(value: Any) -> Any:

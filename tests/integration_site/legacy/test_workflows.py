@@ -72,6 +72,9 @@ def test_an_execution_is_started_by_its_workflow(old: httpx2.Client, planning: A
     stored = WorkflowExecution.objects.get(pk=told["execution_id"])
     assert stored.input == {"text": "x"}
     assert old.post("/executions", json={}).status_code == 400
+    factories.make_workflow("of two words")
+    told = old.post("/executions", json={"workflow_id": "of two words", "context": {"text": "x"}})
+    assert told.status_code == 200, told.text
     assert old.get("/executions").json()["items"][0]["errors"] == []
 
 
