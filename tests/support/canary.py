@@ -104,7 +104,7 @@ def forms_of(text: str) -> set[bytes]:
     raw = text.encode()
     found = {text, json.dumps(text)[1:-1], html.escape(text), repr(text)[1:-1]}
     found |= {urllib.parse.quote(text), urllib.parse.quote(text, safe="")}
-    found |= {urllib.parse.quote_plus(text), raw.hex()}
+    found |= {urllib.parse.quote_plus(text), raw.hex(), raw.hex().upper()}
     for offset in range(3):
         encoded = base64.b64encode(b"." * offset + raw).decode()
         core = encoded[4 if offset else 0 : len(encoded) // 4 * 4 - 4]

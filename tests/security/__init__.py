@@ -1,0 +1,1 @@
+"""Everything that nobody may get from a running hub, tried over HTTP: `./dev security`."""

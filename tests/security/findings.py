@@ -1,0 +1,54 @@
+"""What was tried, and what got through."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+
+MOST_SHOWN = 20
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Findings:
+    """Counts attempts by section; one that got through is kept with a sentence."""
+
+    attempts: Counter[str] = field(default_factory=Counter)
+    through: dict[str, list[str]] = field(default_factory=dict)
+
+    def tried(self, section: str, number: int = 1) -> None:
+        self.attempts[section] += number
+
+    def got_through(self, section: str, sentence: str) -> None:
+        self.through.setdefault(section, []).append(sentence)
+
+    def hold(self, section: str, is_held: bool, sentence: str) -> None:
+        """Count an attempt, and that it got through where it was not held."""
+        self.tried(section)
+        if not is_held:
+            self.got_through(section, sentence)
+
+    @property
+    def total(self) -> int:
+        return sum(self.attempts.values())
+
+    @property
+    def total_through(self) -> int:
+        return sum(len(sentences) for sentences in self.through.values())
+
+    def report(self, title: str) -> None:
+        """Print a line for each section, and what got through."""
+        say(f"\n{title}")
+        for section, number in self.attempts.items():
+            through = len(self.through.get(section, ()))
+            say(f"  {section:<44}{number:>7} attempts {through:>5} through")
+        for section, sentences in self.through.items():
+            for sentence in sentences[:MOST_SHOWN]:
+                say(f"  ! {section}: {sentence[:400]}")
+            if len(sentences) > MOST_SHOWN:
+                say(f"  ! {section}: and {len(sentences) - MOST_SHOWN} more")

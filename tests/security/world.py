@@ -1,0 +1,157 @@
+"""A hub that listens, and everybody who may ask it for something.
+
+Rows are made in the hub's database by this process; all that is tried goes over HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.faults import hub_under_test
+from tests.support import servers
+from tests.support.real_hub import Hub, until
+
+# Where the hub may call; the rest of the loopback network is a trap.
+ALLOWED = "127.77.0.1"
+SURROUNDINGS = {
+    "ALLOWED_NETWORKS": f"{ALLOWED}/32",
+    "LOG_LEVEL": "DEBUG",
+    "REGISTRATION_POLICY": "KEYED",
+    "CALL_TIMEOUT_SECONDS": "5",
+}
+
+
+@contextlib.contextmanager
+def surroundings_of(backend: str) -> Iterator[dict[str, str]]:
+    """The variables of a hub on that database, on throw-away servers where it takes some."""
+    if backend == "sqlite":
+        yield SURROUNDINGS
+        return
+    with servers.start_postgres() as postgres, servers.start_redis() as redis:
+        postgres.create_database("security")
+        yield SURROUNDINGS | postgres.environment("security") | redis.environment()
+
+
+@contextlib.contextmanager
+def running_web(directory: Path, surroundings: dict[str, str]) -> Iterator[Hub]:
+    """A hub without workers, which would change rows by themselves; Django is set up here too."""
+    hub = Hub(directory, surroundings)
+    try:
+        assert hub.run("python manage.py bootstrap").wait(120) == 0, hub.tail()
+        hub.run("gunicorn integration_site.asgi")
+        until(lambda: is_alive(hub.url), "the hub listens", tail=hub.tail)
+        # Sessions that are made here are the hub's.
+        own = {"SECRET_KEY": hub.environment["SECRET_KEY"], "LOG_LEVEL": "ERROR"}
+        hub_under_test.use_in_this_process(directory, surroundings | own)
+        yield hub
+    finally:
+        hub.stop()
+
+
+def is_alive(url: str) -> bool:
+    with contextlib.suppress(httpx2.HTTPError):
+        return bool(httpx2.get(f"{url}/health/alive", trust_env=False).status_code == 200)
+    return False
+
+
+@dataclass
+class Identity:
+    """Somebody who asks: by headers. `scopes` is what the table says; None for nobody."""
+
+    title: str
+    name: str
+    scopes: frozenset[str] | None
+    headers: dict[str, str] = field(default_factory=dict)
+    # May nothing to services that its key does not carry.
+    service_names: tuple[str, ...] = ()
+    row: Any = None
+
+
+class Caller:
+    """Sends requests to the hub."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx2.Client(base_url=url, timeout=30, trust_env=False)
+
+    def send(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            return self._client.request(method, path, **options)
+        except httpx2.HTTPError as error:
+            raise AssertionError(f"{method} {path} is not answered: {error!r}") from error
+
+    def as_one(self, who: Identity, method: str, path: str, body: Any = None) -> Any:
+        """Send a request as somebody, with a JSON body where the method takes one."""
+        options = {} if method in ("GET", "DELETE") else {"json": {} if body is None else body}
+        if path == "/events":  # does not end by itself
+            with self._client.stream(method, path, headers=who.headers) as answer:
+                return answer
+        return self.send(method, path, headers=who.headers, **options)
+
+
+def by_key(title: str, name: str, role: str, may: frozenset[str] | None, **more: Any) -> Identity:
+    from tests import factories
+
+    key, text = factories.make_key(role, name=name, **more)
+    patterns = tuple(more.get("service_names", ()))
+    headers = {"Authorization": f"Bearer {text}"}
+    return Identity(title, name, may, headers, patterns, key)
+
+
+def by_session(title: str, person: Any, scopes: frozenset[str] | None) -> Identity:
+    from django.test import Client
+
+    client = Client()
+    client.force_login(person)
+    token = "t" * 32
+    cookies = f"{client.cookies['sessionid'].OutputString().split(';')[0]}; csrftoken={token}"
+    headers = {"Cookie": cookies, "X-CSRFToken": token, "Referer": os.environ.get("HUB_URL", "")}
+    return Identity(title, person.get_username(), scopes, headers, row=person)
+
+
+def everybody() -> list[Identity]:
+    """Return one of each identity that docs/authority.md lists."""
+    from datetime import timedelta
+
+    from django.contrib.auth.models import Group, Permission, User
+    from django.utils import timezone
+
+    from core.roles import SCOPES, Role, scopes_of_role
+
+    now = timezone.now()
+    who = [
+        Identity("nobody", "", None),
+        Identity("stranger", "", None, {"Authorization": "Bearer si_00000000_nobody-made-it"}),
+        by_key("revoked key", "revoked", "OPERATOR", None, revoked_at=now),
+        by_key("expired key", "expired", "OPERATOR", None, expires_at=now - timedelta(hours=1)),
+        by_key("key from elsewhere", "elsewhere", "OPERATOR", None, networks=["10.0.0.0/8"]),
+    ]
+    for role in Role:
+        scopes = scopes_of_role(role)
+        who.append(by_key(f"key of {role}", f"key-{role}".lower(), role, scopes))
+        person = User.objects.create_user(f"person-{role}".lower(), is_staff=True)
+        person.groups.set(Group.objects.filter(name=role.group_name))
+        who.append(by_session(f"person of {role}", person, scopes))
+    for scope in SCOPES:
+        name = f"only-{scope.replace(':', '-')}"
+        who.append(
+            by_key(f"key with {scope}", name, "OPERATOR", frozenset({scope}), scopes=[scope])
+        )
+    who.append(
+        by_key("key with patterns", "patterned", "SERVICE", scopes_of_role("SERVICE"),
+               service_names=["of-patterned*"], service_types=["CUSTOM"])
+    )  # fmt: skip
+    guest = User.objects.create_user("guest")
+    who.append(by_session("person without a role", guest, None))
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    who.append(by_session("person with permissions", clerk, frozenset()))
+    root = User.objects.create_superuser("superuser")
+    who.append(by_session("superuser", root, frozenset(SCOPES)))
+    return who
