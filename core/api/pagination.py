@@ -20,8 +20,8 @@ LARGEST_PAGE = 1_000_000
 EXACT_COUNT_LIMIT = 10_000
 
 
-def read_number(query: Any, name: str, default: int) -> int:
-    """Return a query parameter that counts from 1.
+def read_number(query: Any, name: str, default: int, *, most: int = LARGEST_PAGE) -> int:
+    """Return a query parameter that counts from 1, at most `most`: a larger one is cut to that.
 
     Raises:
         ValidationError: it is not such a number.
@@ -31,9 +31,9 @@ def read_number(query: Any, name: str, default: int) -> int:
         return default
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     if not 1 <= number <= LARGEST_PAGE:
-        sentence = f"'{text[:50]}' is not a whole number from 1 to {LARGEST_PAGE}."
+        sentence = f"'{text[:50]}' is not a whole number from 1 to {most}."
         raise ValidationError({name: [sentence]})
-    return number
+    return min(number, most)
 
 
 class PageNumberPagination(BasePagination):
@@ -49,7 +49,7 @@ class PageNumberPagination(BasePagination):
         """Return the number of the page, and how many items it has."""
         query = request.query_params
         page = read_number(query, "page", 1)
-        return page, min(read_number(query, "per_page", DEFAULT_PER_PAGE), MOST_PER_PAGE)
+        return page, read_number(query, "per_page", DEFAULT_PER_PAGE, most=MOST_PER_PAGE)
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
         self.request = request
