@@ -13,6 +13,8 @@ from model_orchestration.models.model import ModelStatus, RequestType
 from model_orchestration.models.route import RouteStrategy, usual_fallbacks
 from model_orchestration.pricing import Price
 
+# The name that is asked for where a caller names none.
+DEFAULT = "default"
 DEFAULT_DEADLINE_SECONDS = 120.0
 DEFAULT_ATTEMPTS = 4
 
@@ -96,6 +98,29 @@ class ModelChoices:
             route.fallback_on,
             route.max_attempts,
             route.deadline_seconds,
+        )
+
+    def usual_model(self, request_type: RequestType, provider: str) -> str:
+        """Return what is asked where a caller names no model: what is called `default`, or the
+        one model, of the provider if one is named, that serves such requests.
+
+        Raises:
+            InvalidModelRequest: there is none, or more than one.
+        """
+        if not provider and (DEFAULT in self.models or DEFAULT in self.routes):
+            return DEFAULT
+        names = {
+            target.model
+            for target in self.models.values()
+            if _fits(target, request_type) and provider.upper() in ("", target.provider)
+        }
+        if len(names) == 1:
+            return names.pop()
+        of_it = f" of {provider}" if provider else ""
+        raise InvalidModelRequest.at(
+            "model_id",
+            f"Say which model: {len(names)}{of_it} serve {request_type.value}."
+            f" Which one is usual says a route or an alias '{DEFAULT}'.",
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from model_orchestration.api import openai
+from model_orchestration.api import native, openai
 from model_orchestration.api.anthropic import MessagesView
 from model_orchestration.api.configuration import (
     BudgetViewSet,
@@ -33,6 +33,12 @@ urlpatterns = [
     path("v1/messages", MessagesView.as_view()),
     path("v1/models", openai.ServedModelViewSet.as_view({"get": "list"})),
     path("v1/models/<str:pk>", openai.ServedModelViewSet.as_view({"get": "retrieve"})),
+    path("models/chat", native.NativeChatView.as_view()),
+    path("models/completion", native.NativeCompletionView.as_view()),
+    path("models/embedding", native.NativeEmbeddingView.as_view()),
+    path("generate", native.GenerateView.as_view()),
+    path("chat/completions", native.PlainChatView.as_view()),
+    path("embeddings", native.PlainEmbeddingView.as_view()),
     path("models/usage", UsageView.as_view()),
     path("usage", UsageView.as_view()),
     path("models/quotas", QuotaViewSet.as_view({"get": "list"})),

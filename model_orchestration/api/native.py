@@ -1,0 +1,130 @@
+"""`/models/chat` and its like, and what two earlier clients ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.response import Response
+
+from model_orchestration.adapters.base import ModelCall
+from model_orchestration.api.calling import ModelCallView, answer_headers
+from model_orchestration.calls.answering import Served
+from model_orchestration.catalog import current_catalog
+from model_orchestration.models import RequestType
+from model_orchestration.native_dialect import (
+    as_chat,
+    as_completion,
+    as_embedding,
+    as_generation,
+    text_of,
+    wrapped,
+)
+from model_orchestration.reading import read_chat, read_completion, read_embedding
+
+Body = Mapping[str, Any]
+Read = Callable[[Body], tuple[str, ModelCall]]
+_READERS: dict[RequestType, Read] = {
+    RequestType.CHAT: read_chat,
+    RequestType.COMPLETION: read_completion,
+    RequestType.EMBEDDING: read_embedding,
+}
+described = extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+
+
+class NativeView(ModelCallView):
+    """A view that serves a request whose model may be chosen by its provider, or not at all."""
+
+    def ask(self, request: Any, request_type: RequestType, body: Body) -> Served:
+        """Have a model answer; the one that is named, or the usual one."""
+        given = request.data
+        asked = str(given.get("model_id") or given.get("model") or "")
+        provider = str(given.get("provider") or "")
+        choices = current_catalog().choices
+        model = asked or choices.usual_model(request_type, provider)
+        _, call = _READERS[request_type]({**body, "model": model})
+        return self.serve(request, call, model)
+
+    def answer(self, request: Any, request_type: RequestType, body: Body) -> Response:
+        served = self.ask(request, request_type, body)
+        return Response(
+            wrapped(
+                served.body,
+                request_id=served.accepted.request_id,
+                model=served.target.model,
+                provider=served.target.provider,
+                latency_ms=served.latency_ms,
+                cost=float(served.cost),
+            ),
+            headers=answer_headers(served),
+        )
+
+
+class NativeChatView(NativeView):
+    """`/models/chat`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model go on with a conversation; `model_id` or `provider` says which."""
+        return self.answer(request, RequestType.CHAT, as_chat(request.data))
+
+
+class NativeCompletionView(NativeView):
+    """`/models/completion`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model go on with a text; `model_id` or `provider` says which."""
+        return self.answer(request, RequestType.COMPLETION, as_completion(request.data))
+
+
+class NativeEmbeddingView(NativeView):
+    """`/models/embedding`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model turn texts into vectors; `model_id` or `provider` says which."""
+        return self.answer(request, RequestType.EMBEDDING, as_embedding(request.data))
+
+
+class GenerateView(NativeView):
+    """`/generate`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model answer a `prompt`, or a `message` with its `context`, with a text."""
+        served = self.ask(request, RequestType.CHAT, as_generation(request.data))
+        text = text_of(served.body)
+        body = {
+            "response": text,
+            "text": text,
+            "model_id": served.target.model,
+            "provider": served.target.provider,
+            "request_id": served.accepted.request_id,
+            "usage": served.body["usage"],
+        }
+        return Response(body, headers=answer_headers(served))
+
+
+class PlainChatView(NativeView):
+    """`/chat/completions`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model go on with a conversation; the usual one, unless `model_id` says which."""
+        served = self.ask(request, RequestType.CHAT, as_chat(request.data))
+        return Response(served.body, headers=answer_headers(served))
+
+
+class PlainEmbeddingView(NativeView):
+    """`/embeddings`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model turn `texts` into vectors; the usual one, unless `model_id` says which."""
+        served = self.ask(request, RequestType.EMBEDDING, as_embedding(request.data))
+        vectors = [each.get("embedding") for each in served.body["data"]]
+        body = {"embeddings": vectors, "model_id": served.target.model}
+        return Response({**served.body, **body}, headers=answer_headers(served))
