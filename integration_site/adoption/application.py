@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import tzinfo
 
+from django.conf import settings
 from django.core.management import call_command
 
 from core.failpoints import failpoint
@@ -13,6 +14,7 @@ from integration_site.adoption.plan import Adoption, Say
 from integration_site.adoption.record import DONE, OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import set_aside
+from integration_site.adoption.sources import BadSource
 from integration_site.adoption.steps.connected import (
     blank_secrets,
     take_connections,
@@ -20,7 +22,9 @@ from integration_site.adoption.steps.connected import (
     take_integrations,
 )
 from integration_site.adoption.steps.executions import take_executions
+from integration_site.adoption.steps.models import take_models, take_requests
 from integration_site.adoption.steps.services import take_services
+from integration_site.first_keys import create_credential_key, read_credential_key
 
 FINISH = "finish"
 STEPS: tuple[tuple[str, Callable[[Adoption], None]], ...] = (
@@ -28,6 +32,8 @@ STEPS: tuple[tuple[str, Callable[[Adoption], None]], ...] = (
     ("credentials", take_credentials),
     ("connections", take_connections),
     ("integrations", take_integrations),
+    ("models", take_models),
+    ("requests", take_requests),
     ("executions", take_executions),
 )
 
@@ -42,6 +48,7 @@ def apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool = False) -> Adopt
     """
     found = inspect(url)
     try:
+        _check_keys(found)
         record = AdoptionRecord(found.catalogue.label if url else OWN)
         if not found.tables and not found.to_move:
             return record if AdoptionRecord.exists() and record.steps() else None
@@ -56,6 +63,23 @@ def apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool = False) -> Adopt
         return record
     finally:
         found.source.close()
+
+
+def _check_keys(found: Inspection) -> None:
+    """Make sure that secrets can be sealed, if there are any; in development make the key.
+
+    Raises:
+        BadSource: there is no key.
+    """
+    if not any(each.kind.name == "credential" and each.table.rows for each in found.tables):
+        return
+    create_credential_key()
+    settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS or read_credential_key()
+    if not settings.CREDENTIAL_KEYS:
+        raise BadSource(
+            "There are credentials, and CREDENTIAL_KEYS is not set: set the keys that this hub"
+            " will have, and run it again."
+        )
 
 
 def _prepare(found: Inspection, record: AdoptionRecord, say: Say) -> Inspection:

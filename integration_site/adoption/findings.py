@@ -10,7 +10,7 @@ LONGEST_KEY, LONGEST_REASON = 200, 500
 
 
 @dataclass(frozen=True)
-class Finding:
+class RowFinding:
     """One value or row of a table: by its key, what was done, and why."""
 
     table: str
@@ -25,7 +25,7 @@ class Notes:
 
     def __init__(self, table: str, key: str) -> None:
         self.table, self.key = table, key[:LONGEST_KEY]
-        self.findings: list[Finding] = []
+        self.findings: list[RowFinding] = []
 
     def mended(self, column: str, reason: str) -> None:
         self._add(column, MENDED, reason)
@@ -36,7 +36,7 @@ class Notes:
     def _add(self, column: str, verdict: str, reason: str) -> None:
         text = reason.replace("\x00", "\ufffd")[:LONGEST_REASON]
         key = self.key.replace("\x00", "\ufffd")
-        self.findings.append(Finding(self.table, key, column, verdict, text))
+        self.findings.append(RowFinding(self.table, key, column, verdict, text))
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[RowFinding]:
         return iter(self.findings)

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from django.apps import apps
-
 from integration_site.adoption.catalogue import Catalogue, Table
 from integration_site.adoption.record import OWN, AdoptionRecord
 from integration_site.adoption.set_aside import aside_source, hub_tables
 from integration_site.adoption.shapes import BY_NAME, Recognised, recognise
-from integration_site.adoption.sources import Source, hub_source, open_source
-
-# Taken into tables of an app that the hub may have.
-_MODEL_TABLES = ("model", "request", "provider_quota")
+from integration_site.adoption.sources import SourceDatabase, hub_source, open_source
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What one source holds. `set_aside` are the tables that are moved before anything is taken."""
 
-    source: Source
+    source: SourceDatabase
     catalogue: Catalogue
     tables: tuple[Recognised, ...]
     in_the_way: tuple[Table, ...] = ()
@@ -69,7 +64,7 @@ def inspect_own() -> Inspection:
     return Inspection(source, catalogue, counted, in_the_way, is_own=True)
 
 
-def _counted(source: Source, tables: Iterable[Recognised]) -> tuple[Recognised, ...]:
+def _counted(source: SourceDatabase, tables: Iterable[Recognised]) -> tuple[Recognised, ...]:
     return tuple(
         replace(each, table=replace(each.table, rows=source.count(each.table))) for each in tables
     )
@@ -80,6 +75,4 @@ def fate_of(each: Recognised) -> str:
     kind = BY_NAME[each.kind.name]
     if kind.becomes:
         return kind.becomes
-    if kind.name in _MODEL_TABLES and not apps.is_installed("model_orchestration"):
-        return "left: this hub has no models, requests and quotas"
     return "left: the hub keeps nothing like it"

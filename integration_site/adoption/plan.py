@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 
 from integration_site.adoption.conversion.values import Cells, key_text
-from integration_site.adoption.findings import Finding, Notes
+from integration_site.adoption.findings import Notes, RowFinding
 from integration_site.adoption.record import AdoptionRecord, StepRecord
 from integration_site.adoption.shapes import Recognised
-from integration_site.adoption.sources import Source
+from integration_site.adoption.sources import SourceDatabase
 
 Say = Callable[[str], None]
 
@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 class Adoption:
     """What is being taken: from where, of which tables, and where that is written down."""
 
-    source: Source
+    source: SourceDatabase
     record: AdoptionRecord
     tables: Sequence[Recognised]
     zone: tzinfo
@@ -35,7 +35,7 @@ class Adoption:
     def cells(self, kind: str, *, order: Sequence[str] = ()) -> Iterator[Cells]:
         """Yield the rows of a kind, ready to be read."""
         for each in self.of(kind):
-            for row in self.source.rows(each.table, order=order or (each.kind.key,)):
+            for row in self.source.rows(each.table, order=order or (each.kind.key, "id")):
                 yield Cells(row, Notes(kind, key_text(row, each.kind.key)), self.zone)
 
 
@@ -45,7 +45,7 @@ class StepCounter:
 
     step: StepRecord
     counts: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[RowFinding] = field(default_factory=list)
 
     @classmethod
     def resume(cls, record: AdoptionRecord, name: str) -> StepCounter:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from integration_site.adoption.findings import Finding
+from integration_site.adoption.findings import RowFinding
 
 # The schema on PostgreSQL, and what names begin with where there are none.
 ASIDE = "earlier_system"
@@ -143,14 +143,14 @@ class AdoptionRecord:
         """Return the ids of the rows of a kind that were made."""
         return [UUID(text) for text in self.texts(kind)]
 
-    def add_findings(self, step: str, findings: Iterable[Finding]) -> None:
+    def add_findings(self, step: str, findings: Iterable[RowFinding]) -> None:
         _run(
             "INSERT INTO {adoption_finding} (source, step, kind, row_key, column_name, verdict,"
             " reason) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [[self.source, step, f.table, f.key, f.column, f.verdict, f.reason] for f in findings],
         )
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[RowFinding]:
         """Yield what was mended or left, by table, verdict, column and key."""
         statement = (
             "SELECT kind, row_key, column_name, verdict, reason FROM {adoption_finding}"
@@ -159,7 +159,7 @@ class AdoptionRecord:
         with connection.cursor() as cursor:
             cursor.execute(_named(statement), [self.source])
             while rows := cursor.fetchmany(2000):
-                yield from (Finding(*row) for row in rows)
+                yield from (RowFinding(*row) for row in rows)
 
     def finding_counts(self) -> list[tuple[str, str, int]]:
         """Return table, verdict and number of rows."""

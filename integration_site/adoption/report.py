@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from integration_site.adoption.findings import Finding
+from integration_site.adoption.findings import RowFinding
 from integration_site.adoption.inspection import Inspection, fate_of
 from integration_site.adoption.record import AdoptionRecord
 
@@ -19,6 +19,9 @@ _COUNTED = (
     ("credential", "credentials", ""),
     ("connection", "connections", ""),
     ("integration", "integrations", ""),
+    ("model", "models", "model."),
+    ("provider_quota", "models", "provider_quota."),
+    ("request", "requests", ""),
     ("workflow_execution", "executions", ""),
     ("workflow_step", "executions", "steps_"),
 )
@@ -84,10 +87,10 @@ def adoption_text(record: AdoptionRecord) -> Iterator[str]:
     yield from _reasons(record.findings())
 
 
-def _reasons(findings: Iterable[Finding]) -> Iterator[str]:
+def _reasons(findings: Iterable[RowFinding]) -> Iterator[str]:
     """Yield a line for each reason with some of its keys; they come sorted by it."""
 
-    def by(finding: Finding) -> tuple[str, ...]:
+    def by(finding: RowFinding) -> tuple[str, ...]:
         return finding.table, finding.verdict, finding.column, finding.reason
 
     for (table, verdict, column, reason), same in groupby(findings, by):

@@ -21,6 +21,7 @@ from integration_site.adoption.plan import Say
 from integration_site.adoption.record import OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import drop_hub_tables, put_back
+from model_orchestration.models import Model, ProviderQuota, QuotaWindow, Request
 from registry.discovery.change_log import record_change
 from registry.models import (
     CircuitBreakerState,
@@ -30,6 +31,7 @@ from registry.models import (
     RegistryChangeKind,
     Service,
     ServiceAction,
+    ServiceAlias,
     ServiceInstance,
 )
 from registry.services.status import refresh_status
@@ -41,8 +43,13 @@ BATCH = 2000
 # By whom others are referred to come first.
 _KINDS: tuple[tuple[str, Any], ...] = (
     ("integration", Integration),
+    ("request", Request),
+    ("window", QuotaWindow),
+    ("quota", ProviderQuota),
+    ("model", Model),
     ("connection", Connection),
     ("credential", Credential),
+    ("alias", ServiceAlias),
     ("circuit", CircuitBreakerState),
     ("action", ServiceAction),
     ("instance", ServiceInstance),
@@ -166,6 +173,9 @@ def _workflow_ids() -> list[UUID]:
 
 
 def _remove_kind(record: AdoptionRecord, kind: str, model: Any) -> None:
+    if kind == "request":
+        _remove_requests(record.rows(kind))
+        return
     rows = list(model.objects.filter(pk__in=record.rows(kind)))
     if kind in ("action", "instance"):
         left = {row.service_id for row in rows} - set(record.rows("service"))
@@ -177,6 +187,11 @@ def _remove_kind(record: AdoptionRecord, kind: str, model: Any) -> None:
         if kind == "service":
             record_change(row, RegistryChangeKind.UNREGISTERED)
         row.delete()
+
+
+def _remove_requests(keys: list[UUID]) -> None:
+    for begin in range(0, len(keys), BATCH):
+        Request.objects.filter(pk__in=keys[begin : begin + BATCH]).delete()
 
 
 def _drop_record_if_empty(record: AdoptionRecord) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from core.failpoints import failpoint
 from integration_site.adoption.catalogue import Catalogue, Table
 from integration_site.adoption.record import ASIDE, DONE, AdoptionRecord, StepRecord, aside_name
-from integration_site.adoption.sources import Source, hub_source
+from integration_site.adoption.sources import SourceDatabase, hub_source
 
 NAME = "set-aside"
 # Tables of the hub that no model has.
@@ -58,7 +58,7 @@ def put_back(moved: Iterable[dict[str, str]]) -> None:
                 cursor.execute(f'ALTER TABLE {aside_name(name)} RENAME TO "{name}"')
 
 
-def aside_source() -> tuple[Source, Catalogue]:
+def aside_source() -> tuple[SourceDatabase, Catalogue]:
     """Return what was set aside, under the names that it had."""
     if connection.vendor == "postgresql":
         source = hub_source(schemas=(ASIDE,))

@@ -81,15 +81,18 @@ KINDS = (
     ),
     Kind(
         "model", "models", frozenset({"model_id", "provider", "capabilities"}),
-        enums={"provider": PROVIDERS, "status": MODEL_STATUSES}, key="model_id",
+        frozenset({"connection_id"}),
+        enums={"provider": PROVIDERS, "status": MODEL_STATUSES}, key="model_id", becomes="models",
     ),
     Kind(
         "request", "requests", frozenset({"request_id", "request_type", "model_id"}),
+        frozenset({"model_asked"}),
         enums={"request_type": REQUEST_TYPES, "provider": PROVIDERS}, key="request_id",
+        becomes="requests to models",
     ),
     Kind(
         "provider_quota", "provider_quotas", frozenset({"provider", "daily_tokens_used"}),
-        enums={"provider": PROVIDERS},
+        enums={"provider": PROVIDERS}, becomes="quotas of providers, and what is used of them",
     ),
     Kind("model_performance", needs=frozenset({"model_id", "task_type", "sample_count"})),
     Kind("model_performance_history", needs=frozenset({"model_id", "period_start"})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from core.cache import BoundedCache
 from core.db.locking import columns_of, hold_word, lock_row, unique_name
 from core.db.rows import fetch_all
 from core.db.validation import as_validation_failed
-from core.exceptions import ValidationFailed
+from core.exceptions import NotFound, ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
@@ -289,7 +290,8 @@ def forget_gone_instances(*, now: datetime, age: timedelta, limit: int = 500) ->
     ).exclude(last_answer_at__gte=now - age)
     instances = list(silent.select_related("service")[:limit])
     for instance in instances:
-        remove_instance(instance.service, str(instance.pk))
+        with contextlib.suppress(NotFound):  # another sweep was there first
+            remove_instance(instance.service, str(instance.pk))
     return len(instances)
 
 

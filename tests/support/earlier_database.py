@@ -50,7 +50,7 @@ SHAPES = {
     "older": Shape(plural=True, native_enums=True, upper=False, uuid_keys=False, is_odd=True),
     "renamed": Shape(native_enums=True, aware=True, updated_at=False, is_odd=True),
 }
-# Column, type by kind: T text, J json, D time, F float, I integer, B boolean, E enum.
+# Column, type by kind: T text, J json, D time, F float, I integer, B boolean, E enum, A texts.
 TABLES: dict[str, str] = {
     "registered_service": (
         "service_id:T! name:T! type:E! version:T! base_url:T! health_check_url:T! status:E!"
@@ -75,7 +75,7 @@ TABLES: dict[str, str] = {
         " description:T metadata:J"
     ),
     "model": (
-        "model_id:T! provider:E! display_name:T description:T capabilities:J! status:E!"
+        "model_id:T! provider:E! display_name:T description:T capabilities:A! status:E!"
         " max_tokens:I token_limit:I cost_per_token:F configuration:J model_metadata:J"
     ),
     "request": (
@@ -100,12 +100,12 @@ REFERENCES = {
     "workflow_step": ("workflow_id", "workflow_execution"),
 }
 _TYPES = {
-    "postgresql": {"T": "varchar", "J": "json", "F": "double precision", "I": "integer",
-                   "B": "boolean", "E": "varchar(40)"},
-    "mysql": {"T": "varchar(300)", "J": "longtext", "F": "double", "I": "integer",
+    "postgresql": {"A": "varchar[]", "T": "varchar", "J": "json", "F": "double precision",
+                   "I": "integer", "B": "boolean", "E": "varchar(40)"},
+    "mysql": {"A": "text", "T": "varchar(300)", "J": "longtext", "F": "double", "I": "integer",
               "B": "boolean", "E": "varchar(40)", "D": "datetime(6)"},
-    "sqlite": {"T": "varchar", "J": "json", "F": "float", "I": "integer", "B": "boolean",
-               "E": "varchar(40)", "D": "timestamp"},
+    "sqlite": {"A": "text", "T": "varchar", "J": "json", "F": "float", "I": "integer",
+               "B": "boolean", "E": "varchar(40)", "D": "timestamp"},
 }  # fmt: skip
 
 
@@ -246,7 +246,7 @@ class Maker:
         open_ = status == "RUNNING"
         service = self._service_id(number % self.services) if self.services else None
         yield "workflow_execution", self._row(
-            workflow_id=key, workflow_type=self._word(types[number % len(types)]),
+            workflow_id=key, workflow_type=self._word(types[number // 5 % len(types)]),
             service_id=service, status=self._word(status),
             data=json.dumps({"project_id": f"p{number}"}), options=json.dumps({"timeout": 30}),
             result=json.dumps({"plan": number}) if status == "COMPLETED" else None,
@@ -283,7 +283,7 @@ class Maker:
     def _models(self) -> Iterator[tuple[str, Row]]:
         yield "model", self._row(
             model_id="gpt-4", provider=self._word("OPENAI"), display_name="GPT-4",
-            capabilities='["chat"]', status=self._word("ACTIVE"), max_tokens=8192,
+            capabilities='{chat}', status=self._word("ACTIVE"), max_tokens=8192,
             configuration="{}", model_metadata="{}",
         )  # fmt: skip
         yield "request", self._row(
@@ -315,6 +315,12 @@ class Maker:
         yield "circuit_breaker_state", self._row(service_id="gone", state=self._word("OPEN"))
         yield from self._odd_executions()
         yield "credential", self._row(name="planner key", type="token", secret="second")
+        for name in ("twin", "Twin"):
+            yield "model", self._row(model_id=name, provider=None, capabilities="{chat,dance}")
+        yield "model", self._row(model_id="claude 3/x", provider="mystery", capabilities="{chat}")
+        yield "request", self._row(request_id="req-1", model_id="gpt-4", success=False)
+        yield "request", self._row(request_id="req-2", model_id=None, cost=-1, total_tokens=-2)
+        yield "provider_quota", self._row(provider=self._word("OPENAI"), daily_tokens_used=9)
         yield "integration", self._row(name="dangling", target_service_id="gone", status="ACTIVE")
 
     def _odd_executions(self) -> Iterator[tuple[str, Row]]:

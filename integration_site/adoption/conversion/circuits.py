@@ -46,5 +46,5 @@ def _convert(cells: Cells, instance: UUID, *, now: datetime) -> CircuitBreakerSt
         circuit.opened_at = opened
         circuit.retry_at = opened + timedelta(seconds=RESET_SECONDS)
         circuit.open_count = 1
-        circuit.cause = "It was open in the earlier system."
+        circuit.cause = "It was open in the earlier system"
     return circuit

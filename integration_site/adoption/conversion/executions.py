@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from core.identifiers import read_id
 from integration_site.adoption.bulk_rows import NewRow
 from integration_site.adoption.conversion.run_steps import (
     ERROR_CODE,
@@ -84,6 +85,7 @@ def convert_run(
         "context": dump(_context_of(cells, source)),
         "output": dumped(output),
         "errors": dump([_error(text) for text in errors]),
+        "correlation_id": _own_id(cells),
         "started_by": ACTOR,
         "last_sequence": 2,
         "started_at": start,
@@ -162,6 +164,12 @@ def _context_of(cells: Cells, source: str) -> dict[str, Any]:
         "execution_time": cells.number("execution_time"),
     }
     return {"earlier": {name: value for name, value in kept.items() if value not in (None, "", {})}}
+
+
+def _own_id(cells: Cells) -> str:
+    """Return the identifier that it had, if its id does not say it, as old calls are answered."""
+    text = cells.text("workflow_id")
+    return "" if read_id(text) is not None else text[:100]
 
 
 def _error(text: str) -> dict[str, Any]:

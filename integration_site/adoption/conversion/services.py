@@ -97,7 +97,9 @@ def _add_instance(
         status=cells.enum("status", ServiceStatus, ServiceStatus.ONLINE),
         version=cells.text("version", most=50),
         ttl_seconds=TTL_SECONDS,
-        last_heartbeat_at=cells.time("last_heartbeat"),
+        # A registration counts as a sign of life: it is not forgotten as long silent.
+        last_heartbeat_at=now,
+        metadata=_metadata_of(cells),
         registered_at=cells.time("registered_at") or now,
     )
     _settle_status(instance, now=now)
@@ -107,6 +109,11 @@ def _add_instance(
         cells.notes.mended("base_url", f"'{url[:60]}': {refused.message} It has no instance")
         return
     converted.instances[address] = converted.by_identifier[identifier] = instance
+
+
+def _metadata_of(cells: Cells) -> dict[str, Any]:
+    beaten_at = cells.time("last_heartbeat")
+    return {"earlier": {"last_heartbeat": beaten_at.isoformat()}} if beaten_at else {}
 
 
 def _settle_status(instance: ServiceInstance, *, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integration_site.adoption.sources.base import BadSource, Source
+from integration_site.adoption.sources.base import BadSource, SourceDatabase
 from integration_site.adoption.sources.connect import hub_source, open_source
 
-__all__ = ["BadSource", "Source", "hub_source", "open_source"]
+__all__ = ["BadSource", "SourceDatabase", "hub_source", "open_source"]

@@ -20,7 +20,7 @@ class BadSource(IntegrationError):
     status_code = 400
 
 
-class Source(ABC):
+class SourceDatabase(ABC):
     """A database to read from. Every value comes as a text, or None for NULL.
 
     Rows of several tables can be read at once, each in the byte order of its key, so that rows

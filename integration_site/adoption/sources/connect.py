@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from integration_site.adoption.sources.base import BadSource, Source
+from integration_site.adoption.sources.base import BadSource, SourceDatabase
 from integration_site.adoption.sources.mysql import MysqlSource
 from integration_site.adoption.sources.postgresql import PostgresSource
 from integration_site.adoption.sources.sqlite import SqliteSource
@@ -20,7 +20,7 @@ _FORMS = (
 )
 
 
-def open_source(url: str) -> Source:
+def open_source(url: str) -> SourceDatabase:
     """Return the source of a URL, not connected yet.
 
     Raises:
@@ -74,7 +74,7 @@ def _of_mysql(parts: dict[str, Any]) -> dict[str, Any]:
     return {**parts, "port": parts["port"] or 3306}
 
 
-def hub_source(*, schemas: tuple[str, ...] = ()) -> Source:
+def hub_source(*, schemas: tuple[str, ...] = ()) -> SourceDatabase:
     """Return the hub's own database as a source."""
     config = connection.settings_dict
     if connection.vendor != "postgresql":

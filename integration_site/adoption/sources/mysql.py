@@ -9,7 +9,13 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from integration_site.adoption.catalogue import Catalogue, Column, Table
-from integration_site.adoption.sources.base import BadSource, Cell, Source, as_text, tables_of
+from integration_site.adoption.sources.base import (
+    BadSource,
+    Cell,
+    SourceDatabase,
+    as_text,
+    tables_of,
+)
 
 _COLUMNS = """
     SELECT '', c.table_name, c.column_name, c.column_type, c.is_nullable = 'YES'
@@ -20,7 +26,7 @@ _COLUMNS = """
 """
 
 
-class MysqlSource(Source):
+class MysqlSource(SourceDatabase):
     """A database of a MySQL or MariaDB server."""
 
     dialect = "mysql"

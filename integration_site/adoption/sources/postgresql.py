@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from integration_site.adoption.catalogue import Catalogue, Column, Table
-from integration_site.adoption.sources.base import BadSource, Cell, Source, tables_of
+from integration_site.adoption.sources.base import BadSource, Cell, SourceDatabase, tables_of
 
 _COLUMNS = """
     SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
@@ -30,7 +30,7 @@ _SETTINGS = (
 BATCH = 2000
 
 
-class PostgresSource(Source):
+class PostgresSource(SourceDatabase):
     """A PostgreSQL database, of which the schemas on its search path are read."""
 
     dialect = "postgresql"

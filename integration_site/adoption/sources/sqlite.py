@@ -8,7 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from integration_site.adoption.catalogue import Catalogue, Table
-from integration_site.adoption.sources.base import BadSource, Cell, Source, as_text, tables_of
+from integration_site.adoption.sources.base import (
+    BadSource,
+    Cell,
+    SourceDatabase,
+    as_text,
+    tables_of,
+)
 
 _COLUMNS = """
     SELECT '', t.name, c.name, c.type, NOT c."notnull"
@@ -19,7 +25,7 @@ _COLUMNS = """
 _HAS_HUB = "SELECT 1 FROM django_migrations WHERE app = 'registry' LIMIT 1"
 
 
-class SqliteSource(Source):
+class SqliteSource(SourceDatabase):
     """An SQLite file."""
 
     dialect = "sqlite"

@@ -22,6 +22,7 @@ from registry.models import (
     RegistryChangeKind,
     Service,
     ServiceAction,
+    ServiceAlias,
     ServiceInstance,
 )
 from registry.models.status import derive_status
@@ -39,10 +40,10 @@ def take_services(adoption: Adoption) -> None:
         rows = list(adoption.cells("registered_service"))
         services = convert_services(rows, now=now)
         stored = [_store(adoption, converted) for converted in services]
-        _keep_identifiers(services)
+        _keep_identifiers(adoption, services)
         _take_circuits(adoption, services, counter, now=now)
         record_changes(stored, RegistryChangeKind.REGISTERED)
-        _count_rows(counter, rows, "registered_service")
+        count_rows(counter, rows, "registered_service")
         failpoint("M4", NAME)
         counter.store(adoption.record, state=DONE)
     adoption.say(f"{NAME:<14} {len(services):,} of {len(rows):,} rows")
@@ -91,12 +92,15 @@ def _new_actions(converted: ConvertedService, service: Service) -> list[ServiceA
     return new
 
 
-def _keep_identifiers(services: Iterable[ConvertedService]) -> None:
+def _keep_identifiers(adoption: Adoption, services: Iterable[ConvertedService]) -> None:
     """Let each instance be found by every id that a row of it had."""
+    before = set(ServiceAlias.objects.values_list("pk", flat=True))
     for converted in services:
         for identifier, instance in converted.by_identifier.items():
             if identifier.strip():
                 keep_alias(identifier, instance.pk)
+    new = ServiceAlias.objects.exclude(pk__in=before).values_list("pk", flat=True)
+    adoption.record.add_rows("alias", new)
 
 
 def _take_circuits(
@@ -117,10 +121,10 @@ def _take_circuits(
     new = [circuit for circuit in circuits if circuit.instance_id not in has_one]
     CircuitBreakerState.objects.bulk_create(new)
     adoption.record.add_rows("circuit", [circuit.pk for circuit in new])
-    _count_rows(counter, rows, "circuit_breaker_state")
+    count_rows(counter, rows, "circuit_breaker_state")
 
 
-def _count_rows(counter: StepCounter, rows: Iterable[Cells], kind: str) -> None:
+def count_rows(counter: StepCounter, rows: Iterable[Cells], kind: str) -> None:
     """Count the rows of a kind by what became of them."""
     for cells in rows:
         counter.add(f"{kind}.read")

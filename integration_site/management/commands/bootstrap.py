@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import secrets
 import sqlite3
 import stat
@@ -20,9 +19,9 @@ from django.db import DatabaseError, connection
 
 from core.models import ApiKey
 from core.roles import Role
-from core.vault import new_key
 from integration_site.admin_groups import create_roles
 from integration_site.adoption.notice import earlier_tables_notice
+from integration_site.first_keys import create_credential_key, write_private
 from workflows.catalog import install_catalog
 
 FIRST_KEY_NAME = "first-operator"
@@ -39,7 +38,8 @@ class Command(BaseCommand):
         self._check_earlier_tables()
         if done := tighten(settings.DATA_DIR):
             self.stdout.write(f"  {done}")
-        self._create_credential_key()
+        if made := create_credential_key():
+            self.stdout.write(f"  {made}")
         self._migrate()
         self._collect_static()
         create_roles()
@@ -73,21 +73,6 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         stamp.write_text(digest)
 
-    def _create_credential_key(self) -> None:
-        """Make a key for the secrets of credentials, in a file of its own (development)."""
-        file = settings.DATA_DIR / "credential-keys.env"
-        if settings.CREDENTIAL_KEYS or settings.IN_PRODUCTION or file.exists():
-            return
-        draft = settings.DATA_DIR / f"credential-keys.{secrets.token_hex(4)}"
-        _write_private(draft, f"CREDENTIAL_KEYS={new_key('development')}\n")
-        try:
-            os.link(draft, file)  # of two starts at once, one wins
-            self.stdout.write(f"  made {file.name}: without it no stored secret can be read")
-        except FileExistsError:
-            self.stdout.write(f"  {file.name} was made by another start at the same moment")
-        finally:
-            draft.unlink()
-
     def _create_access(self) -> None:
         """Make a first login and key where none are; show them once, and keep them in a file."""
         users = get_user_model().objects
@@ -101,7 +86,7 @@ class Command(BaseCommand):
         # Written before the rows: a crash in between leaves a file that the next run replaces, not
         # a login that nobody knows.
         file = settings.DATA_DIR / "access.env"
-        _write_private(
+        write_private(
             file,
             f"SERVICE_INTEGRATION_URL={url}\nSERVICE_INTEGRATION_API_KEY={secret}\n"
             f"ADMIN_USERNAME={username}\nADMIN_PASSWORD={password}\n",
@@ -176,17 +161,6 @@ def static_digest() -> str:
 def _reachable_host() -> str:
     host = settings.SERVICE_HOST
     return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-
-
-def _write_private(file: Path, text: str) -> None:
-    temporary = file.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(file)
 
 
 def tighten(folder: Path) -> str:

@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from integration_site.adoption import application, inspection, reversal
 from integration_site.adoption.record import AdoptionRecord
 from integration_site.adoption.report import adoption_json, table_counts
+from model_orchestration.models import Model, ProviderQuota, QuotaWindow, Request
 from registry.credentials.sealing import open_secret
 from registry.models import (
     CircuitBreakerState,
@@ -21,6 +22,7 @@ from registry.models import (
     Credential,
     Integration,
     Service,
+    ServiceAlias,
     ServiceInstance,
 )
 from registry.services.lookup import get_service
@@ -32,6 +34,7 @@ from workflows.services.executions.lookup import get_execution
 
 pytestmark = pytest.mark.django_db
 TAKEN = (
+    Model, ProviderQuota, QuotaWindow, Request, ServiceAlias,
     Service, ServiceInstance, CircuitBreakerState, Credential, Connection, Integration,
     WorkflowExecution, WorkflowStep, Workflow,
 )  # fmt: skip
@@ -118,6 +121,12 @@ def test_values_arrive_as_the_hub_has_them(tmp_path: Path) -> None:
     assert Connection.objects.get(name="planner").credential == planner
     integration = Integration.objects.get(name="plans")
     assert (integration.target, integration.action) == ("service-1", "get_projects_project_id")
+    model = Model.objects.get(name="gpt-4")
+    assert (model.provider, model.capabilities, model.max_tokens) == ("OPENAI", ["CHAT"], 8192)
+    assert model.connection.name == "earlier-openai"
+    request = Request.objects.get(request_id="req-1")
+    assert (request.state, request.cost, request.total_tokens) == ("SETTLED", 0.001, 7)
+    assert ProviderQuota.objects.get(provider="OPENAI").daily_token_limit == 1000
     execution = get_execution("run-0000007")
     assert execution.input == {"project_id": "p7"}
     assert [step.path for step in execution.steps.all()] == [
