@@ -7,7 +7,7 @@ from collections import Counter
 from time import monotonic
 
 import structlog
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import Error, IntegrityError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -64,7 +64,7 @@ class CallCounter:
             with transaction.atomic():
                 for key, number in sorted(counts.items()):
                     _add(*key, number)
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("legacy_calls_not_stored", error=str(error)[:300])
             with self._lock:
                 self._counts.update(counts)

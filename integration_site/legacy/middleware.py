@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+import structlog
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 
 from core.api.errors import CONTENT_TYPE, problem
@@ -26,6 +28,8 @@ from integration_site.legacy.services import given_id, instance_ids
 from registry.models import Service
 from registry.services.aliases import find_aliased, keep_alias, refuse_taken
 
+logger = structlog.get_logger(__name__)
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
 MOST_PAGES = 100
 _URLS = "integration_site.legacy.urls"
@@ -42,8 +46,18 @@ class LegacyMiddleware:
         path = canonical_path(request.path_info)
         if not speaks_old(str(request.method), path, headers):
             return self.get_response(request)
-        old = read_old(request, path)
-        return self.get_response(request) if old is None else self._translated(request, old)
+        try:
+            old = read_old(request, path)
+            return self.get_response(request) if old is None else self._translated(request, old)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("database_unavailable", error=str(error)[:500])
+            sentence = "The database does not answer. Try again in a few seconds."
+            return JsonResponse(
+                problem(503, sentence),
+                status=503,
+                headers={"Retry-After": "5"},
+                content_type=CONTENT_TYPE,
+            )
 
     def _translated(self, http: HttpRequest, old: OldRequest) -> HttpResponse:
         route = find_route(old.method, canonical_path(http.path_info))
@@ -197,7 +211,7 @@ def _keep_id(http: HttpRequest, old: OldRequest, answer: Any) -> None:
         return
     caller = http.user
     only_own = not (hasattr(caller, "may") and caller.may("registry:write"))
-    holder = find_aliased(alias)
+    holder = find_aliased(alias, or_id=True)
     others = Service.objects.find(alias)
     for owner, service_id in (
         *([(holder.owner, holder.service_id)] if holder else ()),

@@ -14,7 +14,8 @@ from core.identifiers import read_id
 from registry.models import ServiceAlias, ServiceInstance
 from registry.models.alias import LONGEST_ALIAS
 
-MOST_ALIASES = 20
+# Of one instance: who takes a new id with each start would have ever more.
+MOST_ALIASES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def keep_alias(alias: str, instance_id: UUID) -> None:
         _, is_new = ServiceAlias.objects.update_or_create(
             alias=text, defaults={"instance_id": instance_id}
         )
-        if is_new:  # who takes a new id with each start would have ever more
+        if is_new:
             rows = ServiceAlias.objects.filter(instance_id=instance_id)
             kept = rows.order_by("-updated_at", "-pk").values_list("pk", flat=True)
             rows.exclude(pk__in=list(kept[:MOST_ALIASES])).delete()

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.db import OperationalError
 
 from core.models import LegacyCall
 from integration_site.legacy.vocabulary import (
@@ -156,8 +157,10 @@ def test_an_own_id_is_not_taken_from_another_owner(old: httpx2.Client) -> None:
     )
     assert answer.status_code == 409
     assert "another owner" in answer.json()["detail"]
-    by_name = {"name": "thief", "base_url": "http://127.0.0.1:6", "service_id": "planning-system"}
-    assert thief.post("/services", json=by_name).status_code == 409
+    instance = str(ServiceInstance.objects.get(service__name="planning-system").pk)
+    for other in ("planning-system", instance, str(Service.objects.get(name="planning-system").pk)):
+        body = {"name": "thief", "base_url": "http://127.0.0.1:6", "service_id": other}
+        assert thief.post("/services", json=body).status_code == 409, other
     assert ServiceAlias.objects.get().instance.service.name == "planning-system"
 
 
@@ -198,6 +201,18 @@ def test_who_speaks_as_of_today_is_answered_as_of_today(
     assert answer["service_name"] == "planning-system"
     refused = old.post("/services", json={"name": "x", "service_id": "y"}, headers=headers)
     assert refused.status_code == 400
+
+
+def test_an_outage_of_the_database_is_said(
+    old: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(reference: str) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("integration_site.legacy.lookups.known_as", fail)
+    answer = old.get("/registry/services/x")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json()["code"] == "service_unavailable"
 
 
 def test_a_body_that_cannot_be_read_is_the_views_to_refuse(old: httpx2.Client) -> None:
