@@ -23,6 +23,11 @@ IF_MATCH = OpenApiParameter(
 FORCE = OpenApiParameter(
     "force", bool, description="Delete it though something uses it, which then fails."
 )
+GRANT = OpenApiParameter(
+    "grant",
+    bool,
+    description="Let what calls it already use the credential that is linked.",
+)
 # The hook in which a class says what an operation does, and does it.
 _HOOKS = {
     "list": "get_rows",
@@ -59,6 +64,8 @@ class NamedResourceSchema(HubSchema):
             parameters.append(IF_MATCH)
         if self.view.action == "destroy" and self.view.takes_force:
             parameters.append(FORCE)
+        if self.view.action in ("create", *_CHANGES) and self.view.takes_grant:
+            parameters.append(GRANT)
         return parameters
 
 
@@ -77,6 +84,8 @@ class NamedResourceViewSet(ResourceViewSet):
     patch_class: type[StrictSerializer]
     # Whether `?force=true` deletes what is in use.
     takes_force = False
+    # Whether `?grant=true` lets what calls a row use the credential that is linked to it.
+    takes_grant = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -140,12 +149,21 @@ class NamedResourceViewSet(ResourceViewSet):
 
     @property
     def is_forced(self) -> bool:
-        """Whether `?force=true` is there.
+        """Whether `?force=true` is there. Raises: as of `_flag`."""
+        return self._flag("force")
+
+    @property
+    def is_granting(self) -> bool:
+        """Whether `?grant=true` is there. Raises: as of `_flag`."""
+        return self._flag("grant")
+
+    def _flag(self, name: str) -> bool:
+        """Return whether a parameter of the query says true.
 
         Raises:
             ValidationError: it says something else than true or false.
         """
-        text = self.request.query_params.get("force", "false").lower()
+        text = self.request.query_params.get(name, "false").lower()
         if text not in ("true", "false"):
-            raise ValidationError({"force": ["Use true or false."]})
+            raise ValidationError({name: ["Use true or false."]})
         return bool(text == "true")

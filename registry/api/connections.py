@@ -17,6 +17,7 @@ from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.suspension import apart
 from core.models.audit import MAX_REASON
+from registry.api.grants import awaiting_field
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
@@ -55,6 +56,7 @@ class ConnectionSerializer(AnswerSerializer):
     breaker = ObjectField()
     limits = ObjectField()
     last_result = ObjectField()
+    awaiting_grant = awaiting_field()
     large = (
         "description", "config", "breaker", "limits", "last_result", "last_error",
         "disabled_reason",
@@ -68,6 +70,7 @@ class ConnectionSerializer(AnswerSerializer):
             "port", "database", "username", "credential", "config", "criticality", "breaker",
             "limits", "check_interval_seconds", "last_checked_at", "last_error", "last_result",
             "disabled_at", "disabled_by", "disabled_reason", "created_at", "updated_at",
+            "awaiting_grant",
         )  # fmt: skip
 
 
@@ -138,12 +141,16 @@ class ConnectionViewSet(NamedResourceViewSet):
     scopes = {"test": write_scope, "disable": write_scope, "enable": write_scope}
     # A test under the same key is another test: what counts is how it is now.
     own_keys = frozenset({"test"})
-    takes_force = True
+    takes_force = takes_grant = True
 
     @property
     def editor(self) -> ConnectionEditor:
         """Who changes something, for the record and for the rules of credentials."""
-        return ConnectionEditor(actor=self.actor, may_use_credentials=self.may_use_credentials)
+        return ConnectionEditor(
+            actor=self.actor,
+            may_use_credentials=self.may_use_credentials,
+            grants_users=self.is_granting,
+        )
 
     def get_rows(self) -> Any:
         """The connections, by name unless ordered otherwise."""

@@ -39,6 +39,14 @@ class GrantsAnswer(serializers.Serializer[Any]):
     grants = GrantLineSerializer(many=True)
 
 
+def awaiting_field() -> serializers.ListField:
+    """Return the field of what calls a row and waits for the credential that was linked just now.
+
+    It is null in every answer but that to the link.
+    """
+    return serializers.ListField(child=serializers.CharField(), default=None, allow_null=True)
+
+
 class AllowActionsInput(StrictSerializer):
     """The actions that may use the credential; all of them unless told."""
 

@@ -16,6 +16,7 @@ from core.json.merge_patch import MergePatch
 from core.models.audit import MAX_REASON
 from core.unknown_fields import UnknownFields
 from registry.api.endpoints import with_actions_of_endpoints
+from registry.api.grants import awaiting_field
 from registry.discovery.base import Criteria
 from registry.models import (
     Criticality,
@@ -115,6 +116,7 @@ class ServiceSerializer(MaintainedSerializer):
     limits = ObjectField()
     probing = ObjectField()
     metadata = ObjectField()
+    awaiting_grant = awaiting_field()
     large = (
         "description", "breaker", "limits", "probing", "tags", "metadata", "actions", "instances",
     )  # fmt: skip
@@ -126,7 +128,7 @@ class ServiceSerializer(MaintainedSerializer):
             "id", "name", "type", "description", "version", "url", "endpoint", "health_url",
             "status", "acceptance", "maintenance", "criticality", "credential", "breaker", "limits",
             "probing", "liveness", "tags", "metadata", "owner", "actions", "instances",
-            "last_heartbeat", "registered_at", "created_at", "updated_at",
+            "last_heartbeat", "registered_at", "created_at", "updated_at", "awaiting_grant",
         )  # fmt: skip
 
     @extend_schema_field(serializers.CharField(allow_null=True))
@@ -238,7 +240,9 @@ class InstanceInput(StrictSerializer):
     other_names = {"endpoint": "url", "base_url": "url", "health_check_url": "health_url"}
 
 
-def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
+def registration_of(
+    data: dict[str, Any], *, name: str = "", grants_users: bool = False
+) -> Registration:
     """Return what the checked body of a registration or a change says."""
     metadata = data.get("metadata")
     fields = {k: data.get(k) for k in _SERVICE_FIELDS}
@@ -248,6 +252,7 @@ def registration_of(data: dict[str, Any], *, name: str = "") -> Registration:
         fields={**fields, "metadata": metadata, "version": _version_of(data)},
         status=data.get("status"),
         credential=(data["credential"] or "") if "credential" in data else None,
+        grants_users=grants_users,
         instance_fields={k: data[k] for k in INSTANCE_FIELDS if data.get(k) is not None},
         actions=data.get("actions"),
     )

@@ -70,7 +70,7 @@ class ServiceViewSet(NamedResourceViewSet):
         "grants": read_scope,
         "allow": "credentials:use",
     }
-    takes_force = True
+    takes_force = takes_grant = True
     calls_out = frozenset({"execute_action"})
     own_keys = frozenset({"heartbeat"})
 
@@ -113,7 +113,7 @@ class ServiceViewSet(NamedResourceViewSet):
     def create(self, request: Any) -> Response:
         """Register a service or an instance: 201 when something is new, 200 for a refresh."""
         registered = services.register_service(
-            registration_of(self.read(ServiceInput)),
+            registration_of(self.read(ServiceInput), grants_users=self.is_granting),
             registrant=self.registrant,
             may_use_credentials=self.may_use_credentials,
         )
@@ -123,7 +123,7 @@ class ServiceViewSet(NamedResourceViewSet):
         """Change what is given and leave the rest; null takes a field away."""
         return services.update_service(
             row,
-            registration_of(fields, name=row.name),
+            registration_of(fields, name=row.name, grants_users=self.is_granting),
             registrant=self.registrant,
             if_unchanged=if_unchanged,
             may_use_credentials=self.may_use_credentials,

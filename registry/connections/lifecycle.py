@@ -30,6 +30,7 @@ from registry.connections.type_specs import (
     check_driver,
     default_port,
 )
+from registry.credentials.dependants import settle_dependants
 from registry.credentials.links import Link, note_link, noting_denials
 from registry.models import Connection, ConnectionStatus, ConnectionType
 
@@ -51,6 +52,8 @@ class ConnectionEditor:
 
     actor: str
     may_use_credentials: bool = True
+    # Whether what uses the connection already may use a credential that is linked.
+    grants_users: bool = False
 
     def link(self, fields: Mapping[str, Any]) -> Link:
         wanted = (fields["credential"] or "") if "credential" in fields else None
@@ -82,6 +85,7 @@ def create_connection(fields: Mapping[str, Any], editor: ConnectionEditor) -> Co
         row.save()
         audit.record(AuditVerb.CREATED, row)
         _tell(row, "created", editor.actor)
+        _settle_users(row, None, editor)
     return row
 
 
@@ -103,7 +107,7 @@ def update_connection(
     with unique_name(connection, fields), noting_denials(), transaction.atomic():
         locked = lock_row(connection, if_unchanged=if_unchanged)
         before, kept = _reach_of(locked), audit.snapshot(locked)
-        columns = columns_of(locked)
+        columns, credential = columns_of(locked), locked.credential_id
         _refuse_other_kind(locked, fields)
         link = editor.link(fields)
         guarded = _guarded_of(locked)
@@ -117,6 +121,7 @@ def update_connection(
         save_if_changed(locked, columns)
         audit.record_changes(locked, kept)
         _tell(locked, "changed", editor.actor)
+        _settle_users(locked, credential, editor)
     return locked
 
 
@@ -176,6 +181,12 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
 
 
 # --- Rows ---
+
+
+def _settle_users(row: Connection, before: Any, editor: ConnectionEditor) -> None:
+    """Grant what uses a connection the credential that was linked, or note who waits for that."""
+    if row.credential_id is not None and row.credential_id != before:
+        settle_dependants(row, actor=editor.actor, grant=editor.grants_users)
 
 
 def _reach_of(row: Connection) -> tuple[Any, ...]:

@@ -37,6 +37,8 @@ class Link:
     reference: str | None
     actor: str
     is_allowed: bool
+    # Whether what calls the row already may use the credential.
+    grants_users: bool = False
 
     def apply(self, carrier: Carrier) -> None:
         """Link a row, which is not saved, and note it in the audit trail.

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from core.db.locking import lock_row
 from core.exceptions import ValidationFailed
+from registry.credentials.dependants import settle_dependants
 from registry.credentials.grants import grant_actions
 from registry.credentials.links import Link
 from registry.discovery.change_log import log_changed_parts
@@ -33,6 +34,15 @@ def grant_given(
         return
     given = {str(fields.get("name", "")) for fields in actions or ()}
     grant_actions(service, actor=link.actor, names=None if is_linked else given)
+    if is_linked:
+        settle_dependants(service, actor=link.actor, grant=link.grants_users)
+
+
+def with_awaiting(service: Service, reloaded: Service) -> Service:
+    """Return a row that was read again, with what waits for the credential that was linked."""
+    if hasattr(service, "awaiting_grant"):
+        reloaded.awaiting_grant = service.awaiting_grant  # type: ignore[attr-defined]
+    return reloaded
 
 
 def allow_actions(

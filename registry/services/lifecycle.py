@@ -39,7 +39,7 @@ from registry.models import (
 from registry.models.status import parse_status
 from registry.policies.registering import Registrant, check_carried, check_weight
 from registry.services.acceptance import decide_acceptance
-from registry.services.grants import grant_given
+from registry.services.grants import grant_given, with_awaiting
 from registry.services.lookup import base_url_of, reload_service
 from registry.services.maintenance import find_instance, set_service_status
 from registry.services.status import refresh_status
@@ -61,6 +61,7 @@ class Registration:
     actions: Sequence[Mapping[str, Any]] | None = None
     status: str | None = None
     credential: str | None = None  # id or name of what its calls carry; empty for none
+    grants_users: bool = False  # whether what calls it already may use one that is linked
 
 
 def check_share(owner: str) -> None:
@@ -315,7 +316,12 @@ def update_service(
             type or weight that the registrant may not give.
     """
     actor = registrant.name
-    link = Link(registration.credential, actor=actor, is_allowed=may_use_credentials)
+    link = Link(
+        registration.credential,
+        actor=actor,
+        is_allowed=may_use_credentials,
+        grants_users=registration.grants_users,
+    )
     named = {"name": registration.name}
     with unique_name(service, named), noting_denials(), transaction.atomic():
         locked = lock_row(service, if_unchanged=if_unchanged)
@@ -332,15 +338,15 @@ def update_service(
         changes = replace_actions(locked, registration.actions)
         audit.record_changes(locked, before, changes)
         _update_instance(locked, registration, registrant)
-        grant_given(locked, registration.actions, link, before_credential)
         if not json_equal(_state_of(locked, registration), state):
             locked.save()
+        grant_given(locked, registration.actions, link, before_credential)
         refresh_status(locked)
         fields = changed_fields(columns, locked, registration)
         record_change(locked, RegistryChangeKind.UPDATED, fields)
     if registration.status:
-        return set_service_status(locked, registration.status, actor=actor)
-    return reload_service(locked)
+        set_service_status(locked, registration.status, actor=actor)
+    return with_awaiting(locked, reload_service(locked))
 
 
 def _state_of(service: Service, registration: Registration) -> list[Any]:

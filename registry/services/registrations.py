@@ -36,7 +36,7 @@ from registry.models.address_fields import AddressField
 from registry.models.status import derive_status, parse_status
 from registry.policies.registering import Company, Registrant, check_weight
 from registry.services.acceptance import check_owner, decide_acceptance, waits_for_others
-from registry.services.grants import grant_given
+from registry.services.grants import grant_given, with_awaiting
 from registry.services.lifecycle import (
     ANYBODY,
     Registration,
@@ -110,7 +110,12 @@ def register_service(
     [plain] = register_many([(registration, applicant)])
     if plain is not None:
         return Registered(plain.reading.service(), plain.created)
-    link = Link(registration.credential, actor=registrant.name, is_allowed=may_use_credentials)
+    link = Link(
+        registration.credential,
+        actor=registrant.name,
+        is_allowed=may_use_credentials,
+        grants_users=registration.grants_users,
+    )
     attempt = partial(_register, registration, registrant=registrant, link=link)
     with contextlib.suppress(IntegrityError):
         return attempt()
@@ -375,4 +380,4 @@ def _register(registration: Registration, *, registrant: Registrant, link: Link)
     else:
         fields = changed_fields(columns, service, registration)
         record_change(service, RegistryChangeKind.UPDATED, fields)
-    return Registered(reload_service(service), created)
+    return Registered(with_awaiting(service, reload_service(service)), created)

@@ -142,6 +142,23 @@ def _ungranted_integration() -> str:
     return path
 
 
+def _reaching() -> str:
+    """A version that calls what has a credential."""
+    make_connection(name="shop", credential=make_credential().name)
+    workflow = factories.make_workflow("flow", [{"id": "a", "connection": "shop", "next": None}])
+    return f"/workflows/{workflow.pk}/versions/1"
+
+
+def _granted() -> str:
+    from workflows.services import allow_version, get_workflow
+
+    path = _reaching()
+    version = get_workflow("flow").current_version
+    assert version is not None
+    allow_version(version, actor="x")
+    return path
+
+
 def _bulk() -> str:
     made = BulkOperation.objects.create(
         action="CANCEL", filter={}, actor="x", created_before=timezone.now(), total=1
@@ -213,6 +230,8 @@ ACTS: dict[str, Callable[[], Request]] = {
     },
     "KeyViewSet.revoke": lambda: (
         "POST", f"/keys/{factories.make_key(name='old')[0].pk}/revoke", {}),
+    "WorkflowViewSet.allow": lambda: ("POST", f"{_reaching()}/grants", {}),
+    "WorkflowViewSet.withdraw": lambda: ("POST", f"{_granted()}/grants/withdraw", {}),
     "WorkflowViewSet.activate": lambda: (
         "POST", f"/workflows/{factories.make_workflow().pk}/versions/1/activate", {}),
     "WorkflowViewSet.retire": lambda: (

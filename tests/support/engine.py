@@ -12,6 +12,7 @@ from workflows import services
 from workflows.definition_cache import forget_definitions
 from workflows.engine.store import Batch, Committed, Store
 from workflows.engine.worker import Engine
+from workflows.grant_cache import forget_grants
 from workflows.models import Workflow, WorkflowExecution, WorkflowVersion, checksum_of
 from workflows.services import Start
 
@@ -47,6 +48,7 @@ class ScriptedClient:
 def running_engine(client: Any, **options: Any) -> Iterator[Engine]:
     # A worker is a process of its own, with nothing cached when it begins.
     forget_definitions()
+    forget_grants()
     engine = Engine(client_factory=lambda: client, **options)
     engine.start()
     try:

@@ -17,9 +17,11 @@ from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, moment, status_badge
 from core.admin.pages import page_of
 from registry.admin.circuit import ReasonForm
+from registry.admin.credential import may_use_credentials
 from workflows import services
 from workflows.admin.graph.svg import draw_workflow
 from workflows.admin.permissions import RunnableMixin, may_operate
+from workflows.admin.version_grants import VersionGrantsMixin
 from workflows.admin.workflow_forms import RunVersionForm, start_from
 from workflows.models import WorkflowVersion
 
@@ -27,7 +29,7 @@ MAX_OTHERS = 5
 
 
 @admin.register(WorkflowVersion)
-class WorkflowVersionAdmin(RunnableMixin, ReadOnlyMixin, HubAdmin):
+class WorkflowVersionAdmin(VersionGrantsMixin, RunnableMixin, ReadOnlyMixin, HubAdmin):
     """Read-only: a version never changes; another can be made the current one."""
 
     list_display = ("workflow", "number", "state", "made")
@@ -36,7 +38,7 @@ class WorkflowVersionAdmin(RunnableMixin, ReadOnlyMixin, HubAdmin):
     search_help_text = "Workflow"
     ordering = ("workflow__name", "-number")
     sortable_by = ()
-    actions_detail = ("run_version", "activate", "retire", "reinstate")
+    actions_detail = ("run_version", "activate", "allow", "withdraw", "retire", "reinstate")
     fieldsets = (
         (None, {"fields": ("workflow_label", "number", "state", "why", "made", "compared")}),
         ("Picture", {"fields": ("picture",)}),
@@ -99,7 +101,7 @@ class WorkflowVersionAdmin(RunnableMixin, ReadOnlyMixin, HubAdmin):
             hidden.append("activate")
         elif not may_operate(request):
             hidden.append("run_version")
-        return tuple(hidden)
+        return (*hidden, *self.hidden_grant_actions(object_id))
 
     # Retiring it
 
@@ -141,7 +143,12 @@ class WorkflowVersionAdmin(RunnableMixin, ReadOnlyMixin, HubAdmin):
     def activate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         version = find_or_404(self.get_queryset(request), object_id)
         with telling_refusals(request):
-            services.activate_version(version.workflow, version.number)
+            services.activate_version(
+                version.workflow,
+                version.number,
+                actor=actor_of(request),
+                may_use_credentials=may_use_credentials(request),
+            )
             messages.success(request, f"Version {version.number} is the current one.")
         return back_to(page_of(version))
 

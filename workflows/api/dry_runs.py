@@ -9,6 +9,7 @@ from rest_framework import serializers
 from core.api.fields import AnyField, ObjectField
 from core.api.serializers import StrictSerializer
 from core.expressions import MAX_TEXT
+from registry.api.grants import GrantLineSerializer
 from workflows.api.serializers import MOST_VERSIONS
 from workflows.dry_run import DryRunResult
 from workflows.services import (
@@ -89,6 +90,7 @@ class DryRunAnswer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField()
     completed_at = serializers.DateTimeField(source="ended_at")
     execution_time = serializers.FloatField()
+    grants = GrantLineSerializer(many=True)
     steps = SimulatedStepSerializer(many=True)
 
 

@@ -12,6 +12,7 @@ from core.api.list_items import in_list
 from core.api.patches import PatchSerializer
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.json.merge_patch import MergePatch
+from core.models.audit import MAX_REASON
 from workflows import services
 from workflows.definition_cache import known_definition
 from workflows.history.activity import active_seconds, idle_kinds, spans_of
@@ -86,6 +87,20 @@ class VersionSerializer(AnswerSerializer):
 
     def get_is_current(self, version: WorkflowVersion) -> bool:
         return bool(version.pk == self.context.get("current_version_id"))
+
+
+class AllowInput(StrictSerializer):
+    """The steps whose calls may use the credentials that they reach; all of them unless told."""
+
+    steps = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=1000
+    )
+
+
+class WithdrawInput(StrictSerializer):
+    """Why a version may use credentials no longer."""
+
+    reason = serializers.CharField(max_length=MAX_REASON, allow_blank=True, required=False)
 
 
 RESERVED_NAMES = ("execute", "validate", "dry-run")

@@ -13,6 +13,7 @@ from core.api.list_items import in_list
 from core.api.named_resource import NamedResourceViewSet
 from core.mediator import mediator
 from registry.api.connections import ReasonInput
+from registry.api.grants import GrantsAnswer, show_grants
 from workflows import services
 from workflows.api.dry_runs import DryRunAnswer, DryRunInput, run_dry
 from workflows.api.execution_responses import (
@@ -24,12 +25,14 @@ from workflows.api.execution_responses import (
 from workflows.api.executions import IDEMPOTENCY_KEY, STARTED
 from workflows.api.filters import EXECUTION_ORDERING, ExecutionFilter, WorkflowFilter
 from workflows.api.serializers import (
+    AllowInput,
     ExecuteInput,
     ExecuteRequestInput,
     ExecutionSerializer,
     ValidateInput,
     ValidationAnswer,
     VersionSerializer,
+    WithdrawInput,
     WorkflowInput,
     WorkflowPatch,
     WorkflowSerializer,
@@ -67,6 +70,9 @@ class WorkflowViewSet(NamedResourceViewSet):
         "activate": write_scope,
         "retire": f"{write_scope}|{services.OPERATE}",
         "reinstate": services.OPERATE,
+        "grants": read_scope,
+        "allow": "credentials:use",
+        "withdraw": "credentials:use",
         "execute": "workflows:execute",
         "execute_request": "workflows:execute",
         "project_planning": "workflows:execute",
@@ -156,7 +162,12 @@ class WorkflowViewSet(NamedResourceViewSet):
     @post_action(responses=WorkflowSerializer, url_path=r"versions/(?P<number>[0-9]{1,9})/activate")
     def activate(self, request: Any, pk: str, number: str) -> Response:
         """Make a version the one that new executions use."""
-        workflow = services.activate_version(services.get_workflow(pk), int(number))
+        workflow = services.activate_version(
+            services.get_workflow(pk),
+            int(number),
+            actor=self.actor,
+            may_use_credentials=self.may_use_credentials,
+        )
         return self.answer(services.get_workflow(str(workflow.pk)))
 
     @post_action(
@@ -184,6 +195,38 @@ class WorkflowViewSet(NamedResourceViewSet):
     def _version(self, version: WorkflowVersion) -> Response:
         shown = {"current_version_id": version.workflow.current_version_id}
         return Response(VersionSerializer(version, context=shown).data)
+
+    @extend_schema(responses=GrantsAnswer, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"versions/(?P<number>[0-9]{1,9})/grants")
+    def grants(self, request: Any, pk: str, number: str) -> Response:
+        """The credentials that a version reaches, and which of its calls may use them."""
+        return self._show_grants(pk, number)
+
+    @extend_schema(request=AllowInput, responses=GrantsAnswer)
+    @grants.mapping.post
+    def allow(self, request: Any, pk: str, number: str) -> Response:
+        """Let calls of a version use the credentials that they reach: all, unless told which."""
+        version = services.get_version(services.get_workflow(pk), int(number))
+        steps = self.read(AllowInput).get("steps")
+        services.allow_version(version, actor=self.actor, steps=steps)
+        return self._show_grants(pk, number)
+
+    @post_action(
+        request=WithdrawInput,
+        responses=GrantsAnswer,
+        url_path=r"versions/(?P<number>[0-9]{1,9})/grants/withdraw",
+    )
+    def withdraw(self, request: Any, pk: str, number: str) -> Response:
+        """Take back what a version was granted; executions of it too are refused from now on."""
+        version = services.get_version(services.get_workflow(pk), int(number))
+        reason = self.read(WithdrawInput).get("reason", "")
+        services.withdraw_version(version, actor=self.actor, reason=reason)
+        return self._show_grants(pk, number)
+
+    @staticmethod
+    def _show_grants(pk: str, number: str) -> Response:
+        version = services.get_version(services.get_workflow(pk), int(number))
+        return Response(show_grants(services.lines_of_version(version)))
 
     @extend_schema(responses=ComparisonAnswer, filters=False)
     @action(

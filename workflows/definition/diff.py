@@ -76,6 +76,11 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     )
 
 
+def documents_of_steps(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what each step says, by its id; of the steps inside of one only their ids."""
+    return {name: placed.document for name, placed in _steps_of(document).items()}
+
+
 def _steps_of(document: Mapping[str, Any]) -> dict[str, _Placed]:
     """Return every step by its id, in the order of the document, without the steps inside of it."""
     return dict(_walk(document.get("steps"), TOP))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from registry.policies.credential_grants import GrantLine
 from workflows.decide import Row
 
 
@@ -45,6 +46,8 @@ class DryRunResult:
     complete: bool
     started_at: datetime
     ended_at: datetime
+    grants: tuple[GrantLine, ...] = ()
+    """The credentials that its calls would use, and whether they may."""
 
     @property
     def execution_time(self) -> float:

@@ -15,6 +15,7 @@ from registry.exceptions import RegistryUnreachableError
 from registry.integrations.execution import Executed, IntegrationCall, run_integration
 from workflows.decide import CallSuccess
 from workflows.definition import Compensation, Step, StepTarget
+from workflows.engine.step_permit import permit_of
 from workflows.engine.store import Claim
 
 OUTAGE_PAUSE_SECONDS = 1.0
@@ -39,7 +40,7 @@ async def _send(
     client: Any, claim: Claim, call: Step | Compensation, target: StepTarget
 ) -> CallSuccess:
     """Call once. Raises: IntegrationError."""
-    row, headers = claim.row, headers_of(claim)
+    row, headers, permit = claim.row, headers_of(claim), permit_of(client, claim)
     if target.kind == "integration":
         integration_call = IntegrationCall(
             payload=row.input,
@@ -47,6 +48,7 @@ async def _send(
             headers=headers,
             timeout_seconds=call.timeout,
             actor="engine",
+            permit=permit,
         )
         executed = await run_integration(client, target.name, integration_call, key=target.id)
         return _success(executed, executed.request)
@@ -60,6 +62,7 @@ async def _send(
             headers=headers,
             deadline=None if call.timeout is None else time.monotonic() + call.timeout,
             key=target.id,
+            permit=permit,
         )
     else:
         result = await client.call(
@@ -71,6 +74,7 @@ async def _send(
             trim=call.input is None,
             unknown_fields=call.unknown_fields,
             as_of=claim.execution.registry,
+            permit=permit,
         )
     return _success(result, result.sent)
 

@@ -15,6 +15,7 @@ from workflows.models.execution import (
     ExecutionStatus,
     WorkflowExecution,
 )
+from workflows.models.grant import CredentialGrant, CredentialGrantQuerySet
 from workflows.models.purge import PurgeRun
 from workflows.models.schedule import (
     BACKLOG,
@@ -64,6 +65,8 @@ __all__ = [
     "BulkOperation",
     "BulkStatus",
     "CatchUpPolicy",
+    "CredentialGrant",
+    "CredentialGrantQuerySet",
     "DeliveryOutcome",
     "EventKind",
     "ExecutionStatus",

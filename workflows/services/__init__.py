@@ -2,6 +2,12 @@
 
 from workflows.execution_rows import Start, workflow_to_start, workflows_to_start
 from workflows.services.definitions.comparison import ComparedVersions, compare_versions
+from workflows.services.definitions.grants import (
+    allow_version,
+    lines_of_version,
+    uses_of_version,
+    withdraw_version,
+)
 from workflows.services.definitions.lifecycle import (
     OPTION_KEYS,
     activate_version,
@@ -85,6 +91,7 @@ __all__ = [
     "Started",
     "accepted",
     "activate_version",
+    "allow_version",
     "cancel_backlog",
     "cancel_bulk",
     "cancel_execution",
@@ -111,6 +118,7 @@ __all__ = [
     "get_version",
     "get_webhook",
     "get_workflow",
+    "lines_of_version",
     "next_ticks",
     "pause_execution",
     "plan_backfill",
@@ -138,9 +146,11 @@ __all__ = [
     "update_schedule",
     "update_webhook",
     "update_workflow",
+    "uses_of_version",
     "validate_document",
     "wait_for_end",
     "when_ended",
+    "withdraw_version",
     "workflow_to_start",
     "workflows_to_start",
 ]

@@ -83,6 +83,13 @@ def _version(is_current: bool, *, retired: bool = False) -> Any:
     return version.pk
 
 
+def _current(make: Callable[[], object]) -> Any:
+    from workflows.models import Workflow
+
+    make()
+    return Workflow.objects.get().current_version_id
+
+
 ROWS: dict[str, Callable[[], Any]] = {
     "ApiKey": _key,
     "Service": _service,
@@ -142,6 +149,8 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "WorkflowSchedule.enable": (lambda: _schedule(enabled=False), {}),
     "WorkflowSchedule.disable": (_schedule, {}),
     "WorkflowVersion.run_version": (lambda: _version(True), {"input": "{}"}),
+    "WorkflowVersion.allow": (lambda: _current(acts._reaching), {}),
+    "WorkflowVersion.withdraw": (lambda: _current(acts._granted), {"reason": "No more."}),
     "WorkflowVersion.activate": (lambda: _version(False), {}),
     "WorkflowVersion.retire": (lambda: _version(True), {"reason": "Old."}),
     "WorkflowVersion.reinstate": (lambda: _version(True, retired=True), {"reason": "New."}),

@@ -97,7 +97,7 @@ def test_a_step_calls_a_connection_and_is_recorded(web, base):
         }
     ]
     assert validate_document({"steps": steps}).errors == {}
-    found = run(make_workflow(steps), {"order": 7})
+    found = run(create_workflow({"name": "w"}, {"steps": steps}), {"order": 7})
     body = factories.caller().get(f"/executions/{found.pk}").json()
     assert body["status"] == "COMPLETED", body["errors"]
     assert body["output"] == {"label": "L-1", "echo": "***"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from workflows.decide import ExecutionState, Finish, Row, Transition
 from workflows.definition import DefinitionError
@@ -21,10 +22,11 @@ class Claim:
     fence: int
     claimed_at: datetime
     correlation_id: str = ""
+    version_id: Any = None
 
     def followed_by(self, row: Row, at: datetime) -> Claim:
         """Return the claim of a row that is inserted as this worker's."""
-        return Claim(self.execution, row, 1, at, self.correlation_id)
+        return Claim(self.execution, row, 1, at, self.correlation_id, self.version_id)
 
 
 @dataclass(frozen=True, slots=True)

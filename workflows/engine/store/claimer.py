@@ -89,9 +89,10 @@ class Claimer:
             execution = self._state_of(record, documents[record["execution_id"]])
             correlation = record["correlation"]
             row, now = _row_of(record), self._transaction.now
-            claim = Claim(execution, row, record["fence"], now, correlation)
+            version = record["version"]
+            claim = Claim(execution, row, record["fence"], now, correlation, version)
             try:
-                execution.definition = definition_with_id(record["version"])
+                execution.definition = definition_with_id(version)
             except DefinitionError as error:
                 committed.broken.append(Broken(claim, error))
                 continue

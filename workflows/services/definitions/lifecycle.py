@@ -26,6 +26,7 @@ from workflows.models import (
     WorkflowVersion,
     checksum_of,
 )
+from workflows.services.definitions.grants import carry_grants, grant_version
 from workflows.services.definitions.references import bindings_of
 from workflows.services.definitions.registry_directory import validate_document
 from workflows.services.definitions.retirement import check_pinned_children, retire_superseded
@@ -73,7 +74,8 @@ def create_workflow(
 ) -> Workflow:
     """Store a new workflow with its first version.
 
-    With `lenient`, and for a DRAFT, its services need not be registered yet.
+    With `lenient`, and for a DRAFT, its services need not be registered yet. With
+    `may_use_credentials` it may use the credentials that it reaches then.
 
     Raises:
         DefinitionError: the definition is not valid.
@@ -92,6 +94,8 @@ def create_workflow(
         workflow.save()
         _add_version(workflow, checked)
         audit.record(AuditVerb.CREATED, workflow)
+        if may_use_credentials:
+            _grant_current(workflow, actor)
     return workflow
 
 
@@ -108,8 +112,9 @@ def update_workflow(
 ) -> Workflow:
     """Change what is given; a document that says something else makes a new version.
 
-    Fields and the document may be a `MergePatch` of what is there. Older versions are retired that
-    lack an approval which the new one adds.
+    Fields and the document may be a `MergePatch` of what is there. A new version keeps the grants
+    of calls that send the same; with `may_use_credentials` it, and one that becomes ACTIVE, is
+    granted what it reaches. Older versions are retired that lack an approval that the new one adds.
 
     Raises:
         As of `create_workflow`; what the workflow names already needs no permission.
@@ -131,7 +136,7 @@ def update_workflow(
             checked = _check_document(document, draft=draft, name=workflow.name)
             check_connections(checked, current, may_use_credentials=may_use_credentials)
             check_pinned_children(checked, current, may_operate=may_operate)
-            _add_version(locked, checked)
+            carry_grants(replaced, _add_version(locked, checked))
             if not lenient:
                 check_schedules_of(locked, replaced)
         elif was == WorkflowStatus.DRAFT and not draft:
@@ -139,6 +144,9 @@ def update_workflow(
         save_if_changed(locked, columns)
         audit.record_changes(locked, before, _new_version(locked, number))
         retire_superseded(locked, replaced if was == WorkflowStatus.ACTIVE else None)
+        is_activated = WorkflowStatus.ACTIVE == locked.status != was
+        if may_use_credentials and (is_activated or locked.current_version != replaced):
+            _grant_current(locked, actor)
     return locked
 
 
@@ -180,8 +188,12 @@ def get_version(workflow: Workflow, number: int) -> WorkflowVersion:
     return version
 
 
-def activate_version(workflow: Workflow, number: int) -> Workflow:
+def activate_version(
+    workflow: Workflow, number: int, *, actor: str = "", may_use_credentials: bool = True
+) -> Workflow:
     """Make an earlier version the one that new executions use.
+
+    With `may_use_credentials` it is granted what it reaches.
 
     Raises:
         NotFound: there is no such version.
@@ -197,7 +209,15 @@ def activate_version(workflow: Workflow, number: int) -> Workflow:
         check_schedules_of(locked, before)
         locked.save(update_fields=("current_version", "updated_at"))
         retire_superseded(locked, before)
+        if may_use_credentials:
+            _grant_current(locked, actor)
     return locked
+
+
+def _grant_current(workflow: Workflow, actor: str) -> None:
+    """Let the current version use what it reaches, as somebody saves it who may allow that."""
+    if workflow.current_version is not None:
+        grant_version(workflow.current_version, actor=actor or audit.actor_name())
 
 
 def _check_fields(workflow: Workflow) -> None:
@@ -221,9 +241,9 @@ def _new_version(workflow: Workflow, before: int | None) -> dict[str, Any]:
     return {} if after == before else {"version": [before, after]}
 
 
-def _add_version(workflow: Workflow, document: dict[str, Any]) -> None:
+def _add_version(workflow: Workflow, document: dict[str, Any]) -> WorkflowVersion:
     last = workflow.versions.aggregate(last=Max("number"))["last"] or 0
-    workflow.current_version = WorkflowVersion.objects.create(
+    version = WorkflowVersion.objects.create(
         workflow=workflow,
         number=last + 1,
         steps=document["steps"],
@@ -231,4 +251,6 @@ def _add_version(workflow: Workflow, document: dict[str, Any]) -> None:
         options={k: document[k] for k in OPTION_KEYS if k in document},
         checksum=checksum_of(document),
     )
+    workflow.current_version = version
     workflow.save()
+    return version

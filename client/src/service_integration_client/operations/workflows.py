@@ -130,6 +130,38 @@ async def reinstate_workflow_version(
     return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/reinstate", locals())
 
 
+async def get_version_grants(hub: Hub, workflow_id: str, number: int) -> JsonObject:
+    """The credentials that a version reaches: ``{"complete", "grants": [...]}``.
+
+    Each has the step as `subject`, the `call`, its `state`, and by whom it was granted.
+    Raises: ResourceNotFoundError.
+    """
+    return await WORKFLOWS.call(hub, "GET /{workflow_id}/versions/{number}/grants", locals())
+
+
+async def allow_version(
+    hub: Hub, workflow_id: str, number: int, steps: list[str] | None = None
+) -> JsonObject:
+    """Let steps of a version use the credentials that they reach; all, unless told which.
+
+    Answers as `get_version_grants`. Raises: ResourceNotFoundError, ValidationError,
+    PermissionDeniedError without credentials:use.
+    """
+    return await WORKFLOWS.call(hub, "POST /{workflow_id}/versions/{number}/grants", locals())
+
+
+async def withdraw_version_grants(
+    hub: Hub, workflow_id: str, number: int, *, reason: str | None = None
+) -> JsonObject:
+    """Take back what a version may use. Answers as `get_version_grants`.
+
+    Raises: ResourceNotFoundError, ValidationError, PermissionDeniedError without credentials:use.
+    """
+    return await WORKFLOWS.call(
+        hub, "POST /{workflow_id}/versions/{number}/grants/withdraw", locals()
+    )
+
+
 async def compare_versions(hub: Hub, workflow_id: str, before: int, after: int) -> JsonObject:
     """The difference of two versions: ``{"added", "removed", "changed", "options", ...}``.
 
