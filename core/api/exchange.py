@@ -7,11 +7,14 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.api.idempotency import canonical_path
 from core.api.suspension import Suspension
 from core.news import Concern
+
+if TYPE_CHECKING:
+    from core.api.known_keys import KnownKey
 
 Headers = tuple[tuple[str, str], ...]
 # Where a view says, in the WSGI environment, what its answer changes with.
@@ -38,6 +41,8 @@ class WebRequest:
     environ: dict[str, Any] = field(default_factory=dict)
     # Gives the block in which it waits: it is counted as one that waits, and ends with its caller.
     set_aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    # The key that it carries, as it was known when the request was complete.
+    known: KnownKey | None = None
     # What was done for it already, and what it waits for before Django is asked.
     suspension: Suspension | None = None
 

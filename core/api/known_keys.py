@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +27,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from core.api.caller import Caller
 from core.cache import BoundedCache
-from core.db.rows import read_row
+from core.db.rows import among, read_rows
 from core.models import ApiKey
 from core.models.api_key import digest_of, split_key
 from core.models.audit import ActorKind
@@ -44,7 +45,8 @@ MOST_KEYS, MOST_UNKNOWN = 10_000, 10_000
 MOST_AWAITED = 64
 UNKNOWN = "This API key is not known, was revoked or has expired."
 
-LookUp = Callable[[str], ApiKey | None]
+# Returns those of the keys that there are, by their texts.
+LookUp = Callable[[Collection[str]], Mapping[str, ApiKey]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class KnownKeys:
 
     Which digest is remembered tells nothing of the text, also by the time that comparing it takes.
     Unknown keys are remembered apart, so that many of them drive out no known one. `look_up` asks
-    the database for a key by its text, `clock` gives monotonic seconds. Threads may share it.
+    the database for keys by their texts, `clock` gives monotonic seconds. Threads may share it.
     """
 
     def __init__(self, look_up: LookUp, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,6 +74,9 @@ class KnownKeys:
         self._unknown: BoundedCache[bytes, float] = BoundedCache(MOST_UNKNOWN)
         self._refreshing: set[bytes] = set()
         self._awaited: dict[bytes, Future[None]] = {}
+        # What the thread looks up next, all at once.
+        self._queued: dict[bytes, str] = {}
+        self._queue_lock = threading.Lock()
         self._changes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="api-keys")
 
@@ -89,7 +94,7 @@ class KnownKeys:
             raise AuthenticationFailed(UNKNOWN)
         self._refreshing.add(digest)
         try:
-            known = self._read(digest, text)
+            known = self._read({digest: text}).get(digest)
         finally:
             self._refreshing.discard(digest)
         if known is None:
@@ -112,8 +117,7 @@ class KnownKeys:
         if known is None or now >= known.read_at + LONGEST_SECONDS:
             return None
         if now >= known.read_at + LOOK_SECONDS and digest not in self._refreshing:
-            self._refreshing.add(digest)
-            self._thread.submit(self._refresh, digest, text)
+            self._refresh_soon(digest, text)
         if not known.key.is_usable(now=timezone.now()):
             return None
         return known if known.key.allows_address(address) else None
@@ -133,9 +137,9 @@ class KnownKeys:
         if now < self._unknown.get(digest, -inf) + LOOK_SECONDS:
             return None
         if digest not in self._awaited and len(self._awaited) < MOST_AWAITED:
-            self._refreshing.add(digest)
-            future = self._awaited[digest] = self._thread.submit(self._refresh, digest, text)
-            future.add_done_callback(lambda _: self._awaited.pop(digest, None))
+            future = self._awaited[digest] = Future()
+            self._refresh_soon(digest, text)
+            return future
         return self._awaited.get(digest)
 
     def _serves(self, digest: bytes, seconds: float) -> bool:
@@ -152,16 +156,23 @@ class KnownKeys:
     def close(self) -> None:
         """End the thread that looks keys up ahead."""
         self._thread.shutdown(cancel_futures=True)
+        self._tell_awaited(list(self._awaited))
 
     def _digest_of(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode(), key=self._pepper, digest_size=16).digest()
 
-    def _read(self, digest: bytes, text: str) -> KnownKey | None:
+    def _read(self, texts: Mapping[bytes, str]) -> dict[bytes, KnownKey]:
+        """Ask for keys by their texts and remember what is answered."""
         changes, now = self._changes, self._clock()
-        key = self._look_up(text)
-        known = None if key is None else KnownKey(key, _caller_of(key), now)
+        keys = self._look_up(texts.values())
+        known = {
+            digest: KnownKey(key, _caller_of(key), now)
+            for digest, text in texts.items()
+            if (key := keys.get(text)) is not None
+        }
         if self._changes == changes:
-            self._remember(digest, known, now)
+            for digest in texts:
+                self._remember(digest, known.get(digest), now)
         return known
 
     def _remember(self, digest: bytes, known: KnownKey | None, now: float) -> None:
@@ -171,16 +182,37 @@ class KnownKeys:
         else:
             self._known[digest] = known
 
-    def _refresh(self, digest: bytes, text: str) -> None:
+    def _refresh_soon(self, digest: bytes, text: str) -> None:
+        """Have a thread look up a key, with all that it is asked for until it gets to it.
+
+        Each by itself would wait for the interpreter several times, while a loop is busy: of many
+        keys some became too old meanwhile.
+        """
+        self._refreshing.add(digest)
+        with self._queue_lock:
+            is_first = not self._queued
+            self._queued[digest] = text
+        if is_first:
+            self._thread.submit(self._refresh)
+
+    def _refresh(self) -> None:
+        with self._queue_lock:
+            texts, self._queued = self._queued, {}
         try:
-            if (known := self._read(digest, text)) is not None:
+            for known in self._read(texts).values():
                 _note_use(known.key)
         except Error as error:
-            # It is remembered until it is too old; then a request meets the error itself.
-            logger.warning("key_not_refreshed", error=str(error)[:300])
+            # They are remembered until they are too old; then a request meets the error itself.
+            logger.warning("keys_not_refreshed", keys=len(texts), error=str(error)[:300])
         finally:
-            self._refreshing.discard(digest)
+            self._refreshing.difference_update(texts)
+            self._tell_awaited(texts)
             connection.close()  # gives it back to the pool
+
+    def _tell_awaited(self, digests: Iterable[bytes]) -> None:
+        for digest in digests:
+            if (future := self._awaited.pop(digest, None)) is not None:
+                future.set_result(None)
 
 
 def given_key(authorization: str, x_api_key: str | None) -> str | None:
@@ -232,22 +264,30 @@ def _note_use(key: ApiKey) -> None:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
 
 
-def read_key(text: str) -> ApiKey | None:
-    """Return the key with this text from the database; its digest is compared in constant time."""
-    parts = split_key(text)
-    if parts is None or "\x00" in text:
-        return None
-    prefix, secret = parts
-    key: ApiKey | None = read_row(ApiKey, "WHERE prefix = %s", [prefix])
-    if key is None or not hmac.compare_digest(key.digest, digest_of(secret)):
-        return None
-    return key
+def read_keys(texts: Collection[str]) -> dict[str, ApiKey]:
+    """Return the keys with these texts from the database, in one query.
+
+    Their digests are compared in constant time.
+    """
+    secrets_of = {
+        text: parts for text in texts if (parts := split_key(text)) and "\x00" not in text
+    }
+    if not secrets_of:
+        return {}
+    prefixes = sorted({prefix for prefix, _ in secrets_of.values()})
+    condition, params = among("prefix", prefixes, "text[]")
+    by_prefix = {key.prefix: key for key in read_rows(ApiKey, f"WHERE {condition}", params)}
+    return {
+        text: key
+        for text, (prefix, secret) in secrets_of.items()
+        if (key := by_prefix.get(prefix)) and hmac.compare_digest(key.digest, digest_of(secret))
+    }
 
 
 @cache
 def known_keys() -> KnownKeys:
     """Return the keys that this process knows."""
-    keys = KnownKeys(read_key)
+    keys = KnownKeys(read_keys)
     own_news().hear(NEWS, keys.forget)
     return keys
 

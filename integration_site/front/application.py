@@ -275,13 +275,13 @@ def _request_of(path: str, scheme: str) -> WebRequest:
 
 
 def caller_of(request: WebRequest) -> str:
-    """Return by what a request is counted with others of the same caller.
+    """Return by what a request is counted with others of the same caller; notes its key, if known.
 
     That is its key, if it is known here: who makes keys up is known by address.
     """
-    known = known_keys().recall(request.headers, request.address)
-    if known:
-        return known.caller.id
+    request.known = known_keys().recall(request.headers, request.address)
+    if request.known is not None:
+        return request.known.caller.id
     return client_address(request.address, request.headers, settings.TRUSTED_PROXIES)
 
 

@@ -108,6 +108,7 @@ class ChosenReads:
     async def answer(self, request: WebRequest) -> WebAnswer | None:
         if "if-none-match" in request.headers:
             return None
+        await self._reads.learn_key(request)
         admitted = self._reads.admit(request)
         if admitted is None:
             return None

@@ -46,26 +46,31 @@ class Reads:
     methods: tuple[str, ...] = ("GET",)
     unless: frozenset[str] = frozenset()
 
-    async def learn_key(self, request: WebRequest) -> None:
+    async def learn_key(self, request: WebRequest, *, anew: bool = False) -> None:
         """Have the key of a request looked up, if it is not known; one look serves all its callers.
 
-        What would have to wait in Django for want of it costs a run of its own.
+        For want of it Django would be asked, which costs a run for each of them. With `anew`, the
+        request has waited since its key was known.
         """
+        if request.known is not None and not anew:
+            return
         looking = self.keys.look_up_soon(request.headers)
         if looking is not None:
             await asyncio.shield(asyncio.wrap_future(looking))
+        request.known = self.keys.recall(request.headers, request.address)
 
     def admit(self, request: WebRequest, query: str | None = None) -> AdmittedRead | None:
         """Count a read against the limit of its key; None where Django is to answer.
 
-        A `query` is what the answer is to in place of the one that was sent.
+        Its key has to be learnt before. A `query` is what the answer is to in place of the one that
+        was sent.
         """
         if request.method not in self.methods or not _is_usual(request):
             return None
         names, query = _canonical(request.query if query is None else query)
         if not self.unless.isdisjoint(names):
             return None
-        known = self.keys.recall(request.headers, request.address)
+        known = request.known
         if known is None:
             return None
         if not hold_to_rate(request.environ, known):
@@ -78,8 +83,8 @@ class Reads:
 
         While it waited, its key may have ended or changed. False also where that is not known.
         """
-        await self.learn_key(request)
-        known = self.keys.recall(request.headers, request.address)
+        await self.learn_key(request, anew=True)
+        known = request.known
         return known is not None and known.caller.scopes == read.known.caller.scopes
 
 
@@ -104,6 +109,7 @@ class CachedReads:
         self._gathered = gathered
 
     async def answer(self, request: WebRequest) -> WebAnswer | None:
+        await self._reads.learn_key(request)
         read = self._reads.admit(request)
         return None if read is None else await self.read(request, read)
 

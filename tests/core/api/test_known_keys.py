@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 
 from core import api_keys
 from core.api import known_keys as module
-from core.api.known_keys import KnownKeys, read_key
+from core.api.known_keys import KnownKeys, read_keys
 from core.models import ApiKey
 from tests import factories
 
@@ -26,16 +28,18 @@ class Looking:
     def __init__(self) -> None:
         self.keys: dict[str, ApiKey] = {}
         self.asked: list[str] = []
+        self.times = 0
         self.now = 100.0
         self.has_asked = threading.Event()
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def __call__(self, text: str) -> ApiKey | None:
-        self.asked.append(text)
-        key = self.keys.get(text)
+    def __call__(self, texts: Collection[str]) -> dict[str, ApiKey]:
+        self.asked += texts
+        self.times += 1
+        keys = {text: self.keys[text] for text in texts if text in self.keys}
         self.meanwhile()
         self.has_asked.set()
-        return key
+        return keys
 
 
 @pytest.fixture
@@ -143,6 +147,21 @@ def test_a_loop_can_wait_for_a_key_to_be_looked_up_once_for_all(
     assert looking.asked == ["good", "bad"]
 
 
+def test_keys_that_become_old_together_are_looked_up_together(
+    keys: KnownKeys, looking: Looking
+) -> None:
+    looking.keys = {str(number): ApiKey(name=str(number)) for number in range(20)}
+    may_look = threading.Event()
+    looking.meanwhile = lambda: may_look.wait(10)
+    awaited = [keys.look_up_soon(bearer(text)) for text in looking.keys]
+    may_look.set()
+    for future in awaited:
+        assert future is not None
+        future.result(10)
+    assert sorted(looking.asked) == sorted(looking.keys)
+    assert looking.times <= 2  # the first perhaps alone
+
+
 def test_what_is_looked_up_while_keys_change_is_not_remembered(
     keys: KnownKeys, looking: Looking
 ) -> None:
@@ -179,8 +198,10 @@ def test_a_changed_key_is_refused_at_once(change: Callable[[ApiKey], Any]) -> No
 @pytest.mark.django_db
 def test_the_database_is_asked_for_the_whole_key() -> None:
     key, text = factories.make_key("VIEWER")
-    row = read_key(text)
-    assert row is not None
-    assert row.pk == key.pk
-    for wrong in (text + "x", text[:-1], text.upper(), "si_" + key.prefix, "x" + text, text + "\0"):
-        assert read_key(wrong) is None
+    other, second = factories.make_key("VIEWER")
+    wrong = (text + "x", text[:-1], text.upper(), "si_" + key.prefix, "x" + text, text + "\0", "")
+    with CaptureQueriesContext(connection) as queries:
+        rows = read_keys([text, *wrong, second])
+    assert {each: row.pk for each, row in rows.items()} == {text: key.pk, second: other.pk}
+    assert len(queries) == 1
+    assert read_keys(wrong) == {}
