@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from integration_site.legacy.envelopes import list_envelope
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
 from registry.models import IntegrationType
 
 KEPT = "earlier"
-LISTED = "Integrations retrieved successfully"
 _SERVICE_NAMES = {"source_service_id": "source", "target_service_id": "target"}
 _CONFIG_OF_TODAY = ("timeout_seconds", "error_after")
 
@@ -60,7 +60,7 @@ def one_integration(answer: Any, exchange: Exchange) -> Any:
 
 def integrations_listed(answer: Any, exchange: Exchange) -> Any:
     items = [old_integration(item) for item in answer["items"]]
-    return {**answer, "success": True, "message": LISTED, "items": items}
+    return list_envelope(answer, items, exchange, noun="Integrations")
 
 
 def old_integration(answer: Json) -> Json:

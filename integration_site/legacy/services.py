@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from integration_site.legacy.envelopes import list_envelope
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
 from integration_site.legacy.vocabulary import SERVICE_STATUSES, SERVICE_TYPES, old_value
 
 MOST_OF_A_PAGE = "200"
-FOUND = "Services retrieved successfully"
 
 
 # --- Requests ---
@@ -104,23 +104,13 @@ def services_found(answer: Any, exchange: Exchange) -> Any:
         for service in answer["items"]
         for instance in _usable(service) or [{"id": ""}]
     ]
-    query, body = exchange.request.query, exchange.request.body
-    filters = {name: values[-1] for name, values in query.items() if name != "per_page"}
-    filters |= {name: value for name, value in body.items() if value is not None}
-    return {
-        **answer,
-        "success": True,
-        "message": FOUND,
-        "items": items,
-        "metadata": _list_metadata(answer, filters),
-    }
+    return list_envelope(answer, items, exchange, noun="Services")
 
 
 def services_listed(answer: Any, exchange: Exchange) -> Any:
     """Answer a page of services, one item each."""
     items = [service_info(service, aliases=exchange.aliases) for service in answer["items"]]
-    metadata = _list_metadata(answer, {name: v[-1] for name, v in exchange.request.query.items()})
-    return {**answer, "success": True, "message": FOUND, "items": items, "metadata": metadata}
+    return list_envelope(answer, items, exchange, noun="Services")
 
 
 def bare_status(answer: Any, exchange: Exchange) -> Any:
@@ -204,13 +194,4 @@ def _endpoint(action: Json) -> Json:
         "method": action.get("method") or "POST",
         "description": action.get("description") or "",
         "required_permissions": [],
-    }
-
-
-def _list_metadata(answer: Json, filters: Json) -> Json:
-    names = ("total", "page", "per_page", "pages")
-    return {
-        "filters": filters,
-        "sort": None,
-        "pagination": {name: answer.get(name) for name in names},
     }

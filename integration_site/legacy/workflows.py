@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.exceptions import ValidationFailed
+from integration_site.legacy.envelopes import list_envelope
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
 from integration_site.legacy.vocabulary import EXECUTION_STATUSES, WORKFLOW_TYPES, old_value
 
@@ -121,7 +122,8 @@ def one_execution(answer: Any, exchange: Exchange) -> Any:
 
 
 def executions_listed(answer: Any, exchange: Exchange) -> Any:
-    return {**answer, "items": [_flat(item, str(item["id"])) for item in answer["items"]]}
+    items = [_flat(item, str(item["id"])) for item in answer["items"]]
+    return list_envelope(answer, items, exchange, noun="Executions")
 
 
 def started(answer: Any, exchange: Exchange) -> Any:
@@ -135,7 +137,8 @@ def started(answer: Any, exchange: Exchange) -> Any:
 
 
 def events_listed(answer: Any, exchange: Exchange) -> Any:
-    return {**answer, "success": True, "events": answer["items"]}
+    events = answer["items"]
+    return {**list_envelope(answer, events, exchange, noun="Events"), "events": events}
 
 
 def workflow_response(answer: Json, *, own_id: str) -> Json:

@@ -68,7 +68,9 @@ def test_integrations_are_found_and_changed(old: httpx2.Client) -> None:
         {"source_service_id": "ask-1"}, {"target_service_id": "plan-1"},
         {"target_service_id": "planner"}, {"integration_type": "REST"}, {"status": "active"},
     ):  # fmt: skip
-        assert len(old.get("/integrations", params=query).json()["items"]) == 1, query
+        page = old.get("/integrations", params=query).json()
+        assert (len(page["items"]), page["success"]) == (1, True), query
+        assert page["metadata"]["filters"] == query
     assert old.get("/integrations", params={"source_service_id": "plan-1"}).json()["items"] == []
     changed = old.put(
         "/integrations/plans",
