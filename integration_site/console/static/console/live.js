@@ -24,6 +24,9 @@
       const [topic, gap] = word.split(":");
       return [topic, Number(gap || GAP_SECONDS)];
     }));
+  // A part that is fetched once the page is there has just been read when the stream opens.
+  const ownGap = (part) =>
+    /\bload\b/.test(part.getAttribute("hx-trigger")) ? Math.min(...gapsOf(part).values()) : 0;
   const isOpen = () => stream !== null && stream.readyState === EventSource.OPEN;
   const age = (part) => (Date.now() - readAt.get(part.id)) / 1000;
 
@@ -104,7 +107,7 @@
       stream.addEventListener(type, take);
     }
     // What happened since the page was made, and while nobody listened, was not heard.
-    stream.addEventListener("open", () => parts().forEach((part) => readSoon(part, 0)));
+    stream.addEventListener("open", () => parts().forEach((part) => readSoon(part, ownGap(part))));
     stream.addEventListener("error", () => {
       if (stream?.readyState === EventSource.CLOSED) {
         close(); // it was refused: the browser does not try again
