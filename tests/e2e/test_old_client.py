@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.e2e.conftest import surroundings_of
 from tests.support.fleet import TYPES, Fleet, running_fleet
 from tests.support.old_client import OldService, SystemHealth, items_of, parse, workflow_of
 from tests.support.real_hub import Hub, running_hub, until
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def old_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     directory: Path = tmp_path_factory.mktemp("old-hub")
     surroundings = {
+        **surroundings_of("old_client"),
         "LEGACY_API": "on",
         "ANONYMOUS_API_ROLE": "OPERATOR",
         "ANONYMOUS_API_NETWORKS": "127.0.0.0/8",
