@@ -110,7 +110,7 @@ _BUDGET: JsonObject = {
     "scope": "PROJECT",
     "subject": TRIAL_PROJECT,
     "period": "DAY",
-    "cost_limit": 0.18,
+    "request_limit": 3,
 }
 
 

@@ -22,7 +22,7 @@ from model_orchestration.admin.levels import LimitLevels, levels_of
 from model_orchestration.admin.saving import ServicedMixin
 from model_orchestration.catalog import limit_of_budget, limits_of_quota
 from model_orchestration.limits import Limit
-from model_orchestration.models import BudgetPeriod, ModelBudget, ProviderQuota
+from model_orchestration.models import BudgetPeriod, BudgetScope, ModelBudget, ProviderQuota
 from model_orchestration.services.models import assign_budget
 
 
@@ -35,6 +35,18 @@ class WarnAtForm(forms.ModelForm):
         rows=2,
         help_text="At how many percent of a limit is warned, once in each window: [50, 80, 95].",
     )
+
+
+class BudgetForm(WarnAtForm):
+    """A budget as a person types it; what its scope and period have no use for is left out."""
+
+    def clean(self) -> Any:
+        data = super().clean()
+        if self.cleaned_data.get("period") != BudgetPeriod.ROLLING:
+            self.cleaned_data["rolling_seconds"] = None
+        if self.cleaned_data.get("scope") == BudgetScope.ALL:
+            self.cleaned_data["subject"] = ""
+        return data
 
 
 def period_of(limit: Limit) -> str:
@@ -101,6 +113,7 @@ class ModelBudgetAdmin(ServicedMixin, LeveledAdmin):
     """What keys, projects, users and models may use."""
 
     assign = staticmethod(assign_budget)
+    form = BudgetForm
 
     list_display = ("name", "scope_label", "period_label", "used", "reset", "exceed_label")
     list_filter = ("scope", "period", "on_exceed")

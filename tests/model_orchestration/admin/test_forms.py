@@ -13,7 +13,7 @@ from django.utils import timezone
 from core.models import AuditEntry
 from integration_site.admin_groups import create_roles
 from model_orchestration.calls.listing import capabilities_of, models_in
-from model_orchestration.models import Model, ModelPrice, ModelRoute
+from model_orchestration.models import Model, ModelBudget, ModelPrice, ModelRoute
 from registry.models import Connection, Credential
 from tests.support.connections import make_connection
 from tests.support.model_servers import ModelServer, running_model_server
@@ -189,3 +189,21 @@ def test_try_page_offers_what_may_be_asked(root, small):
     page = root.get(reverse("admin:model_try") + "?model=small").content.decode()
     assert "<option selected>small</option>" in page
     assert ">off<" not in page
+
+
+def test_budget_is_raised_and_keeps_nothing_of_what_it_was_before(root):
+    form = {"name": "trial", "scope": "PROJECT", "subject": "shop", "period": "ROLLING",
+            "rolling_seconds": 600, "time_zone": "UTC", "request_limit": 3, "on_exceed": "REJECT",
+            "warn_at": "[80]"}  # fmt: skip
+    add = reverse("admin:model_orchestration_modelbudget_add")
+    assert "at least one limit" in root.post(add, {**form, "request_limit": ""}).content.decode()
+    assert root.post(add, form).status_code == 302
+    budget = ModelBudget.objects.get()
+    page = reverse("admin:model_orchestration_modelbudget_change", args=(budget.pk,))
+    assert "of 3 requests" in root.get(page).content.decode()
+    changed = {**form, "scope": "ALL", "period": "DAY", "request_limit": 30}
+    assert root.post(page, changed).status_code == 302
+    budget.refresh_from_db()
+    assert (budget.request_limit, budget.subject, budget.rolling_seconds) == (30, "", None)
+    entry = AuditEntry.objects.filter(object_type="model_budget", verb="CHANGED").get()
+    assert entry.changes["request_limit"] == [3, 30]
