@@ -20,6 +20,7 @@ from core.api.suspension import apart
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.admin.credential import may_use_credentials
+from registry.admin.grants import tell_awaiting
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
@@ -121,6 +122,7 @@ class ConnectionAdmin(HubAdmin):
         else:
             saved = lifecycle.create_connection(form.service_fields, editor)
         obj.__dict__.update(saved.__dict__)
+        tell_awaiting(request, saved)
 
     def delete_model(self, request: HttpRequest, obj: Connection) -> None:
         lifecycle.delete_connection(obj, self._editor(request))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest
 
 from core.admin.dialogs import dialog_action
@@ -13,6 +14,7 @@ from registry.policies.credential_grants import GrantLine, GrantState
 
 # The name of the permission as `permissions` of an action name it.
 PERMISSION = "use_credentials"
+MOST_TOLD = 20
 
 
 class GrantingMixin:
@@ -32,6 +34,18 @@ def allow_action(explanation: str) -> Any:
         title="Let it use these credentials?",
         explanation=explanation,
     )
+
+
+def tell_awaiting(request: HttpRequest, row: Any) -> None:
+    """Say on the next page what calls a row and waits for the credential that was linked to it."""
+    awaiting = getattr(row, "awaiting_grant", None) or []
+    if awaiting:
+        more = f" and {len(awaiting) - MOST_TOLD} more" if len(awaiting) > MOST_TOLD else ""
+        messages.warning(
+            request,
+            f"{row}: {', '.join(awaiting[:MOST_TOLD])}{more} may not use the credential yet and"
+            " will be refused. Allow that on the page of each.",
+        )
 
 
 def are_complete(lines: Sequence[GrantLine]) -> bool:

@@ -24,7 +24,13 @@ from core.roles import CALLS, may
 from registry import services
 from registry.admin.acceptance import AcceptanceMixin, registrant_of
 from registry.admin.credential import may_use_credentials
-from registry.admin.grants import GrantingMixin, allow_action, are_complete, grants_shown
+from registry.admin.grants import (
+    GrantingMixin,
+    allow_action,
+    are_complete,
+    grants_shown,
+    tell_awaiting,
+)
 from registry.admin.maintenance import (
     LIFTED,
     MAINTENANCE,
@@ -34,6 +40,7 @@ from registry.admin.maintenance import (
 )
 from registry.admin.service_forms import NewServiceForm, ServiceForm
 from registry.admin.service_panels import call_view, probe_view
+from registry.credentials.dependants import settle_dependants
 from registry.credentials.grants import grant_actions, lines_of_actions
 from registry.credentials.links import note_link
 from registry.models import (
@@ -173,6 +180,8 @@ class ServiceAdmin(AcceptanceMixin, GrantingMixin, MaintainedAdmin):
         """Let the actions use a credential that was linked just now."""
         if "credential" in form.changed_data and service.credential_id is not None:
             grant_actions(service, actor=actor_of(request))
+            settle_dependants(service, actor=actor_of(request), grant=False)
+            tell_awaiting(request, service)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
