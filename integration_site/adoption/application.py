@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from core.failpoints import failpoint
 from integration_site.adoption.inspection import Inspection, inspect
+from integration_site.adoption.notice import earlier_tables_notice
 from integration_site.adoption.plan import Adoption, Say
 from integration_site.adoption.record import DONE, OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
@@ -88,6 +89,9 @@ def _prepare(found: Inspection, record: AdoptionRecord, say: Say) -> Inspection:
         set_aside(record, found.to_move, has_hub=found.catalogue.has_hub)
         say(f"{SET_ASIDE:<14} {len(found.to_move)} tables")
     failpoint("M3", SET_ASIDE)
+    notice = None if found.is_own else earlier_tables_notice()
+    if notice is not None and notice.stops:
+        raise BadSource(notice.sentence)  # the hub's own tables cannot be made before that
     call_command("migrate", interactive=False, verbosity=0)
     record.create()
     failpoint("M3", "migrate")

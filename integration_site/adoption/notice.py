@@ -22,8 +22,8 @@ class Notice:
 
 def earlier_tables_notice() -> Notice | None:
     """Return what to say of the hub's own database; None where no earlier system was."""
-    if AdoptionRecord.exists():
-        return _of_begun()
+    if AdoptionRecord.exists() and (steps := AdoptionRecord(OWN).steps()):
+        return None if "finish" in steps else _of_begun()
     found = inspect_own()
     try:
         if not found.to_move:
@@ -33,10 +33,7 @@ def earlier_tables_notice() -> Notice | None:
         found.source.close()
 
 
-def _of_begun() -> Notice | None:
-    step = AdoptionRecord(OWN).steps()
-    if not step or ((end := step.get("finish")) is not None and end.is_done):
-        return None
+def _of_begun() -> Notice:
     return Notice(
         f"Taking over the earlier system's tables was begun and has not ended: run {COMMAND}"
         f" --apply to end it, or {COMMAND} --revert to undo it.",

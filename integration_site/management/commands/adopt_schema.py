@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from core.exceptions import IntegrationError
 from integration_site.adoption.application import apply
@@ -61,6 +62,9 @@ class Command(BaseCommand):
             self._run(**options)
         except IntegrationError as error:
             raise CommandError(error.message) from None
+        except DatabaseError as error:
+            sentence = str(error).strip().splitlines()[0]
+            raise CommandError(f"The database refused: {sentence}") from error
 
     def _run(self, **options: Any) -> None:
         if options["inspect"]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -26,6 +28,7 @@ from registry.models import (
     ServiceInstance,
 )
 from registry.services.lookup import get_service
+from tests.support import made_once, tls
 from tests.support.earlier_database import SECRET, SHAPES, fill
 from workflows.invariants import check_executions
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
@@ -69,11 +72,36 @@ def rows_of(url: str, table: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.parametrize("shape", ["renamed"])
+def test_nothing_is_lost_of_a_file(tmp_path: Path, shape: str) -> None:
+    check_that_nothing_is_lost(source_of(tmp_path, shape))
+
+
+@pytest.mark.parametrize("shape", ["newer-odd", "older"])
+def test_nothing_is_lost_of_a_postgresql(backend: str, shape: str) -> None:
+    if backend == "sqlite":
+        pytest.skip("It needs a PostgreSQL.")
+    made_once.create_database("earlier")
+    host, port = os.environ["POSTGRES_HOST"], os.environ["POSTGRES_PORT"]
+    url = f"postgres://postgres:trusted@{host}:{port}/earlier"
+    fill(url, SHAPES[shape], services=8, executions=20)
+    check_that_nothing_is_lost(url)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_nothing_is_lost_and_everything_is_found_by_its_identifier(
-    tmp_path: Path, shape: str
-) -> None:
-    url = source_of(tmp_path, shape)
+def test_nothing_is_lost_of_a_mariadb(shape: str) -> None:
+    with tls.start_mariadb() as port:
+        server = pymysql.connect(host="127.0.0.1", port=port, user="root")
+        server.cursor().execute("CREATE DATABASE earlier")
+        server.close()
+        url = f"mysql://root@127.0.0.1:{port}/earlier"
+        fill(url, SHAPES[shape], services=8, executions=20)
+        check_that_nothing_is_lost(url)
+
+
+def check_that_nothing_is_lost(url: str) -> None:
+    """Take all of a source, find it by its identifiers, and give it up again."""
     before = sizes()
     record = take(url)
     counts = table_counts(record)
