@@ -112,7 +112,8 @@ def _bounded(
     unpriced: tuple[Target, Limit] | None = None
     size = input_bound(call)
     for target in plan.targets:
-        most, told = usage_bound(call, target, size, default_output=DEFAULT_OUTPUT_TOKENS)
+        own = call.including(target.defaults)
+        most, told = usage_bound(own, target, size, default_output=DEFAULT_OUTPUT_TOKENS)
         cost = None if target.price is None else bound_of(target.price, most)
         bound = Bound(target.model, target.provider, most.total_tokens, cost)
         if limit := needs_price(catalog.limits, spender, bound):

@@ -37,6 +37,11 @@ class Target:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     weight: int = 1
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The fields that a request has unless it says otherwise."""
+        return self.configuration.get("defaults") or {}
+
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:

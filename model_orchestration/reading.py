@@ -55,7 +55,7 @@ def _read(body: Mapping[str, Any], request_type: RequestType) -> tuple[str, Mode
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise InvalidModelRequest.at("stream", "Must be true or false.")
-    _check_numbers(body)
+    check_numbers(body)
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise InvalidModelRequest.at("stream_options", "Must be an object.")
@@ -84,7 +84,8 @@ def _need_text(body: Mapping[str, Any], name: str) -> None:
         raise InvalidModelRequest.at(name, "Give a text, or a list of texts or tokens.")
 
 
-def _check_numbers(body: Mapping[str, Any]) -> None:
+def check_numbers(body: Mapping[str, Any]) -> None:
+    """Refuse numbers that are out of their range. Raises: InvalidModelRequest."""
     for name, (least, most) in _RANGES.items():
         value = body.get(name)
         if value is None:

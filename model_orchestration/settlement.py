@@ -12,6 +12,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
+from model_orchestration.early_warnings import warn_of
 from model_orchestration.models import OPEN_STATES, Request, RequestState, UsageSource
 from model_orchestration.outcomes import RequestOutcome
 from model_orchestration.reservations import Settlement, settle
@@ -72,6 +73,8 @@ def write_outcomes(outcomes: Sequence[RequestOutcome]) -> None:
             _fill(row, outcome, now)
         settle(settlements)
         Request.objects.bulk_update(rows, _WRITTEN)
+        if settlements:
+            warn_of({each.window for each in settlements}, now=now)
 
 
 def sweep_expired(*, now: datetime) -> int:

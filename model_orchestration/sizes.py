@@ -13,6 +13,7 @@ from model_orchestration.pricing import Usage
 # What the form of a message adds, and what an image in a message is at most.
 MESSAGE_TOKENS, IMAGE_TOKENS = 16, 8192
 _INPUTS = ("messages", "prompt", "input", "tools", "functions", "response_format")
+_NATIVE_INPUTS = ("system", "messages", "tools", "output_config")
 _GENERATES = (RequestType.CHAT, RequestType.COMPLETION)
 
 
@@ -22,7 +23,8 @@ def input_bound(call: ModelCall) -> int:
     Tokenizers that work on bytes make at most a token of each byte of UTF-8.
     """
     text_bytes, images = _measure(call)
-    count = len(call.body.get("messages") or ())
+    messages = call.body.get("messages")
+    count = len(messages) if isinstance(messages, list) else 0
     return text_bytes + images * IMAGE_TOKENS + (count + 1) * MESSAGE_TOKENS
 
 
@@ -44,17 +46,27 @@ def usage_bound(
         return Usage(input_tokens, 0, images=count), None
     if call.request_type not in _GENERATES:
         return Usage(input_tokens), None
-    asked = call.body.get("max_completion_tokens") or call.body.get("max_tokens")
+    asked = max(call.body.get(name) or 0 for name in ("max_completion_tokens", "max_tokens"))
     output = asked or target.max_tokens or default_output
-    count = max(call.body.get("n") or 1, call.body.get("best_of") or 1)
+    count = max(call.body.get("n") or 1, call.body.get("best_of") or 1) * _prompts(call)
     return Usage(input_tokens, output * count), None if asked else output
+
+
+def _prompts(call: ModelCall) -> int:
+    """Return how many texts are gone on with: each in a list of texts, or of lists of tokens."""
+    prompt = call.body.get("prompt")
+    if not isinstance(prompt, list) or all(type(each) is int for each in prompt):
+        return 1
+    return len(prompt)
 
 
 def _measure(call: ModelCall) -> tuple[int, int]:
     """Return how many bytes of text an input has, and how many images."""
     size = _Size()
-    for name in _INPUTS:
-        size.add(call.body.get(name))
+    # As it is sent: what has no word in OpenAI's form, as a document, is of the size that it has.
+    inputs = (call.body, _INPUTS) if call.native is None else (call.native, _NATIVE_INPUTS)
+    for name in inputs[1]:
+        size.add(inputs[0].get(name))
     return size.text_bytes, size.images
 
 

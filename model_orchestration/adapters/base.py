@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from model_orchestration.models.model import RequestType
@@ -26,6 +26,10 @@ class ModelCall:
     body: Mapping[str, Any]
     stream: bool = False
     native: Mapping[str, Any] | None = None
+
+    def including(self, defaults: Mapping[str, Any]) -> ModelCall:
+        """Return the call with these fields where it does not say otherwise."""
+        return replace(self, body={**defaults, **self.body}) if defaults else self
 
     @property
     def wants_usage(self) -> bool:

@@ -28,7 +28,7 @@ class MessagesView(ModelCallView):
 
         Any model serves it; those of Anthropic are given the request as it is.
         """
-        asked, call = read_messages(request.data)
+        asked, call = self.read_call(read_messages, request.data)
         if call.stream:
             return self.stream(request, call, asked, AnthropicWriter())
         served = self.serve(request, call, asked)

@@ -17,10 +17,13 @@ from core.exceptions import IntegrationError
 from model_orchestration.acceptance import AcceptedRequest, Purpose, admit, as_spender
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.calls.answering import Served, begin_answer
+from model_orchestration.calls.attempts import MALFORMED
 from model_orchestration.calls.streams import ModelStream, StreamWriter
 from model_orchestration.dialects import openai_error, openai_refusal
+from model_orchestration.exceptions import InvalidModelRequest
 
 LONGEST_ID = 100
+ReadCall = Callable[[Mapping[str, Any]], tuple[str, ModelCall]]
 
 
 class StreamNotGiven(exceptions.APIException):
@@ -36,6 +39,14 @@ class ModelCallView(APIView):
     """A view that has a model answer: errors are told in the dialect of its route."""
 
     scopes = {"POST": "models:use"}
+
+    def read_call(self, read: ReadCall, body: Mapping[str, Any]) -> tuple[str, ModelCall]:
+        """Return the model that a body asks for, and the call. Raises: InvalidModelRequest."""
+        try:
+            return read(body)
+        except MALFORMED as error:
+            sentence = f"A part of the request is of the wrong type ({error})."
+            raise InvalidModelRequest(sentence) from None
 
     def serve(self, request: Any, call: ModelCall, asked: str) -> Served:
         """Have a model answer; under the front, no thread waits for it meanwhile."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
-from model_orchestration.adapters.base import ModelCall
-from model_orchestration.api.calling import ModelCallView, answer_headers
+from model_orchestration.api.calling import ModelCallView, ReadCall, answer_headers
 from model_orchestration.calls.answering import Served
 from model_orchestration.catalog import current_catalog
 from model_orchestration.models import RequestType
@@ -25,8 +24,7 @@ from model_orchestration.native_dialect import (
 from model_orchestration.reading import read_chat, read_completion, read_embedding
 
 Body = Mapping[str, Any]
-Read = Callable[[Body], tuple[str, ModelCall]]
-_READERS: dict[RequestType, Read] = {
+_READERS: dict[RequestType, ReadCall] = {
     RequestType.CHAT: read_chat,
     RequestType.COMPLETION: read_completion,
     RequestType.EMBEDDING: read_embedding,
@@ -44,7 +42,7 @@ class NativeView(ModelCallView):
         provider = str(given.get("provider") or "")
         choices = current_catalog().choices
         model = asked or choices.usual_model(request_type, provider)
-        _, call = _READERS[request_type]({**body, "model": model})
+        _, call = self.read_call(_READERS[request_type], {**body, "model": model})
         return self.serve(request, call, model)
 
     def answer(self, request: Any, request_type: RequestType, body: Body) -> Response:

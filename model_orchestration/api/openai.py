@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -10,15 +9,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from model_orchestration.adapters.base import ModelCall
-from model_orchestration.api.calling import OpenAIView, answer_headers
+from model_orchestration.api.calling import OpenAIView, ReadCall, answer_headers
 from model_orchestration.catalog import current_catalog
 from model_orchestration.choosing import Target, not_found
 from model_orchestration.dialects import OpenAIWriter
 from model_orchestration.models import ModelStatus
 from model_orchestration.reading import read_chat, read_completion, read_embedding
 
-Read = Callable[[Mapping[str, Any]], tuple[str, ModelCall]]
 _ANY = OpenApiTypes.OBJECT
 
 
@@ -77,8 +74,8 @@ class ServedModelViewSet(OpenAIView, GenericViewSet[Any]):
         return Response(_item(target.model if target else pk, target))
 
 
-def _answer(view: OpenAIView, request: Any, read: Read) -> Response:
-    asked, call = read(request.data)
+def _answer(view: OpenAIView, request: Any, read: ReadCall) -> Response:
+    asked, call = view.read_call(read, request.data)
     if call.stream:
         writer = OpenAIWriter(wants_usage=call.wants_usage)
         return view.stream(request, call, asked, writer)

@@ -14,7 +14,13 @@ from weakref import WeakKeyDictionary
 from model_orchestration.acceptance import AcceptedRequest
 from model_orchestration.adapters.base import ModelAnswer
 from model_orchestration.adapters.by_provider import adapter_of
-from model_orchestration.calls.attempts import AnswerUnusable, OngoingRequest, ask_in_turn, send
+from model_orchestration.calls.attempts import (
+    MALFORMED,
+    AnswerUnusable,
+    OngoingRequest,
+    ask_in_turn,
+    send,
+)
 from model_orchestration.choosing import Target
 from model_orchestration.dialects import openai_usage
 from model_orchestration.exceptions import ModelError
@@ -71,7 +77,7 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
         document = await send(ongoing, target)
         try:
             return target, adapter_of(target.provider).answer(accepted.call, document)
-        except ValueError as error:
+        except MALFORMED as error:
             raise AnswerUnusable(str(error)) from None
 
     try:
@@ -82,6 +88,9 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     except asyncio.CancelledError:
         left = ModelError("The caller left, or the process stops.")
         await settle_outcome(client, failed(ongoing, left))
+        raise
+    except Exception:
+        await settle_outcome(client, failed(ongoing, ModelError("Something went wrong here.")))
         raise
     usage, source, cost = charge(
         target,

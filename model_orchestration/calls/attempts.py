@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.exceptions import SchemaViolation
 from model_orchestration.acceptance import AcceptedRequest
 from model_orchestration.adapters.base import Adapter
 from model_orchestration.adapters.by_provider import adapter_of
@@ -59,6 +60,14 @@ class AnswerUnusable(Exception):
     """What a provider answered is not of its API."""
 
 
+class RequestMalformed(Exception):
+    """What a caller sent cannot be put into the words of a provider."""
+
+
+# What reading a document raises whose parts are of other types than its API says.
+MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError)
+
+
 async def ask_in_turn(ongoing: OngoingRequest, ask: Ask, *, has_begun: Callable[[], bool]) -> Any:
     """Return what `ask` returns for the first model that answers.
 
@@ -76,7 +85,7 @@ async def ask_in_turn(ongoing: OngoingRequest, ask: Ask, *, has_begun: Callable[
             begun = time.monotonic()
             try:
                 answer = await _ask_unless_paused(target, ask)
-            except (CallError, AnswerUnusable) as failed:
+            except (CallError, AnswerUnusable, RequestMalformed, SchemaViolation) as failed:
                 failure = _failure_of(failed, adapter_of(target.provider))
             else:
                 _note(ongoing, target, begun)
@@ -121,6 +130,8 @@ def _failure_of(error: Exception, adapter: Adapter) -> Failure:
         )
     if isinstance(error, CallError):
         return failure_of(error, adapter)
+    if isinstance(error, RequestMalformed | SchemaViolation):
+        return Failure(ErrorClass.INVALID, str(error), is_refused_here=True)
     return Failure(ErrorClass.UNAVAILABLE, f"What it answers cannot be used: {error}.")
 
 
@@ -136,17 +147,20 @@ def _note(
 async def send(ongoing: OngoingRequest, target: Target, *, take: TakeEvent | None = None) -> Any:
     """Send a request to a model and return the document that it answers. Raises: CallError."""
     accepted = ongoing.accepted
-    call = accepted.call
-    wire = adapter_of(target.provider).request(
-        call, model=target.sent_name, most_output=accepted.most_output.get(target.model)
-    )
-    defaults = target.configuration.get("defaults") or {}
+    call = accepted.call.including(target.defaults)
+    most_output = accepted.most_output.get(target.model)
+    try:
+        wire = adapter_of(target.provider).request(
+            call, model=target.sent_name, most_output=most_output
+        )
+    except MALFORMED as error:
+        raise RequestMalformed(f"A part of it is of the wrong type ({error}).") from None
     headers = {**wire.headers, "X-Request-ID": accepted.request_id}
     if take is not None:
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
     result = await ongoing.client.call_connection(
         target.connection,
-        {**defaults, **wire.body},
+        wire.body,
         path=wire.path,
         headers=headers,
         deadline=ongoing.deadline,

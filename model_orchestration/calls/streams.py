@@ -8,11 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
+
 from model_orchestration.acceptance import AcceptedRequest
 from model_orchestration.adapters.base import StreamFailed, StreamReader
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.answering import failed, ongoing_of, settle_outcome
-from model_orchestration.calls.attempts import AnswerUnusable, OngoingRequest, ask_in_turn, send
+from model_orchestration.calls.attempts import (
+    MALFORMED,
+    AnswerUnusable,
+    OngoingRequest,
+    ask_in_turn,
+    send,
+)
 from model_orchestration.calls.bridge import StreamBridge
 from model_orchestration.choosing import Target
 from model_orchestration.exceptions import ModelError, StreamCut
@@ -23,6 +31,8 @@ from model_orchestration.pricing import Usage
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import ServiceClient
 from registry.calls.event_stream import StreamEvent
+
+logger = structlog.get_logger(__name__)
 
 # How long the rest of a stream is read whose caller left, to learn what it cost.
 DRAIN_SECONDS = 30.0
@@ -94,6 +104,9 @@ class ModelStream:
         except asyncio.CancelledError:
             task.uncancel()
             await settle_outcome(client, self._outcome(ongoing, RequestState.ABANDONED))
+        except Exception as error:
+            logger.exception("stream_not_answered", request_id=self.accepted.request_id)
+            await self._fail(ongoing, ModelError(f"Something went wrong here: {error}"[:200]))
         else:
             await self._complete(ongoing)
 
@@ -122,7 +135,7 @@ class ModelStream:
         async def take(event: StreamEvent) -> None:
             try:
                 chunks = reader.feed(event.name, event.data)
-            except (StreamFailed, ValueError) as error:
+            except (StreamFailed, *MALFORMED) as error:
                 raise AnswerUnusable(str(error)) from None
             for chunk in chunks:
                 await self._pass_on({**chunk, "model": target.model}, ongoing, target)

@@ -16,6 +16,7 @@ from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.references import add_finder
 from core.suggestions import no_such_row
+from model_orchestration.exceptions import InvalidModelRequest
 from model_orchestration.models import (
     BudgetPeriod,
     BudgetScope,
@@ -24,6 +25,7 @@ from model_orchestration.models import (
     ModelPrice,
     ModelRoute,
 )
+from model_orchestration.reading import check_numbers
 from registry.models import Connection, ConnectionType
 
 # What is below `/models` beside them.
@@ -108,8 +110,13 @@ def _check_configuration(configuration: Any) -> None:
     if seconds is not None and not (is_number and 0 < seconds <= 3600):
         sentence = "Must be a number of seconds, up to 3600."
         raise ValidationFailed.at("configuration.timeout_seconds", sentence)
-    if not isinstance(configuration.get("defaults") or {}, dict):
+    defaults = configuration.get("defaults") or {}
+    if not isinstance(defaults, dict):
         raise ValidationFailed.at("configuration.defaults", "Must be an object.")
+    try:
+        check_numbers(defaults)
+    except InvalidModelRequest as error:
+        raise ValidationFailed.at("configuration.defaults", error.message) from None
     leaves = configuration.get("on_disconnect")
     if leaves is not None and leaves not in ("CANCEL", "DRAIN"):
         raise ValidationFailed.at("configuration.on_disconnect", "Use CANCEL or DRAIN.")

@@ -16,6 +16,7 @@ from django.utils import timezone
 from model_orchestration import catalog
 from model_orchestration.acceptance import AcceptedRequest, Purpose, admit
 from model_orchestration.adapters.base import ModelCall
+from model_orchestration.choosing import Target
 from model_orchestration.exceptions import BudgetExceeded, PriceMissing
 from model_orchestration.limits import Spender
 from model_orchestration.models import (
@@ -31,6 +32,7 @@ from model_orchestration.models import (
 from model_orchestration.outcomes import RequestOutcome
 from model_orchestration.pricing import Usage
 from model_orchestration.settlement import sweep_expired, write_outcomes
+from model_orchestration.sizes import IMAGE_TOKENS, input_bound, usage_bound
 from tests.support.connections import make_connection
 
 CALLERS = 64
@@ -146,6 +148,20 @@ def test_soft_budget_lets_pass_and_counts() -> None:
 
 
 @pytest.mark.django_db
+def test_warning_comes_once_for_each_share_of_a_limit() -> None:
+    make_model()
+    make_budget(token_limit=1000, on_exceed="WARN", warn_at=[50, 80])
+    warned = []
+    for tokens in (400, 100, 100, 300):
+        admitted = try_to_admit()
+        assert admitted is not None
+        finish(admitted, tokens=tokens)
+        warned.append(len(QuotaWindow.objects.get().warned))
+    assert warned == [0, 1, 1, 2]
+    assert QuotaWindow.objects.get().warned[1] == "all: 80 % of tokens"
+
+
+@pytest.mark.django_db
 def test_free_model_serves_when_the_money_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     make_model(cost="0", provider="OLLAMA")
     make_model("dear")
@@ -253,3 +269,30 @@ def test_accepting_takes_as_many_queries_whatever_is_configured(
         admit(CALL, "m", ALICE)
     with django_assert_num_queries(5):
         admit(CALL, "m", ALICE)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        ({"prompt": "a", "max_tokens": 7}, 7),
+        ({"prompt": ["a", "b"], "max_tokens": 7, "n": 2}, 28),
+        ({"prompt": [1, 2], "max_tokens": 7, "best_of": 3}, 21),
+        ({"messages": [], "max_tokens": 5, "max_completion_tokens": 9}, 9),
+        ({"messages": []}, 50),
+    ],
+)
+def test_bound_is_of_all_that_is_asked_for(body: dict[str, Any], most: int) -> None:
+    kind = RequestType.CHAT if "messages" in body else RequestType.COMPLETION
+    target = Target("m", "CUSTOM", "c", "c", "m", max_tokens=50)
+    usage, _ = usage_bound(ModelCall(kind, body), target, 3, default_output=4096)
+    assert (usage.input_tokens, usage.output_tokens) == (3, most)
+
+
+@pytest.mark.once
+def test_size_of_a_document_counts_though_openai_has_no_word_for_it() -> None:
+    source = {"type": "base64", "data": "A" * 5000}
+    blocks = [{"type": "document", "source": source}, {"type": "image", "source": source}]
+    native = {"messages": [{"role": "user", "content": blocks}]}
+    call = ModelCall(RequestType.CHAT, {"messages": []}, native=native)
+    assert 5000 + IMAGE_TOKENS < input_bound(call) < 2 * 5000 + IMAGE_TOKENS

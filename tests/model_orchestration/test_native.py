@@ -89,3 +89,14 @@ def test_inactive_model_is_refused_and_deprecated_one_warns(
     assert answer.headers["Warning"] == '299 - "The model old is deprecated. Use new."'
     refused = program.post("/models/chat", {"messages": HELLO, "model_id": "gone"})
     assert (refused.status_code, refused.json()["code"]) == (409, "model_inactive")
+
+
+def test_odd_parts_of_a_request_are_no_fault_of_the_hub(
+    program: APIClient, make_model: Callable[..., Model]
+) -> None:
+    make_model("claude", provider="ANTHROPIC", base_url="http://127.0.0.1:9/v1")
+    whole = {"model": "claude", "max_tokens": 5, "messages": HELLO}
+    for path in ("/v1/messages", "/v1/chat/completions", "/models/chat"):
+        for name, odd in (("tools", [1]), ("messages", [{}]), ("metadata", "x")):
+            answer = program.post(path, {**whole, name: odd})
+            assert answer.status_code in (400, 503), (path, name, odd, answer.content)
