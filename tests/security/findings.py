@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MOST_SHOWN = 20
@@ -41,14 +42,13 @@ class Findings:
     def total_through(self) -> int:
         return sum(len(sentences) for sentences in self.through.values())
 
-    def report(self, title: str) -> None:
-        """Print a line for each section, and what got through."""
-        say(f"\n{title}")
-        for section, number in self.attempts.items():
-            through = len(self.through.get(section, ()))
-            say(f"  {section:<44}{number:>7} attempts {through:>5} through")
-        for section, sentences in self.through.items():
+    def report(self, sections: Iterable[str]) -> None:
+        """Print a line for each of these sections, and what got through."""
+        for section in sections:
+            sentences = self.through.get(section, [])
+            number = self.attempts[section]
+            say(f"  {section:<44}{number:>7} attempts {len(sentences):>5} through")
             for sentence in sentences[:MOST_SHOWN]:
-                say(f"  ! {section}: {sentence[:400]}")
+                say(f"  ! {sentence[:400]}")
             if len(sentences) > MOST_SHOWN:
-                say(f"  ! {section}: and {len(sentences) - MOST_SHOWN} more")
+                say(f"  ! and {len(sentences) - MOST_SHOWN} more")

@@ -6,13 +6,15 @@ Rows are made in the hub's database by this process; all that is tried goes over
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, RemoteDisconnected
+from json import dumps
 from pathlib import Path
 from typing import Any
-
-import httpx2
+from urllib.parse import urlencode
 
 from tests.faults import hub_under_test
 from tests.support import servers
@@ -56,8 +58,8 @@ def running_web(directory: Path, surroundings: dict[str, str]) -> Iterator[Hub]:
 
 
 def is_alive(url: str) -> bool:
-    with contextlib.suppress(httpx2.HTTPError):
-        return bool(httpx2.get(f"{url}/health/alive", trust_env=False).status_code == 200)
+    with contextlib.suppress(OSError):
+        return Caller(url).send("GET", "/health/alive").status_code == 200
     return False
 
 
@@ -74,25 +76,73 @@ class Identity:
     row: Any = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the hub answered."""
+
+    status_code: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
 class Caller:
-    """Sends requests to the hub."""
+    """Sends requests to the hub over one connection; a library would take most of the time."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx2.Client(base_url=url, timeout=30, trust_env=False)
+        self._address = url.rpartition("//")[2]
+        self._connection = HTTPConnection(self._address, timeout=30)
 
-    def send(self, method: str, path: str, **options: Any) -> Any:
-        try:
-            return self._client.request(method, path, **options)
-        except httpx2.HTTPError as error:
-            raise AssertionError(f"{method} {path} is not answered: {error!r}") from error
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Send a request, once more where the hub has ended the connection meanwhile."""
+        sent: dict[str, Any] = {name: _header(value) for name, value in (headers or {}).items()}
+        body = content
+        if body is None and method not in ("GET", "DELETE"):
+            body = dumps({} if json is None else json).encode("utf-8", "surrogatepass")
+            sent.setdefault("Content-Type", "application/json")
+        target = f"{path}?{urlencode(params)}" if params else path
+        for is_last in (False, True):
+            try:
+                self._connection.request(method, target, body, sent)
+                return self._read(is_stream=path == "/events")
+            except (RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+                self._connection.close()
+                if is_last:
+                    raise AssertionError(f"{method} {path} is not answered: {error!r}") from error
+            except TimeoutError as error:
+                raise AssertionError(f"{method} {path} is not answered: {error!r}") from error
+        raise AssertionError
 
-    def as_one(self, who: Identity, method: str, path: str, body: Any = None) -> Any:
+    def _read(self, *, is_stream: bool) -> Answer:
+        answer = self._connection.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        if is_stream and answer.status == 200:  # does not end by itself
+            self._connection.close()
+            return Answer(answer.status, headers, b"")
+        return Answer(answer.status, headers, answer.read())
+
+    def as_one(self, who: Identity, method: str, path: str, body: Any = None) -> Answer:
         """Send a request as somebody, with a JSON body where the method takes one."""
-        options = {} if method in ("GET", "DELETE") else {"json": {} if body is None else body}
-        if path == "/events":  # does not end by itself
-            with self._client.stream(method, path, headers=who.headers) as answer:
-                return answer
-        return self.send(method, path, headers=who.headers, **options)
+        return self.send(method, path, headers=who.headers, json=body)
+
+
+def _header(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8")
 
 
 def by_key(title: str, name: str, role: str, may: frozenset[str] | None, **more: Any) -> Identity:
