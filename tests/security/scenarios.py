@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -12,7 +13,7 @@ from tests.security.findings import Findings
 from tests.security.receiver import receiving
 from tests.security.world import Caller
 from tests.support.authority import changes
-from tests.support.real_hub import Hub
+from tests.support.real_hub import Hub, until
 
 SECTION = "later changes of what is asked for"
 SECRET = "of-scenarios-0123456789abcdef"
@@ -50,6 +51,18 @@ class Stage:
         self.heard.clear()
         is_held = answer.status_code == status and (status < 400 or not sent)
         told = f"{sentence}: {answer.status_code}, not {status}; sent {sent}; {answer.text[:200]}"
+        self.findings.hold(SECTION, is_held, told)
+
+    def ended(self, name: str, status: str, sentence: str, *, may_send: bool = False) -> None:
+        """Start a workflow and hold its end against what has to come of it."""
+        body = {"input_data": {}, "wait": 20}
+        answer = self.send("editor", "POST", f"/workflows/{name}/execute", body)
+        sent = [line for line in self.heard if SECRET in line]
+        self.heard.clear()
+        got = answer.json().get("status")
+        is_held = got == status and bool(sent) is may_send
+        why = answer.json().get("errors") or answer.text[:200]
+        told = f"{sentence}: {got}, not {status}; sent {sent}; {why}"
         self.findings.hold(SECTION, is_held, told)
 
     def call(self, name: str, status: int, sentence: str, who: str = "owner") -> None:
@@ -106,11 +119,49 @@ def version_replaced(stage: Stage) -> None:
     stage.expect(active, 202, "the active one again")
 
 
+def workflow_outlived(stage: Stage) -> None:
+    """A workflow that was active before there was a secret does not run with it."""
+    stage.register("steps", "GET", "/read")
+    step = {"id": "a", "type": "ACTION", "service": "steps", "action": "act",
+            "retry": {"max_attempts": 1}, "next": None}  # fmt: skip
+    stage.make("editor", "/workflows", {"name": "outlived", "steps": [step], "status": "ACTIVE"})
+    stage.ended("outlived", "COMPLETED", "before there was a secret")
+    stage.make("all", "/services/steps", {"credential": "scenario"}, "PATCH")
+    stage.ended("outlived", "FAILED", "the version that was there before")
+    refused = stage.send("editor", "POST", "/workflows/outlived/versions/1/grants", {})
+    stage.expect(refused, 403, "granted by who may not use credentials")
+    stage.make("all", "/workflows/outlived/versions/1/grants", {"steps": ["a"]})
+    # Where nothing carries news between processes, a worker looks again after two seconds.
+    threading.Event().wait(2.1)
+    stage.ended("outlived", "COMPLETED", "once it is granted", may_send=True)
+
+
+def approval_given(stage: Stage) -> None:
+    """What was approved is not run again with something else."""
+    steps = [
+        {"id": "ask", "type": "APPROVAL", "next": "pay"},
+        {"id": "pay", "type": "TRANSFORM", "output": {"paid": "$.input.amount"}, "next": None},
+    ]
+    stage.make("all", "/workflows", {"name": "approved", "steps": steps, "status": "ACTIVE"})
+    body = {"input_data": {"amount": 10}}
+    execution = stage.make("editor", "/workflows/approved/execute", body)["id"]
+    path = f"/executions/{execution}"
+    until(lambda: stage.make("all", path, None, "GET")["status"] == "WAITING", "it asks")
+    stage.make("all", f"{path}/steps/ask/approve", {})
+    ended = stage.make("all", f"{path}?wait=20", None, "GET")
+    assert ended["status"] == "COMPLETED", ended
+    for edits in ({"input_data": {"amount": 1_000_000}}, {"step_input": {"amount": 1_000_000}}):
+        rerun = stage.send("editor", "POST", f"{path}/rerun", {"from_step": "pay", **edits})
+        stage.expect(rerun, 403, f"run again from behind the approval with {edits}")
+
+
 # By change of docs/authority.md.
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "what a credential goes with gets another target": target_changed,
     "a credential is linked to what something leads to": credential_linked,
+    "a credential is linked to what a version of a workflow calls": workflow_outlived,
     "the version is replaced": version_replaced,
+    "the approval is given": approval_given,
 }
 
 
@@ -126,6 +177,11 @@ def run(caller: Caller, findings: Findings, hub: Hub) -> None:
         credential = {"name": "scenario", "type": "BEARER_TOKEN", "allowed_origins": [base],
                       "secret": {"token": SECRET}}  # fmt: skip
         stage.make("all", "/registry/credentials", credential)
-        for change in changes():
-            if change in SCENARIOS:
-                SCENARIOS[change](stage)
+        worker = hub.start_worker()
+        try:
+            for change in changes():
+                if change in SCENARIOS:
+                    SCENARIOS[change](stage)
+        finally:
+            worker.terminate()
+            worker.wait()

@@ -186,6 +186,8 @@ def test_every_change_of_the_table_has_a_test() -> None:
         "what a credential goes with gets another target",  # tests/registry/credentials
         "a credential is linked to what something leads to",  # tests/registry/credentials
         "the version is replaced",  # tests/workflows/api
+        "a credential is linked to what a version of a workflow calls",  # tests/workflows
+        "the approval is given",  # tests/workflows/services/test_kept_approvals.py
     }
     assert set(changes()) == here
 
