@@ -12,6 +12,7 @@ from unfold.decorators import display
 from core.admin.base import HubAdmin
 from core.admin.columns import column
 from core.admin.formatting import NOTHING
+from core.roles import may
 from model_orchestration.admin.model import price_now
 from model_orchestration.admin.model_forms import RouteForm
 from model_orchestration.admin.price import price_words
@@ -55,7 +56,11 @@ class ModelRouteAdmin(ServicedMixin, HubAdmin):
         return format_html_join(between, '<span class="hub-nowrap">{}</span>', tags) or NOTHING
 
     def summary(self, request: HttpRequest, row: ModelRoute) -> dict[str, Any]:
-        return {"targets": targets_of(row), "order": RouteStrategy(row.strategy).label}
+        return {
+            "targets": targets_of(row),
+            "order": RouteStrategy(row.strategy).label,
+            "may_try": may(request.user, "models:use"),
+        }
 
 
 def _between(row: ModelRoute) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from reference_services.model_server.app import build_model_app
 from reference_services.model_server.incoming import KEY_PREFIX
 from reference_services.model_server.state import STATE, ModelServerState, ReceivedRequest
 from registry.calls.event_loop_thread import LoopThread
+
+PATIENCE = 30
 
 
 class ModelServer:
@@ -34,6 +37,17 @@ class ModelServer:
     def fail(self, kind: str = "", **numbers: Any) -> None:
         """Have requests fail by this fault, see `reference_services.model_server.faults`."""
         self._do(self._state.faults.set, {"kind": kind, **numbers} if kind else {})
+
+    def all_ended(self) -> list[ReceivedRequest]:
+        """The requests, once each has ended; a caller who left is noticed a moment later."""
+
+        async def wait() -> None:
+            async with asyncio.timeout(PATIENCE):
+                while any(one.outcome == "open" for one in self._state.received):
+                    await asyncio.sleep(0.01)
+
+        self._loop.run(wait())
+        return self.received
 
     def reset(self) -> None:
         """Forget requests, prompts and the fault, and let everyone pass."""
