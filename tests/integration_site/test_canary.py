@@ -34,6 +34,7 @@ from core.exceptions import IntegrationError
 from integration_site.log_config import RENDERERS
 from registry.calls.client import ServiceClient
 from registry.calls.targets.resolver import CallTarget
+from registry.credentials.grants import grant_actions
 from registry.models import Credential, CredentialEvent, Service, ServiceAction
 from registry.tasks import sweep_credentials
 from tests import factories
@@ -177,6 +178,7 @@ def plant(canary: Canary, base: str, keeper: Any, browser: Client, hay: Haystack
         ServiceAction.objects.bulk_create(
             ServiceAction(service=service, name=path[1:], path=path) for path in ACTIONS
         )
+        grant_actions(service, actor="tester")
 
 
 def servers_at(base: str) -> list[str]:
