@@ -72,6 +72,11 @@ class LeaseStore(ABC):
     def put(self, lease: Lease) -> None:
         """Hold a lease from now on, in place of an earlier one."""
 
+    def put_all(self, leases: Sequence[Lease]) -> None:
+        """Hold leases from now on, in place of earlier ones."""
+        for lease in leases:
+            self.put(lease)
+
     @abstractmethod
     def renew(self, leases: Sequence[Lease]) -> Collection[str]:
         """Begin leases anew that are held, with the same status or in MAINTENANCE.
@@ -93,7 +98,7 @@ class LeaseDiscovery(DatabaseDiscovery):
 
     Only times: whatever else a sign of life says is in the record when it is acknowledged. Who
     changes the record ends the lease first, which brings its time into the record and sends later
-    signs of life to the lock that the change holds.
+    signs of life there: to the lock that the change holds, where it holds one.
 
     While the store does not answer, signs of life are taken into the record as without it, and
     what is read there is said to be stale.
@@ -111,15 +116,23 @@ class LeaseDiscovery(DatabaseDiscovery):
             renewed = self._reach.ask(lambda: self._store.renew(leases))
         except DiscoveryUnavailable:
             return super().renew(renewals)
-        stored = [renewal for renewal in renewals if str(renewal.instance.pk) in renewed]
-        of_time = {renewal.instance.pk for renewal in stored if renewal.is_of_time}
-        return of_time | super().renew([each for each in stored if not each.is_of_time])
+        is_held = {each.instance.pk: str(each.instance.pk) in renewed for each in renewals}
+        in_store = {
+            each.instance.pk for each in renewals if each.is_of_time and is_held[each.instance.pk]
+        }
+        recorded = super().renew([each for each in renewals if each.instance.pk not in in_store])
+        # Leases that the store has lost, as all of them where it began anew, are held again. What
+        # ended one meanwhile is in the record: the sweep ends a lease that does not fit it.
+        lost = [lease for lease in leases if UUID(lease.id) in recorded and lease.id not in renewed]
+        if lost:
+            self._try(lambda: self._store.put_all(lost))
+        return in_store | recorded
 
     def hold(self, instance: ServiceInstance, columns: Iterable[str] | None = None) -> None:
         super().hold(instance, columns)
         lease = _lease_of(instance)
         # If it fails, the record holds until the lease would have ended, and the next beat is not
-        # known to the store: it is taken in full again.
+        # known to the store: it goes into the record, and is held again.
         transaction.on_commit(lambda: self._try(lambda: self._store.put(lease)))
 
     def deregister(self, instance: ServiceInstance) -> None:
@@ -168,7 +181,7 @@ def _lease_of(instance: ServiceInstance) -> Lease:
 def _follow(leases: Mapping[str, Lease], ids: Sequence[str]) -> list[str]:
     """Write the times of these leases into the record; return those that do not fit it.
 
-    Their next sign of life is taken in full, which mends them.
+    Their next sign of life goes into the record, and is held again.
     """
     instances = ServiceInstance.objects.filter(pk__in=ids).select_related("service")
     rows = {str(row.pk): row for row in instances}

@@ -56,17 +56,24 @@ class RedisLeases(LeaseStore):
         return f"{self._prefix}lease:{lease_id}"
 
     def put(self, lease: Lease) -> None:
+        self.put_all([lease])
+
+    def put_all(self, leases: Sequence[Lease]) -> None:
+        with self._redis.pipeline() as batch:
+            for lease in leases:
+                self._put(batch, lease)
+            batch.execute()
+
+    def _put(self, batch: Any, lease: Lease) -> None:
         fields: dict[Any, Any] = {
             "status": lease.status,
             "beat_at": _seconds(lease),
             "ttl": lease.ttl_seconds,
         }
-        with self._redis.pipeline() as batch:
-            batch.delete(self._key(lease.id))
-            batch.hset(self._key(lease.id), mapping=fields)
-            batch.pexpire(self._key(lease.id), lease.ttl_seconds * 1000)
-            batch.zadd(self._index, {lease.id: lease.beat_at.timestamp() + lease.ttl_seconds})
-            batch.execute()
+        batch.delete(self._key(lease.id))
+        batch.hset(self._key(lease.id), mapping=fields)
+        batch.pexpire(self._key(lease.id), lease.ttl_seconds * 1000)
+        batch.zadd(self._index, {lease.id: lease.beat_at.timestamp() + lease.ttl_seconds})
 
     def renew(self, leases: Sequence[Lease]) -> Collection[str]:
         try:

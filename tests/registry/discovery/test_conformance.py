@@ -379,6 +379,20 @@ def test_leases_that_are_lost_expire_nobody(leasing: LeaseDiscovery) -> None:
     assert len(leases(leasing)) == 1
 
 
+def test_lost_leases_are_held_again_without_a_lock(leasing: LeaseDiscovery) -> None:
+    register()
+    beat()
+    held = leases(leasing)
+    leasing._store.drop(held)
+    with CaptureQueriesContext(connection) as queries:
+        beat()
+    assert len(queries) == 2  # read, and stored as without leases: the record is locked by nobody
+    assert leases(leasing) == held
+    with CaptureQueriesContext(connection) as queries:
+        beat()
+    assert len(queries) == 1
+
+
 def test_a_lease_that_does_not_fit_the_record_is_dropped(leasing: LeaseDiscovery) -> None:
     register()
     ServiceInstance.objects.update(status="OFFLINE", expired_at=timezone.now())
