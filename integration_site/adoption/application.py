@@ -86,7 +86,7 @@ def _check_keys(found: Inspection) -> None:
 def _prepare(found: Inspection, record: AdoptionRecord, say: Say) -> Inspection:
     """Clear the way for the hub's tables, make those, and return where to read from."""
     if found.is_own and (not AdoptionRecord.exists() or record.step(SET_ASIDE) is None):
-        set_aside(record, found.to_move, has_hub=found.catalogue.has_hub)
+        set_aside(record, found.to_move, has_hub=not found.blocks_hub)
         say(f"{SET_ASIDE:<14} {len(found.to_move)} tables")
     failpoint("M3", SET_ASIDE)
     notice = None if found.is_own else earlier_tables_notice()

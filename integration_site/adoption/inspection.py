@@ -32,6 +32,12 @@ class Inspection:
         return list(dict.fromkeys([*taken, *named_alike, *self.in_the_way]))
 
     @property
+    def blocks_hub(self) -> bool:
+        """Whether the hub's own tables cannot be made, or not all of them, before these moved."""
+        names = {table.name for table in self.to_move}
+        return bool(names) and (not self.catalogue.has_hub or bool(names & hub_tables()))
+
+    @property
     def rows(self) -> int:
         return sum(each.table.rows for each in self.tables)
 

@@ -28,7 +28,7 @@ def earlier_tables_notice() -> Notice | None:
     try:
         if not found.to_move:
             return None
-        return Notice(_sentence(found), stops=not found.catalogue.has_hub)
+        return Notice(_sentence(found), stops=found.blocks_hub)
     finally:
         found.source.close()
 

@@ -128,12 +128,12 @@ def recognise(
 
     `hub_tables` are the names of the hub's own tables, if the source is the hub's own database.
     """
-    ours = frozenset(hub_tables)
-    theirs = [t for t in catalogue.tables if not (catalogue.has_hub and t.name in ours)]
-    recognised = tuple(_recognised(theirs))
+    recognised = tuple(_recognised(catalogue.tables))  # no table of the hub's has such a shape
+    if catalogue.has_hub:
+        return recognised, ()
     known = {each.table for each in recognised}
-    in_the_way = tuple(t for t in theirs if t.name in ours and t not in known)
-    return recognised, in_the_way
+    ours = frozenset(hub_tables)
+    return recognised, tuple(t for t in catalogue.tables if t.name in ours and t not in known)
 
 
 def _recognised(tables: Iterable[Table]) -> Iterable[Recognised]:

@@ -42,7 +42,8 @@ def take_services(adoption: Adoption) -> None:
         stored = [_store(adoption, converted) for converted in services]
         _keep_identifiers(adoption, services)
         _take_circuits(adoption, services, counter, now=now)
-        record_changes(stored, RegistryChangeKind.REGISTERED)
+        if stored:
+            record_changes(stored, RegistryChangeKind.REGISTERED)
         count_rows(counter, rows, "registered_service")
         failpoint("M4", NAME)
         counter.store(adoption.record, state=DONE)

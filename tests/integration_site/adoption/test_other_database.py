@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from registry.models import (
 )
 from registry.services.lookup import get_service
 from tests.support import made_once, tls
-from tests.support.earlier_database import SECRET, SHAPES, fill
+from tests.support.earlier_database import SECRET, SHAPES, TABLES, fill
 from workflows.invariants import check_executions
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
 from workflows.services.executions.control import retry_execution
@@ -131,6 +132,18 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     counts = sizes()
     assert "".join(adoption_json(take(url))) == first
     assert sizes() == counts
+
+
+@pytest.mark.parametrize("kept", ["workflow_execution", "workflow_step", "model", "request"])
+def test_a_table_alone_is_taken(tmp_path: Path, kept: str) -> None:
+    url = source_of(tmp_path, "newer-odd")
+    database = sqlite3.connect(url.partition(":")[2])
+    for name in TABLES.keys() - {kept}:
+        database.execute(f"DROP TABLE {name}")
+    database.close()
+    [counted] = table_counts(take(url))
+    assert counted["table"] == kept
+    assert counted["read"] == counted["taken"] + counted["left"] > 0
 
 
 def test_values_arrive_as_the_hub_has_them(tmp_path: Path) -> None:

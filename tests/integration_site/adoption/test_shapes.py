@@ -47,3 +47,12 @@ def test_what_it_becomes_is_guarded_by_the_constraint_of_the_documents(kind: Kin
     checks = {each.name for each in constraints if isinstance(each, CheckConstraint)}
     names = {check_name(kind.name, column) for column in kind.enums}
     assert {RENAMED.get(name, name) for name in names} <= checks
+
+
+def test_a_table_that_stopped_a_hub_halfway_is_told_from_the_hubs() -> None:
+    earlier = table("workflow_execution", ("workflow_id", "workflow_type"))
+    tables = (earlier, table("audit_entry", ("id",)))
+    catalogue = Catalogue("x", "sqlite", tables, has_hub=True)
+    recognised, in_the_way = recognise(catalogue, hub_tables=hub_tables())
+    assert [each.table for each in recognised] == [earlier]
+    assert not in_the_way
