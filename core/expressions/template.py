@@ -11,6 +11,7 @@ from core.expressions.budget import EvaluationBudget, Recorded
 from core.expressions.compiler import Expression, compile_expression
 from core.expressions.errors import ExpressionError
 from core.expressions.values import MAX_RESULT_BYTES, json_size
+from core.suggestions import few_suggestions
 
 MAX_TEMPLATE_SECONDS = 1.0
 MAX_TEMPLATE_DEPTH = 32
@@ -61,7 +62,8 @@ def compile_template(value: Any) -> Template:
     Raises ExpressionError; its details' `errors` map the path of each bad expression to a sentence.
     """
     compiler = _TemplateCompiler()
-    part = compiler.compile(value, "", 0)
+    with few_suggestions():
+        part = compiler.compile(value, "", 0)
     if compiler.errors:
         path, sentence = next(iter(compiler.errors.items()))
         raise ExpressionError(f"{path}: {sentence}" if path else sentence, errors=compiler.errors)

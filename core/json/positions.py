@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 _BLANK = re.compile(r"[ \t\r\n]*")
+_LINE = re.compile("\n")
 _PLAIN = re.compile(r"[^\s,\]}]+")
 
 
@@ -17,7 +19,9 @@ def positions_in(text: str) -> dict[str, tuple[int, int]]:
     """
     found: dict[str, int] = {}
     _read(text, _skip(text, 0), "", found)
-    return {path: _line_and_column(text, position) for path, position in found.items()}
+    # Where each line begins, found once: counting anew for each value takes the square of them.
+    begins = [0, *(match.end() for match in _LINE.finditer(text))]
+    return {path: _line_and_column(begins, position) for path, position in found.items()}
 
 
 def position_of(path: str, positions: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
@@ -69,5 +73,6 @@ def _skip(text: str, position: int) -> int:
     return blank.end() if blank else position
 
 
-def _line_and_column(text: str, position: int) -> tuple[int, int]:
-    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+def _line_and_column(begins: list[int], position: int) -> tuple[int, int]:
+    line = bisect_right(begins, position)
+    return line, position - begins[line - 1] + 1

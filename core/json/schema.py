@@ -16,6 +16,8 @@ MAX_PROBLEMS = 20
 MOST_APPLICATIONS = 2_000_000
 # To say what is wrong takes some 40 microseconds each, and all of it is made out before it is said.
 MOST_EXPLAINED = 2_000
+# Each repeats the value, and what the schema asks for: of large ones only the first is made out.
+MOST_EXPLAINED_BYTES = 10_000_000
 # How often a pattern may go back: with a limit, none takes longer than its text.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000)
 _TOO_OFTEN = "applies parts of itself so often that nothing can be held against it"
@@ -24,10 +26,11 @@ _TOO_OFTEN = "applies parts of itself so often that nothing can be held against 
 class CompiledSchema:
     """A schema that values are held against, at a cost that is known before."""
 
-    __slots__ = ("_cost", "_plain", "_validator", "has_choices")
+    __slots__ = ("_cost", "_plain", "_size", "_validator", "has_choices")
 
     def __init__(self, text: str) -> None:
         document = json.loads(text)
+        self._size = len(text)
         self._validator = jsonschema_rs.validator_for(
             document, retriever=_refuse_reference, pattern_options=_PATTERNS
         )
@@ -49,9 +52,14 @@ class CompiledSchema:
     def is_valid(self, value: Any) -> bool:
         return bool(self._validator.is_valid(value))
 
+    def _size_with(self, value: Any) -> int:
+        """Return how long one sentence may be, which repeats the value and what it should be."""
+        return self._size + len(json.dumps(value, default=str))
+
     def errors_of(self, value: Any) -> Iterable[jsonschema_rs.ValidationError]:
         """Return what is wrong with a value that does not fit; the first only of a large one."""
-        if self.cost_of(value) <= MOST_EXPLAINED:
+        cost = self.cost_of(value)
+        if cost <= MOST_EXPLAINED and cost * self._size_with(value) <= MOST_EXPLAINED_BYTES:
             return self._validator.iter_errors(value)
         if self.has_choices:  # each branch of a choice says all that is wrong
             return ()

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from core.exceptions import ValidationFailed
 from core.expressions import MAX_TEMPLATE_DEPTH, is_too_deep, json_size
+from core.suggestions import few_suggestions
 from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, StepList
 from workflows.definition.fields import FieldReader
 from workflows.definition.model import NO_RETRY, Definition, RetryPolicy
@@ -63,7 +64,8 @@ def parse(document: Any) -> Definition:
 def read(document: Any) -> DocumentReading:
     """Read as much of a document as makes sense. Never raises, whatever JSON it is given."""
     reader = FieldReader()
-    definition, paths = _definition(reader, document)
+    with few_suggestions():
+        definition, paths = _definition(reader, document)
     return DocumentReading(definition, reader.errors, reader.warnings, paths)
 
 

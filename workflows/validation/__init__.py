@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from core.suggestions import few_suggestions
 from workflows.definition import Findings, read
 from workflows.validation.bounds import warn_of_crossed_bounds
 from workflows.validation.graph import StepGraph, check_graph, torn_lists
@@ -60,6 +61,13 @@ def validate(
     ones and inputs that do not fit are warnings. That no service of a type is there now is always a
     warning. `name` is the workflow's own, which its steps may run though it is not stored yet.
     """
+    with few_suggestions():
+        return _validate(document, directory, draft=draft, name=name)
+
+
+def _validate(
+    document: Any, directory: Directory | None, *, draft: bool, name: str | None
+) -> Validation:
     reading = read(document)
     findings = Findings(reading.errors, reading.warnings)
     if reading.definition is not None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 from workflows.definition import Definition, Step
 
@@ -22,6 +23,7 @@ LANE_WIDTH = 22
 MARGIN = 6
 # Between the lines of edges that lead from one node straight to the same other.
 BESIDE = 56
+MOST_WAYPOINTS = 2_000
 SWEEPS = 4
 END = "\0end"
 
@@ -169,11 +171,29 @@ def lay_out(graph: StepDiagram) -> Layout:
     back = _back_edges(graph)
     forward = [edge for edge in graph.edges if edge not in back]
     canvas = _Canvas(_layers(graph, forward))
+    short = _within_budget(forward, canvas.layer_of)
     for edge in forward:
-        canvas.thread(edge)
+        canvas.thread(edge, direct=edge not in short)
     canvas.order()
     canvas.place()
-    return _finish(graph, canvas, sorted(back, key=graph.edges.index))
+    places = {edge: place for place, edge in enumerate(graph.edges)}
+    return _finish(graph, canvas, sorted(back, key=places.__getitem__))
+
+
+def _within_budget(edges: Sequence[Edge], layer_of: Mapping[str, int]) -> set[Edge]:
+    """Return the edges that are led around what they pass, the shortest of them first.
+
+    The others are drawn straight: some thousand edges over some hundred layers would have a
+    million waypoints, and who looks at a page waits for them.
+    """
+    within, spent = set(), 0
+    spans = [(layer_of[edge.target] - layer_of[edge.source] - 1, edge) for edge in edges]
+    for span, edge in sorted(spans, key=itemgetter(0)):
+        spent += span
+        if spent > MOST_WAYPOINTS:
+            break
+        within.add(edge)
+    return within
 
 
 def _back_edges(graph: StepDiagram) -> set[Edge]:
@@ -244,8 +264,11 @@ class _Canvas:
         for name, layer in self.layer_of.items():
             self.rows[layer].append(name)
 
-    def thread(self, edge: Edge) -> None:
-        """Lead an edge through a waypoint in each layer that it passes."""
+    def thread(self, edge: Edge, *, direct: bool = False) -> None:
+        """Lead an edge through a waypoint in each layer that it passes; a `direct` one past all."""
+        if direct:
+            self.threads[edge] = [edge.source, edge.target]
+            return
         chain = [edge.source]
         for layer in range(self.layer_of[edge.source] + 1, self.layer_of[edge.target]):
             waypoint = f"\0{len(self.threads)}:{layer}"
