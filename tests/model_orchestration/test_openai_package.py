@@ -165,6 +165,23 @@ def test_caller_who_leaves_ends_what_is_sent_and_pays_for_what_came(
     assert (row.state, row.completion_tokens) == ("ABANDONED", 1)
 
 
+def test_rest_is_read_for_its_cost_where_the_provider_charges_for_it(
+    hub: str, key: str, make_model: Callable[..., Model], provider: Provider
+) -> None:
+    make_model(cost_per_token="0.000001", configuration={"on_disconnect": "DRAIN"})
+    rest = threading.Event()
+    events = [chunk("a"), chunk("b"), *last_chunk(prompt=10, completion=500)]
+    provider.next(streaming(events, wait=rest))
+    with openai.OpenAI(base_url=f"{hub}/v1", api_key=key, max_retries=0) as client:
+        stream = client.chat.completions.create(model="small", messages=HELLO, stream=True)
+        next(iter(stream))
+        stream.close()
+    rest.set()
+    row = _settled()
+    assert (row.state, row.usage_source, row.completion_tokens) == ("ABANDONED", "PROVIDER", 500)
+    assert row.cost == 0.00051
+
+
 def test_embeddings_and_completions_and_models(
     client: openai.OpenAI, make_model: Callable[..., Model], provider: Provider
 ) -> None:
