@@ -50,7 +50,8 @@ class Price:
     def per_token(cls, cost: Decimal) -> Price:
         """Return the price of a model of which each token costs the same."""
         million = cost * 1_000_000
-        return cls(million, million)
+        # What is free is free in all it does.
+        return cls(million, million, per_image=None if cost else Decimal(0))
 
     @property
     def dearest_input(self) -> Decimal:

@@ -48,6 +48,16 @@ def read_embedding(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
     return _read(body, RequestType.EMBEDDING)
 
 
+def read_image(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
+    """Return the model that is asked for, and the call. Raises: InvalidModelRequest."""
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str) or not prompt:
+        raise InvalidModelRequest.at("prompt", "Give a text.")
+    if body.get("stream"):
+        raise InvalidModelRequest.at("stream", "Images are not streamed.")
+    return _read(body, RequestType.IMAGE_GENERATION)
+
+
 def _read(body: Mapping[str, Any], request_type: RequestType) -> tuple[str, ModelCall]:
     model = body.get("model")
     if not isinstance(model, str) or not model.strip():

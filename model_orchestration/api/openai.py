@@ -14,7 +14,7 @@ from model_orchestration.catalog import current_catalog
 from model_orchestration.choosing import Target, not_found
 from model_orchestration.dialects import OpenAIWriter
 from model_orchestration.models import ModelStatus
-from model_orchestration.reading import read_chat, read_completion, read_embedding
+from model_orchestration.reading import read_chat, read_completion, read_embedding, read_image
 
 _ANY = OpenApiTypes.OBJECT
 
@@ -47,6 +47,15 @@ class EmbeddingView(OpenAIView):
     def post(self, request: Any) -> Response:
         """Have a model turn texts into vectors, as OpenAI's API does."""
         return _answer(self, request, read_embedding)
+
+
+class ImageView(OpenAIView):
+    """`/v1/images/generations`."""
+
+    @extend_schema(request=_ANY, responses=_ANY)
+    def post(self, request: Any) -> Response:
+        """Have a model draw images, as OpenAI's API does."""
+        return _answer(self, request, read_image)
 
 
 class ServedModelViewSet(OpenAIView, GenericViewSet[Any]):

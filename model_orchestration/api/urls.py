@@ -30,6 +30,7 @@ urlpatterns = [
     path("v1/chat/completions", openai.ChatView.as_view()),
     path("v1/completions", openai.CompletionView.as_view()),
     path("v1/embeddings", openai.EmbeddingView.as_view()),
+    path("v1/images/generations", openai.ImageView.as_view()),
     path("v1/messages", MessagesView.as_view()),
     path("v1/models", openai.ServedModelViewSet.as_view({"get": "list"})),
     path("v1/models/<str:pk>", openai.ServedModelViewSet.as_view({"get": "retrieve"})),

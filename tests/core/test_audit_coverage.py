@@ -46,6 +46,7 @@ NOT_RECORDED = {
     "GenerateView.post": "a request to a model: kept as one",
     "PlainChatView.post": "a request to a model: kept as one",
     "PlainEmbeddingView.post": "a request to a model: kept as one",
+    "ImageView.post": "a request to a model: kept as one",
     "MessagesView.post": "a request to a model: kept as one",
     "CompletionView.post": "a request to a model: kept as one",
     "EmbeddingView.post": "a request to a model: kept as one",

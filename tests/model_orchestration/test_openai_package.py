@@ -9,8 +9,10 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from aiohttp import web
+from django.utils import timezone
 
-from model_orchestration.models import Model, ModelBudget, ModelRoute, Request
+from model_orchestration.models import Model, ModelBudget, ModelPrice, ModelRoute, Request
 from tests.support.model_providers import (
     Provider,
     answering,
@@ -243,3 +245,24 @@ def _settled() -> Request:
             return row
         threading.Event().wait(0.01)
     raise AssertionError("it is not settled")
+
+
+async def _image(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    data = [{"url": f"http://example.org/{number}.png"} for number in range(body["n"])]
+    return web.json_response({"created": 1, "data": data})
+
+
+def test_images_cost_what_each_costs_and_are_refused_without_a_price(
+    client: openai.OpenAI, make_model: Callable[..., Model], provider: Provider
+) -> None:
+    model = make_model(capabilities=["IMAGE_GENERATION"], cost_per_token="0.000001")
+    ModelBudget.objects.create(name="all", scope="ALL", cost_limit=1)
+    with pytest.raises(openai.ConflictError):
+        client.images.generate(model="small", prompt="a cat")
+    now = timezone.now()
+    ModelPrice.objects.create(model=model, valid_from=now, per_image="0.04")
+    provider.next(_image)
+    images = client.images.generate(model="small", prompt="a cat", n=2)
+    assert images.data is not None and len(images.data) == 2
+    row = Request.objects.get()
+    assert (row.request_type, row.images, row.cost) == ("IMAGE_GENERATION", 2, 0.08)
