@@ -17,6 +17,7 @@ from model_orchestration.adapters.base import (
     WireRequest,
     classify_status,
 )
+from model_orchestration.models.model import RequestType
 from model_orchestration.models.route import ErrorClass
 
 VERSION = "2023-06-01"
@@ -36,6 +37,8 @@ class AnthropicAdapter:
     """The API as Anthropic publishes it."""
 
     def request(self, call: ModelCall, *, model: str, most_output: int | None) -> WireRequest:
+        if call.request_type != RequestType.CHAT:
+            raise ValueError("Anthropic's API serves chats alone")
         body = dict(call.native) if call.native is not None else _translated(call.body)
         body |= {"model": model, "stream": call.stream}
         body["max_tokens"] = body.get("max_tokens") or most_output or DEFAULT_MAX_TOKENS

@@ -23,7 +23,6 @@ from model_orchestration.models import (
     Model,
     ModelBudget,
     ModelPrice,
-    ModelProvider,
     ModelRoute,
 )
 from model_orchestration.reading import check_numbers
@@ -55,8 +54,6 @@ def assign_model(row: Any, fields: Mapping[str, Any]) -> None:
             setattr(row, name, value)
     if "connection" not in fields and row.connection_id is None:
         row.connection = _usual_connection(row.provider)
-    if row.provider == ModelProvider.ANTHROPIC and set(row.capabilities) - {"CHAT"}:
-        raise ValidationFailed.at("capabilities", "Models of ANTHROPIC serve CHAT alone.")
     _check_names(row)
     _check_configuration(row.configuration)
 
