@@ -10,7 +10,7 @@ from workflows.definition import Definition, Findings, Step, extend_path
 from workflows.validation.graph import TOP, StepGraph, list_of
 
 STEP_FIELDS = ("output", "status", "error")
-EXECUTION_FIELDS = ("id", "workflow", "started_at")
+EXECUTION_FIELDS = ("id", "workflow", "started_at", "started_by")
 ELEMENT_NAMES = ("item", "index")
 EVENT_NAME = "event"
 

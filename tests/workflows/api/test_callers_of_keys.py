@@ -20,6 +20,7 @@ from workflows.api.gathered_starts import answer_starts
 from workflows.engine.store.child_executions import _depth_of
 from workflows.execution_rows import HUB_NAMES, Start
 from workflows.models import Webhook, WorkflowExecution
+from workflows.validation import validate
 
 pytestmark = pytest.mark.django_db
 EXECUTE = "/workflows/w/execute"
@@ -144,6 +145,7 @@ def test_steps_read_who_started_the_execution_and_what_the_hub_says_of_it():
         "team": "$.context.team",
     }
     child = {"id": "c", "type": "TRANSFORM", "output": {**seen, "depth": "$.context.depth"}}
+    assert validate({"steps": [child]}, directory=None).valid
     store_workflow([child], name="child")
     workflow = store_workflow([{"id": "w", "type": "WORKFLOW", "workflow": "child", "next": None}])
     forged = {"webhook": "orders", "team": "blue", "depth": -40, "started_by": "root"}
