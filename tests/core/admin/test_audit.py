@@ -6,6 +6,7 @@ What the admin has is read from the admin: what is in no table here fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +14,22 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import AuditEntry
+from model_orchestration.models import (
+    Model,
+    ModelBudget,
+    ModelPrice,
+    ModelRoute,
+    ProviderQuota,
+)
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
 from tests.core import test_audit_coverage as acts
 from tests.core.api.test_patch import FormValues
+from tests.support.alerts import make_channel, make_delivery
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 
@@ -90,6 +100,12 @@ def _current(make: Callable[[], object]) -> Any:
     return Workflow.objects.get().current_version_id
 
 
+def _model() -> Model:
+    return Model.objects.create(
+        name="small", connection=make_connection(), provider="CUSTOM", capabilities=["CHAT"]
+    )
+
+
 ROWS: dict[str, Callable[[], Any]] = {
     "ApiKey": _key,
     "Service": _service,
@@ -103,7 +119,17 @@ ROWS: dict[str, Callable[[], Any]] = {
     "WorkflowSchedule": _schedule,
     "Webhook": _webhook,
     "Workflow": lambda: factories.make_workflow().pk,
-}
+    "AlertChannel": lambda: make_channel().pk,
+    "Model": lambda: _model().pk,
+    "ModelPrice": lambda: ModelPrice.objects.create(
+        model=_model(), input=1, valid_from=timezone.now() + timedelta(days=1)).pk,
+    "ModelRoute": lambda: ModelRoute.objects.create(
+        name="assistant", targets=[{"model": _model().name}]).pk,
+    "ModelBudget": lambda: ModelBudget.objects.create(
+        name="shop", scope="PROJECT", subject="shop", token_limit=5000).pk,
+    "ProviderQuota": lambda: ProviderQuota.objects.create(
+        provider="CUSTOM", daily_token_limit=5000).pk,
+}  # fmt: skip
 # A field of the form of each, and another value for it.
 CHANGES = {
     "ApiKey": ("networks", "10.0.0.0/8"),
@@ -118,7 +144,13 @@ CHANGES = {
     "WorkflowSchedule": ("description", "Other."),
     "Webhook": ("description", "Other."),
     "Workflow": ("description", "Other."),
+    "AlertChannel": ("description", "Other."),
+    "Model": ("description", "Other."),
+    "ModelRoute": ("description", "Other."),
+    "ModelBudget": ("description", "Other."),
+    "ProviderQuota": ("daily_token_limit", "6000"),
 }
+NEVER_CHANGED = {"ModelPrice": "requests were charged with it: a new one takes its place"}
 # Actions on the list and on the page of one: the row that each is done to, and what is posted.
 ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "ApiKey.revoke_selected": (_key, {}),
@@ -154,12 +186,16 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "WorkflowVersion.activate": (lambda: _version(False), {}),
     "WorkflowVersion.retire": (lambda: _version(True), {"reason": "Old."}),
     "WorkflowVersion.reinstate": (lambda: _version(True, retired=True), {"reason": "New."}),
+    "AlertChannel.enable_selected": (lambda: make_channel(enabled=False).pk, {}),
+    "AlertChannel.disable_selected": (lambda: make_channel().pk, {}),
     "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),
     "Webhook.disable_selected": (_webhook, {}),
     "Workflow.run": (ROWS["Workflow"], {"input": "{}"}),
 }  # fmt: skip
 NOT_RECORDED = {
     "Integration.try_it": "leads to a panel; sending from it is recorded as a call",
+    "Model.add_price": "leads to the form of a price",
+    "Model.try_it": "leads to a page that asks over the API, which records the request",
     "Service.probe_now": "leads to a page that asks and changes nothing",
     "Service.call_action": "leads to a panel; calling from it is recorded",
     "WorkflowSchedule.backfill": "leads to a form; ordering from it is recorded as over the API",
@@ -203,7 +239,8 @@ def test_every_form_and_action_of_the_admin_is_in_a_table() -> None:
     found = dict(_admins())
     changed = {name for name, each in found.items() if each.has_change_permission(_request())}
     deleted = {name for name, each in found.items() if each.has_delete_permission(_request())}
-    assert changed & deleted == deleted == ROWS.keys() == CHANGES.keys()
+    assert changed & deleted == deleted == ROWS.keys()
+    assert ROWS.keys() == CHANGES.keys() | NEVER_CHANGED.keys()
     actions = {
         f"{name}.{action}"
         for name, each in found.items()
@@ -302,6 +339,8 @@ PAGES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "schedule_give_up": (_schedule, {}),
     "bulk_cancel": (lambda: _last(acts._bulk()), {}),
     "bulk_new": (lambda: None, {"action": "CANCEL", "count-CANCEL": "1"}),
+    "alert_channel_test": (lambda: make_channel().pk, {}),
+    "alert_delivery_retry": (lambda: make_delivery(make_channel(), state="DEAD").pk, {}),
     "connection_test": (lambda: make_connection().pk, {}),
     "incident_decide": (lambda: (_last(acts._incident()), "acknowledge"), {}),
     "service_call": (_service, {"action": "pay", "input": "{}", "input_data": "{}"}),
@@ -314,6 +353,10 @@ CHANGE_NOTHING = {
     "execution_evaluate": "tries an expression on what is there",
     "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",
     "service_probe": "asks and changes nothing",
+    "model_usage": "shows charts", "model_requests_csv": "an export",
+    "model_try": "asks over the API, which records the request",
+    "model_connect": "its test sees the entries of the credential and the connection that it makes",
+    "model_connect_models": "its test sees the entries of the models that it registers",
     "execution_undone": "leads to what execution_settle does, for a step that was undone by hand",
 }  # fmt: skip
 OF_DJANGO = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n",
