@@ -61,6 +61,15 @@ def referring_rows(row: NamedModel, *, most: int) -> Iterator[NamedModel]:
             yield from users._default_manager.filter(**{relation.field.name: row.pk})[:most]
 
 
+def is_held(row: NamedModel) -> bool:
+    """Return whether rows refer to this one that cannot be without it, whatever is asked for."""
+    return any(
+        relation.related_model._default_manager.filter(**{relation.field.name: row.pk}).exists()
+        for relation in row._meta.related_objects
+        if relation.on_delete is PROTECT
+    )
+
+
 def title_of(user: NamedModel) -> str:
     """Return what a row is called among others, such as "workflow orders"."""
     return f"{user._meta.verbose_name} {user}"

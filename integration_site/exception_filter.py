@@ -17,7 +17,11 @@ SECRET_MODULES = (
     "registry.api.credentials",
     "registry.admin.credential",
     "workflows.webhooks.signature",
+    "monitoring.alerts",
+    "monitoring.admin.alert_forms",
 )
+# Parts of the addresses to which secrets are posted.
+_WORDS_OF_SECRET_PAGES = ("credential", "alertchannel", "monitoring/channels", "model/connect")
 _HIDDEN_VARIABLE = "(not shown: this may hold secrets)"
 
 
@@ -41,7 +45,8 @@ class SecretKeepingFilter(SafeExceptionReporterFilter):
 
 
 def _is_about_credentials(request: HttpRequest) -> bool:
-    return "credential" in request.path.lower()
+    path = request.path.lower()
+    return any(word in path for word in _WORDS_OF_SECRET_PAGES)
 
 
 def _is_secret(frame: Any) -> bool:

@@ -14,7 +14,7 @@ from django.utils.html import format_html_join
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from core.admin.base import HubAdmin, find_or_404
+from core.admin.base import HubAdmin, UnreadPartsMixin, find_or_404
 from core.admin.columns import column, text_column
 from model_orchestration.admin.model_forms import ModelForm
 from model_orchestration.admin.price import price_words, thousand_tokens
@@ -35,7 +35,7 @@ def price_now(model: Model) -> ModelPrice | None:
 
 
 @admin.register(Model)
-class ModelAdmin(ServicedMixin, ProviderWizardMixin, TryMixin, HubAdmin):
+class ModelAdmin(ServicedMixin, ProviderWizardMixin, TryMixin, UnreadPartsMixin, HubAdmin):
     """The list of models, and the page of one."""
 
     assign = staticmethod(assign_model)

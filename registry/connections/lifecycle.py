@@ -19,7 +19,7 @@ from core.json.equality import json_equal
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.models.audit import MAX_REASON
-from core.references import refuse_if_used
+from core.references import is_held, refuse_if_used
 from registry.connections.address_checks import check_address
 from registry.connections.login_checks import check_login
 from registry.connections.type_specs import (
@@ -135,12 +135,12 @@ def delete_connection(
     """Forget a connection with its circuit.
 
     Raises:
-        Conflict: an integration uses it; or a workflow does, without `force`.
+        Conflict: a row that cannot be without it uses it; or a workflow does, without `force`.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
     with transaction.atomic():
         locked = lock_row(connection, if_unchanged=if_unchanged)
-        refuse_if_used(locked, force=force and not locked.integrations.exists())
+        refuse_if_used(locked, force=force and not is_held(locked))
         note_link(locked, before=locked.credential, actor=editor.actor)
         audit.record(AuditVerb.DELETED, locked)
         _tell(locked, "deleted", editor.actor)

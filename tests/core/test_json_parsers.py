@@ -28,6 +28,14 @@ REASONS = {
     "core/json/strict.py": "the strict parser",
     "client/src/service_integration_client/strict_json.py": "the strict parser of the client",
     "core/api/idempotency.py": "what this process rendered itself",
+    "integration_site/adoption/conversion/values.py": "columns of another system, of which none"
+    " may be lost",
+    "integration_site/adoption/record.py": "what an adoption itself wrote",
+    "integration_site/legacy/middleware.py": "what this process rendered itself",
+    **{
+        f"integration_site/adoption/conversion/{name}.py": "read by the function in values.py"
+        for name in ("executions", "models", "run_steps", "services")
+    },
     "integration_site/front/streaming.py": "what this process rendered itself",
     "core/api/preconditions.py": "what this process rendered itself",
     "registry/credentials/sealing.py": "what the hub itself wrote and sealed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -14,6 +15,8 @@ from django.utils import timezone
 
 from core.db.models import NamedModel
 from integration_site.admin_groups import create_roles
+from model_orchestration.models import ModelPrice
+from monitoring.models import AlertNotice, Incident
 from registry.models import (
     CircuitBreakerState,
     CredentialToken,
@@ -22,10 +25,11 @@ from registry.models import (
 )
 from tests import factories
 from tests.core.admin import test_audit as acts
+from tests.support.alerts import make_delivery
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.people import in_groups
-from workflows.models import DeliveryOutcome, WebhookDelivery, WorkflowScheduleRun
+from workflows.models import CredentialGrant, DeliveryOutcome, WebhookDelivery, WorkflowScheduleRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 root = acts.root
@@ -43,6 +47,16 @@ PARTS: dict[str, Callable[[Any], object]] = {
     "IntegrationExecution.integration": lambda row: IntegrationExecution.objects.create(
         integration=row, status=IntegrationOutcome.COMPLETED, started_at=timezone.now()
     ),
+    "AlertNotice.channel": lambda row: AlertNotice.objects.create(
+        channel=row, incident=_incident(), state="FIRING", told_at=timezone.now()
+    ),
+    "AlertDelivery.channel": make_delivery,
+    "ModelPrice.model": lambda row: ModelPrice.objects.create(
+        model=row, input=1, valid_from=timezone.now()
+    ),
+    "CredentialGrant.version": lambda row: CredentialGrant.objects.create(
+        version=row, step="a", target_id=uuid4(), credential=make_credential(), granted_by="x"
+    ),
     "WebhookDelivery.webhook": lambda row: WebhookDelivery.objects.create(
         webhook=row, outcome=DeliveryOutcome.ACCEPTED
     ),
@@ -58,6 +72,10 @@ NOT_OF_OPERATORS = {"ApiKey", "Credential", "User", "Group"}
 @pytest.fixture
 def operator() -> Client:
     return in_groups("operator")
+
+
+def _incident() -> Incident:
+    return Incident.objects.create(subject="MASS_EXPIRY", cause="x", opened_at=timezone.now())
 
 
 def hang_everything_on(row: Model) -> None:

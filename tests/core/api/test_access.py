@@ -128,7 +128,7 @@ def test_head_is_answered_like_get() -> None:
 
 
 def test_roles_have_their_scopes() -> None:
-    assert scopes_of_role(Role.VIEWER) == {"registry:read", "workflows:read"}
+    assert scopes_of_role(Role.VIEWER) == {"registry:read", "workflows:read", "models:read"}
     assert "registry:write" not in scopes_of_role(Role.SERVICE)
     assert "credentials:write" not in scopes_of_role(Role.OPERATOR)
     assert scopes_of_role("nonsense") == frozenset()

@@ -14,7 +14,7 @@ from tests.factories import caller, make_key
 
 pytestmark = pytest.mark.django_db
 MAKER = ["keys:write", "registry:read", "registry:register", "workflows:read",
-         "actions:execute", "workflows:execute"]  # fmt: skip
+         "actions:execute", "workflows:execute", "models:read", "models:use"]  # fmt: skip
 
 
 @pytest.fixture

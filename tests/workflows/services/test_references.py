@@ -16,6 +16,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from core.db.models import NamedModel
+from model_orchestration.models import Model
 from registry import services as registry
 from registry.integrations.lifecycle import create_integration
 from registry.models import Connection, Credential, Integration, Service
@@ -128,6 +129,10 @@ def of_a_signed_webhook(row: Any) -> Any:
     )
 
 
+def of_a_model(row: Any) -> Any:
+    return Model.objects.create(name="refers-to-it", provider="CUSTOM", connection=row)
+
+
 class Reference(NamedTuple):
     """`column` is the field that refers; '' for a name in a document."""
 
@@ -150,6 +155,7 @@ REFERENCES = [
     Reference("", service, in_an_undoing),
     Reference("integration.target", service, of_an_integration),
     Reference("integration.connection", connection, of_an_integration_by_connection, False),
+    Reference("model.connection", connection, of_a_model, False),
     Reference("workflowschedule.workflow", workflow, of_a_schedule),
     Reference("webhook.workflow", workflow, of_a_webhook),
 ]
