@@ -80,7 +80,9 @@ class VocabularyFilter(django_filters.Filter):
             try:
                 self.vocabulary.parse(word)
             except ValueError as error:
-                raise forms.ValidationError(str(error)) from None
+                # The sentence shows what was sent, whose percent signs are no places to fill.
+                told = {"sentence": str(error)}
+                raise forms.ValidationError("%(sentence)s", params=told) from None
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
         if not value:

@@ -108,6 +108,9 @@ def test_revoked_key_is_refused_at_once_and_stays_listed(maker: APIClient) -> No
     assert [k["name"] for k in maker.get("/keys?state=usable").data["items"]] == ["maker"]
     make_key(name="old", expires_at=timezone.now() - timedelta(days=1))
     assert [k["name"] for k in maker.get("/keys?state=expired").data["items"]] == ["old"]
+    refused = maker.get("/keys?state=10%25")
+    assert refused.status_code == 400
+    assert refused.json()["errors"]["state"][0].startswith("'10%' is not allowed")
 
 
 def test_operator_neither_sees_nor_makes_keys_and_an_auditor_only_sees_them() -> None:

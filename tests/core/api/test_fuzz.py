@@ -18,7 +18,7 @@ from tests.support.hypothesis_settings import in_proportion
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.on_servers,
-    pytest.mark.usefixtures("nothing_waits"),
+    pytest.mark.usefixtures("nothing_waits", "transaction_stays"),
 ]
 PARTS = 6
 
