@@ -9,6 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
+from core.db.json_fields import validate_strings
+from core.db.names import refuse_id
+
 NANOS = Decimal(10) ** 9
 # The largest sum that a limit may be: a billion dollars.
 MOST_USD = Decimal(10) ** 9
@@ -18,6 +21,13 @@ validate_model_id = RegexValidator(
     "Use letters, digits, dots, colons, dashes, underscores and @, beginning with a letter or"
     " digit. What the provider calls it goes into provider_model.",
 )
+
+
+def validate_aliases(value: Any) -> None:
+    """Refuse what is not a list of names, none of which reads as an id."""
+    validate_strings(value)
+    for alias in value:
+        refuse_id(alias)
 
 
 def nanos_of(usd: Decimal) -> int:

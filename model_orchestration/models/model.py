@@ -11,8 +11,9 @@ from django.db import models
 
 from core.db.json_fields import CheckedJSONField, metadata_field, object_field, validate_strings
 from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
+from core.db.names import refuse_id
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
-from model_orchestration.models.fields import validate_model_id
+from model_orchestration.models.fields import validate_aliases, validate_model_id
 
 
 class ModelProvider(Vocabulary):
@@ -64,7 +65,10 @@ class Model(ReferencedModel):
     """A model of a provider; its name is the id by which callers ask for it."""
 
     name = models.CharField(
-        "model id", db_column="model_id", max_length=100, validators=[validate_model_id]
+        "model id",
+        db_column="model_id",
+        max_length=100,
+        validators=[validate_model_id, refuse_id],
     )
     provider = EnumField(vocabulary=ModelProvider, max_length=20, default=ModelProvider.OPENAI)
     display_name = models.CharField(max_length=100, blank=True, default="")
@@ -85,7 +89,7 @@ class Model(ReferencedModel):
     aliases = CheckedJSONField(
         default=list,
         blank=True,
-        validators=[validate_strings],
+        validators=[validate_aliases],
         help_text='Other ids by which callers may ask for it: ["gpt-4o", "fast"].',
     )
     max_tokens = models.PositiveIntegerField(

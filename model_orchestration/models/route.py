@@ -10,6 +10,7 @@ from django.db import models
 
 from core.db.json_fields import CheckedJSONField, validate_list
 from core.db.models import NamedQuerySet, ReferencedModel, name_constraint
+from core.db.names import refuse_id
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from model_orchestration.models.fields import validate_model_id
 
@@ -83,7 +84,7 @@ class RouteQuerySet(NamedQuerySet["ModelRoute"]):
 class ModelRoute(ReferencedModel):
     """A name that callers ask for as they ask for a model, and the models that may serve it."""
 
-    name = models.CharField(max_length=100, validators=[validate_model_id])
+    name = models.CharField(max_length=100, validators=[validate_model_id, refuse_id])
     strategy = EnumField(vocabulary=RouteStrategy, max_length=20, default=RouteStrategy.PRIORITY)
     targets = CheckedJSONField(
         default=list,

@@ -50,6 +50,12 @@ def test_model_is_registered_found_changed_and_forgotten(
     assert api.get("/api/models/small").status_code == 404
 
 
+def test_alias_never_reads_as_an_id(api: APIClient, small: dict[str, Any]) -> None:
+    refused = api.patch("/api/models/small", {"aliases": ["fast", "f" * 32]})
+    assert refused.status_code == 400
+    assert "reads as an id" in refused.json()["errors"]["aliases"][0]
+
+
 def test_list_is_filtered_in_any_case_and_paged(api: APIClient, small: dict[str, Any]) -> None:
     register(api, "vectors", capabilities=["EMBEDDING"], provider="ollama", display_name="Maps")
 
