@@ -67,7 +67,7 @@ class ModelSerializer(AnswerSerializer):
     cost_per_token = serializers.FloatField(allow_null=True)
     configuration = ObjectField()
     metadata = ObjectField()
-    large = ("description", "configuration", "metadata")
+    large = ("description", "aliases", "configuration", "metadata")
     whole_at = "/models/{row.pk}"
 
     class Meta:
@@ -160,7 +160,7 @@ class RouteSerializer(AnswerSerializer):
     strategy = VocabularyField(RouteStrategy)
     targets = RouteTargetInput(many=True)
     fallback_on = serializers.ListField(child=serializers.CharField())
-    large = ("description", "targets")
+    large = ("description", "targets", "fallback_on")
     whole_at = "/models/routes/{row.pk}"
 
     class Meta:

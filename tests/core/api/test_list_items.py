@@ -116,6 +116,11 @@ BOUNDED = {
     ("Schedule", "state"): "ACTIVE, DISABLED or ENDED",
     ("Schedule", "words"): "a sentence about five fields of a cron expression",
     ("Circuit", "url"): "the URL of an instance or a connection",
+    ("Connection", "awaiting_grant"): "null in every answer but that to the link of a credential",
+    ("Service", "awaiting_grant"): "the same",
+    ("AlertChannel", "status"): "ACTIVE, DISABLED or ERROR",
+    ("Model", "capabilities"): "six types of requests, each once",
+    ("Budget", "warn_at"): "at most ten percents",
 }
 # What methods make: addresses, names, statuses and times.
 SHORT = {
