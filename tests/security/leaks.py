@@ -155,6 +155,7 @@ def read_api(caller: Caller, key: dict[str, str]) -> Iterator[bytes]:
 
 def read_admin(caller: Caller, person: Identity) -> Iterator[bytes]:
     """Yield every list of the admin, and the pages and histories of what was planted."""
+    reverse("admin:index")  # the routes register them
     for model in admin.site._registry:
         where = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield caller.send("GET", reverse(f"{where}_changelist"), headers=person.headers).content
