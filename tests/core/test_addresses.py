@@ -432,6 +432,7 @@ def test_rows_from_before_are_brought_into_the_one_form_and_ghosts_merged() -> N
     assert connection.host == "db.example"
 
 
+@pytest.mark.slow
 def test_the_migration_goes_back_and_forth(transactional_db: None) -> None:
     try:
         call_command("migrate", "registry", "0012", verbosity=0)

@@ -24,6 +24,7 @@ def owners() -> set[str]:
     return set(rows.values_list("app_label", flat=True))
 
 
+@pytest.mark.slow
 def test_the_tables_go_to_the_kernel_and_back_with_their_rows_and_permissions(
     transactional_db: None,
 ) -> None:

@@ -107,6 +107,7 @@ def test_the_guard_outlives_a_table_that_is_built_anew():
         run_sql("DELETE FROM workflow_event")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_guard_can_be_taken_back_and_set_again():
     factories.make_execution()
