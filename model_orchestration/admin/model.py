@@ -22,7 +22,9 @@ from model_orchestration.admin.provider_wizard import ProviderWizardMixin
 from model_orchestration.admin.saving import ServicedMixin
 from model_orchestration.admin.try_page import TryMixin
 from model_orchestration.models import Model, ModelPrice, Request
-from model_orchestration.services.models import assign_model
+from model_orchestration.services.models import assign_for
+from model_orchestration.services.rows import Assign
+from registry.admin.credential import may_use_credentials
 
 SHOWN_REQUESTS = 10
 
@@ -38,7 +40,8 @@ def price_now(model: Model) -> ModelPrice | None:
 class ModelAdmin(ServicedMixin, ProviderWizardMixin, TryMixin, UnreadPartsMixin, HubAdmin):
     """The list of models, and the page of one."""
 
-    assign = staticmethod(assign_model)
+    def assign_of(self, request: HttpRequest) -> Assign:
+        return assign_for(may_use_credentials=may_use_credentials(request))
 
     form = ModelForm
     list_display = (

@@ -55,11 +55,11 @@ from model_orchestration.models.budget import warnings
 from model_orchestration.services.models import (
     add_price,
     assign_budget,
-    assign_model,
+    assign_for,
     assign_route,
     get_model,
 )
-from model_orchestration.services.rows import create_row, delete_row, update_row
+from model_orchestration.services.rows import Assign, create_row, delete_row, update_row
 from model_orchestration.services.usage import standing_of
 
 READ, WRITE = "models:read", "models:write"
@@ -116,13 +116,17 @@ class ModelViewSet(NamedResourceViewSet):
         """One model, by its id."""
         return get_model(self.kwargs["pk"])
 
+    @property
+    def _assign(self) -> Assign:
+        return assign_for(may_use_credentials=self.may_use_credentials)
+
     def perform_create(self, fields: dict[str, Any]) -> Model:
         """Register a model of a provider, under the id by which callers ask for it."""
-        return create_row(Model(), fields, assign_model)
+        return create_row(Model(), fields, self._assign)
 
     def perform_update(self, row: Any, fields: dict[str, Any], *, if_unchanged: bool) -> Model:
         """Change what is given and leave the rest; the provider stays."""
-        return update_row(row, fields, assign_model, if_unchanged=if_unchanged)
+        return update_row(row, fields, self._assign, if_unchanged=if_unchanged)
 
     def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
         """Forget a model; what was asked of it stays on record."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from core import audit
 from core.db.models import renamed
-from core.exceptions import Conflict, ValidationFailed
+from core.exceptions import Conflict, UseDenied, ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.references import add_finder
@@ -26,6 +26,7 @@ from model_orchestration.models import (
     ModelRoute,
 )
 from model_orchestration.reading import check_numbers
+from model_orchestration.services.rows import Assign
 from registry.models import Connection, ConnectionType
 
 # What is below `/models` beside them.
@@ -56,6 +57,26 @@ def assign_model(row: Any, fields: Mapping[str, Any]) -> None:
         row.connection = _usual_connection(row.provider)
     _check_names(row)
     _check_configuration(row.configuration)
+
+
+def assign_for(*, may_use_credentials: bool) -> Assign:
+    """Return `assign_model` for who may, or may not, let models reach the credentials of others.
+
+    Whoever asks a model has its connection's credential sent; so to name a connection that has one
+    takes the right to use it. What is returned raises UseDenied besides.
+    """
+
+    def assign(row: Any, fields: Mapping[str, Any]) -> None:
+        before = None if row._state.adding else row.connection_id
+        assign_model(row, fields)
+        credential = row.connection.credential
+        if credential is not None and row.connection_id != before and not may_use_credentials:
+            raise UseDenied(
+                f"Reaching the credential '{credential.name}' through the connection"
+                f" '{row.connection.name}' needs the scope credentials:use."
+            )
+
+    return assign
 
 
 def find_connection(reference: str) -> Connection:

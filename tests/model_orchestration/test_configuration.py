@@ -18,6 +18,7 @@ from model_orchestration.limits import Spender
 from model_orchestration.models import Model, ModelBudget, ModelRoute, Request, RequestType
 from tests import factories
 from tests.support.connections import make_connection
+from tests.support.credentials import make_credential
 
 pytestmark = pytest.mark.django_db
 CALL = ModelCall(RequestType.CHAT, {"messages": [{"role": "user", "content": "x"}]})
@@ -48,6 +49,25 @@ def test_model_is_registered_found_changed_and_forgotten(
     assert api.post("/models", again).status_code == 409
     assert api.delete("/api/models/small").status_code == 204
     assert api.get("/api/models/small").status_code == 404
+
+
+def test_a_connection_with_a_credential_takes_the_right_to_use_it(
+    api: APIClient, small: dict[str, Any]
+) -> None:
+    make_credential("API_KEY", name="provider-key")
+    make_connection(name="keyed", credential="provider-key")
+    writer = factories.caller(scopes=["models:read", "models:write"])
+    body = {"name": "large", "capabilities": ["CHAT"], "provider": "CUSTOM"}
+    for refused in (
+        writer.post("/models", {**body, "connection": "keyed"}),
+        writer.patch("/models/small", {"connection": "keyed"}),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+        assert "credentials:use" in refused.json()["detail"]
+    assert writer.post("/models", {**body, "connection": "provider"}).status_code == 201
+    register(api, "keyed", connection="keyed")
+    # Who may not is not kept from changing what is allowed already.
+    assert writer.patch("/models/keyed", {"description": "Other."}).status_code == 200
 
 
 def test_alias_never_reads_as_an_id(api: APIClient, small: dict[str, Any]) -> None:
