@@ -7,9 +7,6 @@ Opsgenie: Alert API. WEBHOOK: signed as the Standard Webhooks specification says
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +19,12 @@ from django.views.decorators.debug import sensitive_variables
 from core.vault import Secret
 from monitoring.alerts.channel_types import SERVERS
 from monitoring.models import ChannelType, DeliveryReason, Severity
-from registry.credentials.signing_key import key_of
+from registry.credentials.webhook_signature import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    signature_of,
+)
 
 _COLOURS = {Severity.CRITICAL: "#c62828", Severity.WARNING: "#b26a00"}
 _RESOLVED_COLOUR = "#2e7d32"
@@ -92,12 +94,11 @@ def _to_webhook(message: AlertMessage, config: Config, secrets: Secrets, now: in
             "incidents": list(message.incidents),
         }
     )
-    signed = f"{message.id}.{now}.".encode() + body
-    digest = hmac.new(key_of(secrets["key"].reveal()), signed, hashlib.sha256).digest()
+    signature = signature_of(str(message.id), str(now), body, secrets["key"])
     headers = {
-        "Webhook-Id": str(message.id),
-        "Webhook-Timestamp": str(now),
-        "Webhook-Signature": f"v1,{base64.b64encode(digest).decode()}",
+        ID_HEADER: str(message.id),
+        TIMESTAMP_HEADER: str(now),
+        SIGNATURE_HEADER: f"v1,{signature}",
     }
     return HttpMessage(config["url"], body, headers)
 

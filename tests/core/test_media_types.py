@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from core.media_types import is_json
 from core.vault import Secret
+from registry.credentials.webhook_signature import signature_of
 from tests import factories
 from tests.support.credentials import make_credential
-from workflows.webhooks.signature import signature_of
 
 JSON_TYPES = (
     "application/json",

@@ -20,6 +20,11 @@ from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.media_types import is_json, media_type_of
 from core.request_ids import current_request_id
 from registry.api.integrations import MappingField
+from registry.credentials.webhook_signature import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+)
 from workflows import services
 from workflows.models import (
     DeliveryOutcome,
@@ -27,11 +32,6 @@ from workflows.models import (
     Webhook,
     WebhookDelivery,
     WebhookEffect,
-)
-from workflows.webhooks.signature import (
-    ID_HEADER,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
 )
 
 _SIGNED = [

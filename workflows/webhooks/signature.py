@@ -6,8 +6,6 @@ several, separated by blanks: while a secret is rotated, a sender signs with the
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -17,11 +15,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from core.exceptions import IntegrationError
 from core.vault import Secret
-from registry.credentials.signing_key import key_of
+from registry.credentials.webhook_signature import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    signature_of,
+)
 
-ID_HEADER = "Webhook-Id"
-TIMESTAMP_HEADER = "Webhook-Timestamp"
-SIGNATURE_HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 MOST_SIGNATURES = 10
 LONGEST_HEADER = 2000
@@ -128,15 +128,3 @@ def check_time(message: Message, *, now: float) -> None:
 
 def _ascii(text: str) -> bytes:
     return text.encode("ascii", "replace")
-
-
-@sensitive_variables()
-def signature_of(message_id: str, sent_at: str, body: bytes, secret: Secret) -> str:
-    """Return the signature of a message in base64, without its version: over what was sent.
-
-    Raises:
-        ValueError: the secret stands for no key.
-    """
-    signed = f"{message_id}.{sent_at}.".encode() + body
-    digest = hmac.new(key_of(secret.reveal()), signed, hashlib.sha256).digest()
-    return base64.b64encode(digest).decode()

@@ -13,12 +13,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from core.vault import Secret
+from registry.credentials.webhook_signature import signature_of
 from registry.models import Credential, CredentialEvent
 from tests import factories
 from tests.support.credentials import make_credential
 from workflows.models import StepStatus, WebhookDelivery, WorkflowExecution, WorkflowStep
 from workflows.services import forget_deliveries
-from workflows.webhooks.signature import signature_of
 
 pytestmark = pytest.mark.django_db
 SECRET = "whsec_plJ3nmyCDGBKInavdOK15jsl"

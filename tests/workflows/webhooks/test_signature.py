@@ -10,6 +10,7 @@ from core.exceptions import ValidationFailed
 from core.vault import Secret
 from registry.credentials.signing_key import key_of
 from registry.credentials.type_specs import check_secret
+from registry.credentials.webhook_signature import signature_of
 from service_integration_client import sign_webhook
 from workflows.webhooks.signature import (
     MessageRefused,
@@ -17,7 +18,6 @@ from workflows.webhooks.signature import (
     is_signed_with,
     read_message,
     refusal_of_signature,
-    signature_of,
 )
 
 SECRET = Secret("whsec_plJ3nmyCDGBKInavdOK15jsl")
