@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Model, Q
+from django.db.models import Model
 
 from model_orchestration.admin.amounts import Level
 from model_orchestration.catalog import limit_of_budget, limits_of_quota
 from model_orchestration.limits import Limit
-from model_orchestration.models import ModelBudget, ProviderQuota, QuotaWindow
+from model_orchestration.models import ModelBudget, ProviderQuota
 from model_orchestration.periods import Window
+from model_orchestration.services.usage import sums_of
 
 MOST_LOOKED_AT = 500
 AMOUNTS = (("cost", "nanousd"), ("tokens", "tokens"), ("requests", "requests"))
@@ -58,34 +58,16 @@ def fullest_limits(*, now: datetime, most: int) -> list[FullLimit]:
 def levels_of(limits: Sequence[Limit], *, now: datetime) -> list[LimitLevels]:
     """Return how full each limit is, in one query."""
     windows = [limit.window(now) for limit in limits]
-    sums = _sums(windows)
+    sums = sums_of(windows)
     return [
         LimitLevels(limit, window, _levels(limit, sums[window.id]))
         for limit, window in zip(limits, windows, strict=True)
     ]
 
 
-def _levels(limit: Limit, sums: Counter[str]) -> list[Level]:
+def _levels(limit: Limit, sums: Mapping[str, int]) -> list[Level]:
     return [
         Level(kind, sums[f"used_{name}"], sums[f"reserved_{name}"], getattr(limit, name))
         for kind, name in AMOUNTS
         if getattr(limit, name) is not None
     ]
-
-
-def _sums(windows: Iterable[Window]) -> dict[object, Counter[str]]:
-    """Return what is used and reserved in each window; a rolling one is many rows."""
-    by_id = {window.id: window for window in windows}
-    wanted = Q(pk__in=by_id)
-    for window in by_id.values():
-        if window.since is not None:
-            wanted |= Q(series=window.series, starts_at__gt=window.since)
-    sums: dict[object, Counter[str]] = defaultdict(Counter)
-    columns = [f"{state}_{name}" for _, name in AMOUNTS for state in ("used", "reserved")]
-    rows = QuotaWindow.objects.filter(wanted).values("pk", "series", "starts_at", *columns)
-    for row in rows if by_id else ():
-        for window in by_id.values():
-            rolls = window.since is not None and row["series"] == window.series
-            if row["pk"] == window.id or (rolls and row["starts_at"] > window.since):
-                sums[window.id].update({name: row[name] for name in columns})
-    return sums

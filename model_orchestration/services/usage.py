@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Avg, Count, F, Q, QuerySet, Sum
+from django.db.models import Avg, Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from model_orchestration.limits import Limit
 from model_orchestration.models import QuotaWindow, Request
 from model_orchestration.models.fields import usd_of
+from model_orchestration.periods import Window
 
 GROUPS = {
     "day": "day", "model": "model_id", "project": "project_id", "user": "user_id",
@@ -67,24 +70,13 @@ def _plain(value: Any) -> Any:
 
 
 def standing_of(limits: Sequence[Limit], now: datetime) -> dict[Limit, dict[str, Any]]:
-    """Return what is used, reserved and left of each limit, in two queries at most."""
+    """Return what is used, reserved and left of each limit, in one query."""
     windows = {limit: limit.window(now) for limit in limits}
-    rows = {row.id: row for row in QuotaWindow.objects.filter(
-        id__in=[window.id for window in windows.values()])}  # fmt: skip
-    standings = {}
-    for limit, window in windows.items():
-        if window.since is not None:
-            sums = _rolling_sums(window.series, window.since)
-        else:
-            sums = _sums_of(rows.get(window.id))
-        standings[limit] = _standing(limit, sums) | {"reset_at": window.ends_at}
-    return standings
-
-
-def _rolling_sums(series: str, since: datetime) -> dict[str, int]:
-    rows = QuotaWindow.objects.filter(series=series, starts_at__gt=since)
-    found = rows.aggregate(**{name: Sum(F(name)) for name in _COUNTERS})
-    return {name: found[name] or 0 for name in _COUNTERS}
+    sums = sums_of(windows.values())
+    return {
+        limit: _standing(limit, sums[window.id]) | {"reset_at": window.ends_at}
+        for limit, window in windows.items()
+    }
 
 
 _COUNTERS = tuple(
@@ -94,11 +86,31 @@ _COUNTERS = tuple(
 )
 
 
-def _sums_of(row: QuotaWindow | None) -> dict[str, int]:
-    return {name: getattr(row, name) if row else 0 for name in _COUNTERS}
+def sums_of(windows: Iterable[Window]) -> Mapping[UUID, Counter[str]]:
+    """Return what is used and reserved in each window, by its id, in one query.
+
+    The pieces of a rolling one are many rows.
+    """
+    by_id = {window.id: window for window in windows}
+    sums = {key: Counter[str]() for key in by_id}
+    wanted = Q(pk__in=by_id)
+    rolling: dict[str, list[Window]] = defaultdict(list)
+    for window in by_id.values():
+        if window.since is not None:
+            rolling[window.series].append(window)
+            wanted |= Q(series=window.series, starts_at__gt=window.since)
+    rows = QuotaWindow.objects.filter(wanted).values("pk", "series", "starts_at", *_COUNTERS)
+    for row in rows if by_id else ():
+        counted = {row["pk"]} & by_id.keys()
+        for window in rolling[row["series"]]:
+            if window.since is not None and row["starts_at"] > window.since:
+                counted.add(window.id)
+        for key in counted:
+            sums[key].update({name: row[name] for name in _COUNTERS})
+    return sums
 
 
-def _standing(limit: Limit, sums: dict[str, int]) -> dict[str, Any]:
+def _standing(limit: Limit, sums: Mapping[str, int]) -> dict[str, Any]:
     def of(amount: str) -> dict[str, Any]:
         most = getattr(limit, amount)
         used, reserved = sums[f"used_{amount}"], sums[f"reserved_{amount}"]
