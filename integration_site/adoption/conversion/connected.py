@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from integration_site.adoption.conversion.values import Cells, fit_name
+from integration_site.adoption.conversion.values import Cells, name_of
 from registry.api.endpoints import action_name
 from registry.models import ConnectionType, CredentialType
 from registry.models.integration import IntegrationStatus, IntegrationType
@@ -70,14 +70,6 @@ def _type_of(cells: Cells, columns: tuple[str, ...], values: list[str], default:
     return word
 
 
-def _name_of(cells: Cells) -> str:
-    text = cells.text("name")
-    name = fit_name(text)
-    if name != text:
-        cells.notes.mended("name", f"'{text[:60]}' is no name; taken as '{name}'")
-    return name
-
-
 def secret_columns(cells: Cells) -> list[str]:
     """Return the columns of a credential that hold something secret."""
     return [name for name in SECRET_COLUMNS if cells.row.get(name)]
@@ -101,7 +93,7 @@ def credential_fields(cells: Cells) -> Fields:
     if type_ == CredentialType.BASIC_AUTH and "username" not in attributes:
         attributes["username"] = _first(cells, _USERS) or "unknown"
     fields: Fields = {
-        "name": _name_of(cells), "type": type_, "attributes": attributes,
+        "name": name_of(cells), "type": type_, "attributes": attributes,
         "description": cells.text("description", most=5000),
         "allowed_origins": _origins(_first(cells, _URLS)),
         "expires_at": cells.time("expires_at"),
@@ -120,7 +112,7 @@ def connection_fields(cells: Cells, credentials: dict[str, str]) -> Fields:
     """Return what `create_connection` is given; `credentials` are names by earlier keys."""
     type_ = _type_of(cells, ("type", "connection_type"), ConnectionType.values, "HTTP")
     fields: Fields = {
-        "name": _name_of(cells), "type": type_,
+        "name": name_of(cells), "type": type_,
         "description": cells.text("description", most=5000),
     }  # fmt: skip
     url = _first(cells, _URLS)
@@ -162,7 +154,7 @@ def integration_fields(cells: Cells, services: dict[str, str]) -> Fields:
     method = str(config.get("method") or "POST")
     action = str(config.get("action") or (action_name(method, path) if path else ""))
     return {
-        "name": _name_of(cells),
+        "name": name_of(cells),
         "type": _type_of(
             cells, ("integration_type", "type"), IntegrationType.values, IntegrationType.CUSTOM
         ),

@@ -12,7 +12,7 @@ from rest_framework.exceptions import ValidationError
 from core.addresses import BadAddress, normal_base_url, normal_url
 from core.exceptions import ValidationFailed
 from core.identifiers import id_of_text
-from integration_site.adoption.conversion.values import Cells, fit_name, id_for, key_text
+from integration_site.adoption.conversion.values import Cells, id_for, key_text, name_of
 from registry.api.endpoints import ENDPOINT_FIELDS, actions_of
 from registry.models import Service, ServiceAction, ServiceInstance
 from registry.models.service import ServiceStatus, ServiceType
@@ -41,21 +41,13 @@ def convert_services(rows: Iterable[Cells], *, now: datetime) -> list[ConvertedS
             cells.notes.left("another row has this service_id")
             continue
         taken.add(identifier)
-        name = _name_of(cells)
+        name = name_of(cells)
         converted = services.get(name.lower())
         if converted is None:
             converted = services[name.lower()] = _new_service(cells, name, identifier)
         _add_instance(converted, cells, identifier, now=now)
         _add_actions(converted, cells)
     return list(services.values())
-
-
-def _name_of(cells: Cells) -> str:
-    text = cells.text("name")
-    name = fit_name(text)
-    if name != text:
-        cells.notes.mended("name", f"'{text[:60]}' is no name; taken as '{name}'")
-    return name
 
 
 def _new_service(cells: Cells, name: str, identifier: str) -> ConvertedService:

@@ -139,6 +139,15 @@ def key_text(row: Row, column: str) -> str:
     return (row.get("id") or "") if value is None else value
 
 
+def name_of(cells: Cells) -> str:
+    """Return the name of a row as the hub takes it, with a note where it is another."""
+    text = cells.text("name")
+    name = fit_name(text)
+    if name != text:
+        cells.notes.mended("name", f"'{text[:60]}' is no name; taken as '{name}'")
+    return name
+
+
 def fit_name(text: str) -> str:
     """Return a text as a name that the hub takes: other characters become dashes."""
     name = _UNFIT.sub("-", text.strip()).lstrip("._- ")[:100].rstrip(" ")
