@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +18,7 @@ from core.identifiers import read_id
 from core.mediator import mediator
 from core.models import AuditVerb
 from monitoring.findings import Finding, sources
-from monitoring.models import Incident, IncidentStatus, Severity, Subject
+from monitoring.models import Incident, IncidentStatus, Severity
 from registry.services import expire_suspects, keep_suspects
 
 logger = structlog.get_logger(__name__)
@@ -49,18 +50,17 @@ def watch_fleet(*, now: datetime | None = None) -> None:
     A source that cannot be asked leaves the incidents of its subject as they are.
     """
     moment = now or timezone.now()
+    by_subject: dict[str, dict[str, Incident]] = defaultdict(dict)
+    for incident in Incident.objects.unresolved():
+        by_subject[incident.subject][incident.dedup_key] = incident
     for source in sources:
-        unresolved = _unresolved_of(source.subject)
+        unresolved = by_subject[source.subject]
         try:
             findings = list(source.find(moment, unresolved.keys()))
         except DatabaseError as error:
             logger.warning("not_watched", subject=str(source.subject), error=str(error)[:300])
             continue
         reconcile(unresolved, findings, ended=source.ended, now=moment)
-
-
-def _unresolved_of(subject: Subject) -> dict[str, Incident]:
-    return {each.dedup_key: each for each in Incident.objects.unresolved().filter(subject=subject)}
 
 
 def reconcile(
