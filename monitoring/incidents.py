@@ -13,8 +13,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from core import audit
-from core.exceptions import Conflict, NotFound
-from core.identifiers import read_id
+from core.db.models import get_by_id
+from core.exceptions import Conflict
 from core.mediator import mediator
 from core.models import AuditVerb
 from monitoring.findings import Finding, sources
@@ -37,11 +37,7 @@ class Verdict(StrEnum):
 
 def get_incident(reference: str) -> Incident:
     """Raises: NotFound."""
-    key = read_id(reference)
-    incident = Incident.objects.select_related("service").filter(pk=key).first() if key else None
-    if incident is None:
-        raise NotFound(f"No incident with the id '{str(reference)[:100]}'.")
-    return incident
+    return get_by_id(Incident.objects.select_related("service"), reference, "incident")
 
 
 def watch_fleet(*, now: datetime | None = None) -> None:

@@ -12,6 +12,7 @@ from django.dispatch import Signal
 from core.db.names import reference_filter, validate_name
 from core.db.uuid7 import uuid7
 from core.exceptions import NotFound
+from core.identifiers import read_id
 from core.suggestions import no_such_row
 
 Row = TypeVar("Row", bound=models.Model)
@@ -102,6 +103,19 @@ class ReferencedModel(NamedModel):
         row = super().from_db(db, field_names, values, **more)
         row.name_as_read = row.__dict__.get("name", "")
         return row
+
+
+def get_by_id(rows: models.QuerySet[Row], reference: object, noun: str) -> Row:
+    """Return the row of that id; `noun` is what a sentence calls such a row.
+
+    Raises:
+        NotFound: there is none, or it is no id.
+    """
+    key = read_id(reference)
+    row = rows.filter(pk=key).first() if key else None
+    if row is None:
+        raise NotFound(f"No {noun} with the id '{str(reference)[:100]}'.")
+    return row
 
 
 def find_bound(rows: Any, reference: str, *, key: str) -> Any:

@@ -15,9 +15,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from core import audit
-from core.exceptions import Conflict, NotFound
+from core.db.models import get_by_id
+from core.exceptions import Conflict
 from core.failpoints import failpoint
-from core.identifiers import read_id
 from core.models import AuditVerb
 from monitoring.alerts.sending import Outcome, send_message
 from monitoring.alerts.wire import AlertMessage
@@ -196,12 +196,7 @@ def _note_on_channel(pk: UUID, outcome: Outcome, *, now: datetime) -> None:
 
 def get_delivery(reference: str) -> AlertDelivery:
     """Raises: NotFound."""
-    key = read_id(reference)
-    rows = AlertDelivery.objects.select_related("channel")
-    row = rows.filter(pk=key).first() if key else None
-    if row is None:
-        raise NotFound(f"No alert message with the id '{str(reference)[:100]}'.")
-    return row
+    return get_by_id(AlertDelivery.objects.select_related("channel"), reference, "alert message")
 
 
 def send_test(channel: AlertChannel) -> AlertDelivery:

@@ -14,8 +14,8 @@ from django.db.models import F, Q, QuerySet
 
 from core import audit
 from core.db.clock import database_now
-from core.exceptions import Conflict, IntegrationError, NotFound, ValidationFailed
-from core.identifiers import read_id
+from core.db.models import get_by_id
+from core.exceptions import Conflict, IntegrationError, ValidationFailed
 from core.models import AuditVerb
 from workflows.models import (
     SUITED,
@@ -124,12 +124,7 @@ def get_bulk(reference: str) -> BulkOperation:
     Raises:
         NotFound: there is none.
     """
-    operation = (
-        BulkOperation.objects.filter(pk=key).first() if (key := read_id(reference)) else None
-    )
-    if operation is None:
-        raise NotFound(f"No bulk operation with the id '{str(reference)[:100]}'.")
-    return operation
+    return get_by_id(BulkOperation.objects.all(), reference, "bulk operation")
 
 
 def cancel_bulk(operation_id: Any, *, actor: str) -> BulkOperation:
