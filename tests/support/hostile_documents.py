@@ -28,13 +28,13 @@ from core.json.positions import positions_in
 from core.json.schema import Schema, check_schema
 from core.name_patterns import matches
 from core.suggestions import did_you_mean
+from core.timetables import CronRefused, in_words, read_timetable
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition import DefinitionError, parse
 from workflows.definition.diff import compare
 from workflows.dry_run import execute_in_memory
 from workflows.dry_run.fake_calls import Calls
 from workflows.dry_run.mocks import Mocks
-from workflows.schedules import CronRefused, in_words, read_timetable
 from workflows.validation import validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,12 +21,12 @@ from core.admin.formatting import NOTHING, moment, status_badge
 from core.admin.pages import page_of, page_of_id, render_page
 from core.admin.views import own_view
 from core.exceptions import IntegrationError
+from core.timetables import in_words, names_of_zones
 from workflows import services
 from workflows.admin.permissions import RunnableMixin, may_operate
 from workflows.admin.schedule_forms import BackfillForm, ScheduleForm
 from workflows.admin.schedule_page import learn_last_runs, preview_of, summary_of, typed_time
 from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
-from workflows.schedules import in_words, names_of_zones
 
 
 @admin.register(WorkflowSchedule)

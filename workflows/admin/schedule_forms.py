@@ -14,8 +14,8 @@ from unfold.widgets import (
 
 from core.admin.forms import StrictJSONField, description_field
 from core.instants import InstantRefused, in_utc
+from core.timetables import CronRefused, read_timetable, zone_of
 from workflows.models import WorkflowSchedule
-from workflows.schedules import CronRefused, read_timetable, zone_of
 
 _TIMES = ("starts_at", "ends_at")
 

@@ -11,9 +11,9 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 
 from core.exceptions import IntegrationError
+from core.timetables import in_words
 from workflows import services
 from workflows.models import BACKLOG, RunOutcome, WorkflowSchedule, WorkflowScheduleRun
-from workflows.schedules import in_words
 
 MAX_RUNS = 25
 

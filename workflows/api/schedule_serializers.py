@@ -11,6 +11,7 @@ from core.api.fields import ObjectField, VocabularyField
 from core.api.instants import WallTimeField
 from core.api.patches import PatchSerializer
 from core.api.serializers import AnswerSerializer, StrictSerializer
+from core.timetables import in_words
 from workflows import services
 from workflows.api.serializers import priority_field
 from workflows.models import (
@@ -22,7 +23,6 @@ from workflows.models import (
     WorkflowSchedule,
     WorkflowScheduleRun,
 )
-from workflows.schedules import in_words
 
 RESERVED_NAMES = ("preview",)
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from core.api.actions import nested_list, post_action
 from core.api.named_resource import NamedResourceViewSet
 from core.api.serializers import represent
+from core.timetables import in_words
 from workflows import services
 from workflows.api.filters import RunFilter, ScheduleFilter
 from workflows.api.schedule_serializers import (
@@ -23,7 +24,6 @@ from workflows.api.schedule_serializers import (
     ScheduleSerializer,
 )
 from workflows.models import WorkflowSchedule, WorkflowScheduleRun
-from workflows.schedules import in_words
 
 
 class ScheduleViewSet(NamedResourceViewSet):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from workflows.schedules.cron import MOST_TICKS, Timetable
+from core.timetables.cron import MOST_TICKS, Timetable
 
 # A tick that nobody took for so long was missed: the catch-up policy decides about it.
 MISSED_AFTER_SECONDS = 60.0

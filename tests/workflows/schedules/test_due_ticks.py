@@ -4,16 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workflows.schedules import (
-    CronRefused,
-    Doing,
-    ScheduleActivity,
-    in_words,
-    may_work_off,
-    on_tick,
-    read_timetable,
-    sort_due,
-)
+from core.timetables import CronRefused, in_words, read_timetable
+from workflows.schedules import Doing, ScheduleActivity, may_work_off, on_tick, sort_due
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from core import audit
 from core.db.clock import database_now
 from core.exceptions import ValidationFailed
 from core.models import AuditVerb
+from core.timetables import read_timetable
 from workflows.models import RunKind, RunOutcome, WorkflowSchedule
-from workflows.schedules import read_timetable
 from workflows.services.schedules.lifecycle import check_year, in_zone_of, lock_schedule
 from workflows.services.schedules.runs import record_runs
 

@@ -18,11 +18,11 @@ from core.exceptions import Conflict, UseDenied, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
 from core.suggestions import meant_among
+from core.timetables import CronRefused, Timetable, read_timetable, zone_of
+from core.timetables.cron import FIRST_YEAR
+from core.timetables.rule import LAST_YEAR
 from workflows.execution_rows import check_context
 from workflows.models import Workflow, WorkflowSchedule
-from workflows.schedules import CronRefused, Timetable, read_timetable, zone_of
-from workflows.schedules.cron import FIRST_YEAR
-from workflows.schedules.rule import LAST_YEAR
 from workflows.services.definitions.retirement import OPERATE
 from workflows.services.executions.start import version_of
 from workflows.services.schedules.input_check import check_schedule

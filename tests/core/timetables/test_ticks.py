@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from workflows.schedules import read_timetable
+from core.timetables import read_timetable
 
 REAL = ["*/15 0-3 * * *", "30 * * * *", "*/30 1-3,23 1-15 * 1-6"]
 FIXED = ["30 0,2 * * *", "0,15,45 1,3,23 * * *"]

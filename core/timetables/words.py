@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from workflows.schedules.rule import (
+from core.timetables.rule import (
     EVERY_DAY,
     EVERY_HOUR,
     EVERY_MINUTE,

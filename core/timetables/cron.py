@@ -17,9 +17,9 @@ from itertools import islice, takewhile
 
 from cronsim import CronSim, CronSimError
 
-from workflows.schedules.rule import read_rule
-from workflows.schedules.ticks import ticks_after
-from workflows.schedules.words import describe, name_months
+from core.timetables.rule import read_rule
+from core.timetables.ticks import ticks_after
+from core.timetables.words import describe, name_months
 
 FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 LONGEST_CRON = 100

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.schedules import CronRefused, in_words, read_timetable
+from core.timetables import CronRefused, in_words, read_timetable
 
 ROOT = Path(__file__).resolve().parents[3]
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]

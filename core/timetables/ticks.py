@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from workflows.schedules.rule import Rule
+from core.timetables.rule import Rule
 
 _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 # So long a piece of time is looked at at once: the clock is put on at most once within it.
