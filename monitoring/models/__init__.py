@@ -1,4 +1,4 @@
-"""The tables of monitoring: incidents, and who is told of them."""
+"""The tables of monitoring: incidents, who is told of them, and maintenance."""
 
 from monitoring.models.alert import (
     UNSENT,
@@ -10,7 +10,23 @@ from monitoring.models.alert import (
     DeliveryState,
     NoticeState,
 )
-from monitoring.models.incident import Incident, IncidentStatus, Severity, Subject
+from monitoring.models.incident import (
+    Impact,
+    Incident,
+    IncidentStatus,
+    IncidentUpdate,
+    PageStatus,
+    Severity,
+    Subject,
+    Suppression,
+    UpdateKind,
+)
+from monitoring.models.maintenance import (
+    MaintenanceOccurrence,
+    MaintenanceWindow,
+    OccurrenceState,
+    WindowStatus,
+)
 
 __all__ = [
     "UNSENT",
@@ -20,9 +36,18 @@ __all__ = [
     "ChannelType",
     "DeliveryReason",
     "DeliveryState",
+    "Impact",
     "Incident",
     "IncidentStatus",
+    "IncidentUpdate",
+    "MaintenanceOccurrence",
+    "MaintenanceWindow",
     "NoticeState",
+    "OccurrenceState",
+    "PageStatus",
     "Severity",
     "Subject",
+    "Suppression",
+    "UpdateKind",
+    "WindowStatus",
 ]
