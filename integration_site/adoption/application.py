@@ -7,12 +7,17 @@ from datetime import tzinfo
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
 
 from core.failpoints import failpoint
+from core.models import AuditVerb
+from integration_site.adoption.columns import not_taken
+from integration_site.adoption.exclusive import only_run
 from integration_site.adoption.inspection import Inspection, inspect
 from integration_site.adoption.notice import earlier_tables_notice
 from integration_site.adoption.plan import Adoption, Say
 from integration_site.adoption.record import DONE, OWN, AdoptionRecord, StepRecord
+from integration_site.adoption.report import LEFT_WHERE_IT_IS, table_counts
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import set_aside
 from integration_site.adoption.sources import BadSource
@@ -25,9 +30,10 @@ from integration_site.adoption.steps.connected import (
 from integration_site.adoption.steps.executions import take_executions
 from integration_site.adoption.steps.models import take_models, take_requests
 from integration_site.adoption.steps.services import take_services
+from integration_site.adoption.trail import tell
 from integration_site.first_keys import create_credential_key, read_credential_key
 
-FINISH = "finish"
+FINISH, CONFIRM = "finish", "confirm"
 STEPS: tuple[tuple[str, Callable[[Adoption], None]], ...] = (
     ("services", take_services),
     ("credentials", take_credentials),
@@ -46,7 +52,13 @@ def apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool = False) -> Adopt
 
     Raises:
         BadSource: the source cannot be read.
+        AtWork: another run is at work.
     """
+    with only_run():
+        return _apply(url, zone=zone, say=say, confirmed=confirmed)
+
+
+def _apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool) -> AdoptionRecord | None:
     found = inspect(url)
     try:
         _check_keys(found)
@@ -55,12 +67,13 @@ def apply(url: str, *, zone: tzinfo, say: Say, confirmed: bool = False) -> Adopt
             return record if AdoptionRecord.exists() and record.steps() else None
         prepared = _prepare(found, record, say)
         adoption = Adoption(prepared.source, record, prepared.tables, zone, say)
+        if record.step(LEFT_WHERE_IT_IS) is None:
+            record.save(StepRecord(LEFT_WHERE_IT_IS, DONE, detail=not_taken(prepared.tables)))
         for name, take in STEPS:
             _run(adoption, name, take)
-        if confirmed and (blanked := blank_secrets(adoption)):
-            say(f"{'credentials':<14} {blanked:,} plain secrets emptied")
-        if record.step(FINISH) is None:
-            record.save(StepRecord(FINISH, DONE))
+        _finish(record)
+        if confirmed:
+            _empty_secrets(adoption)
         return record
     finally:
         found.source.close()
@@ -101,6 +114,31 @@ def _prepare(found: Inspection, record: AdoptionRecord, say: Say) -> Inspection:
     moved = inspect("")
     kept = [each for each in found.tables if not each.kind.becomes]
     return Inspection(moved.source, moved.catalogue, (*moved.tables, *kept), is_own=True)
+
+
+def _finish(record: AdoptionRecord) -> None:
+    if record.step(FINISH) is not None:
+        return
+    with transaction.atomic():
+        counts = {
+            row["table"]: f"{row['read']} read, {row['taken']} taken, {row['left']} left"
+            for row in table_counts(record)
+        }
+        tell(AuditVerb.CREATED, record.source, "Taken over", counts)
+        record.save(StepRecord(FINISH, DONE))
+
+
+def _empty_secrets(adoption: Adoption) -> None:
+    """Empty what is in the vault now; that this was agreed to is told once."""
+    blanked = blank_secrets(adoption)
+    step = adoption.record.step(CONFIRM)
+    if not blanked or (step is not None and step.counts.get("emptied") == blanked):
+        return
+    with transaction.atomic():
+        told = {"credentials": f"{blanked} plain secrets emptied"}
+        tell(AuditVerb.CHANGED, adoption.record.source, "Confirmed", told)
+        adoption.record.save(StepRecord(CONFIRM, DONE, counts={"emptied": blanked}))
+    adoption.say(f"{'credentials':<14} {blanked:,} plain secrets emptied")
 
 
 def _run(adoption: Adoption, name: str, take: Callable[[Adoption], None]) -> None:

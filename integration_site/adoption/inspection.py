@@ -81,4 +81,4 @@ def fate_of(each: Recognised) -> str:
     kind = BY_NAME[each.kind.name]
     if kind.becomes:
         return kind.becomes
-    return "left: the hub keeps nothing like it"
+    return f"left: {kind.why_not}"

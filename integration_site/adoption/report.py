@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from integration_site.adoption.columns import not_taken
 from integration_site.adoption.findings import RowFinding
 from integration_site.adoption.inspection import Inspection, fate_of
 from integration_site.adoption.record import AdoptionRecord
 
 MOST_KEYS = 5
+# The step that keeps which tables and columns are not taken.
+LEFT_WHERE_IT_IS = "left-where-it-is"
 # How a step counts the rows of a table: its step, and what its counters begin with.
 _COUNTED = (
     ("registered_service", "services", "registered_service."),
@@ -46,6 +49,7 @@ def inspection_data(found: Inspection) -> dict[str, Any]:
         "in_the_way": [
             {"table": table.name, "schema": table.schema} for table in found.in_the_way
         ],
+        **not_taken(found.tables),
     }  # fmt: skip
 
 
@@ -61,6 +65,7 @@ def inspection_text(found: Inspection) -> Iterator[str]:
     for table in found.in_the_way:
         yield f"  {table.name:<28} not of the earlier system, and where a table of the hub's goes"
         yield f"  {'':<28} set aside, and kept as it is"
+    yield from _columns(not_taken(found.tables))
 
 
 def table_counts(record: AdoptionRecord) -> list[dict[str, Any]]:
@@ -85,6 +90,20 @@ def adoption_text(record: AdoptionRecord) -> Iterator[str]:
         numbers = " ".join(f"{row[what]:>10,}" for what in ("read", "taken", "mended", "left"))
         yield f"  {row['table']:<24} {numbers}"
     yield from _reasons(record.findings())
+    step = record.step(LEFT_WHERE_IT_IS)
+    if step is not None:
+        for each in step.detail["tables_not_taken"]:
+            yield f"  not taken  {each['table']} ({each['rows']:,} rows): {each['reason']}"
+        yield from _columns(step.detail)
+
+
+def _columns(left: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each reason why nothing is made of columns, with those."""
+    by_reason: dict[str, list[str]] = {}
+    for each in left["columns_not_taken"]:
+        by_reason.setdefault(each["reason"], []).append(f"{each['table']}.{each['column']}")
+    for reason, names in by_reason.items():
+        yield f"  not taken  {', '.join(names)}: {reason}"
 
 
 def _reasons(findings: Iterable[RowFinding]) -> Iterator[str]:
@@ -106,7 +125,9 @@ def _reasons(findings: Iterable[RowFinding]) -> Iterator[str]:
 
 def adoption_json(record: AdoptionRecord) -> Iterator[str]:
     """Yield the pieces of a JSON document; there may be as many findings as rows."""
-    head = {"source": record.source, "tables": table_counts(record)}
+    step = record.step(LEFT_WHERE_IT_IS)
+    left = dict(step.detail) if step else {}
+    head = {"source": record.source, "tables": table_counts(record), **left}
     yield json.dumps(head)[:-1] + ', "findings": ['
     separator = ""
     for finding in record.findings():

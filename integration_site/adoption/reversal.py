@@ -13,14 +13,16 @@ from django.db.models import QuerySet
 
 from core.exceptions import IntegrationError
 from core.failpoints import failpoint
-from core.models import ApiKey
+from core.models import ApiKey, AuditVerb
 from integration_site.adoption.conversion.executions import ACTOR
 from integration_site.adoption.conversion.shapes_of_runs import RunShape
+from integration_site.adoption.exclusive import only_run
 from integration_site.adoption.inspection import inspect
 from integration_site.adoption.plan import Say
 from integration_site.adoption.record import OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import drop_hub_tables, put_back
+from integration_site.adoption.trail import tell
 from model_orchestration.models import Model, ProviderQuota, QuotaWindow, Request
 from registry.discovery.change_log import record_change
 from registry.models import (
@@ -69,7 +71,13 @@ def revert(url: str, *, confirmed: bool, say: Say) -> bool:
 
     Raises:
         NotAgreed: the hub's own tables go, with what was made in them, and that was not agreed to.
+        AtWork: another run is at work.
     """
+    with only_run():
+        return _revert(url, confirmed=confirmed, say=say)
+
+
+def _revert(url: str, *, confirmed: bool, say: Say) -> bool:
     if not AdoptionRecord.exists():
         return False
     record = AdoptionRecord(inspect(url).catalogue.label if url else OWN)
@@ -88,6 +96,7 @@ def revert(url: str, *, confirmed: bool, say: Say) -> bool:
             put_back(aside.detail["moved"])
         record.forget()
         _drop_record_if_empty(record)
+        tell(AuditVerb.DELETED, record.source, "Given back", {})
         failpoint("M6")
     say("What was taken is gone from the hub.")
     return True

@@ -30,7 +30,8 @@ REQUEST_TYPES = (
 class Kind:
     """A table of the earlier system: its names, the columns that tell it, and its enum columns.
 
-    `becomes` says in words what the hub makes of its rows; empty where the hub has no such thing.
+    `becomes` says in words what the hub makes of its rows; empty where it makes nothing of them,
+    which is what `why_not` tells.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Kind:
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: str = "id"
     becomes: str = ""
+    why_not: str = "the hub keeps nothing like it"
 
     def is_shape_of(self, table: Table) -> bool:
         """Return whether a table has this name, in either number, and these columns."""
@@ -97,10 +99,19 @@ KINDS = (
     Kind("model_performance", needs=frozenset({"model_id", "task_type", "sample_count"})),
     Kind("model_performance_history", needs=frozenset({"model_id", "period_start"})),
     Kind("model_feedback", needs=frozenset({"request_id", "quality_rating"})),
-    Kind("service_integration_config", needs=frozenset({"key", "value"}), key="key"),
+    Kind(
+        "service_integration_config", needs=frozenset({"key", "value"}), key="key",
+        why_not="the hub is set by environment variables: see docs/configuration.md",
+    ),
     Kind("ai_model", needs=frozenset({"provider", "is_local"})),
-    Kind("model_performance_metric", needs=frozenset({"model_id", "latency_ms"})),
-    Kind("model_usage", needs=frozenset({"model_id", "input_tokens"})),
+    Kind(
+        "model_performance_metric", needs=frozenset({"model_id", "latency_ms"}),
+        why_not="it does not say of what type a request was",
+    ),
+    Kind(
+        "model_usage", needs=frozenset({"model_id", "input_tokens"}),
+        why_not="it does not say of what type a request was, or whether it succeeded",
+    ),
     Kind("model_budget", needs=frozenset({"monthly_limit", "alert_percentage"})),
 )  # fmt: skip
 BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}

@@ -164,7 +164,19 @@ def integration_fields(cells: Cells, services: dict[str, str]) -> Fields:
         "description": cells.text("description", most=5000),
         "source": source,
         "target": {"service": target, "action": action},
+        "metadata": {**_metadata_of(cells), "earlier": _as_given(cells, config)},
     }  # fmt: skip
+
+
+def _metadata_of(cells: Cells) -> dict[str, Any]:
+    return cells.object("metadata") if cells.row.get("metadata") else {}
+
+
+def _as_given(cells: Cells, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what an old call is answered of an integration, and the hub has no field for."""
+    words = ("integration_type", "source_service_id", "target_service_id")
+    given = {name: text for name in words if (text := cells.text(name))}
+    return given | ({"config": config} if config else {})
 
 
 def _service_named(cells: Cells, column: str, services: dict[str, str]) -> str:

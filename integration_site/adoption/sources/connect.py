@@ -13,6 +13,7 @@ from integration_site.adoption.sources.base import BadSource, SourceDatabase
 from integration_site.adoption.sources.mysql import MysqlSource
 from integration_site.adoption.sources.postgresql import PostgresSource
 from integration_site.adoption.sources.sqlite import SqliteSource
+from integration_site.configuration.value_types import POSTGRES_OPTIONS
 
 _FORMS = (
     "Write it as postgres://user:password@host:5432/database,"
@@ -76,13 +77,19 @@ def _of_mysql(parts: dict[str, Any]) -> dict[str, Any]:
 
 def hub_source(*, schemas: tuple[str, ...] = ()) -> SourceDatabase:
     """Return the hub's own database as a source."""
-    config = connection.settings_dict
     if connection.vendor != "postgresql":
-        path = Path(config["NAME"])
+        path = Path(connection.settings_dict["NAME"])
         return SqliteSource(path, "the hub's own database")
+    return PostgresSource(hub_conninfo(), "the hub's own database", schemas=schemas)
+
+
+def hub_conninfo() -> str:
+    """Return how the hub's own PostgreSQL is reached."""
+    config = connection.settings_dict
     parts = {
         "dbname": config["NAME"], "host": config["HOST"], "port": config["PORT"],
         "user": config["USER"], "password": config["PASSWORD"],
     }  # fmt: skip
-    conninfo = make_conninfo("", **{key: value for key, value in parts.items() if value})
-    return PostgresSource(conninfo, "the hub's own database", schemas=schemas)
+    options = {k: v for k, v in config.get("OPTIONS", {}).items() if k in POSTGRES_OPTIONS}
+    given = {key: value for key, value in {**parts, **options}.items() if value}
+    return make_conninfo("", **given)
