@@ -14,6 +14,8 @@ from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
 from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
+from monitoring.uptime.rollups import forget_hours, sum_hours
+from monitoring.uptime.spans import begin_missing, follow_changes
 from registry.calls.blocking_client import probe_urls
 from registry.calls.circuits.store import end_lapsed_controls
 from registry.services import (
@@ -37,12 +39,23 @@ def sweep_heartbeats() -> None:
     now = timezone.now()
     end_due_maintenance(now=now)
     expire_instances(now=now)
+    # Before the log is cut.
+    follow_changes(now=now)
     watch_fleet(now=now)
     end_lapsed_controls()
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     cut_change_log()
     forget_answers(now=now)
     forget_deliveries(now=now)
+
+
+@periodic_task("monitoring.tasks.sum_uptime")
+def sum_uptime() -> None:
+    """Sum the hours and days that are over, and forget those that were kept for long enough."""
+    now = timezone.now()
+    begin_missing(now=now)
+    sum_hours(now=now)
+    forget_hours(now=now)
 
 
 @periodic_task("monitoring.tasks.send_alerts")

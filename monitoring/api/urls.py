@@ -4,10 +4,12 @@ from rest_framework.routers import SimpleRouter
 
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.incidents import IncidentViewSet
+from monitoring.api.uptime import ServiceUptimeViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("health/incidents", IncidentViewSet, basename="incident")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
+router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")
 
 urlpatterns = router.urls

@@ -27,6 +27,7 @@ from monitoring.models.maintenance import (
     OccurrenceState,
     WindowStatus,
 )
+from monitoring.models.uptime import MemoryState, Period, StatusSpan, UptimeRollup
 
 __all__ = [
     "UNSENT",
@@ -42,12 +43,16 @@ __all__ = [
     "IncidentUpdate",
     "MaintenanceOccurrence",
     "MaintenanceWindow",
+    "MemoryState",
     "NoticeState",
     "OccurrenceState",
     "PageStatus",
+    "Period",
     "Severity",
+    "StatusSpan",
     "Subject",
     "Suppression",
     "UpdateKind",
+    "UptimeRollup",
     "WindowStatus",
 ]

@@ -25,7 +25,7 @@ from registry.models import (
 )
 from registry.services.mass_expiry import Fleet, room_to_expire
 from registry.services.status import log_instance_change
-from registry.services.uptime import SWEEP_INTERVAL, UNSEEN_AFTER, WINDOW
+from registry.services.uptime import GAPS_KEPT, SWEEP_INTERVAL, UNSEEN_AFTER
 
 # What expired so shortly before belongs to the same event.
 EVENT_WINDOW = timedelta(minutes=2)
@@ -140,7 +140,7 @@ def _note_sweep(now: datetime) -> timedelta:
 
 def _note_gap(start: datetime, end: datetime) -> None:
     """Remember that nobody looked in between, for as long as uptime goes back."""
-    ObservationGap.objects.filter(ended_at__lt=end - WINDOW).delete()
+    ObservationGap.objects.filter(ended_at__lt=end - GAPS_KEPT).delete()
     ObservationGap.objects.create(started_at=start, ended_at=end)
 
 

@@ -6,30 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from registry.models import (
-    HEALTHY,
-    DiscoveryState,
-    ObservationGap,
-    RegistryChange,
-    Service,
-    ServiceStatus,
-)
+from registry.models import DiscoveryState, ObservationGap, RegistryChange, Service
+from registry.policies.uptime import Since, Span, measure
 
 WINDOW = timedelta(hours=24)
 SWEEP_INTERVAL = timedelta(seconds=5)
 # A sweep is late by this much without a reason: below, it is the scheduler's jitter.
 UNSEEN_AFTER = 2 * SWEEP_INTERVAL
-
-Span = tuple[datetime, datetime]
-Since = tuple[datetime, str]
+# For as long as uptime goes back.
+GAPS_KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
     """The share of the observed time since `since` in which a service was ONLINE or DEGRADED.
 
-    `percent` is None where nothing was observed. `coverage` is the observed share of the time, in
-    percent: what nobody observed, UNKNOWN and PENDING, is no data and counts neither way.
+    `percent` is None where nothing counts: maintenance does not. `coverage` is the observed share
+    of the time, in percent: what nobody observed, UNKNOWN and PENDING, is no data.
     """
 
     percent: float | None
@@ -41,46 +34,9 @@ class Uptime:
 def rate_uptime(
     changes: Sequence[Since], *, gaps: Iterable[Span], start: datetime, end: datetime
 ) -> Uptime:
-    """Return the uptime of [start, end], from the statuses in force from each instant on.
-
-    `gaps` are times in which nobody looked; they may overlap. What is before the first change is no
-    data either.
-    """
-    seconds = max((end - start).total_seconds(), 0.0)
-    unseen = _joined(gaps)
-    ends = [*(at for at, _ in changes[1:]), end]
-    observed = up = 0.0
-    for (at, status), until in zip(changes, ends, strict=False):  # without changes there is one end
-        if status in (ServiceStatus.UNKNOWN, ServiceStatus.PENDING):
-            continue
-        seen = _seconds_outside(unseen, max(at, start), min(until, end))
-        observed += seen
-        up += seen if status in HEALTHY else 0.0
-    percent = round(min(up / observed, 1.0) * 100, 2) if observed else None
-    coverage = round(min(observed / seconds, 1.0) * 100, 2) if seconds else 0.0
-    return Uptime(percent, coverage, start, seconds)
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Return the same spans in order, none overlapping another."""
-    joined: list[Span] = []
-    for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def _seconds_outside(spans: Sequence[Span], start: datetime, end: datetime) -> float:
-    if end <= start:
-        return 0.0
-    inside = (
-        (min(until, end) - max(at, start)).total_seconds()
-        for at, until in spans
-        if at < end and until > start
-    )
-    return (end - start).total_seconds() - sum(inside)
+    """Return the uptime of [start, end], from the statuses in force from each instant on."""
+    parts = measure(changes, gaps=gaps, start=start, end=end)
+    return Uptime(parts.percent(), parts.coverage, start, parts.seconds)
 
 
 def measure_uptime(service: Service, *, now: datetime) -> Uptime:
@@ -103,10 +59,10 @@ def measure_uptime(service: Service, *, now: datetime) -> Uptime:
         oldest = RegistryChange.objects.order_by("index").first()
         start = max(start, oldest.created_at) if oldest else start
         changes = [(start, service.status)]
-    return rate_uptime(changes, gaps=_gaps(start, now), start=start, end=now)
+    return rate_uptime(changes, gaps=read_gaps(start, now), start=start, end=now)
 
 
-def _gaps(start: datetime, end: datetime) -> list[Span]:
+def read_gaps(start: datetime, end: datetime) -> list[Span]:
     """Return the times in which nobody looked, with the one that is under way."""
     rows = ObservationGap.objects.filter(ended_at__gt=start, started_at__lt=end)
     gaps = list(rows.values_list("started_at", "ended_at"))

@@ -115,6 +115,11 @@ CALLS = [
      "GET /monitoring/deliveries?state=DEAD&channel=team", None),
     ("get_alert_message", ["m"], {}, "GET /monitoring/deliveries/m", None),
     ("retry_alert_message", ["m"], {}, "POST /monitoring/deliveries/m/retry", {}),
+    # Uptime
+    ("get_service_uptime", ["shop", "30d"], {"maintenance": "COUNT_UP"},
+     "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
+    ("get_service_spans", ["shop", "OFFLINE"], {},
+     "GET /monitoring/services/shop/spans?status=OFFLINE", None),
     # Integrations
     ("create_integration", ["chat", TARGET, {"a": "$.input.b"}], {"unknown_fields": "STRIP"},
      "POST /registry/integrations",

@@ -24,6 +24,7 @@ from service_integration_client.operations import (
     schedules,
     services,
     step_validation,
+    uptime,
     webhooks,
     workflows,
 )
@@ -201,6 +202,10 @@ class _BaseClient:
     get_incident = Read(incidents.get_incident)
     get_incidents = Read(incidents.get_incidents)
     iter_incidents = Pages(incidents.get_incidents)
+
+    get_service_uptime = Read(uptime.get_service_uptime)
+    get_service_spans = Read(uptime.get_service_spans)
+    iter_service_spans = Pages(uptime.get_service_spans, by=pages.by_cursor)
 
     events = Stream(events.events)
 

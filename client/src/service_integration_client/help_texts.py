@@ -38,6 +38,8 @@ ARGUMENTS = {
     "execution_id": "the id of the execution",
     "breaker_id": "the id of the breaker, or of what it guards",
     "severity": "WARNING or CRITICAL",
+    "window": "24h, 7d, 30d, 90d or 365d",
+    "maintenance": "what maintenance counts as: EXCLUDE (left out), COUNT_UP or COUNT_AS_IS",
     "min_severity": "WARNING or CRITICAL: what is less grave is not told",
     "subjects": "only incidents of these kinds, such as SERVICE_DOWN; empty for all",
     "services": "only of services of these names, such as pay-*; empty for all",

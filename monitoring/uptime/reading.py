@@ -1,0 +1,77 @@
+"""Answers how much of a window a service could be used, and why not more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitoring.models import StatusSpan
+from monitoring.uptime.rollups import days_of, measure_all
+from monitoring.uptime.spans import spans_between
+from registry.models import Service
+from registry.policies.uptime import WHOLE_COVERAGE, MaintenancePolicy, Parts
+
+WINDOWS = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+    "365d": timedelta(days=365),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowUptime:
+    """The uptime of a service over a window, with the parts that it is made of."""
+
+    service: Service
+    window: str
+    since: datetime
+    until: datetime
+    maintenance: str
+    parts: Parts
+
+    @property
+    def percent(self) -> float | None:
+        return self.parts.percent(self.maintenance)
+
+    @property
+    def coverage(self) -> float:
+        return self.parts.coverage
+
+    @property
+    def partial(self) -> bool:
+        """Whether too little was observed for the figure to speak for the whole window."""
+        return self.coverage < WHOLE_COVERAGE
+
+    @property
+    def counted(self) -> tuple[float, float]:
+        return self.parts.counted(self.maintenance)
+
+
+def read_window(
+    service: Service, window: str, *, maintenance: str = MaintenancePolicy.EXCLUDE, now: datetime
+) -> WindowUptime:
+    """Return the uptime over a window that ends now, or since the service is known.
+
+    Counted in whole minutes, so that it is the same for those who ask again at once.
+    """
+    until = now.replace(second=0, microsecond=0)
+    since = max(until - WINDOWS[window], service.created_at)
+    parts = measure_all([service.pk], since, until)[service.pk]
+    return WindowUptime(service, window, min(since, until), until, str(maintenance), parts)
+
+
+def read_troubles(service: Service, since: datetime, until: datetime) -> Sequence[StatusSpan]:
+    """Return the spans of a time in which it was not simply up, the latest first."""
+    spans = spans_between([service.pk], since, until)
+    return [span for span in reversed(spans) if span.status != "ONLINE"]
+
+
+def read_days(found: WindowUptime) -> dict[datetime, Parts]:
+    """Return the parts of each day of a window of several, in their order; of a day, none."""
+    if WINDOWS[found.window] <= timedelta(days=1):
+        return {}
+    key = found.service.pk
+    return dict(sorted(days_of([key], first=found.since, now=found.until)[key].items()))
