@@ -28,6 +28,7 @@ READY_SECONDS = 60.0
 GUEST_SECONDS = 10.0  # services have 8 s to sign off and end
 KILL_SECONDS = 15.0
 RESTART_SECONDS = 1.0
+DEMO_TTL_SECONDS = 30  # shorter than usual, for a person who stops a service and looks on
 TICK_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1
 PROCFILE_LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
@@ -221,7 +222,7 @@ def demo_processes(environment: Mapping[str, str]) -> dict[str, str]:
     hub = f"http://{reachable_host(environment)}:{environment['SERVICE_PORT']}/api"
     options = f'--hub {hub} --data-dir "$DATA_DIR/demo"'
     return {
-        "services": f"exec python -m reference_services all {options}",
+        "services": f"exec python -m reference_services all --ttl {DEMO_TTL_SECONDS} {options}",
         "demo": f"exec python -m reference_services.demo {options}",
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from reference_services import outage as outages
 from reference_services.faults import FaultSwitch
 from reference_services.problems import (
     InvalidInputError,
@@ -49,8 +50,12 @@ def build_app(
     folders: tuple[Path, ...] = (),
     clock: Callable[[], datetime] = utc_now,
     faults: FaultSwitch | None = None,
+    outage: outages.Outage | None = None,
 ) -> web.Application:
-    """Return the service's web application; `folders` are the documents it may read."""
+    """Return the service's web application; `folders` are the documents it may read.
+
+    With an `outage` it can be told to stop for a while.
+    """
     app = web.Application(middlewares=[_problems], client_max_size=MAX_BODY_BYTES)
     app[STORE] = store
     app[FAULTS] = faults or FaultSwitch()
@@ -58,6 +63,8 @@ def build_app(
     app.router.add_get("/health", _health_handler(service, store=store, clock=clock))
     app.router.add_get("/_fault", _read_fault)
     app.router.add_post("/_fault", _fault_handler(names))
+    if outage is not None:
+        app.router.add_post(outages.PATH, _outage_handler(outage))
     for action in service.actions:
         handler = _action_handler(action, folders=folders, clock=clock)
         app.router.add_route(action.method, action.path, handler)
@@ -164,6 +171,13 @@ def _fault_handler(known_actions: tuple[str, ...]) -> Handler:
         return _json(faults.describe())
 
     return set_fault
+
+
+def _outage_handler(outage: outages.Outage) -> Handler:
+    async def begin(request: web.Request) -> web.Response:
+        return _json(outage.begin(await _read_body(request)))
+
+    return begin
 
 
 @web.middleware

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from reference_services import outage as outages
 from reference_services.app import build_app
 from reference_services.console import say
 from reference_services.lifetime import die_with_parent, ends_on_signals, wait_for_the_end
@@ -47,9 +48,14 @@ async def run_service(service: Service, options: RunOptions) -> None:
     ending = ends_on_signals()
     if options.parent_pid is not None:
         die_with_parent()
+    outage = outages.Outage(options.data_dir / f"{service.name}.outage")
+    if not await _is_back(service, outage, ending):
+        return
     store = ServiceStore(options.data_dir / f"{service.name}.sqlite3")
     folders = (SAMPLES, options.data_dir / "documents")
-    build = service.build or functools.partial(build_app, service, store=store, folders=folders)
+    build = service.build or functools.partial(
+        build_app, service, store=store, folders=folders, outage=outage
+    )
     # A runner's own signal handling would end the process without signing off.
     runner = web.AppRunner(
         build(),
@@ -69,6 +75,22 @@ async def run_service(service: Service, options: RunOptions) -> None:
     finally:
         await runner.cleanup()
         store.close()
+
+
+async def _is_back(service: Service, outage: outages.Outage, ending: asyncio.Event) -> bool:
+    """Wait until an outage is over; return whether it is, and not the process to end."""
+    if seconds := outage.seconds_left():
+        say(f"{service.name} stays away for {seconds:.0f} s, as it was told to")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), seconds)
+    return not ending.is_set()
+
+
+def _actions(service: Service) -> list[dict[str, Any]]:
+    """Return what the hub is told that can be called."""
+    if service.build is not None:
+        return []
+    return [*(action.registration() for action in service.actions), outages.ACTION]
 
 
 def _listen(service: Service, options: RunOptions) -> socket.socket:
@@ -113,7 +135,7 @@ def _registered(
         health_url=f"{url}/health",
         version=service.version,
         tags=list(service.tags),
-        actions=[action.registration() for action in service.actions],
+        actions=_actions(service),
         metadata={"version": service.version, "process_id": os.getpid()},
         ttl_seconds=options.ttl_seconds,
         timeout=HUB_TIMEOUT_SECONDS,

@@ -4,6 +4,7 @@ from reference_services.service import Service
 from reference_services.services import (
     agent_orchestrator,
     local_models,
+    mailbox,
     model_orchestration,
     planning_system,
     project_coordinator,
@@ -27,5 +28,6 @@ SERVICES: dict[str, Service] = {
         sentiment_analysis,
         text_summarization,
         local_models,
+        mailbox,
     )
 }

@@ -10,7 +10,7 @@ import pytest
 from tests.support import made_once
 from tests.support.real_hub import Hub, running_hub, until
 
-SERVICES = 10
+SERVICES = 11
 
 
 def surroundings_of(name: str) -> dict[str, str]:
@@ -33,7 +33,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub with the ten reference services, which several files share."""
+    """A hub with the reference services, which several files share."""
     with running_hub(tmp_path_factory.mktemp("fleet"), surroundings_of("fleet")) as hub:
         data = hub.directory / "services"
         hub.run(

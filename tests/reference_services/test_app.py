@@ -189,7 +189,7 @@ async def test_fault_ends_by_itself_after_its_seconds(start_service):
 
 
 def test_every_action_registers_with_both_schemas():
-    assert len(SERVICES) == 10
+    assert len(SERVICES) == 11
     for service in SERVICES.values():
         for action in service.actions:
             registered = action.registration()

@@ -35,6 +35,7 @@ class PlayingHub:
         self.open_questions = open_questions
         self.summarizer_url = summarizer_url
         self.workflows = {}
+        self.channels = []
         self.executed = []
         self.numbers = itertools.count(1)
         app = web.Application()
@@ -43,6 +44,7 @@ class PlayingHub:
         app.router.add_get("/api/workflows/{name}/executions", self._executions)
         app.router.add_get("/api/workflows/{name}", self._workflow)
         app.router.add_post("/api/workflows", self._create)
+        app.router.add_post("/api/monitoring/channels", self._create_channel)
         app.router.add_post("/api/workflows/execute", self._execute_type)
         app.router.add_post("/api/workflows/{name}/execute", self._execute)
         self.server = TestServer(app)
@@ -61,6 +63,10 @@ class PlayingHub:
         body = await request.json()
         self.workflows[body["name"]] = {**body, "id": "w1"}
         return web.json_response(self.workflows[body["name"]], status=201)
+
+    async def _create_channel(self, request):
+        self.channels.append(await request.json())
+        return web.json_response(self.channels[-1], status=201)
 
     async def _execute_type(self, request):
         body = await request.json()
@@ -123,6 +129,9 @@ async def test_demo_runs_every_kind_of_work_and_one_failure(start_service, tmp_p
     lines = printed.decode().splitlines()
     assert process.returncode == 0, complaints.decode()
     assert lines[0] == "Created the workflow document-processing"
+    (channel,) = hub.channels
+    assert channel["name"] == "demo-mailbox" and channel["config"]["url"].endswith("/hook")
+    assert lines.pop(1).startswith("Alerts are told to the mailbox: open http://127.0.0.1:")
     assert lines[1].startswith("FAILED     document-processing in 0.25 s: generate-summary: The su")
     assert "Open execution e1 in the admin" in lines[2]
     assert [line.split()[1] for line in lines[3:]] == [

@@ -118,7 +118,7 @@ async def test_service_registers_serves_and_signs_off(tmp_path):
     assert registered["url"] == url
     assert registered["health_url"] == f"{url}/health"
     assert registered["type"] == "PLANNING_SYSTEM"
-    assert len(registered["actions"]) == 2
+    assert len(registered["actions"]) == 3
     assert hub.keys == {"Bearer k"}
     assert hub.statuses == {"planning-system": "OFFLINE"}
 
