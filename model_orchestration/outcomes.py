@@ -15,12 +15,13 @@ from model_orchestration.pricing import NO_USAGE, Usage, cost_of
 
 @dataclass(frozen=True, slots=True)
 class ModelAttempt:
-    """A time that a model was asked."""
+    """A time that a model was asked, or was not as the hub knew better (`is_refused_here`)."""
 
     model: str
     milliseconds: float
     error: str = ""
     status: int | None = None
+    is_refused_here: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -46,7 +47,20 @@ class RequestOutcome:
     first_token_ms: float | None = None
     error_code: str = ""
     error_message: str = ""
+    # Why the answer ended, as OpenAI's API tells it.
+    finish_reason: str = ""
     response: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def finish_reason_of(body: Mapping[str, Any]) -> str:
+    """Return why the first choice of an answer, or of a chunk of one, ended; empty if it did not.
+
+    What a provider sends may be of any type.
+    """
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    reason = first.get("finish_reason") if isinstance(first, dict) else None
+    return reason if isinstance(reason, str) else ""
 
 
 def charge(

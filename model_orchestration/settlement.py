@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from model_orchestration.early_warnings import warn_of
 from model_orchestration.models import OPEN_STATES, Request, RequestState, UsageSource
+from model_orchestration.models.route import ErrorClass
 from model_orchestration.outcomes import RequestOutcome
 from model_orchestration.reservations import Settlement, settle
+from model_orchestration.samples import Sample, add_samples, confidence_of, task_type_of
 from registry.calls.client import ServiceClient
 
 logger = structlog.get_logger(__name__)
@@ -73,6 +75,7 @@ def write_outcomes(outcomes: Sequence[RequestOutcome]) -> None:
             _fill(row, outcome, now)
         settle(settlements)
         Request.objects.bulk_update(rows, _WRITTEN)
+        add_samples([each for row in rows for each in _samples(row, by_id[row.pk], now)])
         if settlements:
             warn_of({each.window for each in settlements}, now=now)
 
@@ -119,6 +122,35 @@ def _settlements(row: Request, outcome: RequestOutcome) -> list[Settlement]:
 def _charged_in_full(held: Sequence[Any]) -> Settlement:
     window, tokens, nanousd, requests, _ = held
     return Settlement(UUID(window), tokens, nanousd, requests, tokens, nanousd, requests)
+
+
+# Errors that say something of the model; others are the caller's, or those of our account.
+_FAILURES = frozenset(
+    {ErrorClass.CONTENT, ErrorClass.NOT_FOUND, ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE}
+)
+
+
+def _samples(row: Request, outcome: RequestOutcome, now: datetime) -> Iterator[Sample]:
+    """Yield what a request says of the models that it was sent to, at the task that it was for.
+
+    An answer that nobody waited for says nothing; nor does what the hub itself did not send.
+    """
+    task_type = task_type_of(row.task_type)
+    if not task_type:
+        return
+    is_whole = outcome.state == RequestState.SETTLED
+    failed = {
+        each.model
+        for each in outcome.attempts
+        if each.error in _FAILURES and not each.is_refused_here
+    }
+    if is_whole:
+        end = outcome.finish_reason
+        confidence = confidence_of(end) if end else None
+        yield Sample(row.model_id, task_type, now, True, confidence=confidence)
+        failed.discard(row.model_id)
+    for model in sorted(failed):
+        yield Sample(model, task_type, now, False)
 
 
 def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:

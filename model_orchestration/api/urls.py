@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from model_orchestration.api import native, openai
+from model_orchestration.api import native, openai, performance
 from model_orchestration.api.anthropic import MessagesView
 from model_orchestration.api.configuration import (
     BudgetViewSet,
@@ -24,6 +24,7 @@ router.register("models/requests", RequestViewSet, basename="model-request")
 models = SimpleRouter(trailing_slash=False)
 models.register("models", ModelViewSet, basename="model")
 
+upkeep: Any = performance.PerformanceUpkeepViewSet
 quota: Any = {"get": "retrieve", "put": "set_quota", "delete": "remove"}
 
 urlpatterns = [
@@ -45,6 +46,20 @@ urlpatterns = [
     path("models/quotas", QuotaViewSet.as_view({"get": "list"})),
     path("models/quotas/<str:pk>", QuotaViewSet.as_view(quota)),
     path("models/budgets/<str:pk>/standing", BudgetViewSet.as_view({"get": "standing"})),
+    path("models/<str:pk>/performance", performance.ModelPerformanceView.as_view()),
+    path("performance/models", performance.PerformanceView.as_view()),
+    path("performance/best", performance.BestModelView.as_view()),
+    path("performance/history", performance.HistoryViewSet.as_view({"get": "list"})),
+    path(
+        "performance/feedback",
+        performance.FeedbackViewSet.as_view({"get": "list", "post": "give"}),
+    ),
+    path(
+        "performance/feedback/<str:pk>",
+        performance.FeedbackViewSet.as_view({"get": "retrieve"}),
+    ),
+    path("performance/reset", upkeep.as_view({"post": "reset"})),
+    path("performance/update-history", upkeep.as_view({"post": "update_history"})),
     *router.urls,
     *models.urls,
 ]

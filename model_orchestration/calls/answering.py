@@ -26,7 +26,7 @@ from model_orchestration.dialects import openai_usage
 from model_orchestration.exceptions import ModelError
 from model_orchestration.models.fields import usd_of
 from model_orchestration.models.request import RequestState
-from model_orchestration.outcomes import RequestOutcome, charge
+from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
 from model_orchestration.pricing import Usage
 from model_orchestration.settlement import SettlementWriter
 from registry.calls.blocking_client import on_shared_loop
@@ -100,7 +100,7 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     )
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
-        ongoing.milliseconds,
+        ongoing.milliseconds, finish_reason=finish_reason_of(answer.body),
     )  # fmt: skip
     await settle_outcome(client, outcome)
     return Served(

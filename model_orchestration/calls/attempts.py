@@ -141,7 +141,8 @@ def _note(
     took = round((time.monotonic() - begun) * 1000, 2)
     error = failure.error_class.value if failure else ""
     status = failure.status if failure else None
-    ongoing.attempts.append(ModelAttempt(target.model, took, error, status))
+    refused = failure is not None and failure.is_refused_here
+    ongoing.attempts.append(ModelAttempt(target.model, took, error, status, refused))
 
 
 async def send(ongoing: OngoingRequest, target: Target, *, take: TakeEvent | None = None) -> Any:

@@ -26,7 +26,7 @@ from model_orchestration.choosing import Target
 from model_orchestration.exceptions import ModelError, StreamCut
 from model_orchestration.models.model import ModelProvider
 from model_orchestration.models.request import RequestState
-from model_orchestration.outcomes import RequestOutcome, charge
+from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
 from model_orchestration.pricing import Usage
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import ServiceClient
@@ -76,6 +76,7 @@ class ModelStream:
         self._target: Target | None = None
         self._reader: StreamReader | None = None
         self._first_ms: float | None = None
+        self._finish_reason = ""
 
     def begin(self) -> None:
         """Begin to have it answered."""
@@ -138,6 +139,7 @@ class ModelStream:
             except (StreamFailed, *MALFORMED) as error:
                 raise AnswerUnusable(str(error)) from None
             for chunk in chunks:
+                self._finish_reason = finish_reason_of(chunk) or self._finish_reason
                 await self._pass_on({**chunk, "model": target.model}, ongoing, target)
 
         document = await send(ongoing, target, take=take)
@@ -191,5 +193,5 @@ class ModelStream:
         return RequestOutcome(
             accepted.id, state, target, usage, source, cost, ongoing.attempts,
             ongoing.milliseconds, self._first_ms,
-            error.code if error else "", error.message if error else "",
+            error.code if error else "", error.message if error else "", self._finish_reason,
         )  # fmt: skip

@@ -9,6 +9,12 @@ from model_orchestration.models.budget import (
     QuotaWindow,
 )
 from model_orchestration.models.model import Model, ModelProvider, ModelStatus, RequestType
+from model_orchestration.models.performance import (
+    ModelFeedback,
+    ModelPerformance,
+    ModelPerformanceHistory,
+    PerformancePeriod,
+)
 from model_orchestration.models.price import ModelPrice
 from model_orchestration.models.request import (
     OPEN_STATES,
@@ -19,7 +25,8 @@ from model_orchestration.models.request import (
 from model_orchestration.models.route import ModelRoute, RouteStrategy
 
 __all__ = [
-    "OPEN_STATES", "BudgetPeriod", "BudgetScope", "Model", "ModelBudget", "ModelPrice",
-    "ModelProvider", "ModelRoute", "ModelStatus", "OnExceed", "ProviderQuota", "QuotaWindow",
-    "Request", "RequestState", "RequestType", "RouteStrategy", "UsageSource",
+    "OPEN_STATES", "BudgetPeriod", "BudgetScope", "Model", "ModelBudget", "ModelFeedback",
+    "ModelPerformance", "ModelPerformanceHistory", "ModelPrice", "ModelProvider", "ModelRoute",
+    "ModelStatus", "OnExceed", "PerformancePeriod", "ProviderQuota", "QuotaWindow", "Request",
+    "RequestState", "RequestType", "RouteStrategy", "UsageSource",
 ]  # fmt: skip

@@ -50,6 +50,8 @@ NOT_RECORDED = {
     "MessagesView.post": "a request to a model: kept as one",
     "CompletionView.post": "a request to a model: kept as one",
     "EmbeddingView.post": "a request to a model: kept as one",
+    "FeedbackViewSet.give": "kept as feedback",
+    "PerformanceUpkeepViewSet.update_history": "changes nothing",
     "WebhookViewSet.receive": "a message of a machine: kept as a delivery",
 }
 
@@ -280,6 +282,8 @@ ACTS: dict[str, Callable[[], Request]] = {
     },
     "ModelViewSet.add_price": lambda: (
         "POST", f"{_model()}/prices", {"input": 1, "output": 2}),
+    "PerformanceUpkeepViewSet.reset": lambda: (
+        "POST", "/performance/reset", {"model_id": _model().rpartition("/")[2]}),
     "QuotaViewSet.set_quota": lambda: (
         "PUT", "/models/quotas/OPENAI", {"daily_cost_limit": 5}),
     "QuotaViewSet.remove": lambda: ("DELETE", f"/models/quotas/{_quota()}", None),
