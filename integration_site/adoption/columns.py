@@ -48,6 +48,13 @@ _TAKEN = {
             "id model_id provider display_name description capabilities status max_tokens"
             " token_limit cost_per_token configuration model_metadata"
         ),
+        "ai_model": (
+            "id provider version capabilities context_window cost_per_1k_input cost_per_1k_output"
+            " is_local status created_at"
+        ),
+        "model_budget": (
+            "id project_id monthly_limit current_usage last_reset alert_percentage updated_at"
+        ),
         "request": (
             "id request_id request_type model_id provider user_id project_id task_id request_data"
             " response_data prompt_tokens completion_tokens total_tokens latency_ms cost success"

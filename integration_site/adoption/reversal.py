@@ -23,7 +23,7 @@ from integration_site.adoption.record import OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import drop_hub_tables, put_back
 from integration_site.adoption.trail import tell
-from model_orchestration.models import Model, ProviderQuota, QuotaWindow, Request
+from model_orchestration.models import Model, ModelBudget, ProviderQuota, QuotaWindow, Request
 from registry.discovery.change_log import record_change
 from registry.models import (
     CircuitBreakerState,
@@ -48,6 +48,7 @@ _KINDS: tuple[tuple[str, Any], ...] = (
     ("request", Request),
     ("window", QuotaWindow),
     ("quota", ProviderQuota),
+    ("budget", ModelBudget),
     ("model", Model),
     ("connection", Connection),
     ("credential", Credential),

@@ -103,7 +103,10 @@ KINDS = (
         "service_integration_config", needs=frozenset({"key", "value"}), key="key",
         why_not="the hub is set by environment variables: see docs/configuration.md",
     ),
-    Kind("ai_model", needs=frozenset({"provider", "is_local"})),
+    Kind(
+        "ai_model", needs=frozenset({"provider", "is_local"}),
+        becomes="models, with what they cost",
+    ),
     Kind(
         "model_performance_metric", needs=frozenset({"model_id", "latency_ms"}),
         why_not="it does not say of what type a request was",
@@ -112,7 +115,10 @@ KINDS = (
         "model_usage", needs=frozenset({"model_id", "input_tokens"}),
         why_not="it does not say of what type a request was, or whether it succeeded",
     ),
-    Kind("model_budget", needs=frozenset({"monthly_limit", "alert_percentage"})),
+    Kind(
+        "model_budget", needs=frozenset({"monthly_limit", "alert_percentage"}),
+        becomes="budgets of projects, which warn",
+    ),
 )  # fmt: skip
 BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 # These the documents of the earlier system name otherwise than by table and column.

@@ -42,6 +42,7 @@ class Shape:
     aware: bool = False
     updated_at: bool = True
     is_odd: bool = False
+    lacks: tuple[str, ...] = ()
 
 
 SHAPES = {
@@ -88,7 +89,17 @@ TABLES: dict[str, str] = {
         " monthly_cost_limit:F daily_tokens_used:I! monthly_tokens_used:I! daily_cost_used:F!"
         " monthly_cost_used:F! daily_reset_at:D monthly_reset_at:D"
     ),
+    "ai_model": (
+        "provider:T version:T capabilities:J context_window:I cost_per_1k_input:F"
+        " cost_per_1k_output:F is_local:B status:T"
+    ),
+    "model_budget": (
+        "project_id:T monthly_limit:F current_usage:F last_reset:D alert_percentage:I"
+    ),
 }
+# Their keys are texts, and the hub has a table of the same name.
+TEXT_KEYS = ("ai_model", "model_budget")
+NAMED_AS_THE_HUBS = ("model_budget",)
 UNIQUE = {
     "registered_service": "service_id", "circuit_breaker_state": "service_id",
     "workflow_execution": "workflow_id", "service_integration_config": "key",
@@ -116,6 +127,8 @@ def table_name(kind: str, shape: Shape) -> str:
 def definitions(shape: Shape, dialect: str) -> Iterator[str]:
     """Yield the statements that make the tables."""
     for kind, text in TABLES.items():
+        if kind in shape.lacks:
+            continue
         for name, values in BY_NAME[kind].enums.items():
             if shape.native_enums and dialect == "postgresql":
                 listed = ", ".join(f"'{v}'" for v in _labels(values, shape))
@@ -131,7 +144,8 @@ def _labels(values: Sequence[str], shape: Shape) -> list[str]:
 
 def _columns(kind: str, text: str, shape: Shape, dialect: str) -> Iterator[str]:
     types = _TYPES[dialect]
-    key = "uuid" if shape.uuid_keys and dialect == "postgresql" else "varchar(36)"
+    has_uuid = shape.uuid_keys and dialect == "postgresql" and kind not in TEXT_KEYS
+    key = "uuid" if has_uuid else "varchar(100)"
     yield f"id {key} NOT NULL PRIMARY KEY"
     for part in text.split():
         name, _, letter = part.partition(":")
@@ -295,6 +309,16 @@ class Maker:
             provider=self._word("OPENAI"), daily_token_limit=1000, daily_tokens_used=7,
             monthly_tokens_used=7, daily_cost_used=0.1, monthly_cost_used=0.1,
         )  # fmt: skip
+        yield "ai_model", self._row(
+            id="llama-3", provider="ollama", version="3", capabilities='["chat"]',
+            context_window=8192, cost_per_1k_input=0.01, cost_per_1k_output=0.03, is_local=True,
+            status="active",
+        )  # fmt: skip
+        if "model_budget" not in self.shape.lacks:
+            yield "model_budget", self._row(
+                project_id=self._uuid(), monthly_limit=50, current_usage=5, alert_percentage=80,
+                last_reset=self.clock,
+            )  # fmt: skip
 
     def _oddities(self) -> Iterator[tuple[str, Row]]:
         first = self._service_id(0)
@@ -318,6 +342,9 @@ class Maker:
         for name in ("twin", "Twin"):
             yield "model", self._row(model_id=name, provider=None, capabilities="{chat,dance}")
         yield "model", self._row(model_id="claude 3/x", provider="mystery", capabilities="{chat}")
+        yield "ai_model", self._row(id="gpt-4", provider="nobody", is_local=False)
+        if "model_budget" not in self.shape.lacks:
+            yield "model_budget", self._row(project_id=None, monthly_limit=None)
         yield "request", self._row(request_id="req-1", model_id="gpt-4", success=False)
         yield "request", self._row(request_id="req-2", model_id=None, cost=-1, total_tokens=-2)
         yield "provider_quota", self._row(provider=self._word("OPENAI"), daily_tokens_used=9)

@@ -11,11 +11,16 @@ from typing import Any
 from core.identifiers import id_of_text
 from integration_site.adoption.bulk_rows import NewRow
 from integration_site.adoption.conversion.executions import ordered_id
-from integration_site.adoption.conversion.values import Cells, dump
+from integration_site.adoption.conversion.values import Cells, dump, fit_name
 from model_orchestration.models import (
+    BudgetPeriod,
+    BudgetScope,
     Model,
+    ModelBudget,
+    ModelPrice,
     ModelProvider,
     ModelStatus,
+    OnExceed,
     ProviderQuota,
     RequestState,
     RequestType,
@@ -36,9 +41,9 @@ _MOST_COST = Decimal(10) ** 6
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def convert_models(rows: Iterable[Cells]) -> dict[str, Model]:
+def convert_models(rows: Iterable[Cells]) -> dict[str, tuple[Model, Cells]]:
     """Return models by their ids in lower case, without connections."""
-    models: dict[str, Model] = {}
+    models: dict[str, tuple[Model, Cells]] = {}
     for cells in rows:
         text = cells.text("model_id")
         name = _UNFIT.sub("-", text.strip()).lstrip("._:@-")[:100]
@@ -49,8 +54,34 @@ def convert_models(rows: Iterable[Cells]) -> dict[str, Model]:
         else:
             if name != text:
                 cells.notes.mended("model_id", f"'{text[:60]}' is no id; taken as '{name}'")
-            models[name.lower()] = _model(cells, name)
+            models[name.lower()] = _model(cells, name), cells
     return models
+
+
+def as_model(cells: Cells) -> Cells:
+    """Return a row of `ai_model` as one of `model`, under the notes that it has."""
+    more = {name: cells.text(name) for name in ("version", "is_local") if cells.text(name)}
+    row = {
+        **{name: cells.row.get(name) for name in ("id", "provider", "capabilities", "status")},
+        "model_id": cells.row.get("id"),
+        "token_limit": cells.row.get("context_window"),
+        "model_metadata": dump(more) if more else None,
+    }
+    return Cells(row, cells.notes, cells.zone)
+
+
+def convert_price(cells: Cells, model: Model) -> ModelPrice | None:
+    """Return what a row of `ai_model` says that a model costs; it says so for 1,000 tokens."""
+    prices = {
+        name: _amount(cells, f"cost_per_1k_{name}") or Decimal(0) for name in ("input", "output")
+    }
+    if not any(prices.values()):
+        return None
+    return ModelPrice(
+        model=model,
+        valid_from=cells.time("created_at") or _BEGINNING,
+        **{name: min(price * 1000, _MOST_COST) for name, price in prices.items()},
+    )
 
 
 def _model(cells: Cells, name: str) -> Model:
@@ -136,9 +167,12 @@ def _dumped(value: Any) -> str | None:
 
 
 def convert_quotas(rows: Iterable[Cells]) -> dict[str, tuple[ProviderQuota, Cells]]:
-    """Return a quota for each provider; a provider has one, so other rows of it are left."""
+    """Return a quota for each provider; a provider has one, so other rows of it are left.
+
+    Of several rows, one that limits something is the quota.
+    """
     quotas: dict[str, tuple[ProviderQuota, Cells]] = {}
-    for cells in rows:
+    for cells in sorted(rows, key=_limits_nothing):
         provider = cells.enum("provider", ModelProvider, ModelProvider.CUSTOM)
         if provider in quotas:
             cells.notes.left(f"another row is the quota of {provider}")
@@ -150,6 +184,41 @@ def convert_quotas(rows: Iterable[Cells]) -> dict[str, tuple[ProviderQuota, Cell
         )
         quotas[provider] = (quota, cells)
     return quotas
+
+
+def _limits_nothing(cells: Cells) -> bool:
+    return all(value is None for name, value in cells.row.items() if name.endswith("_limit"))
+
+
+def convert_budgets(rows: Iterable[Cells]) -> dict[str, tuple[ModelBudget, Cells]]:
+    """Return a budget for each project, or for all; it warns, as the earlier one refused nobody."""
+    budgets: dict[str, tuple[ModelBudget, Cells]] = {}
+    for cells in rows:
+        project = cells.text("project_id", most=80)
+        limit = _amount(cells, "monthly_limit")
+        if project in budgets:
+            cells.notes.left(f"another row is the budget of {project or 'all'}")
+        elif not limit:
+            cells.notes.left("it has no limit")
+        else:
+            percent = cells.count("alert_percentage")
+            budget = ModelBudget(
+                id=id_of_text(cells.row.get("id") or project),
+                name=f"earlier-{fit_name(project) if project else 'all'}",
+                scope=BudgetScope.PROJECT if project else BudgetScope.ALL,
+                subject=project,
+                period=BudgetPeriod.MONTH,
+                cost_limit=limit,
+                on_exceed=OnExceed.WARN,
+                warn_at=[percent] if 0 < percent <= 100 else [],
+            )
+            budgets[project] = budget, cells
+    return budgets
+
+
+def spent(cells: Cells) -> int:
+    """Return how many nanodollars of a budget were used in its month."""
+    return nanos_of(_amount(cells, "current_usage") or Decimal(0))
 
 
 def used(cells: Cells, period: str) -> tuple[int, int]:

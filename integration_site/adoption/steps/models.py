@@ -15,9 +15,13 @@ from integration_site.adoption.bulk_rows import insert_bulk
 from integration_site.adoption.conversion.executions import ACTOR
 from integration_site.adoption.conversion.models import (
     ADDRESSES,
+    as_model,
+    convert_budgets,
     convert_models,
+    convert_price,
     convert_quotas,
     convert_request,
+    spent,
     used,
 )
 from integration_site.adoption.conversion.values import Cells, key_text
@@ -26,56 +30,71 @@ from integration_site.adoption.plan import Adoption, StepCounter
 from integration_site.adoption.progress import StepProgress
 from integration_site.adoption.record import BEGUN, DONE
 from integration_site.adoption.steps.services import count_rows
-from model_orchestration.catalog import limits_of_quota
-from model_orchestration.models import Model, ModelProvider, ProviderQuota, QuotaWindow, Request
+from model_orchestration.catalog import limit_of_budget, limits_of_quota
+from model_orchestration.limits import Limit
+from model_orchestration.models import (
+    Model,
+    ModelBudget,
+    ModelProvider,
+    ProviderQuota,
+    QuotaWindow,
+    Request,
+)
 from registry.connections.lifecycle import ConnectionEditor, create_connection
 from registry.models import Connection
 from registry.services.lifecycle import check_row
 
 BATCH = 2000
+_KINDS = ("model", "ai_model", "provider_quota", "model_budget")
 
 
 def take_models(adoption: Adoption) -> None:
-    """Take models, each with a connection to its provider, and the quotas of providers."""
+    """Take models, each with a connection to its provider, quotas of providers, and budgets."""
     counter = StepCounter.resume(adoption.record, "models")
     with transaction.atomic():
-        rows = list(adoption.cells("model"))
-        for model in convert_models(rows).values():
-            cells = next(each for each in rows if _is_of(each, model))
-            _store_model(adoption, model, cells)
-        quotas = list(adoption.cells("provider_quota"))
+        rows = {kind: list(adoption.cells(kind)) for kind in _KINDS}
+        _take_models(adoption, rows["model"], rows["ai_model"])
         now = database_now()
-        for quota, cells in convert_quotas(quotas).values():
+        for quota, cells in convert_quotas(rows["provider_quota"]).values():
             _store_quota(adoption, quota, cells, now=now)
-        count_rows(counter, rows, "model")
-        count_rows(counter, quotas, "provider_quota")
+        for budget, cells in convert_budgets(rows["model_budget"]).values():
+            _store_budget(adoption, budget, cells, now=now)
+        for kind, found in rows.items():
+            count_rows(counter, found, kind)
         failpoint("M4", "models")
         counter.store(adoption.record, state=DONE)
-    if rows or quotas:
-        adoption.say(f"{'models':<14} {len(rows):,} models, {len(quotas):,} quotas")
+    if told := [f"{len(found):,} of {kind}" for kind, found in rows.items() if found]:
+        adoption.say(f"{'models':<14} {', '.join(told)}")
 
 
-def _is_of(cells: Cells, model: Model) -> bool:
-    return not any(f.verdict == "LEFT" for f in cells.notes) and (
-        cells.row.get("id") == str(model.pk) or cells.text("model_id") == model.name
-    )
+def _take_models(adoption: Adoption, rows: list[Cells], older: list[Cells]) -> None:
+    """Take models of both tables; where both have one, that of `model`."""
+    priced = {id(cells.notes): cells for cells in older}
+    for model, cells in convert_models([*rows, *map(as_model, older)]).values():
+        if not _store_model(adoption, model, cells) or id(cells.notes) not in priced:
+            continue
+        price = convert_price(priced[id(cells.notes)], model)
+        if price is not None:
+            price.save(force_insert=True)
 
 
-def _store_model(adoption: Adoption, model: Model, cells: Cells) -> None:
+def _store_model(adoption: Adoption, model: Model, cells: Cells) -> bool:
+    """Store a model; return False where it is left."""
     if Model.objects.find(model.name) or Model.objects.filter(pk=model.pk).exists():
         cells.notes.left("the hub has a model of this id already")
-        return
+        return False
     model.connection = _connection_to(adoption, model.provider)
     try:
         check_row(model)
     except ValidationFailed as refused:
         cells.notes.left(refused.message)
-        return
+        return False
     if model.connection.credential_id is None:
         name = model.connection.name
         cells.notes.mended("provider", f"its connection '{name}' has no credential yet")
     model.save(force_insert=True)
     adoption.record.add_rows("model", [model.pk])
+    return True
 
 
 def _connection_to(adoption: Adoption, provider: str) -> Connection:
@@ -102,18 +121,39 @@ def _store_quota(adoption: Adoption, quota: ProviderQuota, cells: Cells, *, now:
     adoption.record.add_rows("quota", [quota.pk])
     counted = cells.time("updated_at") or cells.time("created_at") or now
     for limit in limits_of_quota(quota):
-        window = limit.window(now)
-        tokens, nanos = used(cells, limit.period)
-        if not window.starts_at <= counted < window.ends_at or not (tokens or nanos):
-            continue  # of a day or month that is over
-        _, is_new = QuotaWindow.objects.get_or_create(
-            id=window.id,
-            defaults={
-                "series": window.series, "starts_at": window.starts_at, "ends_at": window.ends_at,
-                "used_tokens": tokens, "used_nanousd": nanos,
-            },
-        )  # fmt: skip
-        adoption.record.add_rows("window", [window.id] if is_new else [])
+        _store_used(adoption, limit, used(cells, limit.period), counted, now=now)
+
+
+def _store_budget(adoption: Adoption, budget: ModelBudget, cells: Cells, *, now: datetime) -> None:
+    if ModelBudget.objects.find(budget.name):
+        cells.notes.left(f"the hub has a budget '{budget.name}' already")
+        return
+    try:
+        check_row(budget)
+    except ValidationFailed as refused:
+        cells.notes.left(refused.message)
+        return
+    budget.save(force_insert=True)
+    adoption.record.add_rows("budget", [budget.pk])
+    counted = cells.time("updated_at") or cells.time("last_reset") or now
+    _store_used(adoption, limit_of_budget(budget), (0, spent(cells)), counted, now=now)
+
+
+def _store_used(
+    adoption: Adoption, limit: Limit, used: tuple[int, int], counted: datetime, *, now: datetime
+) -> None:
+    """Store how many tokens and nanodollars were used, if that day or month still lasts."""
+    window = limit.window(now)
+    if not window.starts_at <= counted < window.ends_at or not any(used):
+        return
+    _, is_new = QuotaWindow.objects.get_or_create(
+        id=window.id,
+        defaults={
+            "series": window.series, "starts_at": window.starts_at, "ends_at": window.ends_at,
+            "used_tokens": used[0], "used_nanousd": used[1],
+        },
+    )  # fmt: skip
+    adoption.record.add_rows("window", [window.id] if is_new else [])
 
 
 def take_requests(adoption: Adoption) -> None:

@@ -17,7 +17,7 @@ from django.core.management.base import CommandError
 from integration_site.adoption import application, inspection, reversal
 from integration_site.adoption.record import AdoptionRecord
 from integration_site.adoption.report import adoption_json, table_counts
-from model_orchestration.models import Model, ProviderQuota, QuotaWindow, Request
+from model_orchestration.models import Model, ModelBudget, ProviderQuota, QuotaWindow, Request
 from registry.credentials.sealing import open_secret
 from registry.models import (
     CircuitBreakerState,
@@ -38,7 +38,7 @@ from workflows.services.executions.lookup import get_execution
 
 pytestmark = pytest.mark.django_db
 TAKEN = (
-    Model, ProviderQuota, QuotaWindow, Request, ServiceAlias,
+    Model, ModelBudget, ProviderQuota, QuotaWindow, Request, ServiceAlias,
     Service, ServiceInstance, CircuitBreakerState, Credential, Connection, Integration,
     WorkflowExecution, WorkflowStep, Workflow,
 )  # fmt: skip
@@ -168,6 +168,13 @@ def test_values_arrive_as_the_hub_has_them(tmp_path: Path) -> None:
     request = Request.objects.get(request_id="req-1")
     assert (request.state, request.cost, request.total_tokens) == ("SETTLED", 0.001, 7)
     assert ProviderQuota.objects.get(provider="OPENAI").daily_token_limit == 1000
+    llama = Model.objects.get(name="llama-3")
+    assert (llama.provider, llama.token_limit) == ("OLLAMA", 8192)
+    assert llama.metadata == {"version": "3", "is_local": "1"}
+    assert [(price.input, price.output) for price in llama.prices.all()] == [(10, 30)]
+    budget = ModelBudget.objects.get()
+    assert (budget.scope, budget.cost_limit, budget.on_exceed) == ("PROJECT", 50, "WARN")
+    assert budget.warn_at == [80]
     execution = get_execution("run-0000007")
     assert execution.input == {"project_id": "p7"}
     assert [step.path for step in execution.steps.all()] == [

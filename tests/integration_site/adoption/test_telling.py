@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 WHERE_NEEDED = {
     ("credential", "username"), ("provider_quota", "monthly_tokens_used"),
     ("provider_quota", "monthly_cost_used"), ("provider_quota", "created_at"),
+    ("model_budget", "last_reset"),
     ("workflow_execution", "created_at"),
 }  # fmt: skip
 
