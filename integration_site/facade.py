@@ -35,8 +35,6 @@ from workflows import services as workflow_services
 from workflows.models import ExecutionStatus, Worker, WorkflowExecution
 from workflows.services import Start
 
-WORKER_SILENCE = timedelta(seconds=30)
-
 
 class SystemIntegrationFacade:
     """The hub, for programs in its process (docs/embedding.md) and for views that span apps."""
@@ -107,7 +105,7 @@ class SystemIntegrationFacade:
 
 
 def _describe_workers() -> list[dict[str, Any]]:
-    workers = Worker.objects.filter(seen_at__gte=timezone.now() - WORKER_SILENCE).order_by("name")
+    workers = Worker.alive(timezone.now()).order_by("name")
     return [
         {
             "name": worker.name,

@@ -42,7 +42,6 @@ from workflows.models import (
 
 MOST_SERVICES = 1000
 DAY = timedelta(days=1)
-WORKER_SILENCE = timedelta(seconds=60)
 
 
 class HubCollector:
@@ -94,8 +93,8 @@ class HubCollector:
         yield _one("hub_steps_due", "Steps that are due and taken by no worker.", due["steps"])
         age = (self._now - due["oldest"]).total_seconds() if due["oldest"] else 0.0
         yield _one("hub_steps_due_age_seconds", "How long the oldest of them is due.", age)
-        seen = Worker.objects.filter(seen_at__gt=self._now - WORKER_SILENCE).count()
-        yield _one("hub_workers", "Workers that were seen within a minute.", seen)
+        seen = Worker.alive(self._now).count()
+        yield _one("hub_workers", "Workers that showed themselves within 30 s.", seen)
 
     def _alerts(self) -> Iterator[GaugeMetricFamily]:
         counts = _counts(Incident.objects.unresolved(), "severity")

@@ -16,6 +16,7 @@ from core.exceptions import ValidationFailed
 from core.vault import Secret
 from monitoring.models import ChannelType
 from registry.credentials.config_checks import public_text, sent_secret, signing_key
+from registry.network.dialer import get_policy, refusal_of
 from registry.policies.type_parts import Part, check_parts
 
 MOST_RECIPIENTS = 50
@@ -48,6 +49,8 @@ def _url(value: Any) -> str:
         raise ValueError("Must be a URL with https:// or http:// and a host.")
     if url.user or url.password or url.fragment:
         raise ValueError("Must have neither a user name, a password nor a fragment.")
+    if refusal_of(url, get_policy()):  # in words of our own: the address may be a secret
+        raise ValueError("The hub may not call there: ALLOWED_NETWORKS says where it may.")
     return text
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.contrib import admin
 from django.utils import timezone
 from unfold.decorators import display
@@ -11,8 +9,6 @@ from unfold.decorators import display
 from core.admin.base import HubAdmin, ReadOnlyMixin
 from core.admin.columns import moment_column
 from workflows.models import Worker
-
-SILENCE = timedelta(seconds=30)
 
 
 @admin.register(Worker)
@@ -25,7 +21,7 @@ class WorkerAdmin(ReadOnlyMixin, HubAdmin):
 
     @display(description="State", label={"Up": "success", "Silent": "danger"})
     def state_label(self, worker: Worker) -> str:
-        return "Up" if worker.seen_at > timezone.now() - SILENCE else "Silent"
+        return "Up" if worker.is_alive(timezone.now()) else "Silent"
 
     seen = moment_column("Seen", "seen_at", ordering="seen_at")
     swept = moment_column("Swept", "swept_at")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
+from django.db.models import QuerySet
 
 from core.db.models import TimestampedModel
+
+LONGEST_SILENCE = timedelta(seconds=30)
 
 
 class Worker(TimestampedModel):
@@ -21,3 +26,12 @@ class Worker(TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def alive(cls, now: datetime) -> QuerySet[Worker]:
+        """Return those that showed themselves lately."""
+        return cls.objects.filter(seen_at__gt=now - LONGEST_SILENCE)
+
+    def is_alive(self, now: datetime) -> bool:
+        """Return whether it showed itself lately, by what was read."""
+        return self.seen_at > now - LONGEST_SILENCE
