@@ -23,8 +23,8 @@ from benchmarks.testbed.servers import start_durable
 from benchmarks.web import targets, wrk
 from benchmarks.web.targets import Target, judge
 from tests.support import made_once
-from tests.support.real_hub import until
 from tests.support.servers import free_port, missing_servers
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = "--sqlite --sentiment --rounds 1 --executions 3 --latencies 2 --threads 2 --clients 2"

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +26,11 @@ import yaml
 from integration_site import single_instance
 from tests.support.backends import summarise
 from tests.support.servers import free_port
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent
-WAIT_SECONDS = 30.0
 
 WEB = """
 import http.server, os, signal, sys
@@ -281,9 +280,7 @@ def test_claim_names_the_process_that_holds_the_directory(data_dir: Path) -> Non
 def test_killed_process_holds_nothing_even_before_anybody_notices(data_dir: Path) -> None:
     with claimed_by_another(data_dir) as holder:
         holder.kill()
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not single_instance.is_zombie(holder.pid) and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
+        until(lambda: single_instance.is_zombie(holder.pid))
         assert claim_here(data_dir) != str(holder.pid)
 
 
@@ -340,7 +337,7 @@ class Hub:
             text=True,
         )
         self.lines: list[str] = []
-        self._overdue = threading.Timer(WAIT_SECONDS, self.process.kill)
+        self._overdue = threading.Timer(PATIENCE, self.process.kill)
         self._overdue.start()
 
     def read_until(self, text: str) -> str:
@@ -409,11 +406,8 @@ def running_hub(project: Path, command: str = "run") -> Iterator[Hub]:
         hub.end()
 
 
-def wait_until_gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while any(single_instance.is_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        os.sched_yield()
-    return not any(single_instance.is_alive(pid) for pid in pids)
+def wait_until_gone(pids: list[int]) -> None:
+    until(lambda: not any(single_instance.is_alive(pid) for pid in pids), f"{pids} are gone")
 
 
 @pytest.mark.e2e
@@ -540,7 +534,7 @@ def test_killed_supervisor_takes_its_processes_along_and_the_next_start_works(
         hub.read_until("is ready")
         started = single_instance.supervised_processes(project / "data")
         hub.process.kill()
-        assert wait_until_gone(started)
+        wait_until_gone(started)
     with running_hub(project) as hub:
         assert hub.read_until("is ready")
 

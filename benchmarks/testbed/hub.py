@@ -21,8 +21,9 @@ import httpx2
 from benchmarks.testbed.chain import PAYLOAD, STEPS
 from benchmarks.testbed.django_setup import set_up_django
 from benchmarks.testbed.servers import OBSERVER
-from tests.support.real_hub import Hub, running_hub, until
+from tests.support.real_hub import Hub, running_hub
 from tests.support.servers import free_port
+from tests.support.waiting import until
 
 WORKERS = 2
 PATIENCE_SECONDS = 600

@@ -23,8 +23,8 @@ import redis
 from benchmarks.testbed.chain import PAYLOAD, Stretch, merge_stretches, split_evenly
 from benchmarks.testbed.hub import listens
 from benchmarks.testbed.servers import Durable
-from tests.support.real_hub import until
 from tests.support.servers import ending_with_this, free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESSES = 2

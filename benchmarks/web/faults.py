@@ -18,8 +18,8 @@ from benchmarks.web.raw_calls import Answer, call_once, member
 from benchmarks.web.reads import PAGE_PATH
 from benchmarks.web.wrk import Request
 from service_integration_client import AsyncServiceIntegrationClient, ServiceIntegrationError
-from tests.support.real_hub import until
 from tests.support.servers import start_redis
+from tests.support.waiting import until
 
 WEB_PROCESSES, CALLERS, SERVICES = 2, 16, 50
 WORKFLOW = "no-ops"
@@ -40,7 +40,7 @@ def measure_kill_web(bench: Bench) -> None:
             bench.add("calls that gave up", counts["gave up"])
             bench.add("web processes killed", killed)
             with contextlib.suppress(AssertionError):
-                until(lambda: len(hub.web_workers()) >= WEB_PROCESSES, "all are back", 15)
+                until(lambda: len(hub.web_workers()) >= WEB_PROCESSES, "all are back", seconds=15)
             missing = WEB_PROCESSES - len(hub.web_workers())
             bench.add("web processes missing at the end", missing)
 

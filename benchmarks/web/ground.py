@@ -23,8 +23,9 @@ from benchmarks.testbed.servers import Durable, start_durable
 from benchmarks.web import wrk
 from benchmarks.web.targets import FAILED, p99, rate
 from benchmarks.web.wrk import Request
-from tests.support.real_hub import ROOT, Hub, until
+from tests.support.real_hub import ROOT, Hub
 from tests.support.servers import ending_with_this
+from tests.support.waiting import until
 
 KEYS = 32
 TYPES = ("AGENT_ORCHESTRATOR", "PLANNING_SYSTEM", "TOOL_INTEGRATION")
@@ -68,7 +69,7 @@ class InstalledHub(Hub):
             preexec_fn=ending_with_this(signal.SIGTERM),
         )
         self.processes.append(self.supervisor)
-        until(self.is_ready, "the hub is ready", START_SECONDS, tail=self.tail)
+        until(self.is_ready, "the hub is ready", seconds=START_SECONDS, tail=self.tail)
         lines = (self.directory / "access.env").read_text().splitlines()
         self.access = dict(line.split("=", 1) for line in lines)
         self.key = self.access["SERVICE_INTEGRATION_API_KEY"]

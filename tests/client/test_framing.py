@@ -7,13 +7,14 @@ import pytest
 from registry.discovery.http_backend import BackendAPI
 from service_integration_client import AsyncServiceIntegrationClient, SyncServiceIntegrationClient
 from tests.support.raw_server import CUTS, ODD_ANSWERS, raw_server
+from tests.support.waiting import PATIENCE
 
 BODILESS = [name for name, (_, _, status, _) in ODD_ANSWERS.items() if status == 204]
 
 
 def settle(server):
     """What follows an answer is there, before the connection is used again."""
-    assert server.sent.wait(5)
+    assert server.sent.wait(PATIENCE)
     time.sleep(0.02)
 
 

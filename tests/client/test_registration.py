@@ -6,6 +6,7 @@ import pytest
 
 from service_integration_client import AuthenticationError, ServiceRegistration
 from tests.client.fake_hub import BASE_URL, FakeHub, answer, problem
+from tests.support.waiting import PATIENCE
 
 KNOWN = answer(201, {"id": "s1"})
 LOST = problem(404, "not_found", "No such service.")
@@ -125,11 +126,11 @@ def test_plain_context_beats_from_a_thread_until_left():
     def sleep(seconds):
         if len(hub.requests) > 2:
             enough.set()
-            left.wait(5)
+            left.wait(PATIENCE)
 
     registered = registration(hub, sleep)
     with registered:
-        assert enough.wait(5)
+        assert enough.wait(PATIENCE)
         assert registered.is_registered
         left.set()
 

@@ -12,6 +12,7 @@ from core.db.rows import insert_rows, read_row, read_rows
 from core.models import ApiKey
 from registry.models import Service
 from tests.factories import make_key, make_workflow
+from tests.support.waiting import PATIENCE
 from workflows import services
 from workflows.models import Workflow, WorkflowExecution
 
@@ -134,7 +135,7 @@ def test_conflicts_of_many_threads_leave_every_connection_in_order(caplog):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE)
     assert len(answered) == 180
     assert len(set(answered)) == 30
     assert [r.getMessage() for r in caplog.records if r.name.startswith("psycopg")] == []

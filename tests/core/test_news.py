@@ -13,6 +13,7 @@ from django.db import connection
 
 from core import news as module
 from core.news import Carrier, CarrierError, News, NewsItem, PostgresCarrier, RedisCarrier
+from tests.support.waiting import PATIENCE
 
 
 class Wire:
@@ -98,7 +99,7 @@ def test_what_is_received(message: str, expected: list[tuple[str, str]]) -> None
     news = News(Wire(message))
     heard = heard_by(news, "keys", "services")
     news.listen()
-    got = [heard.get(timeout=10) for _ in expected]
+    got = [heard.get(timeout=PATIENCE) for _ in expected]
     news.close()
     assert got == expected
 
@@ -118,12 +119,12 @@ def test_other_processes_hear(carriers: list[Carrier], monkeypatch: pytest.Monke
         here, there = News(carrier), News(carrier)
         heard_here, heard_there = heard_by(here, "keys"), heard_by(there, "keys")
         there.listen()
-        assert heard_there.get(timeout=10) == ("keys", "")  # it listens
+        assert heard_there.get(timeout=PATIENCE) == ("keys", "")  # it listens
         here.tell("keys", "a")
-        assert heard_there.get(timeout=10) == ("keys", "a")
+        assert heard_there.get(timeout=PATIENCE) == ("keys", "a")
         there.tell("keys", "b")
         here.tell("keys", "c")
-        assert [heard_there.get(timeout=10)[1] for _ in "bc"] == ["b", "c"]
+        assert [heard_there.get(timeout=PATIENCE)[1] for _ in "bc"] == ["b", "c"]
         assert heard_there.empty()  # its own it heard once
         assert [subject for _, subject in all_of(heard_here)] == ["a", "c"]
         there.close()

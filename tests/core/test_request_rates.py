@@ -16,6 +16,7 @@ from core.request_rates import counter as counter_module
 from core.request_rates.counter import RedisCounts, RequestCounter
 from core.request_rates.sliding_window import WINDOW_SECONDS, decide
 from tests import factories
+from tests.support.waiting import PATIENCE
 
 LIST = "/registry/services"
 MINUTE = 1_000_000
@@ -250,7 +251,7 @@ def test_thread_shares_by_itself_and_ends() -> None:
 
     counter = RequestCounter(Server())
     counter.admit("key", 10, START)
-    assert told.wait(10)
+    assert told.wait(PATIENCE)
     counter.close()
     assert counter._thread is not None
     assert not counter._thread.is_alive()

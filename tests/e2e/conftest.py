@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import made_once
-from tests.support.real_hub import Hub, running_hub, until
+from tests.support.real_hub import Hub, running_hub
+from tests.support.waiting import until
 
 SERVICES = 11
 

@@ -25,8 +25,9 @@ from service_integration_client import (
 )
 from tests.e2e.conftest import surroundings_of
 from tests.support.dropping_proxy import dropping
-from tests.support.real_hub import ROOT, running_hub, until
+from tests.support.real_hub import ROOT, running_hub
 from tests.support.servers import free_port
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
@@ -279,7 +280,7 @@ def test_django_service_registers_itself_and_is_offline_after_its_end(client, hu
     probed = client.get_service_health("django-shop", probe=True)
     assert (probed["status"], len(probed["instances"])) == ("ONLINE", 1)
     serving.terminate()
-    assert serving.wait(30) == 0
+    assert serving.wait(PATIENCE) == 0
     assert client.get_service("django-shop")["status"] == "OFFLINE"
 
 

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 import redis
 
-from tests.support.real_hub import ROOT, Hub, until
+from tests.support.real_hub import ROOT, Hub
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 
@@ -108,7 +109,7 @@ def test_worker_killed_in_the_middle_loses_nothing_and_records_nothing_twice(hub
 def test_executions_end_though_every_message_is_lost(hub, slow):
     define_chain(hub, "unheard")
     hub.worker.terminate()
-    hub.worker.wait(20)
+    hub.worker.wait(PATIENCE)
     executions = start_many(hub, "unheard")
     lose_messages(hub)
     hub.worker = hub.start_worker()
@@ -161,7 +162,7 @@ def test_web_killed_around_a_commit_keeps_what_it_accepted(hub, failpoint):
 
 def restart_web(hub: Hub, **more: str) -> None:
     hub.web.terminate()
-    hub.web.wait(20)
+    hub.web.wait(PATIENCE)
     hub.web = hub.run("gunicorn integration_site.asgi", root=ROOT, **more)
     until(hub.is_ready, "the hub is ready", tail=hub.tail)
     hub.connect()

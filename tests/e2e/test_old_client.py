@@ -11,7 +11,8 @@ import pytest
 from tests.e2e.conftest import surroundings_of
 from tests.support.fleet import TYPES, Fleet, running_fleet
 from tests.support.old_client import OldService, SystemHealth, items_of, parse, workflow_of
-from tests.support.real_hub import Hub, running_hub, until
+from tests.support.real_hub import Hub, running_hub
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -33,7 +34,7 @@ def old_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 @pytest.fixture
 def old(old_hub: Hub) -> Iterator[httpx2.Client]:
     """A client as the earlier system has it: without a key."""
-    with httpx2.Client(base_url=old_hub.url, timeout=40) as client:
+    with httpx2.Client(base_url=old_hub.url, timeout=PATIENCE) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.hub_under_test import running_receiver
 from tests.faults.load import define
-from tests.support.real_hub import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers, pytest.mark.slow]
 
@@ -15,7 +15,7 @@ def poisonous(hub):
     with running_receiver() as receiver:
         define(hub, receiver)
         hub.worker.terminate()
-        hub.worker.wait(20)
+        hub.worker.wait(PATIENCE)
         hub.worker = hub.start_worker(failpoint="C4@poison")
         until(lambda: hub.get("/health/system")["workers"], "a worker shows itself")
         yield hub
@@ -24,7 +24,7 @@ def poisonous(hub):
 def test_poison_is_set_aside_after_three_deaths_of_which_one_is_the_workers(poisonous):
     hub = poisonous
     execution = hub.post("/workflows/poisoned/execute", {"input_data": {}})["id"]
-    assert hub.worker.wait(30) == -9
+    assert hub.worker.wait(PATIENCE) == -9
     hub.worker = hub.start_worker(failpoint="C4@poison")
     found = hub.ended(execution)
     assert (found["status"], found["errors"][0]["code"]) == ("NEEDS_REVIEW", "worker_died")

@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from tests.e2e.conftest import surroundings_of
-from tests.support.real_hub import Hub, running_hub, until
+from tests.support.real_hub import Hub, running_hub
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.on_servers]
 NUMBER = 2 if "POSTGRES_HOST" in os.environ else 1
@@ -46,7 +47,7 @@ def test_killed_process_is_replaced_and_retries_lose_nothing(hub: Hub) -> None:
 
     def beat(which: int) -> None:
         headers = {"Authorization": f"Bearer {hub.key}"}
-        with httpx2.Client(headers=headers, timeout=20) as client:
+        with httpx2.Client(headers=headers, timeout=PATIENCE) as client:
             while not is_over.is_set():
                 try:
                     answer = client.post(f"{hub.url}/api/services/kept/heartbeat")
@@ -95,6 +96,6 @@ def test_waiting_read_is_answered_when_the_hub_stops(hub: Hub) -> None:
     threading.Event().wait(1)
     hub.web.terminate()
     assert hub.web.wait(12) == 0
-    thread.join(5)
+    thread.join(PATIENCE)
     assert [answer.status_code for answer in answers] == [200]
     assert "Traceback" not in hub.tail()

@@ -3,7 +3,7 @@
 import pytest
 
 import service_integration_client
-from tests.support.real_hub import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.once]
 

@@ -42,6 +42,7 @@ from tests.faults.hub_under_test import (
     use_in_this_process,
 )
 from tests.faults.kinds import INPUT, KINDS
+from tests.support.waiting import PATIENCE
 
 IN_WEB = ("C0", "C1")
 POINTS = tuple(f"C{number}" for number in range(11))
@@ -63,7 +64,6 @@ ENDS = {kind: "FAILED" if kind == "failing" else "COMPLETED" for kind in KINDS}
 # A call that no other call follows at once is followed by nothing that could be taken up.
 WITHOUT_FOLLOWERS = ("any", "failing", "map", "transform", "wait", "event", "approval", "workflow")
 MOST_NTH = 3
-PATIENCE_SECONDS = 60.0
 LEASE_SECONDS = "1.0"
 
 
@@ -141,7 +141,7 @@ def kill_web(point: str, kind: str) -> tuple[list[str], list[str]]:
         start_over_api(kind, key)
 
     pid = forked_worker.fork(start_with_hints, point)
-    if not forked_worker.ended_by_kill(pid, seconds=PATIENCE_SECONDS):
+    if not forked_worker.ended_by_kill(pid, seconds=PATIENCE):
         return [], [f"{point} {kind}: the web process was not killed"]
     found = WorkflowExecution.objects.filter(idempotency_key=key)
     problems = []
@@ -158,7 +158,7 @@ def kill_worker(failpoint: str, kind: str) -> tuple[list[str], list[str]]:
     """A worker that dies; where an execution ends before, it gets another."""
     ids = [start_here(kind)]
     pid = forked_worker.fork(forked_worker.work, failpoint)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         ended = forked_worker.ended_by_kill(pid, seconds=0.03)
         if ended is not None:
@@ -176,7 +176,7 @@ def kill_sweep(kind: str) -> tuple[list[str], list[str]]:
     if problems:
         return ids, problems
     pid = forked_worker.fork(forked_worker.work, "C9")
-    if not forked_worker.ended_by_kill(pid, seconds=PATIENCE_SECONDS):
+    if not forked_worker.ended_by_kill(pid, seconds=PATIENCE):
         forked_worker.kill(pid)
         return ids, [f"C9 {kind}: the worker did not sweep"]
     return ids, []
@@ -186,7 +186,7 @@ def finish(ids: Sequence[str], kind: str) -> list[str]:
     """Let a fresh worker go on, and say what is wrong with how it ends."""
     pid = forked_worker.fork(forked_worker.work)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not all(map(has_ended, ids)) and time.monotonic() < deadline:
             tell_waiting(ids)
             time.sleep(0.03)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import redis
 from tests.faults.kinds import KINDS, SERVICE
 from tests.support import servers
 from tests.support.servers import ending_with_this, free_port
+from tests.support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATABASE = "faults"
@@ -110,21 +110,22 @@ def running_receiver() -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                read(f"{url}/counts")
-                break
-            assert time.monotonic() < deadline, "the receiver does not start"
-            time.sleep(0.05)
+        until(lambda: _answers(f"{url}/counts"), "the receiver answers", every=0.05)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
+def _answers(url: str) -> bool:
+    with contextlib.suppress(OSError):
+        read(url)
+        return True
+    return False
+
+
 def read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         return str(answer.read().decode())
 
 

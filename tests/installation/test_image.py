@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.support.checkout import PYTHON, checkout
 from tests.support.environments import ROOT, run
 from tests.support.image import Image, compose_services, is_ignored, sent_to_the_builder
 from tests.support.servers import free_port, start_postgres, start_redis
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.once, pytest.mark.e2e]
 
@@ -120,7 +120,7 @@ class Composition:
 
     def is_healthy(self) -> bool:
         check = self.image.start(self.image.health_check, self.variables("web"), self.log)
-        return check.wait(60) == 0
+        return check.wait(PATIENCE) == 0
 
     def stop(self) -> None:
         for process in self.running.values():
@@ -163,9 +163,7 @@ def test_composition_starts_in_its_order_and_runs_a_workflow(composition: Compos
     for name in composition.order()[1:]:
         composition.start(name)
     assert set(composition.running) == {"web", "worker", "beat"}
-    deadline = time.monotonic() + HEALTHY_SECONDS
-    while not composition.is_healthy():
-        assert time.monotonic() < deadline, composition.log.read_text()
+    until(composition.is_healthy, seconds=HEALTHY_SECONDS, tail=composition.log.read_text)
     assert "it works" in run(PYTHON, NEW_USER, variables=access_of(composition))
     assert_all_stop(composition)
 
@@ -184,7 +182,7 @@ def assert_all_stop(composition: Composition) -> None:
     for process in composition.running.values():
         process.send_signal(signal.SIGTERM)
     for name, process in composition.running.items():
-        assert process.wait(60) in (0, -signal.SIGTERM), name
+        assert process.wait(PATIENCE) in (0, -signal.SIGTERM), name
 
 
 @pytest.mark.slow
@@ -192,7 +190,7 @@ def test_services_run_as_the_user_that_the_image_names(image: Image) -> None:
     program = "import os; raise SystemExit(os.geteuid() % 256)"
     process = image.start(["python", "-c", program], {}, image.root / "log")
     number: Any = image.identity().get("user", os.geteuid())
-    assert process.wait(30) == number % 256
+    assert process.wait(PATIENCE) == number % 256
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from tests.support.environments import (
     run,
 )
 from tests.support.servers import ending_with_this, free_port
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.once
 
@@ -123,7 +124,7 @@ def hub(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     threading.Thread(target=process.stdout.read, daemon=True).start()  # nobody waits for a reader
     yield Hub(f"http://127.0.0.1:{port}", access)
     process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 @pytest.mark.e2e

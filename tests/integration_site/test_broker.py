@@ -9,6 +9,7 @@ import pytest
 from kombu import Connection
 
 from integration_site import filesystem_broker
+from tests.support.waiting import PATIENCE
 
 NUMBERS = itertools.count(1)
 QUEUE = ""
@@ -77,7 +78,7 @@ def test_many_takers_never_share_a_message(connection):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert sorted(taken) == list(range(60))
 
 

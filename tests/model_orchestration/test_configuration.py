@@ -20,7 +20,7 @@ from tests import factories
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 CALL = ModelCall(RequestType.CHAT, {"messages": [{"role": "user", "content": "x"}]})
 
 

@@ -21,6 +21,7 @@ from tests.support.model_providers import (
     refusing,
     streaming,
 )
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_servers]
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
@@ -162,7 +163,7 @@ def test_caller_who_leaves_ends_what_is_sent_and_pays_for_what_came(
         stream = client.chat.completions.create(model="small", messages=HELLO, stream=True)
         next(iter(stream))
         stream.close()
-    assert provider.left.wait(10)
+    assert provider.left.wait(PATIENCE)
     row = _settled()
     assert (row.state, row.completion_tokens) == ("ABANDONED", 1)
 

@@ -14,7 +14,8 @@ from reference_services import demo_work as work
 from reference_services.demo_work import Progress
 from reference_services.services import SERVICES
 from service_integration_client import WorkflowResult
-from tests.reference_services.test_processes import PATIENCE, ROOT, environment
+from tests.reference_services.test_processes import ROOT, environment
+from tests.support.waiting import PATIENCE
 
 OUTPUTS = {
     "PROJECT_CREATION": {

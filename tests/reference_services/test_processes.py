@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 
 from reference_services.fleet import backoff_seconds
 from reference_services.services import SERVICES
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30
 
 
 def environment(**more):

@@ -13,7 +13,8 @@ from tests.security.findings import Findings
 from tests.security.receiver import receiving
 from tests.security.world import Caller
 from tests.support.authority import changes
-from tests.support.real_hub import Hub, until
+from tests.support.real_hub import Hub
+from tests.support.waiting import until
 
 SECTION = "later changes of what is asked for"
 SECRET = "of-scenarios-0123456789abcdef"

@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 
 from tests.faults import hub_under_test
 from tests.support import servers
-from tests.support.real_hub import Hub, until
+from tests.support.real_hub import Hub
+from tests.support.waiting import until
 
 # Where the hub may call; the rest of the loopback network is a trap.
 ALLOWED = "127.77.0.1"

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from tests.support.forking import fork, set_up
+from tests.support.waiting import PATIENCE
 
 
 async def call_until(instance_id: str, openings: int, folder: Path) -> tuple[int, int]:
@@ -23,6 +24,8 @@ async def call_until(instance_id: str, openings: int, folder: Path) -> tuple[int
 
     # Ask the database before every call: nobody is held back by what it knew a moment ago.
     breaker_set.RENEW_SECONDS = breaker_set.FRESH_SECONDS = -1.0
+    # A call does not wait long for a slow database, and is then made without being asked about.
+    breaker_set.LONGEST_WAIT_SECONDS = PATIENCE
     profile = Profile(
         failure_threshold=1, recovery_seconds=0.0, max_recovery_seconds=0.0, timeout_seconds=10.0
     )
@@ -44,7 +47,7 @@ async def call_until(instance_id: str, openings: int, folder: Path) -> tuple[int
 
     while breaker.circuit.open_count < openings:
         try:
-            await breaker.call(fail, deadline_seconds=5.0)
+            await breaker.call(fail, deadline_seconds=PATIENCE)
         except CallRefused:
             await asyncio.sleep(0.05)
         except ServiceUnavailableError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -98,10 +97,3 @@ async def let_time_pass(breaker: SharedBreaker, **columns: Any) -> None:
 async def read_again(breakers: BreakerSet) -> None:
     """Read what changed in the rows now, and not when a second is over."""
     await breakers.catch_up(time.monotonic_ns())
-
-
-async def until(condition: Any) -> None:
-    """Wait for something that happens in the background; bounded."""
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.005)

@@ -16,6 +16,7 @@ from registry.calls.client import CallResult
 from registry.connections.lifecycle import ConnectionEditor, create_connection
 from registry.models import Connection
 from tests.support.credentials import Reply
+from tests.support.waiting import PATIENCE
 
 _numbers = itertools.count(1)
 EDITOR = ConnectionEditor(actor="tester")
@@ -43,7 +44,7 @@ def call_now(connection: Connection, document: dict[str, Any], **options: Any) -
 def server_on(port: int, name: str) -> int:
     """The port, if a server of that name runs there; else the test is skipped."""
     try:
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=2)):
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)):
             return port
     except OSError:
         pytest.skip(f"No {name} runs on 127.0.0.1:{port}.")

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from registry.calls.client import CallResult
+from tests.support.waiting import PATIENCE
+from tests.support.waiting import until as until
 from workflows import services
 from workflows.definition_cache import forget_definitions
 from workflows.engine.store import Batch, Committed, Store
@@ -77,7 +78,7 @@ def start(
 
 def ended(execution: WorkflowExecution) -> WorkflowExecution:
     """The execution once it has ended; bounded, so that a lost one fails the test."""
-    found = services.wait_for_end(execution, seconds=20)
+    found = services.wait_for_end(execution, seconds=PATIENCE)
     assert found.has_ended, f"still {found.status}: {step_rows(found)}"
     return found
 
@@ -94,14 +95,6 @@ def commit_all(store: Store, batch: Batch) -> Committed:
 
 def step_rows(execution: WorkflowExecution) -> list[tuple[str, int, str]]:
     return list(execution.steps.order_by("id").values_list("path", "attempt", "status"))
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for something that other threads do; bounded."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.01)
 
 
 def call(step_id: str, action: str = "", **more: Any) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.waiting import PATIENCE
+
 Json = dict[str, Any]
 PROJECT = {"id": "p1", "name": "Bridge", "description": "Across the river", "status": "DRAFT"}
 TASKS = [
@@ -142,5 +144,5 @@ def running_fleet() -> Iterator[Fleet]:
         yield fleet
     finally:
         server.shutdown()
-        thread.join(5)
+        thread.join(PATIENCE)
         server.server_close()

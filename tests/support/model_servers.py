@@ -13,8 +13,7 @@ from reference_services.model_server.app import build_model_app
 from reference_services.model_server.incoming import KEY_PREFIX
 from reference_services.model_server.state import STATE, ModelServerState, ReceivedRequest
 from registry.calls.event_loop_thread import LoopThread
-
-PATIENCE = 30
+from tests.support.waiting import PATIENCE
 
 
 class ModelServer:

@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import httpx2
 
 from tests.support import made_once
 from tests.support.servers import ending_with_this, free_port
+from tests.support.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKER = (
@@ -66,7 +65,7 @@ class Hub:
             made_once.copy_static_files(self.directory)
             if "POSTGRES_HOST" not in self.environment:
                 shutil.copy(made_once.migrated_file(), self.directory)
-        assert self.run("python manage.py bootstrap").wait(60) == 0, self.tail()
+        assert self.run("python manage.py bootstrap").wait(PATIENCE) == 0, self.tail()
         self.web = self.run("gunicorn integration_site.asgi")
         self.worker = self.start_worker()
         self.beat = self.run(BEAT)
@@ -120,23 +119,17 @@ class Hub:
         assert answer.status_code in status, answer.text
         return answer.json()
 
-    def ended(self, execution: str, seconds: float = 60) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        while True:
-            found = self.get(f"/executions/{execution}", wait=10)
-            if found["status"] in ("COMPLETED", "FAILED", "CANCELLED", "NEEDS_REVIEW"):
-                return found
-            assert time.monotonic() < deadline, f"{found}\n{self.tail()}"
+    def ended(self, execution: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        found: dict[str, Any] = {}
 
+        def has_ended() -> bool:
+            found.update(self.get(f"/executions/{execution}", wait=10))
+            return found["status"] in ("COMPLETED", "FAILED", "CANCELLED", "NEEDS_REVIEW")
 
-def until(
-    condition: Callable[[], Any], what: str, seconds: float = 60, tail: Callable[[], str] = str
-) -> None:
-    """Wait for something that other processes do; bounded."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: it did not happen.\n{tail()}"
-        threading.Event().wait(0.05)
+        until(
+            has_ended, f"{execution} ends", tail=lambda: f"{found}\n{self.tail()}", seconds=seconds
+        )
+        return found
 
 
 @contextlib.contextmanager

@@ -25,7 +25,8 @@ import psycopg
 import redis
 from psycopg import sql
 
-START_SECONDS = 30.0
+from tests.support.waiting import PATIENCE
+
 PR_SET_PDEATHSIG = 1
 # Nothing here has to survive a power cut.
 POSTGRES_OPTIONS = {
@@ -100,7 +101,7 @@ class Etcd:
 
     def ask_health(self) -> None:
         """Raises OSError while it does not answer."""
-        with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+        with urllib.request.urlopen(f"{self.url}/health", timeout=PATIENCE) as answer:
             answer.read()
 
 
@@ -244,7 +245,7 @@ def stop(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 
 def wait_until_answers(process: "subprocess.Popen[bytes]", ask: Callable[[], object]) -> None:
     """Ask until there is an answer. Raises ServerStartError if it ends or time runs out."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             ask()

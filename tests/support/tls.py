@@ -7,11 +7,9 @@ import os
 import signal
 import ssl
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import create_connection
-from typing import Any
 
 import psycopg
 import pymysql
@@ -19,6 +17,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.credentials import Pair, make_certificate
+from tests.support.waiting import PATIENCE, until
 
 AUTHORITY = make_certificate("authority")
 STRANGER = make_certificate("stranger")
@@ -58,15 +57,19 @@ def switch_tls_on(server: servers.Postgres, *, clients: str = "") -> None:
     wait_for(lambda: psycopg.connect(server.dsn() + " sslmode=require").close())
 
 
-def wait_for(attempt: Any) -> None:
+def wait_for(attempt: Callable[[], object]) -> None:
     """Until it raises nothing: a server takes up its configuration when it comes to it."""
-    ending = threading.Event()
-    for _ in range(100):
+    said: list[str] = []
+
+    def works() -> bool:
         try:
-            return attempt()
-        except psycopg.OperationalError:
-            ending.wait(0.05)
-    return attempt()
+            attempt()
+        except psycopg.OperationalError as error:
+            said[:] = [str(error)]
+            return False
+        return True
+
+    until(works, "PostgreSQL takes up its configuration", tail=lambda: "".join(said), every=0.05)
 
 
 @contextlib.contextmanager
@@ -171,4 +174,4 @@ def _files_in(directory: Path) -> dict[str, Path]:
 
 
 def _dial(port: int) -> None:
-    create_connection(("127.0.0.1", port), timeout=2).close()
+    create_connection(("127.0.0.1", port), timeout=PATIENCE).close()

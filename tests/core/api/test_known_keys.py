@@ -18,6 +18,7 @@ from core.api import known_keys as module
 from core.api.known_keys import KnownKeys, read_keys
 from core.models import ApiKey
 from tests import factories
+from tests.support.waiting import PATIENCE
 
 ADDRESS = "127.0.0.1"
 
@@ -121,7 +122,7 @@ def test_a_loop_asks_nobody_and_has_old_keys_looked_up(keys: KnownKeys, looking:
     looking.now += 1.5
     looking.has_asked.clear()
     assert keys.recall(bearer("good"), ADDRESS)
-    assert looking.has_asked.wait(10)
+    assert looking.has_asked.wait(PATIENCE)
     assert looking.asked == ["good"] * 2
     looking.now += 2
     assert keys.recall(bearer("good"), ADDRESS) is None
@@ -132,16 +133,16 @@ def test_a_loop_can_wait_for_a_key_to_be_looked_up_once_for_all(
 ) -> None:
     looking.keys["good"] = ApiKey(name="n")
     may_look = threading.Event()
-    looking.meanwhile = lambda: may_look.wait(10)
+    looking.meanwhile = lambda: may_look.wait(PATIENCE)
     first, second = keys.look_up_soon(bearer("good")), keys.look_up_soon(bearer("good"))
     assert first is not None and first is second
     may_look.set()
-    first.result(10)
+    first.result(PATIENCE)
     assert keys.recall(bearer("good"), ADDRESS)
     assert keys.look_up_soon(bearer("good")) is None
     unknown = keys.look_up_soon(bearer("bad"))
     assert unknown is not None
-    unknown.result(10)
+    unknown.result(PATIENCE)
     assert keys.look_up_soon(bearer("bad")) is None
     assert keys.look_up_soon({}) is None
     assert looking.asked == ["good", "bad"]
@@ -152,12 +153,12 @@ def test_keys_that_become_old_together_are_looked_up_together(
 ) -> None:
     looking.keys = {str(number): ApiKey(name=str(number)) for number in range(20)}
     may_look = threading.Event()
-    looking.meanwhile = lambda: may_look.wait(10)
+    looking.meanwhile = lambda: may_look.wait(PATIENCE)
     awaited = [keys.look_up_soon(bearer(text)) for text in looking.keys]
     may_look.set()
     for future in awaited:
         assert future is not None
-        future.result(10)
+        future.result(PATIENCE)
     assert sorted(looking.asked) == sorted(looking.keys)
     assert looking.times <= 2  # the first perhaps alone
 

@@ -177,7 +177,7 @@ def test_every_list_that_leaves_out_says_how_to_ask(document: Any) -> None:
 
 # What callers see
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ import pytest
 from core.api import waiters as module
 from core.api.waiters import Waiters
 from core.news import own_news
-from tests.support.real_hub import until
-
-SECONDS = 10
+from tests.support.waiting import PATIENCE, until
 
 
 class Shelf:
@@ -50,7 +48,7 @@ def waiting(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiters[s
 
 
 def asked_for(shelf: Shelf, keys: set[str]) -> None:
-    until(lambda: keys in shelf.asked, f"{keys} are looked for", seconds=SECONDS)
+    until(lambda: keys in shelf.asked, f"{keys} are looked for")
 
 
 def test_look_finds_all_that_are_there_with_one_question(
@@ -61,8 +59,8 @@ def test_look_finds_all_that_are_there_with_one_question(
     shelf.there = {"a", "c"}
     shelf.asked.clear()
     waiting.look_now()
-    assert futures["a"].result(SECONDS)
-    assert futures["c"].result(SECONDS)
+    assert futures["a"].result(PATIENCE)
+    assert futures["c"].result(PATIENCE)
     assert shelf.asked == [{"a", "b", "c"}]
     assert not futures["b"].done()
     assert len(waiting) == 1
@@ -70,7 +68,7 @@ def test_look_finds_all_that_are_there_with_one_question(
 
 def test_what_came_before_is_found_at_once(waiting: Waiters[str], shelf: Shelf) -> None:
     shelf.there = {"a"}
-    assert waiting.wait("a", seconds=60).result(SECONDS)
+    assert waiting.wait("a", seconds=60).result(PATIENCE)
 
 
 def test_news_wake_all_who_wait_for_it_without_a_look(waiting: Waiters[str], shelf: Shelf) -> None:
@@ -89,12 +87,12 @@ def test_who_comes_after_all_were_woken_before_a_look_is_seen_to(
         waiting.wake(["a"])
         assert woken.result(0)
         shelf.there = {str(number)}
-        assert waiting.wait(str(number), seconds=60).result(SECONDS)
+        assert waiting.wait(str(number), seconds=60).result(PATIENCE)
 
 
 def test_time_that_is_up_ends_the_wait(waiting: Waiters[str]) -> None:
     long = waiting.wait("a", seconds=60)
-    assert waiting.wait("a", seconds=0.01).result(SECONDS) is False
+    assert waiting.wait("a", seconds=0.01).result(PATIENCE) is False
     assert waiting.wait("b", seconds=0).result(0) is False
     assert not long.done()
     assert len(waiting) == 1
@@ -107,9 +105,9 @@ def test_it_looks_by_itself_more_often_where_nothing_is_heard(
     monkeypatch.setattr(own_news(), "_hears", name == "HEARING_SECONDS")
     monkeypatch.setattr(module, name, 0.01)
     future = waiting.wait("a", seconds=60)
-    until(lambda: len(shelf.asked) > 2, "it looks", seconds=SECONDS)
+    until(lambda: len(shelf.asked) > 2, "it looks")
     shelf.there = {"a"}
-    assert future.result(SECONDS)
+    assert future.result(PATIENCE)
 
 
 def test_it_looks_when_the_file_has_changed(
@@ -121,7 +119,7 @@ def test_it_looks_when_the_file_has_changed(
     asked_for(shelf, {"a"})
     shelf.there = {"a"}
     changed.set()
-    assert future.result(SECONDS)
+    assert future.result(PATIENCE)
 
 
 def test_look_that_fails_is_repeated(waiting: Waiters[str], shelf: Shelf) -> None:
@@ -129,7 +127,7 @@ def test_look_that_fails_is_repeated(waiting: Waiters[str], shelf: Shelf) -> Non
     future = waiting.wait("a", seconds=60)
     asked_for(shelf, {"a"})
     shelf.is_broken, shelf.there = False, {"a"}
-    assert future.result(SECONDS)
+    assert future.result(PATIENCE)
 
 
 def test_stop_answers_all_who_wait_and_nobody_waits_from_then_on(waiting: Waiters[str]) -> None:

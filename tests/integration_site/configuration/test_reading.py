@@ -20,6 +20,7 @@ from integration_site.configuration.reading import ConfigurationError, read
 from integration_site.configuration.value_types import ANYTHING, POSTGRES_OPTIONS, REDIS_OPTIONS
 from integration_site.configuration.variables import ROLES, VARIABLES
 from registry.discovery.base import STRATEGIES
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NUMBERS = ("", "1 2", "x", "1e999", "nan", "inf", "-1", "99999999999", "1_0", "٣")
@@ -334,7 +335,7 @@ def test_process_with_wrong_settings_ends_with_sentences(
     done = subprocess.run(
         [Path(sys.executable).parent / command[0], *command[1:]],
         cwd=ROOT, env={"PATH": os.environ["PATH"], **nowhere, **WRONG},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     said = done.stderr + done.stdout
     assert done.returncode == 1

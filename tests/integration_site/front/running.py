@@ -18,6 +18,7 @@ from integration_site.front.connections import Connections
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.protocol import protocol_for
 from integration_site.front.worker import FrontWorker
+from tests.support.waiting import PATIENCE
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
@@ -34,7 +35,7 @@ class RunningFront:
         peer = socket.socket()
         if receive_buffer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        peer.settimeout(20)
+        peer.settimeout(PATIENCE)
         peer.connect(("127.0.0.1", self.port))
         peer.sendall(data)
         return peer
@@ -102,10 +103,10 @@ def running_front(
 
     thread = threading.Thread(target=lambda: uvloop.run(serve()))
     thread.start()
-    assert is_up.wait(10)
+    assert is_up.wait(PATIENCE)
     try:
         yield RunningFront(server, listener.getsockname()[1], connections)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not thread.is_alive()

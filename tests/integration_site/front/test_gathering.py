@@ -6,6 +6,7 @@ import pytest
 
 from core.api.exchange import WebAnswer, WebRequest
 from integration_site.front.gathering import Gatherer
+from tests.support.waiting import PATIENCE
 
 
 def request_for(path: str) -> WebRequest:
@@ -24,7 +25,7 @@ class Batches:
     def handle(self, requests: Sequence[WebRequest]) -> list[WebAnswer | None]:
         self.sizes.append(len(requests))
         self.began.set()
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(PATIENCE)
         if any(request.path == "/away" for request in requests):
             raise OSError("The database is away.")
         return [

@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.integration_site.front.running import (
     running_front,
     status_of,
 )
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.once
 SOON = 0.3
@@ -42,13 +42,18 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
 @pytest.fixture(scope="module")
 def front() -> Iterator[RunningFront]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "HEAD_SECONDS", SOON)
-        patch.setattr(protocol, "UNTAKEN_SECONDS", SOON)
-        patch.setattr(protocol, "LINGER_SECONDS", SOON)
-        patch.setattr(receiving, "BODY_SECONDS", SOON)
         patch.setattr(connections, "LOOK_SECONDS", 0.05)
         with running_front(echo) as running:
             yield running
+
+
+@pytest.fixture
+def hasty_front(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> RunningFront:
+    """For peers that are slow on purpose: a loaded machine is slow for the others too."""
+    for name in ("HEAD_SECONDS", "UNTAKEN_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(protocol, name, SOON)
+    monkeypatch.setattr(receiving, "BODY_SECONDS", SOON)
+    return front
 
 
 def body_of(answer: bytes) -> dict[str, Any]:
@@ -163,9 +168,9 @@ SLOW: dict[str, tuple[bytes, int | None]] = {
 
 @pytest.mark.parametrize(("sent", "status"), SLOW.values(), ids=SLOW)
 def test_peer_that_says_half_is_refused_in_time(
-    front: RunningFront, sent: bytes, status: int | None
+    hasty_front: RunningFront, sent: bytes, status: int | None
 ) -> None:
-    answer = front.exchange(sent)
+    answer = hasty_front.exchange(sent)
     if status is None:
         assert answer == b""
     else:
@@ -173,8 +178,8 @@ def test_peer_that_says_half_is_refused_in_time(
 
 
 @pytest.mark.parametrize("sent", [b"A: b\r\n", b"\r\n"], ids=["fields", "empty lines"])
-def test_head_that_drips_is_refused_in_time(front: RunningFront, sent: bytes) -> None:
-    with front.connect(b"" if sent == b"\r\n" else head("/")[:-2]) as peer:
+def test_head_that_drips_is_refused_in_time(hasty_front: RunningFront, sent: bytes) -> None:
+    with hasty_front.connect(b"" if sent == b"\r\n" else head("/")[:-2]) as peer:
         is_over = threading.Event()
 
         def drip() -> None:
@@ -195,10 +200,11 @@ def test_head_that_drips_is_refused_in_time(front: RunningFront, sent: bytes) ->
             thread.join()
 
 
-def test_peer_that_does_not_take_its_answers_is_dropped(front: RunningFront) -> None:
-    with front.connect(head("/large") * 8, receive_buffer=4096) as peer:
-        wait_until(lambda: front.server.server_state.connections)
-        wait_until(lambda: not front.server.server_state.connections)
+def test_peer_that_does_not_take_its_answers_is_dropped(hasty_front: RunningFront) -> None:
+    state = hasty_front.server.server_state
+    before = state.total_requests
+    with hasty_front.connect(head("/large") * 8, receive_buffer=4096) as peer:
+        until(lambda: state.total_requests > before and not state.connections)
         with pytest.raises(ConnectionError):
             read_to_end(peer)
 
@@ -211,26 +217,19 @@ def test_oldest_stalled_answers_make_room_for_others(
     monkeypatch.setattr(sending, "UNTAKEN_BYTES_OF_ADDRESS", 4_000_000)
     before = front.server.server_state.total_requests + 3
     peers = [front.connect(head("/large") * 8, receive_buffer=4096) for _ in range(4)]
-    wait_until(lambda: front.server.server_state.total_requests > before)
+    until(lambda: front.server.server_state.total_requests > before)
     open_connections = front.server.server_state.connections
 
     def is_within_bound() -> bool:  # how much the system takes off our hands varies
         untaken = [peer.transport.get_write_buffer_size() for peer in list(open_connections)]
         return len(untaken) < len(peers) and sum(untaken) <= sending.UNTAKEN_BYTES_OF_ADDRESS
 
-    wait_until(is_within_bound)
+    until(is_within_bound)
     assert open_connections
     assert len(front.get("/large")) > 1_500_000
     for peer in peers:
         peer.close()
-    wait_until(lambda: not front.server.server_state.connections)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not front.server.server_state.connections)
 
 
 def test_large_answer_comes_whole(front: RunningFront) -> None:
@@ -319,7 +318,7 @@ def is_closed(peer: socket.socket) -> bool:
     except ConnectionError:
         return True
     finally:
-        peer.settimeout(20)
+        peer.settimeout(PATIENCE)
 
 
 @pytest.mark.parametrize("most", [{"per_address": 3}, {"most": 3}], ids=["address", "all"])
@@ -330,7 +329,7 @@ def test_longest_idle_connection_makes_room(most: dict[str, Any]) -> None:
         assert status_of(peers[0].recv(65536)) == 200
         with front.connect(head("/b")) as another:
             assert status_of(another.recv(65536)) == 200
-        wait_until(lambda: is_closed(peers[1]))
+        until(lambda: is_closed(peers[1]))
         assert not is_closed(peers[0]) and not is_closed(peers[2])
         for peer in peers:
             peer.close()
@@ -340,11 +339,11 @@ def test_connection_is_refused_when_all_are_busy() -> None:
     may_end = threading.Event()
 
     def held(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        assert may_end.wait(20)
+        assert may_end.wait(PATIENCE)
         return echo(environ, start_response)
 
     with running_front(held, per_address=1) as front, front.connect(head("/a")) as busy:
-        wait_until(lambda: front.server.server_state.tasks)
+        until(lambda: front.server.server_state.tasks)
         answer = front.exchange(b"")
         assert_problem(answer, 503, "127.0.0.1 has 1 connections")
         assert b"retry-after: 1" in answer

@@ -23,7 +23,8 @@ from tests.integration_site.front.running import (
     running_front,
     status_of,
 )
-from tests.integration_site.front.test_protocol import assert_problem, wait_until
+from tests.integration_site.front.test_protocol import assert_problem
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.once
 
@@ -40,7 +41,7 @@ class Views:
         path = environ["PATH_INFO"]
         self.runs.append(path)
         if path == "/held":
-            assert self.may_end.wait(20)
+            assert self.may_end.wait(PATIENCE)
         elif path == "/aside":
             self._wait(environ[ENVIRON_KEY])
         elif path == "/broken":
@@ -82,7 +83,7 @@ def test_requests_under_way_are_bounded_and_leave_heartbeats_and_health_alone(
     front: RunningFront, views: Views
 ) -> None:
     peers = [front.connect(head("/held", "Connection: close")) for _ in range(3)]
-    wait_until(lambda: views.runs.count("/held") == 3)
+    until(lambda: views.runs.count("/held") == 3)
     answer = front.get("/other")
     assert_problem(answer, 429, "3 requests under way, as many as REQUESTS_PER_ADDRESS allows")
     assert b"\r\nretry-after: 1\r\n" in answer
@@ -95,7 +96,7 @@ def test_requests_under_way_are_bounded_and_leave_heartbeats_and_health_alone(
 
 def test_waiting_requests_are_bounded_apart(front: RunningFront, views: Views) -> None:
     peers = [front.connect(head("/aside", f"A: {n}", "Connection: close")) for n in range(2)]
-    wait_until(lambda: len(views.futures) == 2)
+    until(lambda: len(views.futures) == 2)
     assert_problem(front.get("/aside"), 429, "2 waiting requests, as many as WAITS_PER_ADDRESS")
     assert views.futures[2].cancelled()
     assert status_of(front.get("/other")) == 200
@@ -109,7 +110,7 @@ def test_write_that_may_not_wait_is_not_refused_after_the_fact(
     """It stays counted as under way: what it did is done."""
     sent = head("/aside", "Connection: close", method="POST")
     peers = [front.connect(sent) for _ in range(5)]
-    wait_until(lambda: len(views.futures) == 5)
+    until(lambda: len(views.futures) == 5)
     assert_problem(front.get("/other"), 429, "3 requests under way")
     views.finish()
     assert [status_of(read_to_end(peer)) for peer in peers] == [200] * 5
@@ -117,21 +118,21 @@ def test_write_that_may_not_wait_is_not_refused_after_the_fact(
 
 def test_caller_that_leaves_is_counted_no_more(front: RunningFront, views: Views) -> None:
     peers = [front.connect(head("/aside", f"A: {n}")) for n in range(2)]
-    wait_until(lambda: len(views.futures) == 2)
+    until(lambda: len(views.futures) == 2)
     for peer in peers:
         peer.close()
-    wait_until(lambda: all(future.cancelled() for future in views.futures))
+    until(lambda: all(future.cancelled() for future in views.futures))
     with front.connect(head("/aside", "Connection: close")) as stays:
-        wait_until(lambda: len(views.futures) == 3)
+        until(lambda: len(views.futures) == 3)
         views.finish()
         assert status_of(read_to_end(stays)) == 200
 
 
 def test_write_of_a_caller_that_left_is_ended(front: RunningFront, views: Views) -> None:
     front.connect(head("/aside", method="POST")).close()
-    wait_until(lambda: views.futures)
+    until(lambda: views.futures)
     views.finish()
-    wait_until(lambda: views.runs.count("/aside") == 2)
+    until(lambda: views.runs.count("/aside") == 2)
 
 
 def test_waiting_requests_are_answered_when_the_process_stops(
@@ -143,7 +144,7 @@ def test_waiting_requests_are_answered_when_the_process_stops(
         peer = front.connect(head("/aside"))
         held = front.connect(head("/held"))
         half = front.connect(head("/", "Content-Length: 9", method="POST"))
-        wait_until(lambda: views.futures and len(front.server.server_state.tasks) == 3)
+        until(lambda: views.futures and len(front.server.server_state.tasks) == 3)
     assert status_of(read_to_end(peer)) == 200
     assert_problem(read_to_end(half), 408)
     assert_problem(read_to_end(held), 503, "This process stops")
@@ -156,7 +157,7 @@ def test_bodies_of_requests_under_way_are_bounded(
     with running_front(views) as small:
         sent = head("/held", "Content-Length: 6", "Connection: close", method="POST") + b"123456"
         first = small.connect(sent)
-        wait_until(lambda: views.runs)
+        until(lambda: views.runs)
         assert_problem(small.exchange(sent), 429, "10 bytes")
         views.may_end.set()
         assert status_of(read_to_end(first)) == 200

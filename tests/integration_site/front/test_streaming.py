@@ -37,11 +37,11 @@ from service_integration_client import (
 from tests import factories
 from tests.integration_site.front.running import running_front
 from tests.support.asgi import ask, scope_of
+from tests.support.waiting import PATIENCE
 from workflows.models import WorkflowExecution, WorkflowStep
 from workflows.services import Start, start_execution
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_servers]
-SECONDS = 20
 Message = dict[str, str]
 
 
@@ -86,19 +86,19 @@ class Stream:
             self._messages.put_nowait({"type": fields["event"], **json.loads(fields["data"])})
 
     async def next(self) -> Message:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self._messages.get()
 
     async def begun(self) -> None:
         """Wait until it is connected: what happens from here on is in it."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             assert await self.status == 200, self.body
             while not self.comments:
                 await asyncio.sleep(0.005)
 
     async def end(self) -> None:
         assert self.task is not None
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await self.task
 
     @property
@@ -410,7 +410,7 @@ async def test_idle_stream_says_that_all_is_well_and_moves_on(
     headers = await in_thread(lambda: bearer("registry:read"))
     async with streaming_from(front, **headers) as stream:
         position = stream.last_event_id
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while stream.comments < 3 or stream.last_event_id == position:
                 await asyncio.sleep(0.01)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +29,12 @@ from tests import factories
 from tests.support.asgi import Answered, ask
 from tests.support.connections import make_connection
 from tests.support.integrations import own_client, serving
+from tests.support.waiting import PATIENCE, until_async
 from workflows.models import WorkflowExecution
 from workflows.services import Start, start_execution
 from workflows.signalling import ends
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.on_servers]
-SECONDS = 20
 
 
 class CountedDjango:
@@ -113,14 +113,8 @@ def register(url: str) -> None:
     make_connection(name="slow", base_url=url)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def answers(tasks: list[asyncio.Task[Answered]]) -> list[Answered]:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         return list(await asyncio.gather(*tasks))
 
 
@@ -139,7 +133,7 @@ async def test_waiting_read_leaves_the_thread_to_others_and_ends_with_the_execut
     assert (await ask(front, "/health/alive")).status == 200
     await ask(front, path, **headers)  # the key is known from here on
     tasks = asking(front, f"{path}?wait=60", 50, **headers)
-    await until(lambda: len(ends.waiting) > 0)
+    await until_async(lambda: len(ends.waiting) > 0)
     assert (await ask(front, "/workflows", **headers)).status == 200
     assert not any(task.done() for task in tasks)
     await in_thread(lambda: end(execution.pk))
@@ -148,7 +142,7 @@ async def test_waiting_read_leaves_the_thread_to_others_and_ends_with_the_execut
     assert {each.body for each in received} == {fresh.body}
     assert {each.headers for each in received} == {fresh.headers}
     assert json.loads(fresh.body)["status"] == "COMPLETED"
-    await until(lambda: len(ends.waiting) == 0)
+    await until_async(lambda: len(ends.waiting) == 0)
 
 
 async def test_those_who_wait_for_one_end_cost_one_run_of_the_view(
@@ -159,7 +153,7 @@ async def test_those_who_wait_for_one_end_cost_one_run_of_the_view(
     path = f"/executions/{execution.pk}"
     await ask(front, path, **headers)
     tasks = asking(front, f"{path}?wait=60", 40, **headers)
-    await until(lambda: len(ends.waiting) > 0)
+    await until_async(lambda: len(ends.waiting) > 0)
     django.asked.clear()
     await in_thread(lambda: end(execution.pk))
     assert {each.status for each in await answers(tasks)} == {200}
@@ -201,7 +195,7 @@ async def test_start_that_waits_is_started_once(front: Front, in_thread: Any) ->
     await in_thread(lambda: factories.make_workflow("shout"))
     path = "/workflows/shout/execute"
     tasks = asking(front, path, method="POST", body=b'{"wait": 60}', **headers)
-    await until(lambda: len(ends.waiting) > 0)
+    await until_async(lambda: len(ends.waiting) > 0)
     execution = await in_thread(WorkflowExecution.objects.get)
     assert not tasks[0].done()
     await in_thread(lambda: end(execution.pk))
@@ -220,7 +214,7 @@ async def test_watches_are_woken_together_and_answered_by_one_run(
     path = f"/discovery/watch?index={index}"
     await ask(front, "/services", **headers)
     tasks = asking(front, f"{path}&wait=60", 40, **headers)
-    await until(lambda: len(followers.waiting) > 0)
+    await until_async(lambda: len(followers.waiting) > 0)
     django.asked.clear()
     await in_thread(lambda: make_change("ONLINE"))
     received = await answers(tasks)
@@ -246,7 +240,7 @@ async def test_who_may_no_more_is_not_answered_with_those_who_wait_alike(
     }[what]
     waiting = followers.waiting if what == "watch" else ends.waiting
     tasks = asking(front, path, **stays)
-    await until(lambda: len(waiting) > 0)
+    await until_async(lambda: len(waiting) > 0)
     tasks += asking(front, path, **goes)
     await ask(front, "/services", **goes)
     await in_thread(lambda: revoke_key(ApiKey.objects.get(name="goes")))
@@ -293,7 +287,7 @@ async def test_service_that_hangs_holds_no_thread(
         await in_thread(lambda: register(url))
         method = "POST" if body else "GET"
         tasks = asking(front, path, method=method, body=body, **headers)
-        await until(lambda: service.times_asked == 1 or tasks[0].done())
+        await until_async(lambda: service.times_asked == 1 or tasks[0].done())
         assert not tasks[0].done(), tasks[0].result().body
         assert (await ask(front, "/workflows", **headers)).status == 200
         assert not tasks[0].done()
@@ -328,11 +322,11 @@ async def test_waits_of_a_loop_begin_and_ask_once_for_those_alike_and_leave_noth
     with pytest.raises(TimeoutError):
         await wait("a", seconds=0.01)
     gone.cancel()
-    await until(lambda: len(waiting) == 2)
+    await until_async(lambda: len(waiting) == 2)
     assert begun == ["a", "a", "b"]
     assert not any(task.done() for task in (*same, other))
     waiting.wake(["a"])
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         first, second, third = await asyncio.gather(*same, other)
     assert first is second
     assert [first, third] == asked

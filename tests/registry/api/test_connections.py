@@ -18,7 +18,10 @@ from tests import factories
 from tests.support.connections import WebServer, make_connection
 from tests.support.credentials import make_credential, serving
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shared_client")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("shared_client", "keys_stay_known"),
+]
 LIST = "/registry/connections"
 BODIES: dict[str, dict[str, Any]] = {
     "HTTP": {"base_url": "http://127.0.0.1:9/v1", "config": {"test_path": "/health"}},

@@ -13,6 +13,7 @@ from registry.models import ServiceAction
 from tests import factories
 from tests.support.credentials import Reply, serving
 from tests.support.integrations import own_client
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SCHEMA = {
@@ -39,7 +40,7 @@ class Target:
 
     def answer(self, _: Any, __: bytes) -> Reply:
         if self.hangs:
-            self.ending.wait(20)
+            self.ending.wait(PATIENCE)
         return self.reply
 
 

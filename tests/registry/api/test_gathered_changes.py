@@ -23,7 +23,7 @@ from registry.services import plain_changes
 from tests import factories
 from tests.support.web_requests import by_django, comparable, web_request
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 # Of each field of the body: a value with which a change is plain, or why it is none.
 PLAIN: dict[str, list[Any]] = {
     "description": ["Other words.", None],

@@ -23,9 +23,10 @@ from registry.policies.registering import Acceptance
 from registry.services.status import refresh_status
 from tests import factories
 from tests.support.credentials import make_credential
+from tests.support.waiting import PATIENCE
 from tests.support.web_requests import by_django, web_request
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 NOW = datetime(2030, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 METADATA: tuple[dict[str, Any], ...] = (
     {}, {"zone": "eu", "a": [1, 2.5, None]}, {"ü": "☃ \u2028 \"quoted\" \\"}, {"deep": {"b": {}}},
@@ -318,7 +319,7 @@ def test_a_beat_waits_for_nobody_who_changes_its_service(planner: Service, key: 
     with transaction.atomic():
         ServiceInstance.objects.select_for_update().get(service=planner)
         with ThreadPoolExecutor(1) as thread:
-            assert thread.submit(closing(answered), *requests).result(10) == [None, 200]
+            assert thread.submit(closing(answered), *requests).result(PATIENCE) == [None, 200]
 
 
 def closing(function: Callable[..., Any]) -> Callable[..., Any]:

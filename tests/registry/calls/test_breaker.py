@@ -44,9 +44,9 @@ from tests.support.breakers import (
     read_again,
     row_of,
     succeed,
-    until,
 )
 from tests.support.forking import run_forks
+from tests.support.waiting import PATIENCE, until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(seconds=61)
@@ -95,7 +95,7 @@ def test_plain_breaker_lets_calls_wait_for_each_other():
 
 async def test_calls_run_side_by_side(instance_id):
     everybody = asyncio.Barrier(64)
-    async with circuits() as found, asyncio.timeout(10):
+    async with circuits() as found, asyncio.timeout(PATIENCE):
         breaker = found.breaker(instance_id, PROFILE)
         calls = [breaker.call(everybody.wait) for _ in range(64)]
         assert len(await asyncio.gather(*calls)) == 64
@@ -310,7 +310,7 @@ async def test_late_results_are_dropped(instance_id):
             await fail()
 
         calls = [asyncio.create_task(call(one, late)) for _ in range(5)]
-        await until(lambda: asyncio.sleep(0, one.is_loaded))
+        await until_async(lambda: one.is_loaded)
         await fail_times(other, 3)
         await let_time_pass(other, retry_at=MINUTE)
         await read_again(there)
@@ -386,7 +386,7 @@ async def test_a_cancelled_probe_is_given_back(instance_id):
         probe.cancel()
         with pytest.raises(asyncio.CancelledError):
             await probe
-        await until(lambda: is_given_back(breaker))
+        await until_async(lambda: is_given_back(breaker))
         row = await row_of(breaker)
         assert (row.state, row.probe_owner, row.probe_until) == ("HALF_OPEN", "", None)
         assert await call(breaker) == "fine"
@@ -399,7 +399,7 @@ async def test_a_probe_cancelled_while_it_claims_is_given_back(instance_id, monk
 
     def slow_claim(*args, **options):
         claiming.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE)
         return claim(*args, **options)
 
     async with circuits() as found:
@@ -411,7 +411,7 @@ async def test_a_probe_cancelled_while_it_claims_is_given_back(instance_id, monk
         with pytest.raises(asyncio.CancelledError):
             await probe
         go_on.set()
-        await until(lambda: is_given_back(breaker))
+        await until_async(lambda: is_given_back(breaker))
 
 
 async def test_a_fault_of_ours_gives_the_probe_back(instance_id):
@@ -421,7 +421,7 @@ async def test_a_fault_of_ours_gives_the_probe_back(instance_id):
     async with circuits() as found:
         breaker = await open_and_due(found, instance_id)
         assert isinstance(await call(breaker, broken), ZeroDivisionError)
-        await until(lambda: is_given_back(breaker))
+        await until_async(lambda: is_given_back(breaker))
 
 
 async def test_the_probe_of_a_worker_that_died_is_taken_over_and_its_result_dropped(instance_id):
@@ -639,7 +639,7 @@ async def test_a_steady_stream_of_calls_does_not_wait_for_the_question(instance_
         clock.seconds += 0.8
         await call(breaker)
         assert questions == ["load"]
-        await until(lambda: asyncio.sleep(0, len(questions) > 1))
+        await until_async(lambda: len(questions) > 1)
         assert questions == ["load", "changed_since"]
 
 

@@ -23,7 +23,7 @@ from registry.models import CircuitBreakerState, ServiceInstance
 from tests import factories
 from tests.support.breakers import PROFILE, make_instance
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 LIST = "/health/circuit-breakers"
 
 

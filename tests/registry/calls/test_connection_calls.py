@@ -41,6 +41,7 @@ from registry.models import CircuitBreakerState, Connection, CredentialEvent, Se
 from tests import factories
 from tests.support.connections import EDITOR, WebServer, call_now, make_connection
 from tests.support.credentials import Reply, make_credential, serving
+from tests.support.waiting import PATIENCE
 from workflows.definition.model import RetryPolicy
 
 # About what the hub talks to: its own database makes no difference.
@@ -157,7 +158,7 @@ async def test_a_text_is_an_answer_too(web: WebServer, base: str, client: Servic
 
 async def test_code_that_is_not_asynchronous_calls_too(web: WebServer, base: str) -> None:
     found = await made(base_url=base)
-    result = await in_thread(call_now, found, {"a": 1}, deadline=time.monotonic() + 5)
+    result = await in_thread(call_now, found, {"a": 1}, deadline=time.monotonic() + PATIENCE)
     assert result.output == {"well": True}
 
 

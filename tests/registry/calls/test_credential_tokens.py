@@ -30,6 +30,7 @@ from registry.models import Credential, CredentialToken
 from tests.support.breakers import in_database
 from tests.support.credentials import Reply, make_credential, serving
 from tests.support.forking import run_forks
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "a client secret/&="
@@ -136,7 +137,7 @@ def test_twenty_threads_fetch_once(server: TokenServer) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=PATIENCE)
     assert found == ["token-number-1"] * 20
     assert len(server.fetches) == 1
     connections.close_all()

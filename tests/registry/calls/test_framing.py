@@ -15,6 +15,7 @@ from registry.calls.transport import Transport
 from registry.exceptions import ServiceResponseError
 from registry.network.dialer import get_policy, make_connector
 from tests.support.raw_server import CUTS, ODD_ANSWERS, RawServer, raw_server
+from tests.support.waiting import PATIENCE
 
 GOOD = [
     name
@@ -33,7 +34,7 @@ def action_at(url: str) -> ResolvedAction:
 
 async def everything_came(server: RawServer) -> None:
     """What follows an answer is there, before the connection is used again."""
-    await asyncio.to_thread(server.sent.wait, 5)
+    await asyncio.to_thread(server.sent.wait, PATIENCE)
     await asyncio.sleep(0.02)
 
 
@@ -43,9 +44,12 @@ async def call_twice(server: RawServer) -> list[Any]:
         CallTarget("service", "o"),
     )
     try:
-        first = await client.call(target, "do", {}, timeout_seconds=5)
+        first = await client.call(target, "do", {}, timeout_seconds=PATIENCE)
         await everything_came(server)
-        return [first.output, (await client.call(target, "do", {}, timeout_seconds=5)).output]
+        return [
+            first.output,
+            (await client.call(target, "do", {}, timeout_seconds=PATIENCE)).output,
+        ]
     finally:
         await client.close()
 

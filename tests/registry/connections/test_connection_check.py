@@ -28,6 +28,7 @@ from registry.models import Connection, CredentialEvent
 from tests.support import servers
 from tests.support.connections import EDITOR, WebServer, make_connection, server_on
 from tests.support.credentials import Reply, make_credential, serving
+from tests.support.waiting import PATIENCE
 
 # About what the hub talks to: its own database makes no difference.
 pytestmark = [
@@ -144,7 +145,7 @@ def _answering_head(web: WebServer) -> Iterator[str]:
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
         server.close()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def test_the_credential_goes_along_and_is_hidden_in_the_answer(web: WebServer, base: str) -> None:

@@ -26,6 +26,7 @@ from tests.support.tls import (
     switch_tls_on,
     wait_for,
 )
+from tests.support.waiting import PATIENCE
 
 # About what the hub talks to: its own database makes no difference.
 pytestmark = [
@@ -55,7 +56,7 @@ def tls_before(port: int) -> Iterator[int]:
             back = threading.Thread(target=pump, args=(inner, outer), daemon=True)
             back.start()
             pump(outer, inner)
-            back.join(5)
+            back.join(PATIENCE)
 
     def pump(source: socket, target: socket) -> None:
         with contextlib.suppress(OSError):
@@ -74,7 +75,7 @@ def tls_before(port: int) -> Iterator[int]:
         listener.close()
         for line in ending:
             line.close()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def tried(type: str, *, host: str = "localhost", ca: str, **fields: Any) -> CheckResult:

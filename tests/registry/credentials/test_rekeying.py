@@ -18,6 +18,7 @@ from registry.credentials.lifecycle import rotate_credential
 from registry.credentials.sealing import open_secret
 from registry.models import Credential, CredentialToken
 from tests.support.credentials import make_credential
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db
 OLD = "tests:" + "A" * 43 + "="
@@ -151,7 +152,7 @@ def test_runs_at_once_move_every_secret_exactly_once(settings: Any) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=PATIENCE)
     assert sum(moved) == 40
     assert rekeying.count_remaining() == 0
     settings.CREDENTIAL_KEYS = NEW

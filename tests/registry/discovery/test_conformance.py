@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from tests import factories
 from tests.support.consul_agent import ConsulAgent
 from tests.support.servers import find_binary, start_etcd, start_redis
 from tests.support.tcp_relay import Relay
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "http://planner:8000"
@@ -151,14 +152,6 @@ def age(instance: ServiceInstance, seconds: float) -> None:
     ServiceInstance.objects.filter(pk=instance.pk).update(
         last_heartbeat_at=then, expires_at=then + timedelta(seconds=instance.ttl_seconds)
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look until something is so; a server's own clock cannot be moved."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_what_registers_is_found_and_survives_the_sweep(backend: Backend) -> None:
@@ -290,7 +283,7 @@ def test_who_waits_for_a_change_is_woken(backend: Backend) -> None:
     index = get_discovery().latest_index()
     waiting = when_changed(index, seconds=60)
     beat(status="degraded")
-    assert waiting.result(30)
+    assert waiting.result(PATIENCE)
     assert [change.status for change in get_discovery().changes_after(index).entries] == [
         "DEGRADED"
     ]
@@ -322,7 +315,7 @@ def test_a_lease_ends_by_itself(leasing: LeaseDiscovery) -> None:
     leasing.release([instance.pk])
     beat()
     assert leases(leasing) == {str(instance.pk)}
-    wait_until(lambda: leases(leasing) == set())
+    until(lambda: leases(leasing) == set())
     assert sweep() == [URL]
 
 
@@ -562,7 +555,7 @@ def test_afterwards_it_is_learnt_again(outage: Relay, leasing: LeaseDiscovery) -
     beat()
     outage.mend()
     leasing._reach._retry_at = 0.0
-    wait_until(lambda: sweep() == [] and services.read_unreachable() is None)
+    until(lambda: sweep() == [] and services.read_unreachable() is None)
     watch_fleet()
     assert not Incident.objects.unresolved().exists()
     assert leasing.staleness() is None
@@ -577,4 +570,4 @@ def test_changes_are_seen_meanwhile(outage: Relay) -> None:
     RegistryChange.objects.create(
         service_id=row().service_id, service_name="x", kind="UPDATED", status="ONLINE"
     )
-    assert when_changed(index, seconds=60).result(30)
+    assert when_changed(index, seconds=60).result(PATIENCE)

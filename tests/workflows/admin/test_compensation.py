@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.support.admin_pages import count_queries, page_url
-from tests.support.engine import call, make_workflow, running_engine, start, until
+from tests.support.engine import call, make_workflow, running_engine, start
+from tests.support.waiting import until
 from tests.workflows.engine.test_compensation import (
     CHAIN,
     FAILING,

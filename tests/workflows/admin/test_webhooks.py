@@ -15,6 +15,7 @@ from django.urls import reverse
 from core.vault import Secret
 from tests import factories
 from tests.support.credentials import make_credential
+from tests.support.waiting import PATIENCE
 from workflows.admin.webhook import curl_of
 from workflows.models import Webhook, WebhookDelivery
 from workflows.services import create_webhook
@@ -161,7 +162,7 @@ def test_the_commands_on_the_page_sign_rightly(rf, credential, secret):
         host = f"127.0.0.1:{server.server_port}"
         script = curl_of(make(), rf.get("/", headers={"host": host}))
         script = script.replace("whsec_…", secret)
-        subprocess.run(["bash", "-ec", script], check=True, capture_output=True, timeout=30)
+        subprocess.run(["bash", "-ec", script], check=True, capture_output=True, timeout=PATIENCE)
     finally:
         server.shutdown()
         server.server_close()

@@ -7,7 +7,7 @@ from tests import factories
 from workflows.models import BulkOperation, StepStatus, WorkflowExecution
 from workflows.services.executions.bulk_operations import work_off_bulk
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keys_stay_known")]
 PATH = "/executions/bulk"
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.factories import caller
 from tests.support.engine import call, ended, make_workflow, running_engine, start
+from tests.support.waiting import PATIENCE
 from tests.workflows.engine.test_compensation import CHAIN, client, refuse, run, stuck, undone
 from workflows import services
 
@@ -39,8 +40,8 @@ def test_cancelled_execution_is_undone_before_it_ends(api):
     using.held.add("held")
     execution = start(make_workflow(steps))
     with running_engine(using) as engine:
-        using.entered.acquire(timeout=10)
-        using.entered.acquire(timeout=10)
+        using.entered.acquire(timeout=PATIENCE)
+        using.entered.acquire(timeout=PATIENCE)
         answer = api.post(f"/executions/{execution.pk}/cancel", {"reason": "no"})
         assert (answer.status_code, answer.json()["status"]) == (200, "COMPENSATING")
         for action in ("cancel", "pause"):

@@ -17,7 +17,10 @@ from workflows.models import WorkflowExecution
 from workflows.services import SentSignal, signal_many
 from workflows.services.executions import signals
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("keys_stay_known"),
+]
 
 
 def waiting(*names: str, **more: Any) -> WorkflowExecution:

@@ -9,7 +9,7 @@ import pytest
 
 from registry.calls.client import ServiceClient
 from tests import factories
-from tests.support.engine import ended, make_workflow, running_engine, start, until
+from tests.support.engine import ended, make_workflow, running_engine, start
 from tests.support.fleet import (
     EXECUTION_PLAN,
     PROJECT,
@@ -19,6 +19,7 @@ from tests.support.fleet import (
     Fleet,
     running_fleet,
 )
+from tests.support.waiting import until
 from workflows.catalog import read_catalog
 from workflows.models import WorkflowExecution
 from workflows.services import get_execution

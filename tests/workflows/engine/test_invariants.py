@@ -21,9 +21,9 @@ from tests.support.engine import (
     make_workflow,
     running_engine,
     start,
-    until,
 )
 from tests.support.mutations import mutated
+from tests.support.waiting import until
 from workflows import invariants, services
 from workflows.decide import outcomes
 from workflows.definition import RetryPolicy

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.exceptions import Conflict
-from tests.support.engine import ScriptedClient, ended, make_workflow, running_engine, start, until
+from tests.support.engine import ScriptedClient, ended, make_workflow, running_engine, start
+from tests.support.waiting import until
 from workflows import services
 from workflows.invariants import check_executions
 

@@ -13,7 +13,8 @@ from registry.models import Integration, ServiceAction, ServiceInstance
 from registry.services import Heartbeat
 from tests import factories
 from tests.support.credentials import Reply, serving
-from tests.support.engine import ended, make_workflow, running_engine, start, until
+from tests.support.engine import ended, make_workflow, running_engine, start
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RETRY = {"max_attempts": 3, "base_delay": 0.01, "jitter": False}

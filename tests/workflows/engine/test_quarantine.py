@@ -16,8 +16,8 @@ from tests.support.engine import (
     running_engine,
     start,
     step_rows,
-    until,
 )
+from tests.support.waiting import until
 from workflows import tasks
 from workflows.engine import worker, worker_identity
 from workflows.engine.lease_recovery import has_due_quarantined, recover_orphaned

@@ -10,7 +10,7 @@ from django.db import connection
 
 from core.api import waiters
 from tests.factories import make_workflow
-from tests.support.real_hub import until
+from tests.support.waiting import PATIENCE, until
 from workflows import services
 from workflows.engine import ready_queue
 from workflows.engine.ready_queue import ReadyListener, ReadyPublisher
@@ -21,7 +21,6 @@ from workflows.signalling import ends, redis_notifier
 from workflows.signalling.database_notifier import PostgresNotifier, SqliteNotifier
 from workflows.signalling.notifier import NotifierError, own_notifier
 
-SECONDS = 10
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="no Redis on this backend")
 pytestmark = pytest.mark.needs_backend
 
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.needs_backend
 def server():
     client = redis.Redis.from_url(settings.REDIS_URL)
     # What tests before this one made ready may still be on its way.
-    until(lambda: runtime.announcer.is_idle, "all hints are sent", seconds=SECONDS)
+    until(lambda: runtime.announcer.is_idle, "all hints are sent")
     threading.Event().wait(0.1)
     client.delete(redis_notifier.READY)
     yield client
@@ -40,7 +39,7 @@ def server():
 def end(listener: ReadyListener) -> None:
     """Stop it, and wait until it takes nothing more from the tests that follow."""
     listener.stop()
-    until(lambda: not listener.is_listening, "it ends", seconds=SECONDS)
+    until(lambda: not listener.is_listening, "it ends")
 
 
 @needs_redis
@@ -55,7 +54,7 @@ def test_hint_is_heard_by_one_listener(server):
         own_notifier().tell_ready(["c"])
         own_notifier().tell_ready(["end"])
         sent = (["a", "b"], ["c"], ["end"])
-        until(lambda: all(hint in heard for hint in sent), "all is heard", seconds=SECONDS)
+        until(lambda: all(hint in heard for hint in sent), "all is heard")
         assert [heard.count(hint) for hint in sent] == [1, 1, 1]
     finally:
         for listener in listeners:
@@ -71,7 +70,7 @@ def test_message_that_is_none_stops_no_listener(server, message):
     try:
         server.rpush(redis_notifier.READY, message)
         own_notifier().tell_ready(["after"])
-        until(lambda: ["after"] in heard, "the next is heard", seconds=SECONDS)
+        until(lambda: ["after"] in heard, "the next is heard")
     finally:
         end(listener)
 
@@ -85,7 +84,7 @@ def test_worker_looks_for_what_is_due_while_nothing_can_be_heard(monkeypatch):
     looked: list[list[str]] = []
     listener = ReadyListener(Away(), looked.append)
     listener.start()
-    until(lambda: len(looked) > 1, "it looks again and again", seconds=SECONDS)
+    until(lambda: len(looked) > 1, "it looks again and again")
     end(listener)
     assert not any(looked)  # whatever is due
 
@@ -100,13 +99,13 @@ def test_hint_heard_while_stopping_is_left_for_another_worker(server):
     # Hubs of other tests listen on the same server, in other databases.
     own = str(server.connection_pool.connection_kwargs["db"])
     blocked = lambda: {c["db"] for c in server.client_list() if c["cmd"] == "blpop"}  # noqa: E731
-    until(lambda: own in blocked(), "it listens", seconds=SECONDS)
+    until(lambda: own in blocked(), "it listens")
     leaving.stop()
     own_notifier().tell_ready(["a"])
-    until(lambda: not leaving.is_listening, "it ends", seconds=SECONDS)
+    until(lambda: not leaving.is_listening, "it ends")
     assert ["a"] not in by_leaving
     staying.start()
-    until(lambda: ["a"] in by_staying, "the other hears it", seconds=SECONDS)
+    until(lambda: ["a"] in by_staying, "the other hears it")
     end(staying)
 
 
@@ -125,7 +124,7 @@ def test_start_is_told_over_redis_without_a_celery_message(server):
     queue = f"{settings.SERVICE_NAME}:hub"
     server.delete(queue)  # what other tests sent
     ReadyPublisher(own_notifier).announce(["a"])
-    assert json.loads(server.blpop([redis_notifier.READY], timeout=SECONDS)[1]) == ["a"]
+    assert json.loads(server.blpop([redis_notifier.READY], timeout=PATIENCE)[1]) == ["a"]
     assert server.llen(queue) == 0
 
 
@@ -154,7 +153,7 @@ def notifier(monkeypatch):
 def publisher_that_was_answered(notifier: RecordingNotifier) -> ReadyPublisher:
     publisher = ReadyPublisher(lambda: notifier)
     publisher.announce(["first"])
-    until(lambda: publisher.trusts_answers, "it knows of an answer", seconds=SECONDS)
+    until(lambda: publisher.trusts_answers, "it knows of an answer")
     assert notifier.told == [(["first"], False)]
     notifier.told.clear()
     return publisher
@@ -170,8 +169,8 @@ def test_hint_without_an_answer_is_left_to_the_thread_until_that_is_answered(not
     notifier.refuses = True
     publisher.announce(["a"])
     assert notifier.refused == 1
-    until(lambda: notifier.told == [(["a"], False)], "the thread sends it", seconds=SECONDS)
-    until(lambda: publisher.trusts_answers, "it knows of an answer", seconds=SECONDS)
+    until(lambda: notifier.told == [(["a"], False)], "the thread sends it")
+    until(lambda: publisher.trusts_answers, "it knows of an answer")
     notifier.refuses = False
     publisher.announce(["b"])
     assert notifier.told == [(["a"], False), (["b"], True)]
@@ -182,7 +181,7 @@ def test_burst_of_hints_is_left_to_the_thread(notifier):
     many = [str(number) for number in range(ready_queue.LARGEST_HINT + 1)]
     publisher.announce(many)
     told = lambda: [step for hint, _ in notifier.told for step in hint]  # noqa: E731
-    until(lambda: len(told()) == len(many), "all are sent", seconds=SECONDS)
+    until(lambda: len(told()) == len(many), "all are sent")
     assert told() == many
     assert not any(in_haste for _, in_haste in notifier.told)
 
@@ -259,8 +258,8 @@ def test_waiting_caller_is_woken_by_the_end_that_it_waits_for():
     other = services.when_ended(begin().pk, seconds=0.2)
     finish(execution)
     ends.tell_ended([str(execution.pk)])
-    assert future.result(SECONDS) is True
-    assert other.result(SECONDS) is False
+    assert future.result(PATIENCE) is True
+    assert other.result(PATIENCE) is False
 
 
 @pytest.mark.django_db(transaction=True)
@@ -269,7 +268,7 @@ def test_end_is_seen_that_nobody_told(monkeypatch):
     execution = begin()
     future = services.when_ended(execution.pk, seconds=60)
     finish(execution)
-    assert future.result(SECONDS) is True
+    assert future.result(PATIENCE) is True
 
 
 @pytest.mark.django_db(transaction=True)
@@ -279,7 +278,7 @@ def test_who_comes_after_the_end_does_not_wait(happens):
     execution_id = execution.pk
     with deletable_history():
         happens(execution)
-    assert services.when_ended(execution_id, seconds=60).result(SECONDS) is True
+    assert services.when_ended(execution_id, seconds=60).result(PATIENCE) is True
 
 
 @pytest.mark.django_db(transaction=True)
@@ -291,7 +290,7 @@ def test_ends_beyond_one_message_are_all_told(monkeypatch):
     for execution in executions:
         finish(execution)
     ends.tell_ended([str(row.pk) for row in executions])
-    assert [future.result(SECONDS) for future in futures] == [True] * 5
+    assert [future.result(PATIENCE) for future in futures] == [True] * 5
 
 
 @pytest.mark.django_db

@@ -15,8 +15,8 @@ from tests.support.engine import (
     make_workflow,
     running_engine,
     start,
-    until,
 )
+from tests.support.waiting import until
 from tests.workflows.engine.test_worker import claim_one, settle_with
 from workflows import decide, services
 from workflows.engine.lease_recovery import overdue_executions

@@ -20,8 +20,8 @@ from tests.support.engine import (
     running_engine,
     start,
     step_rows,
-    until,
 )
+from tests.support.waiting import PATIENCE, until
 from workflows import services
 from workflows.engine.lease_recovery import recover_expired
 from workflows.engine.store import Batch, Store
@@ -87,8 +87,8 @@ def test_cancel_during_a_call_drops_its_answer():
     client.held.add("b")
     execution = start(make_workflow(CHAIN), {"n": 1})
     with running_engine(client):
-        client.entered.acquire(timeout=10)
-        client.entered.acquire(timeout=10)
+        client.entered.acquire(timeout=PATIENCE)
+        client.entered.acquire(timeout=PATIENCE)
         services.cancel_execution(execution.pk, actor="me", reason="not needed")
         client.gate.set()
         until(lambda: client.called("b"))
@@ -139,8 +139,8 @@ def test_stopping_engine_gives_back_what_it_holds():
     client.held.add("b")
     execution = start(make_workflow(CHAIN), {"n": 1})
     with running_engine(client) as engine:
-        client.entered.acquire(timeout=10)
-        client.entered.acquire(timeout=10)
+        client.entered.acquire(timeout=PATIENCE)
+        client.entered.acquire(timeout=PATIENCE)
         engine.stop(grace_seconds=0)
         row = execution.steps.get(path="b")
         assert (row.status, row.lease_owner, row.deaths) == ("PENDING", "", 0)
@@ -218,7 +218,7 @@ def test_claims_of_many_threads_never_meet():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     rest = Store(owner="rest", lease_seconds=30).commit(Batch(look=True, room=100)).claims
     assert len(taken) == len(set(taken))
     assert len(taken) + len(rest) == 30
@@ -354,7 +354,7 @@ def test_same_idempotency_key_from_many_threads_makes_one_execution():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(found) == len(threads)
     assert len(set(found)) == 1
     assert WorkflowExecution.objects.count() == 1

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.models import Min, Q
 
-from tests.support.engine import until
+from tests.support.waiting import until
 from tests.workflows.reference.cases import Case
 from tests.workflows.reference.world import (
     ObservedEngine,

@@ -14,8 +14,8 @@ from tests.support.engine import (
     make_workflow,
     running_engine,
     start,
-    until,
 )
+from tests.support.waiting import until
 from workflows import services, tasks
 from workflows.engine.runtime import runtime
 from workflows.models import WorkflowExecution, WorkflowStep, WorkflowVersion

@@ -14,8 +14,8 @@ from tests.support.engine import (
     make_workflow,
     running_engine,
     start,
-    until,
 )
+from tests.support.waiting import until
 from workflows import services
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep, WorkflowVersion
 from workflows.services import Rerun, Start

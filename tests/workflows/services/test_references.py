@@ -24,7 +24,8 @@ from registry.services import Registration
 from tests import factories
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
-from tests.support.engine import ScriptedClient, ended, running_engine, start, until
+from tests.support.engine import ScriptedClient, ended, running_engine, start
+from tests.support.waiting import until
 from workflows import services
 from workflows.definition import NAMED_KINDS
 from workflows.definition_cache import definition_of

@@ -13,6 +13,7 @@ from core.mediator import mediator
 from core.models import ApiKey, AuditEntry
 from core.models.audit import ActorKind
 from tests.support.engine import call, make_workflow
+from tests.support.waiting import PATIENCE
 from workflows import services
 from workflows.execution_rows import workflow_to_start
 from workflows.models import WorkflowExecution, WorkflowStatus
@@ -158,7 +159,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
