@@ -11,7 +11,7 @@ _PERIODIC_TASKS = (
     ("purge-executions", "workflows.tasks.purge", 60.0, 60),
     ("forget-webhook-deliveries", "workflows.tasks.forget_deliveries", 600.0, 300),
     ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
-    ("probe-instances", "monitoring.tasks.probe_instances", 5.0, 10),
+    ("sweep-checks", "monitoring.tasks.sweep_checks", 1.0, 5),
     ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
     ("sum-uptime", "monitoring.tasks.sum_uptime", 60.0, 60),

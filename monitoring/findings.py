@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
+from monitoring.checks import trouble
 from monitoring.models import AlertChannel, Severity, Subject
 from registry.models import (
     CircuitBreakerState,
@@ -227,6 +228,52 @@ def credentials_ending(now: datetime, _: Collection[str]) -> Iterable[Finding]:
         )
 
 
+# --- Checks ---
+
+
+def checks_failing(now: datetime, unresolved: Collection[str]) -> Iterable[Finding]:
+    """Find checks that are down."""
+    told = {UUID(key.rpartition(":")[2]) for key in unresolved if ":" in key}
+    down = list(trouble.checks_down(told))
+    apart = [each for each in down if len(down) <= MOST_APART or each.check.pk in told]
+    yield from (_on_check(Subject.CHECK_FAILING, each) for each in apart)
+    known = {each.check.pk for each in apart}
+    together = [each.check.name for each in down if each.check.pk not in known]
+    if together:
+        cause = f"{len(together):,} checks: {_named(together)}."
+        yield Finding(Subject.CHECK_FAILING, cause, about=f"{len(together)} checks")
+
+
+def checks_flapping(now: datetime, _: Collection[str]) -> Iterable[Finding]:
+    """Find checks that are up and down in turns."""
+    yield from (_on_check(Subject.CHECK_FLAPPING, each) for each in trouble.checks_flapping())
+
+
+def certificates_ending(now: datetime, _: Collection[str]) -> Iterable[Finding]:
+    """Find certificates that ended, or do so soon."""
+    for each in trouble.certificates_ending(now):
+        yield _on_check(Subject.CERTIFICATE_EXPIRY, each)
+
+
+def checks_blind(now: datetime, _: Collection[str]) -> Iterable[Finding]:
+    """Find that the hub itself is cut off from what it checks."""
+    if count := trouble.count_blind():
+        yield Finding(
+            Subject.CHECKS_BLIND,
+            f"{count:,} check{'' if count == 1 else 's'} could not tell: the fault seems to be the"
+            " network of the hub. Until it sees again, nothing is taken to be down.",
+        )
+
+
+def _on_check(subject: Subject, found: trouble.Trouble) -> Finding:
+    check = found.check
+    severity = Severity.CRITICAL if found.is_severe else Severity.WARNING
+    return Finding(subject, found.cause, severity, check.name, str(check.pk), check.service_id)
+
+
+# --- The hub itself ---
+
+
 def channels_failing(now: datetime, _: Collection[str]) -> Iterable[Finding]:
     """Find channels through which nobody is told any more."""
     rows = AlertChannel.objects.filter(enabled=True, failures__gte=FAILURES_TO_TELL)
@@ -251,6 +298,10 @@ sources = [
     Source(Subject.CIRCUIT_OPEN, circuits_open, "Calls are let through again."),
     Source(Subject.CONNECTION_ERROR, connections_failing, "It answers again, or was switched off."),
     Source(Subject.CREDENTIAL_EXPIRY, credentials_ending, "It was rotated, or is gone."),
+    Source(Subject.CHECK_FAILING, checks_failing, "It is up again, or is not checked any more."),
+    Source(Subject.CHECK_FLAPPING, checks_flapping, "It keeps its state again."),
+    Source(Subject.CERTIFICATE_EXPIRY, certificates_ending, "It was renewed, or is gone."),
+    Source(Subject.CHECKS_BLIND, checks_blind, "It sees again."),
     Source(Subject.CHANNEL_FAILING, channels_failing, "A message arrived, or it was switched off."),
 ]
 

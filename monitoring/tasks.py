@@ -12,6 +12,8 @@ from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
 from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
+from monitoring.checks.subjects import keep_subjects
+from monitoring.checks.sweep import sweeper
 from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
 from monitoring.uptime.rollups import forget_hours, sum_hours
@@ -24,7 +26,6 @@ from registry.services import (
     expire_instances,
     forget_gone_instances,
 )
-from registry.services.probes import probe_due
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ def sweep_heartbeats() -> None:
     expire_instances(now=now)
     # Before the log is cut.
     follow_changes(now=now)
+    keep_subjects(now=now)
     watch_fleet(now=now)
     end_lapsed_controls()
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
@@ -78,7 +80,7 @@ def call_outside_watcher() -> None:
         logger.warning("outside_watcher_not_reached", error=answer.error)
 
 
-@periodic_task("monitoring.tasks.probe_instances")
-def probe_instances() -> None:
-    """Ask the health URLs whose turn it is."""
-    probe_due(now=timezone.now())
+@periodic_task("monitoring.tasks.sweep_checks")
+def sweep_checks() -> None:
+    """Write what checks saw, and have looked at what is due."""
+    sweeper.sweep()

@@ -1,4 +1,4 @@
-"""The tables of monitoring: incidents, who is told of them, and maintenance."""
+"""The tables of monitoring: checks, incidents, who is told of them, and maintenance."""
 
 from monitoring.models.alert import (
     UNSENT,
@@ -9,6 +9,15 @@ from monitoring.models.alert import (
     DeliveryReason,
     DeliveryState,
     NoticeState,
+)
+from monitoring.models.check import (
+    CheckErrorKind,
+    CheckKind,
+    CheckOutcome,
+    CheckState,
+    CheckStatus,
+    HealthCheck,
+    HealthCheckResult,
 )
 from monitoring.models.incident import (
     Impact,
@@ -35,8 +44,15 @@ __all__ = [
     "AlertDelivery",
     "AlertNotice",
     "ChannelType",
+    "CheckErrorKind",
+    "CheckKind",
+    "CheckOutcome",
+    "CheckState",
+    "CheckStatus",
     "DeliveryReason",
     "DeliveryState",
+    "HealthCheck",
+    "HealthCheckResult",
     "Impact",
     "Incident",
     "IncidentStatus",

@@ -40,6 +40,10 @@ class Subject(Vocabulary):
     CREDENTIAL_EXPIRY = "CREDENTIAL_EXPIRY", "Credential ends"
     SCHEDULE_FAILED = "SCHEDULE_FAILED", "Scheduled run failed"
     NEEDS_REVIEW = "NEEDS_REVIEW", "Executions need a person"
+    CHECK_FAILING = "CHECK_FAILING", "Check failing"
+    CHECK_FLAPPING = "CHECK_FLAPPING", "Check flapping"
+    CERTIFICATE_EXPIRY = "CERTIFICATE_EXPIRY", "Certificate ends"
+    CHECKS_BLIND = "CHECKS_BLIND", "Checks cannot see"
     CHANNEL_FAILING = "CHANNEL_FAILING", "Alert channel failing"
     MANUAL = "MANUAL", "Opened by hand"
 

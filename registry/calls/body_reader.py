@@ -48,16 +48,6 @@ async def read_answer(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-async def read_start(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the first bytes of the body; what cannot be inflated is as good as empty."""
-    try:
-        inflate = inflater_of(response)
-        piece = await response.content.read(most)
-        return next(iter(inflate.feed(piece, most)), b"") if piece else b""
-    except WrongEncoding:
-        return b""
-
-
 def inflater_of(response: aiohttp.ClientResponse) -> Inflater:
     """Return what inflates the body of an answer. Raises: WrongEncoding."""
     return Inflater(response.headers.get("Content-Encoding", ""))

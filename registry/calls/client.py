@@ -33,6 +33,7 @@ from registry.calls.event_stream import TakeEvent
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
 from registry.calls.permits import Permit, check_granted, use_of
+from registry.calls.probes import HttpRequest, Reading
 from registry.calls.request import OutboundRequest, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.load_balancing import calls_in_flight
@@ -373,6 +374,14 @@ class ServiceClient:
     async def probe(self, urls: Sequence[str]) -> list[Probe]:
         """Ask health URLs at once, in their order."""
         return await self._transport.probe(urls)
+
+    async def ask(self, request: HttpRequest, seconds: float) -> Reading:
+        """Ask a URL once, past breakers and limits, and return whatever it answers.
+
+        Raises:
+            ProbeFailed: no answer came.
+        """
+        return await self._transport.ask(request, seconds)
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""

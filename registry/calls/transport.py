@@ -26,6 +26,7 @@ from registry.calls.error_responses import (
 )
 from registry.calls.event_stream import TakeEvent, is_stream, read_events
 from registry.calls.health_probe import Probe, probe
+from registry.calls.probes import HttpRequest, Reading, ask
 from registry.calls.redaction import Mask
 from registry.calls.request import OutboundRequest
 from registry.calls.targets.resolver import CONNECT_SECONDS, Endpoint, HttpOptions, ResolvedAction
@@ -189,6 +190,10 @@ class Transport:
         """Ask health URLs at once, in their order."""
         session = self._open_session()
         return list(await asyncio.gather(*(probe(session, url, self._policy) for url in urls)))
+
+    async def ask(self, request: HttpRequest, seconds: float) -> Reading:
+        """Ask a URL once, whatever it answers. Raises: ProbeFailed."""
+        return await ask(self._open_session(), request, self._policy, seconds)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
 
-from registry.calls.blocking_client import probe_urls
-from registry.calls.health_probe import Probe
 from registry.discovery.base import get_discovery
 from registry.models import ALIVE, Service, ServiceInstance, ServiceStatus
 from registry.policies.liveness import Liveness, seconds_of_answer
@@ -22,7 +21,6 @@ ANSWER_FIELDS = (
     "probe_failures", "probe_successes", "probe_error", "unhealthy_since", "last_answer_at",
     "answered_until", "expires_at",
 )  # fmt: skip
-Prober = Callable[[Sequence[str]], Sequence[Probe]]
 
 
 def default_plan() -> ProbePlan:
@@ -51,67 +49,77 @@ def health_url_of(instance: ServiceInstance) -> str:
     return instance.health_url or f"{instance.url.rstrip('/')}/health"
 
 
-def probe_due(*, now: datetime, limit: int = 200, prober: Prober = probe_urls) -> int:
-    """Ask at most `limit` health URLs whose turn it is; return how many were asked.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the health URL of an instance answered; `error` says why not well, empty if it was."""
 
-    Only instances that gave a health URL are asked: those that live, are under maintenance, or fell
-    silent and may come back by an answer. Nothing is held meanwhile.
+    instance_id: UUID
+    error: str = ""
+
+
+def is_asked(instance: ServiceInstance, *, alive_only: bool) -> bool:
+    """Return whether an instance is looked at: not what said goodbye.
+
+    With `alive_only`, only what lives, is under maintenance, or may come back by an answer.
     """
-    claimed = [instance for instance in _waiting(now)[:limit] if _claim(instance, now)]
-    if claimed:
-        answers = prober([instance.health_url for instance in claimed])
-        for instance, answer in zip(claimed, answers, strict=True):
-            record_probe(instance, answer, now=now)
-    return len(claimed)
+    if instance.status in PROBED:
+        return True
+    if _said_goodbye(instance):
+        return False
+    return not alive_only or instance.lives_by is not Liveness.HEARTBEAT
 
 
-def _waiting(now: datetime) -> QuerySet[ServiceInstance]:
-    due = Q(next_probe_at__isnull=True) | Q(next_probe_at__lte=now)
-    may_come_back = Q(status=ServiceStatus.OFFLINE, expired_at__isnull=False) & (
-        Q(service__liveness__in=(Liveness.PROBE, Liveness.EITHER))
-        | Q(service__liveness=Liveness.AUTO, has_beaten=False)
-    )
-    asked = Q(status__in=PROBED) | may_come_back
-    rows = ServiceInstance.objects.filter(due, asked).exclude(health_url="")
-    if not settings.PROBE_INTERVAL_SECONDS:
-        rows = rows.filter(service__probing__has_key="interval_seconds")
-    return rows.select_related("service").order_by("next_probe_at")
+def record_answers(answers: Sequence[Answer], *, plan: ProbePlan, now: datetime) -> None:
+    """Count answers of health URLs of one plan; at its threshold an instance becomes DEGRADED, or
+    ONLINE again.
 
-
-def _claim(instance: ServiceInstance, now: datetime) -> bool:
-    """Claim it conditionally, so that of two sweeps one asks."""
-    plan = plan_of(instance.service.probing, default=default_plan())
-    row = ServiceInstance.objects.filter(pk=instance.pk, next_probe_at=instance.next_probe_at)
-    return row.update(next_probe_at=now + timedelta(seconds=plan.interval_seconds)) == 1
-
-
-def record_probe(instance: ServiceInstance, answer: Probe, *, now: datetime) -> None:
-    """Count an answer; at the threshold the instance becomes DEGRADED, or ONLINE again.
-
-    A good one keeps alive what lives by its health URL.
+    A good one keeps alive what lives by its health URL. Those that change no status are stored
+    together.
     """
+    by_instance = {each.instance_id: each for each in answers}
+    turning: list[ServiceInstance] = []
     with transaction.atomic():
-        service = Service.objects.select_for_update().filter(pk=instance.service_id).first()
-        row = ServiceInstance.objects.select_for_update().filter(pk=instance.pk).first()
+        rows = ServiceInstance.objects.select_for_update(of=("self",)).select_related("service")
+        calm: list[ServiceInstance] = []
+        for row in rows.filter(pk__in=by_instance).order_by("pk"):
+            was = (row.status, row.suspect, row.unhealthy_since is None)
+            _take_answer(row, by_instance[row.pk].error, plan=plan, now=now)
+            is_calm = (row.status, row.suspect, row.unhealthy_since is None) == was
+            (calm if is_calm else turning).append(row)
+        ServiceInstance.objects.bulk_update(calm, ANSWER_FIELDS, batch_size=100)
+    for row in turning:
+        _record_turn(row.pk, by_instance[row.pk].error, plan=plan, now=now)
+
+
+def _record_turn(pk: UUID, error: str, *, plan: ProbePlan, now: datetime) -> None:
+    """Store an answer that changes a status; the service is locked before its instance."""
+    with transaction.atomic():
+        of = Service.objects.filter(instances=pk)
+        service = of.select_for_update(of=("self",)).first()
+        row = ServiceInstance.objects.select_for_update().filter(pk=pk).first()
         if service is None or row is None:
             return
         row.service = service
-        plan = plan_of(service.probing, default=default_plan())
-        before, was = streak_of(row), (row.status, row.suspect)
-        after = count_answer(before, healthy=answer.healthy, plan=plan)
-        row.probe_failures, row.probe_successes = after.failures, after.successes
-        row.probe_error = "" if answer.healthy else answer.error[:300]
-        if after.healthy != before.healthy:
-            row.unhealthy_since = None if after.healthy else now
-            row.status = _status_after(row.status, healthy=after.healthy)
-        if answer.healthy:
-            _note_answer(row, after, plan=plan, now=now)
+        was = (row.status, row.suspect)
+        _take_answer(row, error, plan=plan, now=now)
         if (row.status, row.suspect) == was:
             row.save(update_fields=ANSWER_FIELDS)
             return
         get_discovery().release([row.pk])
         row.save(update_fields=(*ANSWER_FIELDS, "status", "expired_at", "suspected_at"))
         log_instance_change(service)
+
+
+def _take_answer(row: ServiceInstance, error: str, *, plan: ProbePlan, now: datetime) -> None:
+    before = streak_of(row)
+    after = count_answer(before, healthy=not error, plan=plan)
+    row.probe_failures, row.probe_successes = after.failures, after.successes
+    row.probe_error = error[:300]
+    if after.healthy != before.healthy:
+        row.unhealthy_since = None if after.healthy else now
+        row.status = _status_after(row.status, healthy=after.healthy)
+    if not error:
+        _note_answer(row, after, plan=plan, now=now)
 
 
 def _note_answer(row: ServiceInstance, streak: Streak, *, plan: ProbePlan, now: datetime) -> None:

@@ -12,11 +12,12 @@ from django.utils import timezone
 from monitoring import findings
 from monitoring.findings import MOST_APART, sources
 from monitoring.incidents import REOPENED_WITHIN, acknowledge_incident, watch_fleet
-from monitoring.models import Incident, Subject
+from monitoring.models import CheckState, Incident, Subject
 from registry.models import CircuitBreakerState, Connection, Credential, Service, ServiceInstance
 from registry.services import refresh_status
 from tests import factories
 from tests.support.alerts import make_channel
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from workflows.models import WorkflowSchedule
@@ -157,7 +158,23 @@ def review() -> None:
     factories.make_execution(factories.make_workflow("flow"), status="NEEDS_REVIEW")
 
 
+def check(conditions: Any = None, **columns: Any) -> None:
+    CheckState.objects.filter(health_check=make_check("shop", conditions=conditions or {})).update(
+        **columns
+    )
+
+
 EACH = [
+    ("CHECK_FAILING", "shop", "CRITICAL", "answered 503",
+     lambda: check(state="DOWN", down_since=NOW, error="answered 503")),
+    ("CHECK_FLAPPING", "shop", "WARNING", "up and down",
+     lambda: check(state="DOWN", down_since=NOW, flapping=True)),
+    ("CERTIFICATE_EXPIRY", "shop", "WARNING", "in less than 14 days",
+     lambda: check(certificate_expires_at=NOW + timedelta(days=13))),
+    ("CERTIFICATE_EXPIRY", "shop", "CRITICAL", "Its certificate ended",
+     lambda: check(certificate_expires_at=NOW - timedelta(days=1))),
+    ("CHECKS_BLIND", "", "CRITICAL", "1 check could not tell",
+     lambda: check(outcome="INCONCLUSIVE", error_kind="DNS")),
     ("SERVICE_DEGRADED", "billing", "WARNING", "answered 503", degraded),
     ("CIRCUIT_OPEN", "billing", "WARNING", "5 of 6 failed", circuit),
     ("CONNECTION_ERROR", "bank", "CRITICAL", "refused the key", connection),

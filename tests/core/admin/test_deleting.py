@@ -16,6 +16,7 @@ from django.utils import timezone
 from core.db.models import NamedModel
 from integration_site.admin_groups import create_roles
 from model_orchestration.models import ModelPrice
+from monitoring.checks.subjects import first_state
 from monitoring.models import AlertNotice, Incident
 from registry.models import (
     CircuitBreakerState,
@@ -26,6 +27,7 @@ from registry.models import (
 from tests import factories
 from tests.core.admin import test_audit as acts
 from tests.support.alerts import make_delivery
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.people import in_groups
@@ -51,6 +53,9 @@ PARTS: dict[str, Callable[[Any], object]] = {
         channel=row, incident=_incident(), state="FIRING", told_at=timezone.now()
     ),
     "AlertDelivery.channel": make_delivery,
+    "CheckState.instance": lambda row: first_state(
+        make_check(f"of {row.pk}"), row.pk, now=timezone.now()
+    ).save(),
     "ModelPrice.model": lambda row: ModelPrice.objects.create(
         model=row, input=1, valid_from=timezone.now()
     ),

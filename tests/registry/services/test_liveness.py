@@ -24,8 +24,8 @@ from registry.policies.liveness import (
 )
 from registry.policies.probing import ProbePlan
 from registry.services import Heartbeat, Registration
-from registry.services.probes import probe_due
 from tests import factories
+from tests.support.checks import probe_due
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 URL = "http://planner:8000"

@@ -12,9 +12,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.models import CheckState, HealthCheck
 from registry import services
 from registry.calls.health_probe import Probe
-from registry.models import RegistryChange, ServiceInstance
+from registry.models import RegistryChange
 from registry.policies.probing import (
     ProbePlan,
     Streak,
@@ -24,8 +25,8 @@ from registry.policies.probing import (
     validate_probing,
 )
 from registry.services import Heartbeat
-from registry.services.probes import probe_due
 from tests import factories
+from tests.support.checks import probe_due
 
 PLAN = ProbePlan(failure_threshold=3, success_threshold=2)
 URL = "http://planner:8000"
@@ -143,19 +144,19 @@ def test_each_is_asked_when_its_time_has_come_and_has_a_health_url(
     service = make()
     factories.make_service("plain", urls=("http://plain",))
     now = timezone.now()
-    for seconds, asked in ((0, 1), (29, 1), (31, 2), (32, 2)):
-        probe_due(now=now + timedelta(seconds=seconds), prober=prober)
+    probe_due(now=now, prober=prober)
+    slot = CheckState.objects.get().next_due_at
+    assert slot is not None
+    for seconds, asked in ((-1, 1), (0, 2), (29, 2), (31, 3), (32, 3)):
+        probe_due(now=slot + timedelta(seconds=seconds), prober=prober)
         assert len(prober.asked) == asked
+    HealthCheck.objects.all().delete()
+    settings.PROBE_INTERVAL_SECONDS = 0
+    probe_due(now=now + timedelta(hours=1), prober=prober)
+    assert not HealthCheck.objects.exists()
     service.probing = {"interval_seconds": 5}
     service.save()
-    settings.PROBE_INTERVAL_SECONDS = 0
-    ServiceInstance.objects.update(next_probe_at=None)
-    for seconds, asked in ((0, 3), (6, 4)):
-        probe_due(now=now + timedelta(seconds=seconds), prober=prober)
-        assert len(prober.asked) == asked
-    service.probing = {}
-    service.save()
-    probe_due(now=now + timedelta(hours=1), prober=prober)
+    probe_due(now=now + timedelta(hours=2), prober=prober)
     assert prober.asked == [f"{URL}/health"] * 4
 
 

@@ -1,0 +1,84 @@
+"""Keeps the rows that checks are carried out by: a check for the health URLs of each service, and a
+state for each subject of each check."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q
+
+from monitoring.checks import decide
+from monitoring.checks.reading import plan_of
+from monitoring.models import CheckKind, CheckState, HealthCheck
+from registry.models import Service, ServiceInstance
+
+MOST_MADE = 500
+
+
+def keep_subjects(*, now: datetime) -> None:
+    """Make what is missing, and take away what nobody looks at any more."""
+    make_automatic_checks()
+    make_states(now=now)
+
+
+def make_automatic_checks() -> int:
+    """Make a check for each service with a health URL that has none; return how many."""
+    services = Service.objects.filter(
+        Exists(ServiceInstance.objects.filter(service=OuterRef("pk")).exclude(health_url=""))
+    ).exclude(Exists(HealthCheck.objects.filter(service=OuterRef("pk"), is_automatic=True)))
+    if not settings.PROBE_INTERVAL_SECONDS:
+        services = services.filter(probing__has_key="interval_seconds")
+    made = [
+        HealthCheck(
+            name=f"{service.name[:85]} health",
+            kind=CheckKind.HTTP,
+            service=service,
+            is_automatic=True,
+        )
+        for service in services[:MOST_MADE]
+    ]
+    taken = {name.lower() for name in _taken([check.name for check in made])}
+    for check in made:
+        if check.name.lower() in taken:
+            check.name = f"{check.name} {str(check.pk)[:8]}"
+    HealthCheck.objects.bulk_create(made, ignore_conflicts=True)
+    return len(made)
+
+
+def _taken(names: list[str]) -> list[str]:
+    return list(HealthCheck.objects.filter(name__in=names).values_list("name", flat=True))
+
+
+def make_states(*, now: datetime) -> int:
+    """Make a state for each subject that has none; return how many."""
+    checked = Q(service__checks__enabled=True)
+    known = CheckState.objects.filter(instance=OuterRef("pk"), health_check=OuterRef("check_id"))
+    instances = (
+        ServiceInstance.objects.filter(checked)
+        .annotate(check_id=F("service__checks"), is_automatic=F("service__checks__is_automatic"))
+        .exclude(is_automatic=True, health_url="")
+        .exclude(Exists(known))
+        .values_list("pk", "check_id")[:MOST_MADE]
+    )
+    pairs = list(instances)
+    checks = HealthCheck.objects.select_related("service").in_bulk({check for _, check in pairs})
+    states = [
+        first_state(checks[check], instance, now=now)
+        for instance, check in pairs
+        if check in checks
+    ]
+    CheckState.objects.bulk_create(states, ignore_conflicts=True)
+    return len(states)
+
+
+def first_state(check: HealthCheck, instance_id: UUID | None, *, now: datetime) -> CheckState:
+    """Return the state of a subject that nobody looked at yet; the first look is due at once.
+
+    Of many that are made together, they are spread over an interval of at most ten seconds.
+    """
+    state = CheckState(health_check=check, instance_id=instance_id, since=now)
+    seconds = min(plan_of(check).interval_seconds, 10)
+    state.next_due_at = decide.next_slot(str(state.pk), after=now, interval_seconds=seconds)
+    return state

@@ -1,0 +1,148 @@
+"""Has what is due looked at: claims ahead, looks on the loop of calls, writes all in one go.
+
+A sweep is one transaction: it writes what was seen since the last one, and claims what is due until
+the next. Looks wait on the loop for their very time, so that they are late by no sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import DatabaseError, connections
+from django.utils import timezone
+
+from core.db.pipeline import pipelined_transaction
+from monitoring.checks import decide
+from monitoring.checks.looking import see
+from monitoring.checks.looks import Look, Seen, StateChange
+from monitoring.checks.pool import LookPool
+from monitoring.checks.reading import looks_of
+from monitoring.checks.store import MOST_CLAIMED, claim_due, write
+from monitoring.models import CheckOutcome
+from registry.calls.blocking_client import on_shared_loop
+from registry.calls.client import ServiceClient
+from registry.policies.probing import ProbePlan
+from registry.services.probes import Answer, record_answers
+
+logger = structlog.get_logger(__name__)
+
+# How far ahead of their time looks are claimed: longer than a sweep may be late.
+AHEAD = timedelta(seconds=1.5)
+MOST_WAITING = 10_000
+# What was seen and no sweep of this process wrote for so long is written without one.
+UNWRITTEN_SECONDS = 1.5
+
+
+class Sweeper:
+    """The looks of one process: on their way, and seen but not written yet."""
+
+    def __init__(self) -> None:
+        self._seen: deque[Seen] = deque()
+        self._under_way = 0
+        self._counting = threading.Lock()
+        self._pool: LookPool[Look] | None = None
+        self._client: ServiceClient | None = None
+        self._flush: asyncio.TimerHandle | None = None
+
+    def sweep(self, *, now: datetime | None = None) -> list[StateChange]:
+        """Write what was seen, claim what is due and begin to look at it; return what changed."""
+        moment = now or timezone.now()
+        seen = self._take()
+        looks: list[Look] = []
+        try:
+            with pipelined_transaction():
+                changes = write(seen)
+                room = MOST_WAITING - self._under_way
+                while room > 0:
+                    limit = min(room, MOST_CLAIMED)
+                    claimed = claim_due(now=moment, until=moment + AHEAD, limit=limit)
+                    looks += looks_of(claimed, now=moment)
+                    room -= limit
+                    if len(claimed) < limit:
+                        break
+        except DatabaseError:
+            self._seen.extendleft(reversed(seen))
+            raise
+        self._begin(looks)
+        tell_registry(seen, now=moment)
+        return changes
+
+    def _take(self) -> list[Seen]:
+        """Take what was seen; of a state that was seen twice, the second waits for its turn."""
+        return [self._seen.popleft() for _ in range(len(self._seen))]
+
+    def _begin(self, looks: Sequence[Look]) -> None:
+        if not looks:
+            return
+        with self._counting:
+            self._under_way += len(looks)
+
+        async def add(client: ServiceClient) -> None:
+            self._client = client
+            if self._pool is None:
+                self._pool = LookPool(self._look)
+            loop = asyncio.get_running_loop()
+            wall = timezone.now()
+            for look in looks:
+                wait = (look.due - wall).total_seconds()
+                if wait <= 0:
+                    self._pool.add(look)
+                else:
+                    loop.call_later(wait, self._pool.add, look)
+
+        on_shared_loop(add)
+
+    async def _look(self, look: Look) -> None:
+        assert self._client is not None
+        try:
+            self._seen.append(await see(look, self._client))
+        finally:
+            with self._counting:
+                self._under_way -= 1
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(UNWRITTEN_SECONDS, self._write_soon)
+
+    def _write_soon(self) -> None:
+        self._flush = None
+        if self._seen and self._client is not None:
+            self._client.in_database(self._write_alone)
+
+    def _write_alone(self) -> None:
+        seen = self._take()
+        try:
+            with pipelined_transaction():
+                write(seen)
+            tell_registry(seen, now=timezone.now())
+        except DatabaseError as error:
+            self._seen.extendleft(reversed(seen))
+            logger.warning("checks_not_written", error=str(error)[:300])
+        finally:
+            connections.close_all()
+
+
+def tell_registry(seen: Sequence[Seen], *, now: datetime) -> None:
+    """Let the answers of health URLs decide the status of their instances."""
+    by_plan: dict[decide.CheckPlan, list[Answer]] = {}
+    for each in seen:
+        look = each.look
+        if not look.spec.is_automatic or look.instance_id is None:
+            continue
+        if each.outcome == CheckOutcome.INCONCLUSIVE:
+            continue
+        by_plan.setdefault(look.spec.plan, []).append(Answer(look.instance_id, each.error))
+    for plan, answers in by_plan.items():
+        counted = ProbePlan(
+            failure_threshold=plan.failure_threshold,
+            success_threshold=plan.success_threshold,
+            interval_seconds=plan.interval_seconds,
+        )
+        record_answers(answers, plan=counted, now=now)
+
+
+sweeper = Sweeper()
