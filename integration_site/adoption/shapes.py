@@ -96,9 +96,18 @@ KINDS = (
         "provider_quota", "provider_quotas", frozenset({"provider", "daily_tokens_used"}),
         enums={"provider": PROVIDERS}, becomes="quotas of providers, and what is used of them",
     ),
-    Kind("model_performance", needs=frozenset({"model_id", "task_type", "sample_count"})),
-    Kind("model_performance_history", needs=frozenset({"model_id", "period_start"})),
-    Kind("model_feedback", needs=frozenset({"request_id", "quality_rating"})),
+    Kind(
+        "model_performance", needs=frozenset({"model_id", "task_type", "sample_count"}),
+        lacks=frozenset({"success_count"}),
+    ),
+    Kind(
+        "model_performance_history", needs=frozenset({"model_id", "period_start"}),
+        lacks=frozenset({"success_count"}),
+    ),
+    Kind(
+        "model_feedback", needs=frozenset({"request_id", "quality_rating"}),
+        lacks=frozenset({"caller"}),
+    ),
     Kind(
         "service_integration_config", needs=frozenset({"key", "value"}), key="key",
         why_not="the hub is set by environment variables: see docs/configuration.md",
