@@ -12,6 +12,7 @@ from django.db.models.lookups import Exact
 
 from core.identifiers import read_id
 
+_UNFIT = re.compile(r"[^A-Za-z0-9._ -]+")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]*[A-Za-z0-9._-])?")
 
 validate_action_name = RegexValidator(
@@ -36,6 +37,14 @@ def validate_name(value: str) -> None:
             " digit, and with no blank at the end."
         )
     refuse_id(value)
+
+
+def fit_name(text: str) -> str:
+    """Return a text as a name that the hub takes: other characters become dashes."""
+    name = _UNFIT.sub("-", text.strip()).lstrip("._- ")[:100].rstrip(" ")
+    if not name:
+        return "unnamed"
+    return f"{name[:92]}-service" if read_id(name) is not None else name
 
 
 def name_in(reference: str) -> str:

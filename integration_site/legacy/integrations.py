@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.db.names import fit_name
 from integration_site.legacy.envelopes import list_envelope
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
+from integration_site.legacy.services import KEPT
 from registry.models import IntegrationType
 
-KEPT = "earlier"
 _SERVICE_NAMES = {"source_service_id": "source", "target_service_id": "target"}
 _CONFIG_OF_TODAY = ("timeout_seconds", "error_after")
 
@@ -33,6 +34,9 @@ def integration(fields: frozenset[str], request: OldRequest, known: KnownAs | No
         body["config"], rest = _split(config)
         kept |= {"config": rest} if rest else {}
     kept |= _typed(body)
+    name = body.get("name")
+    if isinstance(name, str) and name and (fitted := fit_name(name)) != name:
+        body["name"], kept["name"] = fitted, name
     metadata = body.get("metadata")
     if kept:
         body["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), KEPT: kept}
@@ -72,6 +76,7 @@ def old_integration(answer: Json) -> Json:
     target = answer.get("target") or {}
     return {
         **answer,
+        "name": kept.get("name") or answer["name"],
         "metadata": metadata,
         "config": {**(answer.get("config") or {}), **(kept.get("config") or {})},
         "integration_type": kept.get("integration_type") or answer["type"],

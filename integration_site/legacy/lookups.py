@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from core.exceptions import NotFound
-from core.identifiers import read_id
+from core.identifiers import id_of_text, read_id
 from core.references import users_of
 from integration_site.legacy.health import FleetMember
 from integration_site.legacy.model import KnownAs, NamedService
 from registry.models import Integration, Service, ServiceInstance, ServiceStatus, TargetKind
 from registry.services import get_service
 from registry.services.aliases import aliases_of, find_aliased
-from workflows.models import WorkflowExecution
+from workflows.models import StepStatus, WorkflowExecution, WorkflowStep
+from workflows.services import get_workflow
 
 # A fleet that is larger is told of in part.
 MOST_MEMBERS = 10_000
@@ -36,12 +38,34 @@ def known_as(reference: str) -> KnownAs | None:
 
 def execution_id(reference: str) -> str:
     """Return the id of the execution that a caller calls so, or what it says where none is."""
-    key = read_id(reference)
-    if key is not None and WorkflowExecution.objects.filter(pk=key).exists():
-        return reference
+    return find_execution(reference) or reference
+
+
+def find_execution(reference: str) -> str:
+    """Return the id of the execution that a caller calls so; empty where there is none."""
+    key = id_of_text(reference)
+    if WorkflowExecution.objects.filter(pk=key).exists():
+        return str(key)
     rows = WorkflowExecution.objects.filter(correlation_id=reference[:100].replace("\x00", ""))
     newest = rows.order_by("-created_at").values_list("pk", flat=True).first()
-    return str(newest) if newest else reference
+    return str(newest) if newest else ""
+
+
+def stopped_at(execution: str) -> frozenset[str]:
+    """Return by which ids and paths the steps are known at which an execution stopped."""
+    key = read_id(execution)
+    statuses = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.NEEDS_REVIEW)
+    rows = WorkflowStep.objects.filter(execution_id=key, status__in=statuses)
+    return frozenset(str(name) for row in rows.values_list("pk", "step_id", "path") for name in row)
+
+
+def definition_of(workflow: str) -> dict[str, Any]:
+    """Return the definition that a workflow has, with its name; empty where there is none."""
+    with suppress(NotFound):
+        row = get_workflow(workflow)
+        if row.current_version is not None:
+            return {"name": row.name, **row.current_version.document}
+    return {}
 
 
 def named_services(references: Collection[str]) -> dict[str, NamedService]:

@@ -24,6 +24,7 @@ from integration_site.legacy.health import circuit_instances
 from integration_site.legacy.integrations import service_references
 from integration_site.legacy.model import Exchange, KnownAs, LegacyRoute, OldRequest
 from integration_site.legacy.routes import find_route, speaks_old
+from integration_site.legacy.runs import correlation_in
 from integration_site.legacy.services import given_id, instance_ids
 from registry.models import Service
 from registry.services.aliases import find_aliased, keep_alias, refuse_taken
@@ -62,9 +63,12 @@ class LegacyMiddleware:
     def _translated(self, http: HttpRequest, old: OldRequest) -> HttpResponse:
         route = find_route(old.method, canonical_path(http.path_info))
         assert route is not None
+        if not route[0].is_old(old):
+            return self.get_response(http)
         known = _known(route[0], old)
         try:
-            present = route[0].to_present(_with_services(route[0], old), known)
+            old = _with_rows(route[0], old)
+            present = route[0].to_present(old, known)
         except IntegrationError as error:
             return _refusal(error)
         response = self._send(http, present)
@@ -111,8 +115,9 @@ def read_old(http: HttpRequest, path: str) -> OldRequest | None:
     route = find_route(str(http.method), path)
     assert route is not None
     subject = route[1]
-    if "{execution}" in route[0].path:
-        path = route[0].path.replace("{execution}", lookups.execution_id(subject))
+    execution = lookups.execution_id(subject) if "{execution}" in route[0].path else ""
+    if execution:
+        path = path.replace(f"/{subject}", f"/{execution}", 1)
     key = http.META.get("HTTP_IDEMPOTENCY_KEY")
     return OldRequest(
         method=str(http.method),
@@ -122,6 +127,7 @@ def read_old(http: HttpRequest, path: str) -> OldRequest | None:
         body=body,
         template=route[0].path,
         subject=subject,
+        execution=execution,
     )
 
 
@@ -149,14 +155,22 @@ def _refusal(error: IntegrationError) -> HttpResponse:
     return JsonResponse(body, status=error.status_code, content_type=CONTENT_TYPE)
 
 
-def _with_services(route: LegacyRoute, old: OldRequest) -> OldRequest:
-    """Look up the services that the body of an integration refers to."""
-    if not route.path.startswith("/integrations") or old.method not in ("POST", "PUT"):
-        return old
-    services = lookups.named_services(service_references(old))
-    if old.method == "PUT":
-        services |= lookups.target_so_far(old.subject)
-    return replace(old, services=services)
+def _with_rows(route: LegacyRoute, old: OldRequest) -> OldRequest:
+    """Look up what the translation of a request goes by."""
+    if route.path.startswith("/integrations") and old.method in ("POST", "PUT"):
+        services = lookups.named_services(service_references(old))
+        if old.method == "PUT":
+            services |= lookups.target_so_far(old.subject)
+        return replace(old, services=services)
+    if route.path == "/workflows/{workflow}/validate":
+        return replace(old, stored=lookups.definition_of(old.subject))
+    if route.path == "/workflows/{run}/steps" and (found := lookups.find_execution(old.subject)):
+        return replace(old, path=f"/executions/{found}/steps", execution=found)
+    if route.title == "POST /events" and (given := correlation_in(old)):
+        return replace(old, execution=lookups.execution_id(given))
+    if route.path.endswith("/steps/{step}/retry"):
+        return replace(old, stopped=lookups.stopped_at(old.execution))
+    return old
 
 
 def _known(route: LegacyRoute, old: OldRequest) -> KnownAs | None:

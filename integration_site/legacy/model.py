@@ -28,6 +28,8 @@ class OldRequest:
     `path` is canonical: without `/api`, and `/services` for `/registry/services`. `template` is how
     its route writes it, and `subject` what stands there for the first name in braces. `services`
     are those that the body refers to, by how it does; that of an integration so far is under "".
+    `execution` is the id of the one that is meant, `stopped` what the steps at which it stopped are
+    called, and `stored` the definition that a workflow has.
     """
 
     method: str
@@ -38,6 +40,9 @@ class OldRequest:
     template: str = ""
     subject: str = ""
     services: Mapping[str, NamedService] = field(default_factory=dict)
+    execution: str = ""
+    stopped: frozenset[str] = frozenset()
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
     def with_body(self, body: Json) -> OldRequest:
         return replace(self, body=body)
@@ -84,6 +89,10 @@ def as_it_is(request: OldRequest, known: KnownAs | None) -> OldRequest:
     return request
 
 
+def always(request: OldRequest) -> bool:
+    return True
+
+
 def the_same(answer: Any, exchange: Exchange) -> Any:
     return answer
 
@@ -94,7 +103,7 @@ class LegacyRoute:
 
     `{service}` in its path is found among services and instances, by id, name or alias. With
     `all_pages`, an answer has the items of all pages; `with_fleet`, its translation is given all
-    instances.
+    instances. What `is_old` does not hold of is none of its requests, but one of today.
     """
 
     method: str
@@ -104,6 +113,7 @@ class LegacyRoute:
     all_pages: bool = False
     with_fleet: bool = False
     status: int = 0  # of a good answer, where that was another one
+    is_old: Callable[[OldRequest], bool] = always
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
-from integration_site.legacy import health, integrations, services, workflows
+from integration_site.legacy import definitions, health, integrations, runs, services, workflows
 from integration_site.legacy.model import LegacyRoute
 from registry.api.integrations import IntegrationInput
 from registry.api.service_serializers import ServiceInput
@@ -15,6 +15,7 @@ from workflows.api.execution_responses import REQUEST_TYPES
 REMEMBERED_PATHS, LONGEST_REMEMBERED = 4096, 200
 CLIENT_OF_TODAY = "service-integration-client"
 DIALECT_HEADER, DIALECT_OF_TODAY = "x-api-dialect", "present"
+_STREAM = "text/event-stream"
 
 _SERVICE_FIELDS = frozenset((*ServiceInput().fields, *ServiceInput.other_names, "endpoints"))
 _registration = partial(services.registration, _SERVICE_FIELDS)
@@ -59,9 +60,48 @@ ROUTES = (
         "GET",
         "/executions/{execution}/history",
         workflows.history,
-        workflows.events_listed,
+        runs.events_listed,
         all_pages=True,
     ),
+    LegacyRoute("GET", "/executions/{execution}/steps", to_old=runs.steps_of_run),
+    LegacyRoute("GET", "/executions/{execution}/events", to_old=runs.events_listed),
+    LegacyRoute(
+        "GET",
+        "/executions/{execution}/steps/{step}/retries",
+        runs.of_step,
+        runs.retries,
+        all_pages=True,
+    ),
+    LegacyRoute(
+        "POST",
+        "/executions/{execution}/steps/{step}/retry",
+        runs.retry,
+        workflows.one_execution,
+    ),
+    LegacyRoute("POST", "/executions/{execution}/retry", to_old=workflows.one_execution),
+    LegacyRoute("GET", "/steps", to_old=runs.steps_of_run),
+    LegacyRoute("GET", "/steps/{step}", to_old=runs.one_step),
+    LegacyRoute("GET", "/workflows/{run}/steps", definitions.steps_of, runs.steps_of_run),
+    LegacyRoute(
+        "POST",
+        "/workflows",
+        definitions.new_workflow,
+        definitions.one_workflow,
+        is_old=definitions.has_definition,
+    ),
+    LegacyRoute(
+        "POST", "/workflows/{workflow}/validate", definitions.validation, definitions.checked
+    ),
+    LegacyRoute(
+        "POST",
+        "/workflows/{workflow}/versions",
+        definitions.new_version,
+        definitions.one_workflow,
+        status=201,
+    ),
+    LegacyRoute("POST", "/events", runs.event, runs.event_taken, status=202),
+    LegacyRoute("GET", "/events", to_old=runs.events_listed, is_old=runs.is_of_events),
+    LegacyRoute("GET", "/events/{event}", to_old=runs.one_event),
     *(
         LegacyRoute(
             "PUT",
@@ -77,7 +117,7 @@ ROUTES = (
     LegacyRoute("PUT", "/integrations/{integration}", _integration, integrations.one_integration),
     LegacyRoute("DELETE", "/integrations/{integration}"),
     LegacyRoute("POST", "/integrations/{integration}/execute"),
-    LegacyRoute("GET", "/correlations/{correlation}/events", to_old=workflows.events_listed),
+    LegacyRoute("GET", "/correlations/{correlation}/events", to_old=runs.events_listed),
     LegacyRoute("GET", "/"),
 )
 _PATTERNS = tuple((route, route.pattern) for route in ROUTES)
@@ -109,4 +149,6 @@ def speaks_old(method: str, path: str, headers: Mapping[str, str]) -> bool:
         return False
     if path == "/" and "text/html" in headers.get("accept", ""):
         return False  # a browser, which is led to the console
+    if path == "/events" and (_STREAM in headers.get("accept", "") or "last-event-id" in headers):
+        return False  # who follows what happens, as nobody did before
     return find_route(method, path) is not None

@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from core.db.names import fit_name
+from core.identifiers import read_id
 from integration_site.legacy.envelopes import list_envelope
 from integration_site.legacy.model import Exchange, Json, KnownAs, OldRequest
 from integration_site.legacy.vocabulary import SERVICE_STATUSES, SERVICE_TYPES, old_value
 
 MOST_OF_A_PAGE = "200"
+KEPT = "earlier"  # where metadata has what a service said otherwise
 
 
 # --- Requests ---
@@ -25,7 +28,24 @@ def registration(fields: frozenset[str], request: OldRequest, known: KnownAs | N
     body = {name: value for name, value in request.body.items() if name in fields}
     if body.get("version") is not None:
         body["version"] = str(body["version"])
-    return of_service(request.with_body(body), known)
+    return of_service(request.with_body(with_fitted_name(body)), known)
+
+
+def with_fitted_name(body: Json) -> Json:
+    """Return a body with a name that the hub takes; what it was stays in the metadata."""
+    name = body.get("name")
+    if not isinstance(name, str) or not name or (fitted := fit_name(name)) == name:
+        return body
+    metadata = body.get("metadata")
+    kept = metadata if isinstance(metadata, dict) else {}
+    return {**body, "name": fitted, "metadata": {**kept, KEPT: {"name": name}}}
+
+
+def _by_name(request: OldRequest) -> OldRequest:
+    """Ask for what has a name, as that was fitted when it came."""
+    reference = request.subject
+    name = reference if read_id(reference) is not None else fit_name(reference)
+    return replace(request, path=request.template.replace("{service}", name))
 
 
 def given_id(request: OldRequest) -> str:
@@ -46,7 +66,7 @@ def heartbeat(request: OldRequest, known: KnownAs | None) -> OldRequest:
 def status(request: OldRequest, known: KnownAs | None) -> OldRequest:
     """Set the status of the instance that is known by this id; of a service by its own."""
     if known is None:
-        return request
+        return _by_name(request)
     path = f"/services/{known.service_id}/instances/{known.instance_id}/status"
     return replace(request, path=path)
 
@@ -54,7 +74,7 @@ def status(request: OldRequest, known: KnownAs | None) -> OldRequest:
 def removal(request: OldRequest, known: KnownAs | None) -> OldRequest:
     """Remove the instance of this id, and its service if it was the last that anybody needs."""
     if known is None:
-        return request
+        return _by_name(request)
     own = f"/services/{known.service_id}"
     return replace(request, path=f"{own}/instances/{known.instance_id}" if known.is_kept else own)
 
@@ -62,7 +82,7 @@ def removal(request: OldRequest, known: KnownAs | None) -> OldRequest:
 def of_service(request: OldRequest, known: KnownAs | None) -> OldRequest:
     """Ask for the service whose instance has this id."""
     if known is None:
-        return request
+        return _by_name(request)
     return replace(request, path=request.template.replace("{service}", known.service_id))
 
 
@@ -138,8 +158,12 @@ def service_info(
     address = instance.get("url") or service.get("url") or ""
     health_url = instance.get("health_url") or service.get("health_url") or ""
     registered_at = instance.get("registered_at") or service.get("registered_at")
+    metadata = dict(service.get("metadata") or {})
+    kept = metadata.pop(KEPT, None)
     return {
         **service,
+        "name": (kept.get("name") if isinstance(kept, dict) else None) or service["name"],
+        "metadata": metadata,
         "service_id": given or alias or key or str(service["id"]),
         "type": old_value(SERVICE_TYPES, service["type"]),
         "version": instance.get("version") or service.get("version") or "",

@@ -9,15 +9,27 @@ from rest_framework.generics import ListAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from workflows.api.serializers import EventSerializer
-from workflows.models import WorkflowEvent
+from core.api.pagination import GrowingListPagination
+from core.api.serializers import AnswerSerializer, represent
+from core.api.viewsets import ResourceViewSet
+from core.exceptions import NotFound
+from core.identifiers import read_id
+from workflows.api.serializers import EventSerializer, StepSerializer
+from workflows.models import WorkflowEvent, WorkflowStep
 
 
 class CorrelatedEventSerializer(EventSerializer):
     """An event, and the execution that it is of."""
 
     class Meta(EventSerializer.Meta):
-        fields = ("execution_id", *EventSerializer.Meta.fields)  # type: ignore[assignment]
+        fields = ("id", "execution_id", *EventSerializer.Meta.fields)  # type: ignore[assignment]
+
+
+class RunStepSerializer(StepSerializer):
+    """An attempt at a step, and the execution that it is of."""
+
+    class Meta(StepSerializer.Meta):
+        fields = ("execution_id", *StepSerializer.Meta.fields)  # type: ignore[assignment]
 
 
 class CorrelationEventsView(ListAPIView[Any]):
@@ -32,6 +44,44 @@ class CorrelationEventsView(ListAPIView[Any]):
         key = self.kwargs["correlation"].replace("\x00", "")
         rows = WorkflowEvent.objects.filter(execution__correlation_id=key)
         return rows.order_by("created_at", "sequence", "pk")
+
+
+class _AllOf(ResourceViewSet):
+    """Rows of all executions, the newest first; one by its id."""
+
+    scopes = {"list": "workflows:read", "retrieve": "workflows:read"}
+    pagination_class = GrowingListPagination
+    filter_backends = ()
+    cursor_order = "-id"
+    shown: type[AnswerSerializer]
+    noun = ""
+
+    def list(self, request: Any) -> Response:
+        """A page of them."""
+        return self.answer_page(self.get_queryset().order_by("-id"), self.shown)
+
+    def retrieve(self, request: Any, pk: str) -> Response:
+        """One of them."""
+        row = self.get_queryset().filter(pk=read_id(pk)).first()
+        if row is None:
+            raise NotFound(f"There is no {self.noun} '{pk[:100]}'.")
+        return Response(represent(self.shown, row))
+
+
+class AllEvents(_AllOf):
+    """`/events`, as it was."""
+
+    queryset = WorkflowEvent.objects.all()
+    shown = CorrelatedEventSerializer
+    noun = "event"
+
+
+class AllSteps(_AllOf):
+    """`/steps`."""
+
+    queryset = WorkflowStep.objects.all()
+    shown = RunStepSerializer
+    noun = "step"
 
 
 class DescriptionView(APIView):

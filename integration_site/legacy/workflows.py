@@ -136,11 +136,6 @@ def started(answer: Any, exchange: Exchange) -> Any:
     }
 
 
-def events_listed(answer: Any, exchange: Exchange) -> Any:
-    events = answer["items"]
-    return {**list_envelope(answer, events, exchange, noun="Events"), "events": events}
-
-
 def workflow_response(answer: Json, *, own_id: str) -> Json:
     """Return an execution in both of the shapes that were declared."""
     flat = _flat(answer, own_id)

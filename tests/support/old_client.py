@@ -143,6 +143,30 @@ def workflow_of(document: Any) -> WorkflowData:
     return data
 
 
+STEP_FIELDS = (
+    "id", "workflow_id", "step_id", "name", "description", "status", "start_time", "end_time",
+    "execution_time", "result", "errors",
+)  # fmt: skip
+
+
+def steps_of(envelope: Any) -> list[Any]:
+    """Read steps of executions in a list envelope, with the columns that they had."""
+    assert typed(bool, envelope["success"])
+    for step in envelope["items"]:
+        if missing := set(STEP_FIELDS) - step.keys():
+            raise Unparsable(f"a step lacks {missing}")
+        one_of(WORKFLOW_STATUSES, step["status"])
+    return typed(list, envelope["items"])
+
+
+def events_of(envelope: Any) -> list[Any]:
+    """Read events in a list envelope."""
+    assert typed(bool, envelope["success"])
+    for event in envelope["events"]:
+        typed(str, event["event_type"]), typed(str, event["timestamp"])
+    return typed(list, envelope["events"])
+
+
 class OldService:
     """A service that registers itself, beats and leaves as the earlier system's do."""
 

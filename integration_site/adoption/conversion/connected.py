@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.db.names import fit_name
 from integration_site.adoption.conversion.values import Cells, name_of
 from registry.api.endpoints import action_name
 from registry.models import ConnectionType, CredentialType
@@ -176,6 +177,8 @@ def _as_given(cells: Cells, config: dict[str, Any]) -> dict[str, Any]:
     """Return what an old call is answered of an integration, and the hub has no field for."""
     words = ("integration_type", "source_service_id", "target_service_id")
     given = {name: text for name in words if (text := cells.text(name))}
+    if (name := cells.text("name")) != fit_name(name):
+        given["name"] = name[:300]
     return given | ({"config": config} if config else {})
 
 

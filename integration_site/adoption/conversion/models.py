@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from core.db.names import fit_name
 from core.identifiers import id_of_text
 from integration_site.adoption.bulk_rows import NewRow
 from integration_site.adoption.conversion.executions import ordered_id
-from integration_site.adoption.conversion.values import Cells, dump, fit_name
+from integration_site.adoption.conversion.values import Cells, dump
 from model_orchestration.models import (
     BudgetPeriod,
     BudgetScope,

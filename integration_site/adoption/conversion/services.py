@@ -52,6 +52,8 @@ def convert_services(rows: Iterable[Cells], *, now: datetime) -> list[ConvertedS
 
 def _new_service(cells: Cells, name: str, identifier: str) -> ConvertedService:
     metadata = cells.object("service_metadata") or cells.object("metadata")
+    if (given := cells.text("name")) != name and given:
+        metadata = {**metadata, "earlier": {"name": given[:300]}}
     service = Service(
         id=id_of_text(identifier),
         name=name,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NoReturn
 
+from core.db.names import fit_name
 from core.db.vocabulary import Vocabulary
-from core.identifiers import id_of_text, read_id
+from core.identifiers import id_of_text
 from integration_site.adoption.findings import Notes
 
 Row = Mapping[str, str | None]
 _SHOWN = 60
-_UNFIT = re.compile(r"[^A-Za-z0-9._ -]+")
 _SEPARATOR = re.compile(r"[- ]")
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f]", re.IGNORECASE)
 
@@ -146,14 +146,6 @@ def name_of(cells: Cells) -> str:
     if name != text:
         cells.notes.mended("name", f"'{text[:60]}' is no name; taken as '{name}'")
     return name
-
-
-def fit_name(text: str) -> str:
-    """Return a text as a name that the hub takes: other characters become dashes."""
-    name = _UNFIT.sub("-", text.strip()).lstrip("._- ")[:100].rstrip(" ")
-    if not name:
-        return "unnamed"
-    return f"{name[:92]}-service" if read_id(name) is not None else name
 
 
 def id_for(text: str, *, of: str) -> uuid.UUID:

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from core.db.names import fit_name
 from core.identifiers import id_of_text
 from integration_site.adoption.conversion.services import convert_services
-from integration_site.adoption.conversion.values import Cells, fit_name
+from integration_site.adoption.conversion.values import Cells
 from integration_site.adoption.findings import Notes
 from registry.models.service import ServiceStatus, ServiceType
 

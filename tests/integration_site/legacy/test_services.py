@@ -164,6 +164,24 @@ def test_an_own_id_is_not_taken_from_another_owner(old: httpx2.Client) -> None:
     assert ServiceAlias.objects.get().instance.service.name == "planning-system"
 
 
+def test_a_name_that_the_hub_does_not_take_is_fitted_and_answered_as_it_was(
+    old: httpx2.Client,
+) -> None:
+    service = OldService(old, service_id=OWN_ID, name="Planner @ (one)", metadata={"team": "x"})
+    info = service.register()
+    assert (info.name, info.metadata) == ("Planner @ (one)", {"team": "x"})
+    stored = Service.objects.get()
+    assert stored.name == "Planner - -one-"
+    assert [each.name for each in items_of(old.get("/services").json())] == ["Planner @ (one)"]
+    by_name = old.get("/registry/services/Planner @ (one)")
+    assert parse(ServiceInfo, by_name.json()).name == "Planner @ (one)"
+    assert old.put("/services/Planner @ (one)", json={"name": "x/y"}).json()["name"] == "x/y"
+    body = {"name": "calls: it", "source_service_id": OWN_ID, "target_service_id": OWN_ID}
+    made = old.post("/integrations", json=body)
+    assert (made.status_code, made.json()["name"]) == (201, "calls: it"), made.text
+    assert old.get("/integrations/calls- it").json()["name"] == "calls: it"
+
+
 def test_new_ids_of_one_instance_do_not_pile_up(
     old: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
