@@ -6,13 +6,13 @@ import aiohttp
 
 from reference_services.outage import PATH, Outage
 from tests.reference_services.test_processes import (
-    PATIENCE,
     SmallHub,
     health,
     read_lines,
     running,
     until_refused,
 )
+from tests.support.waiting import PATIENCE
 
 
 async def test_outage_is_answered_then_the_process_dies(start_service, tmp_path):
