@@ -14,6 +14,8 @@ MOST_COMPARED = 2_000
 # Pairs of equal letters that are looked at for one name, and for all names of one document.
 MOST_LETTERS = 50_000
 MOST_LETTERS_IN_ALL = 400_000
+# Unknown names of one object that are told: of thousands, the first.
+MOST_UNKNOWN = 50
 # How much of two texts has to be the same.
 _CUTOFF = 0.6
 _left: ContextVar[list[int] | None] = ContextVar("letters_left", default=None)

@@ -17,6 +17,7 @@ from core.audit import Actor, acting
 from core.models.audit import ActorKind
 from core.peers import FORWARDED_FOR, FORWARDED_PROTO, client_address, client_scheme
 from core.request_rates.counter import RATE_DECISION
+from core.suggestions import few_suggestions
 
 logger = structlog.get_logger("request")
 _levels = logging.getLogger("request")
@@ -62,7 +63,9 @@ class RequestIdMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
-        response = self.get_response(request)
+        # One budget for all that a request names which is not there.
+        with few_suggestions():
+            response = self.get_response(request)
         response["X-Request-ID"] = request_id
         seconds = time.perf_counter() - started
         if not request.path.startswith("/static/") and not request.path.endswith("/health/alive"):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from core.json.equality import json_equal
-from core.suggestions import did_you_mean
+from core.suggestions import MOST_UNKNOWN, did_you_mean
+
+# Of a list whose field does not say so.
+MOST_ELEMENTS = 1000
 
 
 class AnswerSerializer(serializers.ModelSerializer[Any]):
@@ -50,6 +54,10 @@ class StrictSerializer(serializers.Serializer[Any]):
                 errors[key] = [self._unknown(key)]
             elif name in renamed and not json_equal(renamed[name], value):
                 errors[key] = [f"This is another name of '{name}', which has another value."]
+            elif isinstance(value, list) and len(value) > (most := _most_of(self.fields[name])):
+                errors[key] = [f"Ensure this field has no more than {most} elements."]
+            if len(errors) == MOST_UNKNOWN:
+                break
             renamed[name] = value
         if errors:
             raise ValidationError(errors)
@@ -58,6 +66,14 @@ class StrictSerializer(serializers.Serializer[Any]):
     def _unknown(self, key: str) -> str:
         close = did_you_mean(key, [*self.fields, *self.other_names])
         return f"There is no such field{close} Known: {', '.join(self.fields)}."
+
+
+def _most_of(field: Any) -> float:
+    """Return how many elements a field reads: more are refused before any of them is looked at."""
+    if not isinstance(field, serializers.ListField | serializers.ListSerializer):
+        return math.inf
+    most: int | None = getattr(field, "max_length", None)
+    return MOST_ELEMENTS if most is None else most
 
 
 _prepared: dict[Any, Any] = {}

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 8
 LEAVE_SECONDS = 1.0
+# How long a thread that computes keeps others waiting each time that they have waited for something
+# else, such as the database, which a request does a dozen times.
+SWITCH_SECONDS = 0.0005
 # At most, and as far as the system lets this process open files; so many are for other things.
 MOST_CONNECTIONS = 10_000
 OTHER_FILES = 256
@@ -55,6 +59,7 @@ class FrontWorker(UvicornWorker):
     }
 
     async def _serve(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         # Once the application is loaded, and with it the settings.
         from integration_site.front.connections import Connections
         from integration_site.front.protocol import protocol_for

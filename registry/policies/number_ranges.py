@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from core.suggestions import did_you_mean
+from core.suggestions import MOST_UNKNOWN, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,11 @@ def range_problems(
             problems.append(unknown.format(name=str(name)[:100], close=close, names=names))
         elif own_name != name and own_name in settings:
             problems.append(f"'{name}' is another name of '{own_name}': give one of them.")
-        else:
-            problems.append(ranges[own_name].problem_of(name, value))
-    return [problem for problem in problems if problem]
+        elif problem := ranges[own_name].problem_of(name, value):
+            problems.append(problem)
+        if len(problems) == MOST_UNKNOWN:
+            break
+    return problems
 
 
 def refuse(problems: list[str]) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
+
+from core.suggestions import MOST_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def check_parts(
     `tells_names`, an unknown name may be a secret in the wrong place, and is not repeated.
     """
     by_name = {part.name: part for part in parts}
-    for name in set(values) - set(by_name):
+    for name in islice(values.keys() - by_name.keys(), MOST_UNKNOWN):
         path = f"{section}.{str(name)[:100]}" if tells_names else section
         names = ", ".join(by_name) or "none"
         errors[path] = [f"This type has no such {noun}. It has: {names}."]

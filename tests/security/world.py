@@ -28,6 +28,8 @@ SURROUNDINGS = {
     "LOG_LEVEL": "DEBUG",
     "REGISTRATION_POLICY": "KEYED",
     "CALL_TIMEOUT_SECONDS": "5",
+    # All in one process, where what one asks for keeps the others waiting, if anything does.
+    "WEB_PROCESSES": "1",
 }
 
 
