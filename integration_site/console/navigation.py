@@ -26,6 +26,7 @@ _GROUPS = (
         "Watch",
         (
             ("Incidents", "warning", "monitoring.incident"),
+            ("Uptime", "monitoring", "monitoring.statusspan"),
             ("Alert channels", "notifications", "monitoring.alertchannel"),
             ("Alert messages", "outbox", "monitoring.alertdelivery"),
         ),

@@ -47,7 +47,12 @@ class WindowUptime:
 
     @property
     def counted(self) -> tuple[float, float]:
+        """The seconds that count as up, and those that count as down."""
         return self.parts.counted(self.maintenance)
+
+    @property
+    def counted_seconds(self) -> float:
+        return sum(self.counted)
 
 
 def read_window(

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from monitoring.models import MemoryState, Period, StatusSpan, UptimeRollup
+from monitoring.models import (
+    MaintenanceOccurrence,
+    MaintenanceWindow,
+    MemoryState,
+    Period,
+    StatusSpan,
+    UptimeRollup,
+)
+from monitoring.uptime.bars import bars_of, draw_days
 from monitoring.uptime.latency import BUCKETS, count_latencies, merge_latencies, percentile
-from monitoring.uptime.rollups import forget_hours, sum_hours
+from monitoring.uptime.rollups import forget_hours, measure_all, sum_hours
 from monitoring.uptime.spans import begin_missing, follow_changes
 from registry import services
 from registry.models import ObservationGap, RegistryChange, Service
@@ -82,6 +90,47 @@ def test_latencies_add_up_and_give_percentiles() -> None:
     assert percentile(both, 0.5) == pytest.approx(20, rel=0.8)
     assert 562 < (percentile(both, 0.95) or 0) <= 1000
     assert percentile(merge_latencies([[]]), 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "tone", "words"),
+    [
+        (Parts(up=86_400), "good", "100 % up"),
+        (Parts(up=86_100, down=300), "warning", "99.653 % up, down for 5 min"),
+        (Parts(up=43_200, down=43_200), "bad", "50 % up, down for 12 h"),
+        (Parts(up=80_000, unknown=6_400), "good", "100 % up, not observed for 1 h 46 min"),
+        (Parts(maintenance_down=86_400), "info", "maintenance"),
+        (Parts(unknown=86_400), "none", "no data"),
+    ],
+)
+def test_a_day_is_a_colour_and_words(parts: Parts, tone: str, words: str) -> None:
+    bar = bars_of({DAY: parts}, now=at(5), days=2)[-1]
+    assert (bar.tone, bar.words) == (tone, f"4 March 2026: {words}")
+    assert "<title>4 March" in draw_days([bar], what="shop")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("about", "status", "state", "maintenance"),
+    [
+        ({"services": ["sh*"]}, "COMPLETED", "COMPLETED", 1200),
+        ({"tags": ["eu"]}, "COMPLETED", "COMPLETED", 1200),
+        ({"everything": True}, "IN_PROGRESS", "IN_PROGRESS", 1200),
+        ({"services": ["other"]}, "COMPLETED", "COMPLETED", 0),
+        ({"everything": True}, "CANCELLED", "SCHEDULED", 0),
+    ],
+)
+def test_windows_of_maintenance_are_of_the_services_they_name(
+    about: dict[str, Any], status: str, state: str, maintenance: float
+) -> None:
+    service = factories.make_service("shop", tags=["eu"])
+    StatusSpan.objects.create(service=service, status="ONLINE", started_at=at(-24))
+    window = MaintenanceWindow.objects.create(name="night", status=status, **about)
+    begin, end = at(10), at(10) + timedelta(minutes=20)
+    MaintenanceOccurrence.objects.create(
+        window=window, starts_at=begin, ends_at=end, planned_at=begin, state=state
+    )
+    assert measure_all([service.pk], DAY, at(24))[service.pk].maintenance == maintenance
 
 
 def log(service: Service, hours: float, status: str) -> None:
@@ -182,3 +231,21 @@ def test_uptime_over_the_api_has_its_parts_and_days() -> None:
         assert refused.status_code == 400
         assert field in refused.content.decode()
     assert api.get("/monitoring/services/none/uptime").status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_admin_shows_the_days_and_why(admin_client: Any) -> None:
+    now = timezone.now()
+    well, down = factories.make_service("a-well"), factories.make_service("b-down")
+    for service, status in ((well, "ONLINE"), (down, "OFFLINE")):
+        Service.objects.filter(pk=service.pk).update(
+            status=status, created_at=now - timedelta(days=3)
+        )
+        StatusSpan.objects.create(
+            service=service, status=status, started_at=now - timedelta(hours=1)
+        )
+    shown = admin_client.get("/admin/monitoring/statusspan/").content.decode()
+    assert 0 < shown.index("<strong>b-down") < shown.index("<strong>a-well")
+    page = admin_client.get(f"/admin/registry/service/{down.pk}/change/").content.decode()
+    assert "counts as down" in page
+    assert "of 90 days" in page

@@ -29,7 +29,7 @@ from model_orchestration.models import (
     QuotaWindow,
     Request,
 )
-from monitoring.models import AlertNotice, Incident, Severity, Subject
+from monitoring.models import AlertNotice, Incident, Severity, StatusSpan, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
     CircuitBreakerState,
@@ -240,6 +240,7 @@ def _make_upkeep() -> None:
         opened_at=now,
         dedup_key="DISCOVERY_BACKEND",
     )
+    StatusSpan.objects.create(service=Service.objects.first(), status="OFFLINE", started_at=now)
     channel = make_channel(last_error="It answered 404.", failures=6)
     incident = Incident.objects.get()
     AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)

@@ -1,0 +1,104 @@
+"""The figures and bars of many services at once, for pages of the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+
+from django.db.models import Case, Value, When
+from django.utils.safestring import SafeString
+
+from monitoring.models import StatusSpan
+from monitoring.uptime.bars import bars_of, draw_days, first_day
+from monitoring.uptime.reading import read_troubles, read_window
+from monitoring.uptime.rollups import days_of
+from registry.models import Service, ServiceStatus
+from registry.policies.uptime import Parts
+
+MOST_SERVICES = 100
+MOST_TROUBLES = 50
+# Who needs somebody comes first.
+_BY_NEED = ("OFFLINE", "DEGRADED", "UNKNOWN", "MAINTENANCE", "PENDING", "ONLINE")
+FIGURES = ("24h", "7d", "30d", "90d")
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLine:
+    """A service on the board: its last 90 days."""
+
+    service: Service
+    parts: Parts
+    strip: SafeString
+
+    @property
+    def percent(self) -> float | None:
+        return self.parts.percent()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A span in which a service was not simply up, and what it means for its uptime."""
+
+    span: StatusSpan
+    seconds: float
+    meaning: str
+
+
+def read_board(*, now: datetime) -> list[BoardLine]:
+    """Return the lines of the board, who is down first."""
+    ranks = [When(status=word, then=Value(rank)) for rank, word in enumerate(_BY_NEED)]
+    rows = Service.objects.only("name", "status", "version").order_by(Case(*ranks), "name")
+    services = list(rows[:MOST_SERVICES])
+    found = days_of([each.pk for each in services], first=first_day(now), now=now)
+    return [
+        BoardLine(
+            service,
+            reduce(Parts.__add__, found[service.pk].values(), Parts()),
+            draw_days(bars_of(found[service.pk], now=now), what=service.name),
+        )
+        for service in services
+    ]
+
+
+def read_strip(service: Service, *, now: datetime) -> SafeString:
+    """Draw the last 90 days of a service."""
+    found = days_of([service.pk], first=first_day(now), now=now)[service.pk]
+    return draw_days(bars_of(found, now=now), what=service.name)
+
+
+def explain(service: Service, *, now: datetime) -> dict[str, object]:
+    """Return the figures of a service over several windows, and the spans that made them so."""
+    figures = [read_window(service, window, now=now) for window in FIGURES]
+    widest = figures[-1]
+    troubles = read_troubles(service, widest.since, widest.until)
+    return {
+        "figures": figures,
+        "strip": read_strip(service, now=now),
+        "troubles": [_trouble(span, widest.since, now) for span in troubles[:MOST_TROUBLES]],
+        "more_troubles": max(len(troubles) - MOST_TROUBLES, 0),
+    }
+
+
+_MEANINGS = {
+    ServiceStatus.OFFLINE: "counts as down",
+    ServiceStatus.DEGRADED: "counts as up",
+    ServiceStatus.MAINTENANCE: "left out: maintenance",
+}
+
+
+def _trouble(span: StatusSpan, since: datetime, now: datetime) -> Trouble:
+    until = span.ended_at or now
+    seconds = max((until - max(span.started_at, since)).total_seconds(), 0.0)
+    meaning = _MEANINGS.get(ServiceStatus(span.status), "left out: nobody knew")
+    return Trouble(span, seconds, meaning)
+
+
+def versions_of(spans: Sequence[StatusSpan]) -> list[tuple[datetime, str]]:
+    """Return when which version came, of spans in their order."""
+    found: list[tuple[datetime, str]] = []
+    for span in spans:
+        if span.version and (not found or found[-1][1] != span.version):
+            found.append((span.started_at, span.version))
+    return found
