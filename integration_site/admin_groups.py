@@ -37,7 +37,9 @@ _MODELS = Q(
 )  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
-_CHANNELS = Q(content_type__app_label="monitoring", content_type__model="alertchannel")
+_CHANNELS = Q(
+    content_type__app_label="monitoring", content_type__model__in=("alertchannel", "statuspage")
+)
 _AUDIT = Q(
     codename__in=(
         "view_apikey",

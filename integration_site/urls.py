@@ -23,6 +23,7 @@ urlpatterns = [
         RedirectView.as_view(url="/admin/core/%(page)s", query_string=True),
     ),
     path("admin/", admin.site.urls),
+    path("", include("monitoring.api.status_urls")),
     # First, so that a path under it is not looked for among all the others.
     path("api/", include("integration_site.api.urls")),
     path("", include("integration_site.api.urls")),

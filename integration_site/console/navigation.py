@@ -27,6 +27,7 @@ _GROUPS = (
         (
             ("Incidents", "warning", "monitoring.incident"),
             ("Uptime", "monitoring", "monitoring.statusspan"),
+            ("Status pages", "web", "monitoring.statuspage"),
             ("Alert channels", "notifications", "monitoring.alertchannel"),
             ("Alert messages", "outbox", "monitoring.alertdelivery"),
         ),

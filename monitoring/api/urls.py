@@ -4,6 +4,7 @@ from rest_framework.routers import SimpleRouter
 
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.incidents import IncidentViewSet
+from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
 
 router = SimpleRouter(trailing_slash=False)
@@ -11,5 +12,6 @@ router.register("health/incidents", IncidentViewSet, basename="incident")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")
+router.register("monitoring/status-pages", StatusPageViewSet, basename="status-page")
 
 urlpatterns = router.urls

@@ -36,6 +36,7 @@ from monitoring.models.maintenance import (
     OccurrenceState,
     WindowStatus,
 )
+from monitoring.models.status_page import PageVisibility, StatusPage
 from monitoring.models.uptime import MemoryState, Period, StatusSpan, UptimeRollup
 
 __all__ = [
@@ -63,8 +64,10 @@ __all__ = [
     "NoticeState",
     "OccurrenceState",
     "PageStatus",
+    "PageVisibility",
     "Period",
     "Severity",
+    "StatusPage",
     "StatusSpan",
     "Subject",
     "Suppression",

@@ -120,6 +120,16 @@ CALLS = [
      "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
     ("get_service_spans", ["shop", "OFFLINE"], {},
      "GET /monitoring/services/shop/spans?status=OFFLINE", None),
+    # Status pages
+    ("create_status_page", ["shop"], {"visibility": "PUBLIC", "components": [{"service": "a"}]},
+     "POST /monitoring/status-pages",
+     {"name": "shop", "visibility": "PUBLIC", "components": [{"service": "a"}]}),
+    ("update_status_page", ["shop"], {"title": "Ours"}, "PATCH /monitoring/status-pages/shop",
+     {"title": "Ours"}),
+    ("delete_status_page", ["shop"], {}, "DELETE /monitoring/status-pages/shop", None),
+    ("get_status_page", ["shop"], {}, "GET /monitoring/status-pages/shop", None),
+    ("get_status_pages", ["PUBLIC"], {"search": "sh"},
+     "GET /monitoring/status-pages?visibility=PUBLIC&search=sh", None),
     # Integrations
     ("create_integration", ["chat", TARGET, {"a": "$.input.b"}], {"unknown_fields": "STRIP"},
      "POST /registry/integrations",

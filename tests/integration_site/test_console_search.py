@@ -23,7 +23,7 @@ from workflows.models import Workflow, WorkflowExecution
 pytestmark = pytest.mark.django_db
 # Tables that log what happened, or stand below a row that is found: found by their lists.
 NOT_FOUND = {
-    "alertdelivery", "legacycall", "modelprice", "providerquota", "request",
+    "alertdelivery", "legacycall", "modelprice", "providerquota", "request", "statusspan",
     "auditentry", "bulkoperation", "circuitbreakerstate", "credentialevent", "group", "incident",
     "integrationexecution", "purgerun", "registrychange", "webhookdelivery", "worker",
     "workflowevent", "workflowstep", "workflowversion",

@@ -29,7 +29,7 @@ from model_orchestration.models import (
     QuotaWindow,
     Request,
 )
-from monitoring.models import AlertNotice, Incident, Severity, StatusSpan, Subject
+from monitoring.models import AlertNotice, Incident, Severity, StatusPage, StatusSpan, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
     CircuitBreakerState,
@@ -240,7 +240,9 @@ def _make_upkeep() -> None:
         opened_at=now,
         dedup_key="DISCOVERY_BACKEND",
     )
-    StatusSpan.objects.create(service=Service.objects.first(), status="OFFLINE", started_at=now)
+    service = Service.objects.all()[0]
+    StatusSpan.objects.create(service=service, status="OFFLINE", started_at=now)
+    StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])
     channel = make_channel(last_error="It answered 404.", failures=6)
     incident = Incident.objects.get()
     AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)

@@ -12,6 +12,7 @@ from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, R
 from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePatch
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
+from monitoring.api.status_pages import StatusPagePatch, StatusPageViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
 from registry.api.integrations import IntegrationPatch, IntegrationViewSet
@@ -183,6 +184,23 @@ CASES = [
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
+    ),
+    Case(
+        name="status page",
+        view=StatusPageViewSet,
+        reader=StatusPagePatch,
+        path="/monitoring/status-pages",
+        made={
+            "name": "made", "title": "Ours", "description": "One.", "visibility": "PUBLIC",
+            "components": [{"service": "target-first", "name": "Shown", "group": "All"}],
+            "maintenance": "COUNT_UP", "show_uptime": True, "show_outages": True,
+        },
+        other={
+            "name": "changed", "title": "Theirs", "description": "Two.", "visibility": "KEY",
+            "components": [{"service": "target-second"}], "maintenance": "COUNT_AS_IS",
+            "show_uptime": False, "show_outages": False,
+        },
+        setup=_make_references,
     ),
     Case(
         name="service",

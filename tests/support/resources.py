@@ -20,7 +20,8 @@ from core.roles import SCOPES
 from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
-from monitoring.models import AlertChannel
+from monitoring.api.status_pages import StatusPageViewSet
+from monitoring.models import AlertChannel, StatusPage
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -128,6 +129,7 @@ RESOURCES = (
     Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
+    Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),
     Resource(ModelViewSet, Model, "/models", _of_model),
     Resource(RouteViewSet, ModelRoute, "/models/routes", _of_route),
     Resource(BudgetViewSet, ModelBudget, "/models/budgets", _of_budget),

@@ -23,6 +23,7 @@ from service_integration_client.operations import (
     runs,
     schedules,
     services,
+    status_pages,
     step_validation,
     uptime,
     webhooks,
@@ -206,6 +207,13 @@ class _BaseClient:
     get_service_uptime = Read(uptime.get_service_uptime)
     get_service_spans = Read(uptime.get_service_spans)
     iter_service_spans = Pages(uptime.get_service_spans, by=pages.by_cursor)
+
+    create_status_page = Write(status_pages.create_status_page)
+    update_status_page = Write(status_pages.update_status_page)
+    delete_status_page = Write(status_pages.delete_status_page)
+    get_status_page = Read(status_pages.get_status_page)
+    get_status_pages = Read(status_pages.get_status_pages)
+    iter_status_pages = Pages(status_pages.get_status_pages)
 
     events = Stream(events.events)
 

@@ -24,6 +24,7 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
+from monitoring.models import StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
@@ -120,6 +121,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "Webhook": _webhook,
     "Workflow": lambda: factories.make_workflow().pk,
     "AlertChannel": lambda: make_channel().pk,
+    "StatusPage": lambda: StatusPage.objects.create(name="ours").pk,
     "Model": lambda: _model().pk,
     "ModelPrice": lambda: ModelPrice.objects.create(
         model=_model(), input=1, valid_from=timezone.now() + timedelta(days=1)).pk,
@@ -145,6 +147,7 @@ CHANGES = {
     "Webhook": ("description", "Other."),
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
+    "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),
     "ModelBudget": ("description", "Other."),
