@@ -1,4 +1,7 @@
-"""Admits requests: chooses the models that may serve one, reserves its cost, and stores its row."""
+"""Admits requests: chooses the models that may serve one, reserves its cost, and stores its row.
+
+Those that come together are admitted in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,27 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from core.db.pipeline import pipelined_transaction
+from core.db.rows import insert_rows
 from core.db.uuid7 import uuid7
+from core.exceptions import IntegrationError
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.catalog import Catalog, current_catalog
 from model_orchestration.choosing import RoutePlan, Target
 from model_orchestration.exceptions import BudgetExceeded, ContextTooLong, PriceMissing
-from model_orchestration.limits import Bound, Hold, Limit, Spender, holds_of, needs_price
+from model_orchestration.limits import (
+    Bound,
+    Hold,
+    Limit,
+    Spender,
+    holds_of,
+    needs_price,
+    summed,
+)
 from model_orchestration.models import Request, RequestState
 from model_orchestration.models.fields import usd_of
 from model_orchestration.pricing import bound_of
-from model_orchestration.reservations import reserve
+from model_orchestration.reservations import open_windows, reserve
 from model_orchestration.sizes import input_bound, input_estimate, usage_bound
 
 # After the deadline of a request, how long its process may take to settle it.
@@ -61,6 +75,27 @@ class AcceptedRequest:
         return str(self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedRequest:
+    """What somebody asks of the model or route that is called `asked`."""
+
+    call: ModelCall
+    asked: str
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A request that is to be admitted: what its models can use, and what it holds of windows."""
+
+    accepted: AcceptedRequest
+    bounds: Sequence[Bound]
+    holds: Sequence[Hold]
+
+
+Admission = AcceptedRequest | IntegrationError
+
+
 def admit(call: ModelCall, asked: str, purpose: Purpose) -> AcceptedRequest:
     """Choose models for a request, reserve the most that it can use, and store its row.
 
@@ -68,14 +103,35 @@ def admit(call: ModelCall, asked: str, purpose: Purpose) -> AcceptedRequest:
         ModelError: nothing that was asked for can serve it, or a budget leaves no room for it; that
             is recorded too.
     """
+    (outcome,) = admit_many([AskedRequest(call, asked, purpose)])
+    if isinstance(outcome, IntegrationError):
+        raise outcome
+    return outcome
+
+
+def admit_many(requests: Sequence[AskedRequest]) -> list[Admission]:
+    """Do the same for many at once, in their order; the error of each that is refused."""
     catalog, now = current_catalog(), timezone.now()
+    outcomes: list[Admission | _Planned] = []
+    for request in requests:
+        try:
+            outcomes.append(_plan(request, catalog, now))
+        except IntegrationError as error:
+            outcomes.append(error)
+    planned = [each for each in outcomes if isinstance(each, _Planned)]
+    admitted = iter(_reserve_all(planned))
+    return [next(admitted) if isinstance(each, _Planned) else each for each in outcomes]
+
+
+def _plan(request: AskedRequest, catalog: Catalog, now: datetime) -> _Planned:
+    call, purpose = request.call, request.purpose
     estimate = input_estimate(call)
-    plan = catalog.choices.plan(asked, call.request_type, input_tokens=estimate)
+    plan = catalog.choices.plan(request.asked, call.request_type, input_tokens=estimate)
     _refuse_too_long(plan.targets, estimate)
     plan, most_output, bounds = _bounded(call, plan, catalog, purpose.spender)
     accepted = AcceptedRequest(
         uuid7(),
-        asked,
+        request.asked,
         call,
         plan,
         purpose,
@@ -84,7 +140,10 @@ def admit(call: ModelCall, asked: str, purpose: Purpose) -> AcceptedRequest:
         estimate,
         tuple(_deprecations(plan.targets[:1])),
     )
-    return _reserve(accepted, catalog, bounds)
+    holds = holds_of(catalog.limits, purpose.spender, bounds, now)
+    if not holds:  # nothing bounds it: nor is it told how much it may answer
+        accepted = replace(accepted, most_output=_own_limits(accepted))
+    return _Planned(accepted, bounds, holds)
 
 
 def _refuse_too_long(targets: Sequence[Target], estimate: int) -> None:
@@ -134,25 +193,43 @@ def _bounded(
     return replace(plan, targets=tuple(kept)), outputs, bounds
 
 
-def _reserve(
-    accepted: AcceptedRequest, catalog: Catalog, bounds: Sequence[Bound]
-) -> AcceptedRequest:
-    spender = accepted.purpose.spender
-    holds = holds_of(catalog.limits, spender, bounds, accepted.admitted_at)
-    if not holds:  # nothing bounds it: nor is it told how much it may answer
-        accepted = replace(accepted, most_output=_own_limits(accepted))
-        _row_of(accepted, [], bounds).save(force_insert=True)
-        return accepted
+def _reserve_all(planned: Sequence[_Planned]) -> list[Admission]:
+    """Reserve what these hold, and store them: together if all of it fits, or one after the other.
+
+    So who comes first is served first where not all can be.
+    """
+    if not planned:
+        return []
+    holds = summed([hold for each in planned for hold in each.holds])
+    if _reserve_together(planned, holds):
+        return [each.accepted for each in planned]
+    open_windows(holds)
+    if len(planned) > 1 and _reserve_together(planned, holds):
+        return [each.accepted for each in planned]
+    return [_reserve_alone(each) for each in planned]
+
+
+def _reserve_together(planned: Sequence[_Planned], holds: Sequence[Hold]) -> bool:
+    """Return whether all of it fitted into windows that are there; otherwise nothing was done."""
+    with pipelined_transaction():
+        if len(reserve(holds)) < len(holds):
+            transaction.set_rollback(True)
+            return False
+        insert_rows(*(_row_of(each.accepted, each.holds, each.bounds) for each in planned))
+    return True
+
+
+def _reserve_alone(planned: _Planned) -> Admission:
     try:
         with transaction.atomic():
-            fitting = reserve(holds)
-            over = [hold for hold in holds if hold.window.id not in fitting]
-            admitted = _without(accepted, over)
-            held = [hold for hold in holds if hold.window.id in fitting]
-            _row_of(admitted, held, bounds).save(force_insert=True)
+            fitting = reserve(planned.holds)
+            over = [hold for hold in planned.holds if hold.window.id not in fitting]
+            admitted = _without(planned.accepted, over)
+            held = [hold for hold in planned.holds if hold.window.id in fitting]
+            insert_rows(_row_of(admitted, held, planned.bounds))
     except BudgetExceeded as error:
-        _record_refusal(accepted, error)
-        raise
+        _record_refusal(planned.accepted, error)
+        return error
     return admitted
 
 
@@ -239,7 +316,7 @@ def _record_refusal(accepted: AcceptedRequest, error: BudgetExceeded) -> None:
     row.state, row.lease_until = RequestState.REFUSED, None
     row.error_code, row.error_message = error.code, error.message[:1000]
     row.completed_at = accepted.admitted_at
-    row.save(force_insert=True)
+    insert_rows(row)
 
 
 def as_spender(caller: Any, *, project_id: str = "", user_id: str = "") -> Spender:

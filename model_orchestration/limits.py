@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 from model_orchestration.models.budget import BudgetPeriod, BudgetScope
 from model_orchestration.periods import Window, day_of, month_of, piece_of
@@ -96,6 +97,17 @@ class Hold:
     def as_json(self) -> list[Any]:
         return [str(self.window.id), self.tokens, self.nanousd, self.requests, [*self.models]]
 
+    def beside(self, other: Self) -> Self:
+        """Return what this and another request hold together."""
+        more = (each for each in other.limits if each not in self.limits)
+        return replace(
+            self,
+            limits=(*self.limits, *more),
+            tokens=self.tokens + other.tokens,
+            nanousd=self.nanousd + other.nanousd,
+            requests=self.requests + other.requests,
+        )
+
     def including(self, limit: Limit, bound: Bound) -> Self:
         """Return the same for one more limit of its window, and one more model."""
         limits = self.limits if limit in self.limits else (*self.limits, limit)
@@ -129,6 +141,15 @@ def holds_of(
             first = Hold(window, (), 0, 0, models=models)
             holds[window.id] = holds.get(window.id, first).including(limit, bound)
     return sorted(holds.values(), key=lambda hold: hold.window.id)
+
+
+def summed(holds: Iterable[Hold]) -> list[Hold]:
+    """Return what several requests hold of each window together, in the order of their ids."""
+    sums: dict[UUID, Hold] = {}
+    for hold in holds:
+        key = hold.window.id
+        sums[key] = sums[key].beside(hold) if key in sums else hold
+    return [sums[key] for key in sorted(sums)]
 
 
 def needs_price(limits: Iterable[Limit], spender: Spender, bound: Bound) -> Limit | None:

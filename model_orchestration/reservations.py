@@ -7,13 +7,14 @@ wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from core.db.pipeline import prepared_cursor
 from model_orchestration.limits import Hold
 from model_orchestration.models import ModelBudget, QuotaWindow
 
@@ -36,12 +37,11 @@ class Reserved:
 def reserve(holds: Sequence[Hold]) -> dict[UUID, Reserved]:
     """Hold what fits into its window beside what is used and reserved, and return these.
 
-    What has no price fits wherever cost is bounded; rolling periods are counted one request after
-    the other.
+    Nothing fits where there is no window (`open_windows` makes them). What has no price fits
+    wherever cost is bounded; rolling periods are counted one request after the other.
     """
     if not holds:
         return {}
-    _open_windows(holds)
     _lock_rolling(holds)
     rows = [_row_of(hold) for hold in holds]
     columns = ("id", *_AMOUNTS, *(f"most_{name}" for name in _AMOUNTS), "series", "since")
@@ -54,7 +54,7 @@ def reserve(holds: Sequence[Hold]) -> dict[UUID, Reserved]:
         UPDATE quota_window AS w SET {adds} FROM h{join} WHERE w.id = h.id{condition} AND {fits}
         RETURNING {_returned()}
         """
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute(sql, [value for row in rows for value in row])
         return {_uuid(row[0]): Reserved(_uuid(row[0]), *row[1:]) for row in cursor.fetchall()}
 
@@ -72,7 +72,16 @@ class Settlement:
     used_requests: int
 
 
-def settle(settlements: Iterable[Settlement]) -> None:
+@dataclass(frozen=True, slots=True)
+class UsedMore:
+    """A window of which more was used: how much by now, and how much of that is new."""
+
+    id: UUID
+    used: Mapping[str, int]
+    added: Mapping[str, int]
+
+
+def settle(settlements: Iterable[Settlement]) -> list[UsedMore]:
     """Give back what was reserved and add what was used; also of windows that are over."""
     totals: dict[UUID, list[int]] = {}
     for each in settlements:
@@ -83,7 +92,7 @@ def settle(settlements: Iterable[Settlement]) -> None:
         )  # fmt: skip
         totals[each.window] = [a + b for a, b in zip(total, amounts, strict=True)]
     if not totals:
-        return
+        return []
     columns = ("id", *_AMOUNTS, *(f"now_{name}" for name in _AMOUNTS))
     kinds = ("id", *["number"] * 6)
     changes = ", ".join(
@@ -95,14 +104,27 @@ def settle(settlements: Iterable[Settlement]) -> None:
     sql = f"""
         WITH {_values("h", columns, kinds, len(totals))}{table}
         UPDATE quota_window AS w SET {changes} FROM h{join} WHERE w.id = h.id{condition}
+        RETURNING {_returned()}
         """
     values = [value for key in sorted(totals) for value in (_raw(key), *totals[key])]
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute(sql, values)
+        rows = {_uuid(key): used for key, *used in cursor.fetchall()}
+    return [
+        UsedMore(
+            key,
+            dict(zip(_AMOUNTS, used, strict=True)),
+            dict(zip(_AMOUNTS, totals[key][len(_AMOUNTS) :], strict=True)),
+        )
+        for key, used in rows.items()
+    ]
 
 
-def _open_windows(holds: Sequence[Hold]) -> None:
-    """Make the rows of windows that are new; who is first makes them for all."""
+def open_windows(holds: Sequence[Hold]) -> None:
+    """Make the rows of windows that are new; who is first makes them for all.
+
+    Not in a transaction that locks windows: they are locked in the order of their ids.
+    """
     QuotaWindow.objects.bulk_create(
         (
             QuotaWindow(

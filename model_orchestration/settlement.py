@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,17 +13,18 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
+from core.batches import Batches
+from core.db.pipeline import pipelined_transaction, wait_for_no_disk
+from core.db.rows import among, read_rows, update_rows
 from model_orchestration.early_warnings import warn_of
 from model_orchestration.models import OPEN_STATES, Request, RequestState, UsageSource
 from model_orchestration.models.route import ErrorClass
 from model_orchestration.outcomes import RequestOutcome
 from model_orchestration.reservations import Settlement, settle
 from model_orchestration.samples import Sample, add_samples, confidence_of, task_type_of
-from registry.calls.client import ServiceClient
 
 logger = structlog.get_logger(__name__)
 
-LARGEST_BATCH = 256
 MOST_SWEPT = 500
 # Of those that nobody settles, after the end of their lease.
 EXPIRED_SENTENCE = (
@@ -34,50 +36,48 @@ EXPIRED_SENTENCE = (
 class SettlementWriter:
     """Gathers outcomes while a transaction is under way, and writes them with the next."""
 
-    def __init__(self, client: ServiceClient) -> None:
-        self._client = client
-        self._pending: list[tuple[RequestOutcome, asyncio.Future[None]]] = []
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self._batches = Batches(_write_each, name="settlements")
 
     async def write(self, outcome: RequestOutcome) -> None:
         """Return once an outcome is committed, or cannot be: then the sweep settles the request."""
-        written = asyncio.get_running_loop().create_future()
-        self._pending.append((outcome, written))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write_all())
-        await asyncio.shield(written)
+        with contextlib.suppress(Exception):  # it was logged
+            await asyncio.shield(asyncio.ensure_future(self._batches.join(outcome)))
 
-    async def _write_all(self) -> None:
-        while self._pending:
-            batch, self._pending = (
-                self._pending[:LARGEST_BATCH],
-                self._pending[LARGEST_BATCH:],
-            )
-            try:
-                await self._client.in_database(write_outcomes, [outcome for outcome, _ in batch])
-            except Exception as error:
-                logger.warning("requests_not_settled", requests=len(batch), error=str(error)[:300])
-            for _, written in batch:
-                if not written.done():
-                    written.set_result(None)
+    def close(self) -> None:
+        """Take no more outcomes; what was taken is written."""
+        self._batches.close()
+
+
+def _write_each(outcomes: Sequence[RequestOutcome]) -> Sequence[None]:
+    try:
+        write_outcomes(outcomes)
+    except Exception as error:
+        logger.warning("requests_not_settled", requests=len(outcomes), error=str(error)[:300])
+        raise
+    return [None] * len(outcomes)
 
 
 def write_outcomes(outcomes: Sequence[RequestOutcome]) -> None:
-    """Settle the requests that are still open, in one transaction."""
+    """Settle the requests that are still open, in one transaction.
+
+    Its commit waits for no disk: if the server of the database fails right then, the requests are
+    open again, and charged in full by the sweep.
+    """
     now = timezone.now()
     by_id = {outcome.id: outcome for outcome in outcomes}
-    with transaction.atomic():
-        rows = list(_open_rows().filter(pk__in=by_id).order_by("pk"))
+    with pipelined_transaction():
+        wait_for_no_disk()
+        rows = _open_among(sorted(by_id))
         settlements: list[Settlement] = []
         for row in rows:
             outcome = by_id[row.pk]
             settlements += _settlements(row, outcome)
             _fill(row, outcome, now)
-        settle(settlements)
-        Request.objects.bulk_update(rows, _WRITTEN)
+        update_rows(rows, _WRITTEN)
+        changes = settle(settlements)
         add_samples([each for row in rows for each in _samples(row, by_id[row.pk], now)])
-        if settlements:
-            warn_of({each.window for each in settlements}, now=now)
+        warn_of(changes, now=now)
 
 
 def sweep_expired(*, now: datetime) -> int:
@@ -94,11 +94,19 @@ def sweep_expired(*, now: datetime) -> int:
             row.cost_nanousd, row.total_tokens = row.reserved_nanousd, row.reserved_tokens
             row.error_code, row.error_message = "expired", EXPIRED_SENTENCE
             row.lease_until, row.held = None, []
+        update_rows(rows, _WRITTEN)
         settle(settlements)
-        Request.objects.bulk_update(rows, _WRITTEN)
     if rows:
         logger.warning("requests_expired", requests=len(rows))
     return len(rows)
+
+
+def _open_among(keys: Sequence[UUID]) -> list[Request]:
+    """Return and lock those of these requests that are open."""
+    condition, params = among("id", keys, "uuid[]")
+    lock = " FOR UPDATE" if connection.vendor == "postgresql" else ""
+    where = f"WHERE {condition} AND state = %s ORDER BY id{lock}"
+    return read_rows(Request, where, [*params, RequestState.ADMITTED.value], only=_READ)
 
 
 def _open_rows(*, skip_locked: bool = False) -> Any:
@@ -171,6 +179,8 @@ def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:
     row.lease_until, row.held, row.completed_at = None, [], now
 
 
+# What settling needs of a request.
+_READ = ("id", "model_id", "provider", "task_type", "held")
 _WRITTEN = (
     "state", "usage_source", "success", "model_id", "provider", "prompt_tokens",
     "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",

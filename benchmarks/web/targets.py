@@ -139,14 +139,16 @@ class Outcome:
         return {**vars(self), "value": self.value if isfinite(self.value) else None}
 
 
-def judge(part: str, values: Values) -> Iterator[Outcome]:
+def judge(
+    part: str, values: Values, aims: Mapping[str, Sequence[Target]] = TARGETS
+) -> Iterator[Outcome]:
     """Yield a line for each figure and each of its targets, in the order of measuring.
 
     Loads of which nothing failed say nothing of failures; one failure in any round counts. A target
     whose figure was not measured is missed.
     """
     for figure, measured in values.items():
-        targets = [target for target in TARGETS[part] if target.figure == figure]
+        targets = [target for target in aims[part] if target.figure == figure]
         if figure.endswith(f", {FAILED}"):
             if any(measured):
                 yield Outcome(part, figure, max(measured), str(NO_FAILURE), None, reached=False)
@@ -154,7 +156,7 @@ def judge(part: str, values: Values) -> Iterator[Outcome]:
             yield Outcome(part, figure, median(measured))
         for target in targets:
             yield _held_against(target, part, values)
-    for target in TARGETS[part]:
+    for target in aims[part]:
         if target.figure not in values:
             yield Outcome(part, target.figure, nan, str(target), None, reached=False)
 

@@ -76,26 +76,37 @@ class PlainRequest:
         self, status: int, body: bytes, headers: Headers, *, content_type: str = "application/json"
     ) -> WebAnswer:
         """Return an answer whose body is rendered already."""
+        return WebAnswer(status, (("Content-Type", content_type), *headers, *self.counted), body)
+
+    @property
+    def counted(self) -> Headers:
+        """The headers that tell what is left of the limit of its key."""
         decision = self.web.environ.get(RATE_DECISION)
-        counted = decision.headers().items() if decision is not None else ()
-        return WebAnswer(status, (("Content-Type", content_type), *headers, *counted), body)
+        return tuple(decision.headers().items()) if decision is not None else ()
 
 
 def read_request(
-    request: WebRequest, scopes: str, *, below: tuple[str, ...] = ("",), method: str = "POST"
+    request: WebRequest,
+    scopes: str,
+    *,
+    below: tuple[str, ...] = ("",),
+    method: str = "POST",
+    asks: bool = True,
 ) -> PlainRequest | None:
     """Return a write whose caller has one of the `scopes`, which `|` joins; None if Django is to.
 
     Its path is the canonical one `below` one of these, and perhaps `/api` before that.
-    It may ask the database about the key. What is counted against a limit of the key is not counted
-    again by Django.
+    It may ask the database about the key; without `asks`, the key has to be known. What is counted
+    against a limit of the key is not counted again by Django.
     """
     headers = request.headers
     if request.method != method or request.query or not _UNUSUAL.isdisjoint(headers):
         return None
     body = _read_body(request)
     prefix = _prefix_of(request, below) if body is not None else None
-    known = _known_key(request) if prefix is not None else None
+    known = None
+    if prefix is not None:
+        known = _known_key(request) if asks else request.known
     if body is None or prefix is None or known is None:
         return None
     if not known.caller.may_any(scopes) or not hold_to_rate(request.environ, known):

@@ -59,6 +59,16 @@ def pipelined_transaction() -> Iterator[None]:
     connection.run_and_clear_commit_hooks()
 
 
+def wait_for_no_disk() -> None:
+    """Let the commit of this transaction be seen at once and written soon after.
+
+    A failing database server may lose it; a failing process of the hub does not.
+    """
+    if connection.vendor == "postgresql":
+        with prepared_cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")
+
+
 def one_statement() -> contextlib.AbstractContextManager[Any]:
     """Return the block for one statement that is its own transaction, where the database has such.
 

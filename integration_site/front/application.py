@@ -40,6 +40,7 @@ from integration_site.front.quotas import (
 )
 from integration_site.front.receiving import Receiving
 from integration_site.front.sending import Send, Sending
+from registry.calls.loop_client import close_client_of_loop
 
 logger = structlog.get_logger(__name__)
 
@@ -107,6 +108,7 @@ class Front:
         await receive()
         for pool in self._pools.values():
             pool.close()
+        await close_client_of_loop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _handle(

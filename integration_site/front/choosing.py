@@ -15,10 +15,10 @@ import structlog
 from django.db import Error, connection
 
 from core.api.exchange import WebAnswer, WebRequest
+from core.batches import end_database_threads
 from core.cache import BoundedCache
 from core.news import ChangeIndex, Concern
 from integration_site.front.django_pool import DjangoPool
-from integration_site.front.gathering import end_database_threads
 from integration_site.front.keeping import Reads, for_everybody, with_rate
 from integration_site.front.response_cache import LONGEST_SECONDS, Made, ResponseCache
 

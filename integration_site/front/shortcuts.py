@@ -16,7 +16,8 @@ from integration_site.front.choosing import ChosenReads
 from integration_site.front.django_pool import DjangoPool
 from integration_site.front.gathering import Gatherer, HandleMany
 from integration_site.front.keeping import CachedReads, Reads
-from integration_site.front.model_streams import STREAMED_PATHS, ModelStreams
+from integration_site.front.model_calls import PATHS as MODEL_PATHS
+from integration_site.front.model_calls import ModelCalls
 from integration_site.front.response_cache import ResponseCache
 from integration_site.front.streaming import EventFeed, EventStreams
 from integration_site.front.waiting import EndWaits, SharedWaits, Watches
@@ -86,6 +87,8 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
     ends = SharedWaits[UUID](lambda pk, seconds: when_ended(pk, seconds=seconds))
     chosen = ChosenReads(changes, django, usual, read_choices)
     django.close_too(chosen.close)
+    models = ModelCalls(django, usual)
+    django.close_too(models.close)
     feed = EventFeed(event_sources, own_news())
     shortcuts: dict[str, StreamingShortcut] = {
         # Looked for in this order: what comes most often first.
@@ -99,7 +102,7 @@ def shortcuts_over(django: DjangoPool) -> dict[str, StreamingShortcut]:
         TYPE_PATH: chosen,
         "/discovery/health/{id}": health,
         "/discovery/watch": Watches(reads, django, usual, watched),
-        **dict.fromkeys(STREAMED_PATHS, ModelStreams(django)),
+        **dict.fromkeys(MODEL_PATHS, models),
         "/events": EventStreams(event_sources, feed, django, known_keys()),
         "/executions/{id}": EndWaits(django, usual, ends),
         "/executions/{id}/signal": gather(answer_signals, "signals"),

@@ -50,7 +50,7 @@ class ModelCallView(APIView):
 
     def serve(self, request: Any, call: ModelCall, asked: str) -> Served:
         """Have a model answer; under the front, no thread waits for it meanwhile."""
-        accepted = once(request, "accepted", lambda: admit(call, asked, purpose_of(request)))
+        accepted = once(request, "accepted", lambda: admit(call, asked, _purpose_of(request)))
         return result_of(request, "answer", lambda: begin_answer(accepted))
 
     def stream(self, request: Any, call: ModelCall, asked: str, writer: StreamWriter) -> Response:
@@ -58,11 +58,15 @@ class ModelCallView(APIView):
         slot: StreamSlot | None = request.META.get(STREAM_KEY)
         if slot is None:
             raise StreamNotGiven
-        accepted = admit(call, asked, purpose_of(request))
+        accepted = admit(call, asked, _purpose_of(request))
         stream = ModelStream(accepted, writer)
         stream.begin()
         slot.stream = stream
         return Response(status=200)
+
+
+def _purpose_of(request: Any) -> Purpose:
+    return purpose_of(request.user, request.headers.get, request.data)
 
 
 class OpenAIView(ModelCallView):
@@ -84,22 +88,30 @@ def openai_problem(error: Exception, context: Mapping[str, Any]) -> Response:
     return Response(body, status=response.status_code, headers=dict(response.items()))
 
 
-def purpose_of(request: Any) -> Purpose:
-    """Return who asks and what for, as the key, the headers and the body say."""
-    headers, body = request.headers, request.data
+def purpose_of(
+    caller: Any, header: Callable[[str], str | None], body: Mapping[str, Any]
+) -> Purpose:
+    """Return who asks and what for, as the key, the headers and the body say.
+
+    `header` is asked for names in lower case.
+    """
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
 
-    def told(header: str, name: str) -> str:
-        value = headers.get(header) or body.get(name) or metadata.get(name) or ""
+    def told(name: str) -> str:
+        given = header(f"x-{name.replace('_', '-')}")
+        value = given or body.get(name) or metadata.get(name) or ""
         return value.replace("\0", "")[:LONGEST_ID] if isinstance(value, str) else ""
 
-    project = told("X-Project-ID", "project_id") or headers.get("OpenAI-Project", "")
-    user = told("X-User-ID", "user_id") or told("X-User-ID", "user")
+    user = body.get("user")
     return Purpose(
-        as_spender(request.user, project_id=project, user_id=user),
-        task_id=told("X-Task-ID", "task_id"),
-        task_type=told("X-Task-Type", "task_type")[:50],
+        as_spender(
+            caller,
+            project_id=told("project_id") or header("openai-project") or "",
+            user_id=told("user_id") or (user if isinstance(user, str) else "").replace("\0", ""),
+        ),
+        task_id=told("task_id"),
+        task_type=told("task_type")[:50],
     )
 
 

@@ -55,7 +55,7 @@ class Served:
 
 def begin_answer(accepted: AcceptedRequest) -> Future[Served]:
     """Begin to have a request answered; what it cost is settled before the answer is there."""
-    return on_shared_loop(lambda client: _answer(client, accepted))
+    return on_shared_loop(lambda client: answer(client, accepted))
 
 
 def ongoing_of(client: ServiceClient, accepted: AcceptedRequest) -> OngoingRequest:
@@ -66,11 +66,13 @@ async def settle_outcome(client: ServiceClient, outcome: RequestOutcome) -> None
     """Have an outcome written, whatever becomes of who waits for it."""
     writer = _writers.get(client)
     if writer is None:
-        writer = _writers[client] = SettlementWriter(client)
+        writer = _writers[client] = SettlementWriter()
+        client.close_too(writer.close)
     await asyncio.shield(asyncio.ensure_future(writer.write(outcome)))
 
 
-async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
+async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
+    """Return the answer to a request, once what it cost is settled. Raises: ModelError."""
     ongoing = ongoing_of(client, accepted)
 
     async def ask(target: Target) -> tuple[Target, ModelAnswer]:
@@ -81,7 +83,7 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
             raise AnswerUnusable(str(error)) from None
 
     try:
-        target, answer = await ask_in_turn(ongoing, ask, has_begun=lambda: False)
+        target, given = await ask_in_turn(ongoing, ask, has_begun=lambda: False)
     except ModelError as error:
         await settle_outcome(client, failed(ongoing, error))
         raise
@@ -94,9 +96,9 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
         raise
     usage, source, cost = charge(
         target,
-        answer.usage,
+        given.usage,
         input_tokens=accepted.estimated_input,
-        text_bytes=_text_bytes(answer.body),
+        text_bytes=_text_bytes(given.body),
     )
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
@@ -104,9 +106,15 @@ async def _answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     )  # fmt: skip
     await settle_outcome(client, outcome)
     return Served(
-        _finished(answer.body, target, usage, cost), target, usage, cost,
-        len(ongoing.attempts), ongoing.milliseconds, accepted, answer.native,
+        _finished(given.body, target, usage, cost), target, usage, cost,
+        len(ongoing.attempts), ongoing.milliseconds, accepted, given.native,
     )  # fmt: skip
+
+
+async def give_up(client: ServiceClient, accepted: AcceptedRequest) -> None:
+    """Settle a request that is not sent: who asked left."""
+    left = ModelError("The caller left, or the process stops.")
+    await settle_outcome(client, failed(ongoing_of(client, accepted), left))
 
 
 def failed(ongoing: OngoingRequest, error: ModelError) -> RequestOutcome:

@@ -31,7 +31,8 @@ from registry.exceptions import CallError
 
 # What is asked at once needs no spread; what is asked again does.
 JITTER = 0.25
-LONGEST_SILENCE_SECONDS = 120.0
+# How old what is known of a connection may be, as all that is configured of models.
+FRESH_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -170,5 +171,6 @@ async def send(ongoing: OngoingRequest, target: Target, *, take: TakeEvent | Non
         key=target.connection_id,
         take=take,
         keeps_refusals=True,
+        fresh_seconds=FRESH_SECONDS,
     )
     return result.output

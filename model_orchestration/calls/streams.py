@@ -79,11 +79,14 @@ class ModelStream:
         self._finish_reason = ""
 
     def begin(self) -> None:
-        """Begin to have it answered."""
-        work = on_shared_loop(self._run)
-        work.add_done_callback(self._ended)
+        """Begin to have it answered on the loop of all calls of this process."""
+        on_shared_loop(self._run).add_done_callback(self._ended)
 
-    def _ended(self, work: Future[None]) -> None:
+    def begin_with(self, client: ServiceClient) -> None:
+        """Begin to have it answered by a client of the running loop."""
+        asyncio.ensure_future(self._run(client)).add_done_callback(self._ended)
+
+    def _ended(self, _: object) -> None:
         """See to it that nobody waits for what does not come."""
         if not self.opened.done():
             error = ModelError("The process stops before it could answer.", retry_after=1.0)

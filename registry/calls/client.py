@@ -107,6 +107,7 @@ class ServiceClient:
     ) -> None:
         self._clock = clock
         self._suspects: dict[str, float] = {}
+        self._closed_too: list[Callable[[], object]] = []
         self._transport = Transport()
         self._threads = DatabaseThreads()
         self.resolver_cache = ResolverCache(self._threads, resolver, clock=clock)
@@ -168,15 +169,16 @@ class ServiceClient:
         take: TakeEvent | None = None,
         keeps_refusals: bool = False,
         permit: Permit | None = None,
+        fresh_seconds: float = 0.0,
     ) -> CallResult:
         """Call a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
 
         `reference` is its id or name, and the row of the id `key` goes before it; whether it may be
-        called is asked again for each call. `path` follows its base URL; `{name}` in it is filled
-        from the document, whose rest is the body, or the query of GET and DELETE; GRAPHQL is given
-        `{"query", "variables"}`. `deadline` is on this client's clock; without one the connection's
-        own timeout holds. A call is slow after `timeout_seconds`, if given. `permit` is asked
-        before its credential is used.
+        called is asked again for each call, or after `fresh_seconds`. `path` follows its base URL;
+        `{name}` in it is filled from the document, whose rest is the body, or the query of GET and
+        DELETE; GRAPHQL is given `{"query", "variables"}`. `deadline` is on this client's clock;
+        without one the connection's own timeout holds. A call is slow after `timeout_seconds`, if
+        given. `permit` is asked before its credential is used.
 
         With `take`, an answer that is a stream of events is given to it as it comes, and the output
         is empty; the circuit and the limits count the call until its last event. With
@@ -187,7 +189,9 @@ class ServiceClient:
             CallError: no usable answer came; the subclass says why. RateLimitedError and
                 CircuitOpenError say when to come back; ConnectionDisabledError is the kill switch.
         """
-        connection = await self.resolver_cache.find(CallTarget("connection", reference, key), "")
+        connection = await self.resolver_cache.find(
+            CallTarget("connection", reference, key), "", fresh_seconds=fresh_seconds
+        )
         action = with_action(connection, method=method, path=path)
         await self._ask(permit, action, actor)
         if keeps_refusals:
@@ -383,8 +387,14 @@ class ServiceClient:
         """
         return await self._transport.ask(request, seconds)
 
+    def close_too(self, close: Callable[[], object]) -> None:
+        """Have what works with this client closed before it."""
+        self._closed_too.append(close)
+
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""
+        for close in self._closed_too:
+            close()
         try:
             await self._limiter.close()
             await self._breakers.close()

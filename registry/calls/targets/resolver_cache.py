@@ -21,6 +21,8 @@ CACHE_SECONDS = 2.0
 # How long the database may take to say where something is, and where it once said so already.
 RESOLVE_SECONDS, REFRESH_SECONDS = 10.0, 2.0
 MAX_CACHED = 5000
+# From this share of its time on, what is still fresh is looked up again.
+RENEW_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,19 @@ class ResolverCache:
         self._resolver = resolver
         self._clock = clock
         self._cache: BoundedCache[Key, CachedResolution] = BoundedCache(MAX_CACHED)
+        # Those that are looked up while an earlier answer serves.
+        self._renewed: dict[Key, CachedResolution] = {}
         self._queued: dict[Key, asyncio.Task[CachedResolution]] = {}
 
-    async def find(self, target: CallTarget, action: str, *, as_of: int = 0) -> ResolvedAction:
+    async def find(
+        self, target: CallTarget, action: str, *, as_of: int = 0, fresh_seconds: float = 0.0
+    ) -> ResolvedAction:
         """Return where the action is and what it takes; at most two seconds old.
 
         An answer from before the change `as_of` of the registry is looked up anew, and a
-        connection for every call: nothing tells of its changes. Callers that ask at once share one
-        look-up. While the database does not answer, its last answer holds.
+        connection for every call, unless one that is at most `fresh_seconds` old will do: nothing
+        tells of its changes. Callers that ask at once share one look-up. While the database does
+        not answer, its last answer holds.
 
         Raises:
             ServiceNotFoundError: it is not registered.
@@ -58,6 +65,8 @@ class ResolverCache:
         key = (target, action)
         cached = self._cache.get(key)
         if target.kind == "connection":
+            if cached is not None and self._is_fresh(key, cached, fresh_seconds):
+                return cached.answer.result()
             return await self._answer(target, await self._look_up_now(key, cached))
         if cached is None or cached.until < self._clock() or _failed(cached.answer):
             cached = self._ask(key, cached)
@@ -67,6 +76,25 @@ class ResolverCache:
         # Somebody else may have asked meanwhile, and that late enough.
         latest = self._cache.get(key, cached)
         return await self._answer(target, self._ask(key, cached) if latest is cached else latest)
+
+    def _is_fresh(self, key: Key, cached: CachedResolution, seconds: float) -> bool:
+        """Return whether an answer is no older; one that soon will be is looked up meanwhile."""
+        age = self._clock() + CACHE_SECONDS - cached.until
+        if age >= seconds or not cached.answer.done() or _failed(cached.answer):
+            return False
+        if age >= seconds * RENEW_SHARE and key not in self._renewed:
+            self._renew(key, cached)
+        return True
+
+    def _renew(self, key: Key, cached: CachedResolution) -> None:
+        """Look up anew while what is known serves on."""
+        answer = self._look_up(*key)
+        entry = CachedResolution(self._clock() + CACHE_SECONDS, answer, _last_answer(cached))
+        self._renewed[key] = entry
+        answer.add_done_callback(lambda _: self._take_over(key))
+
+    def _take_over(self, key: Key) -> None:
+        self._cache[key] = self._renewed.pop(key)
 
     async def _look_up_now(self, key: Key, cached: CachedResolution | None) -> CachedResolution:
         """Begin a look-up, or share the one that begins when the one under way ends."""
