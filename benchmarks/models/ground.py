@@ -15,8 +15,9 @@ import httpx2
 from benchmarks.models.callers import Door
 from benchmarks.testbed.hub import listens
 from benchmarks.web.ground import InstalledHub
-from tests.support.real_hub import ROOT, until
+from tests.support.real_hub import ROOT
 from tests.support.servers import ending_with_this, free_port
+from tests.support.waiting import until
 
 MODEL = "fixed"
 # 10 tokens in and 5 out: 35 millionths of a dollar.

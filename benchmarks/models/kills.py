@@ -21,7 +21,7 @@ from benchmarks.models.ground import (
 )
 from benchmarks.models.targets import LOST, OPEN, RESERVED, SUM_OFF, WRONG
 from benchmarks.web.ground import Bench, InstalledHub
-from tests.support.real_hub import until
+from tests.support.waiting import until
 
 CALLERS, KILLS = 16, 4
 SWEEP_SECONDS = 120
@@ -38,7 +38,7 @@ def measure_kills(bench: Bench) -> None:
         bench.add("answers", len(told))
         bench.add("web processes killed", killed)
         with contextlib.suppress(AssertionError):
-            until(lambda: not _open(), "what was under way is settled", SWEEP_SECONDS)
+            until(lambda: not _open(), "all is settled", seconds=SWEEP_SECONDS)
         _compare(bench, told, times_asked(port))
 
 

@@ -102,7 +102,7 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     )
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
-        ongoing.milliseconds, finish_reason=finish_reason_of(answer.body),
+        ongoing.milliseconds, finish_reason=finish_reason_of(given.body),
     )  # fmt: skip
     await settle_outcome(client, outcome)
     return Served(
