@@ -14,6 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
 from django.views.decorators.debug import sensitive_variables
 
 from registry.credentials.config_checks import pem
+from registry.credentials.key_cost import check_rounds
+
+# A key of RSA with 8192 bits takes 6,500 characters; to check one of many more takes minutes.
+LONGEST_KEY = 8192
 
 
 def certificates(value: object) -> str:
@@ -30,6 +34,22 @@ def certificates(value: object) -> str:
 def expiry_of(text: str) -> datetime:
     """Return when the first of the certificates ends."""
     return _load(text)[0].not_valid_after_utc
+
+
+@sensitive_variables()
+def private_key(value: object) -> str:
+    """Return the PEM text of a private key that is opened soon.
+
+    Raises:
+        ValueError: it is none, or too large, or takes long to open.
+    """
+    text = pem(value)
+    if len(text) > LONGEST_KEY:
+        raise ValueError(
+            f"Must have at most {LONGEST_KEY:,} characters, as RSA with 8192 bits has."
+        )
+    check_rounds(text)
+    return text
 
 
 @sensitive_variables()

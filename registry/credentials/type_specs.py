@@ -12,7 +12,12 @@ from django.views.decorators.debug import sensitive_variables
 from core.exceptions import ValidationFailed
 from core.vault import Secret
 from registry.credentials import config_checks
-from registry.credentials.certificates import certificates, expiry_of, key_problem
+from registry.credentials.certificates import (
+    certificates,
+    expiry_of,
+    key_problem,
+    private_key,
+)
 from registry.models import CredentialType
 from registry.policies.type_parts import Part, check_parts
 
@@ -130,7 +135,7 @@ TYPE_SPECS: Mapping[str, CredentialTypeSpec] = {
             ),
         ),
         secrets=(
-            Part("private_key", "Private key", config_checks.pem, "PEM.", required=True, long=True),
+            Part("private_key", "Private key", private_key, "PEM.", required=True, long=True),
             Part("passphrase", "Passphrase", config_checks.any_secret, "Of an encrypted key."),
         ),
     ),
