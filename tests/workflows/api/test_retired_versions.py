@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.urls import reverse
 
 from core.models import AuditEntry
@@ -17,7 +19,7 @@ from tests.support.web_requests import by_django, web_request
 from tests.workflows.api.test_webhooks import SECRET, make_webhook, send
 from workflows import services
 from workflows.api.gathered_starts import answer_starts
-from workflows.models import Workflow, WorkflowExecution, WorkflowScheduleRun
+from workflows.models import Workflow, WorkflowExecution, WorkflowScheduleRun, WorkflowVersion
 from workflows.services import Start
 
 pytestmark = pytest.mark.django_db
@@ -249,6 +251,35 @@ def test_a_save_without_another_approval_leaves_what_was_reinstated():
     services.reinstate_version(services.get_version(workflow, 1), "For a while.")
     services.update_workflow(workflow, {}, {"steps": [{**ASK, "minimum": 2}, DONE]})
     assert retired(workflow) == []
+
+
+NESTED = [{"id": "p", "type": "PARALLEL", "branches": [[{**ASK, "next": None}]]}]
+
+
+def test_the_upgrade_retires_what_was_saved_before_and_going_back_reinstates_it():
+    upgrade = import_module("workflows.migrations.0021_retire_what_lacks_approvals")
+    save(PLAIN, again(2), ASKING, name="two")
+    save(PLAIN, NESTED, name="inside")
+    save(ASKING, again(2), name="none-now")
+    save(PLAIN, ASKING, name="draft", status="DRAFT")
+    save(PLAIN, ASKING, name="kept")
+    WorkflowVersion.objects.update(retired_at=None, retired_by="", retired_reason="")
+    AuditEntry.objects.all().delete()
+    for act in ("retire", "reinstate"):
+        answer = caller().post(f"/workflows/kept/versions/1/{act}", {"reason": "For a while."})
+        assert answer.status_code == 200
+    upgrade.retire_versions(apps, None)
+    numbers = {w.name: retired(w) for w in Workflow.objects.filter(versions__number=2)}
+    assert numbers == {"two": [1, 2], "inside": [1], "none-now": [], "draft": [], "kept": []}
+    version = services.get_version(Workflow.objects.get(name="two"), 2)
+    assert (version.retired_by, "approval 'agree'" in version.retired_reason) == ("upgrade", True)
+    entries = AuditEntry.objects.filter(actor="upgrade", verb="RETIRED").order_by("object_name")
+    told = {entry.object_name: [*entry.changes["versions"]] for entry in entries}
+    assert told == {"two": ["1", "2"], "inside": ["1"]}
+    upgrade.retire_versions(apps, None)  # again changes nothing
+    assert entries.count() == 2
+    upgrade.reinstate_versions(apps, None)
+    assert not WorkflowVersion.objects.filter(retired_at__isnull=False).exists()
 
 
 # --- In the admin ---
