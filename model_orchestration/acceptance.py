@@ -173,9 +173,8 @@ def _bounded(
     for target in plan.targets:
         own = call.including(target.defaults)
         most, told = usage_bound(own, target, size, default_output=DEFAULT_OUTPUT_TOKENS)
-        # Nobody knows how many tokens an image will be: it has a price of its own, or none.
         price = target.price
-        priced = price is not None and (not most.images or price.per_image is not None)
+        priced = price is not None and price.covers(most)
         cost = bound_of(price, most) if price is not None and priced else None
         bound = Bound(target.model, target.provider, most.total_tokens, cost)
         if limit := needs_price(catalog.limits, spender, bound):

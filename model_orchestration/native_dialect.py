@@ -32,6 +32,16 @@ def as_embedding(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"input": given, **_user(body)}
 
 
+def as_image(body: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("prompt", "size", "quality", "n", "style", "response_format")
+    return {name: body[name] for name in names if body.get(name) is not None} | _user(body)
+
+
+def as_audio(body: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("language", "prompt", "temperature", "response_format")
+    return {name: body[name] for name in names if body.get(name) is not None}
+
+
 def as_generation(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a chat of one `prompt`, or of a `message` whose `context` is told first.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 from uuid import UUID
 
+from model_orchestration.adapters.audio import USUAL_TOKENS_A_SECOND
 from model_orchestration.adapters.base import estimate_tokens
 from model_orchestration.choosing import Target
 from model_orchestration.models.request import RequestState, UsageSource
@@ -64,7 +66,12 @@ def finish_reason_of(body: Mapping[str, Any]) -> str:
 
 
 def charge(
-    target: Target, told: Usage | None, *, input_tokens: int, text_bytes: int
+    target: Target,
+    told: Usage | None,
+    *,
+    input_tokens: int,
+    text_bytes: int,
+    audio_seconds: float = 0.0,
 ) -> tuple[Usage, UsageSource, int]:
     """Return what was used, who says so, and what it costs; counted where the provider told none.
 
@@ -72,6 +79,11 @@ def charge(
     """
     source = UsageSource.PROVIDER
     if told is None:
-        told = Usage(input_tokens, estimate_tokens(text_bytes))
+        told = Usage(input_tokens, estimate_tokens(text_bytes), audio_seconds=audio_seconds)
         source = UsageSource.ESTIMATED
-    return told, source, cost_of(target.price, told) if target.price else 0
+    price = target.price
+    if told.audio_seconds and not told.total_tokens and price and price.per_second is None:
+        # It tells the time, and is charged by tokens.
+        told = replace(told, input_tokens=ceil(told.audio_seconds * USUAL_TOKENS_A_SECOND))
+        source = UsageSource.ESTIMATED
+    return told, source, cost_of(price, told) if price else 0

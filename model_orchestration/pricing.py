@@ -51,7 +51,19 @@ class Price:
         """Return the price of a model of which each token costs the same."""
         million = cost * 1_000_000
         # What is free is free in all it does.
-        return cls(million, million, per_image=None if cost else Decimal(0))
+        other = None if cost else Decimal(0)
+        return cls(million, million, per_image=other, per_second=other)
+
+    def covers(self, usage: Usage) -> bool:
+        """Return whether it says what a usage costs.
+
+        Nobody knows how many tokens an image will be: it has a price of its own, or none. A
+        recording is charged by the second or by its tokens.
+        """
+        if usage.images and self.per_image is None:
+            return False
+        has_tokens = bool(self.input or self.output)
+        return not usage.audio_seconds or self.per_second is not None or has_tokens
 
     @property
     def dearest_input(self) -> Decimal:

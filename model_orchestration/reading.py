@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from model_orchestration.adapters.base import ModelCall
+from core.json import strict
+from model_orchestration.adapters.base import AudioFile, ModelCall
 from model_orchestration.exceptions import InvalidModelRequest
 from model_orchestration.models.model import RequestType
 
@@ -56,6 +58,44 @@ def read_image(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
     if body.get("stream"):
         raise InvalidModelRequest.at("stream", "Images are not streamed.")
     return _read(body, RequestType.IMAGE_GENERATION)
+
+
+AUDIO_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+# In which an answer is no JSON.
+TEXT_FORMATS = {"text": "text/plain", "srt": "text/plain", "vtt": "text/vtt"}
+
+
+def read_transcription(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
+    """Return the model that is asked for, and the call. Raises: InvalidModelRequest."""
+    return _read_audio(body, RequestType.AUDIO_TRANSCRIPTION)
+
+
+def read_translation(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
+    """Return the model that is asked for, and the call. Raises: InvalidModelRequest."""
+    return _read_audio(body, RequestType.AUDIO_TRANSLATION)
+
+
+def _read_audio(body: Mapping[str, Any], request_type: RequestType) -> tuple[str, ModelCall]:
+    file = body.get("file")
+    if not isinstance(file, AudioFile) or not file.content:
+        raise InvalidModelRequest.at("file", "Give a recording, as a file of the form.")
+    wanted = body.get("response_format")
+    if wanted is not None and wanted not in AUDIO_FORMATS:
+        raise InvalidModelRequest.at("response_format", f"Use one of: {', '.join(AUDIO_FORMATS)}.")
+    if str(body.get("stream") or "false").lower() != "false":
+        raise InvalidModelRequest.at("stream", "What is heard is not streamed.")
+    rest = {k: v for k, v in body.items() if k not in ("file", "stream")}
+    if isinstance(rest.get("temperature"), str):  # all of a form is text
+        rest["temperature"] = _number(rest["temperature"])
+    model, call = _read(rest, request_type)
+    return model, replace(call, file=file)
+
+
+def _number(text: str) -> Any:
+    try:
+        return strict.parse_number(text)
+    except strict.JSONRefused:
+        return text  # what is wrong with it is told by who knows its range
 
 
 def _read(body: Mapping[str, Any], request_type: RequestType) -> tuple[str, ModelCall]:

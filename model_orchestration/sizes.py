@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
+from model_orchestration.adapters.audio import (
+    MOST_TOKENS_A_SECOND,
+    SPOKEN_TOKENS_A_SECOND,
+    most_seconds,
+)
 from model_orchestration.adapters.base import ModelCall, estimate_tokens
 from model_orchestration.choosing import Target
 from model_orchestration.models.model import RequestType
@@ -44,6 +50,12 @@ def usage_bound(
     if call.request_type == RequestType.IMAGE_GENERATION:
         count = call.body.get("n") or 1
         return Usage(input_tokens, 0, images=count), None
+    if call.file is not None:
+        # Providers count whole seconds.
+        seconds = math.ceil(most_seconds(call.file.content))
+        heard = math.ceil(seconds * MOST_TOKENS_A_SECOND)
+        said = math.ceil(seconds * SPOKEN_TOKENS_A_SECOND)
+        return Usage(input_tokens + heard, said, audio_seconds=seconds), None
     if call.request_type not in _GENERATES:
         return Usage(input_tokens), None
     asked = max(call.body.get(name) or 0 for name in ("max_completion_tokens", "max_tokens"))

@@ -9,7 +9,16 @@ from integration_site.front.quotas import Disconnected, Quota, Receive, Refused
 
 # More than any endpoint takes: what is refused is refused by the one that knows its limit.
 MOST_BYTES = 2 * 1024 * 1024 + 1
-TOO_LARGE = "The request is larger than 2 MiB."
+# Recordings are what is sent that is large, by canonical path.
+MOST_AUDIO_BYTES = 26 * 1024 * 1024
+_LARGER = {
+    f"{root}/audio/{name}": MOST_AUDIO_BYTES
+    for root, names in (
+        ("/v1", ("transcriptions", "translations")),
+        ("/models", ("transcription", "translation")),
+    )
+    for name in names
+}
 # As Apache's mod_reqtimeout has it: a body has so long, and a second more for each that many bytes.
 BODY_SECONDS = 10.0
 BYTES_A_SECOND = 32 * 1024
@@ -33,13 +42,14 @@ class Receiving:
         headers = request.headers
         if "content-length" not in headers and "transfer-encoding" not in headers:
             return b""
-        if int(headers.get("content-length") or 0) > MOST_BYTES:
-            raise Refused(413, TOO_LARGE)
+        most = _LARGER.get(request.path, MOST_BYTES)
+        if int(headers.get("content-length") or 0) > most:
+            raise Refused(413, _too_large(most))
         try:
             async with asyncio.timeout(BODY_SECONDS) as deadline:
                 self._deadlines.add(deadline)
                 try:
-                    return await self._receive(request, receive, deadline)
+                    return await self._receive(request, receive, deadline, most)
                 finally:
                     self._deadlines.discard(deadline)
         except TimeoutError:
@@ -47,7 +57,7 @@ class Receiving:
             raise Refused(408, text) from None
 
     async def _receive(
-        self, request: WebRequest, receive: Receive, deadline: asyncio.Timeout
+        self, request: WebRequest, receive: Receive, deadline: asyncio.Timeout, most: int
     ) -> bytes:
         started = asyncio.get_running_loop().time()
         parts: list[bytes] = []
@@ -58,8 +68,8 @@ class Receiving:
                 if message["type"] == "http.disconnect":
                     raise Disconnected
                 part = message.get("body", b"")
-                if size + len(part) > MOST_BYTES:
-                    raise Refused(413, TOO_LARGE)
+                if size + len(part) > most:
+                    raise Refused(413, _too_large(most))
                 parts.append(part)
                 if not message.get("more_body"):
                     return b"".join(parts)
@@ -87,3 +97,7 @@ class Receiving:
         soon = asyncio.get_running_loop().time() + STOPPING_SECONDS
         for deadline in self._deadlines:
             deadline.reschedule(min(deadline.when() or soon, soon))
+
+
+def _too_large(most: int) -> str:
+    return f"The request is larger than {most // 1024 // 1024} MiB."

@@ -15,17 +15,27 @@ BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A recording as it came."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """What a caller asks of a model, whichever serves it.
 
     `body` is as OpenAI's API takes it, without `model` and `stream`; `native` as Anthropic's does,
-    where it was asked in that form.
+    where it was asked in that form; `file` is the recording of a request for audio.
     """
 
     request_type: RequestType
     body: Mapping[str, Any]
     stream: bool = False
     native: Mapping[str, Any] | None = None
+    file: AudioFile | None = None
 
     def including(self, defaults: Mapping[str, Any]) -> ModelCall:
         """Return the call with these fields where it does not say otherwise."""
@@ -39,11 +49,12 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """What is sent to a provider, below the base URL of its connection."""
+    """What is sent to a provider, below the base URL of its connection; a form has a `file`."""
 
     path: str
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
+    file: AudioFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

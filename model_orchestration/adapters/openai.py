@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from core.json import strict
+from model_orchestration.adapters.audio import likely_seconds
 from model_orchestration.adapters.base import (
+    AudioFile,
     ModelAnswer,
     ModelCall,
     StreamFailed,
@@ -21,6 +23,8 @@ PATHS = {
     RequestType.COMPLETION: "/completions",
     RequestType.EMBEDDING: "/embeddings",
     RequestType.IMAGE_GENERATION: "/images/generations",
+    RequestType.AUDIO_TRANSCRIPTION: "/audio/transcriptions",
+    RequestType.AUDIO_TRANSLATION: "/audio/translations",
 }
 _GENERATES = (RequestType.CHAT, RequestType.COMPLETION)
 _OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
@@ -43,9 +47,11 @@ class OpenAIAdapter:
         if call.stream:
             options = body.get("stream_options") or {}
             body |= {"stream": True, "stream_options": {**options, "include_usage": True}}
-        return WireRequest(PATHS[call.request_type], body)
+        return WireRequest(PATHS[call.request_type], body, file=call.file)
 
     def answer(self, call: ModelCall, document: Any) -> ModelAnswer:
+        if call.file is not None:
+            return _heard(document, call.file)
         expected = "data" if call.request_type not in _GENERATES else "choices"
         if not isinstance(document, dict) or not isinstance(document.get(expected), list):
             raise ValueError(f"it has no list '{expected}'")
@@ -74,6 +80,30 @@ class OpenAIAdapter:
         if is_refusal and ("context_length" in code or _has(message, _CONTEXT_WORDS)):
             return ErrorClass.CONTEXT
         return classify_status(status)
+
+
+def _heard(document: Any, file: AudioFile) -> ModelAnswer:
+    """Return what was heard; how long the recording is, where the provider does not tell it."""
+    if not isinstance(document, dict) or not isinstance(document.get("text"), str):
+        raise ValueError("it has no text")
+    told = document.get("usage")
+    told = told if isinstance(told, dict) else {}
+    seconds = _seconds(told.get("seconds")) or _seconds(document.get("duration"))
+    if seconds is None and "input_tokens" not in told:
+        return ModelAnswer(document, None)
+    return ModelAnswer(
+        document,
+        Usage(
+            input_tokens=_count(told.get("input_tokens")),
+            output_tokens=_count(told.get("output_tokens")),
+            audio_seconds=seconds or likely_seconds(file.content),
+        ),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < 10**7 else None
 
 
 class OpenAIReader:

@@ -18,16 +18,27 @@ from model_orchestration.native_dialect import (
     as_completion,
     as_embedding,
     as_generation,
+    as_image,
     text_of,
     wrapped,
 )
-from model_orchestration.reading import read_chat, read_completion, read_embedding
+from model_orchestration.reading import (
+    read_chat,
+    read_completion,
+    read_embedding,
+    read_image,
+    read_transcription,
+    read_translation,
+)
 
 Body = Mapping[str, Any]
 _READERS: dict[RequestType, ReadCall] = {
     RequestType.CHAT: read_chat,
     RequestType.COMPLETION: read_completion,
     RequestType.EMBEDDING: read_embedding,
+    RequestType.IMAGE_GENERATION: read_image,
+    RequestType.AUDIO_TRANSCRIPTION: read_transcription,
+    RequestType.AUDIO_TRANSLATION: read_translation,
 }
 described = extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
 
@@ -46,7 +57,10 @@ class NativeView(ModelCallView):
         return self.serve(request, call, model)
 
     def answer(self, request: Any, request_type: RequestType, body: Body) -> Response:
-        served = self.ask(request, request_type, body)
+        return self.wrap(self.ask(request, request_type, body))
+
+    def wrap(self, served: Served) -> Response:
+        """Return an answer with what it was."""
         return Response(
             wrapped(
                 served.body,
@@ -85,6 +99,15 @@ class NativeEmbeddingView(NativeView):
     def post(self, request: Any) -> Response:
         """Have a model turn texts into vectors; `model_id` or `provider` says which."""
         return self.answer(request, RequestType.EMBEDDING, as_embedding(request.data))
+
+
+class NativeImageView(NativeView):
+    """`/models/image`."""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model draw images; `model_id` or `provider` says which."""
+        return self.answer(request, RequestType.IMAGE_GENERATION, as_image(request.data))
 
 
 class GenerateView(NativeView):

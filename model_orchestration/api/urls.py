@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from model_orchestration.api import native, openai, performance
+from model_orchestration.api import audio, native, openai, performance
 from model_orchestration.api.anthropic import MessagesView
 from model_orchestration.api.configuration import (
     BudgetViewSet,
@@ -32,12 +32,17 @@ urlpatterns = [
     path("v1/completions", openai.CompletionView.as_view()),
     path("v1/embeddings", openai.EmbeddingView.as_view()),
     path("v1/images/generations", openai.ImageView.as_view()),
+    path("v1/audio/transcriptions", audio.TranscriptionView.as_view()),
+    path("v1/audio/translations", audio.TranslationView.as_view()),
     path("v1/messages", MessagesView.as_view()),
     path("v1/models", openai.ServedModelViewSet.as_view({"get": "list"})),
     path("v1/models/<str:pk>", openai.ServedModelViewSet.as_view({"get": "retrieve"})),
     path("models/chat", native.NativeChatView.as_view()),
     path("models/completion", native.NativeCompletionView.as_view()),
     path("models/embedding", native.NativeEmbeddingView.as_view()),
+    path("models/image", native.NativeImageView.as_view()),
+    path("models/audio/transcription", audio.NativeTranscriptionView.as_view()),
+    path("models/audio/translation", audio.NativeTranslationView.as_view()),
     path("generate", native.GenerateView.as_view()),
     path("chat/completions", native.PlainChatView.as_view()),
     path("embeddings", native.PlainEmbeddingView.as_view()),

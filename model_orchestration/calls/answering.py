@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import Decimal
+from math import ceil
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from model_orchestration.acceptance import AcceptedRequest
+from model_orchestration.adapters.audio import likely_seconds
 from model_orchestration.adapters.base import ModelAnswer
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.attempts import (
@@ -94,11 +96,13 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     except Exception:
         await settle_outcome(client, failed(ongoing, ModelError("Something went wrong here.")))
         raise
+    file = accepted.call.file
     usage, source, cost = charge(
         target,
         given.usage,
         input_tokens=accepted.estimated_input,
         text_bytes=_text_bytes(given.body),
+        audio_seconds=likely_seconds(file.content) if file is not None else 0.0,
     )
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
@@ -133,12 +137,14 @@ def _finished(body: dict[str, Any], target: Target, usage: Usage, cost: int) -> 
     told = body.get("usage")
     if not isinstance(told, dict):
         told = openai_usage(usage, cost)
+        if usage.audio_seconds:
+            told = {"type": "duration", "seconds": ceil(usage.audio_seconds)}
     return {**body, "model": target.model, "usage": {**told, "cost": float(usd_of(cost))}}
 
 
 def _text_bytes(body: dict[str, Any]) -> int:
     """Return how many bytes of text an answer has, for an estimate."""
-    texts = []
+    texts = [body.get("text")]
     for choice in body.get("choices") or []:
         message = choice.get("message") or {}
         texts += [choice.get("text"), message.get("content")]

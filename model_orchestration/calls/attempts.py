@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.exceptions import SchemaViolation
 from model_orchestration.acceptance import AcceptedRequest
-from model_orchestration.adapters.base import Adapter
+from model_orchestration.adapters.audio import encode_form
+from model_orchestration.adapters.base import Adapter, WireRequest
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.pauses import pauses
 from model_orchestration.choosing import Target
@@ -27,6 +29,7 @@ from model_orchestration.models.route import ErrorClass
 from model_orchestration.outcomes import ModelAttempt
 from registry.calls.client import ServiceClient
 from registry.calls.event_stream import TakeEvent
+from registry.calls.request import RawBody
 from registry.exceptions import CallError
 
 # What is asked at once needs no spread; what is asked again does.
@@ -172,5 +175,21 @@ async def send(ongoing: OngoingRequest, target: Target, *, take: TakeEvent | Non
         take=take,
         keeps_refusals=True,
         fresh_seconds=FRESH_SECONDS,
+        raw=_form_of(wire),
     )
     return result.output
+
+
+def _form_of(wire: WireRequest) -> RawBody | None:
+    """Return what is sent where a file goes along; None where all is JSON."""
+    if wire.file is None:
+        return None
+    boundary = uuid.uuid4().hex
+    content = encode_form(
+        wire.body,
+        name=wire.file.name,
+        media_type=wire.file.media_type,
+        content=wire.file.content,
+        boundary=boundary,
+    )
+    return RawBody(f"multipart/form-data; boundary={boundary}", content)

@@ -34,7 +34,7 @@ from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
 from registry.calls.permits import Permit, check_granted, use_of
 from registry.calls.probes import HttpRequest, Reading
-from registry.calls.request import OutboundRequest, fit_input, prepare_request
+from registry.calls.request import OutboundRequest, RawBody, fit_input, prepare_request
 from registry.calls.targets.connection_targets import check_graphql_errors, with_action
 from registry.calls.targets.load_balancing import calls_in_flight
 from registry.calls.targets.resolver import (
@@ -91,6 +91,7 @@ class OutboundCall(NamedTuple):
     timeout_seconds: float | None
     actor: str
     take: TakeEvent | None = None
+    raw: RawBody | None = None
 
 
 class ServiceClient:
@@ -170,6 +171,7 @@ class ServiceClient:
         keeps_refusals: bool = False,
         permit: Permit | None = None,
         fresh_seconds: float = 0.0,
+        raw: RawBody | None = None,
     ) -> CallResult:
         """Call a HTTP, GRAPHQL or WEBHOOK connection and return its answer.
 
@@ -182,7 +184,8 @@ class ServiceClient:
 
         With `take`, an answer that is a stream of events is given to it as it comes, and the output
         is empty; the circuit and the limits count the call until its last event. With
-        `keeps_refusals`, an error brings the provider's own answer in its detail `answer`.
+        `keeps_refusals`, an error brings the provider's own answer in its detail `answer`. With
+        `raw`, that is sent and not the document.
 
         Raises:
             SchemaViolation: the method, the path or the document cannot be sent.
@@ -199,7 +202,7 @@ class ServiceClient:
         timeout = timeout_seconds or connection.timeout_seconds
         deadline = deadline or self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
         result = await self._send_rate_limited(
-            OutboundCall(action, document, headers or {}, deadline, timeout, actor, take)
+            OutboundCall(action, document, headers or {}, deadline, timeout, actor, take, raw)
         )
         if not connection.http.takes_text:
             check_graphql_errors(action, result.output)
@@ -243,6 +246,10 @@ class ServiceClient:
         endpoint = Endpoint(id="", url=origin, status="ONLINE", weight=0)
         call = OutboundCall(action, {}, {}, self._clock() + seconds, seconds, "hub")
         return (await self._send_once(call, endpoint, request))[0]
+
+    async def fetch(self, url: str, *, seconds: float, most_bytes: int) -> bytes:
+        """Return what is at a URL; nothing that the hub holds is sent there. Raises: CallError."""
+        return await self._transport.fetch(url, seconds, most_bytes)
 
     async def _ask(self, permit: Permit | None, action: ResolvedAction, actor: str) -> None:
         """Ask whether the caller may use the credential. Raises: CredentialNotGrantedError."""
@@ -301,7 +308,11 @@ class ServiceClient:
     async def _send_authenticated(self, call: OutboundCall, endpoint: Endpoint) -> tuple[int, Any]:
         """Send with the service's credential, if it has one. Raises: CallRefused, CallError."""
         request = prepare_request(
-            call.action, url=endpoint.url, document=call.document, headers=call.headers
+            call.action,
+            url=endpoint.url,
+            document=call.document,
+            headers=call.headers,
+            raw=call.raw,
         )
         credential = call.action.credential
         if credential is None:

@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -34,6 +34,17 @@ _AS_WRITTEN = "/%:@!$&'()*+,;=~"
 _BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class RawBody:
+    """A body as it is sent, whatever it is; whoever makes it bounds its size."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+
+
 class OutboundRequest(NamedTuple):
     """A request to one endpoint; with a credential, whose secrets `mask` hides in the answer."""
 
@@ -44,6 +55,7 @@ class OutboundRequest(NamedTuple):
     tls: ssl.SSLContext | None = None
     mask: Mask = NO_MASK
     token: CachedToken | None = None
+    media_type: str = JSON_TYPE
 
     def __repr__(self) -> str:
         return f"OutboundRequest({self.method!r})"  # the rest may hold secrets
@@ -128,8 +140,11 @@ def prepare_request(
     url: str,
     document: Mapping[str, Any],
     headers: Mapping[str, str] | None = None,
+    raw: RawBody | None = None,
 ) -> OutboundRequest:
     """Fill the path from the input; the rest becomes the body, or the query of GET and DELETE.
+
+    With `raw`, that is the body.
 
     Raises:
         SchemaViolation: a placeholder has no value, or one that leads out of the base URL; or the
@@ -148,6 +163,8 @@ def prepare_request(
     if action.method in _BODILESS:
         query = urlencode([(k, _query_text(v)) for k, v in fields.items() if v is not None])
         return OutboundRequest(action.method, f"{url}?{query}" if query else url, None, headers)
+    if raw is not None:
+        return OutboundRequest(action.method, url, raw.content, headers, media_type=raw.media_type)
     body = json.dumps(fields, separators=(",", ":")).encode()
     if len(body) > MAX_REQUEST_BYTES:
         raise SchemaViolation(

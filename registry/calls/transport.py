@@ -114,7 +114,7 @@ class Transport:
         headers.update(http.headers)
         headers.update(request.headers)
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = request.media_type
         session = self._open_session()
         async with session.request(
             request.method,
@@ -159,6 +159,35 @@ class Transport:
         except (aiohttp.ClientError, ValueError) as error:
             text = str(error)[:300] or type(error).__name__
             raise ServiceResponseError(f"the call to {url} failed: {text}.") from None
+
+    async def fetch(self, url: str, seconds: float, most_bytes: int) -> bytes:
+        """GET what is at a URL, with no credential and no redirect, within so many seconds.
+
+        Raises:
+            CallError: it is not there, too large, or the address policy does not let it be called.
+        """
+        details = {"service": url, "instance": url, "action": "GET"}
+        try:
+            async with asyncio.timeout(seconds):
+                async with self._open_session().get(
+                    self._checked_url(url, details), allow_redirects=False
+                ) as response:
+                    if response.status != 200:
+                        sentence = f"{url} answered {response.status}."
+                        raise ServiceResponseError(sentence, **details)
+                    return await read_answer(response, most_bytes)
+        except TooLarge:
+            sentence = f"What is at {url} is larger than {most_bytes} bytes."
+            raise ServiceResponseError(sentence, **details) from None
+        except TimeoutError:
+            sentence = f"No answer from {url} within {seconds:g} s."
+            raise ServiceTimeoutError(sentence, **details) from None
+        except aiohttp.ClientConnectorError as error:
+            refusal = refusal_in(error) or f"{describe_connection_error(error)}."
+            raise ServiceNotReachedError(f"No call to {url}: {refusal}", **details) from None
+        except (aiohttp.ClientError, WrongEncoding, ValueError, OSError) as error:
+            text = str(error)[:300] or type(error).__name__
+            raise ServiceResponseError(f"The call to {url} failed: {text}.", **details) from None
 
     def _checked_url(self, text: str, details: Mapping[str, str]) -> URL:
         """Return a URL as it is dialled. Raises: AddressRefusedError, by the look of it."""

@@ -46,7 +46,8 @@ class Provider:
         self.acts.extend(acts)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else {}
+        is_json = request.content_type == "application/json"
+        body = await request.json() if request.can_read_body and is_json else {}
         self.received.append(Received(request.path, dict(request.headers), body))
         act = self.acts.popleft() if self.acts else self.usual
         try:
