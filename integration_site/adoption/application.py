@@ -29,6 +29,7 @@ from integration_site.adoption.steps.connected import (
 )
 from integration_site.adoption.steps.executions import take_executions
 from integration_site.adoption.steps.models import take_models, take_requests
+from integration_site.adoption.steps.performance import take_performance
 from integration_site.adoption.steps.services import take_services
 from integration_site.adoption.trail import tell
 from integration_site.first_keys import create_credential_key, read_credential_key
@@ -41,6 +42,7 @@ STEPS: tuple[tuple[str, Callable[[Adoption], None]], ...] = (
     ("integrations", take_integrations),
     ("models", take_models),
     ("requests", take_requests),
+    ("performance", take_performance),
     ("executions", take_executions),
 )
 

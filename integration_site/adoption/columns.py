@@ -55,6 +55,18 @@ _TAKEN = {
         "model_budget": (
             "id project_id monthly_limit current_usage last_reset alert_percentage updated_at"
         ),
+        "model_performance": (
+            "id model_id task_type quality_score success_rate sample_count metrics created_at"
+            " updated_at"
+        ),
+        "model_performance_history": (
+            "id model_id task_type quality_score success_rate sample_count metrics created_at"
+            " updated_at period_type period_start period_end"
+        ),
+        "model_feedback": (
+            "id request_id model_id task_type quality_rating success feedback_text original_content"
+            " corrected_content has_corrections user_id created_at"
+        ),
         "request": (
             "id request_id request_type model_id provider user_id project_id task_id request_data"
             " response_data prompt_tokens completion_tokens total_tokens latency_ms cost success"

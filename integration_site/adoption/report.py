@@ -27,6 +27,9 @@ _COUNTED = (
     ("provider_quota", "models", "provider_quota."),
     ("model_budget", "models", "model_budget."),
     ("request", "requests", ""),
+    ("model_performance", "model_performance", ""),
+    ("model_performance_history", "model_performance_history", ""),
+    ("model_feedback", "model_feedback", ""),
     ("workflow_execution", "executions", ""),
     ("workflow_step", "executions", "steps_"),
 )

@@ -23,7 +23,16 @@ from integration_site.adoption.record import OWN, AdoptionRecord, StepRecord
 from integration_site.adoption.set_aside import NAME as SET_ASIDE
 from integration_site.adoption.set_aside import drop_hub_tables, put_back
 from integration_site.adoption.trail import tell
-from model_orchestration.models import Model, ModelBudget, ProviderQuota, QuotaWindow, Request
+from model_orchestration.models import (
+    Model,
+    ModelBudget,
+    ModelFeedback,
+    ModelPerformance,
+    ModelPerformanceHistory,
+    ProviderQuota,
+    QuotaWindow,
+    Request,
+)
 from registry.discovery.change_log import record_change
 from registry.models import (
     CircuitBreakerState,
@@ -46,6 +55,9 @@ BATCH = 2000
 _KINDS: tuple[tuple[str, Any], ...] = (
     ("integration", Integration),
     ("request", Request),
+    ("model_feedback", ModelFeedback),
+    ("model_performance_history", ModelPerformanceHistory),
+    ("model_performance", ModelPerformance),
     ("window", QuotaWindow),
     ("quota", ProviderQuota),
     ("budget", ModelBudget),
@@ -58,6 +70,7 @@ _KINDS: tuple[tuple[str, Any], ...] = (
     ("instance", ServiceInstance),
     ("service", Service),
 )
+_MANY = ("request", "model_feedback", "model_performance_history", "model_performance")
 
 
 class NotAgreed(IntegrationError):
@@ -183,8 +196,8 @@ def _workflow_ids() -> list[UUID]:
 
 
 def _remove_kind(record: AdoptionRecord, kind: str, model: Any) -> None:
-    if kind == "request":
-        _remove_requests(record.rows(kind))
+    if kind in _MANY:
+        _remove_many(model, record.rows(kind))
         return
     rows = list(model.objects.filter(pk__in=record.rows(kind)))
     if kind in ("action", "instance"):
@@ -199,9 +212,9 @@ def _remove_kind(record: AdoptionRecord, kind: str, model: Any) -> None:
         row.delete()
 
 
-def _remove_requests(keys: list[UUID]) -> None:
+def _remove_many(model: Any, keys: list[UUID]) -> None:
     for begin in range(0, len(keys), BATCH):
-        Request.objects.filter(pk__in=keys[begin : begin + BATCH]).delete()
+        model.objects.filter(pk__in=keys[begin : begin + BATCH]).delete()
 
 
 def _drop_record_if_empty(record: AdoptionRecord) -> None:

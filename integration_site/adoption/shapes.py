@@ -98,15 +98,15 @@ KINDS = (
     ),
     Kind(
         "model_performance", needs=frozenset({"model_id", "task_type", "sample_count"}),
-        lacks=frozenset({"success_count"}),
+        lacks=frozenset({"success_count"}), becomes="how well models do tasks",
     ),
     Kind(
         "model_performance_history", needs=frozenset({"model_id", "period_start"}),
-        lacks=frozenset({"success_count"}),
+        lacks=frozenset({"success_count"}), becomes="how well models did in days, weeks and months",
     ),
     Kind(
         "model_feedback", needs=frozenset({"request_id", "quality_rating"}),
-        lacks=frozenset({"caller"}),
+        lacks=frozenset({"caller"}), becomes="what was said of answers",
     ),
     Kind(
         "service_integration_config", needs=frozenset({"key", "value"}), key="key",

@@ -96,10 +96,22 @@ TABLES: dict[str, str] = {
     "model_budget": (
         "project_id:T monthly_limit:F current_usage:F last_reset:D alert_percentage:I"
     ),
+    "model_performance": (
+        "model_id:T! task_type:T! quality_score:F! success_rate:F! sample_count:I! metrics:J"
+    ),
+    "model_performance_history": (
+        "model_id:T! task_type:T! quality_score:F! success_rate:F! sample_count:I! metrics:J"
+        " period_start:D! period_end:D! period_type:T!"
+    ),
+    "model_feedback": (
+        "request_id:T! model_id:T! task_type:T quality_rating:F success:B! feedback_text:T"
+        " original_content:T corrected_content:T has_corrections:B! user_id:T"
+    ),
 }
-# Their keys are texts, and the hub has a table of the same name.
 TEXT_KEYS = ("ai_model", "model_budget")
-NAMED_AS_THE_HUBS = ("model_budget",)
+NAMED_AS_THE_HUBS = (
+    "model_budget", "model_performance", "model_performance_history", "model_feedback",
+)  # fmt: skip
 UNIQUE = {
     "registered_service": "service_id", "circuit_breaker_state": "service_id",
     "workflow_execution": "workflow_id", "service_integration_config": "key",
@@ -193,7 +205,10 @@ class Maker:
         self.clock = BEGIN
 
     def rows(self) -> Iterator[tuple[str, Row]]:
-        """Yield table and row, those first that others refer to."""
+        """Yield table and row of the tables that there are, those first that others refer to."""
+        return ((kind, row) for kind, row in self._rows() if kind not in self.shape.lacks)
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
         yield from (("registered_service", row) for row in self._services())
         yield from self._circuits()
         for number in range(self.executions):
@@ -201,6 +216,7 @@ class Maker:
         yield "service_integration_config", self._row(key="retries", value='{"most": 3}')
         yield from self._connected()
         yield from self._models()
+        yield from self._figures()
         if self.shape.is_odd:
             yield from self._oddities()
 
@@ -314,11 +330,28 @@ class Maker:
             context_window=8192, cost_per_1k_input=0.01, cost_per_1k_output=0.03, is_local=True,
             status="active",
         )  # fmt: skip
-        if "model_budget" not in self.shape.lacks:
-            yield "model_budget", self._row(
-                project_id=self._uuid(), monthly_limit=50, current_usage=5, alert_percentage=80,
-                last_reset=self.clock,
-            )  # fmt: skip
+        yield "model_budget", self._row(
+            project_id=self._uuid(), monthly_limit=50, current_usage=5, alert_percentage=80,
+            last_reset=self.clock,
+        )  # fmt: skip
+
+    def _figures(self) -> Iterator[tuple[str, Row]]:
+        figures = {"model_id": "gpt-4", "task_type": "reasoning", "quality_score": 0.75,
+                   "success_rate": 0.9, "sample_count": 20,
+                   "metrics": '{"quality_sum": 15, "confidence_sum": 18}'}  # fmt: skip
+        yield "model_performance", self._row(**figures)
+        for period, days in (("day", 1), ("week", 7), ("month", 31)):
+            ends_at = self.clock + timedelta(days=days)
+            yield (
+                "model_performance_history",
+                self._row(
+                    **figures, period_type=period, period_start=self.clock, period_end=ends_at
+                ),
+            )
+        yield "model_feedback", self._row(
+            request_id="req-1", model_id="gpt-4", task_type="reasoning", quality_rating=0.5,
+            success=True, feedback_text="Too long.", has_corrections=False, user_id="u",
+        )  # fmt: skip
 
     def _oddities(self) -> Iterator[tuple[str, Row]]:
         first = self._service_id(0)
@@ -343,8 +376,11 @@ class Maker:
             yield "model", self._row(model_id=name, provider=None, capabilities="{chat,dance}")
         yield "model", self._row(model_id="claude 3/x", provider="mystery", capabilities="{chat}")
         yield "ai_model", self._row(id="gpt-4", provider="nobody", is_local=False)
-        if "model_budget" not in self.shape.lacks:
-            yield "model_budget", self._row(project_id=None, monthly_limit=None)
+        yield "model_budget", self._row(project_id=None, monthly_limit=None)
+        yield "model_performance", self._row(model_id="gpt-4", task_type="reasoning")
+        yield "model_performance", self._row(model_id="x", task_type="y", success_rate=7)
+        yield "model_performance_history", self._row(model_id="x", task_type="y")
+        yield "model_feedback", self._row(model_id="x", quality_rating=-1)
         yield "request", self._row(request_id="req-1", model_id="gpt-4", success=False)
         yield "request", self._row(request_id="req-2", model_id=None, cost=-1, total_tokens=-2)
         yield "provider_quota", self._row(provider=self._word("OPENAI"), daily_tokens_used=9)

@@ -17,7 +17,16 @@ from django.core.management.base import CommandError
 from integration_site.adoption import application, inspection, reversal
 from integration_site.adoption.record import AdoptionRecord
 from integration_site.adoption.report import adoption_json, table_counts
-from model_orchestration.models import Model, ModelBudget, ProviderQuota, QuotaWindow, Request
+from model_orchestration.models import (
+    Model,
+    ModelBudget,
+    ModelFeedback,
+    ModelPerformance,
+    ModelPerformanceHistory,
+    ProviderQuota,
+    QuotaWindow,
+    Request,
+)
 from registry.credentials.sealing import open_secret
 from registry.models import (
     CircuitBreakerState,
@@ -38,7 +47,8 @@ from workflows.services.executions.lookup import get_execution
 
 pytestmark = pytest.mark.django_db
 TAKEN = (
-    Model, ModelBudget, ProviderQuota, QuotaWindow, Request, ServiceAlias,
+    Model, ModelBudget, ModelFeedback, ModelPerformance, ModelPerformanceHistory,
+    ProviderQuota, QuotaWindow, Request, ServiceAlias,
     Service, ServiceInstance, CircuitBreakerState, Credential, Connection, Integration,
     WorkflowExecution, WorkflowStep, Workflow,
 )  # fmt: skip
@@ -175,6 +185,13 @@ def test_values_arrive_as_the_hub_has_them(tmp_path: Path) -> None:
     budget = ModelBudget.objects.get()
     assert (budget.scope, budget.cost_limit, budget.on_exceed) == ("PROJECT", 50, "WARN")
     assert budget.warn_at == [80]
+    figures = ModelPerformance.objects.get(model_id="gpt-4", task_type="reasoning")
+    assert (figures.sample_count, figures.success_rate) == (20, 0.9)
+    assert (figures.quality_score, figures.confidence) == (0.75, 0.9)
+    periods = ModelPerformanceHistory.objects.order_by("period_end")
+    assert [row.period_type for row in periods] == ["DAY", "WEEK", "MONTH"]
+    said = ModelFeedback.objects.get(request_id="req-1")
+    assert (said.quality_rating, said.feedback_text) == (0.5, "Too long.")
     execution = get_execution("run-0000007")
     assert execution.input == {"project_id": "p7"}
     assert [step.path for step in execution.steps.all()] == [
