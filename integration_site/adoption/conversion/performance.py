@@ -90,5 +90,6 @@ def _share(cells: Cells, column: str) -> float:
 
 def _sum(metrics: dict[str, Any], name: str) -> float:
     value = metrics.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 10**12 else 0.0  # type: ignore[operator]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 <= value < 10**12 else 0.0
