@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from core.models import LegacyCall
 
 _GROUPS = (
     (
@@ -105,8 +108,13 @@ def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> l
     return [
         _entry(name, icon, _list_of(label))
         for name, icon, label in entries
-        if may_see(request, label)
+        if may_see(request, label) and is_of_use(label)
     ]
+
+
+def is_of_use(label: str) -> bool:
+    """Return whether there is, or may come, anything to see: old calls come only if taken."""
+    return label != "core.legacycall" or settings.LEGACY_API or LegacyCall.objects.exists()
 
 
 def _list_of(label: str) -> str:
