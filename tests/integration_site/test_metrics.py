@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -78,3 +84,84 @@ def test_it_takes_a_key() -> None:
     from rest_framework.test import APIClient
 
     assert APIClient().get("/metrics").status_code == 401
+
+
+# --- What is given to Prometheus and Grafana ---
+
+FILES = Path(__file__).resolve().parent.parent.parent / "docs" / "prometheus"
+RULES, DASHBOARD = FILES / "rules.yml", FILES / "dashboard.json"
+# A metric of the hub with its matchers, and the labels by which something is grouped.
+SELECTOR = re.compile(r"\b(hub_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)(=~|=)"([^"]*)"')
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
+OF_PROMETHEUS = {"job", "instance"}
+
+
+def expressions() -> list[str]:
+    """Every expression of both files; a dashboard has some as the values of variables."""
+    rules = yaml.safe_load(RULES.read_text())["groups"]
+    dashboard = json.loads(DASHBOARD.read_text())
+    found = [rule["expr"] for group in rules for rule in group["rules"]]
+    found += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries = [variable["query"] for variable in dashboard["templating"]["list"]]
+    return [*found, *(query["query"] for query in queries if isinstance(query, dict))]
+
+
+def wrong_with(expression: str, exported: dict[str, dict[str, set[str]]]) -> list[str]:
+    """What an expression asks for that the hub does not tell."""
+    found, labels = [], set(OF_PROMETHEUS)
+    for name, matchers in SELECTOR.findall(expression):
+        if name not in exported:
+            found.append(f"no metric {name}")
+            continue
+        labels |= exported[name].keys()
+        for label, _, value in MATCHER.findall(matchers):
+            if label not in {*exported[name], *OF_PROMETHEUS}:
+                found.append(f"{name} has no label {label}")
+            elif label in exported[name]:
+                found += [
+                    f"no {name} with {label} {each}"
+                    for each in value.split("|")
+                    if each not in exported[name][label]
+                ]
+    grouped = {label.strip() for group in GROUPED.findall(expression) for label in group.split(",")}
+    return [*found, *(f"grouped by {label}" for label in sorted(grouped - labels))]
+
+
+def test_rules_and_dashboard_name_what_is_exported() -> None:
+    factories.make_service("billing")
+    text = factories.caller("VIEWER").get("/metrics").content.decode()
+    exported: dict[str, dict[str, set[str]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = exported.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                labels.setdefault(label, set()).add(value)
+    found = {each: wrong_with(each, exported) for each in expressions()}
+    assert len(found) > 15
+    assert {each: wrong for each, wrong in found.items() if wrong} == {}
+    shown = {name for each in found for name, _ in SELECTOR.findall(each)}
+    assert exported.keys() <= shown, "a metric that neither shows nor watches"
+    planted = 'sum by (zone) (hub_services{status="LOST"}) + hub_lost + hub_workers{status="x"}'
+    assert wrong_with(planted, exported) == [
+        "no hub_services with status LOST", "no metric hub_lost",
+        "hub_workers has no label status", "grouped by zone",
+    ]  # fmt: skip
+
+
+def test_promtool_takes_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
