@@ -14,6 +14,7 @@ from core.news import own_news
 from monitoring.models import Incident, IncidentStatus
 
 NEWS = "incidents"
+_CHANGES = ("incident_opened", "incident_acknowledged", "incident_changed", "incident_resolved")
 
 
 class IncidentEvents(TimedSource):
@@ -35,7 +36,7 @@ class IncidentEvents(TimedSource):
 
 def tell_incidents() -> None:
     """Have every process told of incidents that change."""
-    for event in ("incident_opened", "incident_acknowledged", "incident_resolved"):
+    for event in _CHANGES:
         mediator.subscribe(event, _tell)
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, IntegrityError, transaction
@@ -18,7 +19,8 @@ from core.exceptions import Conflict
 from core.mediator import mediator
 from core.models import AuditVerb
 from monitoring.findings import Finding, sources
-from monitoring.models import Incident, IncidentStatus, Severity
+from monitoring.models import Incident, IncidentStatus, PageStatus, Severity, UpdateKind
+from monitoring.timeline import add_entries, add_entry, entry_on
 from registry.services import expire_suspects, keep_suspects
 
 logger = structlog.get_logger(__name__)
@@ -26,6 +28,13 @@ logger = structlog.get_logger(__name__)
 # What comes back within this time after its end is the same outage.
 REOPENED_WITHIN = timedelta(minutes=10)
 MOST_LOGGED = 10
+# What an incident is that nobody sees to any more.
+NOBODYS: dict[str, Any] = {
+    "status": IncidentStatus.OPEN,
+    "acknowledged_at": None,
+    "acknowledged_by": "",
+    "acknowledged_until": None,
+}
 
 
 class Verdict(StrEnum):
@@ -77,13 +86,17 @@ def reconcile(
 def _keep_open(incident: Incident, finding: Finding, *, now: datetime) -> None:
     """Bring what is said of an incident up to date; one that becomes worse is nobody's again."""
     said = {"cause": finding.cause[:1000], "severity": finding.severity, "about": finding.about}
-    changed = {name: value for name, value in said.items() if getattr(incident, name) != value}
+    changed: dict[str, Any] = {
+        name: value for name, value in said.items() if getattr(incident, name) != value
+    }
     if not changed:
         return
     if "severity" in changed and finding.severity == Severity.CRITICAL:
-        changed["status"] = IncidentStatus.OPEN
-    rows = Incident.objects.unresolved().filter(pk=incident.pk)
-    rows.update(**changed, updated_at=now)
+        changed |= NOBODYS
+    with transaction.atomic():
+        rows = Incident.objects.unresolved().filter(pk=incident.pk)
+        if rows.update(**changed, updated_at=now) and "severity" in changed:
+            add_entry(incident, f"It is {finding.severity.label.lower()} now.", at=now)
 
 
 def open_incidents(findings: Sequence[Finding], *, now: datetime) -> None:
@@ -105,7 +118,15 @@ def open_incidents(findings: Sequence[Finding], *, now: datetime) -> None:
         for each in findings
         if each.dedup_key not in reopened
     ]
-    Incident.objects.bulk_create(opened, ignore_conflicts=True, batch_size=500)
+    with transaction.atomic():
+        Incident.objects.bulk_create(opened, ignore_conflicts=True, batch_size=500)
+        # Of those that another sweep opened first there is no row of this id.
+        stored = set(
+            Incident.objects.filter(pk__in=[each.pk for each in opened]).values_list(
+                "pk", flat=True
+            )
+        )
+        add_entries(entry_on(each, each.cause, at=now) for each in opened if each.pk in stored)
     for finding in findings[:MOST_LOGGED]:
         about, cause = finding.about, finding.cause
         logger.warning("incident_opened", subject=str(finding.subject), about=about, cause=cause)
@@ -133,34 +154,16 @@ def _reopen(findings: Sequence[Finding], *, now: datetime) -> set[str]:
                     resolved_at=None,
                     resolution="",
                     reopened_count=F("reopened_count") + 1,
+                    hold_until=None,
                     updated_at=now,
                 )
+                if changed:
+                    add_entry(incident, "It came back.", at=now)
         except IntegrityError:  # another sweep opened a new one
             changed = 1
         if changed:
             reopened.add(key)
     return reopened
-
-
-def acknowledge_incident(incident: Incident, *, actor: str) -> Incident:
-    """Record that somebody sees to it.
-
-    Raises:
-        Conflict: it is acknowledged or resolved already.
-    """
-    with transaction.atomic():
-        changed = Incident.objects.filter(pk=incident.pk, status=IncidentStatus.OPEN).update(
-            status=IncidentStatus.ACKNOWLEDGED,
-            acknowledged_at=timezone.now(),
-            acknowledged_by=actor[:100],
-            updated_at=timezone.now(),
-        )
-        if not changed:
-            raise Conflict("This incident is not open any more.")
-        audit.record(AuditVerb.ACKNOWLEDGED, incident)
-    logger.info("incident_acknowledged", incident=str(incident.pk), actor=actor)
-    mediator.publish("incident_acknowledged", incident_id=incident.pk, actor=actor)
-    return get_incident(str(incident.pk))
 
 
 def resolve_incident(
@@ -180,11 +183,27 @@ def resolve_incident(
             )
         )
         if changed:
+            _note_end(incident, resolution, now=now, actor=actor)
             audit.record(AuditVerb.RESOLVED, incident, changes={"resolution": resolution})
     if changed:
         logger.info("incident_resolved", incident=str(incident.pk), actor=actor, how=resolution)
         mediator.publish("incident_resolved", incident_id=incident.pk, actor=actor)
     return changed == 1
+
+
+def _note_end(incident: Incident, resolution: str, *, now: datetime, actor: str) -> None:
+    """Enter the end, in public where status pages show it and nobody said so already."""
+    shown = Incident.objects.filter(pk=incident.pk, public=True)
+    is_news = shown.exclude(page_status=PageStatus.RESOLVED).update(page_status=PageStatus.RESOLVED)
+    add_entry(
+        incident,
+        "Resolved." if is_news else f"Resolved. {resolution}".strip(),
+        at=now,
+        kind=UpdateKind.STATUS,
+        actor=actor,
+        page_status=PageStatus.RESOLVED if is_news else "",
+        public=bool(is_news),
+    )
 
 
 def decide_suspects(incident: Incident, verdict: Verdict, *, actor: str) -> Incident:

@@ -14,6 +14,7 @@ from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
 from monitoring.checks.subjects import keep_subjects
 from monitoring.checks.sweep import sweeper
+from monitoring.handling import end_due_acknowledgements
 from monitoring.incidents import watch_fleet
 from monitoring.models import Incident
 from monitoring.uptime.rollups import forget_hours, sum_hours
@@ -44,6 +45,7 @@ def sweep_heartbeats() -> None:
     follow_changes(now=now)
     keep_subjects(now=now)
     watch_fleet(now=now)
+    end_due_acknowledgements(now=now)
     end_lapsed_controls()
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     cut_change_log()

@@ -47,6 +47,9 @@ TONES = {
         "REFUSED",
         "DEPRECATED",
         "ABANDONED",
+        "INVESTIGATING",
+        "IDENTIFIED",
+        "MONITORING",
     ),
     "bad": (
         "OFFLINE",
@@ -72,6 +75,7 @@ TONES = {
         "DISABLED",
         "SENDING",
         "ADMITTED",
+        "IN_PROGRESS",
     ),
 }
 _TONE_OF = {status: tone for tone, statuses in TONES.items() for status in statuses}

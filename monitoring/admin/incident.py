@@ -1,50 +1,87 @@
-"""Incidents: what is wrong, what was, and deciding on it."""
+"""Incidents: what is wrong, what was, and what people do about it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
-from core.admin.columns import column, moment_column, status_column
-from core.admin.dialogs import telling_refusals
+from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404, run_on_one
+from core.admin.columns import column, moment_column, status_column, text_column
+from core.admin.dialogs import back_to, dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, duration, moment
 from core.admin.pages import page_of
 from core.admin.views import own_view
-from monitoring.incidents import Verdict, acknowledge_incident, decide_suspects
-from monitoring.models import AlertChannel, Incident
+from monitoring import handling
+from monitoring.admin.incident_forms import (
+    AcknowledgeForm,
+    AssignForm,
+    DescribeForm,
+    MergeForm,
+    NewIncidentForm,
+    ResolveForm,
+    UpdateForm,
+)
+from monitoring.incidents import Verdict, decide_suspects
+from monitoring.models import AlertChannel, AlertDelivery, Incident, IncidentStatus
 
 DECIDE = "monitoring.change_incident"
+NEW = ("title", "cause", "service", "severity", "impact", "public")
+SHOWN_UPDATES = 100
+SHOWN_DELIVERIES = 20
+# Messages say in JSON which incidents they tell of: so many are looked through.
+MOST_READ = 500
+TOLD_WITHIN = timedelta(days=1)
 
 
 _ACTS: dict[str, Callable[..., Any]] = {
-    "acknowledge": acknowledge_incident,
+    "acknowledge": handling.acknowledge_incident,
     "expire": lambda incident, actor: decide_suspects(incident, Verdict.EXPIRE, actor=actor),
     "keep": lambda incident, actor: decide_suspects(incident, Verdict.KEEP, actor=actor),
 }
+
+
+def _deliveries_on(incident: Incident) -> list[AlertDelivery]:
+    """Return the messages that told of it, of those since it opened."""
+    since = AlertDelivery.objects.filter(created_at__gte=incident.opened_at)
+    if incident.resolved_at:
+        since = since.filter(created_at__lte=incident.resolved_at + TOLD_WITHIN)
+    rows = since.select_related("channel").defer("text").order_by("id")[:MOST_READ]
+    key = str(incident.pk)
+    told = [row for row in rows if any(each.get("id") == key for each in row.incidents)]
+    return told[:SHOWN_DELIVERIES]
 
 
 @admin.register(Incident)
 class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     """The latest first; an unresolved one is also shown at the top of every page."""
 
-    list_display = ("subject_label", "status_label", "severity_label", "opened", "lasted", "how")
-    list_filter = ("status", "severity", "subject")
-    search_fields = ("about__istartswith",)
-    search_help_text = "The beginning of what it is about"
+    list_display = (
+        "subject_label", "status_label", "severity_label", "whose", "opened", "lasted", "how",
+    )  # fmt: skip
+    list_filter = ("status", "severity", "impact", "public", "subject")
+    search_fields = ("about__istartswith", "title__icontains")
+    search_help_text = "The beginning of what it is about, or a part of its title"
     ordering = ("-id",)
+    autocomplete_fields = ("service",)
     change_form_outer_before_template = "console/incident_summary.html"
     fields = ("opened", "acknowledged", "resolved", "lasted")
     readonly_fields = fields
+    actions_detail = (
+        "acknowledge", "give_back", "add_update", "assign", "describe", "merge", "resolve",
+    )  # fmt: skip
 
     subject_label = column("What", str)
     severity_label = status_column("Severity", "severity")
+    whose = text_column("Whose", "assigned_to")
     opened = moment_column("Opened", "opened_at")
 
     @display(description="Acknowledged")
@@ -63,11 +100,46 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         by = f"{incident.resolved_by}: " if incident.resolved_by else ""
         return f"{by}{incident.resolution}"
 
+    # Opened by hand
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(DECIDE)
+
+    def has_decide_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether this person may say something about incidents."""
+        return request.user.has_perm(DECIDE)
+
+    def get_fields(self, request: HttpRequest, obj: Incident | None = None) -> Any:
+        return self.fields if obj else NEW
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if obj is None:
+            kwargs["form"] = NewIncidentForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Incident, form: Any, change: bool) -> None:
+        given = form.cleaned_data
+        service = given["service"]
+        fields = {**given, "text": given["cause"], "service": service.name if service else ""}
+        saved = handling.open_by_hand(fields, actor=actor_of(request))
+        obj.__dict__.update(saved.__dict__)
+
+    # The page
+
     def summary(self, request: HttpRequest, row: Incident) -> dict[str, Any]:
-        """Return who was told of it, and whether this person may decide on it."""
+        """Return its timeline, who was told of it, and whether this person may decide on it."""
         return {
+            "updates": list(row.updates.order_by("-id")[:SHOWN_UPDATES]),
             "notices": list(row.notices.select_related("channel").order_by("channel__name")),
             "has_channels": AlertChannel.objects.filter(enabled=True).exists(),
+            "merged": list(row.merged.order_by("id")[:SHOWN_DELIVERIES]),
+            "held_back": list(row.suppressed.order_by("id")[:SHOWN_DELIVERIES]),
+            "deliveries": _deliveries_on(row),
             "may_decide": request.user.has_perm(DECIDE),
         }
 
@@ -85,3 +157,110 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
                 decided = act(incident, actor=actor_of(request))
                 messages.success(request, decided.resolution or "Acknowledged.")
         return HttpResponseRedirect(page_of(incident))
+
+    # Dialogs
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> Iterable[str]:
+        row = Incident.objects.filter(pk=object_id).first()
+        if row is None or row.is_resolved:
+            return ("acknowledge", "give_back", "assign", "merge", "resolve")
+        return ("give_back",) if row.status == IncidentStatus.OPEN else ("acknowledge",)
+
+    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
+        row = find_or_404(Incident.objects.all(), object_id)
+        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
+        return back_to(page_of(row))
+
+    @dialog_action(
+        "I see to it",
+        icon="visibility",
+        title="Do you see to it?",
+        explanation="Nobody else is called meanwhile, unless it becomes worse.",
+        form=AcknowledgeForm,
+        permission="decide",
+    )
+    def acknowledge(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        minutes = form.cleaned_data["minutes"]
+        until = timezone.now() + timedelta(minutes=float(minutes)) if minutes else None
+        act = partial(handling.acknowledge_incident, until=until)
+        return self._run(request, object_id, act, done="you see to it")
+
+    @dialog_action(
+        "Give it back",
+        icon="undo",
+        title="Does nobody see to it any more?",
+        explanation="Others are called again.",
+        permission="decide",
+    )
+    def give_back(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._run(request, object_id, handling.unacknowledge_incident, done="given back")
+
+    @dialog_action(
+        "Add an update",
+        icon="add_comment",
+        title="What is to be said of it?",
+        explanation="It is in the timeline, and on status pages if you say so.",
+        form=UpdateForm,
+        permission="decide",
+    )
+    def add_update(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def act(row: Incident, actor: str) -> object:
+            return handling.add_update(row, form.cleaned_data, actor=actor)
+
+        return self._run(request, object_id, act, done="added")
+
+    @dialog_action(
+        "Assign",
+        icon="person",
+        title="Whose is it?",
+        explanation="It is shown, and nobody is called for it.",
+        form=AssignForm,
+        permission="decide",
+    )
+    def assign(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def act(row: Incident, actor: str) -> object:
+            return handling.assign_incident(row, form.cleaned_data["to"], actor=actor)
+
+        return self._run(request, object_id, act, done="assigned")
+
+    @dialog_action(
+        "Describe",
+        icon="edit",
+        title="How bad is it, and what do status pages say?",
+        explanation="The severity of what was found by itself stays.",
+        form=DescribeForm,
+        permission="decide",
+    )
+    def describe(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def act(row: Incident, actor: str) -> object:
+            return handling.describe_incident(row, form.changes(), actor=actor)
+
+        return self._run(request, object_id, act, done="described")
+
+    @dialog_action(
+        "Merge",
+        icon="merge",
+        title="What is it a part of?",
+        explanation="Nobody is told of it alone while that is open.",
+        form=MergeForm,
+        permission="decide",
+    )
+    def merge(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def act(row: Incident, actor: str) -> object:
+            return handling.merge_incident(row, str(form.cleaned_data["into"].pk), actor=actor)
+
+        return self._run(request, object_id, act, done="merged")
+
+    @dialog_action(
+        "Resolve",
+        icon="check_circle",
+        title="Is it over?",
+        explanation="What is still wrong opens another.",
+        form=ResolveForm,
+        permission="decide",
+    )
+    def resolve(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def act(row: Incident, actor: str) -> object:
+            return handling.end_incident(row, form.cleaned_data["resolution"], actor=actor)
+
+        return self._run(request, object_id, act, done="resolved")

@@ -8,7 +8,9 @@ from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
 
 router = SimpleRouter(trailing_slash=False)
-router.register("health/incidents", IncidentViewSet, basename="incident")
+router.register("monitoring/incidents", IncidentViewSet, basename="incident")
+# By the name that it had before.
+router.register("health/incidents", IncidentViewSet, basename="health-incident")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")

@@ -573,6 +573,23 @@ def test_incidents_are_seen_and_taken_on(run: Run) -> None:
     assert run("incidents", "expire", "00000000-0000-0000-0000-000000000000").exit_code == 1
 
 
+def test_incidents_are_opened_by_hand_and_led_to_their_end(run: Run) -> None:
+    row = parsed(run("incidents", "open", "Slow", "--impact", "minor", "--public", "--json"))
+    other = parsed(run("incidents", "open", "Slower", "--json"))
+    acts = (
+        ("update", "We found it.", "--page-status", "identified", "--public"),
+        ("describe", "--severity", "critical"),
+        ("assign", "ann"),
+        ("acknowledge",),
+        ("unacknowledge",),
+    )
+    for name, *arguments in acts:
+        assert run("incidents", name, row["id"], *arguments).exit_code == 0
+    assert "Part of: Slow" in run("incidents", "merge", other["id"], row["id"]).stdout
+    assert "RESOLVED" in run("incidents", "resolve", row["id"], "--resolution", "Done.").stdout
+    assert "We found it." in run("incidents", "updates", row["id"]).stdout
+
+
 # --- Errors ---
 
 

@@ -126,7 +126,18 @@ def _webhook() -> str:
 def _incident() -> str:
     subject = Subject.MASS_EXPIRY
     made = Incident.objects.create(subject=subject, cause="x", opened_at=timezone.now())
-    return f"/health/incidents/{made.pk}"
+    return f"/monitoring/incidents/{made.pk}"
+
+
+def _seen_to() -> str:
+    path = _incident()
+    Incident.objects.update(status="ACKNOWLEDGED", acknowledged_by="x")
+    return path
+
+
+def _other_incident() -> str:
+    return str(Incident.objects.create(subject="MANUAL", cause="x", dedup_key="other",
+                                       opened_at=timezone.now()).pk)  # fmt: skip
 
 
 def _integration() -> str:
@@ -283,8 +294,15 @@ ACTS: dict[str, Callable[[], Request]] = {
     "ScheduleViewSet.cancel_backlog": lambda: ("POST", f"{_schedule()}/backfill/cancel", {}),
     **{
         f"IncidentViewSet.{act}": partial(_decide, act)
-        for act in ("acknowledge", "expire", "keep")
+        for act in ("acknowledge", "expire", "keep", "resolve")
     },
+    "IncidentViewSet.create": lambda: ("POST", "/monitoring/incidents", {"title": "Slow"}),
+    "IncidentViewSet.unacknowledge": lambda: ("POST", f"{_seen_to()}/unacknowledge", {}),
+    "IncidentViewSet.assign": lambda: ("POST", f"{_incident()}/assign", {"to": "ann"}),
+    "IncidentViewSet.describe": lambda: ("POST", f"{_incident()}/describe", {"impact": "MINOR"}),
+    "IncidentViewSet.add_update": lambda: ("POST", f"{_incident()}/updates", {"text": "Seen."}),
+    "IncidentViewSet.merge": lambda: (
+        "POST", f"{_incident()}/merge", {"into": _other_incident()}),
     "ModelViewSet.add_price": lambda: (
         "POST", f"{_model()}/prices", {"input": 1, "output": 2}),
     "PerformanceUpkeepViewSet.reset": lambda: (

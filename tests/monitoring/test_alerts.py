@@ -21,7 +21,8 @@ from monitoring.alerts.outbox import BackgroundSender, claim_due, message_of, re
 from monitoring.alerts.sending import send_message
 from monitoring.alerts.telling import tell_channels
 from monitoring.findings import Finding
-from monitoring.incidents import acknowledge_incident, open_incidents, resolve_incident
+from monitoring.handling import acknowledge_incident
+from monitoring.incidents import open_incidents, resolve_incident
 from monitoring.models import AlertChannel, AlertDelivery, Incident, Severity, Subject
 from tests import factories
 from tests.support.alerts import KEY, Receiver, make_channel, make_delivery, receiver

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from monitoring import findings
 from monitoring.findings import MOST_APART, sources
-from monitoring.incidents import REOPENED_WITHIN, acknowledge_incident, watch_fleet
+from monitoring.handling import acknowledge_incident
+from monitoring.incidents import REOPENED_WITHIN, watch_fleet
 from monitoring.models import CheckState, Incident, Subject
 from registry.models import CircuitBreakerState, Connection, Credential, Service, ServiceInstance
 from registry.services import refresh_status

@@ -24,7 +24,7 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
-from monitoring.models import StatusPage
+from monitoring.models import Incident, StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
@@ -105,6 +105,16 @@ def _model() -> Model:
     return Model.objects.create(
         name="small", connection=make_connection(), provider="CUSTOM", capabilities=["CHAT"]
     )
+
+
+OTHER = "0197f000-0000-7000-8000-00000000000a"
+
+
+def _part_of_another() -> Any:
+    key = _last(acts._incident())
+    now = timezone.now()
+    Incident.objects.create(pk=OTHER, subject="MANUAL", cause="x", dedup_key="a", opened_at=now)
+    return key
 
 
 ROWS: dict[str, Callable[[], Any]] = {
@@ -191,6 +201,13 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "WorkflowVersion.reinstate": (lambda: _version(True, retired=True), {"reason": "New."}),
     "AlertChannel.enable_selected": (lambda: make_channel(enabled=False).pk, {}),
     "AlertChannel.disable_selected": (lambda: make_channel().pk, {}),
+    "Incident.acknowledge": (lambda: _last(acts._incident()), {}),
+    "Incident.give_back": (lambda: _last(acts._seen_to()), {}),
+    "Incident.add_update": (lambda: _last(acts._incident()), {"text": "Seen."}),
+    "Incident.assign": (lambda: _last(acts._incident()), {"to": "ann"}),
+    "Incident.describe": (lambda: _last(acts._incident()), {"impact": "MINOR"}),
+    "Incident.merge": (_part_of_another, {"into": OTHER}),
+    "Incident.resolve": (lambda: _last(acts._incident()), {}),
     "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),
     "Webhook.disable_selected": (_webhook, {}),
     "Workflow.run": (ROWS["Workflow"], {"input": "{}"}),
