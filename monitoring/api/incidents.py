@@ -65,6 +65,8 @@ class IncidentUpdateSerializer(AnswerSerializer):
 
     kind = VocabularyField(UpdateKind)
     page_status = VocabularyField(PageStatus, allow_blank=True)
+    large = ("text",)
+    whole_at = "/monitoring/incidents/{row.incident_id}/updates"
 
     class Meta:
         model = IncidentUpdate
