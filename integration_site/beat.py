@@ -15,6 +15,7 @@ _PERIODIC_TASKS = (
     ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
     ("sum-uptime", "monitoring.tasks.sum_uptime", 60.0, 60),
+    ("forget-model-requests", "model_orchestration.tasks.forget_requests", 60.0, 60),
     ("call-outside-watcher", "monitoring.tasks.call_outside_watcher", 60.0, 30),
     ("test-connections", "registry.tasks.test_connections", 5.0, 10),
     ("sweep-credentials", "registry.tasks.sweep_credentials", 600.0, 300),

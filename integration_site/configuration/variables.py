@@ -97,6 +97,7 @@ VARIABLES = _table(
     Variable("INTEGRATION_HISTORY_MOST", types.MOST, "10000"),
     Variable("CREDENTIAL_HISTORY_DAYS", types.DAYS_OR_EVER, "365"),
     Variable("AUDIT_HISTORY_DAYS", types.DAYS_OR_EVER, "365"),
+    Variable("MODEL_HISTORY_DAYS", types.DAYS_OR_EVER, "365"),
     Variable("WEBHOOK_HISTORY_DAYS", types.DAYS, "30"),
     Variable("WEBHOOK_HISTORY_MOST", types.MOST, "10000"),
     Variable("PUBLIC_URL", types.ORIGIN),
