@@ -218,7 +218,8 @@ async def test_the_seat_of_a_worker_that_is_gone_is_free_after_its_lease(
 
 HOLDER = """
 import asyncio, sys
-from tests import conftest
+import django
+django.setup()
 from registry.calls.limits.counters import RedisCounters
 
 async def hold():
