@@ -12,7 +12,8 @@ from monitoring.checks.sweep import Sweeper
 from monitoring.models import CheckState, HealthCheckResult
 from registry.calls.blocking_client import close_shared_client
 from tests.support.alerts import receiver
-from tests.support.checks import make_check, wait_until
+from tests.support.checks import make_check
+from tests.support.waiting import until
 
 
 @pytest.mark.django_db(transaction=True)
@@ -25,7 +26,7 @@ def test_what_is_due_is_asked_over_the_network_and_written() -> None:
             sweeper.sweep()
             return HealthCheckResult.objects.exists()
 
-        wait_until(is_seen)
+        until(is_seen)
     state = CheckState.objects.get()
     assert (state.state, state.outcome, state.error) == ("UP", "OK", "")
     assert state.next_due_at is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -53,11 +52,3 @@ def probe_due(*, now: datetime, prober: Prober) -> list[StateChange]:
         return Seen(each, now, "FAIL", "STATUS", said.error, status_code=said.status_code)
 
     return look(answer, now=now)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until it holds, for at most a minute."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)

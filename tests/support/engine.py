@@ -8,7 +8,6 @@ from typing import Any
 
 from registry.calls.client import CallResult
 from tests.support.waiting import PATIENCE
-from tests.support.waiting import until as until
 from workflows import services
 from workflows.definition_cache import forget_definitions
 from workflows.engine.store import Batch, Committed, Store
