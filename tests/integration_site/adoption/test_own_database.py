@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,27 +18,13 @@ from integration_site.adoption import application, reversal
 from integration_site.adoption.inspection import inspect_own
 from integration_site.adoption.notice import earlier_tables_notice
 from integration_site.adoption.record import AdoptionRecord
-from tests.support import made_once, servers
+from tests.support import made_once
 from tests.support.adoption_kills import APPLYING, FEW, REVERTING
+from tests.support.dumps import dump_of
 from tests.support.earlier_database import NAMED_AS_THE_HUBS, SHAPES, TABLES, fill, table_name
 from tests.support.environments import ROOT
 
 OLDER = replace(SHAPES["older"], lacks=NAMED_AS_THE_HUBS)
-
-
-def dump_of(url: str) -> list[str]:
-    """Return all that a database holds, as its own program writes it down."""
-    if url.startswith("sqlite"):
-        database = sqlite3.connect(url.partition(":")[2])
-        # A rename quotes names, and a table that counts leaves its own behind.
-        lines = [line.replace('"', "") for line in database.iterdump()]
-        lines = [line for line in lines if "sqlite_sequence" not in line]
-        database.close()
-        return sorted(lines)  # and puts a table elsewhere in the catalogue
-    program = servers.find_binary("pg_dump")
-    assert program is not None
-    text = subprocess.run([program, url], capture_output=True, text=True, check=True).stdout
-    return [line for line in text.splitlines() if "restrict" not in line]
 
 
 def fresh_database(backend: str, tmp_path: Path) -> tuple[str, dict[str, str]]:
