@@ -126,7 +126,9 @@ def admit_many(requests: Sequence[AskedRequest]) -> list[Admission]:
 def _plan(request: AskedRequest, catalog: Catalog, now: datetime) -> _Planned:
     call, purpose = request.call, request.purpose
     estimate = input_estimate(call)
-    plan = catalog.choices.plan(request.asked, call.request_type, input_tokens=estimate)
+    plan = catalog.choices.plan(
+        request.asked, call.request_type, input_tokens=estimate, stream=call.stream
+    )
     _refuse_too_long(plan.targets, estimate)
     plan, most_output, bounds = _bounded(call, plan, catalog, purpose.spender)
     accepted = AcceptedRequest(

@@ -1,4 +1,7 @@
-"""Which models may serve a request, and in which order they are asked (pure)."""
+"""Which models may serve a request, and in which order they are asked.
+
+Pure, but for what `paces` knows of how soon they answered.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from core.suggestions import did_you_mean
 from model_orchestration.exceptions import InvalidModelRequest, ModelInactive, ModelNotFound
 from model_orchestration.models.model import ModelStatus, RequestType
 from model_orchestration.models.route import RouteStrategy, usual_fallbacks
+from model_orchestration.paces import fastest_first, paces
 from model_orchestration.pricing import Price
 
 # The name that is asked for where a caller names none.
@@ -73,7 +77,9 @@ class ModelChoices:
     models: Mapping[str, Target]
     routes: Mapping[str, RouteRules]
 
-    def plan(self, asked: str, request_type: RequestType, *, input_tokens: int) -> RoutePlan:
+    def plan(
+        self, asked: str, request_type: RequestType, *, input_tokens: int, stream: bool = False
+    ) -> RoutePlan:
         """Return the models that may serve what is asked for, in the order in which they are asked.
 
         Raises:
@@ -94,7 +100,7 @@ class ModelChoices:
         if not fit:
             sentence = f"No model of the route '{route.name}' serves {request_type.value}."
             raise InvalidModelRequest.at("model", sentence)
-        ordered = order(fit, route.strategy)
+        ordered = order(fit, route.strategy, stream=stream)
         # What is surely too long for a model is not sent to it, if another one may take it.
         roomy = [t for t in ordered if t.token_limit is None or input_tokens <= t.token_limit]
         return RoutePlan(
@@ -133,6 +139,8 @@ def order(
     targets: Sequence[tuple[Target, int]],
     strategy: str,
     chance: random.Random = random.Random(),  # noqa: B008, S311 (shared, and no secret)
+    *,
+    stream: bool = False,
 ) -> list[Target]:
     """Return models in the order in which a strategy asks them."""
     if strategy == RouteStrategy.WEIGHTED:
@@ -142,6 +150,9 @@ def order(
         return [target for _, target in sorted(drawn, key=lambda each: -each[0])] + last
     if strategy == RouteStrategy.CHEAPEST:
         return sorted((target for target, _ in targets), key=_cheapness)
+    if strategy == RouteStrategy.FASTEST:
+        known = [paces.of(target.model, stream=stream) for target, _ in targets]
+        return [targets[place][0] for place in fastest_first(known, chance)]
     return [target for target, _ in targets]
 
 

@@ -17,18 +17,21 @@ class PackagesMissing(Exception):
     """The pinned packages cannot be installed; the text says why."""
 
 
-def prepare_environment() -> Path:
-    """Return the Python of an environment as requirements-bench.txt pins it; make it if needed.
+def prepare_environment(pinned: Path | None = None, directory: Path | None = None) -> Path:
+    """Return the Python of an environment as a file pins it; make it if needed.
+
+    Unless told otherwise, that is the one of requirements-bench.txt.
 
     Raises:
         PackagesMissing: they cannot be installed here.
     """
-    stamp, digest = DIRECTORY / "installed", hashlib.sha256(PINNED.read_bytes()).hexdigest()
-    python = DIRECTORY / "bin" / "python"
+    pinned, directory = pinned or PINNED, directory or DIRECTORY
+    stamp, digest = directory / "installed", hashlib.sha256(pinned.read_bytes()).hexdigest()
+    python = directory / "bin" / "python"
     if not stamp.is_file() or stamp.read_text() != digest:
-        _run([sys.executable, "-m", "venv", "--clear", str(DIRECTORY)])
+        _run([sys.executable, "-m", "venv", "--clear", str(directory)])
         options = ["--quiet", "--no-deps", "--require-hashes", "--disable-pip-version-check"]
-        _run([str(python), "-m", "pip", "install", *options, "-r", str(PINNED)])
+        _run([str(python), "-m", "pip", "install", *options, "-r", str(pinned)])
         stamp.write_text(digest)
     return python
 

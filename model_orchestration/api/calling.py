@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from rest_framework import exceptions
@@ -12,8 +13,10 @@ from rest_framework.views import APIView
 
 from core.api.errors import problem_response
 from core.api.exchange import STREAM_KEY, StreamSlot
+from core.api.idempotency import do_once, read_key
 from core.api.suspension import once, result_of
 from core.exceptions import IntegrationError
+from core.media_types import is_json
 from model_orchestration.acceptance import AcceptedRequest, Purpose, admit, as_spender
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.calls.answering import Served, begin_answer
@@ -38,7 +41,23 @@ class StreamNotGiven(exceptions.APIException):
 class ModelCallView(APIView):
     """A view that has a model answer: errors are told in the dialect of its route."""
 
+    post: Callable[..., Response]
+
     scopes = {"POST": "models:use"}
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method == "POST" and is_json(request.content_type) and read_key(request):
+            self.post = partial(self._do_once, self.post)
+
+    def _do_once(self, handler: Callable[..., Response], request: Any) -> Response:
+        """Answer as the first request with the same key was answered, which alone is sent."""
+        body = request.data
+        if isinstance(body, dict) and body.get("stream"):
+            sentence = "A stream is not kept for a second request with its Idempotency-Key."
+            raise InvalidModelRequest.at("stream", sentence)
+        caller = request.user.identity
+        return do_once(request, lambda: handler(request), caller=caller, calls_out=True)
 
     def read_call(self, read: ReadCall, body: Mapping[str, Any]) -> tuple[str, ModelCall]:
         """Return the model that a body asks for, and the call. Raises: InvalidModelRequest."""

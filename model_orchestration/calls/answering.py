@@ -29,6 +29,7 @@ from model_orchestration.exceptions import ModelError
 from model_orchestration.models.fields import usd_of
 from model_orchestration.models.request import RequestState
 from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
+from model_orchestration.paces import paces
 from model_orchestration.pricing import Usage
 from model_orchestration.settlement import SettlementWriter
 from registry.calls.blocking_client import on_shared_loop
@@ -78,7 +79,9 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     ongoing = ongoing_of(client, accepted)
 
     async def ask(target: Target) -> tuple[Target, ModelAnswer]:
+        begun = ongoing.milliseconds
         document = await send(ongoing, target)
+        paces.note(target.model, ongoing.milliseconds - begun, stream=False)
         try:
             return target, adapter_of(target.provider).answer(accepted.call, document)
         except MALFORMED as error:

@@ -27,6 +27,7 @@ from model_orchestration.failures import (
 )
 from model_orchestration.models.route import ErrorClass
 from model_orchestration.outcomes import ModelAttempt
+from model_orchestration.paces import paces
 from registry.calls.client import ServiceClient
 from registry.calls.event_stream import TakeEvent
 from registry.calls.request import RawBody
@@ -97,6 +98,7 @@ async def ask_in_turn(ongoing: OngoingRequest, ask: Ask, *, has_begun: Callable[
             asked += 1
             _note(ongoing, target, begun, failure)
             pauses.note(target, failure)
+            paces.note_failure(target.model, stream=ongoing.accepted.call.stream)
             error = error_of(failure, model=target.model, provider=target.provider)
             if has_begun():
                 raise error

@@ -27,6 +27,7 @@ from model_orchestration.exceptions import ModelError, StreamCut
 from model_orchestration.models.model import ModelProvider
 from model_orchestration.models.request import RequestState
 from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
+from model_orchestration.paces import paces
 from model_orchestration.pricing import Usage
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import ServiceClient
@@ -75,6 +76,7 @@ class ModelStream:
         self.writer = writer
         self._target: Target | None = None
         self._reader: StreamReader | None = None
+        self._asked_ms = 0.0
         self._first_ms: float | None = None
         self._finish_reason = ""
 
@@ -132,7 +134,7 @@ class ModelStream:
         return self._first_ms is not None
 
     async def _ask(self, ongoing: OngoingRequest, target: Target) -> None:
-        self._target = target
+        self._target, self._asked_ms = target, ongoing.milliseconds
         adapter = adapter_of(target.provider)
         reader = self._reader = adapter.reader(self.accepted.call)
 
@@ -157,6 +159,7 @@ class ModelStream:
         piece = self.writer.chunk(chunk)
         if self._first_ms is None:
             self._first_ms = ongoing.milliseconds
+            paces.note(target.model, self._first_ms - self._asked_ms, stream=True)
             self.opened.set_result(OpenedStream(target, len(ongoing.attempts) + 1))
         await self.bridge.put(piece)
 

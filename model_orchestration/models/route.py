@@ -25,6 +25,7 @@ class RouteStrategy(Vocabulary):
     PRIORITY = "PRIORITY", "Priority: in the order of the list"
     WEIGHTED = "WEIGHTED", "Weighted: by chance, as the weights say"
     CHEAPEST = "CHEAPEST", "Cheapest: the lowest price first"
+    FASTEST = "FASTEST", "Fastest: what answered soonest lately first"
 
 
 class ErrorClass(Vocabulary):

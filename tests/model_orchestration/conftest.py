@@ -13,6 +13,7 @@ from integration_site.front.shortcuts import shortcuts_over
 from model_orchestration import catalog
 from model_orchestration.calls.pauses import pauses
 from model_orchestration.models import Model
+from model_orchestration.paces import paces
 from tests import factories
 from tests.integration_site.front.running import running_front
 from tests.support.connections import make_connection
@@ -23,6 +24,7 @@ from tests.support.model_providers import Provider, provider_server
 def _nothing_known() -> None:
     catalog.forget()
     pauses.clear()
+    paces.clear()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -267,3 +268,30 @@ def test_images_cost_what_each_costs_and_are_refused_without_a_price(
     assert images.data is not None and len(images.data) == 2
     row = Request.objects.get()
     assert (row.request_type, row.images, row.cost) == ("IMAGE_GENERATION", 2, 0.08)
+
+
+def test_same_idempotency_key_asks_the_provider_once(
+    client: openai.OpenAI, make_model: Callable[..., Model], provider: Provider
+) -> None:
+    make_model(cost_per_token="0.000001")
+    patient = client.with_options(max_retries=20)
+    named = {"Idempotency-Key": "order-1"}
+
+    def ask(_: int) -> str:
+        return patient.chat.completions.create(
+            model="small", messages=HELLO, extra_headers=named
+        ).id
+
+    with ThreadPoolExecutor(2) as pool:
+        at_once = set(pool.map(ask, range(2)))
+    assert at_once == {ask(3)} and len(provider.received) == 1
+    assert Request.objects.count() == 1
+    with pytest.raises(openai.ConflictError):
+        client.chat.completions.create(
+            model="small", messages=HELLO, temperature=1, extra_headers=named
+        )
+    with pytest.raises(openai.BadRequestError, match="Idempotency-Key"):
+        client.chat.completions.create(
+            model="small", messages=HELLO, stream=True, extra_headers={"Idempotency-Key": "2"}
+        )
+    assert len(provider.received) == 1
