@@ -41,23 +41,26 @@ class StreamNotGiven(exceptions.APIException):
 class ModelCallView(APIView):
     """A view that has a model answer: errors are told in the dialect of its route."""
 
-    post: Callable[..., Response]
-
     scopes = {"POST": "models:use"}
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method == "POST" and is_json(request.content_type) and read_key(request):
-            self.post = partial(self._do_once, self.post)
+        name = request.method.lower()
+        if name == "post" and is_json(request.content_type) and read_key(request):
+            setattr(self, name, partial(self._do_once, getattr(self, name)))
 
-    def _do_once(self, handler: Callable[..., Response], request: Any) -> Response:
+    def _do_once(
+        self, handler: Callable[..., Response], request: Any, *args: Any, **kwargs: Any
+    ) -> Response:
         """Answer as the first request with the same key was answered, which alone is sent."""
         body = request.data
         if isinstance(body, dict) and body.get("stream"):
             sentence = "A stream is not kept for a second request with its Idempotency-Key."
             raise InvalidModelRequest.at("stream", sentence)
         caller = request.user.identity
-        return do_once(request, lambda: handler(request), caller=caller, calls_out=True)
+        return do_once(
+            request, lambda: handler(request, *args, **kwargs), caller=caller, calls_out=True
+        )
 
     def read_call(self, read: ReadCall, body: Mapping[str, Any]) -> tuple[str, ModelCall]:
         """Return the model that a body asks for, and the call. Raises: InvalidModelRequest."""
