@@ -16,8 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from core.models import LegacyCall
 from integration_site.console.charts import draw_hours, hours_of, legend
 from integration_site.console.dashboard import counts_per_hour
+from integration_site.console.navigation import sidebar
 from registry.models import Connection, Service, ServiceInstance
 from tests.support.connections import make_connection
 from workflows.models import Workflow, WorkflowExecution, WorkflowStep
@@ -256,3 +258,19 @@ def test_start_page_shows_connections_only_to_who_may_see_them(
 ) -> None:
     make_connections(ERROR=1)
     assert "error-0" not in person("view_service").get("/admin/").content.decode()
+
+
+def test_old_calls_are_in_the_menu_where_there_are_any(db: None, rf: Any, settings: Any) -> None:
+    request = rf.get("/admin/")
+    request.user = User.objects.create_superuser("menu")
+
+    def names() -> set[str]:
+        return {entry["name"] for group in sidebar(request) for entry in group["items"]}
+
+    settings.LEGACY_API = False
+    assert "Old calls" not in names()
+    settings.LEGACY_API = True
+    assert "Old calls" in names()
+    settings.LEGACY_API = False
+    LegacyCall.objects.create(route="GET /services", calls=1, last_at=timezone.now())
+    assert "Old calls" in names()

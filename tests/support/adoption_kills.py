@@ -17,7 +17,9 @@ import django
 
 APPLYING = (
     "M1", "M2", "M3@set-aside", "M3@migrate", "M4@services", "M3@services", "M4@credentials",
-    "M3@credentials", "M3@connections", "M4@integrations", "M4@executions", "M5@executions",
+    "M3@credentials", "M3@connections", "M4@integrations", "M4@models", "M3@models", "M4@requests",
+    "M5@requests", "M3@requests", "M4@model_performance", "M4@model_feedback", "M3@performance",
+    "M4@executions", "M5@executions",
     "M5@executions:2", "M3@executions",
 )  # fmt: skip
 REVERTING = ("M6@set-aside", "M7")
