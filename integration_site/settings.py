@@ -303,6 +303,10 @@ SPECTACULAR_SETTINGS = {
         "ChannelTypeEnum": "monitoring.models.ChannelType",
         "DeliveryStateEnum": "monitoring.models.DeliveryState",
         "DeliveryReasonEnum": "monitoring.models.DeliveryReason",
+        "CheckKindEnum": "monitoring.models.CheckKind",
+        "CheckStatusEnum": "monitoring.models.CheckStatus",
+        "CheckOutcomeEnum": "monitoring.models.CheckOutcome",
+        "CheckErrorKindEnum": "monitoring.models.CheckErrorKind",
         "KeyStateEnum": "core.models.KeyState",
         "ConnectionTypeEnum": "registry.models.ConnectionType",
         "ConnectionDriverEnum": "registry.models.ConnectionDriver",
@@ -378,6 +382,7 @@ STATICFILES_DIRS = [BASE_DIR / "integration_site" / "console" / "static"]
 # Where people reach the hub: messages link there.
 LOCAL_URL = f"http://{SERVICE_HOST}:{SERVICE_PORT}"
 PUBLIC_URL = env["PUBLIC_URL"] or ("" if IN_PRODUCTION else LOCAL_URL)
+MONITORING_CANARIES = env["MONITORING_CANARIES"] or []
 MONITORING_HEARTBEAT_URL = env["MONITORING_HEARTBEAT_URL"]
 EMAIL_HOST = env["EMAIL_HOST"]
 EMAIL_PORT = env["EMAIL_PORT"]

@@ -265,7 +265,7 @@ def checks_blind(now: datetime, _: Collection[str]) -> Iterable[Finding]:
         )
 
 
-def _on_check(subject: Subject, found: trouble.Trouble) -> Finding:
+def _on_check(subject: Subject, found: trouble.CheckTrouble) -> Finding:
     check = found.check
     severity = Severity.CRITICAL if found.is_severe else Severity.WARNING
     return Finding(subject, found.cause, severity, check.name, str(check.pk), check.service_id)

@@ -12,6 +12,7 @@ from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
 from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
+from monitoring.checks.lifecycle import resume_due
 from monitoring.checks.subjects import keep_subjects
 from monitoring.checks.sweep import sweeper
 from monitoring.handling import end_due_acknowledgements
@@ -43,6 +44,7 @@ def sweep_heartbeats() -> None:
     expire_instances(now=now)
     # Before the log is cut.
     follow_changes(now=now)
+    resume_due(now=now)
     keep_subjects(now=now)
     watch_fleet(now=now)
     end_due_acknowledgements(now=now)

@@ -101,6 +101,10 @@ VARIABLES = _table(
     Variable("WEBHOOK_HISTORY_DAYS", types.DAYS, "30"),
     Variable("WEBHOOK_HISTORY_MOST", types.MOST, "10000"),
     Variable("PUBLIC_URL", types.ORIGIN),
+    Variable(
+        "MONITORING_CANARIES",
+        types.list_of(types.url("https", "http"), "URLs, separated by commas"),
+    ),
     Variable("MONITORING_HEARTBEAT_URL", types.url("https", "http"), secret=True),
     Variable("EMAIL_HOST", types.HOST_NAME),
     Variable("EMAIL_PORT", types.PORT, "587"),

@@ -3,6 +3,7 @@
 from rest_framework.routers import SimpleRouter
 
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
+from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
 from monitoring.api.incidents import IncidentViewSet
 from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
@@ -13,6 +14,8 @@ router.register("monitoring/incidents", IncidentViewSet, basename="incident")
 router.register("health/incidents", IncidentViewSet, basename="health-incident")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
+router.register("monitoring/checks", HealthCheckViewSet, basename="health-check")
+router.register("monitoring/preview", PreviewViewSet, basename="check-preview")
 router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")
 router.register("monitoring/status-pages", StatusPageViewSet, basename="status-page")
 

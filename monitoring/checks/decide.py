@@ -5,7 +5,7 @@
     DOWN -ok-> RECOVERING -ok x m-> UP  RECOVERING -fail-> DOWN
     any -nobody looked for three intervals-> STALE
 
-A look that is INCONCLUSIVE changes nothing: the fault was the hub's own.
+A look that is INCONCLUSIVE is none: the fault was the hub's own.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SubjectFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
+class StateTurn:
     """A change of state. `at` is when it began, which may be before it was believed."""
 
     was: str
@@ -102,11 +102,13 @@ def plan_of(
 
 def after_look(
     facts: SubjectFacts, outcome: str, *, at: datetime, plan: CheckPlan
-) -> tuple[SubjectFacts, list[Transition]]:
+) -> tuple[SubjectFacts, list[StateTurn]]:
     """Return what is known after one more look, and the changes of state that it means."""
-    if outcome == CheckOutcome.INCONCLUSIVE or facts.state == CheckStatus.PAUSED:
+    if facts.state == CheckStatus.PAUSED:
         return facts, []
     facts, turns = if_stale(facts, now=at, plan=plan)
+    if outcome == CheckOutcome.INCONCLUSIVE:
+        return facts, turns
     failed = outcome == CheckOutcome.FAIL
     counted = _flap(_count(facts, failed=failed, at=at), failed=failed)
     state, began = _next_state(counted, failed=failed, at=at, plan=plan)
@@ -143,7 +145,7 @@ def _is_up(facts: SubjectFacts) -> bool:
 
 def _turned(
     facts: SubjectFacts, state: str, *, at: datetime
-) -> tuple[SubjectFacts, list[Transition]]:
+) -> tuple[SubjectFacts, list[StateTurn]]:
     was = facts.state
     down_since = facts.down_since
     if state == CheckStatus.DOWN:
@@ -155,7 +157,7 @@ def _turned(
         return replace(facts, down_since=down_since), []
     return (
         replace(facts, state=state, since=at, down_since=down_since, blips=blips),
-        [Transition(was, state, at)],
+        [StateTurn(was, state, at)],
     )
 
 
@@ -164,7 +166,7 @@ def _turned(
 
 def if_stale(
     facts: SubjectFacts, *, now: datetime, plan: CheckPlan
-) -> tuple[SubjectFacts, list[Transition]]:
+) -> tuple[SubjectFacts, list[StateTurn]]:
     """Return what is known where nobody looked for too long: nothing, since the last look."""
     last = facts.last_result_at
     if last is None or facts.state in (CheckStatus.STALE, CheckStatus.PAUSED, CheckStatus.UNKNOWN):
@@ -175,12 +177,12 @@ def if_stale(
     return replace(after, failures=0, successes=0), turns
 
 
-def pause(facts: SubjectFacts, *, now: datetime) -> tuple[SubjectFacts, list[Transition]]:
+def pause(facts: SubjectFacts, *, now: datetime) -> tuple[SubjectFacts, list[StateTurn]]:
     """Return what is known of a subject that is not looked at any more: nothing is wrong."""
     return _turned(replace(_forgotten(facts), down_since=None), CheckStatus.PAUSED, at=now)
 
 
-def resume(facts: SubjectFacts, *, now: datetime) -> tuple[SubjectFacts, list[Transition]]:
+def resume(facts: SubjectFacts, *, now: datetime) -> tuple[SubjectFacts, list[StateTurn]]:
     """Return what is known of a subject that is looked at again: nothing."""
     return _turned(_forgotten(facts), CheckStatus.UNKNOWN, at=now)
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import structlog
 from django.utils import timezone
 from yarl import URL
 
 from monitoring.checks.answers import judge
 from monitoring.checks.decide import is_own_fault
-from monitoring.checks.looks import Look, Seen
-from monitoring.models import CheckErrorKind, CheckOutcome
+from monitoring.checks.looks import CheckSpec, Look, Seen
+from monitoring.models import CheckErrorKind, CheckKind, CheckOutcome
 from registry.calls.client import ServiceClient
-from registry.calls.probes import HttpRequest, ProbeFailed, Reading
+from registry.calls.probes import (
+    HttpRequest,
+    ProbeFailed,
+    Reading,
+    connect,
+    read_certificate,
+    resolve_name,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -20,22 +30,25 @@ async def see(look: Look, client: ServiceClient) -> Seen:
     """Look once, and return what was seen; whatever goes wrong here is no fault of theirs."""
     at = timezone.now()
     late_ms = max(int((at - look.due).total_seconds() * 1000), 0)
+    spec = look.spec
     reading: Reading | None = None
     try:
-        reading = await _ask(look, client)
-        kind, error = judge(reading, look.spec.conditions)
+        if look.missed:
+            kind, error = CheckErrorKind.MISSED.value, look.missed
+        elif spec.kind in (CheckKind.PUSH, CheckKind.HEARTBEAT):
+            kind, error = "", ""
+        else:
+            reading = await _ask(look, client)
+            kind, error = judge(spec.kind, reading, spec.conditions, now=at)
     except ProbeFailed as failure:
         kind, error = failure.kind, str(failure)
     except Exception as problem:
-        logger.exception("look_failed", check=look.spec.name)
+        logger.exception("look_failed", check=spec.name)
         kind, error = CheckErrorKind.INTERNAL.value, str(problem)[:200] or type(problem).__name__
-    outcome = CheckOutcome.OK if not kind else CheckOutcome.FAIL
-    if is_own_fault(kind):
-        outcome = CheckOutcome.INCONCLUSIVE
     return Seen(
         look=look,
         at=at,
-        outcome=str(outcome),
+        outcome=outcome_of(kind),
         error_kind=kind,
         error=error,
         latency_ms=reading.latency_ms if reading else None,
@@ -45,6 +58,42 @@ async def see(look: Look, client: ServiceClient) -> Seen:
     )
 
 
+def outcome_of(error_kind: str) -> str:
+    """Return what a look came to that failed in this way, or did not: then it is empty."""
+    if not error_kind:
+        return str(CheckOutcome.OK)
+    own = is_own_fault(error_kind)
+    return str(CheckOutcome.INCONCLUSIVE if own else CheckOutcome.FAIL)
+
+
 async def _ask(look: Look, client: ServiceClient) -> Reading:
-    request = HttpRequest(URL(look.url))
-    return await client.ask(request, look.spec.plan.timeout_seconds)
+    spec, seconds = look.spec, float(look.spec.plan.timeout_seconds)
+    url = _url(look.url)
+    host, port, policy = url.raw_host or "", url.port or 0, client.policy
+    if spec.kind == CheckKind.HTTP:
+        return await client.ask(_request(url, spec), seconds)
+    if spec.kind == CheckKind.DNS:
+        return await resolve_name(host, policy, seconds)
+    if spec.kind == CheckKind.TLS:
+        return await read_certificate(host, port or 443, policy, seconds)
+    reads = bool(spec.conditions.get("keyword"))
+    return await connect(host, port, policy, seconds, reads=reads)
+
+
+@lru_cache(maxsize=8192)
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)
+
+
+def _request(url: URL, spec: CheckSpec) -> HttpRequest:
+    asked: Any = spec.request
+    if not asked:
+        return HttpRequest(url)
+    body = asked.get("body")
+    return HttpRequest(
+        url,
+        method=asked.get("method", "GET"),
+        headers=asked.get("headers", {}),
+        body=body.encode() if body else None,
+        redirects=asked.get("redirects", 0),
+    )

@@ -39,6 +39,8 @@ class Look:
     due: datetime
     facts: SubjectFacts
     in_maintenance: bool = False
+    # Why it is known without asking that it did not call or beat; empty otherwise.
+    missed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

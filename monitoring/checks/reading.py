@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from core.cache import BoundedCache
 from monitoring.checks import decide
 from monitoring.checks.looks import CheckSpec, Look
 from monitoring.checks.store import facts_of, put_off
-from monitoring.models import HealthCheck
+from monitoring.models import CheckKind, HealthCheck
 from registry.models import ServiceInstance
 from registry.services.probes import is_asked
 
@@ -79,13 +79,14 @@ def _look_of(
     row: Mapping[str, Any], spec: CheckSpec, instances: Mapping[UUID, ServiceInstance]
 ) -> Look | None:
     key = row["instance_id"]
-    url, in_maintenance = spec.url, False
+    url, in_maintenance, missed = spec.url, False, ""
     if key:
         instance = instances.get(key)
         if instance is None or not is_asked(instance, alive_only=spec.is_automatic):
             return None
         url = url_at(instance, spec)
         in_maintenance = instance.usable_status == "MAINTENANCE"
+        missed = silence_of(instance, spec, at=row["next_due_at"])
     return Look(
         spec=spec,
         state_id=row["id"],
@@ -96,11 +97,24 @@ def _look_of(
         due=row["next_due_at"],
         facts=facts_of(dict(row)),
         in_maintenance=in_maintenance,
+        missed=missed,
     )
+
+
+def silence_of(instance: ServiceInstance, spec: CheckSpec, *, at: datetime) -> str:
+    """Return that an instance whose heartbeats are looked at sent none; empty otherwise."""
+    beaten, seconds = instance.last_heartbeat_at, instance.ttl_seconds
+    if spec.kind != CheckKind.HEARTBEAT:
+        return ""
+    if beaten is not None and at - beaten <= timedelta(seconds=seconds):
+        return ""
+    return f"no heartbeat for {seconds} s"
 
 
 def url_at(instance: ServiceInstance, spec: CheckSpec) -> str:
     """Return what is asked of an instance: its health URL, or the check's path below its URL."""
+    if spec.kind != CheckKind.HTTP:
+        return instance.url
     path = spec.request.get("path")
     if path:
         return f"{instance.url.rstrip('/')}/{str(path).lstrip('/')}"

@@ -105,7 +105,7 @@ def _decide(seen: Seen) -> tuple[dict[str, Any], list[StateChange]]:
     return columns, [_change(look, turn, seen.error) for turn in turns]
 
 
-def _change(look: Look, turn: decide.Transition, error: str) -> StateChange:
+def _change(look: Look, turn: decide.StateTurn, error: str) -> StateChange:
     spec = look.spec
     return StateChange(
         check_id=spec.id,

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
@@ -24,7 +27,7 @@ from monitoring.checks.pool import LookPool
 from monitoring.checks.reading import looks_of
 from monitoring.checks.store import MOST_CLAIMED, claim_due, write
 from monitoring.models import CheckOutcome
-from registry.calls.blocking_client import on_shared_loop
+from registry.calls.blocking_client import begin_probes, on_shared_loop
 from registry.calls.client import ServiceClient
 from registry.policies.probing import ProbePlan
 from registry.services.probes import Answer, record_answers
@@ -36,6 +39,7 @@ AHEAD = timedelta(seconds=1.5)
 MOST_WAITING = 10_000
 # What was seen and no sweep of this process wrote for so long is written without one.
 UNWRITTEN_SECONDS = 1.5
+CANARY_SECONDS = 10.0
 
 
 class Sweeper:
@@ -48,11 +52,12 @@ class Sweeper:
         self._pool: LookPool[Look] | None = None
         self._client: ServiceClient | None = None
         self._flush: asyncio.TimerHandle | None = None
+        self._canaries = Canaries()
 
     def sweep(self, *, now: datetime | None = None) -> list[StateChange]:
         """Write what was seen, claim what is due and begin to look at it; return what changed."""
         moment = now or timezone.now()
-        seen = self._take()
+        seen = told_blind(self._take())
         looks: list[Look] = []
         try:
             with pipelined_transaction():
@@ -100,7 +105,10 @@ class Sweeper:
     async def _look(self, look: Look) -> None:
         assert self._client is not None
         try:
-            self._seen.append(await see(look, self._client))
+            seen = await see(look, self._client)
+            if seen.error_kind in decide.NETWORK_FAULTS and await self._canaries.are_silent():
+                seen = replace(seen, outcome=str(CheckOutcome.INCONCLUSIVE))
+            self._seen.append(seen)
         finally:
             with self._counting:
                 self._under_way -= 1
@@ -124,6 +132,40 @@ class Sweeper:
             logger.warning("checks_not_written", error=str(error)[:300])
         finally:
             connections.close_all()
+
+
+class Canaries:
+    """The addresses by which the hub knows whether it sees anything at all, asked when in doubt."""
+
+    def __init__(self) -> None:
+        self._asking = asyncio.Lock()
+        self._asked_at = -CANARY_SECONDS
+        self._silent = False
+
+    async def are_silent(self) -> bool:
+        """Return whether there are canaries, and none answers; as of a moment ago."""
+        urls = settings.MONITORING_CANARIES
+        if not urls:
+            return False
+        async with self._asking:
+            if time.monotonic() - self._asked_at >= CANARY_SECONDS:
+                answers = await asyncio.wrap_future(begin_probes(urls))
+                heard = [each.status_code is not None for each in answers]
+                self._silent = decide.hub_is_blind([], canaries=heard)
+                self._asked_at = time.monotonic()
+            return self._silent
+
+
+def told_blind(seen: Sequence[Seen]) -> list[Seen]:
+    """Return what was seen; what failed for the hub's own network, if it seems so, as no news."""
+    looks = [(each.look.host, each.error_kind) for each in seen if each.look.host]
+    if settings.MONITORING_CANARIES or not decide.hub_is_blind(looks):
+        return list(seen)
+    inconclusive = str(CheckOutcome.INCONCLUSIVE)
+    return [
+        replace(each, outcome=inconclusive) if each.error_kind in decide.NETWORK_FAULTS else each
+        for each in seen
+    ]
 
 
 def tell_registry(seen: Sequence[Seen], *, now: datetime) -> None:

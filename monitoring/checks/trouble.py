@@ -17,7 +17,7 @@ MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class CheckTrouble:
     """Something that is wrong of a check, in words; `is_severe` where it is as bad as it gets."""
 
     check: HealthCheck
@@ -25,7 +25,7 @@ class Trouble:
     is_severe: bool = True
 
 
-def checks_down(unresolved: Collection[UUID]) -> Iterator[Trouble]:
+def checks_down(unresolved: Collection[UUID]) -> Iterator[CheckTrouble]:
     """Find checks that are down; not those of health URLs, which decide the status of services.
 
     While one flaps, that is told, and nothing new.
@@ -34,18 +34,18 @@ def checks_down(unresolved: Collection[UUID]) -> Iterator[Trouble]:
     for check, states in _by_check(rows):
         if any(each.flapping for each in states) and check.pk not in unresolved:
             continue
-        yield Trouble(check, _on_down(states), check.severity == "CRITICAL")
+        yield CheckTrouble(check, _on_down(states), check.severity == "CRITICAL")
 
 
-def checks_flapping() -> Iterator[Trouble]:
+def checks_flapping() -> Iterator[CheckTrouble]:
     """Find checks whose subjects go up and down too often to tell each time."""
     for check, states in _by_check(_states().filter(flapping=True)):
         at = _places(states)
         cause = f"It goes up and down too often to tell each time{at}."
-        yield Trouble(check, cause, is_severe=False)
+        yield CheckTrouble(check, cause, is_severe=False)
 
 
-def certificates_ending(now: datetime) -> Iterator[Trouble]:
+def certificates_ending(now: datetime) -> Iterator[CheckTrouble]:
     """Find certificates that ended, or do so soon."""
     rows = _states().filter(certificate_expires_at__isnull=False)
     for check, states in _by_check(rows):
@@ -56,7 +56,7 @@ def certificates_ending(now: datetime) -> Iterator[Trouble]:
         when = f"{ends:%Y-%m-%d %H:%M} UTC"
         soon = f"in less than {step} day{'' if step == 1 else 's'}, on {when}"
         cause = f"Its certificate ended on {when}." if step == 0 else f"It ends {soon}: renew it."
-        yield Trouble(check, cause, is_severe=step <= 7)
+        yield CheckTrouble(check, cause, is_severe=step <= 7)
 
 
 def count_blind() -> int:

@@ -54,6 +54,7 @@ from registry.exceptions import (
     ServiceNotReachedError,
     ServiceResponseError,
 )
+from registry.network.address_policy import AddressPolicy
 
 T = TypeVar("T")
 
@@ -401,6 +402,11 @@ class ServiceClient:
     def close_too(self, close: Callable[[], object]) -> None:
         """Have what works with this client closed before it."""
         self._closed_too.append(close)
+
+    @property
+    def policy(self) -> AddressPolicy:
+        """The addresses that may be called, for who dials by themselves."""
+        return self._transport.policy
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the pooled connections."""

@@ -224,6 +224,11 @@ class Transport:
         """Ask a URL once, whatever it answers. Raises: ProbeFailed."""
         return await ask(self._open_session(), request, self._policy, seconds)
 
+    @property
+    def policy(self) -> AddressPolicy:
+        """The addresses that may be called."""
+        return self._policy
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

@@ -115,6 +115,20 @@ CALLS = [
      "GET /monitoring/deliveries?state=DEAD&channel=team", None),
     ("get_alert_message", ["m"], {}, "GET /monitoring/deliveries/m", None),
     ("retry_alert_message", ["m"], {}, "POST /monitoring/deliveries/m/retry", {}),
+    # Checks
+    ("create_check", ["shop", "TCP"], {"url": "tcp://a:1"}, "POST /monitoring/checks",
+     {"name": "shop", "kind": "TCP", "url": "tcp://a:1"}),
+    ("update_check", ["shop"], {"severity": "WARNING"}, "PATCH /monitoring/checks/shop",
+     {"severity": "WARNING"}),
+    ("delete_check", ["shop"], {}, "DELETE /monitoring/checks/shop", None),
+    ("run_check", ["shop"], {}, "POST /monitoring/checks/shop/run", {}),
+    ("pause_check", ["shop"], {}, "POST /monitoring/checks/shop/pause", {}),
+    ("resume_check", ["shop"], {}, "POST /monitoring/checks/shop/resume", {}),
+    ("preview_check", [200, "x"], {}, "POST /monitoring/preview", {"status": 200, "body": "x"}),
+    ("get_check", ["shop"], {}, "GET /monitoring/checks/shop", None),
+    ("get_checks", ["TLS"], {"service": "a"}, "GET /monitoring/checks?kind=TLS&service=a", None),
+    ("get_check_results", ["shop", "FAIL"], {},
+     "GET /monitoring/checks/shop/results?outcome=FAIL", None),
     # Uptime
     ("get_service_uptime", ["shop", "30d"], {"maintenance": "COUNT_UP"},
      "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
@@ -184,7 +198,14 @@ CALLS = [
      {"ends_at": None, "priority": 3}),
 ]  # fmt: skip
 # They change nothing, though they are sent as POST: no key keeps them from being done twice.
-QUESTIONS = {"test_alert_channel", "test_connection", "validate_workflow", "search_services"}
+QUESTIONS = {
+    "run_check",
+    "preview_check",
+    "test_alert_channel",
+    "test_connection",
+    "validate_workflow",
+    "search_services",
+}
 
 
 @pytest.mark.parametrize(

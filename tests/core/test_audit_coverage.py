@@ -21,6 +21,7 @@ from monitoring.models import Incident, Subject
 from registry.models import Service
 from tests import factories
 from tests.support.alerts import make_channel, make_delivery
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.patch_cases import CASES
@@ -36,6 +37,8 @@ NOT_RECORDED = {
     "ServiceViewSet.heartbeat": "machines beat all the time",
     "SearchView.post": "discovery: a query",
     "WorkflowViewSet.validate": "stores nothing",
+    "HealthCheckViewSet.run": "looks and stores nothing",
+    "PreviewViewSet.create": "asks nobody and stores nothing",
     "WorkflowViewSet.dry_run": "stores and calls nothing",
     "ExecutionViewSet.evaluate": "an expression on what is kept: stores nothing",
     "ScheduleViewSet.preview": "stores nothing",
@@ -310,6 +313,10 @@ ACTS: dict[str, Callable[[], Request]] = {
     "QuotaViewSet.set_quota": lambda: (
         "PUT", "/models/quotas/OPENAI", {"daily_cost_limit": 5}),
     "QuotaViewSet.remove": lambda: ("DELETE", f"/models/quotas/{_quota()}", None),
+    "HealthCheckViewSet.pause": lambda: (
+        "POST", f"/monitoring/checks/{make_check('p').pk}/pause", {}),
+    "HealthCheckViewSet.resume": lambda: (
+        "POST", f"/monitoring/checks/{make_check('r', enabled=False).pk}/resume", {}),
     "ChannelViewSet.test": lambda: (
         "POST", f"/monitoring/channels/{make_channel().pk}/test", {}),
     "AlertDeliveryViewSet.retry": lambda: (

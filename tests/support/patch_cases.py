@@ -12,6 +12,7 @@ from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, R
 from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePatch
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
+from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
 from monitoring.api.status_pages import StatusPagePatch, StatusPageViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
@@ -200,6 +201,29 @@ CASES = [
             "components": [{"service": "target-second"}], "maintenance": "COUNT_AS_IS",
             "show_uptime": False, "show_outages": False,
         },
+        setup=_make_references,
+    ),
+    Case(
+        name="check",
+        view=HealthCheckViewSet,
+        reader=HealthCheckPatch,
+        path="/monitoring/checks",
+        made={
+            "name": "made", "kind": "HTTP", "description": "One.", "service": None,
+            "url": "http://127.0.0.1:9/a", "interval_seconds": 60, "timeout_seconds": 4,
+            "retry_seconds": 5, "failure_threshold": 2, "success_threshold": 1,
+            "request": {"method": "HEAD", "redirects": 2}, "conditions": {"keyword": "up"},
+            "severity": "WARNING", "enabled": True, "owner": "ann", "tags": ["x"],
+        },
+        other={
+            "name": "changed", "kind": "TCP", "description": "Two.", "service": "target-first",
+            "url": "http://127.0.0.1:9/b", "interval_seconds": 61, "timeout_seconds": 6,
+            "retry_seconds": 7, "failure_threshold": 3, "success_threshold": 2,
+            "request": {"method": "POST"}, "conditions": {"keyword": "well"},
+            "severity": "CRITICAL", "enabled": False, "owner": "bob", "tags": ["y"],
+        },
+        merged=frozenset({"request", "conditions"}),
+        fixed=frozenset({"kind", "service"}),
         setup=_make_references,
     ),
     Case(

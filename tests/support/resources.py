@@ -20,8 +20,9 @@ from core.roles import SCOPES
 from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
+from monitoring.api.checks import HealthCheckViewSet
 from monitoring.api.status_pages import StatusPageViewSet
-from monitoring.models import AlertChannel, StatusPage
+from monitoring.models import AlertChannel, HealthCheck, StatusPage
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -100,6 +101,10 @@ def _of_channel() -> dict[str, Any]:
     return {"type": "SLACK", "secret": {"url": "http://127.0.0.1:9/services/T0/B0/hidden"}}
 
 
+def _of_check() -> dict[str, Any]:
+    return {"kind": "HTTP", "url": "http://127.0.0.1:9/"}
+
+
 def _of_model() -> dict[str, Any]:
     name = "provider"
     if not Connection.objects.filter(name=name).exists():
@@ -130,6 +135,7 @@ RESOURCES = (
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
     Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),
+    Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),
     Resource(ModelViewSet, Model, "/models", _of_model),
     Resource(RouteViewSet, ModelRoute, "/models/routes", _of_route),
     Resource(BudgetViewSet, ModelBudget, "/models/budgets", _of_budget),

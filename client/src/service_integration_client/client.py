@@ -12,6 +12,7 @@ from service_integration_client.operations import (
     alerts,
     api_keys,
     bulk_operations,
+    checks,
     circuit_breakers,
     connections,
     credentials,
@@ -198,6 +199,19 @@ class _BaseClient:
     iter_alert_messages = Pages(alerts.get_alert_messages)
 
     open_incident = Write(incidents.open_incident)
+    create_check = Write(checks.create_check)
+    update_check = Write(checks.update_check)
+    delete_check = Write(checks.delete_check)
+    run_check = Write(checks.run_check)
+    pause_check = Write(checks.pause_check)
+    resume_check = Write(checks.resume_check)
+    preview_check = Read(checks.preview_check)
+    get_check = Read(checks.get_check)
+    get_checks = Read(checks.get_checks)
+    iter_checks = Pages(checks.get_checks)
+    get_check_results = Read(checks.get_check_results)
+    iter_check_results = Pages(checks.get_check_results)
+
     acknowledge_incident = Write(incidents.acknowledge_incident)
     unacknowledge_incident = Write(incidents.unacknowledge_incident)
     assign_incident = Write(incidents.assign_incident)

@@ -2,5 +2,14 @@
 
 from registry.calls.probes.http import HttpRequest, ask
 from registry.calls.probes.reading import ProbeFailed, Reading
+from registry.calls.probes.sockets import connect, read_certificate, resolve_name
 
-__all__ = ["HttpRequest", "ProbeFailed", "Reading", "ask"]
+__all__ = [
+    "HttpRequest",
+    "ProbeFailed",
+    "Reading",
+    "ask",
+    "connect",
+    "read_certificate",
+    "resolve_name",
+]

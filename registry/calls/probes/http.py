@@ -8,12 +8,14 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import aiohttp
 from yarl import URL
 
 from registry.calls.body_reader import WrongEncoding, inflater_of
 from registry.calls.connection_errors import describe_connection_error
+from registry.calls.probes.certificates import end_of
 from registry.calls.probes.reading import ProbeFailed, Reading
 from registry.network.address_policy import AddressPolicy, AddressRefused
 from registry.network.dialer import refusal_in, refusal_of
@@ -69,10 +71,20 @@ async def _exchange(
         ) as response:
             target = response.headers.get("Location")
             if not (left and target and response.status in (301, 302, 303, 307, 308)):
+                ends = _certificate_end(response) if url.scheme == "https" else None
                 body = await _read(response)
-                return Reading(0.0, response.status, response.headers, body)
+                return Reading(
+                    0.0, response.status, response.headers, body, certificate_ends_at=ends
+                )
             left -= 1
             url = url.join(URL(target))
+
+
+def _certificate_end(response: aiohttp.ClientResponse) -> datetime | None:
+    connection = response.connection
+    if connection is None or connection.transport is None:
+        return None
+    return end_of(connection.transport.get_extra_info("ssl_object"))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 
 @dataclass(slots=True)
@@ -16,10 +15,9 @@ class Reading:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    # What a name resolves to, or the first line that a server says.
+    # What a name leads to.
     answers: list[str] = field(default_factory=list)
     certificate_ends_at: datetime | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ProbeFailed(Exception):

@@ -121,6 +121,7 @@ REFUSED = {
     "WEBHOOK_HISTORY_DAYS": (*NUMBERS, "0"),
     "WEBHOOK_HISTORY_MOST": (*NUMBERS, "0"),
     "PUBLIC_URL": ("hub.example.org", "https://a/path", "ftp://a"),
+    "MONITORING_CANARIES": ("watch.example.org", "https://a,ftp://b"),
     "MONITORING_HEARTBEAT_URL": ("watch.example.org", "ftp://a", "https://"),
     "EMAIL_HOST": ("a b", "http://a"),
     "EMAIL_PORT": (*NUMBERS, "0", "65536"),

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 from service_integration_client.cli.alerts import alerts
 from service_integration_client.cli.api_keys import keys
 from service_integration_client.cli.bulk_operations import bulk
+from service_integration_client.cli.checks import checks
 from service_integration_client.cli.circuit_breakers import breakers
 from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.executions import executions
@@ -39,7 +40,7 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, keys,
+    credentials, webhooks, breakers, incidents, alerts, checks, keys,
 ):  # fmt: skip
     root.add_command(command)
 
