@@ -15,9 +15,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
+
 from benchmarks.models.callers import Door
-from benchmarks.models.ground import MODEL, PRICE, PROVIDER_KEY
-from benchmarks.testbed.hub import listens
+from benchmarks.models.ground import MODEL, PRICE, PROVIDER_KEY, WHOLE
 from benchmarks.testbed.peer_environment import PackagesMissing, prepare_environment
 from benchmarks.web.ground import Bench
 from tests.support.real_hub import ROOT
@@ -65,8 +66,9 @@ def _run(python: Path, directory: Path, port: int) -> Iterator[Door]:
             preexec_fn=ending_with_this(signal.SIGTERM),
         )
         try:
-            until(lambda: listens(own_port), "LiteLLM listens", seconds=START_SECONDS)
-            yield Door(own_port, KEY)
+            door = Door(own_port, KEY)
+            until(lambda: answers(door), "LiteLLM answers", seconds=START_SECONDS)
+            yield door
         finally:
             process.terminate()
             try:
@@ -74,6 +76,15 @@ def _run(python: Path, directory: Path, port: int) -> Iterator[Door]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 print("LiteLLM did not end when asked.", file=sys.stderr)
+
+
+def answers(door: Door) -> bool:
+    """Return whether a model is asked there; who listens may not have begun to."""
+    with contextlib.suppress(httpx2.HTTPError):
+        headers = {"Authorization": f"Bearer {door.key}", "Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{door.port}{door.path}"
+        return httpx2.post(url, content=WHOLE, headers=headers, timeout=60).status_code == 200
+    return False
 
 
 def config_for(port: int) -> dict[str, object]:
