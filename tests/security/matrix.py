@@ -16,7 +16,8 @@ from django.utils import timezone
 from core.roles import scopes_of_role
 from registry.models import Service
 from tests import factories
-from tests.security.findings import Findings
+from tests.security.findings import Findings, say
+from tests.security.rows import Rows
 from tests.security.scenarios import SCENARIOS
 from tests.security.world import Caller, Identity, by_key, by_session, everybody
 from tests.support.authority import Effect, Expected, changes, effects, expected
@@ -31,7 +32,8 @@ NOT_OF_REQUESTS = ("LoginFailure", "CredentialEvent", "Permission", "DiscoverySt
 class Subjects:
     """What requests are about: rows of each identity, made anew where an effect ended them."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller) -> None:
+        self._rows = Rows(caller)
         self._executions: dict[str, Any] = {}
         self.workflow = factories.make_workflow("matrix")
         self.service(OTHERS)
@@ -52,7 +54,9 @@ class Subjects:
 
     def names(self, effect: Effect, owner: str) -> dict[str, str]:
         """Return what stands in the places of the path of an effect."""
-        names = dict.fromkeys(self.PLACES, "nothing")
+        places = re.findall(r"\{(\w+)\}", effect.path)
+        # Of bulk operations, one of others would have to be refused.
+        names = {p: self._rows.name(p) if effect.owned != p else "nothing" for p in places}
         names |= {"type": "CUSTOM", "version": "1", "event": "1", "step": "shout", "action": "a"}
         if effect.owned == "service":
             service = self.service(owner)
@@ -60,7 +64,14 @@ class Subjects:
             names["instance"] = str(next((i.pk for i in service.instances.all()), "nothing"))
         elif effect.owned == "execution":
             names["execution"] = str(self.execution(owner).pk)
+        elif "execution" in places:
+            names["execution"] = str(self.execution(OTHERS).pk)
         return names
+
+    def make_all(self) -> None:
+        """Make all rows that are missing, so that what is refused meets them."""
+        for effect in effects():
+            self.names(effect, OTHERS)
 
 
 def body_of(effect: Effect, subjects: Subjects, owner: str, *, is_allowed: bool) -> Any:
@@ -96,7 +107,8 @@ def _lacks_pattern(identity: Identity, effect: Effect, own: bool) -> bool:
 
 def run(caller: Caller, findings: Findings, _: Hub) -> None:
     """Send all that has to be refused, see that nothing changed; then all that is allowed."""
-    subjects, who = Subjects(), everybody()
+    subjects, who = Subjects(caller), everybody()
+    subjects.make_all()
     for identity in who:
         if identity.scopes:
             subjects.service(identity.name)
@@ -107,9 +119,14 @@ def run(caller: Caller, findings: Findings, _: Hub) -> None:
         if status:
             send(caller, findings, subjects, identity, effect, own, status)
     findings.hold(UNCHANGED, digest() == before, "a refused request changed the tables")
+    absent = set()
     for identity, effect, own, status in every:
         if not status:
-            send(caller, findings, subjects, identity, effect, own, status)
+            answer = send(caller, findings, subjects, identity, effect, own, status)
+            absent |= {str(effect)} if answer == 404 else set()
+    total = len(effects())
+    say(f"  of {total} effects {total - len(absent)} met what is there, each time")
+    say(f"    without a row: {', '.join(sorted(absent))}")
     run_changes(caller, findings, subjects, who[-1])
 
 
@@ -122,7 +139,8 @@ def send(
     own: bool,
     status: int,
     section: str = MATRIX,
-) -> None:
+) -> int:
+    """Ask, hold the answer against what has to come of it, and return its status."""
     owner = identity.name if own else OTHERS
     path = effect.filled(subjects.names(effect, owner))
     answer = caller.as_one(
@@ -137,19 +155,15 @@ def send(
         fits,
         f"{identity.title}, {effect} ({whose}): {got}, not {wanted}; {text[:200]}",
     )
+    return got
 
 
 def digest() -> str:
     """Return a digest of all rows that a request might change, but for when keys were used."""
     text = []
-    for label in ("core", "registry", "workflows", "monitoring", "auth"):
+    for label in ("core", "registry", "workflows", "monitoring", "model_orchestration", "auth"):
         for model in sorted(apps.get_app_config(label).get_models(), key=lambda m: m.__name__):
-            if model.__name__ in (
-                "LoginFailure",
-                "CredentialEvent",
-                "Permission",
-                "DiscoveryState",
-            ):
+            if model.__name__ in NOT_OF_REQUESTS:
                 continue
             names = [f.attname for f in model._meta.concrete_fields if f.attname != "last_used_at"]
             rows = model._default_manager.order_by("pk").values_list(*names)

@@ -1,0 +1,83 @@
+"""A row of each resource for the matrix to ask about, made anew where an effect ended it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.utils import timezone
+
+from core.models import AuditEntry
+from core.roles import SCOPES
+from monitoring.models import AlertChannel, Incident
+from monitoring.models.incident import Subject
+from tests import factories
+from tests.security.world import ALLOWED, Caller
+from tests.support.alerts import make_delivery
+from tests.support.connections import make_connection
+from tests.support.resources import RESOURCES, Resource
+from workflows.models import BulkOperation
+
+NAME = "of-somebody"
+
+
+class Rows:
+    """Gives the name of a row for a place of a path; "nothing" where there can be none."""
+
+    def __init__(self, caller: Caller) -> None:
+        text = factories.make_key(name="maker-of-rows", scopes=sorted(SCOPES))[1]
+        self._caller, self._headers = caller, {"Authorization": f"Bearer {text}"}
+        # What a model and a route go with, where the hub may call.
+        make_connection(name="provider", base_url=f"http://{ALLOWED}:9")
+        self._resources = {_place_of(resource): resource for resource in RESOURCES}
+
+    def name(self, place: str) -> str:
+        """Return what stands in a place of a path."""
+        if place in self._resources:
+            resource = self._resources[place]
+            name = f"{NAME}-{place}"  # models and routes share their names
+            if not resource.model._default_manager.filter(name=name).exists():
+                resource.make(self, name)  # type: ignore[arg-type]
+            return name
+        return str(_OTHERS[place](self)) if place in _OTHERS else "nothing"
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Send what makes a row, where the hub may call."""
+        content = json.dumps(body).replace("127.0.0.1", ALLOWED).encode()
+        headers = self._headers | {"Content-Type": "application/json"}
+        return self._caller.send("POST", path, headers=headers, content=content)
+
+
+def _place_of(resource: Resource) -> str:
+    return resource.path.rpartition("/")[2].removesuffix("s").replace("-", "_")
+
+
+def _delivery(rows: Rows) -> Any:
+    channel = AlertChannel.objects.get(name=rows.name("channel"))
+    return (channel.deliveries.first() or make_delivery(channel)).pk
+
+
+def _entry(_: Rows) -> Any:
+    found = AuditEntry.objects.filter(verb="CREATED").first()
+    return found.pk if found is not None else "nothing"
+
+
+def _incident(_: Rows) -> Any:
+    found = Incident.objects.first()
+    given = {"subject": Subject.values[0], "cause": "Of somebody.", "opened_at": timezone.now()}
+    return (found or Incident.objects.create(dedup_key=NAME, **given)).pk
+
+
+def _bulk(_: Rows) -> Any:
+    found = BulkOperation.objects.first()
+    given = {"action": "CANCEL", "actor": NAME, "created_before": timezone.now()}
+    return (found or BulkOperation.objects.create(**given)).pk
+
+
+_OTHERS: dict[str, Callable[[Rows], Any]] = {
+    "delivery": _delivery,
+    "entry": _entry,
+    "incident": _incident,
+    "bulk": _bulk,
+}
