@@ -25,7 +25,7 @@ MAX_BODY_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ArrivedAlert:
     """An alert as it came."""
 
     id: str
@@ -48,10 +48,10 @@ class Mailbox:
     def __init__(self, *, key: str = KEY, clock: Callable[[], float] = time.time) -> None:
         self._key = key
         self._clock = clock
-        self._messages: OrderedDict[str, Message] = OrderedDict()
+        self._messages: OrderedDict[str, ArrivedAlert] = OrderedDict()
 
     @property
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[ArrivedAlert]:
         return list(reversed(self._messages.values()))
 
     async def take(self, request: web.Request) -> web.Response:
@@ -59,7 +59,7 @@ class Mailbox:
         if not self._is_signed(request, body):
             return web.json_response({"detail": "The signature does not fit."}, status=401)
         try:
-            message = _message_of(parse_json(body, unique_keys=True), self._clock())
+            message = _alert_of(parse_json(body, unique_keys=True), self._clock())
         except (ValueError, KeyError, TypeError) as error:
             return web.json_response({"detail": f"No alert: {error}"}, status=400)
         if message.id not in self._messages:
@@ -93,9 +93,9 @@ class Mailbox:
         return web.Response(text=page_of(self.messages, self._clock()), content_type="text/html")
 
 
-def _message_of(value: Any, now: float) -> Message:
+def _alert_of(value: Any, now: float) -> ArrivedAlert:
     parts = {name: str(value[name]) for name in ("id", "severity", "title", "text", "link")}
-    return Message(kind=str(value["type"]), came_at=now, **parts)
+    return ArrivedAlert(kind=str(value["type"]), came_at=now, **parts)
 
 
 def build_mailbox(mailbox: Mailbox | None = None) -> web.Application:
@@ -130,7 +130,7 @@ p { margin: 0; white-space: pre-line; }
 """
 
 
-def page_of(messages: list[Message], now: float) -> str:
+def page_of(messages: list[ArrivedAlert], now: float) -> str:
     """Return the page; it asks for itself again every five seconds."""
     items = "".join(_item(message, now) for message in messages)
     empty = (
@@ -146,7 +146,7 @@ def page_of(messages: list[Message], now: float) -> str:
     )
 
 
-def _item(message: Message, now: float) -> str:
+def _item(message: ArrivedAlert, now: float) -> str:
     link = ""
     if message.link.startswith(("http://", "https://")):
         link = f'<a href="{escape(message.link)}">Open in the hub</a>'

@@ -38,7 +38,7 @@ _HEADERS = (("Allow", "POST, OPTIONS"), ("Vary", "Accept"))
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class WireDialect:
     """How requests of a route are read, and how it tells answers, streams and errors."""
 
     read: ReadCall
@@ -52,7 +52,7 @@ class DirectRequest:
     """A request to a model that may be asked, and in whose dialect it is answered."""
 
     plain: PlainRequest
-    dialect: Dialect
+    dialect: WireDialect
     asked: AskedRequest
 
     def writer(self) -> StreamWriter:
@@ -110,9 +110,9 @@ def _message(served: Served) -> Any:
     return message_of(served.body, served.native, model=model, usage=usage)
 
 
-DIALECTS: Mapping[str, Dialect] = {
-    "/v1/chat/completions": Dialect(read_chat, _body, openai_problem, _openai_writer),
-    "/v1/completions": Dialect(read_completion, _body, openai_problem, _openai_writer),
-    "/v1/embeddings": Dialect(read_embedding, _body, openai_problem, _openai_writer),
-    "/v1/messages": Dialect(read_messages, _message, anthropic_problem, _anthropic_writer),
+DIALECTS: Mapping[str, WireDialect] = {
+    "/v1/chat/completions": WireDialect(read_chat, _body, openai_problem, _openai_writer),
+    "/v1/completions": WireDialect(read_completion, _body, openai_problem, _openai_writer),
+    "/v1/embeddings": WireDialect(read_embedding, _body, openai_problem, _openai_writer),
+    "/v1/messages": WireDialect(read_messages, _message, anthropic_problem, _anthropic_writer),
 }

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from core.exceptions import NotFound
 from monitoring.status_pages.keeping import Kept
 from monitoring.status_pages.words import COMPONENT_STATUSES, INDICATOR_TONES
-from monitoring.uptime.bars import Bar, draw_days
+from monitoring.uptime.bars import DayBar, draw_days
 
 ATOM = "http://www.w3.org/2005/Atom"
 BADGES = ("status", "uptime")
@@ -69,7 +69,7 @@ def render_index(document: Mapping[str, Any], *, base: str) -> str:
 
 def _shown(component: Mapping[str, Any]) -> dict[str, Any]:
     bars = [
-        Bar(datetime.fromisoformat(day), tone, words)
+        DayBar(datetime.fromisoformat(day), tone, words)
         for day, tone, words in component.get("days", ())
     ]
     return {

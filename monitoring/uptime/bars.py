@@ -19,7 +19,7 @@ GOOD_DAY = 99.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class DayBar:
     """A day: its tone, and what is said of it."""
 
     day: datetime
@@ -38,7 +38,7 @@ def bars_of(
     now: datetime,
     days: int = DAYS,
     policy: str = MaintenancePolicy.EXCLUDE,
-) -> list[Bar]:
+) -> list[DayBar]:
     """Return a bar for each day, the oldest first; one of which nothing is known says so."""
     first = first_day(now, days)
     return [
@@ -47,22 +47,22 @@ def bars_of(
     ]
 
 
-def _bar(day: datetime, parts: Parts, policy: str) -> Bar:
+def _bar(day: datetime, parts: Parts, policy: str) -> DayBar:
     percent, (_, down) = parts.percent(policy), parts.counted(policy)
     date = f"{day.day} {day:%B %Y}"
     if percent is None:
         tone, words = ("info", "maintenance") if parts.maintenance else ("none", "no data")
-        return Bar(day, tone, f"{date}: {words}")
+        return DayBar(day, tone, f"{date}: {words}")
     tone = "good" if not down else "warning" if percent >= GOOD_DAY else "bad"
     said = [f"{percent:g} % up", *([f"down for {in_words(down)}"] if down else [])]
     if parts.maintenance:
         said.append(f"maintenance for {in_words(parts.maintenance)}")
     if parts.unknown >= 60 and parts.coverage < 99:
         said.append(f"not observed for {in_words(parts.unknown)}")
-    return Bar(day, tone, f"{date}: {', '.join(said)}")
+    return DayBar(day, tone, f"{date}: {', '.join(said)}")
 
 
-def draw_days(bars: Sequence[Bar], *, what: str) -> SafeString:
+def draw_days(bars: Sequence[DayBar], *, what: str) -> SafeString:
     """Draw the bars; who cannot see them is told how many days were which."""
     troubled = sum(bar.tone in ("warning", "bad") for bar in bars)
     known = sum(bar.tone != "none" for bar in bars)

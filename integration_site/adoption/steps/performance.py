@@ -26,7 +26,7 @@ BATCH = 2000
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _TakenTable:
     """A table, the model that its rows become, and the columns of which no two rows agree."""
 
     kind: str
@@ -36,14 +36,16 @@ class _Taken:
 
 
 TABLES = (
-    _Taken("model_performance", ModelPerformance, convert_performance, ("model_id", "task_type")),
-    _Taken(
+    _TakenTable(
+        "model_performance", ModelPerformance, convert_performance, ("model_id", "task_type")
+    ),
+    _TakenTable(
         "model_performance_history",
         ModelPerformanceHistory,
         convert_history,
         ("model_id", "task_type", "period_start", "period_type"),
     ),
-    _Taken("model_feedback", ModelFeedback, convert_feedback),
+    _TakenTable("model_feedback", ModelFeedback, convert_feedback),
 )
 
 
@@ -53,7 +55,7 @@ def take_performance(adoption: Adoption) -> None:
         _take(adoption, taken)
 
 
-def _take(adoption: Adoption, taken: _Taken) -> None:
+def _take(adoption: Adoption, taken: _TakenTable) -> None:
     counter = StepCounter.resume(adoption.record, taken.kind)
     if counter.step.is_done:
         return
@@ -75,7 +77,7 @@ def _rows(adoption: Adoption, kind: str, *, after: str | None) -> Iterator[Cells
 
 
 def _take_batch(
-    adoption: Adoption, taken: _Taken, batch: list[Cells], counter: StepCounter
+    adoption: Adoption, taken: _TakenTable, batch: list[Cells], counter: StepCounter
 ) -> None:
     new: list[NewRow] = []
     pairs = [(cells, taken.convert(cells)) for cells in batch]
