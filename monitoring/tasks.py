@@ -17,6 +17,7 @@ from monitoring.checks.subjects import keep_subjects
 from monitoring.checks.sweep import sweeper
 from monitoring.handling import end_due_acknowledgements
 from monitoring.incidents import watch_fleet
+from monitoring.maintenance import plan_windows
 from monitoring.models import Incident
 from monitoring.uptime.rollups import forget_hours, sum_hours
 from monitoring.uptime.spans import begin_missing, follow_changes
@@ -48,6 +49,7 @@ def sweep_heartbeats() -> None:
     keep_subjects(now=now)
     watch_fleet(now=now)
     end_due_acknowledgements(now=now)
+    plan_windows(now=now)
     end_lapsed_controls()
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     cut_change_log()

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from uuid import UUID
 
+from core.name_patterns import matches_any
 from monitoring.models import AlertChannel, DeliveryReason, NoticeState, Severity
 
 # So many subjects at once are one message.
@@ -23,13 +23,19 @@ RANK = {Severity.WARNING: 0, Severity.CRITICAL: 1}
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An incident as a channel sees it: what it was told of it, and when."""
+    """An incident as a channel sees it: what it was told of it, and when.
+
+    `waits_from` is when the group wait began: as it opened, or as what held it back ended. One that
+    is held back is not told; one that became worse than it was told is news again.
+    """
 
     incident_id: UUID
     group_key: str
     is_firing: bool
     is_acknowledged: bool
-    opened_at: datetime
+    waits_from: datetime
+    is_held: bool = False
+    is_worse: bool = False
     told: str | None = None
     told_at: datetime | None = None
 
@@ -40,7 +46,8 @@ class Alert:
     @property
     def is_new(self) -> bool:
         """Whether it has to be told: somebody who sees to it already needs no call."""
-        return self.is_firing and not self.is_told_firing and not self.is_acknowledged
+        is_news = not self.is_told_firing or self.is_worse
+        return self.is_firing and is_news and not self.is_acknowledged and not self.is_held
 
     @property
     def has_ended(self) -> bool:
@@ -77,9 +84,7 @@ def matches(
         return False
     if channel.subjects and subject not in channel.subjects:
         return False
-    if channel.services and not any(
-        service and fnmatchcase(service.lower(), each.lower()) for each in channel.services
-    ):
+    if channel.services and not (service and matches_any(channel.services, service)):
         return False
     return not channel.tags or bool(set(channel.tags) & set(tags))
 
@@ -99,17 +104,17 @@ def plan_group(key: str, alerts: Sequence[Alert], times: Times, *, now: datetime
     """Return the message on a subject that is due now, if one is."""
     new = [each for each in alerts if each.is_new]
     ended = [each for each in alerts if each.has_ended]
-    still = [each for each in alerts if each.is_told_firing and each.is_firing]
+    still = [e for e in alerts if e.is_told_firing and e.is_firing and not e.is_new]
     last = max((each.told_at for each in alerts if each.told_at), default=None)
     firing = tuple(each.incident_id for each in (*new, *still))
     over = tuple(each.incident_id for each in ended)
     if new or ended:
         is_due = last is None or now >= last + times.interval
         if new and not still and not ended:
-            is_due = is_due and now >= min(each.opened_at for each in new) + times.wait
+            is_due = is_due and now >= min(each.waits_from for each in new) + times.wait
         reason = DeliveryReason.FIRING if new or still else DeliveryReason.RESOLVED
         return Plan(reason, key, firing, over) if is_due else None
-    waits = [each for each in still if not each.is_acknowledged]
+    waits = [each for each in still if not each.is_acknowledged and not each.is_held]
     if waits and times.repeat and last and now >= last + times.repeat:
         return Plan(DeliveryReason.REPEAT, key, firing)
     return None

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from monitoring.alerts.decide import Alert, Plan, Times, matches, plan_messages
+from monitoring.alerts.holding import Held, read_held
 from monitoring.alerts.wording import link_of, word_message
 from monitoring.models import (
     AlertChannel,
@@ -19,7 +20,9 @@ from monitoring.models import (
     AlertNotice,
     DeliveryReason,
     Incident,
+    IncidentStatus,
     NoticeState,
+    Severity,
     Subject,
 )
 from monitoring.models.incident import UNRESOLVED
@@ -44,10 +47,11 @@ def _tell(key: UUID, *, now: datetime) -> int:
         if channel is None:
             return 0
         notices, incidents = _read(channel)
-        alerts = [_alert_of(each, notices.get(each.pk)) for each in incidents.values()]
+        held = read_held(incidents.values(), now=now)
+        alerts = [_alert_of(each, notices.get(each.pk), held) for each in incidents.values()]
         plans = plan_messages(alerts, times_of(channel), now=now)
         for plan in plans:
-            _remember(channel, plan, now=now)
+            _remember(channel, plan, incidents, now=now)
         deliveries = [_written(channel, plan, incidents, now=now) for plan in plans]
         told = [each for each in deliveries if each is not None]
         AlertDelivery.objects.bulk_create(told)
@@ -67,7 +71,9 @@ def _read(channel: AlertChannel) -> tuple[dict[UUID, AlertNotice], dict[UUID, In
     """Return what a channel was told, and the incidents that it is for."""
     firing = AlertNotice.objects.filter(channel=channel, state=NoticeState.FIRING)
     told = Q(pk__in=firing.values("incident"))
-    rows = Incident.objects.filter(Q(status__in=UNRESOLVED) | told).select_related("service")
+    rows = Incident.objects.filter(Q(status__in=UNRESOLVED) | told).select_related(
+        "service", "merged_into"
+    )
     incidents = {each.pk: each for each in rows}
     relevant = AlertNotice.objects.filter(channel=channel, incident__in=incidents.keys())
     notices = {each.incident_id: each for each in relevant}
@@ -89,23 +95,34 @@ def _is_for(channel: AlertChannel, incident: Incident) -> bool:
     )
 
 
-def _alert_of(incident: Incident, notice: AlertNotice | None) -> Alert:
+def _alert_of(incident: Incident, notice: AlertNotice | None, held: Held) -> Alert:
     of_service = incident.service_id is not None
+    told_severity = notice.severity if notice else ""
     return Alert(
         incident_id=incident.pk,
         group_key=f"service:{incident.service_id}" if of_service else incident.dedup_key,
         is_firing=incident.status in UNRESOLVED,
-        is_acknowledged=incident.acknowledged_at is not None,
-        opened_at=incident.opened_at,
+        is_acknowledged=incident.status == IncidentStatus.ACKNOWLEDGED,
+        waits_from=max(incident.opened_at, held.until.get(incident.pk, incident.opened_at)),
+        is_held=incident.pk in held.now,
+        is_worse=told_severity == Severity.WARNING and incident.severity == Severity.CRITICAL,
         told=notice.state if notice else None,
         told_at=notice.told_at if notice else None,
     )
 
 
-def _remember(channel: AlertChannel, plan: Plan, *, now: datetime) -> None:
+def _remember(
+    channel: AlertChannel, plan: Plan, incidents: Mapping[UUID, Incident], *, now: datetime
+) -> None:
     states = [(NoticeState.FIRING, plan.firing), (NoticeState.RESOLVED, plan.ended)]
     notices = [
-        AlertNotice(channel=channel, incident_id=key, state=state, told_at=now)
+        AlertNotice(
+            channel=channel,
+            incident_id=key,
+            state=state,
+            severity=incidents[key].severity,
+            told_at=now,
+        )
         for state, keys in states
         for key in keys
     ]
@@ -113,7 +130,7 @@ def _remember(channel: AlertChannel, plan: Plan, *, now: datetime) -> None:
         notices,
         update_conflicts=True,
         unique_fields=("channel", "incident"),
-        update_fields=("state", "told_at", "updated_at"),
+        update_fields=("state", "severity", "told_at", "updated_at"),
     )
 
 

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
 from monitoring.api.incidents import IncidentViewSet
+from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
 
@@ -12,6 +13,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("monitoring/incidents", IncidentViewSet, basename="incident")
 # By the name that it had before.
 router.register("health/incidents", IncidentViewSet, basename="health-incident")
+router.register("monitoring/maintenance", MaintenanceViewSet, basename="maintenance")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("monitoring/checks", HealthCheckViewSet, basename="health-check")

@@ -117,6 +117,8 @@ class AlertNotice(AppendedModel):
     channel = models.ForeignKey(AlertChannel, on_delete=models.CASCADE, related_name="notices")
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="notices")
     state = EnumField(vocabulary=NoticeState, max_length=20)
+    # How grave it was then: what becomes worse is told again.
+    severity = EnumField(vocabulary=Severity, max_length=20, blank=True, default="", db_default="")
     told_at = models.DateTimeField()
 
     class Meta:

@@ -144,6 +144,13 @@ CALLS = [
     ("get_status_page", ["shop"], {}, "GET /monitoring/status-pages/shop", None),
     ("get_status_pages", ["PUBLIC"], {"search": "sh"},
      "GET /monitoring/status-pages?visibility=PUBLIC&search=sh", None),
+    # Maintenance
+    ("begin_maintenance", [["pay"], 5], {"reason": "Disk."}, "POST /monitoring/maintenance/now",
+     {"services": ["pay"], "minutes": 5, "reason": "Disk."}),
+    ("finish_maintenance", ["w"], {}, "POST /monitoring/maintenance/w/finish", {}),
+    ("get_maintenance_window", ["w"], {}, "GET /monitoring/maintenance/w", None),
+    ("get_maintenance_windows", ["IN_PROGRESS"], {},
+     "GET /monitoring/maintenance?status=IN_PROGRESS", None),
     # Incidents
     ("open_incident", ["Slow"], {"service": "pay", "impact": "MINOR"}, "POST /monitoring/incidents",
      {"title": "Slow", "service": "pay", "impact": "MINOR"}),

@@ -138,6 +138,12 @@ def _seen_to() -> str:
     return path
 
 
+def _window() -> str:
+    from monitoring.maintenance import begin_now
+
+    return str(begin_now({"services": [_service().name], "minutes": 5}, actor="x").pk)
+
+
 def _other_incident() -> str:
     return str(Incident.objects.create(subject="MANUAL", cause="x", dedup_key="other",
                                        opened_at=timezone.now()).pk)  # fmt: skip
@@ -299,6 +305,10 @@ ACTS: dict[str, Callable[[], Request]] = {
         f"IncidentViewSet.{act}": partial(_decide, act)
         for act in ("acknowledge", "expire", "keep", "resolve")
     },
+    "MaintenanceViewSet.now": lambda: (
+        "POST", "/monitoring/maintenance/now", {"services": [_service().name], "minutes": 5}),
+    "MaintenanceViewSet.finish": lambda: (
+        "POST", f"/monitoring/maintenance/{_window()}/finish", {}),
     "IncidentViewSet.create": lambda: ("POST", "/monitoring/incidents", {"title": "Slow"}),
     "IncidentViewSet.unacknowledge": lambda: ("POST", f"{_seen_to()}/unacknowledge", {}),
     "IncidentViewSet.assign": lambda: ("POST", f"{_incident()}/assign", {"to": "ann"}),

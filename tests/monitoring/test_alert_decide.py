@@ -33,7 +33,7 @@ def at(**after: float) -> datetime:
 def alert(**fields: Any) -> Alert:
     usual = {
         "incident_id": UUID(int=1), "group_key": "service:1", "is_firing": True,
-        "is_acknowledged": False, "opened_at": START,
+        "is_acknowledged": False, "waits_from": START,
     }  # fmt: skip
     return Alert(**{**usual, **fields})
 
@@ -61,12 +61,20 @@ def told(state: str = "FIRING", **fields: Any) -> Alert:
         (at(minutes=4, seconds=59), [told(is_firing=False)], ""),
         (at(minutes=5), [told(is_firing=False)], "RESOLVED"),
         (at(hours=9), [told("RESOLVED", is_firing=False)], ""),
+        # Under maintenance nobody is told, and from its end on after the group wait.
+        (at(hours=1), [alert(is_held=True)], ""),
+        (at(hours=4), [told(is_held=True)], ""),
+        (at(minutes=5), [told(is_held=True, is_firing=False)], "RESOLVED"),
+        (at(hours=1), [alert(waits_from=at(minutes=59, seconds=31))], ""),
+        # What became worse is told once more, also to whom it was told.
+        (at(minutes=5), [told(is_worse=True)], "FIRING"),
+        (at(minutes=5), [told(is_worse=True, is_acknowledged=True)], ""),
         # It came back: told again, after the interval.
         (at(minutes=1), [told("RESOLVED")], ""),
         (at(minutes=5), [told("RESOLVED")], "FIRING"),
         # Something else on the same subject comes to what was told.
-        (at(minutes=1), [told(), alert(incident_id=UUID(int=2), opened_at=at(seconds=20))], ""),
-        (at(minutes=5), [told(), alert(incident_id=UUID(int=2), opened_at=at(seconds=20))],
+        (at(minutes=1), [told(), alert(incident_id=UUID(int=2), waits_from=at(seconds=20))], ""),
+        (at(minutes=5), [told(), alert(incident_id=UUID(int=2), waits_from=at(seconds=20))],
          "FIRING"),
     ],
 )  # fmt: skip
@@ -104,7 +112,7 @@ def test_whatever_happens_each_end_is_told_once_to_whom_the_beginning_was(
         now += timedelta(seconds=seconds)
         seen = alert(
             is_firing=firing, is_acknowledged=acknowledged, told=state, told_at=told_at,
-            opened_at=START,
+            waits_from=START,
         )  # fmt: skip
         plan = plan_group("service:1", [seen], TIMES, now=now)
         if plan is None:

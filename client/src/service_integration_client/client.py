@@ -20,6 +20,7 @@ from service_integration_client.operations import (
     executions,
     incidents,
     integrations,
+    maintenance,
     pages,
     runs,
     schedules,
@@ -237,6 +238,12 @@ class _BaseClient:
     get_status_page = Read(status_pages.get_status_page)
     get_status_pages = Read(status_pages.get_status_pages)
     iter_status_pages = Pages(status_pages.get_status_pages)
+
+    begin_maintenance = Write(maintenance.begin_maintenance)
+    finish_maintenance = Write(maintenance.finish_maintenance)
+    get_maintenance_window = Read(maintenance.get_maintenance_window)
+    get_maintenance_windows = Read(maintenance.get_maintenance_windows)
+    iter_maintenance_windows = Pages(maintenance.get_maintenance_windows)
 
     events = Stream(events.events)
 

@@ -68,6 +68,8 @@ ARGUMENTS = {
     "headers": "the headers of an answer, an object",
     "body": "the body of an answer",
     "latency_ms": "how long it took",
+    "window_id": "the id or name of the window",
+    "minutes": "for so many minutes",
     "incident_id": "the id of the incident",
     "text": "what is wrong, or what is said of it",
     "impact": "NONE, MINOR, MAJOR or CRITICAL",

@@ -1,0 +1,146 @@
+"""Windows of maintenance: when they are, and that nobody is called in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from monitoring.alerts.telling import tell_channels
+from monitoring.findings import Finding
+from monitoring.handling import (
+    acknowledge_incident,
+    describe_incident,
+    merge_incident,
+    open_by_hand,
+)
+from monitoring.incidents import open_incidents
+from monitoring.maintenance import occurrences_of, plan_windows
+from monitoring.models import (
+    AlertDelivery,
+    Incident,
+    MaintenanceOccurrence,
+    MaintenanceWindow,
+    Severity,
+    Subject,
+)
+from tests import factories
+from tests.support.alerts import make_channel
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+def at(*when: int) -> datetime:
+    return datetime(*when, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        # 02:00 does not exist: it begins at once when it would have, at 03:00 on the clock.
+        (at(2026, 3, 29), (at(2026, 3, 29, 1), at(2026, 3, 29, 2))),
+        # 02:00 comes twice: it is the first, and an hour long.
+        (at(2026, 10, 25), (at(2026, 10, 25, 0), at(2026, 10, 25, 1))),
+        (at(2026, 7, 1), (at(2026, 7, 1, 0), at(2026, 7, 1, 1))),
+    ],
+)
+def test_a_window_of_every_night_where_clocks_are_changed(
+    first: datetime, expected: tuple[datetime, datetime]
+) -> None:
+    window = MaintenanceWindow(cron="0 2 * * *", duration_minutes=60, timezone="Europe/Berlin")
+    begins = first - timedelta(hours=2)
+    assert occurrences_of(window, begins, begins + timedelta(hours=23)) == [expected]
+
+
+def make_window(**fields: Any) -> MaintenanceWindow:
+    usual = {"name": "work", "services": ["bill*"], "starts_at": NOW - timedelta(minutes=1),
+             "ends_at": NOW + timedelta(minutes=10)}  # fmt: skip
+    return MaintenanceWindow.objects.create(**{**usual, **fields})
+
+
+def test_times_are_made_once_and_say_when_they_begin_and_end() -> None:
+    window = make_window()
+    recurring = make_window(
+        name="nightly", cron="0 2 * * *", duration_minutes=60, timezone="Europe/Berlin",
+        starts_at=None, ends_at=None,
+    )  # fmt: skip
+    broken = make_window(name="broken", cron="no cron", duration_minutes=1)
+    for minutes, status in ((0, "IN_PROGRESS"), (5, "IN_PROGRESS"), (10, "COMPLETED")):
+        plan_windows(now=NOW + timedelta(minutes=minutes))
+        window.refresh_from_db()
+        assert window.status == status
+    assert window.occurrences.get().state == "COMPLETED"
+    assert 13 <= recurring.occurrences.count() <= 15
+    assert not broken.occurrences.exists()
+
+
+def down(service: Any = None, severity: Severity = Severity.CRITICAL) -> Incident:
+    finding = Finding(
+        Subject.SERVICE_DOWN, "It fell silent.", severity, about="billing", key="1",
+        service_id=service.pk if service else None,
+    )  # fmt: skip
+    open_incidents([finding], now=NOW)
+    return Incident.objects.get(dedup_key=finding.dedup_key)
+
+
+def messages(**after: float) -> list[str]:
+    """What is told at a time, by the words of its title."""
+    before = set(AlertDelivery.objects.values_list("pk", flat=True))
+    tell_channels(now=NOW + timedelta(**after))
+    return [each.title for each in AlertDelivery.objects.exclude(pk__in=before)]
+
+
+def test_nobody_is_called_in_a_window_and_after_it_of_what_is_still_down() -> None:
+    make_channel(group_wait_seconds=30)
+    make_window()
+    plan_windows(now=NOW)
+    down(factories.make_service("billing"))
+    assert [messages(minutes=m) for m in (1, 9.9, 10.4)] == [[], [], []]
+    assert messages(minutes=10.5) == ["Critical: Service down: billing"]
+
+
+def test_other_services_and_windows_that_are_not_silent_call_as_ever() -> None:
+    make_channel()
+    make_window(services=["mail"])
+    make_window(name="loud", suppress_alerts=False)
+    plan_windows(now=NOW)
+    down(factories.make_service("billing"))
+    assert len(messages(minutes=1)) == 1
+
+
+def test_maintenance_is_called_for_and_ended_over_the_api() -> None:
+    api = factories.caller("OPERATOR")
+    factories.make_service("billing")
+    order = {"services": ["Billing"], "minutes": 10, "reason": "A disk is changed."}
+    made = api.post("/monitoring/maintenance/now", order).json()
+    assert (made["status"], made["services"]) == ("IN_PROGRESS", ["billing"])
+    assert api.get("/monitoring/maintenance?status=in_progress").json()["items"][0] == made
+    ended = api.post(f"/monitoring/maintenance/{made['id']}/finish")
+    assert (ended.status_code, ended.json()["status"]) == (200, "COMPLETED")
+    assert MaintenanceOccurrence.objects.get().ends_at <= timezone.now()
+    assert api.post(f"/monitoring/maintenance/{made['id']}/finish").status_code == 409
+    wrong: dict[str, Any]
+    for wrong in ({"services": []}, {"minutes": 0}, {"services": ["none"]}):
+        assert api.post("/monitoring/maintenance/now", {**order, **wrong}).status_code in (400, 404)
+
+
+def test_a_part_of_another_is_not_told_alone_while_that_is_open() -> None:
+    whole = open_by_hand({"title": "All is slow"}, actor="ann")
+    part = down()
+    merge_incident(part, str(whole.pk), actor="ann")
+    make_channel()
+    assert messages(hours=1) == ["Warning: All is slow"]
+
+
+def test_what_somebody_sees_to_is_told_again_once_it_becomes_worse() -> None:
+    make_channel(repeat_seconds=3600)
+    incident = open_by_hand({"title": "Slow"}, actor="ann")
+    assert messages(minutes=1) == ["Warning: Slow"]
+    acknowledge_incident(incident, actor="ann")
+    assert messages(hours=5) == []
+    describe_incident(incident, {"severity": "CRITICAL"}, actor="bob")
+    assert messages(hours=5, minutes=1) == ["Critical: Slow"]
+    assert messages(hours=5, minutes=9) == []
