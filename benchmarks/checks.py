@@ -79,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
         )
         measure(options, port)
+        from registry.calls.blocking_client import close_shared_client
+
+        close_shared_client()
     server.terminate()
     server.join()
     return 0

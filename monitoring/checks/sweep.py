@@ -53,10 +53,12 @@ class Sweeper:
         self._client: ServiceClient | None = None
         self._flush: asyncio.TimerHandle | None = None
         self._canaries = Canaries()
+        self._swept_at = time.monotonic()
 
     def sweep(self, *, now: datetime | None = None) -> list[StateChange]:
         """Write what was seen, claim what is due and begin to look at it; return what changed."""
         moment = now or timezone.now()
+        self._swept_at = time.monotonic()
         seen = told_blind(self._take())
         looks: list[Look] = []
         try:
@@ -118,7 +120,12 @@ class Sweeper:
 
     def _write_soon(self) -> None:
         self._flush = None
-        if self._seen and self._client is not None:
+        # Where sweeps come, they write.
+        is_swept = time.monotonic() - self._swept_at < UNWRITTEN_SECONDS
+        if self._seen and is_swept:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(UNWRITTEN_SECONDS, self._write_soon)
+        elif self._seen and self._client is not None:
             self._client.in_database(self._write_alone)
 
     def _write_alone(self) -> None:
