@@ -446,15 +446,23 @@ def _fill_postgres(url: str, shape: Shape, maker: Maker) -> None:
     with psycopg.connect(url) as connection:
         for statement in definitions(shape, "postgresql"):
             connection.execute(statement)
-        waiting: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
-        for kind, row in maker.rows():
-            waiting.setdefault((kind, tuple(row)), []).append(list(row.values()))
-        for (kind, columns), rows in waiting.items():
-            names = ", ".join(f'"{name}"' for name in columns)
-            statement = f"COPY {table_name(kind, shape)} ({names}) FROM STDIN"
-            with connection.cursor() as cursor, cursor.copy(statement) as copy:
-                for values in rows:
-                    copy.write_row(values)
+        rows = maker.rows()
+        # In parts, so that a large database is never held whole.
+        while part := list(itertools.islice(rows, 20_000)):
+            _copy(connection, shape, part)
+
+
+def _copy(connection: Any, shape: Shape, part: Sequence[tuple[str, Row]]) -> None:
+    waiting: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
+    for kind, row in part:
+        waiting.setdefault((kind, tuple(row)), []).append(list(row.values()))
+    order = [*TABLES]  # those first that others refer to
+    for (kind, columns), rows in sorted(waiting.items(), key=lambda each: order.index(each[0][0])):
+        names = ", ".join(f'"{name}"' for name in columns)
+        statement = f"COPY {table_name(kind, shape)} ({names}) FROM STDIN"
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for values in rows:
+                copy.write_row(values)
 
 
 def _fill_mysql(url: str, shape: Shape, maker: Maker) -> None:
