@@ -38,7 +38,8 @@ _MODELS = Q(
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
 _CHANNELS = Q(
-    content_type__app_label="monitoring", content_type__model__in=("alertchannel", "statuspage")
+    content_type__app_label="monitoring",
+    content_type__model__in=("alertchannel", "slo", "statuspage"),
 )
 _AUDIT = Q(
     codename__in=(

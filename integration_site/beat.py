@@ -14,6 +14,7 @@ _PERIODIC_TASKS = (
     ("sweep-checks", "monitoring.tasks.sweep_checks", 1.0, 5),
     ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
+    ("count-objectives", "monitoring.tasks.count_objectives", 15.0, 15),
     ("sum-uptime", "monitoring.tasks.sum_uptime", 60.0, 60),
     ("forget-model-requests", "model_orchestration.tasks.forget_requests", 60.0, 60),
     ("call-outside-watcher", "monitoring.tasks.call_outside_watcher", 60.0, 30),

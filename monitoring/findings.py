@@ -11,6 +11,7 @@ from django.db.models import Max, Q, QuerySet
 
 from monitoring.checks import trouble
 from monitoring.models import AlertChannel, Severity, Subject
+from monitoring.slos.status import find_burning
 from registry.models import (
     CircuitBreakerState,
     CircuitState,
@@ -286,6 +287,19 @@ def channels_failing(now: datetime, _: Collection[str]) -> Iterable[Finding]:
         )
 
 
+def budgets_burning(now: datetime, _: Collection[str]) -> Iterable[Finding]:
+    """Find objectives whose budgets burn too fast, in a long window and still in a short one."""
+    for each in find_burning(now):
+        yield Finding(
+            Subject.BUDGET_BURNING,
+            each.words,
+            Severity.CRITICAL if each.is_urgent else Severity.WARNING,
+            about=each.slo.name,
+            key=str(each.slo.pk),
+            service_id=each.slo.service_id,
+        )
+
+
 sources = [
     Source(
         Subject.MASS_EXPIRY,
@@ -302,6 +316,7 @@ sources = [
     Source(Subject.CHECK_FLAPPING, checks_flapping, "It keeps its state again."),
     Source(Subject.CERTIFICATE_EXPIRY, certificates_ending, "It was renewed, or is gone."),
     Source(Subject.CHECKS_BLIND, checks_blind, "It sees again."),
+    Source(Subject.BUDGET_BURNING, budgets_burning, "It burns slowly enough again."),
     Source(Subject.CHANNEL_FAILING, channels_failing, "A message arrived, or it was switched off."),
 ]
 

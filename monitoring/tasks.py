@@ -19,6 +19,7 @@ from monitoring.handling import end_due_acknowledgements
 from monitoring.incidents import watch_fleet
 from monitoring.maintenance import plan_windows
 from monitoring.models import Incident
+from monitoring.slos.counting import count_minutes, forget_minutes
 from monitoring.uptime.rollups import forget_hours, sum_hours
 from monitoring.uptime.spans import begin_missing, follow_changes
 from registry.calls.blocking_client import probe_urls
@@ -57,6 +58,12 @@ def sweep_heartbeats() -> None:
     forget_deliveries(now=now)
 
 
+@periodic_task("monitoring.tasks.count_objectives")
+def count_objectives() -> None:
+    """Count the looks of the minutes that are over for the objectives of services."""
+    count_minutes(now=timezone.now())
+
+
 @periodic_task("monitoring.tasks.sum_uptime")
 def sum_uptime() -> None:
     """Sum the hours and days that are over, and forget those that were kept for long enough."""
@@ -64,6 +71,7 @@ def sum_uptime() -> None:
     begin_missing(now=now)
     sum_hours(now=now)
     forget_hours(now=now)
+    forget_minutes(now=now)
 
 
 @periodic_task("monitoring.tasks.send_alerts")

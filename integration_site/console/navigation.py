@@ -30,6 +30,7 @@ _GROUPS = (
         (
             ("Incidents", "warning", "monitoring.incident"),
             ("Uptime", "monitoring", "monitoring.statusspan"),
+            ("Objectives", "target", "monitoring.slo"),
             ("Status pages", "web", "monitoring.statuspage"),
             ("Alert channels", "notifications", "monitoring.alertchannel"),
             ("Alert messages", "outbox", "monitoring.alertdelivery"),

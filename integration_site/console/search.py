@@ -22,7 +22,7 @@ from core.admin.formatting import status_word
 from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
 from model_orchestration.models import Model, ModelBudget, ModelRoute
-from monitoring.models import AlertChannel, StatusPage
+from monitoring.models import AlertChannel, Slo, StatusPage
 from registry.models import (
     Connection,
     Credential,
@@ -157,6 +157,7 @@ SECTIONS = (
     Section(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
     Section(Webhook, "webhook", _named(Webhook)),
     Section(AlertChannel, "notifications", _named(AlertChannel), _status),
+    Section(Slo, "target", _named(Slo)),
     Section(StatusPage, "web", _named(StatusPage)),
     Section(Model, "neurology", _named(Model), _status),
     Section(ModelRoute, "alt_route", _named(ModelRoute)),

@@ -6,6 +6,7 @@ from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
 from monitoring.api.incidents import IncidentViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
+from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
 
@@ -20,5 +21,6 @@ router.register("monitoring/checks", HealthCheckViewSet, basename="health-check"
 router.register("monitoring/preview", PreviewViewSet, basename="check-preview")
 router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")
 router.register("monitoring/status-pages", StatusPageViewSet, basename="status-page")
+router.register("monitoring/slos", SloViewSet, basename="slo")
 
 urlpatterns = router.urls

@@ -36,6 +36,7 @@ from monitoring.models.maintenance import (
     OccurrenceState,
     WindowStatus,
 )
+from monitoring.models.slo import Slo, SloKind, SloMinute
 from monitoring.models.status_page import PageVisibility, StatusPage
 from monitoring.models.uptime import MemoryState, Period, StatusSpan, UptimeRollup
 
@@ -67,6 +68,9 @@ __all__ = [
     "PageVisibility",
     "Period",
     "Severity",
+    "Slo",
+    "SloKind",
+    "SloMinute",
     "StatusPage",
     "StatusSpan",
     "Subject",

@@ -45,6 +45,7 @@ class Subject(Vocabulary):
     CERTIFICATE_EXPIRY = "CERTIFICATE_EXPIRY", "Certificate ends"
     CHECKS_BLIND = "CHECKS_BLIND", "Checks cannot see"
     CHANNEL_FAILING = "CHANNEL_FAILING", "Alert channel failing"
+    BUDGET_BURNING = "BUDGET_BURNING", "Objective in danger"
     MANUAL = "MANUAL", "Opened by hand"
 
 

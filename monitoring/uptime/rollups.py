@@ -12,8 +12,9 @@ from django.db import transaction
 from django.db.models import Min, Sum
 
 from core.db.retention import drop_first
-from monitoring.models import MemoryState, Period, StatusSpan, UptimeRollup
-from monitoring.uptime.latency import merge_latencies
+from core.db.uuid7 import uuid7_at
+from monitoring.models import HealthCheckResult, MemoryState, Period, StatusSpan, UptimeRollup
+from monitoring.uptime.latency import count_latencies, merge_latencies
 from monitoring.uptime.maintenance import windows_between
 from monitoring.uptime.spans import lock_memory, spans_between
 from registry.models import Service
@@ -46,8 +47,9 @@ def _sum_next(now: datetime) -> bool:
             return False
         end = start + HOUR
         ids = Service.objects.filter(created_at__lt=end).values_list("pk", flat=True)
+        latencies = _latencies(start, end)
         rows = [
-            rollup_of(key, Period.HOUR, start, parts)
+            rollup_of(key, Period.HOUR, start, parts, latencies.get(key, ()))
             for key, parts in measure_all(list(ids), start, end).items()
         ]
         UptimeRollup.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
@@ -55,6 +57,23 @@ def _sum_next(now: datetime) -> bool:
             _sum_day(end - DAY)
         MemoryState.objects.filter(pk=1).update(summed_until=end)
     return True
+
+
+def _latencies(start: datetime, end: datetime) -> dict[UUID, list[int]]:
+    """Return how fast services answered in a time, by the looks of their checks."""
+    looks = HealthCheckResult.objects.filter(
+        # Ids grow with time: the index of them finds the hour.
+        pk__gte=uuid7_at(start - SETTLED_AFTER),
+        pk__lt=uuid7_at(end + SETTLED_AFTER),
+        checked_at__gte=start,
+        checked_at__lt=end,
+        latency_ms__isnull=False,
+        health_check__service__isnull=False,
+    )
+    taken: dict[UUID, list[float]] = defaultdict(list)
+    for key, latency in looks.values_list("health_check__service", "latency_ms").iterator():
+        taken[key].append(latency or 0.0)
+    return {key: count_latencies(each) for key, each in taken.items()}
 
 
 def _first_hour() -> datetime | None:

@@ -134,6 +134,16 @@ CALLS = [
      "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
     ("get_service_spans", ["shop", "OFFLINE"], {},
      "GET /monitoring/services/shop/spans?status=OFFLINE", None),
+    # Objectives
+    ("create_slo", ["fast", "shop"], {"kind": "LATENCY", "threshold_ms": 300},
+     "POST /monitoring/slos",
+     {"name": "fast", "service": "shop", "kind": "LATENCY", "threshold_ms": 300}),
+    ("update_slo", ["fast"], {"target": 99.5}, "PATCH /monitoring/slos/fast", {"target": 99.5}),
+    ("delete_slo", ["fast"], {}, "DELETE /monitoring/slos/fast", None),
+    ("get_slo", ["fast"], {}, "GET /monitoring/slos/fast", None),
+    ("get_slo_status", ["fast"], {}, "GET /monitoring/slos/fast/status", None),
+    ("get_slos", ["LATENCY"], {"service": "shop"},
+     "GET /monitoring/slos?kind=LATENCY&service=shop", None),
     # Status pages
     ("create_status_page", ["shop"], {"visibility": "PUBLIC", "components": [{"service": "a"}]},
      "POST /monitoring/status-pages",

@@ -13,7 +13,7 @@ from monitoring import findings
 from monitoring.findings import MOST_APART, sources
 from monitoring.handling import acknowledge_incident
 from monitoring.incidents import REOPENED_WITHIN, watch_fleet
-from monitoring.models import CheckState, Incident, Subject
+from monitoring.models import CheckState, Incident, Slo, SloMinute, Subject
 from registry.models import CircuitBreakerState, Connection, Credential, Service, ServiceInstance
 from registry.services import refresh_status
 from tests import factories
@@ -165,6 +165,11 @@ def check(conditions: Any = None, **columns: Any) -> None:
     )
 
 
+def objective() -> None:
+    slo = Slo.objects.create(name="well", service=factories.make_service("shop"))
+    SloMinute.objects.create(slo=slo, starts_at=NOW - timedelta(minutes=2), good=20, total=40)
+
+
 EACH = [
     ("CHECK_FAILING", "shop", "CRITICAL", "answered 503",
      lambda: check(state="DOWN", down_since=NOW, error="answered 503")),
@@ -183,6 +188,7 @@ EACH = [
     ("CREDENTIAL_EXPIRY", "bank-key", "CRITICAL", "It ended on", lambda: credential(days=-1)),
     ("SCHEDULE_FAILED", "nightly", "CRITICAL", "failed: execution", schedule),
     ("NEEDS_REVIEW", "flow", "WARNING", "1 execution waits for a person", review),
+    ("BUDGET_BURNING", "well", "CRITICAL", "20 of 40 looks at shop", objective),
     ("CHANNEL_FAILING", "on-call", "CRITICAL", "It answered 404",
      lambda: make_channel(failures=5, last_error="It answered 404.")),
 ]  # fmt: skip

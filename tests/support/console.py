@@ -29,7 +29,7 @@ from model_orchestration.models import (
     QuotaWindow,
     Request,
 )
-from monitoring.models import AlertNotice, Incident, Severity, StatusPage, StatusSpan, Subject
+from monitoring.models import AlertNotice, Incident, Severity, Slo, StatusPage, StatusSpan, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
     CircuitBreakerState,
@@ -242,6 +242,7 @@ def _make_upkeep() -> None:
     )
     service = Service.objects.all()[0]
     StatusSpan.objects.create(service=service, status="OFFLINE", started_at=now)
+    Slo.objects.create(name="well", service=service)
     StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])
     channel = make_channel(last_error="It answered 404.", failures=6)
     incident = Incident.objects.get()

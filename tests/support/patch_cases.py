@@ -13,6 +13,7 @@ from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePa
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
+from monitoring.api.slos import SloPatch, SloViewSet
 from monitoring.api.status_pages import StatusPagePatch, StatusPageViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
 from registry.api.credentials import CredentialPatch, CredentialViewSet
@@ -185,6 +186,24 @@ CASES = [
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
+    ),
+    Case(
+        name="objective",
+        view=SloViewSet,
+        reader=SloPatch,
+        path="/monitoring/slos",
+        made={
+            "name": "made", "description": "One.", "service": "target-first", "kind": "LATENCY",
+            "target": 99.5, "window_days": 7, "threshold_ms": 300, "min_events": 5,
+            "enabled": True,
+        },
+        other={
+            "name": "changed", "description": "Two.", "service": "target-second",
+            "kind": "AVAILABILITY", "target": 99, "window_days": 14, "threshold_ms": 400,
+            "min_events": 6, "enabled": False,
+        },
+        along={"threshold_ms": {"kind": "AVAILABILITY"}},
+        setup=_make_references,
     ),
     Case(
         name="status page",

@@ -21,8 +21,9 @@ from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, R
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
+from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
-from monitoring.models import AlertChannel, HealthCheck, StatusPage
+from monitoring.models import AlertChannel, HealthCheck, Slo, StatusPage
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -105,6 +106,12 @@ def _of_check() -> dict[str, Any]:
     return {"kind": "HTTP", "url": "http://127.0.0.1:9/"}
 
 
+def _of_slo() -> dict[str, Any]:
+    if not Service.objects.filter(name="target").exists():
+        factories.make_service("target", actions=("act",))
+    return {"service": "target"}
+
+
 def _of_model() -> dict[str, Any]:
     name = "provider"
     if not Connection.objects.filter(name=name).exists():
@@ -134,6 +141,7 @@ RESOURCES = (
     Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
+    Resource(SloViewSet, Slo, "/monitoring/slos", _of_slo),
     Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),
     Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),
     Resource(ModelViewSet, Model, "/models", _of_model),

@@ -25,6 +25,7 @@ from service_integration_client.operations import (
     runs,
     schedules,
     services,
+    slos,
     status_pages,
     step_validation,
     uptime,
@@ -231,6 +232,14 @@ class _BaseClient:
     get_service_uptime = Read(uptime.get_service_uptime)
     get_service_spans = Read(uptime.get_service_spans)
     iter_service_spans = Pages(uptime.get_service_spans, by=pages.by_cursor)
+
+    create_slo = Write(slos.create_slo)
+    update_slo = Write(slos.update_slo)
+    delete_slo = Write(slos.delete_slo)
+    get_slo = Read(slos.get_slo)
+    get_slo_status = Read(slos.get_slo_status)
+    get_slos = Read(slos.get_slos)
+    iter_slos = Pages(slos.get_slos)
 
     create_status_page = Write(status_pages.create_status_page)
     update_status_page = Write(status_pages.update_status_page)

@@ -24,7 +24,7 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
-from monitoring.models import Incident, StatusPage
+from monitoring.models import Incident, Slo, StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
@@ -131,6 +131,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "Webhook": _webhook,
     "Workflow": lambda: factories.make_workflow().pk,
     "AlertChannel": lambda: make_channel().pk,
+    "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
     "StatusPage": lambda: StatusPage.objects.create(name="ours").pk,
     "Model": lambda: _model().pk,
     "ModelPrice": lambda: ModelPrice.objects.create(
@@ -157,6 +158,7 @@ CHANGES = {
     "Webhook": ("description", "Other."),
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
+    "Slo": ("description", "Other."),
     "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),

@@ -1,0 +1,132 @@
+"""Objectives, with what is left of their budgets."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from core.admin.base import HubAdmin, actor_of
+from core.admin.columns import column, text_column
+from core.admin.formatting import NOTHING, status_badge
+from core.admin.forms import description_field
+from core.exceptions import ValidationFailed
+from monitoring.models import Slo
+from monitoring.slos import lifecycle
+from monitoring.slos.status import read_status
+
+FIELDS = (
+    "name", "service", "kind", "target", "window_days", "threshold_ms", "min_events", "enabled",
+    "description",
+)  # fmt: skip
+
+
+class SloForm(forms.ModelForm):
+    """An objective as a person makes or changes it."""
+
+    description = description_field(rows=2)
+
+    class Meta:
+        model = Slo
+        fields = FIELDS
+        labels = {"threshold_ms": "In time is within", "min_events": "At least so many looks"}
+        help_texts = {
+            "target": "Percent of the looks at the service that are to be good, such as 99.9.",
+            "window_days": "Over so many days.",
+            "threshold_ms": "Milliseconds; for what counts as in time only.",
+            "min_events": "Fewer in a window prove nothing, and nobody is told.",
+        }
+
+    def clean(self) -> Any:
+        """Hold what was typed against the rules of the service."""
+        data = super().clean()
+        if not self.errors:
+            try:
+                lifecycle.check_slo_fields(copy.copy(self.instance), self.service_fields)
+            except ValidationFailed as error:
+                for path, sentences in error.errors.items():
+                    self.add_error(path if path in self.fields else None, list(sentences))
+        return data
+
+    @property
+    def service_fields(self) -> dict[str, Any]:
+        """What the service takes."""
+        return {name: self.cleaned_data[name] for name in FIELDS if name in self.cleaned_data}
+
+
+@admin.register(Slo)
+class SloAdmin(HubAdmin):
+    """Objectives by name, each with a bar of what is left."""
+
+    form = SloForm
+    list_display = ("name", "service_name", "state_label", "aim", "reached", "budget")
+    list_filter = ("kind", "enabled")
+    search_fields = ("name", "service__name")
+    search_help_text = "Name or service"
+    ordering = ("name",)
+    autocomplete_fields = ("service",)
+    change_form_outer_before_template = "console/slo_summary.html"
+    fieldsets = ((None, {"fields": FIELDS}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Slo]:
+        return Slo.objects.select_related("service")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        for row in changelist.result_list:
+            row.found = read_status(row, now=timezone.now())
+        return changelist
+
+    service_name = text_column("Service", "service.name", ordering="service__name")
+    state_label = column("State", lambda row: status_badge(row.found.state))
+    aim = column("Objective", lambda row: f"{row.target:g} % of {row.window_days} days")
+
+    @display(description="Reached")
+    def reached(self, row: Any) -> str:
+        percent = row.found.budget.percent
+        return NOTHING if percent is None else f"{percent:g} %"
+
+    @display(description="Budget left")
+    def budget(self, row: Any) -> SafeString | str:
+        return budget_bar(row.found.budget.left) if row.found.budget.count.total else NOTHING
+
+    def summary(self, request: HttpRequest, row: Slo) -> dict[str, Any]:
+        """Return how it is, its budget and how fast that burns."""
+        found = read_status(row, now=timezone.now())
+        bar = budget_bar(found.budget.left) if found.budget.count.total else ""
+        return {"found": found, "budget_bar": bar}
+
+    def save_model(self, request: HttpRequest, obj: Slo, form: Any, change: bool) -> None:
+        fields, actor = form.service_fields, actor_of(request)
+        if change:
+            saved = lifecycle.update_slo(obj, fields, actor=actor)
+        else:
+            saved = lifecycle.create_slo(fields, actor=actor)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Slo) -> None:
+        lifecycle.delete_slo(obj, actor=actor_of(request))
+
+
+def budget_bar(left: float) -> SafeString:
+    """Return what is left of a budget as a bar and words."""
+    share = min(max(left, 0.0), 1.0)
+    tone = "good" if left > 0.5 else "warning" if left > 0 else "bad"
+    words = f"{left * 100:.1f} %" if left > 0 else "used up"
+    return format_html(
+        '<span class="hub-budget"><svg viewBox="0 0 100 8" preserveAspectRatio="none"'
+        ' aria-hidden="true"><rect class="hub-fill" data-tone="none" width="100" height="8"'
+        ' rx="2"/><rect class="hub-fill" data-tone="{}" width="{}" height="8" rx="2"/></svg>'
+        "<span>{}</span></span>",
+        tone,
+        f"{share * 100:.1f}",
+        words,
+    )

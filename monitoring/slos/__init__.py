@@ -1,0 +1,1 @@
+"""Objectives: made and changed, counted, and judged by how fast their budgets burn."""

@@ -1,0 +1,118 @@
+"""Objectives are made, changed and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from core import audit
+from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
+from core.db.names import reference_filter
+from core.db.validation import as_validation_failed
+from core.exceptions import ValidationFailed
+from core.json.merge_patch import resolved
+from core.models import AuditVerb
+from core.suggestions import no_such_row
+from monitoring.models import Slo, SloKind
+from registry.models import Service
+
+logger = structlog.get_logger(__name__)
+
+PLAIN = (
+    "name", "description", "kind", "target", "window_days", "threshold_ms", "min_events", "enabled",
+)  # fmt: skip
+
+
+def get_slo(reference: str) -> Slo:
+    """Return the objective of that id or name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return Slo.objects.select_related("service").get_named(reference)
+
+
+def create_slo(fields: Mapping[str, Any], *, actor: str) -> Slo:
+    """Make an objective; what is looked at from now on counts.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+    """
+    slo = Slo()
+    _assign(slo, fields)
+    with unique_name(slo, fields), transaction.atomic():
+        slo.save(force_insert=True)
+        audit.record(AuditVerb.CREATED, slo)
+    logger.info("slo_created", slo=slo.name, actor=actor)
+    return slo
+
+
+def update_slo(
+    slo: Slo, fields: Mapping[str, Any], *, actor: str, if_unchanged: bool = False
+) -> Slo:
+    """Change what is given; what was counted stays as it was counted.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+        Conflict: the name is taken.
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
+    """
+    with unique_name(slo, fields), transaction.atomic():
+        locked = lock_row(slo, if_unchanged=if_unchanged)
+        kept, columns = audit.snapshot(locked), columns_of(locked)
+        _assign(locked, fields)
+        save_if_changed(locked, columns)
+        audit.record_changes(locked, kept)
+    logger.info("slo_changed", slo=locked.name, actor=actor, fields=sorted(fields))
+    return locked
+
+
+def delete_slo(slo: Slo, *, actor: str, if_unchanged: bool = False) -> None:
+    """Delete an objective with what was counted for it.
+
+    Raises:
+        PreconditionFailed: with `if_unchanged`, the row was changed since.
+    """
+    with transaction.atomic():
+        locked = lock_row(slo, if_unchanged=if_unchanged)
+        audit.record(AuditVerb.DELETED, locked)
+        locked.delete()
+    logger.info("slo_deleted", slo=slo.name, actor=actor)
+
+
+def check_slo_fields(slo: Slo, fields: Mapping[str, Any]) -> None:
+    """Hold what would be given against every rule; nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+    """
+    _assign(slo, fields)
+
+
+def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
+    fields = resolved(slo, fields)
+    if "service" in fields:
+        slo.service = _find(fields["service"])
+    for name in PLAIN:
+        if name in fields:
+            setattr(slo, name, fields[name])
+    if slo.kind == SloKind.LATENCY and slo.threshold_ms is None:
+        raise ValidationFailed.at("threshold_ms", "Say within how many milliseconds is good.")
+    try:
+        slo.clean_fields(exclude=("service",))
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
+
+
+def _find(given: Any) -> Service:
+    if isinstance(given, Service):
+        return given
+    service = Service.objects.filter(reference_filter(str(given))).first()
+    if service is None:
+        raise ValidationFailed.at("service", no_such_row(Service.objects, given))
+    return service
