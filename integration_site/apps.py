@@ -15,11 +15,13 @@ class IntegrationSiteConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported late: models are ready only after the apps.
+        from integration_site.model_findings import watch_budgets
         from integration_site.user_signals import connect_user_signals
         from integration_site.workflow_findings import watch_workflows
 
         connect_user_signals()
         watch_workflows()
+        watch_budgets()
 
 
 class ConsoleConfig(SimpleAdminConfig):

@@ -14,7 +14,7 @@ from model_orchestration.reservations import UsedMore
 
 logger = structlog.get_logger(__name__)
 
-_AMOUNTS = {"nanousd": "cost", "tokens": "tokens", "requests": "requests"}
+AMOUNTS = {"nanousd": "cost", "tokens": "tokens", "requests": "requests"}
 
 
 def warn_of(changes: Collection[UsedMore], *, now: datetime) -> None:
@@ -40,21 +40,21 @@ def warn_of(changes: Collection[UsedMore], *, now: datetime) -> None:
 
 def _passes(limit: Limit, change: UsedMore) -> bool:
     """Return whether what is new of a window passed one of the shares at which is warned."""
-    return _shares(limit, change.used) != _shares(
+    return shares_reached(limit, change.used) != shares_reached(
         limit, {name: change.used[name] - change.added[name] for name in change.used}
     )
 
 
 def _reached(limit: Limit, used: Mapping[str, int]) -> Iterator[str]:
     """Yield what was reached of each amount, such as `apollo: 80 % of cost`."""
-    for amount, percent in _shares(limit, used):
-        yield f"{limit.name}: {percent} % of {_AMOUNTS[amount]}"
+    for amount, percent in shares_reached(limit, used):
+        yield f"{limit.name}: {percent} % of {AMOUNTS[amount]}"
 
 
-def _shares(limit: Limit, used: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the largest share that was reached of each amount."""
+def shares_reached(limit: Limit, used: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the largest share at which is warned that was reached of each amount, in percent."""
     shares = []
-    for amount in _AMOUNTS:
+    for amount in AMOUNTS:
         if most := getattr(limit, amount):
             reached = [each for each in limit.warn_at if used[amount] * 100 >= each * most]
             shares += [(amount, max(reached))] if reached else []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,8 @@ from uuid import UUID
 from django.db.models import Avg, Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
+from model_orchestration.catalog import current_catalog
+from model_orchestration.early_warnings import AMOUNTS, shares_reached
 from model_orchestration.limits import Limit
 from model_orchestration.models import QuotaWindow, Request
 from model_orchestration.models.fields import usd_of
@@ -108,6 +111,39 @@ def sums_of(windows: Iterable[Window]) -> Mapping[UUID, Counter[str]]:
         for key in counted:
             sums[key].update({name: row[name] for name in _COUNTERS})
     return sums
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedLimit:
+    """A limit of which much is used: the largest share that was reached, and of what."""
+
+    limit: Limit
+    window: Window
+    percent: int
+    amounts: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What tells this from other limits, other windows and other shares.
+
+        The pieces of a rolling period are one window.
+        """
+        window = self.window.id if self.window.since is None else "rolling"
+        return f"{self.limit.budget_id}:{window}:{self.percent}"
+
+
+def reached_limits(now: datetime) -> Iterator[ReachedLimit]:
+    """Yield the limits that warn of which a share is used at which they do, or all."""
+    warning = [each for each in current_catalog().limits if each.warn_at]
+    windows = {limit: limit.window(now) for limit in warning}
+    sums = sums_of(windows.values())
+    for limit, window in windows.items():
+        used = {amount: sums[window.id][f"used_{amount}"] for amount in AMOUNTS}
+        shares = shares_reached(replace(limit, warn_at=(*limit.warn_at, 100)), used)
+        if shares:
+            percent = max(share for _, share in shares)
+            amounts = tuple(AMOUNTS[amount] for amount, share in shares if share == percent)
+            yield ReachedLimit(limit, window, percent, amounts)
 
 
 def _standing(limit: Limit, sums: Mapping[str, int]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Subject(Vocabulary):
     CHECKS_BLIND = "CHECKS_BLIND", "Checks cannot see"
     CHANNEL_FAILING = "CHANNEL_FAILING", "Alert channel failing"
     BUDGET_BURNING = "BUDGET_BURNING", "Objective in danger"
+    MODEL_BUDGET = "MODEL_BUDGET", "Budget for models used"
     MANUAL = "MANUAL", "Opened by hand"
 
 

@@ -9,6 +9,9 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
+from model_orchestration import catalog
+from model_orchestration.models import ModelBudget, QuotaWindow
+from model_orchestration.periods import day_of
 from monitoring import findings
 from monitoring.findings import MOST_APART, sources
 from monitoring.handling import acknowledge_incident
@@ -170,6 +173,16 @@ def objective() -> None:
     SloMinute.objects.create(slo=slo, starts_at=NOW - timedelta(minutes=2), good=20, total=40)
 
 
+def model_budget() -> None:
+    window = day_of("ALL:", "UTC", NOW)
+    QuotaWindow.objects.create(
+        pk=window.id, series=window.series, starts_at=window.starts_at, ends_at=window.ends_at,
+        used_requests=8,
+    )  # fmt: skip
+    ModelBudget.objects.create(name="all", scope="ALL", period="DAY", request_limit=10)
+    catalog.forget()
+
+
 EACH = [
     ("CHECK_FAILING", "shop", "CRITICAL", "answered 503",
      lambda: check(state="DOWN", down_since=NOW, error="answered 503")),
@@ -189,6 +202,7 @@ EACH = [
     ("SCHEDULE_FAILED", "nightly", "CRITICAL", "failed: execution", schedule),
     ("NEEDS_REVIEW", "flow", "WARNING", "1 execution waits for a person", review),
     ("BUDGET_BURNING", "well", "CRITICAL", "20 of 40 looks at shop", objective),
+    ("MODEL_BUDGET", "all", "WARNING", "80 % of its requests is used", model_budget),
     ("CHANNEL_FAILING", "on-call", "CRITICAL", "It answered 404",
      lambda: make_channel(failures=5, last_error="It answered 404.")),
 ]  # fmt: skip
