@@ -14,15 +14,26 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from core.roles import scopes_of_role
+from monitoring.models import PageVisibility, StatusPage
 from registry.models import Service
 from tests import factories
 from tests.security.findings import Findings, say
 from tests.security.rows import Rows
 from tests.security.scenarios import SCENARIOS
 from tests.security.world import Caller, Identity, by_key, by_session, everybody
-from tests.support.authority import Effect, Expected, changes, effects, expected
+from tests.support.authority import (
+    Effect,
+    Expected,
+    changes,
+    effects,
+    expected,
+    page_answers,
+    page_paths,
+    who_of_pages,
+)
 from tests.support.real_hub import Hub
 
+PAGES = "identities x status pages"
 MATRIX, UNCHANGED, LATER = "identities x effects", "refused, and nothing changed", "later changes"
 OTHERS = "of-others"
 # Written also where a request is refused, and by the hub itself.
@@ -127,7 +138,22 @@ def run(caller: Caller, findings: Findings, _: Hub) -> None:
     total = len(effects())
     say(f"  of {total} effects {total - len(absent)} met what is there, each time")
     say(f"    without a row: {', '.join(sorted(absent))}")
+    run_pages(caller, findings, who)
     run_changes(caller, findings, subjects, who[-1])
+
+
+def run_pages(caller: Caller, findings: Findings, who: list[Identity]) -> None:
+    """Ask as everybody for a status page of each visibility, in all its forms."""
+    for each in PageVisibility:
+        StatusPage.objects.create(name=f"page-{each}", visibility=each, components=[])
+    for visibility, column, wanted in page_answers():
+        for identity in who:
+            if who_of_pages(identity.scopes) != column:
+                continue
+            for path in page_paths(f"page-{visibility}"):
+                got = caller.as_one(identity, "GET", path).status_code
+                sentence = f"{identity.title}, {path}: {got}, not {wanted}"
+                findings.hold(PAGES, got == wanted, sentence)
 
 
 def send(

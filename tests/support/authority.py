@@ -10,6 +10,8 @@ from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "authority.md"
 _CODE = re.compile(r"`([^`]+)`")
+# The first columns of the tables.
+TITLES = ("effect", "change", "identity", "request", "a page that is")
 _NAME = re.compile(r"(core|registry|workflows|monitoring|integration_site)(\.\w+)+")
 
 
@@ -82,6 +84,32 @@ def _effects() -> Iterator[Effect]:
             )
 
 
+def page_requests() -> list[str]:
+    """Return the requests of status pages, which say themselves who sees them."""
+    return [each for requests, _, _ in rows("request", 3) for each in _CODE.findall(requests)]
+
+
+def page_answers() -> Iterator[tuple[str, str, int]]:
+    """Yield by visibility of a page, and by who asks, what is answered."""
+    for visibility, *answers, _ in rows("a page that is", 5):
+        for who, answer in zip(("nobody", "without", "with"), answers, strict=True):
+            yield visibility.strip("`"), who, 200 if answer == "sees it" else int(answer)
+
+
+def who_of_pages(scopes: frozenset[str] | None) -> str:
+    """Return which column of status pages is for who has these scopes; None for nobody."""
+    if scopes is None:
+        return "nobody"
+    return "with" if "registry:read" in scopes else "without"
+
+
+def page_paths(page: str) -> list[str]:
+    """Return the addresses of everything that is shown of one status page."""
+    places = {"page": page, "component": "page", "file": "status.svg"}
+    paths = [each.split()[1] for each in page_requests() if "{page}" in each]
+    return [re.sub(r"\{(\w+)\}", lambda place: places[place[1]], path) for path in paths]
+
+
 def changes() -> list[str]:
     """Return the later changes that the table lists."""
     return [change for change, _ in rows("change", 2)]
@@ -98,7 +126,7 @@ def rows(first: str, columns: int) -> list[list[str]]:
     found: list[list[str]] = []
     inside = False
     for row in _all_rows():
-        if row[0] in ("effect", "change", "identity"):
+        if row[0] in TITLES:
             inside = row[0] == first and len(row) == columns
         elif inside:
             found.append(row)

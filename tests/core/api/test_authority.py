@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import timedelta
 from importlib import import_module
@@ -16,9 +17,19 @@ from rest_framework.test import APIClient
 
 from core.models import ApiKey
 from core.roles import SCOPES, Role, scopes_of_role
+from monitoring.models import PageVisibility, StatusPage
 from registry.models import Service
 from tests import factories
-from tests.support.authority import Effect, changes, decisions, effects, expected
+from tests.support.authority import (
+    Effect,
+    changes,
+    decisions,
+    effects,
+    expected,
+    page_answers,
+    page_paths,
+    page_requests,
+)
 from tests.support.people import in_groups
 from workflows.models import WorkflowExecution
 
@@ -36,6 +47,7 @@ each_effect = pytest.mark.parametrize("effect", effects(), ids=str)
 @pytest.mark.once
 def test_every_request_of_the_api_is_in_the_table() -> None:
     listed = {(effect.method, re.sub(r"\{\w+\}", "{}", effect.path)) for effect in effects()}
+    listed |= {("GET", re.sub(r"\{\w+\}", "{}", each.split()[1])) for each in page_requests()}
     types = {path for _, path in listed if path.startswith("/workflows/") and "{" not in path}
     missing = []
     for path, _, method, view in EndpointEnumerator().get_api_endpoints():
@@ -111,6 +123,25 @@ def test_what_is_of_others_takes_the_wider_scope(effect: Effect) -> None:
         )
         names["instance"] = str(next((i.pk for i in service.instances.all()), "x"))
         assert expected(effect, effect.takes).fits(send(client, effect, **names))
+
+
+def test_status_pages_are_shown_to_whom_the_table_says() -> None:
+    who = {
+        "nobody": [APIClient()],
+        "without": [factories.caller(scopes=sorted(set(SCOPES) - {"registry:read"}), name="less")],
+        "with": [factories.caller(scopes=["registry:read"], name="reader")],
+    }
+    stranger = APIClient()
+    stranger.credentials(HTTP_X_API_KEY="si_00000000_nobody-made-it")
+    who["nobody"].append(stranger)
+    for each in PageVisibility:
+        StatusPage.objects.create(name=f"page-{each}", visibility=each, components=[])
+    told = list(page_answers())
+    assert {visibility for visibility, _, _ in told} == set(PageVisibility)
+    for visibility, column, wanted in told:
+        for path, client in itertools.product(page_paths(f"page-{visibility}"), who[column]):
+            assert client.get(path).status_code == wanted, (path, column)
+    assert APIClient().get("/status")["Location"] == "/status/page-PUBLIC"
 
 
 LIST = "/registry/services"
