@@ -17,7 +17,7 @@ from monitoring.checks.subjects import keep_subjects
 from monitoring.checks.sweep import sweeper
 from monitoring.handling import end_due_acknowledgements
 from monitoring.incidents import watch_fleet
-from monitoring.maintenance import plan_windows
+from monitoring.maintenance.planning import plan_windows
 from monitoring.models import Incident
 from monitoring.slos.counting import count_minutes, forget_minutes
 from monitoring.uptime.rollups import forget_hours, sum_hours

@@ -139,7 +139,7 @@ def _seen_to() -> str:
 
 
 def _window() -> str:
-    from monitoring.maintenance import begin_now
+    from monitoring.maintenance.lifecycle import begin_now
 
     return str(begin_now({"services": [_service().name], "minutes": 5}, actor="x").pk)
 
@@ -309,6 +309,10 @@ ACTS: dict[str, Callable[[], Request]] = {
         "POST", "/monitoring/maintenance/now", {"services": [_service().name], "minutes": 5}),
     "MaintenanceViewSet.finish": lambda: (
         "POST", f"/monitoring/maintenance/{_window()}/finish", {}),
+    "MaintenanceViewSet.extend": lambda: (
+        "POST", f"/monitoring/maintenance/{_window()}/extend", {"minutes": 5}),
+    "MaintenanceViewSet.cancel": lambda: (
+        "POST", f"/monitoring/maintenance/{_window()}/cancel", {}),
     "IncidentViewSet.create": lambda: ("POST", "/monitoring/incidents", {"title": "Slow"}),
     "IncidentViewSet.unacknowledge": lambda: ("POST", f"{_seen_to()}/unacknowledge", {}),
     "IncidentViewSet.assign": lambda: ("POST", f"{_incident()}/assign", {"to": "ann"}),

@@ -17,7 +17,8 @@ from monitoring.handling import (
     open_by_hand,
 )
 from monitoring.incidents import open_incidents
-from monitoring.maintenance import occurrences_of, plan_windows
+from monitoring.maintenance.lifecycle import cancel_window, create_window, update_window
+from monitoring.maintenance.planning import occurrences_of, plan_windows
 from monitoring.models import (
     AlertDelivery,
     Incident,
@@ -127,6 +128,82 @@ def test_maintenance_is_called_for_and_ended_over_the_api() -> None:
         assert api.post("/monitoring/maintenance/now", {**order, **wrong}).status_code in (400, 404)
 
 
+ONCE = {"name": "disks", "services": ["bill*"], "starts_at": "2090-01-01T00:00:00Z",
+        "ends_at": "2090-01-02T00:00:00Z"}  # fmt: skip
+NIGHTLY = {"name": "nightly", "everything": True, "cron": "0 2 * * *", "duration_minutes": 60,
+           "timezone": "Europe/Berlin"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "words"),
+    [
+        ({**ONCE, "services": []}, "services", "everything"),
+        ({**ONCE, "services": ["a/b"]}, "services[0]", "letters"),
+        ({**ONCE, "types": ["CUSTARD"]}, "types[0]", "CUSTOM"),
+        ({**ONCE, "ends_at": None}, "ends_at", "null"),
+        ({**ONCE, "ends_at": "2089-01-01T00:00:00Z"}, "ends_at", "before it starts"),
+        ({**ONCE, "ends_at": "2092-01-01T00:00:00Z"}, "ends_at", "a year"),
+        ({**ONCE, "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2020-01-02T00:00:00Z"},
+         "ends_at", "past"),
+        ({**ONCE, "duration_minutes": 5}, "duration_minutes", "cron"),
+        ({"name": "x", "everything": True}, "starts_at", "duration_minutes"),
+        ({**NIGHTLY, "cron": "0 2 * *"}, "cron", "five fields"),
+        ({**NIGHTLY, "timezone": "Berlin"}, "timezone", "Europe/Berlin"),
+        ({**NIGHTLY, "duration_minutes": 1440}, "duration_minutes", "never end"),
+        ({k: v for k, v in NIGHTLY.items() if k != "duration_minutes"}, "duration_minutes", "last"),
+    ],
+)  # fmt: skip
+def test_what_no_window_can_be_is_refused_by_its_field(
+    wrong: dict[str, Any], field: str, words: str
+) -> None:
+    answer = factories.caller("OPERATOR").post("/monitoring/maintenance", wrong)
+    errors = answer.json()["errors"]
+    assert answer.status_code == 400
+    assert [name for name, said in errors.items() if words in str(said)] == [field], errors
+
+
+def test_a_planned_window_is_moved_made_longer_and_called_off() -> None:
+    api = factories.caller("OPERATOR")
+    path = f"/monitoring/maintenance/{api.post('/monitoring/maintenance', ONCE).json()['id']}"
+    assert MaintenanceOccurrence.objects.get().starts_at == at(2090, 1, 1)
+    moved = api.patch(path, {"starts_at": "2089-12-31T00:00:00Z"})
+    assert (moved.status_code, moved.json()["status"]) == (200, "SCHEDULED")
+    assert MaintenanceOccurrence.objects.get().starts_at == at(2089, 12, 31)
+    assert api.post(f"{path}/extend", {"minutes": 5}).status_code == 409
+    # It begins.
+    begun = api.patch(path, {"starts_at": (NOW - timedelta(minutes=5)).isoformat(),
+                             "ends_at": (NOW + timedelta(days=1)).isoformat()})  # fmt: skip
+    assert begun.json()["status"] == "IN_PROGRESS"
+    for change in ({"starts_at": NOW.isoformat()}, {**NIGHTLY, "starts_at": None, "ends_at": None}):
+        assert api.patch(path, change).status_code == 409
+    assert api.delete(path).status_code == 409
+    longer = api.post(f"{path}/extend", {"minutes": 5})
+    later = NOW + timedelta(days=1, minutes=5)
+    assert datetime.fromisoformat(longer.json()["ends_at"]) == later
+    assert MaintenanceOccurrence.objects.get().ends_at == later
+    assert api.post(f"{path}/cancel", {"reason": "Rain."}).json()["status"] == "CANCELLED"
+    assert MaintenanceOccurrence.objects.get().ends_at <= timezone.now()
+    answers = [api.post(f"{path}/cancel").status_code, api.patch(path, ONCE).status_code]
+    assert answers == [409, 409]
+    assert api.delete(path).status_code == 204
+    assert not MaintenanceOccurrence.objects.exists()
+
+
+def test_what_recurs_is_planned_anew_with_its_rule_and_goes_on_after_a_finish() -> None:
+    window = create_window(NIGHTLY, actor="ann")
+    before = set(window.occurrences.values_list("starts_at", flat=True))
+    update_window(window, {"cron": "30 4 * * *"}, actor="ann")
+    after = set(window.occurrences.values_list("starts_at", flat=True))
+    assert len(after) >= 13
+    assert not after & before
+    # A sweep changes nothing.
+    plan_windows(now=timezone.now())
+    assert set(window.occurrences.values_list("starts_at", flat=True)) == after
+    cancel_window(window, actor="ann")
+    plan_windows(now=timezone.now())
+    assert not window.occurrences.filter(starts_at__gt=timezone.now()).exists()
+
+
 def test_a_part_of_another_is_not_told_alone_while_that_is_open() -> None:
     whole = open_by_hand({"title": "All is slow"}, actor="ann")
     part = down()
@@ -138,6 +215,7 @@ def test_a_part_of_another_is_not_told_alone_while_that_is_open() -> None:
 def test_what_somebody_sees_to_is_told_again_once_it_becomes_worse() -> None:
     make_channel(repeat_seconds=3600)
     incident = open_by_hand({"title": "Slow"}, actor="ann")
+    Incident.objects.update(opened_at=NOW)
     assert messages(minutes=1) == ["Warning: Slow"]
     acknowledge_incident(incident, actor="ann")
     assert messages(hours=5) == []

@@ -13,6 +13,7 @@ from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePa
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
+from monitoring.api.maintenance import MaintenanceViewSet, MaintenanceWindowPatch
 from monitoring.api.slos import SloPatch, SloViewSet
 from monitoring.api.status_pages import StatusPagePatch, StatusPageViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
@@ -186,6 +187,25 @@ CASES = [
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
+    ),
+    Case(
+        name="maintenance window",
+        view=MaintenanceViewSet,
+        reader=MaintenanceWindowPatch,
+        path="/monitoring/maintenance",
+        made={
+            "name": "made", "description": "One.", "services": ["a-*"], "tags": ["db"],
+            "types": ["CUSTOM"], "everything": True, "starts_at": "2090-01-01T00:00:00Z",
+            "ends_at": "2090-03-01T00:00:00Z", "cron": "0 2 * * *", "duration_minutes": 30,
+            "timezone": "Europe/Berlin", "suppress_alerts": False, "public": True,
+        },
+        other={
+            "name": "changed", "description": "Two.", "services": ["b-*"], "tags": ["web"],
+            "types": ["API_GATEWAY"], "everything": False, "starts_at": "2090-01-02T00:00:00Z",
+            "ends_at": "2090-04-01T00:00:00Z", "cron": "0 3 * * 0", "duration_minutes": 40,
+            "timezone": "UTC", "suppress_alerts": True, "public": False,
+        },
+        along={"cron": {"duration_minutes": None}, "duration_minutes": {"cron": None}},
     ),
     Case(
         name="objective",

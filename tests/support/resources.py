@@ -21,9 +21,10 @@ from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, R
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
+from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
-from monitoring.models import AlertChannel, HealthCheck, Slo, StatusPage
+from monitoring.models import AlertChannel, HealthCheck, MaintenanceWindow, Slo, StatusPage
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -106,6 +107,10 @@ def _of_check() -> dict[str, Any]:
     return {"kind": "HTTP", "url": "http://127.0.0.1:9/"}
 
 
+def _of_window() -> dict[str, Any]:
+    return {"services": ["pay-*"], "cron": "0 2 * * 0", "duration_minutes": 60}
+
+
 def _of_slo() -> dict[str, Any]:
     if not Service.objects.filter(name="target").exists():
         factories.make_service("target", actions=("act",))
@@ -141,6 +146,7 @@ RESOURCES = (
     Resource(ScheduleViewSet, WorkflowSchedule, "/schedules", _of_schedule, {"priority": 7}),
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
+    Resource(MaintenanceViewSet, MaintenanceWindow, "/monitoring/maintenance", _of_window),
     Resource(SloViewSet, Slo, "/monitoring/slos", _of_slo),
     Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),
     Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),

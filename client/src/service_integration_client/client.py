@@ -248,6 +248,11 @@ class _BaseClient:
     get_status_pages = Read(status_pages.get_status_pages)
     iter_status_pages = Pages(status_pages.get_status_pages)
 
+    plan_maintenance = Write(maintenance.plan_maintenance)
+    update_maintenance_window = Write(maintenance.update_maintenance_window)
+    delete_maintenance_window = Write(maintenance.delete_maintenance_window)
+    extend_maintenance = Write(maintenance.extend_maintenance)
+    cancel_maintenance = Write(maintenance.cancel_maintenance)
     begin_maintenance = Write(maintenance.begin_maintenance)
     finish_maintenance = Write(maintenance.finish_maintenance)
     get_maintenance_window = Read(maintenance.get_maintenance_window)

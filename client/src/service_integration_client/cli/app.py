@@ -17,6 +17,7 @@ from service_integration_client.cli.executions import executions
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
+from service_integration_client.cli.maintenance import maintenance
 from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import discover, health, services
 from service_integration_client.cli.session import INTERRUPTED
@@ -40,7 +41,7 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, checks, keys,
+    credentials, webhooks, breakers, incidents, alerts, checks, maintenance, keys,
 ):  # fmt: skip
     root.add_command(command)
 

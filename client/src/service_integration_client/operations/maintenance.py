@@ -2,11 +2,80 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from service_integration_client.hub import Hub
 from service_integration_client.operations.collection import Collection
 from service_integration_client.requests import JsonObject
 
 WINDOWS = Collection("/monitoring/maintenance", "maintenance window")
+
+
+async def plan_maintenance(
+    hub: Hub,
+    name: str,
+    *,
+    services: list[str] | None = None,
+    tags: list[str] | None = None,
+    types: list[str] | None = None,
+    everything: bool | None = None,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    cron: str | None = None,
+    duration_minutes: int | None = None,
+    timezone: str | None = None,
+    suppress_alerts: bool | None = None,
+    public: bool | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Plan a window: once from `starts_at` to `ends_at`, or by `cron` for `duration_minutes`.
+
+    It begins and ends by itself. Raises: ValidationError, ConflictError.
+    """
+    return await WINDOWS.call(hub, "POST", locals())
+
+
+async def update_maintenance_window(
+    hub: Hub,
+    window_id: str,
+    name: str | None = None,
+    *,
+    services: list[str] | None = None,
+    tags: list[str] | None = None,
+    types: list[str] | None = None,
+    everything: bool | None = None,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+    cron: str | None = None,
+    duration_minutes: int | None = None,
+    timezone: str | None = None,
+    suppress_alerts: bool | None = None,
+    public: bool | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Change what is given of a window, and leave the rest.
+
+    Raises: ResourceNotFoundError, ValidationError, ConflictError when it is over.
+    """
+    return await WINDOWS.call(hub, "PATCH /{window_id}", locals())
+
+
+async def delete_maintenance_window(hub: Hub, window_id: str) -> JsonObject:
+    """Remove a window with its times. Answers ``{"id", "deleted"}``.
+
+    Raises: ResourceNotFoundError, ConflictError while it is under way.
+    """
+    return await WINDOWS.delete(hub, "/{window_id}", locals())
+
+
+async def extend_maintenance(hub: Hub, window_id: str, minutes: int) -> JsonObject:
+    """Let what is under way end later. Raises: ResourceNotFoundError, ConflictError."""
+    return await WINDOWS.call(hub, "POST /{window_id}/extend", locals())
+
+
+async def cancel_maintenance(hub: Hub, window_id: str, *, reason: str | None = None) -> JsonObject:
+    """Call a window off for good. Raises: ResourceNotFoundError, ConflictError."""
+    return await WINDOWS.call(hub, "POST /{window_id}/cancel", locals())
 
 
 async def begin_maintenance(

@@ -1,0 +1,1 @@
+"""Windows of maintenance: `rules` (what one can be), `planning` (its times), `lifecycle`."""
