@@ -13,6 +13,7 @@ from core.periodic_tasks import periodic_task
 from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
 from monitoring.checks.lifecycle import resume_due
+from monitoring.checks.store import forget_results
 from monitoring.checks.subjects import keep_subjects
 from monitoring.checks.sweep import sweeper
 from monitoring.handling import end_due_acknowledgements
@@ -56,6 +57,7 @@ def sweep_heartbeats() -> None:
     cut_change_log()
     forget_answers(now=now)
     forget_deliveries(now=now)
+    forget_results(now=now)
 
 
 @periodic_task("monitoring.tasks.count_objectives")

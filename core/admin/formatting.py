@@ -28,6 +28,8 @@ TONES = {
         "SENT",
         "GRANTED",
         "SETTLED",
+        "UP",
+        "OK",
     ),
     "warning": (
         "DEGRADED",
@@ -50,6 +52,7 @@ TONES = {
         "INVESTIGATING",
         "IDENTIFIED",
         "MONITORING",
+        "RECOVERING",
     ),
     "bad": (
         "OFFLINE",
@@ -66,6 +69,8 @@ TONES = {
         "DEAD",
         "MISSING",
         "CUT",
+        "DOWN",
+        "FAIL",
     ),
     "info": (
         "RUNNING",

@@ -29,6 +29,7 @@ _GROUPS = (
         "Watch",
         (
             ("Incidents", "warning", "monitoring.incident"),
+            ("Checks", "network_check", "monitoring.healthcheck"),
             ("Uptime", "monitoring", "monitoring.statusspan"),
             ("Objectives", "target", "monitoring.slo"),
             ("Status pages", "web", "monitoring.statuspage"),

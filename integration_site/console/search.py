@@ -22,7 +22,8 @@ from core.admin.formatting import status_word
 from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
 from model_orchestration.models import Model, ModelBudget, ModelRoute
-from monitoring.models import AlertChannel, Slo, StatusPage
+from monitoring.checks.standing import state_of
+from monitoring.models import AlertChannel, HealthCheck, Slo, StatusPage
 from registry.models import (
     Connection,
     Credential,
@@ -156,6 +157,9 @@ SECTIONS = (
     Section(Integration, "conversion_path", _named(Integration), _status),
     Section(WorkflowSchedule, "schedule", _named(WorkflowSchedule)),
     Section(Webhook, "webhook", _named(Webhook)),
+    Section(
+        HealthCheck, "network_check", _named(HealthCheck), lambda row: status_word(state_of(row))
+    ),
     Section(AlertChannel, "notifications", _named(AlertChannel), _status),
     Section(Slo, "target", _named(Slo)),
     Section(StatusPage, "web", _named(StatusPage)),

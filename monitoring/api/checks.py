@@ -19,6 +19,7 @@ from core.api.suspension import result_of
 from core.api.viewsets import ResourceViewSet
 from monitoring.checks import lifecycle, trials
 from monitoring.checks.reading import PLANNED, plan_of
+from monitoring.checks.standing import state_of
 from monitoring.models import (
     CheckErrorKind,
     CheckKind,
@@ -80,15 +81,6 @@ class HealthCheckSerializer(AnswerSerializer):
     def get_plan(self, check: HealthCheck) -> dict[str, int]:
         plan = plan_of(check)
         return {name: getattr(plan, name) for name in (*PLANNED, "timeout_seconds")}
-
-
-def state_of(check: HealthCheck) -> str:
-    """Return the worst state of a check's subjects."""
-    states = {each.state for each in check.states.all()}
-    if not check.enabled:
-        return str(CheckStatus.PAUSED)
-    order = ("DOWN", "RECOVERING", "SUSPECT", "STALE", "UNKNOWN", "UP", "PAUSED")
-    return next((state for state in order if state in states), str(CheckStatus.UNKNOWN))
 
 
 class HealthCheckInput(StrictSerializer):

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from core.db.pipeline import prepared_cursor
+from core.db.retention import LARGEST_PURGE, drop_older
 from core.db.rows import insert_rows, row_reader
 from monitoring.checks import decide
 from monitoring.checks.decide import SubjectFacts
@@ -21,6 +22,8 @@ from monitoring.models.check import LONGEST_ERROR
 MOST_CLAIMED = 500
 # Who claimed and died leaves its looks to others after this time.
 LEASE = timedelta(seconds=90)
+RESULTS_DAYS = 7
+MOST_BATCHES = 20
 FACTS = (
     "state", "since", "failures", "successes", "first_failure_at", "down_since", "blips",
     "flap_bits", "flapping", "last_result_at",
@@ -34,7 +37,8 @@ _WRITTEN = {
     "flapping": "boolean",
     "latency_ms": "double precision",
 }
-# Called in the transaction of a write, with what was seen and what changed by it.
+# Called in the transaction of a write, with what was seen and what changed by it; when a check is
+# paused or resumed nothing was seen.
 WriteHook = Callable[[Sequence[Seen], Sequence[StateChange]], None]
 write_hooks: list[WriteHook] = []
 
@@ -167,3 +171,14 @@ def put_off(rows: Iterable[tuple[UUID, int, datetime | None]]) -> None:
     """Let go of what was claimed and is not looked at: the key, the fence, when it is due next."""
     for key, fence, due in rows:
         CheckState.objects.filter(pk=key, fence=fence).update(next_due_at=due, lease_until=None)
+
+
+def forget_results(*, now: datetime) -> int:
+    """Delete what was seen more than a week ago, a batch at a time; return how many."""
+    dropped = 0
+    for _ in range(MOST_BATCHES):
+        batch = drop_older(HealthCheckResult.objects.all(), days=RESULTS_DAYS, now=now)
+        dropped += batch
+        if batch < LARGEST_PURGE:
+            break
+    return dropped

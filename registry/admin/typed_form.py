@@ -13,9 +13,10 @@ from core.admin.forms import description_field
 class TypedForm(forms.ModelForm):
     """A row as a person makes or changes it; `service_fields` is what the service takes.
 
-    The type of a row that is stored stays as it is.
+    The type of a row that is stored stays as it is; it is in the column `typed_by`.
     """
 
+    typed_by = "type"
     description = description_field(rows=2)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -23,8 +24,8 @@ class TypedForm(forms.ModelForm):
         self.service_fields: dict[str, Any] = {}
         self.is_change = not self.instance._state.adding
         if self.is_change:
-            if "type" in self.fields:
-                self.fields["type"].disabled = True
+            if self.typed_by in self.fields:
+                self.fields[self.typed_by].disabled = True
             self.show(self.instance)
 
     def show(self, row: Any) -> None:
@@ -38,7 +39,8 @@ class TypedForm(forms.ModelForm):
     @sensitive_variables()
     def clean(self) -> Any:
         data = super().clean()
-        type = self.instance.type if self.is_change else self.cleaned_data.get("type")
+        stored = getattr(self.instance, self.typed_by)
+        type = stored if self.is_change else self.cleaned_data.get(self.typed_by)
         if type and not self.errors:
             self.read(type)
         return data

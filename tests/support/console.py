@@ -40,6 +40,7 @@ from registry.models import (
 )
 from tests import factories
 from tests.support.alerts import make_channel, make_delivery
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from workflows.models import (
@@ -244,6 +245,9 @@ def _make_upkeep() -> None:
     StatusSpan.objects.create(service=service, status="OFFLINE", started_at=now)
     Slo.objects.create(name="well", service=service)
     StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])
+    check = make_check("shop-front", conditions={"json": ["body.ok"]})
+    check.states.update(state="DOWN", error="It answered 503.", latency_ms=12.5)
+    check.results.create(checked_at=now, outcome="FAIL", error="It answered 503.", latency_ms=12.5)
     channel = make_channel(last_error="It answered 404.", failures=6)
     incident = Incident.objects.get()
     AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)

@@ -31,6 +31,7 @@ from tests import factories
 from tests.core import test_audit_coverage as acts
 from tests.core.api.test_patch import FormValues
 from tests.support.alerts import make_channel, make_delivery
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 
@@ -132,6 +133,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "Workflow": lambda: factories.make_workflow().pk,
     "AlertChannel": lambda: make_channel().pk,
     "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
+    "HealthCheck": lambda: make_check().pk,
     "StatusPage": lambda: StatusPage.objects.create(name="ours").pk,
     "Model": lambda: _model().pk,
     "ModelPrice": lambda: ModelPrice.objects.create(
@@ -159,6 +161,7 @@ CHANGES = {
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
     "Slo": ("description", "Other."),
+    "HealthCheck": ("description", "Other."),
     "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),
@@ -203,6 +206,10 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "WorkflowVersion.reinstate": (lambda: _version(True, retired=True), {"reason": "New."}),
     "AlertChannel.enable_selected": (lambda: make_channel(enabled=False).pk, {}),
     "AlertChannel.disable_selected": (lambda: make_channel().pk, {}),
+    "HealthCheck.pause_selected": (lambda: make_check().pk, {}),
+    "HealthCheck.resume_selected": (lambda: make_check(enabled=False).pk, {}),
+    "HealthCheck.pause": (lambda: make_check().pk, {}),
+    "HealthCheck.resume": (lambda: make_check(enabled=False).pk, {}),
     "Incident.acknowledge": (lambda: _last(acts._incident()), {}),
     "Incident.give_back": (lambda: _last(acts._seen_to()), {}),
     "Incident.add_update": (lambda: _last(acts._incident()), {"text": "Seen."}),
@@ -374,6 +381,7 @@ CHANGE_NOTHING = {
     "inbox": "a list", "inbox_count": "a part of a page",
     "execution_evaluate": "tries an expression on what is there",
     "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",
+    "check_try": "looks and stores nothing",
     "service_probe": "asks and changes nothing",
     "model_usage": "shows charts", "model_requests_csv": "an export",
     "model_try": "asks over the API, which records the request",

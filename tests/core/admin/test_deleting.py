@@ -56,6 +56,10 @@ PARTS: dict[str, Callable[[Any], object]] = {
     "CheckState.instance": lambda row: first_state(
         make_check(f"of {row.pk}"), row.pk, now=timezone.now()
     ).save(),
+    "CheckState.health_check": lambda row: first_state(row, None, now=timezone.now()).save(),
+    "HealthCheckResult.health_check": lambda row: row.results.create(
+        checked_at=timezone.now(), outcome="OK"
+    ),
     "ModelPrice.model": lambda row: ModelPrice.objects.create(
         model=row, input=1, valid_from=timezone.now()
     ),

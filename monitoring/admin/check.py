@@ -1,0 +1,270 @@
+"""Checks: what is looked at, how it is, what was seen, and what a look says now."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.admin.base import (
+    HubAdmin,
+    UnreadPartsMixin,
+    actor_of,
+    find_or_404,
+    run_on_each,
+    run_on_one,
+)
+from core.admin.columns import column, json_column
+from core.admin.dialogs import back_to, dialog_action
+from core.admin.filters import RelatedFilter
+from core.admin.formatting import NOTHING, milliseconds, moment, tone_of
+from core.admin.pages import page_of, render_page
+from core.admin.views import own_view
+from core.api.suspension import result_of
+from monitoring.admin.check_form import OFFERED, SHOWN_WHEN, TIMES, CheckForm, fields_of
+from monitoring.checks import lifecycle, trials
+from monitoring.checks.reading import plan_of
+from monitoring.checks.standing import WORST_FIRST, in_state, state_of, with_place, worst_of
+from monitoring.models import CheckKind, CheckOutcome, CheckState, CheckStatus, HealthCheck
+from registry.models import Service
+
+CHANGE = "monitoring.change_healthcheck"
+SHOWN_STATES = 50
+SHOWN_RESULTS = 30
+_MORE = ("severity", "owner", "tags")
+# What its service says of a check that the hub made for health URLs.
+_OF_SERVICE = ("interval_seconds", "failure_threshold", "success_threshold")
+SHOWN = (
+    "name", "kind", "service", "url", "description", "request_shown", "conditions_shown", *TIMES,
+    "severity", "owner", "tags_shown",
+)  # fmt: skip
+
+
+def state_badge(state: str) -> SafeString:
+    """Return a state of a check as a colour and a word; one that nobody looks at is grey."""
+    return _badge(state, CheckStatus(state).label)
+
+
+def outcome_badge(outcome: str) -> SafeString:
+    """Return what a look came to as a colour and a word."""
+    return _badge(outcome, CheckOutcome(outcome).label)
+
+
+def _badge(value: str, word: Any) -> SafeString:
+    tone = "neutral" if value == CheckStatus.PAUSED else tone_of(value)
+    return format_html('<span class="hub-status" data-tone="{}">{}</span>', tone, word)
+
+
+def _worst(row: HealthCheck) -> CheckState | None:
+    return worst_of(row.states.all())
+
+
+def _last_look(row: HealthCheck) -> str:
+    looks = [each.last_result_at for each in row.states.all() if each.last_result_at]
+    return moment(max(looks)) if looks else "not yet"
+
+
+def _latency(row: HealthCheck) -> str:
+    known = [each.latency_ms for each in row.states.all() if each.latency_ms is not None]
+    return milliseconds(max(known)) if known else NOTHING
+
+
+def _target(row: HealthCheck) -> str:
+    if row.service is None:
+        return row.url or NOTHING
+    count = len(row.states.all())
+    return f"{row.service.name}, {count} instance{'' if count == 1 else 's'}"
+
+
+def _since(row: HealthCheck) -> str:
+    worst = _worst(row)
+    return moment(worst.since) if worst else NOTHING
+
+
+class StateFilter(admin.SimpleListFilter):
+    """The state of the whole check: the worst of its subjects."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(state), str(state.label)) for state in WORST_FIRST]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
+        chosen = self.value()
+        return in_state(queryset, chosen) if chosen else None
+
+
+class ServiceFilter(RelatedFilter):
+    """Those of one service."""
+
+    title = "service"
+    parameter_name = "service"
+    model = Service
+
+
+@admin.register(HealthCheck)
+class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
+    """What is down first; each with its latest looks."""
+
+    form = CheckForm
+    conditional_fields = SHOWN_WHEN
+    list_display = (
+        "name", "state_label", "kind_label", "looks_at", "last_look", "latency", "since",
+    )  # fmt: skip
+    list_filter = (StateFilter, "kind", ServiceFilter)
+    search_fields = ("name", "description", "url", "service__name")
+    search_help_text = "Name, description, URL or service"
+    autocomplete_fields = ("service",)
+    ordering = ("place", "name")
+    actions = ("pause_selected", "resume_selected")
+    actions_detail = ("pause", "resume")
+    change_form_outer_before_template = "console/check_summary.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HealthCheck]:
+        """With the place of each by its state, which is not known to the model's own ordering."""
+        rows = with_place(HealthCheck.objects.select_related("service"))
+        return rows.prefetch_related("states").order_by(*self.ordering)
+
+    # The list
+
+    state_label = column("State", lambda row: state_badge(state_of(row)), ordering="place")
+    kind_label = column("Kind", lambda row: row.get_kind_display(), ordering="kind")
+    looks_at = column("Looks at", _target)
+    last_look = column("Last look", _last_look)
+    latency = column("Latency", _latency)
+    since = column("Since", _since)
+
+    # The page
+
+    def get_fieldsets(self, request: HttpRequest, obj: HealthCheck | None = None) -> Any:
+        if obj and not self.has_change_permission(request, obj):
+            return ((None, {"fields": SHOWN}),)
+        if obj is None:
+            target: tuple[str, ...] = ("service", "url")
+            own = [name for kind in OFFERED for name in fields_of(kind)]
+        else:
+            of_service = obj.service_id is not None
+            target = () if of_service or obj.kind == CheckKind.PUSH else ("url",)
+            own = [*fields_of(obj.kind, of_service=of_service)]
+        times = TIMES if obj is None or not obj.is_automatic else ("timeout_seconds",)
+        asked = [name for name in own if "__request__" in name]
+        holds = [name for name in own if "__conditions__" in name]
+        parts = [("What is asked", asked), ("What has to hold", holds)]
+        return (
+            (None, {"fields": ("name", "kind", *target, "description")}),
+            *((title, {"fields": names}) for title, names in parts if names),
+            ("When", {"fields": times}),
+            ("More", {"fields": _MORE}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        only_looks = obj and not self.has_change_permission(request, obj)
+        return SHOWN if only_looks else super().get_readonly_fields(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        # The settings are no columns.
+        names = {name for _, about in self.get_fieldsets(request, obj) for name in about["fields"]}
+        readonly = self.get_readonly_fields(request, obj)
+        kwargs["fields"] = [n for n in CheckForm._meta.fields if n in names - set(readonly)]
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    request_shown = json_column("What is asked", "request")
+    conditions_shown = json_column("What has to hold", "conditions")
+    tags_shown = column("Tags", lambda row: ", ".join(row.tags) or NOTHING)
+
+    def summary(self, request: HttpRequest, row: HealthCheck) -> dict[str, Any]:
+        """Return how it is, at each instance, and what was seen last."""
+        states = list(row.states.select_related("instance__service").order_by("instance__url"))
+        results = row.results.select_related("instance").order_by("-id")[:SHOWN_RESULTS]
+        worst = worst_of(states)
+        return {
+            "check_badge": state_badge(state_of(row)),
+            "worst": worst,
+            "plan": plan_of(row),
+            "subjects": [(state_badge(each.state), each) for each in states[:SHOWN_STATES]],
+            "more_subjects": max(len(states) - SHOWN_STATES, 0),
+            "results": [(outcome_badge(each.outcome), each) for each in results],
+            "may_try": request.user.has_perm(CHANGE),
+        }
+
+    def save_model(self, request: HttpRequest, obj: HealthCheck, form: Any, change: bool) -> None:
+        actor = actor_of(request)
+        if change:
+            saved = lifecycle.update_check(obj, form.service_fields, actor=actor)
+        else:
+            saved = lifecycle.create_check(form.service_fields, actor=actor)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: HealthCheck) -> None:
+        lifecycle.delete_check(obj, actor=actor_of(request))
+
+    # Looking now
+
+    @own_view("<str:object_id>/try", name="check_try", methods=["POST"])
+    def try_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Look now, and show what was seen; nothing is stored."""
+        if not request.user.has_perm(CHANGE):
+            raise PermissionDenied("This needs the permission to change checks.")
+        row = find_or_404(HealthCheck.objects.select_related("service"), object_id)
+        seen = result_of(request, "run", partial(trials.begin_trial, row))
+        return render_page(
+            self,
+            request,
+            "console/check_try.html",
+            title=f"Try {row}",
+            original=row,
+            check_badge=state_badge(state_of(row)),
+            seen=[(outcome_badge(each.outcome), each) for each in seen],
+        )
+
+    # Pausing
+
+    def _pause(self, request: HttpRequest, row: HealthCheck) -> object:
+        return lifecycle.pause_check(row, actor=actor_of(request))
+
+    def _resume(self, request: HttpRequest, row: HealthCheck) -> object:
+        return lifecycle.resume_check(row, actor=actor_of(request))
+
+    @admin.action(description="Pause", permissions=["change"])
+    def pause_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        run_on_each(request, queryset, partial(self._pause, request), done="paused")
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
+        run_on_each(request, queryset, partial(self._resume, request), done="resumed")
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
+        is_off = HealthCheck.objects.filter(pk=object_id, enabled=False).exists()
+        return ("pause",) if is_off else ("resume",)
+
+    def _switch(self, request: HttpRequest, object_id: str, act: Any, done: str) -> HttpResponse:
+        row = find_or_404(HealthCheck.objects.all(), object_id)
+        run_on_one(request, row, partial(act, request), done=done)
+        return back_to(page_of(row))
+
+    @dialog_action(
+        "Pause",
+        icon="pause",
+        title="Pause this check?",
+        explanation="Nobody looks until it is resumed, and what it opened is over.",
+    )
+    def pause(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._switch(request, object_id, self._pause, "paused")
+
+    @dialog_action(
+        "Resume",
+        icon="play_arrow",
+        title="Resume this check?",
+        explanation="It is looked at within seconds.",
+    )
+    def resume(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._switch(request, object_id, self._resume, "resumed")
