@@ -17,6 +17,7 @@ import httpx2
 from reference_services import demo_work as work
 from reference_services.console import add_hub_arguments, log_to_stderr, say
 from reference_services.demo_alerts import keep_mailbox_channel
+from reference_services.demo_checks import keep_checks
 from reference_services.demo_models import PROVIDER, SECONDS, AdminLogin, DemoModels
 from reference_services.demo_work import Progress
 from reference_services.lifetime import ends_on_signals
@@ -93,6 +94,7 @@ class Demo:
                 await self._wait_for_services()
                 await self._keep_workflow()
                 await keep_mailbox_channel(self._client)
+                await keep_checks(self._client)
                 provider = await self._client.get_service(PROVIDER)
                 await self._models.prepare(provider["url"].rstrip("/"))
             except (AuthenticationError, PermissionDeniedError):

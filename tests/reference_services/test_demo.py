@@ -37,6 +37,7 @@ class PlayingHub:
         self.summarizer_url = summarizer_url
         self.workflows = {}
         self.channels = []
+        self.checks = []
         self.executed = []
         self.numbers = itertools.count(1)
         app = web.Application()
@@ -46,6 +47,7 @@ class PlayingHub:
         app.router.add_get("/api/workflows/{name}", self._workflow)
         app.router.add_post("/api/workflows", self._create)
         app.router.add_post("/api/monitoring/channels", self._create_channel)
+        app.router.add_post("/api/monitoring/checks", self._create_check)
         app.router.add_post("/api/workflows/execute", self._execute_type)
         app.router.add_post("/api/workflows/{name}/execute", self._execute)
         self.server = TestServer(app)
@@ -68,6 +70,10 @@ class PlayingHub:
     async def _create_channel(self, request):
         self.channels.append(await request.json())
         return web.json_response(self.channels[-1], status=201)
+
+    async def _create_check(self, request):
+        self.checks.append(await request.json())
+        return web.json_response(self.checks[-1], status=201)
 
     async def _execute_type(self, request):
         body = await request.json()
@@ -133,6 +139,8 @@ async def test_demo_runs_every_kind_of_work_and_one_failure(start_service, tmp_p
     (channel,) = hub.channels
     assert channel["name"] == "demo-mailbox" and channel["config"]["url"].endswith("/hook")
     assert lines.pop(1).startswith("Alerts are told to the mailbox: open http://127.0.0.1:")
+    assert [check["kind"] for check in hub.checks] == ["HTTP", "TCP"]
+    assert lines.pop(1).startswith("The hub looks at text-summarization: see the check demo-")
     assert lines[1].startswith("FAILED     document-processing in 0.25 s: generate-summary: The su")
     assert "Open execution e1 in the admin" in lines[2]
     assert [line.split()[1] for line in lines[3:]] == [

@@ -378,6 +378,7 @@ PAGES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 CHANGE_NOTHING = {
     "execution_live": "a part of a page", "execution_step_values": "a part of a page",
     "bulk_live": "a part of a page", "schedule_preview": "a part of a page",
+    "status_page_preview": "shows the page as visitors would see it",
     "inbox": "a list", "inbox_count": "a part of a page",
     "execution_evaluate": "tries an expression on what is there",
     "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",

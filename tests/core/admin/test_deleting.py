@@ -17,7 +17,7 @@ from core.db.models import NamedModel
 from integration_site.admin_groups import create_roles
 from model_orchestration.models import ModelPrice
 from monitoring.checks.subjects import first_state
-from monitoring.models import AlertNotice, Incident
+from monitoring.models import AlertNotice, Incident, StatusSpan, UptimeRollup
 from registry.models import (
     CircuitBreakerState,
     CredentialToken,
@@ -59,6 +59,12 @@ PARTS: dict[str, Callable[[Any], object]] = {
     "CheckState.health_check": lambda row: first_state(row, None, now=timezone.now()).save(),
     "HealthCheckResult.health_check": lambda row: row.results.create(
         checked_at=timezone.now(), outcome="OK"
+    ),
+    "StatusSpan.service": lambda row: StatusSpan.objects.create(
+        service=row, status="ONLINE", started_at=timezone.now()
+    ),
+    "UptimeRollup.service": lambda row: UptimeRollup.objects.create(
+        service=row, period="DAY", starts_at=timezone.now()
     ),
     "ModelPrice.model": lambda row: ModelPrice.objects.create(
         model=row, input=1, valid_from=timezone.now()
