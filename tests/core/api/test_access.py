@@ -179,6 +179,25 @@ def test_a_session_that_writes_needs_the_csrf_token() -> None:
     assert taken.status_code == 201
 
 
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/models/chat", "/v1/messages", LIST])
+@pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data", "text/plain"])
+def test_a_body_is_read_of_who_may_send_it_only(path: str, media_type: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+    client.cookies["csrftoken"] = token = "x" * 32
+    for headers, told in (({"X-CSRFToken": token}, "needs the scope"), ({}, "CSRF")):
+        refused = client.post(path, b"{no body", content_type=media_type, headers=headers)
+        assert refused.status_code == 403
+        assert told in refused.content.decode()
+
+
+def test_the_csrf_token_of_a_form_is_none() -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(staff("operator"))
+    client.cookies["csrftoken"] = token = "x" * 32
+    assert client.post("/v1/audio/translations", {"csrfmiddlewaretoken": token}).status_code == 403
+
+
 def test_a_key_needs_no_csrf_token() -> None:
     _, text = factories.make_key()
     client = APIClient(enforce_csrf_checks=True)
