@@ -21,7 +21,7 @@ from core.api.suspension import result_of
 from core.exceptions import NotFound
 from core.unknown_fields import UnknownFields
 from registry.api.grants import GrantsAnswer, show_grants
-from registry.calls.headers import call_headers, dropped_fields
+from registry.calls.headers import call_headers, dropped_fields, key_of_caller
 from registry.integrations import lifecycle
 from registry.integrations.execution import (
     Executed,
@@ -259,10 +259,11 @@ class IntegrationViewSet(NamedResourceViewSet):
     def execute(self, request: Any, pk: str) -> Response:
         """Map the payload, call the target now, and answer what the answer is mapped to."""
         data = self.read(ExecuteIntegrationInput)
+        key = key_of_caller(self.caller.identity, request.headers.get("Idempotency-Key", ""))
         call = IntegrationCall(
             payload=data["payload"],
             context=data["context"],
-            headers=call_headers(data["context"], key=request.headers.get("Idempotency-Key", "")),
+            headers=call_headers(data["context"], key=key),
             actor=self.actor,
         )
         attempted = result_of(request, "attempt", lambda: begin_attempt(find_executable(pk), call))

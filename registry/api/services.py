@@ -36,7 +36,7 @@ from registry.api.service_serializers import (
 )
 from registry.calls.blocking_client import begin_call
 from registry.calls.client import CallResult
-from registry.calls.headers import call_headers, dropped_fields
+from registry.calls.headers import call_headers, dropped_fields, key_of_caller
 from registry.calls.targets.resolver import CallTarget
 from registry.credentials.grants import lines_of_actions
 from registry.models import Service
@@ -247,7 +247,7 @@ class ServiceViewSet(NamedResourceViewSet):
 
         def begin() -> Future[CallResult]:
             audit.record_use(AuditVerb.CALLED, service, changes={"action": name})
-            key = request.headers.get("Idempotency-Key", "")
+            key = key_of_caller(self.caller.identity, request.headers.get("Idempotency-Key", ""))
             return begin_call(
                 CallTarget("service", service.name),
                 name,

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.json.equality import canonical_json
 from core.request_ids import current_request_id
 
 DROPPED_FIELDS = "X-Dropped-Fields"
@@ -29,10 +30,20 @@ def key_to_send(key: str) -> str:
     return text if text == key else hashlib.sha256(key.encode()).hexdigest()
 
 
+def key_of_caller(identity: str, key: str) -> str:
+    """Return what is sent to a service for the key that a caller gave; nothing for none.
+
+    The service sees one client, the hub: sent as it came, the key of one caller would be answered
+    with what another was, and whoever works out the key of a workflow's step could use it up.
+    """
+    return hashlib.sha256(canonical_json([identity, key]).encode()).hexdigest() if key else ""
+
+
 def call_headers(context: Mapping[str, Any], *, key: str = "") -> dict[str, str]:
     """Return the headers of a call: the request's id and correlation, a fresh idempotency key.
 
-    `traceparent` is that of W3C Trace Context.
+    `traceparent` is that of W3C Trace Context. A `key` is sent as it is: that of somebody who
+    calls the hub is to come from `key_of_caller`.
     """
     request_id = header_text(context.get("request_id") or current_request_id()) or uuid.uuid4().hex
     return {

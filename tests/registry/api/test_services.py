@@ -489,7 +489,23 @@ def test_an_action_is_called_with_its_input_and_headers(
     assert options["timeout_seconds"] == 5
     headers = options["headers"]
     assert headers["X-Correlation-ID"] == "c-1"
-    assert (headers["X-Request-ID"], headers["Idempotency-Key"]) == ("r-1", "k")
+    assert headers["X-Request-ID"] == "r-1"
+
+
+def test_a_service_is_sent_another_key_of_each_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def call(*_: Any, headers: Any, **__: Any) -> CallResult:
+        sent.append(headers["Idempotency-Key"])
+        raise ServiceUnavailableError("down")  # which is not remembered: it may be sent again
+
+    monkeypatch.setattr("registry.api.services.begin_call", in_future(call))
+    factories.make_service("planner", actions=("plan",))
+    one, other = factories.caller(), factories.caller()
+    for caller in (one, other, one):
+        caller.post(EXECUTE, {"input_data": {}}, HTTP_IDEMPOTENCY_KEY="k")
+    assert sent[0] == sent[2] != sent[1]
+    assert "k" not in sent
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from core.exceptions import SchemaViolation
 from core.json.schema import Schema
 from registry.calls.error_responses import describe_error_response, retry_after_seconds
-from registry.calls.headers import call_headers, header_text
+from registry.calls.headers import call_headers, header_text, key_of_caller
 from registry.calls.request import check_input, prepare_request, trim_to_schema
 from registry.calls.targets.connection_action import is_request_path
 from registry.calls.targets.resolver import ResolvedAction
@@ -177,6 +177,15 @@ def test_two_keys_stay_two_on_the_way_to_a_service() -> None:
     assert sent == [call_headers({}, key=key)["Idempotency-Key"] for key in keys]
     assert sent[3] == "1"
     assert all(text.isascii() and len(text) <= 200 for text in sent)
+
+
+def test_a_key_of_a_caller_is_sent_as_one_of_that_caller_alone() -> None:
+    pairs = [("key:1", "k"), ("key:2", "k"), ("user:1", "k"), ("key:1", "k2"), ("key:1k", "2")]
+    sent = [key_of_caller(*pair) for pair in pairs]
+    assert len(set(sent)) == len(pairs)
+    assert sent == [key_of_caller(*pair) for pair in pairs]
+    assert {call_headers({}, key=key)["Idempotency-Key"] for key in sent} == set(sent)
+    assert key_of_caller("key:1", "") == ""
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "ä\x00b", {"a": 1}, None, "x" * 9999, 5])
