@@ -14,6 +14,8 @@ from aiohttp import web
 from click.testing import CliRunner, Result
 
 from core.roles import SCOPES
+from model_orchestration import catalog
+from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.findings import Finding
 from monitoring.incidents import open_incidents
 from monitoring.models import Subject
@@ -26,6 +28,7 @@ from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.engine import ScriptedClient, running_engine
 from tests.support.integrations import echoing, make_integration, own_client, serving
+from tests.support.model_providers import provider_server
 from workflows.services import create_webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
@@ -588,6 +591,35 @@ def test_incidents_are_opened_by_hand_and_led_to_their_end(run: Run) -> None:
     assert "Part of: Slow" in run("incidents", "merge", other["id"], row["id"]).stdout
     assert "RESOLVED" in run("incidents", "resolve", row["id"], "--resolution", "Done.").stdout
     assert "We found it." in run("incidents", "updates", row["id"]).stdout
+
+
+# --- Models ---
+
+
+def test_models_are_listed_asked_and_what_they_used_is_shown(run: Run) -> None:
+    with provider_server() as provider, own_client():
+        model = Model.objects.create(
+            name="small", provider="CUSTOM", capabilities=["CHAT"], cost_per_token="0.001",
+            connection=make_connection(name="llm", base_url=provider.url),
+        )  # fmt: skip
+        ModelRoute.objects.create(name="fast", targets=[{"model": model.name}])
+        ModelBudget.objects.create(name="all", scope="ALL", request_limit=1, period="DAY")
+        catalog.forget()
+        asked = run("models", "chat", "fast", "-", "--system", "Be short.", input="Hello?")
+        assert (asked.exit_code, asked.stdout) == (0, "Hello.\n"), asked.output
+        roles = [each["role"] for each in provider.received[-1].body["messages"]]
+        assert roles == ["system", "user"]
+        refused = run("models", "chat", "small", "Again?")
+        assert (refused.exit_code, "all" in refused.stderr) == (1, True)
+    for command, words in (
+        (("list", "--provider", "custom"), ("small", "ACTIVE", "llm")),
+        (("show", "small"), ("small", "0.001")),
+        (("routes",), ("fast", "PRIORITY", "small")),
+        (("budgets", "--scope", "all"), ("all", "DAY")),
+        (("usage", "--by", "day,model"), ("DAY", "small", "USD")),
+    ):
+        shown = run("models", *command)
+        assert [word for word in words if word not in shown.stdout] == [], shown.output
 
 
 # --- Errors ---

@@ -21,6 +21,7 @@ from service_integration_client.operations import (
     incidents,
     integrations,
     maintenance,
+    models,
     pages,
     runs,
     schedules,
@@ -280,6 +281,18 @@ class _BaseClient:
     get_bulk_operation = Read(bulk_operations.get_bulk_operation)
     get_bulk_operations = Read(bulk_operations.get_bulk_operations)
     iter_bulk_operations = Pages(bulk_operations.get_bulk_operations)
+
+    chat_with_model = Write(models.chat_with_model)
+    embed_with_model = Write(models.embed_with_model)
+    get_model = Read(models.get_model)
+    get_models = Read(models.get_models)
+    get_model_usage = Read(models.get_model_usage)
+    get_model_budgets = Read(models.get_model_budgets)
+    get_model_budget_standing = Read(models.get_model_budget_standing)
+    get_model_routes = Read(models.get_model_routes)
+    iter_models = Pages(models.get_models)
+    iter_model_budgets = Pages(models.get_model_budgets)
+    iter_model_routes = Pages(models.get_model_routes)
 
     create_api_key = Write(api_keys.create_api_key)
     update_api_key = Write(api_keys.update_api_key)

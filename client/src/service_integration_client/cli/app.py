@@ -18,6 +18,7 @@ from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
 from service_integration_client.cli.maintenance import maintenance
+from service_integration_client.cli.models import models
 from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import discover, health, services
 from service_integration_client.cli.session import INTERRUPTED
@@ -41,7 +42,7 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, checks, maintenance, keys,
+    credentials, webhooks, breakers, incidents, alerts, checks, maintenance, models, keys,
 ):  # fmt: skip
     root.add_command(command)
 

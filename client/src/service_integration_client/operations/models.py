@@ -1,0 +1,136 @@
+"""Language models: asked through the hub, and what they may cost and did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from service_integration_client.hub import Hub
+from service_integration_client.operations.collection import Collection
+from service_integration_client.requests import JsonObject
+
+MODELS = Collection("/models", "model")
+# The longest that the hub waits for a model, unless the route says otherwise.
+LONGEST_ANSWER_SECONDS = 120.0
+
+
+async def chat_with_model(
+    hub: Hub,
+    model: str,
+    messages: list[JsonObject],
+    *,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    stop: list[str] | None = None,
+    tools: list[JsonObject] | None = None,
+    tool_choice: Any = None,
+    response_format: JsonObject | None = None,
+    project_id: str | None = None,
+    user_id: str | None = None,
+    task_type: str | None = None,
+) -> JsonObject:
+    """Have a model go on with a conversation. Answers ``{"response", "request_id", "model_id",
+    "provider", "latency_ms", "cost"}``, with the message in ``response["choices"]``.
+
+    `model` is an id, an alias or a route. The answer is waited for, for two minutes at most; for
+    streams use OpenAI's own library with the address and the key of the hub.
+    Raises: ValidationError, ResourceNotFoundError; RateLimitedError when a budget is used up or the
+    provider wants a pause, with `retry_after`; ServiceUnavailableError when no model answers.
+    """
+    return await MODELS.call(hub, "POST /chat", locals(), wait_seconds=LONGEST_ANSWER_SECONDS)
+
+
+async def embed_with_model(
+    hub: Hub,
+    model: str,
+    texts: list[str],
+    *,
+    project_id: str | None = None,
+    user_id: str | None = None,
+    task_type: str | None = None,
+) -> JsonObject:
+    """Have a model turn `texts` into vectors, which are in ``response["data"]``.
+
+    `model` is an id, an alias or a route. Raises: as `chat_with_model` does.
+    """
+    return await MODELS.call(hub, "POST /embedding", locals(), wait_seconds=LONGEST_ANSWER_SECONDS)
+
+
+async def get_model(hub: Hub, model_id: str) -> JsonObject:
+    """A model by its id. Raises: ResourceNotFoundError."""
+    return await MODELS.call(hub, "GET /{model_id}", locals())
+
+
+async def get_models(
+    hub: Hub,
+    provider: str | None = None,
+    *,
+    status: str | None = None,
+    capability: str | None = None,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the models, by id. Raises: ValidationError."""
+    return await MODELS.call(hub, "GET", locals())
+
+
+async def get_model_usage(
+    hub: Hub,
+    group_by: str | None = None,
+    *,
+    since: str | datetime | None = None,
+    until: str | datetime | None = None,
+) -> JsonObject:
+    """Requests, tokens and cost of a time. Answers ``{"from", "to", "items"}``.
+
+    `group_by` names groups by commas: day, model, project, user, provider, caller, type. `since`
+    and `until` are RFC 3339 times; without them it is of the last 30 days. Raises: ValidationError.
+    """
+    query = {"group_by": group_by, "from": since, "to": until}
+    return await MODELS.call(hub, "GET /usage", query)
+
+
+async def get_model_budgets(
+    hub: Hub,
+    scope: str | None = None,
+    *,
+    period: str | None = None,
+    subject: str | None = None,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the budgets, by name: what a `subject` may use of models.
+
+    `scope` is ALL, KEY, PROJECT, USER or MODEL. Raises: ValidationError.
+    """
+    return await MODELS.call(hub, "GET /budgets", locals())
+
+
+async def get_model_budget_standing(hub: Hub, budget_id: str) -> JsonObject:
+    """What is used, reserved and left of a budget now. Answers ``{"cost", "tokens", "requests",
+    "reset_at"}``.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await MODELS.call(hub, "GET /budgets/{budget_id}/standing", locals())
+
+
+async def get_model_routes(
+    hub: Hub,
+    strategy: str | None = None,
+    *,
+    search: str | None = None,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the routes, by name: names behind which several models stand.
+
+    `strategy` is PRIORITY, WEIGHTED, CHEAPEST or FASTEST. Raises: ValidationError.
+    """
+    return await MODELS.call(hub, "GET /routes", locals())
