@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from service_integration_client.strict_json import parse_json
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
+# Of one action; the others wait.
+MOST_PREPARED_AT_ONCE = 2
 READING_METHODS = frozenset({"GET", "HEAD", "DELETE"})
 STORE: web.AppKey[ServiceStore] = web.AppKey("store", ServiceStore)
 FAULTS: web.AppKey[FaultSwitch] = web.AppKey("faults", FaultSwitch)
@@ -75,6 +79,7 @@ def _action_handler(
     action: Action, *, folders: tuple[Path, ...], clock: Callable[[], datetime]
 ) -> Handler:
     check = input_check(action.input_schema)
+    turn = asyncio.Semaphore(MOST_PREPARED_AT_ONCE)
 
     async def handle(request: web.Request) -> web.Response:
         await request.app[FAULTS].apply(action.name)
@@ -85,9 +90,16 @@ def _action_handler(
             raise InvalidInputError(sentence, errors=errors)
         call = Call(input=value, store=request.app[STORE], now=clock(), folders=folders)
         key = "" if action.method == "GET" else request.headers.get("Idempotency-Key", "")
+        if action.prepare is not None and not _is_recorded(action, call, key=key):
+            async with turn:
+                call = replace(call, prepared=await action.prepare(call))
         return _json(_answer(action, call, key=key))
 
     return handle
+
+
+def _is_recorded(action: Action, call: Call, *, key: str) -> bool:
+    return bool(key) and call.store.recorded_answer(action=action.name, key=key) is not None
 
 
 def _answer(action: Action, call: Call, *, key: str) -> Any:

@@ -139,7 +139,7 @@ def _read_pdf(data: bytes) -> tuple[str, dict[str, Any]]:
         text = "\n\n".join(page for page in _page_texts(reader) if page)
         title = reader.metadata.title if reader.metadata else None
         pages = len(reader.pages)
-    except DocumentError:
+    except (DocumentError, MemoryError, RecursionError):
         raise
     except LimitReachedError as error:
         raise DocumentError(

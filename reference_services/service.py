@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ class Call:
     store: ServiceStore
     now: datetime
     folders: tuple[Path, ...] = ()
+    # What `prepare` of the action returned.
+    prepared: Any = None
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the input's value; `default` where it is absent or null."""
@@ -58,6 +60,8 @@ class Action:
     input_schema: JsonObject
     output_schema: JsonObject
     handler: Callable[[Call], Any]
+    # What takes long, done before the handler, which has the store to itself meanwhile.
+    prepare: Callable[[Call], Awaitable[Any]] | None = None
 
     def registration(self) -> JsonObject:
         return {
@@ -97,13 +101,16 @@ class Service:
         *,
         input_schema: JsonObject,
         output_schema: JsonObject,
+        prepare: Callable[[Call], Awaitable[Any]] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Make a function the action of its name."""
 
         def add(handler: Handler) -> Handler:
             name = handler.__name__
             self.actions.append(
-                Action(name, method, path, description, input_schema, output_schema, handler)
+                Action(
+                    name, method, path, description, input_schema, output_schema, handler, prepare
+                )
             )
             return handler
 

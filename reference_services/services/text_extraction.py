@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from reference_services.documents import DocumentError, read_document
+from reference_services.documents import Document, DocumentError
 from reference_services.problems import (
     InvalidInputError,
     NotAllowedError,
     NotFoundError,
     UnprocessableError,
 )
+from reference_services.reading import read_apart
 from reference_services.schemas import OBJECT, TEXT, JsonObject, described, nullable, record
 from reference_services.service import Call, Service
 from reference_services.words import sentences, words
@@ -26,6 +27,15 @@ SERVICE = Service(
     ),
     tags=("reference", "text"),
 )
+
+
+async def read(call: Call) -> Document:
+    """Return the document that an input names. Raises: ServiceError."""
+    path = locate(call.input["document_url"], folders=call.folders)
+    try:
+        return await read_apart(path)
+    except DocumentError as error:
+        raise UnprocessableError(f"{path.name}: {error}") from error
 
 
 @SERVICE.action(
@@ -50,16 +60,13 @@ SERVICE = Service(
         },
         required="text",
     ),
+    prepare=read,
 )
 def extract(call: Call) -> JsonObject:
-    path = locate(call.input["document_url"], folders=call.folders)
-    try:
-        document = read_document(path)
-    except DocumentError as error:
-        raise UnprocessableError(f"{path.name}: {error}") from error
+    document: Document = call.prepared
     metadata = {
         **document.metadata,
-        "file_name": path.name,
+        "file_name": locate(call.input["document_url"], folders=call.folders).name,
         "media_type": document.media_type,
         "language": call.get("language", "en"),
         "characters": len(document.text),

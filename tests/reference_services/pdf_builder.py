@@ -23,7 +23,7 @@ def build_pdf(
         objects.append(_page(content_number=5 + 2 * number))
         objects.append(_stream(_content(lines) + b" " * padding, compress=compress))
     objects.append(b"<< /Title " + _literal(title) + b" /Producer (Reference documents) >>")
-    return _file(objects)
+    return write_objects(objects)
 
 
 def _page(*, content_number: int) -> bytes:
@@ -55,7 +55,8 @@ def _stream(content: bytes, *, compress: bool) -> bytes:
     return b"<< %s/Length %d >>\nstream\n%s\nendstream" % (entry, len(body), body)
 
 
-def _file(objects: list[bytes]) -> bytes:
+def write_objects(objects: list[bytes]) -> bytes:
+    """Return the file of numbered objects; the first is the catalog, the last tells of it."""
     data = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
     offsets = []
     for number, body in enumerate(objects, start=1):

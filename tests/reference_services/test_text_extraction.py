@@ -1,4 +1,8 @@
+import asyncio
 import io
+import re
+import subprocess
+import sys
 
 import pytest
 from pypdf import PdfWriter
@@ -6,7 +10,7 @@ from pypdf import PdfWriter
 from reference_services.documents import MAX_INFLATED_BYTES, DocumentError, read_document
 from reference_services.runner import SAMPLES
 from reference_services.services.text_extraction import SERVICE
-from tests.reference_services.pdf_builder import build_pdf
+from tests.reference_services.pdf_builder import build_pdf, write_objects
 
 
 async def extract(service, url, *, status=200):
@@ -157,3 +161,61 @@ def test_pdf_that_unpacks_to_too_much_is_refused(tmp_path, pages):
 
 def test_description_says_that_nothing_is_fetched():
     assert "Nothing is fetched" in SERVICE.description
+
+
+# --- Hostile documents, each read by a process with limits ---
+
+
+def deep_pdf(*, depth):
+    """Return a PDF whose pages are below so many others."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>"]
+    objects += [
+        b"<< /Type /Pages /Kids [%d 0 R] /Count 1 >>" % (number + 1)
+        for number in range(2, depth + 2)
+    ]
+    objects.append(b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 9 9] >>" % (depth + 1))
+    return write_objects(objects)
+
+
+HOSTILE = {
+    "deep.pdf": (deep_pdf(depth=20_000), "damaged|nested|no text|within"),
+    "own-child.pdf": (
+        build_pdf(pages=[["x"]]).replace(b"/Kids [4", b"/Kids [2"), "damaged|nested|no text|within"
+    ),
+    "bomb.pdf": (build_pdf(pages=[["x"]], padding=64 * 1024 * 1024), "unpacked|within"),
+    "long.pdf": (
+        build_pdf(pages=[["x"]], padding=6 * 1024 * 1024, compress=False), "larger than|within"
+    ),
+    "slow.md": (b"\n" * 400_000 + b"x", "within 2 seconds"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_document_costs_its_own_process_only(
+    start_service, tmp_path, monkeypatch, name
+):
+    data, reason = HOSTILE[name]
+    monkeypatch.setattr("reference_services.reading.MOST_SECONDS", 2)
+    service = await start_service("text-extraction")
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / name).write_bytes(data)
+
+    answer, health = await asyncio.gather(
+        extract(service, f"https://example.com/{name}", status=422), service.get("/health")
+    )
+
+    assert re.search(reason, answer["message"]), answer
+    assert health.status == 200
+
+
+async def test_memory_of_a_reading_process_is_bounded():
+    program = (
+        "from reference_services import reading;"
+        "reading.limit_this_process();"
+        "reading.read_document = lambda path: bytes(reading.MOST_MEMORY_BYTES);"
+        "print(reading.tell(None)['error'])"
+    )
+    told = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "within 512 MiB of memory" in told.stdout
