@@ -19,6 +19,7 @@ from reference_services.console import add_hub_arguments, log_to_stderr, say
 from reference_services.demo_alerts import keep_mailbox_channel
 from reference_services.demo_checks import keep_checks
 from reference_services.demo_models import PROVIDER, SECONDS, AdminLogin, DemoModels
+from reference_services.demo_status import keep_status_page
 from reference_services.demo_work import Progress
 from reference_services.lifetime import ends_on_signals
 from reference_services.services import SERVICES
@@ -53,11 +54,13 @@ class Demo:
         models: DemoModels,
         progress: Progress,
         interval: float,
+        site: str,
     ) -> None:
         self._client = client
         self._models = models
         self._progress = progress
         self._interval = interval
+        self._site = site
         self.failures = 0
 
     async def run(self, *, once: bool) -> None:
@@ -95,6 +98,7 @@ class Demo:
                 await self._keep_workflow()
                 await keep_mailbox_channel(self._client)
                 await keep_checks(self._client)
+                await keep_status_page(self._client, self._site)
                 provider = await self._client.get_service(PROVIDER)
                 await self._models.prepare(provider["url"].rstrip("/"))
             except (AuthenticationError, PermissionDeniedError):
@@ -239,17 +243,18 @@ async def run_demo(options: argparse.Namespace) -> int:
     """Run until the work is done or a signal comes; return the exit code."""
     ending = asyncio.create_task(ends_on_signals().wait())
     progress = Progress.load(options.data_dir / "demo.json")
+    site = str(options.hub).rstrip("/").removesuffix("/api")
     async with (
         AsyncServiceIntegrationClient(options.hub, api_key=options.api_key) as client,
         httpx2.AsyncClient(
-            base_url=str(options.hub).removesuffix("/api"),
+            base_url=site,
             follow_redirects=True,
             trust_env=False,
             timeout=SECONDS,
         ) as http,
     ):
         models = DemoModels(http, api_key=options.api_key, login=AdminLogin.of_environment())
-        demo = Demo(client, models=models, progress=progress, interval=options.interval)
+        demo = Demo(client, models=models, progress=progress, interval=options.interval, site=site)
         working = asyncio.create_task(demo.run(once=options.once))
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
         working.cancel()

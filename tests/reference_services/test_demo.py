@@ -38,6 +38,8 @@ class PlayingHub:
         self.workflows = {}
         self.channels = []
         self.checks = []
+        self.slos = []
+        self.status_pages = []
         self.executed = []
         self.numbers = itertools.count(1)
         app = web.Application()
@@ -48,6 +50,8 @@ class PlayingHub:
         app.router.add_post("/api/workflows", self._create)
         app.router.add_post("/api/monitoring/channels", self._create_channel)
         app.router.add_post("/api/monitoring/checks", self._create_check)
+        app.router.add_post("/api/monitoring/slos", self._create_slo)
+        app.router.add_post("/api/monitoring/status-pages", self._create_status_page)
         app.router.add_post("/api/workflows/execute", self._execute_type)
         app.router.add_post("/api/workflows/{name}/execute", self._execute)
         self.server = TestServer(app)
@@ -74,6 +78,14 @@ class PlayingHub:
     async def _create_check(self, request):
         self.checks.append(await request.json())
         return web.json_response(self.checks[-1], status=201)
+
+    async def _create_slo(self, request):
+        self.slos.append(await request.json())
+        return web.json_response(self.slos[-1], status=201)
+
+    async def _create_status_page(self, request):
+        self.status_pages.append(await request.json())
+        return web.json_response(self.status_pages[-1], status=201)
 
     async def _execute_type(self, request):
         body = await request.json()
@@ -141,6 +153,12 @@ async def test_demo_runs_every_kind_of_work_and_one_failure(start_service, tmp_p
     assert lines.pop(1).startswith("Alerts are told to the mailbox: open http://127.0.0.1:")
     assert [check["kind"] for check in hub.checks] == ["HTTP", "TCP"]
     assert lines.pop(1).startswith("The hub looks at text-summarization: see the check demo-")
+    (slo,), (page,) = hub.slos, hub.status_pages
+    assert slo["service"] in SERVICES
+    assert {each["service"] for each in page["components"]} <= set(SERVICES)
+    assert (page["visibility"], len(page["components"])) == ("PUBLIC", 3)
+    shown = f"{url.removesuffix('/api')}/status/demo"
+    assert lines.pop(1) == f"People without a login see how things are: {shown}"
     assert lines[1].startswith("FAILED     document-processing in 0.25 s: generate-summary: The su")
     assert "Open execution e1 in the admin" in lines[2]
     assert [line.split()[1] for line in lines[3:]] == [
