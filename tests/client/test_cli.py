@@ -18,7 +18,7 @@ from model_orchestration import catalog
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.findings import Finding
 from monitoring.incidents import open_incidents
-from monitoring.models import Subject
+from monitoring.models import Slo, StatusPage, Subject
 from registry.models import ServiceInstance
 from service_integration_client.cli.app import root
 from service_integration_client.cli.session import Session
@@ -563,6 +563,23 @@ def test_channels_are_seen_and_tested(run: Run) -> None:
     assert (dead["state"], sent["state"]) == ("DEAD", "SENT")
     assert run("alerts", "retry", sent["id"]).exit_code == 1
     assert "PENDING" in run("alerts", "retry", dead["id"]).stdout
+
+
+def test_uptime_objectives_and_status_pages_are_seen(run: Run) -> None:
+    service = factories.make_service("shop")
+    Slo.objects.create(name="answers", service=service)
+    StatusPage.objects.create(name="outside", visibility="OFF", components=[])
+    assert "observed" in run("services", "uptime", "shop", "--window", "7d").stdout
+    days = run("services", "uptime-days", "shop", "--window", "7d")
+    assert (days.exit_code, "OBSERVED" in days.stdout or "None." in days.stdout) == (0, True)
+    assert run("services", "spans", "shop").exit_code == 0
+    assert "99.9 %" in run("slos", "list").stdout
+    told = run("slos", "status", "answers")
+    assert (told.exit_code, "burn above 14.4" in told.stdout) == (0, True)
+    assert "/status/outside" in run("status-pages", "list").stdout
+    changed = parsed(run("status-pages", "set", "outside", "public", "--json"))
+    assert changed["visibility"] == "PUBLIC"
+    assert run("status-pages", "set", "outside", "all").exit_code == 2
 
 
 def test_incidents_are_seen_and_taken_on(run: Run) -> None:
