@@ -37,11 +37,17 @@ class SloForm(forms.ModelForm):
     class Meta:
         model = Slo
         fields = FIELDS
-        labels = {"threshold_ms": "In time is within", "min_events": "At least so many looks"}
+        labels = {
+            "kind": "Good means",
+            "target": "Target in percent",
+            "window_days": "Days",
+            "threshold_ms": "In time means, in ms",
+            "min_events": "Fewest looks",
+        }
         help_texts = {
-            "target": "Percent of the looks at the service that are to be good, such as 99.9.",
-            "window_days": "Over so many days.",
-            "threshold_ms": "Milliseconds; for what counts as in time only.",
+            "target": "So many of the looks at the service are to be good, such as 99.9.",
+            "window_days": "The target is held over so many days.",
+            "threshold_ms": "Only where good means in time, such as 300.",
             "min_events": "Fewer in a window prove nothing, and nobody is told.",
         }
 
@@ -87,7 +93,7 @@ class SloAdmin(HubAdmin):
 
     service_name = text_column("Service", "service.name", ordering="service__name")
     state_label = column("State", lambda row: status_badge(row.found.state))
-    aim = column("Objective", lambda row: f"{row.target:g} % of {row.window_days} days")
+    aim = column("Objective", lambda row: f"{row.target:g} % in {row.window_days} days")
 
     @display(description="Reached")
     def reached(self, row: Any) -> str:
@@ -102,7 +108,9 @@ class SloAdmin(HubAdmin):
         """Return how it is, its budget and how fast that burns."""
         found = read_status(row, now=timezone.now())
         bar = budget_bar(found.budget.left) if found.budget.count.total else ""
-        return {"found": found, "budget_bar": bar}
+        percent = found.budget.percent
+        reached = "" if percent is None else f"{percent:g}"
+        return {"found": found, "budget_bar": bar, "aim": f"{row.target:g}", "reached": reached}
 
     def save_model(self, request: HttpRequest, obj: Slo, form: Any, change: bool) -> None:
         fields, actor = form.service_fields, actor_of(request)
@@ -120,7 +128,7 @@ def budget_bar(left: float) -> SafeString:
     """Return what is left of a budget as a bar and words."""
     share = min(max(left, 0.0), 1.0)
     tone = "good" if left > 0.5 else "warning" if left > 0 else "bad"
-    words = f"{left * 100:.1f} %" if left > 0 else "used up"
+    words = f"{round(left * 100, 1):g} %" if left > 0 else "used up"
     return format_html(
         '<span class="hub-budget"><svg viewBox="0 0 100 8" preserveAspectRatio="none"'
         ' aria-hidden="true"><rect class="hub-fill" data-tone="none" width="100" height="8"'

@@ -44,7 +44,7 @@ class StatusPageForm(forms.ModelForm):
             "maintenance",
         )  # fmt: skip
         help_texts = {
-            "name": "Where it is: /status/<name>.",
+            "name": "The end of its address, behind /status/.",
             "title": "What visitors read at the top. Empty: the name.",
         }
         labels = {"maintenance": "Maintenance counts as"}

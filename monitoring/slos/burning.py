@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BurnRule:
     """Told while the budget burns faster than that in both windows."""
 
     burn: float
@@ -22,10 +22,10 @@ class Rule:
 
 
 RULES = (
-    Rule(14.4, timedelta(hours=1), timedelta(minutes=5), is_urgent=True),
-    Rule(6, timedelta(hours=6), timedelta(minutes=30), is_urgent=True),
-    Rule(3, timedelta(hours=24), timedelta(hours=2), is_urgent=False),
-    Rule(1, timedelta(hours=72), timedelta(hours=6), is_urgent=False),
+    BurnRule(14.4, timedelta(hours=1), timedelta(minutes=5), is_urgent=True),
+    BurnRule(6, timedelta(hours=6), timedelta(minutes=30), is_urgent=True),
+    BurnRule(3, timedelta(hours=24), timedelta(hours=2), is_urgent=False),
+    BurnRule(1, timedelta(hours=72), timedelta(hours=6), is_urgent=False),
 )
 WINDOWS = tuple(sorted({window for rule in RULES for window in (rule.long, rule.short)}))
 
@@ -44,7 +44,9 @@ class Count:
         return (self.total - self.good) / self.total / (1 - target / 100)
 
 
-def find_rule(counts: Mapping[timedelta, Count], *, target: float, min_events: int) -> Rule | None:
+def find_rule(
+    counts: Mapping[timedelta, Count], *, target: float, min_events: int
+) -> BurnRule | None:
     """Return the gravest rule that holds; too few looks in the long window prove nothing."""
     for rule in RULES:
         long, short = counts[rule.long], counts[rule.short]

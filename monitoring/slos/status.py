@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from core.durations import in_words
 from monitoring.models import Slo
-from monitoring.slos.burning import RULES, Budget, Count, Rule, find_rule
+from monitoring.slos.burning import RULES, Budget, BurnRule, Count, find_rule
 from monitoring.slos.counting import read_budget, read_counts
 
 TREND = timedelta(hours=6)
@@ -24,11 +24,11 @@ class SloStatus:
     now: datetime
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> BurnRule | None:
         return find_rule(self.counts, target=self.slo.target, min_events=self.slo.min_events)
 
     @property
-    def burns(self) -> list[tuple[Rule, float, float]]:
+    def burns(self) -> list[tuple[BurnRule, float, float]]:
         """Each rule with how fast the budget burns in its long and its short window."""
         target = self.slo.target
         return [
@@ -78,7 +78,7 @@ def find_burning(now: datetime, _: Collection[str] = ()) -> Iterable[Burning]:
             yield Burning(slo, rule.is_urgent, _words(slo, rule, counts))
 
 
-def _words(slo: Slo, rule: Rule, counts: dict[timedelta, Count]) -> str:
+def _words(slo: Slo, rule: BurnRule, counts: dict[timedelta, Count]) -> str:
     long = counts[rule.long]
     lasts = timedelta(days=slo.window_days) / max(long.burn(slo.target), 1)
     return (
