@@ -39,7 +39,13 @@ _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreake
 _INCIDENTS = Q(content_type__app_label="monitoring", codename="change_incident")
 _CHANNELS = Q(
     content_type__app_label="monitoring",
-    content_type__model__in=("alertchannel", "healthcheck", "slo", "statuspage"),
+    content_type__model__in=(
+        "alertchannel",
+        "healthcheck",
+        "maintenancewindow",
+        "slo",
+        "statuspage",
+    ),
 )
 _AUDIT = Q(
     codename__in=(

@@ -19,6 +19,7 @@ from integration_site.console.charts import draw_hours, hours_of, legend, most_o
 from model_orchestration.admin.amounts import draw_levels
 from model_orchestration.admin.levels import fullest_limits
 from model_orchestration.models import Model as LanguageModel
+from monitoring.models import Incident, Severity
 from registry.models import (
     CircuitBreakerState,
     Connection,
@@ -61,6 +62,8 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     if request.user.has_perm("registry.view_service"):
         context.update(services_context())
         context["hub_url"] = f"{request.scheme}://{request.get_host()}"
+    if request.user.has_perm("monitoring.view_incident"):
+        context.update(incidents_context())
     if request.user.has_perm("registry.view_connection"):
         context.update(connections_context())
     if request.user.has_perm("model_orchestration.view_modelbudget"):
@@ -104,6 +107,23 @@ def services_context() -> dict[str, Any]:
 
 def _worst_first(service: Service) -> tuple[int, str]:
     return TROUBLED.index(ServiceStatus(service.status)), service.name.lower()
+
+
+# --- Incidents ---
+
+
+def incidents_context() -> dict[str, Any]:
+    """List the incidents that are open, the worst and then the latest first."""
+    rank = Case(
+        When(severity=Severity.CRITICAL, then=0), default=1, output_field=SmallIntegerField()
+    )
+    rows = Incident.objects.unresolved().filter(merged_into=None)
+    return {
+        "may_see_incidents": True,
+        "incidents": list(rows.select_related("service").order_by(rank, "-opened_at")[:SHOWN]),
+        "most_incidents": MAX_COUNTED,
+        "incidents_total": rows.order_by()[:MAX_COUNTED].count(),
+    }
 
 
 # --- Connections ---

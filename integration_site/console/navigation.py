@@ -32,6 +32,7 @@ _GROUPS = (
             ("Checks", "network_check", "monitoring.healthcheck"),
             ("Uptime", "monitoring", "monitoring.statusspan"),
             ("Objectives", "target", "monitoring.slo"),
+            ("Maintenance", "construction", "monitoring.maintenancewindow"),
             ("Status pages", "web", "monitoring.statuspage"),
             ("Alert channels", "notifications", "monitoring.alertchannel"),
             ("Alert messages", "outbox", "monitoring.alertdelivery"),

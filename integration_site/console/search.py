@@ -23,7 +23,7 @@ from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.checks.standing import state_of
-from monitoring.models import AlertChannel, HealthCheck, Slo, StatusPage
+from monitoring.models import AlertChannel, HealthCheck, MaintenanceWindow, Slo, StatusPage
 from registry.models import (
     Connection,
     Credential,
@@ -162,6 +162,7 @@ SECTIONS = (
     ),
     Section(AlertChannel, "notifications", _named(AlertChannel), _status),
     Section(Slo, "target", _named(Slo)),
+    Section(MaintenanceWindow, "construction", _named(MaintenanceWindow), _status),
     Section(StatusPage, "web", _named(StatusPage)),
     Section(Model, "neurology", _named(Model), _status),
     Section(ModelRoute, "alt_route", _named(ModelRoute)),

@@ -29,6 +29,7 @@ from model_orchestration.models import (
     QuotaWindow,
     Request,
 )
+from monitoring.maintenance.lifecycle import create_window
 from monitoring.models import AlertNotice, Incident, Severity, Slo, StatusPage, StatusSpan, Subject
 from registry.integrations.lifecycle import create_integration
 from registry.models import (
@@ -243,6 +244,10 @@ def _make_upkeep() -> None:
     )
     service = Service.objects.all()[0]
     StatusSpan.objects.create(service=service, status="OFFLINE", started_at=now)
+    create_window(
+        {"name": "nightly", "tags": ["db"], "cron": "0 2 * * *", "duration_minutes": 60,
+         "timezone": "Europe/Berlin"}, actor="root",
+    )  # fmt: skip
     Slo.objects.create(name="well", service=service)
     StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])
     check = make_check("shop-front", conditions={"json": ["body.ok"]})

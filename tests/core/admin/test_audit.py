@@ -24,6 +24,7 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
+from monitoring.maintenance.lifecycle import create_window
 from monitoring.models import Incident, Slo, StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
@@ -50,6 +51,11 @@ def _maintained() -> Any:
 
 def _key() -> Any:
     return factories.make_key(name="old")[0].pk
+
+
+def _planned() -> Any:
+    fields = {"name": "nightly", "services": ["pay-*"], "cron": "0 2 * * 0", "duration_minutes": 5}
+    return create_window(fields, actor="x")
 
 
 def _service() -> Any:
@@ -132,6 +138,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "Webhook": _webhook,
     "Workflow": lambda: factories.make_workflow().pk,
     "AlertChannel": lambda: make_channel().pk,
+    "MaintenanceWindow": lambda: _planned().pk,
     "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
     "HealthCheck": lambda: make_check().pk,
     "StatusPage": lambda: StatusPage.objects.create(name="ours").pk,
@@ -160,6 +167,7 @@ CHANGES = {
     "Webhook": ("description", "Other."),
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
+    "MaintenanceWindow": ("description", "Other."),
     "Slo": ("description", "Other."),
     "HealthCheck": ("description", "Other."),
     "StatusPage": ("description", "Other."),
@@ -217,6 +225,8 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "Incident.describe": (lambda: _last(acts._incident()), {"impact": "MINOR"}),
     "Incident.merge": (_part_of_another, {"into": OTHER}),
     "Incident.resolve": (lambda: _last(acts._incident()), {}),
+    "MaintenanceWindow.finish": (acts._window, {}),
+    "MaintenanceWindow.cancel": (lambda: _planned().pk, {}),
     "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),
     "Webhook.disable_selected": (_webhook, {}),
     "Workflow.run": (ROWS["Workflow"], {"input": "{}"}),

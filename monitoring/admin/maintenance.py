@@ -1,0 +1,201 @@
+"""Windows of maintenance, with the times that they come to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectMultipleWidget
+
+from core.admin.base import HubAdmin, actor_of, find_or_404, run_on_one
+from core.admin.columns import column
+from core.admin.dialogs import back_to, dialog_action
+from core.admin.formatting import NOTHING, moment
+from core.admin.forms import WordsField, description_field
+from core.admin.pages import page_of
+from core.exceptions import ValidationFailed
+from core.timetables import CronRefused, in_words, zone_of
+from monitoring.maintenance import lifecycle
+from monitoring.maintenance.planning import LIVE
+from monitoring.models import MaintenanceWindow, WindowStatus
+from registry.models import ServiceType
+
+SHOWN = 10
+FIELDS = ("name", "description", "everything", *lifecycle.TIMES, "suppress_alerts", "public")
+
+
+class MaintenanceWindowForm(forms.ModelForm):
+    """A window as a person plans or changes it; its times are typed in UTC."""
+
+    description = description_field(rows=2)
+    services = WordsField(
+        required=False, help_text="Names such as billing or pay-*, separated by commas."
+    )
+    tags = WordsField(required=False, help_text="Services with one of these tags.")
+    types = forms.MultipleChoiceField(
+        required=False, choices=ServiceType.choices, widget=UnfoldAdminSelectMultipleWidget
+    )
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = FIELDS
+        labels = {
+            "starts_at": "Starts at (UTC)",
+            "ends_at": "Ends at (UTC)",
+            "cron": "Recurs",
+            "duration_minutes": "Minutes each time",
+            "timezone": "Time zone",
+            "suppress_alerts": "Nobody is called",
+            "public": "On status pages",
+        }
+        help_texts = {
+            "starts_at": "Of what recurs: no time of it begins before. May stay empty then.",
+            "ends_at": "Of what recurs: no time of it begins after. May stay empty then.",
+            "cron": "minute hour day-of-month month day-of-week, such as 0 2 * * 0. Empty: once.",
+            "duration_minutes": "Of what recurs only.",
+            "timezone": "On whose clock it recurs, such as Europe/Berlin.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("services", "tags", "types"):
+            self.initial.setdefault(name, getattr(self.instance, name))
+
+    def clean(self) -> Any:
+        """Hold what was typed against the rules of the service."""
+        data = super().clean()
+        if not self.errors:
+            try:
+                lifecycle.check_window_fields(copy.copy(self.instance), self.service_fields)
+            except ValidationFailed as error:
+                for path, sentences in error.errors.items():
+                    name = path.partition("[")[0]
+                    self.add_error(name if name in self.fields else None, list(sentences))
+        return data
+
+    @property
+    def service_fields(self) -> dict[str, Any]:
+        """What the service takes: of one that is there, what was changed."""
+        names = lifecycle.PLAIN if self.instance._state.adding else self.changed_data
+        return {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceWindowAdmin(HubAdmin):
+    """Windows by name, each with what it is of and when it comes next."""
+
+    form = MaintenanceWindowForm
+    list_display = ("name", "status_label", "subjects", "when", "next_label")
+    list_filter = ("status", "public")
+    search_fields = ("name", "description")
+    search_help_text = "Name or description"
+    ordering = ("name",)
+    change_form_outer_before_template = "console/maintenance_summary.html"
+    fieldsets = (
+        (None, {"fields": ("name", "description", "suppress_alerts", "public")}),
+        ("Of what", {"fields": ("services", "tags", "types", "everything")}),
+        ("When", {"fields": lifecycle.TIMES}),
+    )
+    actions_detail = ("finish", "cancel")
+
+    subjects = column("Of what", lambda row: subjects_of(row))
+    when = column("When", lambda row: when_of(row))
+
+    @display(description="Now or next")
+    def next_label(self, row: MaintenanceWindow) -> str:
+        coming = row.occurrences.filter(ends_at__gt=timezone.now()).first()
+        return moment(coming.starts_at) if coming and row.status in LIVE else NOTHING
+
+    def summary(self, request: HttpRequest, row: MaintenanceWindow) -> dict[str, Any]:
+        """Return what it is of, and its times: those to come, and the latest that were."""
+        now = timezone.now()
+        coming = list(row.occurrences.filter(ends_at__gt=now)[:SHOWN])
+        past = list(row.occurrences.filter(ends_at__lte=now).order_by("-starts_at")[:SHOWN])
+        return {
+            "subjects": subjects_of(row),
+            "when": when_of(row),
+            "coming": [(each, on_the_clock(row, each.starts_at)) for each in coming],
+            "past": [(each, on_the_clock(row, each.starts_at)) for each in past],
+        }
+
+    def save_model(
+        self, request: HttpRequest, obj: MaintenanceWindow, form: Any, change: bool
+    ) -> None:
+        fields, actor = form.service_fields, actor_of(request)
+        if change:
+            saved = lifecycle.update_window(obj, fields, actor=actor)
+        else:
+            saved = lifecycle.create_window(fields, actor=actor)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: MaintenanceWindow) -> None:
+        lifecycle.delete_window(obj, actor=actor_of(request))
+
+    def hidden_actions(self, request: HttpRequest, object_id: str) -> Iterable[str]:
+        row = MaintenanceWindow.objects.filter(pk=object_id).first()
+        if row is None or row.status not in LIVE:
+            return ("finish", "cancel")
+        return () if row.status == WindowStatus.IN_PROGRESS else ("finish",)
+
+    @dialog_action(
+        "Finish",
+        icon="check_circle",
+        title="Is the work done?",
+        explanation="What is still wrong is told from then on. What recurs comes again.",
+    )
+    def finish(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._run(request, object_id, lifecycle.finish_window, done="finished")
+
+    @dialog_action(
+        "Call off",
+        icon="event_busy",
+        title="Is it called off for good?",
+        explanation="What is under way ends, and nothing of it comes any more.",
+    )
+    def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self._run(request, object_id, lifecycle.cancel_window, done="called off")
+
+    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
+        row = find_or_404(MaintenanceWindow.objects.all(), object_id)
+        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
+        return back_to(page_of(row))
+
+
+def subjects_of(window: MaintenanceWindow) -> str:
+    """Return what a window is of, in words."""
+    if window.everything:
+        return "Everything"
+    types = [ServiceType(each).label for each in window.types if each in ServiceType.values]
+    return ", ".join([*window.services, *(f"tag {each}" for each in window.tags), *types])
+
+
+def when_of(window: MaintenanceWindow) -> str:
+    """Return when a window is, in words."""
+    if not window.recurs:
+        return f"Once, {_utc(window.starts_at)} to {_utc(window.ends_at)}"
+    try:
+        words = in_words(window.cron)
+    except ValueError:
+        words = window.cron
+    return f"{words}, {window.timezone}, for {window.duration_minutes} minutes"
+
+
+def on_the_clock(window: MaintenanceWindow, when: datetime) -> str:
+    """Return a time on the clock of a window's zone; nothing where that is UTC."""
+    try:
+        local = when.astimezone(zone_of(window.timezone))
+    except CronRefused:
+        return ""
+    return "" if window.timezone == "UTC" else f"{local:%a %d %b, %H:%M} {local.tzname()}"
+
+
+def _utc(when: datetime | None) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC" if when else NOTHING
