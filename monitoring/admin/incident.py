@@ -11,13 +11,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.html import format_html
 from unfold.decorators import display
 
 from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404, run_on_one
 from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.dialogs import back_to, dialog_action, telling_refusals
-from core.admin.formatting import NOTHING, duration, moment
+from core.admin.formatting import NOTHING, duration
 from core.admin.pages import page_of
 from core.admin.views import own_view
 from monitoring import handling
@@ -73,7 +72,7 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     ordering = ("-id",)
     autocomplete_fields = ("service",)
     change_form_outer_before_template = "console/incident_summary.html"
-    fields = ("opened", "acknowledged", "resolved", "lasted")
+    fields = ("lasted", "how")
     readonly_fields = fields
     actions_detail = (
         "acknowledge", "give_back", "add_update", "assign", "describe", "merge", "resolve",
@@ -84,13 +83,6 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     whose = text_column("Whose", "assigned_to")
     opened = moment_column("Opened", "opened_at")
 
-    @display(description="Acknowledged")
-    def acknowledged(self, incident: Incident) -> str:
-        if incident.acknowledged_at is None:
-            return NOTHING
-        return format_html("{} by {}", moment(incident.acknowledged_at), incident.acknowledged_by)
-
-    resolved = moment_column("Resolved", "resolved_at")
     lasted = column("Lasted", lambda row: duration(row.opened_at, row.resolved_at))
 
     @display(description="How it ended")

@@ -65,6 +65,7 @@ PARTS: dict[str, Callable[[Any], object]] = {
     ),
     "UptimeRollup.service": lambda row: UptimeRollup.objects.create(
         service=row, period="DAY", starts_at=timezone.now()
+    ),
     "MaintenanceOccurrence.window": lambda row: row.occurrences.create(
         starts_at=timezone.now(), ends_at=timezone.now(), planned_at=timezone.now()
     ),
