@@ -304,6 +304,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "monitoring.models.DeliveryState",
         "DeliveryReasonEnum": "monitoring.models.DeliveryReason",
         "CheckKindEnum": "monitoring.models.CheckKind",
+        "SloKindEnum": "monitoring.models.SloKind",
         "CheckStatusEnum": "monitoring.models.CheckStatus",
         "CheckOutcomeEnum": "monitoring.models.CheckOutcome",
         "CheckErrorKindEnum": "monitoring.models.CheckErrorKind",

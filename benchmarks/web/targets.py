@@ -140,15 +140,16 @@ class Outcome:
 
 
 def judge(
-    part: str, values: Values, aims: Mapping[str, Sequence[Target]] = TARGETS
+    part: str, values: Values, aims: Mapping[str, Sequence[Target]] | None = None
 ) -> Iterator[Outcome]:
     """Yield a line for each figure and each of its targets, in the order of measuring.
 
     Loads of which nothing failed say nothing of failures; one failure in any round counts. A target
     whose figure was not measured is missed.
     """
+    wanted = (TARGETS if aims is None else aims)[part]
     for figure, measured in values.items():
-        targets = [target for target in aims[part] if target.figure == figure]
+        targets = [target for target in wanted if target.figure == figure]
         if figure.endswith(f", {FAILED}"):
             if any(measured):
                 yield Outcome(part, figure, max(measured), str(NO_FAILURE), None, reached=False)
@@ -156,7 +157,7 @@ def judge(
             yield Outcome(part, figure, median(measured))
         for target in targets:
             yield _held_against(target, part, values)
-    for target in aims[part]:
+    for target in wanted:
         if target.figure not in values:
             yield Outcome(part, target.figure, nan, str(target), None, reached=False)
 

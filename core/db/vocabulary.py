@@ -96,8 +96,14 @@ class VocabularyChoiceField(forms.TypedChoiceField):
             raise ValidationError(str(error), code="invalid_choice") from None
 
 
-def enum_check(table: str, column: str, vocabulary: type[Vocabulary]) -> models.CheckConstraint:
-    """Return the constraint by which the database refuses any other value of an enum column."""
+def enum_check(
+    table: str, column: str, vocabulary: type[Vocabulary], *, blank: bool = False
+) -> models.CheckConstraint:
+    """Return the constraint by which the database refuses any other value of an enum column.
+
+    One that may be `blank` takes the empty text too.
+    """
+    values = [*vocabulary.values, *([""] if blank else [])]
     return models.CheckConstraint(
-        name=f"{table}_{column}_check", condition=models.Q(**{f"{column}__in": vocabulary.values})
+        name=f"{table}_{column}_check", condition=models.Q(**{f"{column}__in": values})
     )

@@ -125,6 +125,7 @@ class AlertNotice(AppendedModel):
         db_table = "alert_notice"
         constraints = (
             enum_check("alert_notice", "state", NoticeState),
+            enum_check("alert_notice", "severity", Severity, blank=True),
             models.UniqueConstraint(fields=("channel", "incident"), name="alert_notice_key"),
         )
         indexes = (

@@ -184,6 +184,8 @@ class CheckState(TimestampedModel):
         db_table = "check_state"
         constraints = (
             enum_check("check_state", "state", CheckStatus),
+            enum_check("check_state", "outcome", CheckOutcome, blank=True),
+            enum_check("check_state", "error_kind", CheckErrorKind, blank=True),
             models.UniqueConstraint(
                 fields=("health_check", "instance"), name="check_state_instance_key"
             ),
@@ -238,7 +240,10 @@ class HealthCheckResult(models.Model):
     class Meta:
         db_table = "health_check_result"
         ordering = ("-id",)
-        constraints = (enum_check("health_check_result", "outcome", CheckOutcome),)
+        constraints = (
+            enum_check("health_check_result", "outcome", CheckOutcome),
+            enum_check("health_check_result", "error_kind", CheckErrorKind, blank=True),
+        )
         indexes = (
             models.Index(
                 fields=("health_check", "instance", "checked_at"), name="check_result_subject_idx"

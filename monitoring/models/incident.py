@@ -156,6 +156,8 @@ class Incident(AppendedModel):
             enum_check("incident", "severity", Severity),
             enum_check("incident", "status", IncidentStatus),
             enum_check("incident", "impact", Impact),
+            enum_check("incident", "page_status", PageStatus, blank=True),
+            enum_check("incident", "suppressed_reason", Suppression, blank=True),
             models.UniqueConstraint(
                 fields=("dedup_key",),
                 condition=Q(status__in=("OPEN", "ACKNOWLEDGED")),
@@ -207,7 +209,10 @@ class IncidentUpdate(AppendedModel):
     class Meta:
         db_table = "incident_update"
         ordering = ("at", "id")
-        constraints = (enum_check("incident_update", "kind", UpdateKind),)
+        constraints = (
+            enum_check("incident_update", "kind", UpdateKind),
+            enum_check("incident_update", "page_status", PageStatus, blank=True),
+        )
         indexes = (models.Index(fields=("incident", "at"), name="incident_update_idx"),)
 
     def __str__(self) -> str:

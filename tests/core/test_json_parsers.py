@@ -38,6 +38,7 @@ REASONS = {
     },
     "integration_site/front/streaming.py": "what this process rendered itself",
     "core/api/preconditions.py": "what this process rendered itself",
+    "monitoring/status_pages/keeping.py": "a file that the hub itself wrote",
     "registry/credentials/sealing.py": "what the hub itself wrote and sealed",
     "core/db/json_lookups.py": "a column, and what is asked of it, both written by the hub",
     "core/json/schema.py": "what this process wrote itself, as the key of a cache",

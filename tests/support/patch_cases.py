@@ -222,7 +222,6 @@ CASES = [
             "kind": "AVAILABILITY", "target": 99, "window_days": 14, "threshold_ms": 400,
             "min_events": 6, "enabled": False,
         },
-        along={"threshold_ms": {"kind": "AVAILABILITY"}},
         setup=_make_references,
     ),
     Case(
