@@ -101,7 +101,7 @@ class StateFilter(admin.SimpleListFilter):
         return in_state(queryset, chosen) if chosen else None
 
 
-class ServiceFilter(RelatedFilter):
+class CheckedServiceFilter(RelatedFilter):
     """Those of one service."""
 
     title = "service"
@@ -118,7 +118,7 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
     list_display = (
         "name", "state_label", "kind_label", "looks_at", "last_look", "latency", "since",
     )  # fmt: skip
-    list_filter = (StateFilter, "kind", ServiceFilter)
+    list_filter = (StateFilter, "kind", CheckedServiceFilter)
     search_fields = ("name", "description", "url", "service__name")
     search_help_text = "Name, description, URL or service"
     autocomplete_fields = ("service",)
