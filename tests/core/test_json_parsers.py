@@ -46,6 +46,7 @@ REASONS = {
     "workflows/engine/store/dialect.py": "a column, written by the hub",
     "integration_site/filesystem_broker.py": "files of the hub's own queue",
     "reference_services/demo_work.py": "a file that the demo itself wrote",
+    "reference_services/reading.py": "what a process of the service's own said",
     "reference_services/store.py": "a column that the service itself wrote",
 }  # fmt: skip
 LIBRARIES = {"json", "simplejson", "orjson", "ujson", "rapidjson", "kombu.utils.json"}

@@ -60,6 +60,7 @@ PARTS: dict[str, Callable[[Any], object]] = {
     "HealthCheckResult.health_check": lambda row: row.results.create(
         checked_at=timezone.now(), outcome="OK"
     ),
+    "SloMinute.slo": lambda row: row.minutes.create(starts_at=timezone.now(), good=1, total=1),
     "StatusSpan.service": lambda row: StatusSpan.objects.create(
         service=row, status="ONLINE", started_at=timezone.now()
     ),
