@@ -18,6 +18,9 @@ SECRET_MODULES = (
     "registry.admin.credential",
     "workflows.webhooks.signature",
     "monitoring.alerts",
+    "monitoring.api.push_views",
+    "monitoring.checks.push_tokens",
+    "monitoring.checks.pushing",
     "monitoring.admin.alert_forms",
 )
 # Parts of the addresses to which secrets are posted.

@@ -24,6 +24,7 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     path("", include("monitoring.api.status_urls")),
+    path("", include("monitoring.api.push_urls")),
     # First, so that a path under it is not looked for among all the others.
     path("api/", include("integration_site.api.urls")),
     path("", include("integration_site.api.urls")),

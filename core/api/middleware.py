@@ -86,6 +86,8 @@ def log_answered(
     level = logging.WARNING if status >= 500 else fine
     if _levels.isEnabledFor(level):  # rendering what is dropped costs as much as a small answer
         milliseconds = round(seconds * 1000, 1)
+        if "/push/" in path:  # what follows lets whoever reads it call
+            path = f"{path.partition('/push/')[0]}/push/***"
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         logger.log(level, "answered", **fields, **more)
 

@@ -128,16 +128,16 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Return the worst first: not as `ordering`, which knows the table's columns alone."""
-        return ("place", "name")
+        return ("badness", "name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HealthCheck]:
-        """With the place of each by its state, which is not known to the model's own ordering."""
+        """With how bad each is by its state, which is not known to the model's own ordering."""
         rows = with_place(HealthCheck.objects.select_related("service"))
         return rows.prefetch_related("states").order_by(*self.get_ordering(request))
 
     # The list
 
-    state_label = column("State", lambda row: state_badge(state_of(row)), ordering="place")
+    state_label = column("State", lambda row: state_badge(state_of(row)), ordering="badness")
     kind_label = column("Kind", lambda row: row.get_kind_display(), ordering="kind")
     looks_at = column("Looks at", _target)
     last_look = column("Last look", _last_look)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
 from core.api.fields import NumberField, ObjectField, VocabularyField
+from core.api.idempotency import read_key
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
@@ -18,18 +20,21 @@ from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.suspension import result_of
 from core.api.viewsets import ResourceViewSet
 from monitoring.checks import lifecycle, trials
+from monitoring.checks.push_tokens import token_of
 from monitoring.checks.reading import PLANNED, plan_of
 from monitoring.checks.standing import state_of
 from monitoring.models import (
     CheckErrorKind,
     CheckKind,
     CheckOutcome,
+    CheckSignal,
     CheckState,
     CheckStatus,
     HealthCheck,
     HealthCheckResult,
     Severity,
 )
+from monitoring.models.check import DAY_SECONDS, LONGEST_PERIOD
 
 LONGEST_URL = 500
 
@@ -46,7 +51,7 @@ class CheckStateSerializer(AnswerSerializer):
         model = CheckState
         fields = (
             "id", "instance", "state", "since", "flapping", "failures", "successes", "blips",
-            "outcome", "error_kind", "error", "latency_ms", "certificate_expires_at",
+            "outcome", "error_kind", "error", "latency_ms", "certificate_expires_at", "started_at",
             "last_result_at", "next_due_at",
         )  # fmt: skip
 
@@ -63,6 +68,8 @@ class HealthCheckSerializer(AnswerSerializer):
     conditions = ObjectField()
     tags = serializers.ListField(child=serializers.CharField())
     states = CheckStateSerializer(many=True)
+    # Told with one check, to who may change it.
+    push_url = serializers.CharField(default=None, allow_null=True)
     large = ("description", "plan", "request", "conditions", "tags", "states")
     whole_at = "/monitoring/checks/{row.pk}"
 
@@ -71,8 +78,9 @@ class HealthCheckSerializer(AnswerSerializer):
         fields = (
             "id", "name", "description", "kind", "service", "url", "is_automatic", "enabled",
             "paused_until", "state", "interval_seconds", "timeout_seconds", "retry_seconds",
-            "failure_threshold", "success_threshold", "plan", "request", "conditions", "severity",
-            "owner", "tags", "states", "created_at", "updated_at",
+            "failure_threshold", "success_threshold", "plan", "cron", "timezone", "grace_seconds",
+            "push_url", "request", "conditions", "severity", "owner", "tags", "states",
+            "created_at", "updated_at",
         )  # fmt: skip
 
     def get_state(self, check: HealthCheck) -> str:
@@ -81,6 +89,17 @@ class HealthCheckSerializer(AnswerSerializer):
     def get_plan(self, check: HealthCheck) -> dict[str, int]:
         plan = plan_of(check)
         return {name: getattr(plan, name) for name in (*PLANNED, "timeout_seconds")}
+
+
+def push_url_of(check: HealthCheck, request: Any) -> str | None:
+    """Return the address that a job calls; None for a check that none does."""
+    token = token_of(check)
+    if token is None:
+        return None
+    path = f"/push/{token.reveal()}"
+    return (
+        f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
+    )
 
 
 class HealthCheckInput(StrictSerializer):
@@ -92,7 +111,12 @@ class HealthCheckInput(StrictSerializer):
     service = serializers.CharField(max_length=100, required=False, allow_null=True)
     url = serializers.CharField(max_length=LONGEST_URL, required=False, allow_blank=True)
     interval_seconds = serializers.IntegerField(
-        min_value=5, max_value=86_400, required=False, allow_null=True
+        min_value=5, max_value=LONGEST_PERIOD, required=False, allow_null=True
+    )
+    cron = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    timezone = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    grace_seconds = serializers.IntegerField(
+        min_value=1, max_value=31 * DAY_SECONDS, required=False
     )
     timeout_seconds = serializers.IntegerField(min_value=1, max_value=60, required=False)
     retry_seconds = serializers.IntegerField(
@@ -144,12 +168,14 @@ class HealthCheckResultSerializer(AnswerSerializer):
     instance_id = serializers.UUIDField(allow_null=True)
     outcome = VocabularyField(CheckOutcome)
     error_kind = VocabularyField(CheckErrorKind)
+    signal = VocabularyField(CheckSignal)
+    large = ("message",)
 
     class Meta:
         model = HealthCheckResult
         fields = (
             "id", "instance_id", "checked_at", "outcome", "latency_ms", "status_code",
-            "error_kind", "error", "in_maintenance", "late_ms", "location",
+            "error_kind", "error", "signal", "message", "in_maintenance", "late_ms", "location",
         )  # fmt: skip
 
 
@@ -198,7 +224,8 @@ class HealthCheckViewSet(NamedResourceViewSet):
     read_scope = "registry:read"
     write_scope = "registry:write"
     scopes = {
-        "run": write_scope, "pause": write_scope, "resume": write_scope, "results": read_scope,
+        "run": write_scope, "rotate_token": write_scope, "pause": write_scope,
+        "resume": write_scope, "results": read_scope,
     }  # fmt: skip
     # A look under the same key is another look.
     own_keys = frozenset({"run"})
@@ -229,6 +256,21 @@ class HealthCheckViewSet(NamedResourceViewSet):
         check = self.find()
         seen = result_of(request, "run", lambda: trials.begin_trial(check))
         return Response({"results": [trials.describe_seen(each) for each in seen]})
+
+    def answer(self, row: Any, status: int = 200) -> Response:
+        """Answer a check; the address that a job calls only to who may change it.
+
+        Answers to an Idempotency-Key are kept for a day: an address is no part of them.
+        """
+        is_kept = self.takes_key and read_key(self.request)
+        if self.caller.may(self.write_scope) and not is_kept:
+            row.push_url = push_url_of(row, self.request)
+        return super().answer(row, status)
+
+    @post_action(responses=HealthCheckSerializer, url_path="rotate-token")
+    def rotate_token(self, request: Any, pk: str) -> Response:
+        """Give a job another address to call; the one before is known no more."""
+        return self.answer(lifecycle.rotate_token(self.find(), actor=self.actor))
 
     @post_action(responses=HealthCheckSerializer)
     def pause(self, request: Any, pk: str) -> Response:

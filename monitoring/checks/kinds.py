@@ -185,7 +185,7 @@ KINDS: Mapping[str, KindSpec] = {
         )
     ),
     CheckKind.HEARTBEAT: KindSpec(),
-    CheckKind.PUSH: KindSpec(),
+    CheckKind.PUSH: KindSpec(),  # it is said by calling, and when by the check's own columns
 }
 
 

@@ -20,9 +20,12 @@ from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.suggestions import no_such_row
 from monitoring.checks import decide
+from monitoring.checks.job_fields import assign_cron, check_job
+from monitoring.checks.jobs import due_of
 from monitoring.checks.kinds import check_conditions, check_request, check_url
 from monitoring.checks.looks import StateChange
-from monitoring.checks.reading import PLANNED, plan_of
+from monitoring.checks.push_tokens import issue_token
+from monitoring.checks.reading import PLANNED, job_of, plan_of
 from monitoring.checks.store import FACTS, write_hooks
 from monitoring.checks.subjects import first_state, make_states
 from monitoring.models import CheckKind, CheckState, HealthCheck
@@ -32,6 +35,7 @@ logger = structlog.get_logger(__name__)
 
 PLAIN = (
     "name", "description", "timeout_seconds", "severity", "enabled", "owner", "tags", *PLANNED,
+    "grace_seconds",
 )  # fmt: skip
 # What the hub's own checks of health URLs are told by their service.
 _OF_SERVICE = ("interval_seconds", "failure_threshold", "success_threshold")
@@ -48,11 +52,12 @@ def create_check(fields: Mapping[str, Any], *, actor: str) -> HealthCheck:
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
+        VaultError: there is no key to seal the token of a job with.
     """
     check = HealthCheck(kind=CheckKind.parse(fields["kind"]))
-    if check.kind == CheckKind.PUSH:
-        raise ValidationFailed.at("kind", "Checks of this kind cannot be made yet.")
     _assign(check, fields)
+    if check.kind == CheckKind.PUSH:
+        issue_token(check)
     with unique_name(check, fields), transaction.atomic():
         check.save(force_insert=True)
         _make_subjects(check)
@@ -81,7 +86,27 @@ def update_check(
         audit.record_changes(locked, kept)
         if locked.enabled != was_enabled:
             _turn_states(locked, on=locked.enabled)
+        elif locked.kind == CheckKind.PUSH:
+            _move_due(locked)
     logger.info("check_changed", check=locked.name, actor=actor, fields=sorted(fields))
+    return locked
+
+
+def rotate_token(check: HealthCheck, *, actor: str) -> HealthCheck:
+    """Give a job another address to call; at the one before, nothing is found from now on.
+
+    Raises:
+        Conflict: no job calls this check.
+        VaultError: there is no key to seal the token with.
+    """
+    with transaction.atomic():
+        locked = lock_row(check, rows=HealthCheck.objects.select_related("service"))
+        if locked.kind != CheckKind.PUSH:
+            raise Conflict("Only a check of the kind PUSH has an address that is called.")
+        issue_token(locked)
+        locked.save()
+        audit.record(AuditVerb.ROTATED, locked)
+    logger.info("check_token_rotated", check=locked.name, actor=actor)
     return locked
 
 
@@ -139,7 +164,7 @@ def _make_subjects(check: HealthCheck) -> None:
     now = timezone.now()
     if check.service_id is not None:
         make_states(now=now)
-    elif check.enabled:
+    elif check.enabled or check.kind == CheckKind.PUSH:
         first_state(check, None, now=now).save(force_insert=True)
 
 
@@ -158,10 +183,23 @@ def _turn_states(check: HealthCheck, *, on: bool) -> None:
             setattr(state, name, getattr(after, name))
         state.fence += 1
         state.lease_until = None
-        state.next_due_at = now if on else None
+        state.started_at = None
+        state.next_due_at = now if on and check.kind != CheckKind.PUSH else None
         state.save()
     for hook in write_hooks if changes else ():
         hook([], changes)
+
+
+def _move_due(check: HealthCheck) -> None:
+    """Count from the last call of a job on by what its check says now."""
+    plan = job_of(check)
+    assert plan is not None
+    for state in CheckState.objects.select_for_update().filter(health_check=check):
+        facts = decide.SubjectFacts(**{name: getattr(state, name) for name in FACTS})
+        state.next_due_at = due_of(facts, state.started_at, plan)
+        state.fence += 1
+        state.lease_until = None
+        state.save()
 
 
 def _change(check: HealthCheck, state: CheckState, turn: decide.StateTurn) -> StateChange:
@@ -199,12 +237,16 @@ def _assign(check: HealthCheck, fields: Mapping[str, Any]) -> None:
             setattr(check, name, fields[name])
     if is_new and fields.get("service"):
         check.service = _service(fields["service"])
-    if "url" in fields and (fields["url"] or is_new):
+    assign_cron(check, fields)
+    if "url" in fields:
+        if fields["url"] and check.kind == CheckKind.PUSH:
+            raise ValidationFailed.at("url", "A job calls the hub: it has no URL of its own.")
         check.url = check_url(check.kind, fields["url"]) if fields["url"] else ""
     if "request" in fields or is_new:
         check.request = check_request(check.kind, fields.get("request"))
     if "conditions" in fields or is_new:
         check.conditions = check_conditions(check.kind, fields.get("conditions"))
+    check_job(check, fields)
     _check_subject(check)
     _check_times(check)
     try:
@@ -235,6 +277,8 @@ def _service(reference: str) -> Service:
 
 
 def _check_subject(check: HealthCheck) -> None:
+    if check.kind == CheckKind.PUSH:
+        return
     if check.service is not None and check.url:
         raise ValidationFailed.at("url", "Give a service or a URL, not both.")
     if check.kind == CheckKind.HEARTBEAT and check.service is None:
@@ -248,6 +292,8 @@ def _check_subject(check: HealthCheck) -> None:
 
 
 def _check_times(check: HealthCheck) -> None:
+    if check.kind == CheckKind.PUSH:
+        return
     interval = plan_of(check).interval_seconds
     if check.timeout_seconds is not None and check.timeout_seconds > interval:
         sentence = f"Must be at most the interval, which is {interval} s."

@@ -35,7 +35,7 @@ async def see(look: Look, client: ServiceClient) -> Seen:
     try:
         if look.missed:
             kind, error = CheckErrorKind.MISSED.value, look.missed
-        elif spec.kind in (CheckKind.PUSH, CheckKind.HEARTBEAT):
+        elif spec.kind == CheckKind.HEARTBEAT:
             kind, error = "", ""
         else:
             reading = await _ask(look, client)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from monitoring.checks.decide import CheckPlan, SubjectFacts
+from monitoring.checks.jobs import JobPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class CheckSpec:
     plan: CheckPlan
     request: Mapping[str, Any]
     conditions: Mapping[str, Any]
+    # When a job is to call; None for what is looked at.
+    job: JobPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Look:
     in_maintenance: bool = False
     # Why it is known without asking that it did not call or beat; empty otherwise.
     missed: str = ""
+    # Since when a job is at work, as it said.
+    started_at: datetime | None = None
+    # The columns that say how it ended last, where it calls.
+    ended: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,9 @@ class Seen:
     status_code: int | None = None
     certificate_ends_at: datetime | None = None
     late_ms: int = 0
+    # What a job said, where it called.
+    signal: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

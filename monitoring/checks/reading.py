@@ -11,7 +11,8 @@ from django.conf import settings
 from yarl import URL
 
 from core.cache import BoundedCache
-from monitoring.checks import decide
+from core.timetables import read_timetable
+from monitoring.checks import decide, jobs
 from monitoring.checks.looks import CheckSpec, Look
 from monitoring.checks.store import facts_of, put_off
 from monitoring.models import CheckKind, HealthCheck
@@ -54,7 +55,25 @@ def spec_of(check: HealthCheck) -> CheckSpec:
         plan=plan_of(check),
         request=check.request,
         conditions=check.conditions,
+        job=job_of(check),
     )
+
+
+def job_of(check: HealthCheck) -> jobs.JobPlan | None:
+    """Return when a job is to call; None for a check of another kind."""
+    if check.kind != CheckKind.PUSH:
+        return None
+    period = check.interval_seconds
+    return jobs.JobPlan(
+        grace=timedelta(seconds=check.grace_seconds),
+        period=timedelta(seconds=period) if period else None,
+        timetable=read_timetable(check.cron, check.timezone) if check.cron else None,
+    )
+
+
+def spec_by_id(key: UUID) -> CheckSpec | None:
+    """Return a check as it is carried out; None if it is gone."""
+    return _read_specs([key]).get(key)
 
 
 def looks_of(claimed: Sequence[Mapping[str, Any]], *, now: datetime) -> list[Look]:
@@ -64,22 +83,36 @@ def looks_of(claimed: Sequence[Mapping[str, Any]], *, now: datetime) -> list[Loo
     looks, idle = [], []
     for row in claimed:
         spec = specs.get(row["health_check_id"])
-        look = _look_of(row, spec, instances) if spec else None
+        look = _look_of(row, spec, instances, now=now) if spec else None
         if look:
             looks.append(look)
         else:
-            seconds = spec.plan.interval_seconds if spec else 60
-            due = decide.next_slot(str(row["id"]), after=now, interval_seconds=seconds)
-            idle.append((row["id"], row["fence"], due))
+            idle.append((row["id"], row["fence"], _later(row, spec, now=now)))
     put_off(idle)
     return looks
 
 
+def _later(row: Mapping[str, Any], spec: CheckSpec | None, *, now: datetime) -> datetime:
+    if spec is not None and spec.job is not None:
+        return now + spec.job.grace
+    seconds = spec.plan.interval_seconds if spec else 60
+    return decide.next_slot(str(row["id"]), after=now, interval_seconds=seconds)
+
+
 def _look_of(
-    row: Mapping[str, Any], spec: CheckSpec, instances: Mapping[UUID, ServiceInstance]
+    row: Mapping[str, Any],
+    spec: CheckSpec,
+    instances: Mapping[UUID, ServiceInstance],
+    *,
+    now: datetime,
 ) -> Look | None:
     key = row["instance_id"]
     url, in_maintenance, missed = spec.url, False, ""
+    if spec.job is not None:
+        if now - row["next_due_at"] > jobs.HUB_AWAY:
+            return None
+        missed = "it began and did not end" if row["started_at"] else "it did not call"
+        missed = f"{missed} in time"
     if key:
         instance = instances.get(key)
         if instance is None or not is_asked(instance, alive_only=spec.is_automatic):
@@ -98,6 +131,7 @@ def _look_of(
         facts=facts_of(dict(row)),
         in_maintenance=in_maintenance,
         missed=missed,
+        started_at=row["started_at"],
     )
 
 

@@ -36,15 +36,15 @@ def state_of(check: HealthCheck) -> str:
 
 
 def with_place(checks: QuerySet[HealthCheck]) -> QuerySet[Any]:
-    """Return checks with their `place` in `WORST_FIRST`, by which they can be ordered."""
+    """Return checks with their `badness` in `WORST_FIRST`, by which they can be ordered."""
     whens = [When(state=state, then=Value(place)) for state, place in _PLACES.items()]
     states = CheckState.objects.filter(health_check=OuterRef("pk"))
-    worst = states.annotate(place=Case(*whens, output_field=IntegerField())).order_by("place")
-    of_states = Coalesce(Subquery(worst.values("place")[:1]), Value(_PLACES["UNKNOWN"]))
+    worst = states.annotate(badness=Case(*whens, output_field=IntegerField())).order_by("badness")
+    of_states = Coalesce(Subquery(worst.values("badness")[:1]), Value(_PLACES["UNKNOWN"]))
     paused = When(enabled=False, then=Value(_PLACES["PAUSED"]))
-    return checks.annotate(place=Case(paused, default=of_states, output_field=IntegerField()))
+    return checks.annotate(badness=Case(paused, default=of_states, output_field=IntegerField()))
 
 
 def in_state(checks: QuerySet[Any], state: str) -> QuerySet[Any]:
-    """Return those of checks with a `place` that are in a state as a whole."""
-    return checks.filter(place=_PLACES.get(state, -1))
+    """Return those of checks with a `badness` that are in a state as a whole."""
+    return checks.filter(badness=_PLACES.get(state, -1))

@@ -13,10 +13,10 @@ from django.db import connection
 from core.db.pipeline import prepared_cursor
 from core.db.retention import LARGEST_PURGE, drop_older
 from core.db.rows import insert_rows, row_reader
-from monitoring.checks import decide
+from monitoring.checks import decide, jobs
 from monitoring.checks.decide import SubjectFacts
 from monitoring.checks.looks import Look, Seen, StateChange
-from monitoring.models import CheckState, HealthCheckResult
+from monitoring.models import CheckOutcome, CheckState, HealthCheckResult
 from monitoring.models.check import LONGEST_ERROR
 
 MOST_CLAIMED = 500
@@ -28,10 +28,12 @@ FACTS = (
     "state", "since", "failures", "successes", "first_failure_at", "down_since", "blips",
     "flap_bits", "flapping", "last_result_at",
 )  # fmt: skip
-CLAIMED = ("id", "health_check_id", "instance_id", "next_due_at", "fence", *FACTS)
+CLAIMED = ("id", "health_check_id", "instance_id", "next_due_at", "fence", "started_at", *FACTS)
+# How a job ended last.
+ENDED = ("outcome", "error_kind", "error", "latency_ms")
 _WRITTEN = {
     **dict.fromkeys(("since", "first_failure_at", "down_since", "last_result_at"), "timestamptz"),
-    **dict.fromkeys(("certificate_expires_at", "next_due_at"), "timestamptz"),
+    **dict.fromkeys(("certificate_expires_at", "next_due_at", "started_at"), "timestamptz"),
     **dict.fromkeys(("state", "outcome", "error_kind", "error"), "text"),
     **dict.fromkeys(("failures", "successes", "blips", "flap_bits"), "integer"),
     "flapping": "boolean",
@@ -93,20 +95,61 @@ def write(seen: Sequence[Seen]) -> list[StateChange]:
     return changes
 
 
+def claim_job(digest: str) -> dict[str, Any] | None:
+    """Claim the state of the check that a job calls by its token; None if no token is that.
+
+    It is locked until the end of the transaction, and what was claimed of it before is not written.
+    """
+    reader = row_reader(CheckState, (*CLAIMED, *ENDED))
+    statement = (
+        "UPDATE check_state SET fence = fence + 1 WHERE health_check_id ="  # noqa: S608
+        " (SELECT id FROM health_check WHERE push_digest = %s AND push_digest <> '')"
+        f" RETURNING {reader.columns}"
+    )
+    with prepared_cursor() as cursor:
+        cursor.execute(statement, [digest])
+        answer = cursor.fetchone()
+    return dict(zip(reader.names, reader.values(answer), strict=True)) if answer else None
+
+
 def _decide(seen: Seen) -> tuple[dict[str, Any], list[StateChange]]:
     look = seen.look
+    if look.spec.job is not None:
+        return _decide_job(seen, look.spec.job)
     facts, turns = decide.after_look(look.facts, seen.outcome, at=seen.at, plan=look.spec.plan)
-    columns = {name: getattr(facts, name) for name in FACTS} | {
-        "outcome": seen.outcome,
-        "error_kind": seen.error_kind,
-        "error": seen.error[:LONGEST_ERROR],
-        "latency_ms": seen.latency_ms,
+    columns = _columns(seen, facts) | {
         "certificate_expires_at": seen.certificate_ends_at,
         "next_due_at": decide.next_look(
             str(look.state_id), facts, due=look.due, at=seen.at, plan=look.spec.plan
         ),
     }
     return columns, [_change(look, turn, seen.error) for turn in turns]
+
+
+def _decide_job(seen: Seen, plan: jobs.JobPlan) -> tuple[dict[str, Any], list[StateChange]]:
+    look = seen.look
+    if seen.signal:
+        step = jobs.after_signal(look.facts, look.started_at, seen.signal, at=seen.at)
+    else:
+        step = jobs.after_silence(look.facts, look.started_at, due=look.due)
+    columns = _columns(seen, step.facts) | {
+        "started_at": step.started_at,
+        "next_due_at": jobs.due_of(step.facts, step.started_at, plan),
+    }
+    if seen.outcome == CheckOutcome.INCONCLUSIVE:
+        columns |= look.ended  # how it ended last stands until it ends again
+    return columns, [_change(look, turn, seen.error) for turn in step.turns]
+
+
+def _columns(seen: Seen, facts: SubjectFacts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in FACTS} | {
+        "outcome": seen.outcome,
+        "error_kind": seen.error_kind,
+        "error": seen.error[:LONGEST_ERROR],
+        "latency_ms": seen.latency_ms,
+        "certificate_expires_at": None,
+        "started_at": None,
+    }
 
 
 def _change(look: Look, turn: decide.StateTurn, error: str) -> StateChange:
@@ -164,6 +207,8 @@ def _result_of(seen: Seen) -> HealthCheckResult:
         error=seen.error[:LONGEST_ERROR],
         in_maintenance=look.in_maintenance,
         late_ms=seen.late_ms,
+        signal=seen.signal,
+        message=seen.message,
     )
 
 

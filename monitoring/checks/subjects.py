@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from monitoring.checks import decide
 from monitoring.checks.reading import plan_of
-from monitoring.models import CheckKind, CheckState, HealthCheck
+from monitoring.models import CheckKind, CheckState, CheckStatus, HealthCheck
 from registry.models import Service, ServiceInstance
 
 MOST_MADE = 500
@@ -76,9 +76,14 @@ def make_states(*, now: datetime) -> int:
 def first_state(check: HealthCheck, instance_id: UUID | None, *, now: datetime) -> CheckState:
     """Return the state of a subject that nobody looked at yet; the first look is due at once.
 
+    A job has to call before anything is due.
+
     Of many that are made together, they are spread over an interval of at most ten seconds.
     """
     state = CheckState(health_check=check, instance_id=instance_id, since=now)
+    if check.kind == CheckKind.PUSH:
+        state.state = CheckStatus.UNKNOWN if check.enabled else CheckStatus.PAUSED
+        return state
     seconds = min(plan_of(check).interval_seconds, 10)
     state.next_due_at = decide.next_slot(str(state.pk), after=now, interval_seconds=seconds)
     return state

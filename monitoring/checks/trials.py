@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from core.exceptions import Conflict
 from monitoring.checks.answers import judge
 from monitoring.checks.decide import SubjectFacts
 from monitoring.checks.kinds import check_conditions
@@ -23,7 +24,13 @@ MOST_TRIED = 20
 
 
 def begin_trial(check: HealthCheck) -> Future[list[Seen]]:
-    """Begin to look at a check now, at most 20 of its subjects; nothing is recorded."""
+    """Begin to look at a check now, at most 20 of its subjects; nothing is recorded.
+
+    Raises:
+        Conflict: a job calls it, and nothing can be looked at.
+    """
+    if check.kind == CheckKind.PUSH:
+        raise Conflict("A job calls this check: there is nothing to look at.")
     looks = _looks(check)
 
     async def look(client: ServiceClient) -> list[Seen]:

@@ -16,8 +16,12 @@ from core.db.uuid7 import uuid7
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from monitoring.models.incident import Severity
 from registry.models import Service, ServiceInstance
+from registry.models.credential import SealedModel
 
 LONGEST_ERROR = 200
+DAY_SECONDS = 86_400
+# Of a job: others are looked at once a day at least.
+LONGEST_PERIOD = 366 * DAY_SECONDS
 
 
 class CheckKind(Vocabulary):
@@ -47,11 +51,23 @@ class CheckStatus(Vocabulary):
 
 
 class CheckOutcome(Vocabulary):
-    """The outcomes of one look: INCONCLUSIVE is a fault of the hub's own, and changes nothing."""
+    """The outcomes of one look.
+
+    INCONCLUSIVE says nothing of how it is: a fault of the hub's own, or a job that began.
+    """
 
     OK = "OK", "Well"
     FAIL = "FAIL", "Failed"
     INCONCLUSIVE = "INCONCLUSIVE", "Inconclusive"
+
+
+class CheckSignal(Vocabulary):
+    """What a job says when it calls."""
+
+    SUCCESS = "SUCCESS", "Succeeded"
+    START = "START", "Began"
+    FAIL = "FAIL", "Failed"
+    LOG = "LOG", "Said something"
 
 
 class CheckErrorKind(Vocabulary):
@@ -77,12 +93,13 @@ class HealthCheckQuerySet(NamedQuerySet["HealthCheck"]):
         return self.filter(resumed, enabled=True)
 
 
-class HealthCheck(NamedModel):
+class HealthCheck(NamedModel, SealedModel):
     """What is looked at, and when that is believed.
 
     One with a service looks at each of its instances. What is null follows the service's `probing`,
     and what that leaves open the hub's settings. `is_automatic` is the one that the hub made itself
-    for the health URLs of a service: its answers decide the status of the instances.
+    for the health URLs of a service: its answers decide the status of the instances. What is sealed
+    is the token by which a job calls, and `push_digest` is by what it is found.
     """
 
     kind = EnumField(vocabulary=CheckKind, max_length=20)
@@ -92,7 +109,7 @@ class HealthCheck(NamedModel):
     url = models.CharField(max_length=LONGEST_URL, blank=True, default="")
     is_automatic = models.BooleanField(default=False, editable=False)
     interval_seconds = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(5), MaxValueValidator(86_400)]
+        null=True, blank=True, validators=[MinValueValidator(5), MaxValueValidator(LONGEST_PERIOD)]
     )
     timeout_seconds = models.PositiveIntegerField(
         default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
@@ -119,7 +136,6 @@ class HealthCheck(NamedModel):
     paused_until = models.DateTimeField(null=True, blank=True)
     owner = models.CharField(max_length=100, blank=True, default="")
     tags = tags_field()
-    # The digest of the token by which a job calls: the token itself is shown once.
     push_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
 
     objects = HealthCheckQuerySet.as_manager()
@@ -145,6 +161,7 @@ class HealthCheck(NamedModel):
                 name="health_check_push_key",
             ),
         )
+        indexes = (models.Index(fields=("key_id",), name="health_check_key_idx"),)
 
 
 class CheckState(TimestampedModel):
@@ -233,6 +250,9 @@ class HealthCheckResult(models.Model):
     status_code = models.PositiveSmallIntegerField(null=True)
     error_kind = EnumField(vocabulary=CheckErrorKind, max_length=20, blank=True, default="")
     error = models.CharField(max_length=LONGEST_ERROR, blank=True, default="")
+    # What a job that called said; both are empty for what was looked at.
+    signal = EnumField(vocabulary=CheckSignal, max_length=20, blank=True, default="")
+    message = models.TextField(blank=True, default="")
     in_maintenance = models.BooleanField(default=False)
     late_ms = models.PositiveIntegerField(default=0)
     location = models.CharField(max_length=50, blank=True, default="")
@@ -242,6 +262,7 @@ class HealthCheckResult(models.Model):
         ordering = ("-id",)
         constraints = (
             enum_check("health_check_result", "outcome", CheckOutcome),
+            enum_check("health_check_result", "signal", CheckSignal, blank=True),
             enum_check("health_check_result", "error_kind", CheckErrorKind, blank=True),
         )
         indexes = (

@@ -122,6 +122,7 @@ CALLS = [
      {"severity": "WARNING"}),
     ("delete_check", ["shop"], {}, "DELETE /monitoring/checks/shop", None),
     ("run_check", ["shop"], {}, "POST /monitoring/checks/shop/run", {}),
+    ("rotate_check_token", ["shop"], {}, "POST /monitoring/checks/shop/rotate-token", {}),
     ("pause_check", ["shop"], {}, "POST /monitoring/checks/shop/pause", {}),
     ("resume_check", ["shop"], {}, "POST /monitoring/checks/shop/resume", {}),
     ("preview_check", [200, "x"], {}, "POST /monitoring/preview", {"status": 200, "body": "x"}),

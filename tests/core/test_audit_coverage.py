@@ -327,6 +327,8 @@ ACTS: dict[str, Callable[[], Request]] = {
     "QuotaViewSet.set_quota": lambda: (
         "PUT", "/models/quotas/OPENAI", {"daily_cost_limit": 5}),
     "QuotaViewSet.remove": lambda: ("DELETE", f"/models/quotas/{_quota()}", None),
+    "HealthCheckViewSet.rotate_token": lambda: (
+        "POST", f"/monitoring/checks/{make_check('j', kind='PUSH', url='').pk}/rotate-token", {}),
     "HealthCheckViewSet.pause": lambda: (
         "POST", f"/monitoring/checks/{make_check('p').pk}/pause", {}),
     "HealthCheckViewSet.resume": lambda: (

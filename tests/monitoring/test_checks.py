@@ -216,7 +216,6 @@ def test_what_a_check_cannot_be_is_answered_by_field() -> None:
         ({"kind": "HTTP", "url": "http://a/", "service": "billing"}, "url"),
         ({"kind": "HTTP", "service": "biling"}, "service"),
         ({"kind": "HEARTBEAT"}, "service"),
-        ({"kind": "PUSH", "url": "http://a/"}, "kind"),
         ({"kind": "HTTP", "url": "http://a/", "timeout_seconds": 60}, "timeout_seconds"),
     ):
         answer = api.post("/monitoring/checks", {"name": "x", **fields})

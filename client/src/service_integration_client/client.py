@@ -206,6 +206,7 @@ class _BaseClient:
     update_check = Write(checks.update_check)
     delete_check = Write(checks.delete_check)
     run_check = Write(checks.run_check)
+    rotate_check_token = Write(checks.rotate_check_token)
     pause_check = Write(checks.pause_check)
     resume_check = Write(checks.resume_check)
     preview_check = Read(checks.preview_check)

@@ -40,6 +40,8 @@ OPEN = (
     # by the names of other platforms
     "/alive", "/ready", "/health/liveness", "/health/readiness", "/health/dependencies",
     "/openapi.json", "/redoc",
+    # what takes the token of a job
+    "/push/{}", "/push/{}/{}",
 )  # fmt: skip
 each_effect = pytest.mark.parametrize("effect", effects(), ids=str)
 

@@ -18,7 +18,7 @@ checks.add_list(
         "NAME": "name", "KIND": "kind", "STATE": status_of("state"), "SERVICE": "service",
         "URL": "url",
     },
-    click.option("--kind", help="HTTP, TCP, DNS, TLS or HEARTBEAT."),
+    click.option("--kind", help="HTTP, TCP, DNS, TLS, HEARTBEAT or PUSH."),
     click.option("--service", help="The name of a service."),
     SEARCH,
 )  # fmt: skip
@@ -32,6 +32,7 @@ checks.add_history(
     click.option("--outcome", help="OK, FAIL or INCONCLUSIVE."),
     name="results",
 )  # fmt: skip
+checks.add_operation("rotate-token", "rotate_check_token", "Give a job another address to call.")
 checks.add_operation("pause", "pause_check", "Look at nothing until it is resumed.")
 checks.add_operation("resume", "resume_check", "Look at it again.")
 

@@ -24,6 +24,9 @@ async def create_check(
     retry_seconds: int | None = None,
     failure_threshold: int | None = None,
     success_threshold: int | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    grace_seconds: int | None = None,
     request: JsonObject | None = None,
     conditions: JsonObject | None = None,
     severity: str | None = None,
@@ -32,9 +35,11 @@ async def create_check(
     tags: list[str] | None = None,
     description: str | None = None,
 ) -> JsonObject:
-    """Make a check of a URL, or of each instance of a service.
+    """Make a check of a URL, of each instance of a service, or of a job that calls.
 
-    `kind` is HTTP, TCP, DNS, TLS or HEARTBEAT. Raises: ValidationError, ConflictError.
+    `kind` is HTTP, TCP, DNS, TLS, HEARTBEAT or PUSH. A job calls the ``push_url`` of the answer,
+    every `interval_seconds` or at the times of `cron` in `timezone`, at most `grace_seconds` late.
+    Raises: ValidationError, ConflictError.
     """
     return await CHECKS.call(hub, "POST", locals())
 
@@ -50,6 +55,9 @@ async def update_check(
     retry_seconds: int | None = None,
     failure_threshold: int | None = None,
     success_threshold: int | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    grace_seconds: int | None = None,
     request: JsonObject | None = None,
     conditions: JsonObject | None = None,
     severity: str | None = None,
@@ -94,9 +102,20 @@ async def get_checks(
 
 
 async def run_check(hub: Hub, check_id: str) -> JsonObject:
-    """Look now, and answer what was seen; it is not recorded. Raises: ResourceNotFoundError."""
+    """Look now, and answer what was seen; it is not recorded.
+
+    Raises: ResourceNotFoundError, ConflictError for one that a job calls.
+    """
     options = {"is_question": True, "wait_seconds": LONGEST_RUN_SECONDS}
     return await CHECKS.call(hub, "POST /{check_id}/run", {"check_id": check_id}, **options)
+
+
+async def rotate_check_token(hub: Hub, check_id: str) -> JsonObject:
+    """Give a job another ``push_url`` to call; the one before is known no more.
+
+    Raises: ResourceNotFoundError, ConflictError for one that no job calls.
+    """
+    return await CHECKS.call(hub, "POST /{check_id}/rotate-token", locals())
 
 
 async def pause_check(hub: Hub, check_id: str) -> JsonObject:
