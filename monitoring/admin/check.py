@@ -37,9 +37,7 @@ from registry.models import Service
 CHANGE = "monitoring.change_healthcheck"
 SHOWN_STATES = 50
 SHOWN_RESULTS = 30
-_MORE = ("severity", "owner", "tags")
-# What its service says of a check that the hub made for health URLs.
-_OF_SERVICE = ("interval_seconds", "failure_threshold", "success_threshold")
+_MORE = ("More", {"fields": ("severity", "owner", "tags")})
 SHOWN = (
     "name", "kind", "service", "url", "description", "request_shown", "conditions_shown", *TIMES,
     "severity", "owner", "tags_shown",
@@ -150,21 +148,22 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
         if obj and not self.has_change_permission(request, obj):
             return ((None, {"fields": SHOWN}),)
         if obj is None:
-            target: tuple[str, ...] = ("service", "url")
+            # No part has a box of its own: it would stay, empty, for kinds without any.
             own = [name for kind in OFFERED for name in fields_of(kind)]
-        else:
-            of_service = obj.service_id is not None
-            target = () if of_service or obj.kind == CheckKind.PUSH else ("url",)
-            own = [*fields_of(obj.kind, of_service=of_service)]
-        times = TIMES if obj is None or not obj.is_automatic else ("timeout_seconds",)
-        asked = [name for name in own if "__request__" in name]
-        holds = [name for name in own if "__conditions__" in name]
-        parts = [("What is asked", asked), ("What has to hold", holds)]
+            first = ("name", "kind", "service", "url", *own, "description")
+            return ((None, {"fields": first}), ("When", {"fields": TIMES}), _MORE)
+        of_service = obj.service_id is not None
+        target = () if of_service or obj.kind == CheckKind.PUSH else ("url",)
+        own = [*fields_of(obj.kind, of_service=of_service)]
+        parts = {
+            "What is asked": [name for name in own if "__request__" in name],
+            "What has to hold": [name for name in own if "__conditions__" in name],
+            "When": ["timeout_seconds"] if obj.is_automatic else [*TIMES],
+        }
         return (
             (None, {"fields": ("name", "kind", *target, "description")}),
-            *((title, {"fields": names}) for title, names in parts if names),
-            ("When", {"fields": times}),
-            ("More", {"fields": _MORE}),
+            *((title, {"fields": names}) for title, names in parts.items() if names),
+            _MORE,
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -218,7 +217,7 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
         if not request.user.has_perm(CHANGE):
             raise PermissionDenied("This needs the permission to change checks.")
         row = find_or_404(HealthCheck.objects.select_related("service"), object_id)
-        seen = result_of(request, "run", partial(trials.begin_trial, row))
+        tried = result_of(request, "run", partial(trials.begin_close_trial, row))
         return render_page(
             self,
             request,
@@ -226,7 +225,7 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
             title=f"Try {row}",
             original=row,
             check_badge=state_badge(state_of(row)),
-            seen=[(outcome_badge(each.outcome), each) for each in seen],
+            tried=[(outcome_badge(each.seen.outcome), each.seen, each.wrong) for each in tried],
         )
 
     # Pausing

@@ -24,6 +24,13 @@ def judge(
     return (str(found[0]), found[1]) if found else ("", "")
 
 
+def all_wrong(
+    kind: str, reading: Reading, conditions: Mapping[str, Any], *, now: datetime
+) -> list[str]:
+    """Return a sentence for each condition that an answer does not meet."""
+    return [sentence for _, sentence in _wrongs(kind, reading, conditions, now)]
+
+
 def _wrongs(
     kind: str, reading: Reading, conditions: Mapping[str, Any], now: datetime
 ) -> Iterator[Wrong]:

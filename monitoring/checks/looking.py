@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -26,8 +27,13 @@ from registry.calls.probes import (
 logger = structlog.get_logger(__name__)
 
 
-async def see(look: Look, client: ServiceClient) -> Seen:
-    """Look once, and return what was seen; whatever goes wrong here is no fault of theirs."""
+async def see(
+    look: Look, client: ServiceClient, *, on_reading: Callable[[Reading], None] | None = None
+) -> Seen:
+    """Look once, and return what was seen; whatever goes wrong here is no fault of theirs.
+
+    `on_reading` is given the whole answer, of which what is seen keeps little.
+    """
     at = timezone.now()
     late_ms = max(int((at - look.due).total_seconds() * 1000), 0)
     spec = look.spec
@@ -39,6 +45,8 @@ async def see(look: Look, client: ServiceClient) -> Seen:
             kind, error = "", ""
         else:
             reading = await _ask(look, client)
+            if on_reading:
+                on_reading(reading)
             kind, error = judge(spec.kind, reading, spec.conditions, now=at)
     except ProbeFailed as failure:
         kind, error = failure.kind, str(failure)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
 
 from core.exceptions import Conflict
-from monitoring.checks.answers import judge
+from monitoring.checks.answers import all_wrong, judge
 from monitoring.checks.decide import SubjectFacts
 from monitoring.checks.kinds import check_conditions
 from monitoring.checks.looking import outcome_of, see
 from monitoring.checks.looks import Look, Seen
 from monitoring.checks.reading import host_of, silence_of, spec_of, url_at
-from monitoring.models import CheckKind, CheckStatus, HealthCheck
+from monitoring.models import CheckKind, CheckOutcome, CheckStatus, HealthCheck
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import ServiceClient
 from registry.calls.probes import Reading
@@ -29,8 +30,6 @@ def begin_trial(check: HealthCheck) -> Future[list[Seen]]:
     Raises:
         Conflict: a job calls it, and nothing can be looked at.
     """
-    if check.kind == CheckKind.PUSH:
-        raise Conflict("A job calls this check: there is nothing to look at.")
     looks = _looks(check)
 
     async def look(client: ServiceClient) -> list[Seen]:
@@ -39,7 +38,39 @@ def begin_trial(check: HealthCheck) -> Future[list[Seen]]:
     return on_shared_loop(look)
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a look came to, with all that is wrong with the answer and not only the first."""
+
+    seen: Seen
+    wrong: Sequence[str]
+
+
+def begin_close_trial(check: HealthCheck) -> Future[list[Tried]]:
+    """Begin to look at a check now, for a person who wants to know all that is wrong.
+
+    Raises:
+        Conflict: a job calls it, and nothing can be looked at.
+    """
+    looks = _looks(check)
+
+    async def look(client: ServiceClient) -> list[Tried]:
+        return [await _try(each, client) for each in looks]
+
+    return on_shared_loop(look)
+
+
+async def _try(look: Look, client: ServiceClient) -> Tried:
+    read: list[Reading] = []
+    seen = await see(look, client, on_reading=read.append)
+    if not read or seen.outcome == CheckOutcome.INCONCLUSIVE:
+        return Tried(seen, [seen.error] if seen.error else [])
+    return Tried(seen, all_wrong(look.spec.kind, read[0], look.spec.conditions, now=seen.at))
+
+
 def _looks(check: HealthCheck) -> Sequence[Look]:
+    if check.kind == CheckKind.PUSH:
+        raise Conflict("A job calls this check: there is nothing to look at.")
     now, spec = timezone.now(), spec_of(check)
     facts = SubjectFacts(state=CheckStatus.UNKNOWN, since=now)
 

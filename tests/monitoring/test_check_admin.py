@@ -119,11 +119,12 @@ def test_check_of_a_service_is_shown_at_each_instance(operator: Client) -> None:
 
 def test_trying_shows_what_was_seen_and_stores_nothing(operator: Client) -> None:
     with receiver() as server:
-        check = make_check(url=server.url, conditions={"keyword": "not there"})
+        check = make_check(url=server.url, conditions={"keyword": "not there", "json": ["body.ok"]})
         answer = operator.post(reverse("admin:check_try", args=(check.pk,)))
     page = answer.content.decode()
     assert 'data-tone="bad">Failed<' in page
-    assert "not there" in page
+    assert "Does not contain &#x27;not there&#x27;" in page
+    assert "body.ok" in page
     assert not HealthCheckResult.objects.exists()
     assert CheckState.objects.get().state == "UNKNOWN"
     close_shared_client()

@@ -30,7 +30,8 @@ async def plan_maintenance(
 ) -> JsonObject:
     """Plan a window: once from `starts_at` to `ends_at`, or by `cron` for `duration_minutes`.
 
-    `cron` has five fields; `timezone` is an IANA name, else UTC. It begins and ends by itself. Raises: ValidationError, ConflictError.
+    `cron` has five fields; `timezone` is an IANA name, else UTC. It begins and ends by
+    itself. Raises: ValidationError, ConflictError.
     """
     return await WINDOWS.call(hub, "POST", locals())
 
@@ -55,7 +56,8 @@ async def update_maintenance_window(
 ) -> JsonObject:
     """Change what is given of a window, and leave the rest.
 
-    `cron` is read in the zone of `timezone`. Raises: ResourceNotFoundError, ValidationError, ConflictError when it is over.
+    `cron` is read in the zone of `timezone`. Raises: ResourceNotFoundError,
+    ValidationError, ConflictError when it is over.
     """
     return await WINDOWS.call(hub, "PATCH /{window_id}", locals())
 
