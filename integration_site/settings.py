@@ -305,6 +305,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryReasonEnum": "monitoring.models.DeliveryReason",
         "CheckKindEnum": "monitoring.models.CheckKind",
         "SloKindEnum": "monitoring.models.SloKind",
+        "DependencyKindEnum": "monitoring.models.DependencyKind",
         "CheckStatusEnum": "monitoring.models.CheckStatus",
         "CheckOutcomeEnum": "monitoring.models.CheckOutcome",
         "CheckErrorKindEnum": "monitoring.models.CheckErrorKind",

@@ -8,16 +8,22 @@ told again after the repeat interval. What ended before it was told is not told 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 from core.name_patterns import matches_any
-from monitoring.models import AlertChannel, DeliveryReason, NoticeState, Severity
+from monitoring.dependencies.ways import reach
+from monitoring.models import AlertChannel, DeliveryReason, NoticeState, Severity, Subject
 
 # So many subjects at once are one message.
 MOST_MESSAGES = 5
+# What of a service may be no more than the outage of what it needs.
+OF_ANOTHER = frozenset({Subject.SERVICE_DOWN, Subject.SERVICE_DEGRADED, Subject.CHECK_FAILING})
+# Who needs others waits twice as long, that those are seen first, and not longer than this for it.
+MOST_PATIENCE = timedelta(seconds=120)
 RANK = {Severity.WARNING: 0, Severity.CRITICAL: 1}
 
 
@@ -26,7 +32,8 @@ class Alert:
     """An incident as a channel sees it: what it was told of it, and when.
 
     `waits_from` is when the group wait began: as it opened, or as what held it back ended. One that
-    is held back is not told; one that became worse than it was told is news again.
+    is held back is not told; one that became worse than it was told is news again. One that may be
+    the outage of another is patient: that one may be seen a little later.
     """
 
     incident_id: UUID
@@ -36,6 +43,7 @@ class Alert:
     waits_from: datetime
     is_held: bool = False
     is_worse: bool = False
+    is_patient: bool = False
     told: str | None = None
     told_at: datetime | None = None
 
@@ -61,6 +69,11 @@ class Times:
     wait: timedelta
     interval: timedelta
     repeat: timedelta | None
+
+    def wait_of(self, alert: Alert) -> timedelta:
+        """Return how long the first message on an alert waits."""
+        longer = min(2 * self.wait, MOST_PATIENCE)
+        return max(self.wait, longer) if alert.is_patient else self.wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,42 @@ def matches(
     return not channel.tags or bool(set(channel.tags) & set(tags))
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceTrouble:
+    """An open incident of a service, as what may be the outage of another, or that outage."""
+
+    incident_id: UUID
+    service_id: UUID
+    subject: str
+    opened_at: datetime
+
+    @property
+    def may_be_of_another(self) -> bool:
+        return self.subject in OF_ANOTHER
+
+
+def find_causes(
+    troubles: Iterable[ServiceTrouble], needs: Mapping[UUID, Sequence[UUID]]
+) -> dict[UUID, UUID]:
+    """Return of which incidents nobody is told, each with the outage that it is a part of.
+
+    That is one of what its service needs, also through others, and that itself is a part of none;
+    of several the first. `needs` has no circles.
+    """
+    troubles = list(troubles)
+    down = {each.service_id: each for each in troubles if each.subject == Subject.SERVICE_DOWN}
+    reached = {each.service_id: reach(needs, each.service_id) for each in troubles}
+    first = {key for key in down if not any(other in down for other in reached[key])}
+    causes = {}
+    for trouble in troubles:
+        roots = [down[key] for key in reached[trouble.service_id] if key in first]
+        if roots and trouble.may_be_of_another:
+            causes[trouble.incident_id] = min(
+                roots, key=attrgetter("opened_at", "incident_id")
+            ).incident_id
+    return causes
+
+
 def plan_messages(alerts: Iterable[Alert], times: Times, *, now: datetime) -> list[Plan]:
     """Return the messages that are due: one for each subject, one for all where they are many."""
     groups: dict[str, list[Alert]] = defaultdict(list)
@@ -111,7 +160,7 @@ def plan_group(key: str, alerts: Sequence[Alert], times: Times, *, now: datetime
     if new or ended:
         is_due = last is None or now >= last + times.interval
         if new and not still and not ended:
-            is_due = is_due and now >= min(each.waits_from for each in new) + times.wait
+            is_due = is_due and now >= min(each.waits_from + times.wait_of(each) for each in new)
         reason = DeliveryReason.FIRING if new or still else DeliveryReason.RESOLVED
         return Plan(reason, key, firing, over) if is_due else None
     waits = [each for each in still if not each.is_acknowledged and not each.is_held]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from monitoring.models import Incident, MaintenanceOccurrence
+from monitoring.alerts.decide import ServiceTrouble, find_causes
+from monitoring.dependencies.hard import read_hard_needs
+from monitoring.dependencies.ways import reach
+from monitoring.models import (
+    Incident,
+    MaintenanceOccurrence,
+    Subject,
+)
 from monitoring.uptime.maintenance import covers, occurrences_between
 
 # A window that ended longer ago delays nothing: no group wait is longer.
@@ -16,15 +23,27 @@ LOOKED_BACK = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The incidents that are held back `now`, and `until` when others were."""
+    """The incidents that are held back `now`, and `until` when others were.
+
+    `by` are the outages of others that they are a part of; those that are `patient` may become so.
+    """
 
     now: set[UUID] = field(default_factory=set)
     until: dict[UUID, datetime] = field(default_factory=dict)
+    by: dict[UUID, UUID] = field(default_factory=dict)
+    patient: set[UUID] = field(default_factory=set)
+
+    def delay(self, incident: Incident, until: datetime) -> None:
+        self.until[incident.pk] = max(self.until.get(incident.pk, until), until)
 
 
-def read_held(incidents: Collection[Incident], *, now: datetime) -> Held:
+def read_held(
+    incidents: Collection[Incident], is_for: Callable[[Incident], bool], *, now: datetime
+) -> Held:
     """Return what is held back: parts of what is open, and what is under maintenance.
 
+    `is_for` says whether an incident is for who is told: an outage holds back what depends on it
+    only for those who are told of the outage.
     It is asked at the moment of telling, by the times of the windows and no timer.
     """
     held = Held()
@@ -46,9 +65,46 @@ def read_held(incidents: Collection[Incident], *, now: datetime) -> Held:
             if each.ends_at > now:
                 held.now.add(incident.pk)
             else:
-                before = held.until.get(incident.pk, each.ends_at)
-                held.until[incident.pk] = max(before, each.ends_at)
+                held.delay(incident, each.ends_at)
+    _hold_dependants(held, incidents, is_for, now=now)
     return held
+
+
+def _hold_dependants(
+    held: Held,
+    incidents: Iterable[Incident],
+    is_for: Callable[[Incident], bool],
+    *,
+    now: datetime,
+) -> None:
+    needs = read_hard_needs()
+    if not needs:
+        return
+    troubles = troubles_of(incidents)
+    held.by.update(find_causes(troubles, needs))
+    held.now.update(held.by)
+    may_be = {e.incident_id for e in troubles if e.may_be_of_another and e.service_id in needs}
+    held.patient.update(may_be)
+    over = Incident.objects.filter(subject=Subject.SERVICE_DOWN, resolved_at__gte=now - LOOKED_BACK)
+    ended = {
+        each.service_id: each.resolved_at
+        for each in over.select_related("service").order_by("resolved_at")
+        if is_for(each)
+    }
+    for incident in incidents:
+        if incident.pk in may_be and incident.service_id is not None:
+            for key in reach(needs, incident.service_id):
+                if at := ended.get(key):
+                    held.delay(incident, at)
+
+
+def troubles_of(incidents: Iterable[Incident]) -> list[ServiceTrouble]:
+    """Return those of services that are not over, as what decides on them takes them."""
+    return [
+        ServiceTrouble(each.pk, each.service_id, each.subject, each.opened_at)
+        for each in incidents
+        if each.service_id is not None and not each.is_resolved
+    ]
 
 
 def _is_of(occurrence: MaintenanceOccurrence, incident: Incident) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from monitoring.alerts.causes import note_causes
 from monitoring.alerts.decide import Alert, Plan, Times, matches, plan_messages
 from monitoring.alerts.holding import Held, read_held
 from monitoring.alerts.wording import link_of, word_message
@@ -35,6 +38,7 @@ def tell_channels(*, now: datetime) -> int:
     firing = AlertNotice.objects.filter(state=NoticeState.FIRING)
     if not Incident.objects.unresolved().exists() and not firing.exists():
         return 0
+    note_causes(now=now)
     keys = AlertChannel.objects.filter(enabled=True).values_list("pk", flat=True)
     return sum(_tell(key, now=now) for key in list(keys))
 
@@ -47,12 +51,13 @@ def _tell(key: UUID, *, now: datetime) -> int:
         if channel is None:
             return 0
         notices, incidents = _read(channel)
-        held = read_held(incidents.values(), now=now)
+        held = read_held(incidents.values(), partial(_is_for, channel), now=now)
         alerts = [_alert_of(each, notices.get(each.pk), held) for each in incidents.values()]
         plans = plan_messages(alerts, times_of(channel), now=now)
         for plan in plans:
             _remember(channel, plan, incidents, now=now)
-        deliveries = [_written(channel, plan, incidents, now=now) for plan in plans]
+        parts = _parts_of(incidents, held)
+        deliveries = [_written(channel, plan, incidents, parts, now=now) for plan in plans]
         told = [each for each in deliveries if each is not None]
         AlertDelivery.objects.bulk_create(told)
     return len(told)
@@ -105,6 +110,7 @@ def _alert_of(incident: Incident, notice: AlertNotice | None, held: Held) -> Ale
         is_acknowledged=incident.status == IncidentStatus.ACKNOWLEDGED,
         waits_from=max(incident.opened_at, held.until.get(incident.pk, incident.opened_at)),
         is_held=incident.pk in held.now,
+        is_patient=incident.pk in held.patient,
         is_worse=told_severity == Severity.WARNING and incident.severity == Severity.CRITICAL,
         told=notice.state if notice else None,
         told_at=notice.told_at if notice else None,
@@ -134,15 +140,31 @@ def _remember(
     )
 
 
+def _parts_of(incidents: Mapping[UUID, Incident], held: Held) -> dict[UUID, set[str]]:
+    """Return the services that are a part of each outage."""
+    parts: dict[UUID, set[str]] = defaultdict(set)
+    for key, cause in held.by.items():
+        if service := incidents[key].service:
+            parts[cause].add(service.name)
+    return parts
+
+
 def _written(
-    channel: AlertChannel, plan: Plan, incidents: Mapping[UUID, Incident], *, now: datetime
+    channel: AlertChannel,
+    plan: Plan,
+    incidents: Mapping[UUID, Incident],
+    parts: Mapping[UUID, Collection[str]],
+    *,
+    now: datetime,
 ) -> AlertDelivery | None:
     """Return the message of a plan; None for an end that the channel does not want told."""
     if plan.reason == DeliveryReason.RESOLVED and not channel.send_resolved:
         return None
     firing = [incidents[key] for key in plan.firing]
     ended = [incidents[key] for key in plan.ended]
-    wording = word_message(plan.reason, firing, ended, now=now, public_url=settings.PUBLIC_URL)
+    wording = word_message(
+        plan.reason, firing, ended, parts, now=now, public_url=settings.PUBLIC_URL
+    )
     return AlertDelivery(
         channel=channel,
         reason=plan.reason,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from core.durations import in_words
 from monitoring.models import DeliveryReason, Incident, Severity
 
 MOST_LISTED = 10
 LONGEST_CAUSE = 400
+LONGEST_TITLE = 260
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +28,29 @@ def word_message(
     reason: DeliveryReason,
     firing: Sequence[Incident],
     ended: Sequence[Incident],
+    parts: Mapping[UUID, Collection[str]],
     *,
     now: datetime,
     public_url: str,
 ) -> Wording:
-    """Return the words on incidents that are open, and on those that are over."""
+    """Return the words on incidents that are open, and on those that are over.
+
+    `parts` are the names of the services that an outage takes along, by its incident.
+    """
     worst = _worst(firing or ended)
     # The link of the message itself leads to the first.
     public_url = public_url if len(firing) + len(ended) > 1 else ""
-    lines = [_line(each, now=now, public_url=public_url) for each in firing[:MOST_LISTED]]
+    lines = [
+        _line(each, parts.get(each.pk, ()), now=now, public_url=public_url)
+        for each in firing[:MOST_LISTED]
+    ]
     lines += _more(len(firing))
     if ended:
         lines += ["Over:"] if firing else []
         lines += [_over_line(each, public_url=public_url) for each in ended[:MOST_LISTED]]
         lines += _more(len(ended))
-    return Wording(_title(reason, firing, ended, now=now)[:300], "\n\n".join(lines), worst)
+    title = _title(reason, firing, ended, now=now)[:LONGEST_TITLE] + _along(firing, parts)
+    return Wording(title, "\n\n".join(lines), worst)
 
 
 def word_test(channel: str) -> Wording:
@@ -77,16 +87,26 @@ def _worst(incidents: Sequence[Incident]) -> Severity:
     return Severity.CRITICAL if severe else Severity.WARNING
 
 
-def _line(incident: Incident, *, now: datetime, public_url: str) -> str:
-    parts = [
+def _along(firing: Sequence[Incident], parts: Mapping[UUID, Collection[str]]) -> str:
+    """Return how many services what is open takes along."""
+    count = len({name for each in firing for name in parts.get(each.pk, ())})
+    return f" and {count:,} that depend on {'it' if len(firing) == 1 else 'them'}" if count else ""
+
+
+def _line(incident: Incident, taken: Collection[str], *, now: datetime, public_url: str) -> str:
+    said = [
         f"{incident} ({incident.get_severity_display()},"
         f" since {incident.opened_at:%Y-%m-%d %H:%M:%S} UTC, for"
         f" {_span(now - incident.opened_at)})",
         incident.cause[:LONGEST_CAUSE],
     ]
     if incident.acknowledged_by and not incident.is_resolved:
-        parts.append(f"{incident.acknowledged_by} sees to it.")
-    return "\n".join([*parts, *_link(incident, public_url)])
+        said.append(f"{incident.acknowledged_by} sees to it.")
+    if taken:
+        named = ", ".join(sorted(taken)[:MOST_LISTED])
+        more = f" and {len(taken) - MOST_LISTED:,} more" if len(taken) > MOST_LISTED else ""
+        said.append(f"It takes along what depends on it: {named}{more}.")
+    return "\n".join([*said, *_link(incident, public_url)])
 
 
 def _over_line(incident: Incident, *, public_url: str) -> str:

@@ -4,6 +4,7 @@ from rest_framework.routers import SimpleRouter
 
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
+from monitoring.api.dependencies import DependencyViewSet
 from monitoring.api.incidents import IncidentViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.slos import SloViewSet
@@ -21,6 +22,7 @@ router.register("monitoring/checks", HealthCheckViewSet, basename="health-check"
 router.register("monitoring/preview", PreviewViewSet, basename="check-preview")
 router.register("monitoring/services", ServiceUptimeViewSet, basename="service-uptime")
 router.register("monitoring/status-pages", StatusPageViewSet, basename="status-page")
+router.register("monitoring/dependencies", DependencyViewSet, basename="dependency")
 router.register("monitoring/slos", SloViewSet, basename="slo")
 
 urlpatterns = router.urls

@@ -20,6 +20,7 @@ from monitoring.models.check import (
     HealthCheck,
     HealthCheckResult,
 )
+from monitoring.models.dependency import DependencyKind, ServiceDependency
 from monitoring.models.incident import (
     Impact,
     Incident,
@@ -55,6 +56,7 @@ __all__ = [
     "CheckStatus",
     "DeliveryReason",
     "DeliveryState",
+    "DependencyKind",
     "HealthCheck",
     "HealthCheckResult",
     "Impact",
@@ -69,6 +71,7 @@ __all__ = [
     "PageStatus",
     "PageVisibility",
     "Period",
+    "ServiceDependency",
     "Severity",
     "Slo",
     "SloKind",

@@ -135,6 +135,13 @@ CALLS = [
      "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
     ("get_service_spans", ["shop", "OFFLINE"], {},
      "GET /monitoring/services/shop/spans?status=OFFLINE", None),
+    # Dependencies
+    ("create_dependency", ["shop", "db"], {"kind": "SOFT"}, "POST /monitoring/dependencies",
+     {"service": "shop", "depends_on": "db", "kind": "SOFT"}),
+    ("delete_dependency", ["d"], {}, "DELETE /monitoring/dependencies/d", None),
+    ("get_dependency", ["d"], {}, "GET /monitoring/dependencies/d", None),
+    ("get_dependencies", ["shop"], {"kind": "HARD"},
+     "GET /monitoring/dependencies?service=shop&kind=HARD", None),
     # Objectives
     ("create_slo", ["fast", "shop"], {"kind": "LATENCY", "threshold_ms": 300},
      "POST /monitoring/slos",

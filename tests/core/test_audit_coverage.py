@@ -144,6 +144,13 @@ def _window() -> str:
     return str(begin_now({"services": [_service().name], "minutes": 5}, actor="x").pk)
 
 
+def _dependency() -> str:
+    from monitoring.dependencies.lifecycle import create_dependency
+
+    pair = {"service": _service(), "depends_on": factories.make_service("base")}
+    return f"/monitoring/dependencies/{create_dependency(pair, actor='x').pk}"
+
+
 def _other_incident() -> str:
     return str(Incident.objects.create(subject="MANUAL", cause="x", dedup_key="other",
                                        opened_at=timezone.now()).pk)  # fmt: skip
@@ -313,6 +320,10 @@ ACTS: dict[str, Callable[[], Request]] = {
         "POST", f"/monitoring/maintenance/{_window()}/extend", {"minutes": 5}),
     "MaintenanceViewSet.cancel": lambda: (
         "POST", f"/monitoring/maintenance/{_window()}/cancel", {}),
+    "DependencyViewSet.create": lambda: (
+        "POST", "/monitoring/dependencies",
+        {"service": _service().name, "depends_on": factories.make_service("base").name}),
+    "DependencyViewSet.destroy": lambda: ("DELETE", _dependency(), None),
     "IncidentViewSet.create": lambda: ("POST", "/monitoring/incidents", {"title": "Slow"}),
     "IncidentViewSet.unacknowledge": lambda: ("POST", f"{_seen_to()}/unacknowledge", {}),
     "IncidentViewSet.assign": lambda: ("POST", f"{_incident()}/assign", {"to": "ann"}),

@@ -43,6 +43,7 @@ class Case:
 
     `merged` are the objects that are changed member by member. `fixed` fields can be given but not
     changed, `hidden` ones are not answered, and `along` is what a change of one takes with it.
+    `paired` ones cannot be taken away without another, which the refusal may name instead.
     `shown` reads the fields out of an answer, under the names they are written with; `setup` makes
     what they refer to.
     """
@@ -58,6 +59,7 @@ class Case:
     hidden: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
     along: Mapping[str, Json] = field(default_factory=dict)
+    paired: frozenset[str] = frozenset()
     setup: Callable[[], object] = lambda: None
     admin: str = ""
 
@@ -205,7 +207,7 @@ CASES = [
             "ends_at": "2090-04-01T00:00:00Z", "cron": "0 3 * * 0", "duration_minutes": 40,
             "timezone": "UTC", "suppress_alerts": True, "public": False,
         },
-        along={"cron": {"duration_minutes": None}, "duration_minutes": {"cron": None}},
+        paired=frozenset({"cron"}),
     ),
     Case(
         name="objective",

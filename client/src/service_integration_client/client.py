@@ -16,6 +16,7 @@ from service_integration_client.operations import (
     circuit_breakers,
     connections,
     credentials,
+    dependencies,
     events,
     executions,
     incidents,
@@ -234,6 +235,12 @@ class _BaseClient:
     get_service_uptime = Read(uptime.get_service_uptime)
     get_service_spans = Read(uptime.get_service_spans)
     iter_service_spans = Pages(uptime.get_service_spans, by=pages.by_cursor)
+
+    create_dependency = Write(dependencies.create_dependency)
+    delete_dependency = Write(dependencies.delete_dependency)
+    get_dependency = Read(dependencies.get_dependency)
+    get_dependencies = Read(dependencies.get_dependencies)
+    iter_dependencies = Pages(dependencies.get_dependencies)
 
     create_slo = Write(slos.create_slo)
     update_slo = Write(slos.update_slo)

@@ -53,6 +53,12 @@ PARTS: dict[str, Callable[[Any], object]] = {
         channel=row, incident=_incident(), state="FIRING", told_at=timezone.now()
     ),
     "AlertDelivery.channel": make_delivery,
+    "ServiceDependency.service": lambda row: row.needs.create(
+        depends_on=factories.make_service("base")
+    ),
+    "ServiceDependency.depends_on": lambda row: row.needed_by.create(
+        service=factories.make_service("needy")
+    ),
     "CheckState.instance": lambda row: first_state(
         make_check(f"of {row.pk}"), row.pk, now=timezone.now()
     ).save(),

@@ -68,6 +68,7 @@ async def update_check(
 ) -> JsonObject:
     """Change what is given of a check, and leave the rest.
 
+    `cron`, read in the zone of `timezone`, and `grace_seconds` are of a check that a job calls.
     Raises: ResourceNotFoundError, ValidationError.
     """
     return await CHECKS.call(hub, "PATCH /{check_id}", locals())

@@ -1,0 +1,1 @@
+"""Which service needs which: kept free of circles, and what an outage reaches."""
