@@ -18,6 +18,7 @@ SECRET_MODULES = (
     "registry.admin.credential",
     "workflows.webhooks.signature",
     "monitoring.alerts",
+    "monitoring.api.checks",
     "monitoring.api.push_views",
     "monitoring.checks.push_tokens",
     "monitoring.checks.pushing",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -27,6 +27,7 @@ from core.admin.formatting import NOTHING, milliseconds, moment, tone_of
 from core.admin.pages import page_of, render_page
 from core.admin.views import own_view
 from core.api.suspension import result_of
+from core.exceptions import Conflict
 from monitoring.admin.check_form import OFFERED, SHOWN_WHEN, TIMES, CheckForm, fields_of
 from monitoring.checks import lifecycle, trials
 from monitoring.checks.reading import plan_of
@@ -217,7 +218,11 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
         if not request.user.has_perm(CHANGE):
             raise PermissionDenied("This needs the permission to change checks.")
         row = find_or_404(HealthCheck.objects.select_related("service"), object_id)
-        tried = result_of(request, "run", partial(trials.begin_close_trial, row))
+        try:
+            tried = result_of(request, "run", partial(trials.begin_close_trial, row))
+        except Conflict as error:
+            messages.error(request, f"{row}: {error}")
+            return HttpResponseRedirect(page_of(row))
         return render_page(
             self,
             request,

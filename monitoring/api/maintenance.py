@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from core.api.actions import post_action
 from core.api.fields import VocabularyField
+from core.api.instants import InstantField
 from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import SearchFilter, VocabularyFilter
@@ -59,12 +60,10 @@ class MaintenanceWindowInput(StrictSerializer):
     everything = serializers.BooleanField(
         required=False, help_text="Every service, and the hub itself."
     )
-    starts_at = serializers.DateTimeField(
+    starts_at = InstantField(
         required=False, help_text="Of what recurs: no time of it begins before."
     )
-    ends_at = serializers.DateTimeField(
-        required=False, help_text="Of what recurs: no time of it begins after."
-    )
+    ends_at = InstantField(required=False, help_text="Of what recurs: no time of it begins after.")
     cron = serializers.CharField(
         max_length=100, allow_blank=True, required=False, help_text="When it recurs: 0 2 * * 0."
     )

@@ -130,6 +130,13 @@ def test_trying_shows_what_was_seen_and_stores_nothing(operator: Client) -> None
     close_shared_client()
 
 
+def test_trying_what_a_job_calls_says_why_not(operator: Client) -> None:
+    check = make_check(kind="PUSH", url="")
+    answer = operator.post(reverse("admin:check_try", args=(check.pk,)), follow=True)
+    assert answer.status_code == 200
+    assert "A job calls this check" in answer.content.decode()
+
+
 def test_who_only_looks_neither_changes_nor_tries() -> None:
     viewer, check = in_groups("viewer"), make_check(conditions={"keyword": "fine"})
     page = viewer.get(reverse("admin:monitoring_healthcheck_change", args=(check.pk,)))

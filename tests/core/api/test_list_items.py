@@ -120,6 +120,7 @@ BOUNDED = {
     ("Service", "awaiting_grant"): "the same",
     ("AlertChannel", "status"): "ACTIVE, DISABLED or ERROR",
     ("Model", "capabilities"): "six types of requests, each once",
+    ("HealthCheck", "push_url"): "null in lists",
     ("Budget", "warn_at"): "at most ten percents",
 }
 # What methods make: addresses, names, statuses and times.

@@ -29,7 +29,9 @@ class Shortcut:
         ("POST", "/registry/services/x/heartbeat", CLIENT, True),
         ("GET", "/discovery/health/x", PRESENT, True),
         ("GET", "/services/x/instances", {}, True),
-        ("GET", "/events", {}, True),
+        ("GET", "/events", {}, False),
+        ("GET", "/events", {"accept": "text/event-stream"}, True),
+        ("GET", "/events", {"last-event-id": "7"}, True),
     ],
 )
 def test_shortcuts_are_for_the_shapes_of_today(

@@ -165,6 +165,9 @@ OF_CREDENTIALS = {
     "service.credential", "connection.credential", "webhook.credential", "webhook.old_credential",
 }  # fmt: skip
 
+# They look at a service, are nothing without it, and go with it.
+OF_A_SERVICE = {"healthcheck.service", "slo.service"}
+
 
 def all_columns() -> Iterator[str]:
     for model in PATHS:
@@ -176,7 +179,7 @@ def all_columns() -> Iterator[str]:
 
 
 def test_every_reference_is_among_those_that_are_tested() -> None:
-    tested = {reference.column for reference in REFERENCES} | OF_CREDENTIALS
+    tested = {reference.column for reference in REFERENCES} | OF_CREDENTIALS | OF_A_SERVICE
     assert set(all_columns()) <= tested
 
 
