@@ -57,7 +57,9 @@ def referring_rows(row: NamedModel, *, most: int) -> Iterator[NamedModel]:
     """Yield the named rows with a column that refers to this one, so many for each column."""
     for relation in row._meta.related_objects:
         users: Any = relation.related_model
-        if relation.on_delete in (CASCADE, PROTECT) and issubclass(users, NamedModel):
+        if relation.on_delete not in (CASCADE, PROTECT) or not issubclass(users, NamedModel):
+            continue
+        if users.part_of != relation.field.name:
             yield from users._default_manager.filter(**{relation.field.name: row.pk})[:most]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -61,7 +61,13 @@ class NamedQuerySet(models.QuerySet[Row]):
 
 
 class NamedModel(TimestampedModel):
-    """A row that is found by its name, which no other of its table has in any case."""
+    """A row that is found by its name, which no other of its table has in any case.
+
+    `part_of` is the column of a row that it is nothing without: it goes with that row, and does not
+    count as using it.
+    """
+
+    part_of: ClassVar[str] = ""
 
     name = models.CharField(max_length=100, validators=[validate_name])
     description = models.TextField(blank=True, default="", max_length=5000)

@@ -102,6 +102,8 @@ class HealthCheck(NamedModel, SealedModel):
     is the token by which a job calls, and `push_digest` is by what it is found.
     """
 
+    part_of = "service"
+
     kind = EnumField(vocabulary=CheckKind, max_length=20)
     service = models.ForeignKey(
         Service, on_delete=models.CASCADE, null=True, blank=True, related_name="checks"

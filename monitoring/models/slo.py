@@ -25,6 +25,8 @@ class SloQuerySet(NamedQuerySet["Slo"]):
 class Slo(NamedModel):
     """An objective: `target` percent of the looks at a service over `window_days` are good."""
 
+    part_of = "service"
+
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="slos")
     kind = EnumField(vocabulary=SloKind, max_length=20, default=SloKind.AVAILABILITY)
     target = models.FloatField(

@@ -17,11 +17,13 @@ from rest_framework.test import APIClient
 
 from core.db.models import NamedModel
 from model_orchestration.models import Model
+from monitoring.slos.lifecycle import create_slo
 from registry import services as registry
 from registry.integrations.lifecycle import create_integration
 from registry.models import Connection, Credential, Integration, Service
 from registry.services import Registration
 from tests import factories
+from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from tests.support.engine import ScriptedClient, ended, running_engine, start
@@ -165,8 +167,10 @@ OF_CREDENTIALS = {
     "service.credential", "connection.credential", "webhook.credential", "webhook.old_credential",
 }  # fmt: skip
 
-# They look at a service, are nothing without it, and go with it.
-OF_A_SERVICE = {"healthcheck.service", "slo.service"}
+PARTS: dict[str, Callable[[Service], Any]] = {
+    "healthcheck.service": lambda row: make_check("refers-to-it", service=row, url=""),
+    "slo.service": lambda row: create_slo({"name": "refers-to-it", "service": row}, actor="ann"),
+}
 
 
 def all_columns() -> Iterator[str]:
@@ -179,7 +183,7 @@ def all_columns() -> Iterator[str]:
 
 
 def test_every_reference_is_among_those_that_are_tested() -> None:
-    tested = {reference.column for reference in REFERENCES} | OF_CREDENTIALS | OF_A_SERVICE
+    tested = {reference.column for reference in REFERENCES} | OF_CREDENTIALS | PARTS.keys()
     assert set(all_columns()) <= tested
 
 
@@ -189,6 +193,14 @@ def test_whatever_a_step_names_is_among_those_that_are_tested() -> None:
 
 def path_of(row: Any) -> str:
     return f"{PATHS[type(row)]}/{row.pk}"
+
+
+@pytest.mark.parametrize("column", PARTS)
+def test_what_is_a_part_of_it_goes_with_it(column: str) -> None:
+    row = service()
+    part = PARTS[column](row)
+    assert factories.caller().delete(path_of(row)).status_code == 204
+    assert not type(part).objects.filter(pk=part.pk).exists()
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
