@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.core.exceptions import ValidationError
+from django.db import models
 
 from core.exceptions import ValidationFailed
+
+
+def check_columns(row: models.Model, *, exclude: Collection[str] = ()) -> None:
+    """Hold the columns of a row, but for some, against their own rules.
+
+    Raises:
+        ValidationFailed: with the sentences by column.
+    """
+    try:
+        row.clean_fields(exclude=exclude)
+    except ValidationError as error:
+        raise as_validation_failed(error) from None
 
 
 def as_validation_failed(error: ValidationError, *, prefix: str = "") -> ValidationFailed:

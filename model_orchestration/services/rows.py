@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.models import AuditVerb
 from core.references import refuse_if_used
 
@@ -67,7 +66,4 @@ def delete_row(row: Any, *, if_unchanged: bool = False, force: bool = False) -> 
 
 def _fill(row: Any, fields: Mapping[str, Any], assign: Assign) -> None:
     assign(row, fields)
-    try:
-        row.clean_fields()
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(row)

@@ -8,13 +8,12 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
@@ -125,10 +124,7 @@ def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
         raise ValidationFailed.at(
             "type", "The hub knows no mail server: set EMAIL_HOST, or make it with enabled false."
         )
-    try:
-        channel.clean_fields(exclude=("ciphertext", "key_id", "config"))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(channel, exclude=("ciphertext", "key_id", "config"))
 
 
 @sensitive_variables()

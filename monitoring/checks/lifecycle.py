@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
@@ -249,10 +248,7 @@ def _assign(check: HealthCheck, fields: Mapping[str, Any]) -> None:
     check_job(check, fields)
     _check_subject(check)
     _check_times(check)
-    try:
-        check.clean_fields(exclude=("service", "request", "conditions"))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(check, exclude=("service", "request", "conditions"))
 
 
 def _refuse_other_subject(check: HealthCheck, fields: Mapping[str, Any]) -> None:

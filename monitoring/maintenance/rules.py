@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from django.core.exceptions import ValidationError
-
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import ValidationFailed
 from core.name_patterns import MOST_PATTERNS, SHAPE, is_pattern
 from core.timetables import CronRefused, Timetable, read_timetable
@@ -27,10 +25,7 @@ def check_window(window: MaintenanceWindow) -> None:
     Raises:
         ValidationFailed: a field breaks a rule.
     """
-    try:
-        window.clean_fields()
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(window)
     _check_subjects(window)
     _check_years(window)
     if window.recurs:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
 from core.db.names import reference_filter
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
@@ -103,10 +102,7 @@ def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
             setattr(slo, name, fields[name])
     if slo.kind == SloKind.LATENCY and slo.threshold_ms is None:
         raise ValidationFailed.at("threshold_ms", "Say within how many milliseconds is good.")
-    try:
-        slo.clean_fields(exclude=("service",))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(slo, exclude=("service",))
 
 
 def _find(given: Any) -> Service:

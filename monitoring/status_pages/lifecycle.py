@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from monitoring.models import StatusPage
@@ -89,7 +88,4 @@ def _assign(page: StatusPage, fields: Mapping[str, Any]) -> None:
             setattr(page, name, fields[name])
     if "components" in fields:
         page.components = read_components(fields["components"] or [])
-    try:
-        page.clean_fields(exclude=("components",))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(page, exclude=("components",))

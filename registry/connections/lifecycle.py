@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from core import audit
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import ValidationFailed
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
@@ -239,10 +238,7 @@ def _assign(row: Connection, fields: Mapping[str, Any]) -> None:
             setattr(row, name, fields[name])
     _assign_config(row, fields)
     _assign_address(row, fields)
-    try:
-        row.clean_fields(exclude=("config", "status", "credential"))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(row, exclude=("config", "status", "credential"))
 
 
 def _driver_of(row: Connection) -> str:

@@ -6,13 +6,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
 from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import as_validation_failed
+from core.db.validation import check_columns
 from core.exceptions import Conflict, ValidationFailed, VaultError
 from core.json.equality import json_equal
 from core.json.merge_patch import resolved
@@ -197,10 +196,7 @@ def _assign(credential: Credential, fields: Mapping[str, Any]) -> bool:
     for name in _SIMPLE:
         if name in fields:
             setattr(credential, name, fields[name])
-    try:
-        credential.clean_fields(exclude=("attributes", "allowed_origins"))
-    except ValidationError as error:
-        raise as_validation_failed(error) from None
+    check_columns(credential, exclude=("attributes", "allowed_origins"))
     if "allowed_origins" in fields:
         credential.allowed_origins = _read_origins(fields["allowed_origins"])
     _assign_parts(credential, fields)
