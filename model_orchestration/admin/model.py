@@ -16,6 +16,7 @@ from unfold.enums import ActionVariant
 
 from core.admin.base import HubAdmin, UnreadPartsMixin, find_or_404
 from core.admin.columns import column, text_column
+from core.configured_rows import Assign
 from model_orchestration.admin.model_forms import ModelForm
 from model_orchestration.admin.price import price_words, thousand_tokens
 from model_orchestration.admin.provider_wizard import ProviderWizardMixin
@@ -23,7 +24,6 @@ from model_orchestration.admin.saving import ServicedMixin
 from model_orchestration.admin.try_page import TryMixin
 from model_orchestration.models import Model, ModelPrice, Request
 from model_orchestration.services.models import assign_for
-from model_orchestration.services.rows import Assign
 from registry.admin.credential import may_use_credentials
 
 SHOWN_REQUESTS = 10

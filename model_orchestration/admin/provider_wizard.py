@@ -20,12 +20,12 @@ from core.admin.pages import render_page
 from core.admin.refusals import add_refusal
 from core.admin.views import own_view
 from core.api.suspension import once, result_of
+from core.configured_rows import create_row
 from core.exceptions import IntegrationError
 from model_orchestration.admin.provider_forms import ProviderForm, model_id_of, models_form
 from model_orchestration.calls.listing import ListedModel, begin_listing
 from model_orchestration.models import Model, ModelProvider
 from model_orchestration.services.models import assign_model
-from model_orchestration.services.rows import create_row
 from registry.connections.lifecycle import ConnectionEditor, create_connection, delete_connection
 from registry.credentials.lifecycle import create_credential, delete_credential
 from registry.models import Connection, Credential

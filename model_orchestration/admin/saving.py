@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 from django.http import HttpRequest
 
-from model_orchestration.services.rows import Assign, create_row, delete_row, update_row
+from core.configured_rows import Assign, create_row, delete_row, update_row
 
 
 class ServicedMixin:

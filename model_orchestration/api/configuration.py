@@ -18,6 +18,7 @@ from core.api.pagination import PageNumberPagination, read_number
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import represent
 from core.api.viewsets import ResourceViewSet
+from core.configured_rows import Assign, create_row, delete_row, update_row
 from core.db.json_lookups import has_item
 from core.exceptions import NotFound, ValidationFailed
 from core.models import AuditVerb
@@ -59,7 +60,6 @@ from model_orchestration.services.models import (
     assign_route,
     get_model,
 )
-from model_orchestration.services.rows import Assign, create_row, delete_row, update_row
 from model_orchestration.services.usage import standing_of
 
 READ, WRITE = "models:read", "models:write"

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core import audit
+from core.configured_rows import Assign
 from core.db.models import renamed
 from core.exceptions import Conflict, UseDenied, ValidationFailed
 from core.json.merge_patch import resolved
@@ -26,7 +27,6 @@ from model_orchestration.models import (
     ModelRoute,
 )
 from model_orchestration.reading import check_numbers
-from model_orchestration.services.rows import Assign
 from registry.models import Connection, ConnectionType
 
 # What is below `/models` beside them.

@@ -8,15 +8,11 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
-from core import audit
-from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import check_columns
+from core.configured_rows import create_row, delete_row, put_fields, update_row
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
-from core.models import AuditVerb
 from core.suggestions import did_you_mean
 from core.vault import Secret
 from monitoring.alerts.channel_types import check_config, check_secret, needs_secret
@@ -29,6 +25,8 @@ PLAIN = (
     "name", "description", "enabled", "min_severity", "services", "tags", "send_resolved",
     "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
 )  # fmt: skip
+# They are read by rules of their own.
+UNCHECKED = ("ciphertext", "key_id", "config")
 
 
 def get_channel(reference: str) -> AlertChannel:
@@ -49,10 +47,7 @@ def create_channel(fields: Mapping[str, Any], *, actor: str) -> AlertChannel:
         VaultError: there is no key to seal the secret with.
     """
     channel = AlertChannel(type=ChannelType.parse(fields["type"]))
-    _assign(channel, fields)
-    with unique_name(channel, fields), transaction.atomic():
-        channel.save(force_insert=True)
-        audit.record(AuditVerb.CREATED, channel)
+    create_row(channel, fields, _assign, unchecked=UNCHECKED)
     logger.info("channel_created", channel=channel.name, actor=actor)
     return channel
 
@@ -68,15 +63,9 @@ def update_channel(
         PreconditionFailed: with `if_unchanged`, the row was changed since.
         VaultError: there is no key to seal the secret with.
     """
-    with unique_name(channel, fields), transaction.atomic():
-        locked = lock_row(channel, if_unchanged=if_unchanged)
-        kept, columns = audit.snapshot(locked), columns_of(locked)
-        _check_type(locked, fields)
-        _assign(locked, fields)
-        save_if_changed(locked, columns)
-        audit.record_changes(locked, kept)
-    logger.info("channel_changed", channel=locked.name, actor=actor, fields=sorted(fields))
-    return locked
+    changed = update_row(channel, fields, _assign, if_unchanged=if_unchanged, unchecked=UNCHECKED)
+    logger.info("channel_changed", channel=changed.name, actor=actor, fields=sorted(fields))
+    return changed
 
 
 def delete_channel(channel: AlertChannel, *, actor: str, if_unchanged: bool = False) -> None:
@@ -85,10 +74,7 @@ def delete_channel(channel: AlertChannel, *, actor: str, if_unchanged: bool = Fa
     Raises:
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with transaction.atomic():
-        locked = lock_row(channel, if_unchanged=if_unchanged)
-        audit.record(AuditVerb.DELETED, locked)
-        locked.delete()
+    delete_row(channel, if_unchanged=if_unchanged)
     logger.info("channel_deleted", channel=channel.name, actor=actor)
 
 
@@ -99,18 +85,17 @@ def check_channel_fields(channel: AlertChannel, fields: Mapping[str, Any]) -> No
         ValidationFailed: a field breaks a rule.
         VaultError: there is no key to seal the secret with.
     """
-    draft = copy.copy(channel)
-    if not draft._state.adding:
-        _check_type(draft, fields)
-    _assign(draft, fields)
+    put_fields(copy.copy(channel), fields, _assign, unchecked=UNCHECKED)
 
 
 def _check_type(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
-    if "type" in fields and ChannelType.parse(fields["type"]) != channel.type:
+    is_new = channel._state.adding
+    if not is_new and "type" in fields and ChannelType.parse(fields["type"]) != channel.type:
         raise ValidationFailed.at("type", "The type stays: make another channel.")
 
 
 def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
+    _check_type(channel, fields)
     fields = resolved(channel, fields)
     for name in PLAIN:
         if name in fields:
@@ -124,7 +109,6 @@ def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
         raise ValidationFailed.at(
             "type", "The hub knows no mail server: set EMAIL_HOST, or make it with enabled false."
         )
-    check_columns(channel, exclude=("ciphertext", "key_id", "config"))
 
 
 @sensitive_variables()

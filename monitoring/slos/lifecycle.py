@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.db import transaction
 
-from core import audit
-from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
+from core.configured_rows import create_row, delete_row, put_fields, update_row
 from core.db.names import reference_filter
-from core.db.validation import check_columns
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
-from core.models import AuditVerb
 from core.suggestions import no_such_row
 from monitoring.models import Slo, SloKind
 from registry.models import Service
@@ -24,6 +20,8 @@ logger = structlog.get_logger(__name__)
 PLAIN = (
     "name", "description", "kind", "target", "window_days", "threshold_ms", "min_events", "enabled",
 )  # fmt: skip
+# The service is found, or refused, by what it is named.
+UNCHECKED = ("service",)
 
 
 def get_slo(reference: str) -> Slo:
@@ -42,11 +40,7 @@ def create_slo(fields: Mapping[str, Any], *, actor: str) -> Slo:
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
     """
-    slo = Slo()
-    _assign(slo, fields)
-    with unique_name(slo, fields), transaction.atomic():
-        slo.save(force_insert=True)
-        audit.record(AuditVerb.CREATED, slo)
+    slo = create_row(Slo(), fields, _assign, unchecked=UNCHECKED)
     logger.info("slo_created", slo=slo.name, actor=actor)
     return slo
 
@@ -61,14 +55,9 @@ def update_slo(
         Conflict: the name is taken.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with unique_name(slo, fields), transaction.atomic():
-        locked = lock_row(slo, if_unchanged=if_unchanged)
-        kept, columns = audit.snapshot(locked), columns_of(locked)
-        _assign(locked, fields)
-        save_if_changed(locked, columns)
-        audit.record_changes(locked, kept)
-    logger.info("slo_changed", slo=locked.name, actor=actor, fields=sorted(fields))
-    return locked
+    changed = update_row(slo, fields, _assign, if_unchanged=if_unchanged, unchecked=UNCHECKED)
+    logger.info("slo_changed", slo=changed.name, actor=actor, fields=sorted(fields))
+    return changed
 
 
 def delete_slo(slo: Slo, *, actor: str, if_unchanged: bool = False) -> None:
@@ -77,10 +66,7 @@ def delete_slo(slo: Slo, *, actor: str, if_unchanged: bool = False) -> None:
     Raises:
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with transaction.atomic():
-        locked = lock_row(slo, if_unchanged=if_unchanged)
-        audit.record(AuditVerb.DELETED, locked)
-        locked.delete()
+    delete_row(slo, if_unchanged=if_unchanged)
     logger.info("slo_deleted", slo=slo.name, actor=actor)
 
 
@@ -90,7 +76,7 @@ def check_slo_fields(slo: Slo, fields: Mapping[str, Any]) -> None:
     Raises:
         ValidationFailed: a field breaks a rule.
     """
-    _assign(slo, fields)
+    put_fields(slo, fields, _assign, unchecked=UNCHECKED)
 
 
 def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
@@ -102,7 +88,6 @@ def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
             setattr(slo, name, fields[name])
     if slo.kind == SloKind.LATENCY and slo.threshold_ms is None:
         raise ValidationFailed.at("threshold_ms", "Say within how many milliseconds is good.")
-    check_columns(slo, exclude=("service",))
 
 
 def _find(given: Any) -> Service:

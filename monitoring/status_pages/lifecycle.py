@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.db import transaction
 
-from core import audit
-from core.db.locking import columns_of, lock_row, save_if_changed, unique_name
-from core.db.validation import check_columns
+from core.configured_rows import create_row, delete_row, update_row
 from core.json.merge_patch import resolved
-from core.models import AuditVerb
 from monitoring.models import StatusPage
 from monitoring.status_pages.components import read_components
 
@@ -21,6 +17,8 @@ logger = structlog.get_logger(__name__)
 PLAIN = (
     "name", "title", "description", "visibility", "maintenance", "show_uptime", "show_outages",
 )  # fmt: skip
+# They are read by rules of their own.
+UNCHECKED = ("components",)
 
 
 def get_page(reference: str) -> StatusPage:
@@ -39,11 +37,7 @@ def create_page(fields: Mapping[str, Any], *, actor: str) -> StatusPage:
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
     """
-    page = StatusPage()
-    _assign(page, fields)
-    with unique_name(page, fields), transaction.atomic():
-        page.save(force_insert=True)
-        audit.record(AuditVerb.CREATED, page)
+    page = create_row(StatusPage(), fields, _assign, unchecked=UNCHECKED)
     logger.info("status_page_created", page=page.name, actor=actor)
     return page
 
@@ -58,14 +52,9 @@ def update_page(
         Conflict: the name is taken.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with unique_name(page, fields), transaction.atomic():
-        locked = lock_row(page, if_unchanged=if_unchanged)
-        kept, columns = audit.snapshot(locked), columns_of(locked)
-        _assign(locked, fields)
-        save_if_changed(locked, columns)
-        audit.record_changes(locked, kept)
-    logger.info("status_page_changed", page=locked.name, actor=actor, fields=sorted(fields))
-    return locked
+    changed = update_row(page, fields, _assign, if_unchanged=if_unchanged, unchecked=UNCHECKED)
+    logger.info("status_page_changed", page=changed.name, actor=actor, fields=sorted(fields))
+    return changed
 
 
 def delete_page(page: StatusPage, *, actor: str, if_unchanged: bool = False) -> None:
@@ -74,10 +63,7 @@ def delete_page(page: StatusPage, *, actor: str, if_unchanged: bool = False) -> 
     Raises:
         PreconditionFailed: with `if_unchanged`, the row was changed since.
     """
-    with transaction.atomic():
-        locked = lock_row(page, if_unchanged=if_unchanged)
-        audit.record(AuditVerb.DELETED, locked)
-        locked.delete()
+    delete_row(page, if_unchanged=if_unchanged)
     logger.info("status_page_deleted", page=page.name, actor=actor)
 
 
@@ -88,4 +74,3 @@ def _assign(page: StatusPage, fields: Mapping[str, Any]) -> None:
             setattr(page, name, fields[name])
     if "components" in fields:
         page.components = read_components(fields["components"] or [])
-    check_columns(page, exclude=("components",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -18,22 +18,29 @@ Row = TypeVar("Row", bound=Any)
 Assign = Callable[[Any, Mapping[str, Any]], None]
 
 
-def create_row(row: Row, fields: Mapping[str, Any], assign: Assign) -> Row:
-    """Store a new row.
+def create_row(
+    row: Row, fields: Mapping[str, Any], assign: Assign, *, unchecked: Collection[str] = ()
+) -> Row:
+    """Store a new row; `unchecked` are the columns that `assign` itself sees to.
 
     Raises:
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
     """
     with unique_name(row, fields), transaction.atomic():
-        _fill(row, fields, assign)
+        put_fields(row, fields, assign, unchecked=unchecked)
         row.save()
         audit.record(AuditVerb.CREATED, row)
     return row
 
 
 def update_row(
-    row: Row, fields: Mapping[str, Any], assign: Assign, *, if_unchanged: bool = False
+    row: Row,
+    fields: Mapping[str, Any],
+    assign: Assign,
+    *,
+    if_unchanged: bool = False,
+    unchecked: Collection[str] = (),
 ) -> Row:
     """Change what is given and leave the rest.
 
@@ -44,7 +51,7 @@ def update_row(
     with unique_name(row, fields), transaction.atomic():
         locked: Row = lock_row(row, if_unchanged=if_unchanged)
         before, columns = audit.snapshot(locked), columns_of(locked)
-        _fill(locked, fields, assign)
+        put_fields(locked, fields, assign, unchecked=unchecked)
         save_if_changed(locked, columns)
         audit.record_changes(locked, before)
     return locked
@@ -64,6 +71,13 @@ def delete_row(row: Any, *, if_unchanged: bool = False, force: bool = False) -> 
         locked.delete()
 
 
-def _fill(row: Any, fields: Mapping[str, Any], assign: Assign) -> None:
+def put_fields(
+    row: Any, fields: Mapping[str, Any], assign: Assign, *, unchecked: Collection[str] = ()
+) -> None:
+    """Put what is given into a row, and hold it to its rules; nothing is stored.
+
+    Raises:
+        ValidationFailed: a field breaks a rule.
+    """
     assign(row, fields)
-    check_columns(row)
+    check_columns(row, exclude=unchecked)
