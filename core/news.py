@@ -68,14 +68,16 @@ class Carrier(Protocol):
 
 
 class RedisCarrier:
-    """Publishes in one channel of Redis."""
+    """Publishes in one channel of Redis, for who has the same database of it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._channel = f"{settings.SERVICE_NAME}:news"
         self._sender = redis.Redis.from_url(
             url, socket_connect_timeout=SEND_SECONDS, socket_timeout=SEND_SECONDS
         )
+        # Redis itself publishes to all of its databases.
+        database = self._sender.get_connection_kwargs().get("db", 0)
+        self._channel = f"{settings.SERVICE_NAME}:{database}:news"
 
     def send(self, message: str) -> None:
         try:
