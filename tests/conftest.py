@@ -167,6 +167,12 @@ def _place_in_the_run(item: pytest.Item) -> int:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Any) -> None:
+    """Have workers read the settings only once each has put its own database of Redis there."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a file in one worker, and those files together that share a hub."""
     if config.getoption("dist") != "loadfile":
