@@ -11,7 +11,7 @@ from django.dispatch import Signal
 
 from core.db.names import reference_filter, validate_name
 from core.db.uuid7 import uuid7
-from core.exceptions import NotFound
+from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.suggestions import no_such_row
 
@@ -57,6 +57,20 @@ class NamedQuerySet(models.QuerySet[Row]):
         row = self.find(reference)
         if row is None:
             raise NotFound(no_such_row(self.model._default_manager, reference))
+        return row
+
+    def get_given(self, field: str, reference: Any) -> Row:
+        """Return the row that a field names by its id or name, or is.
+
+        Raises:
+            ValidationFailed: at that field; there is none.
+        """
+        if isinstance(reference, self.model):
+            return reference
+        row = self.find(str(reference))
+        if row is None:
+            sentence = no_such_row(self.model._default_manager, reference)
+            raise ValidationFailed.at(field, sentence)
         return row
 
 

@@ -81,9 +81,7 @@ def assign_for(*, may_use_credentials: bool) -> Assign:
 
 def find_connection(reference: str) -> Connection:
     """Return the connection of a provider. Raises: ValidationFailed."""
-    connection = Connection.objects.find(reference or "")
-    if connection is None:
-        raise ValidationFailed.at("connection", no_such_row(Connection.objects, reference))
+    connection = Connection.objects.get_given("connection", reference or "")
     if connection.type != ConnectionType.HTTP:
         sentence = f"A {connection.type} connection leads to no provider: name an HTTP connection."
         raise ValidationFailed.at("connection", sentence)

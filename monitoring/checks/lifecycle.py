@@ -17,7 +17,6 @@ from core.db.validation import check_columns
 from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
-from core.suggestions import no_such_row
 from monitoring.checks import decide
 from monitoring.checks.job_fields import assign_cron, check_job
 from monitoring.checks.jobs import due_of
@@ -235,7 +234,7 @@ def _assign(check: HealthCheck, fields: Mapping[str, Any]) -> None:
         if name in fields:
             setattr(check, name, fields[name])
     if is_new and fields.get("service"):
-        check.service = _service(fields["service"])
+        check.service = Service.objects.get_given("service", fields["service"])
     assign_cron(check, fields)
     if "url" in fields:
         if fields["url"] and check.kind == CheckKind.PUSH:
@@ -263,13 +262,6 @@ def _refuse_other_subject(check: HealthCheck, fields: Mapping[str, Any]) -> None
         if fields.get(field) is not None:
             sentence = f"For health URLs the service says this: set its probing.{field}."
             raise ValidationFailed.at(field, sentence)
-
-
-def _service(reference: str) -> Service:
-    service = Service.objects.find(reference)
-    if service is None:
-        raise ValidationFailed.at("service", no_such_row(Service.objects, reference))
-    return service
 
 
 def _check_subject(check: HealthCheck) -> None:

@@ -12,10 +12,8 @@ from django.db import transaction
 from core import audit
 from core.db.locking import hold_word
 from core.db.models import get_by_id
-from core.db.names import reference_filter
 from core.exceptions import Conflict, ValidationFailed
 from core.models import AuditVerb
-from core.suggestions import no_such_row
 from monitoring.dependencies.ways import find_way, needs_of
 from monitoring.models import DependencyKind, ServiceDependency
 from registry.models import Service
@@ -44,8 +42,8 @@ def create_dependency(fields: Mapping[str, Any], *, actor: str) -> ServiceDepend
         Conflict: it was said already.
     """
     row = ServiceDependency(
-        service=_find("service", fields["service"]),
-        depends_on=_find("depends_on", fields["depends_on"]),
+        service=Service.objects.get_given("service", fields["service"]),
+        depends_on=Service.objects.get_given("depends_on", fields["depends_on"]),
         kind=fields.get("kind", DependencyKind.HARD),
     )
     with transaction.atomic():
@@ -85,12 +83,3 @@ def _refuse_circle(row: ServiceDependency) -> None:
 
 def _names_of(keys: list[UUID]) -> dict[UUID, str]:
     return dict(Service.objects.filter(pk__in=keys).values_list("pk", "name"))
-
-
-def _find(field: str, given: Any) -> Service:
-    if isinstance(given, Service):
-        return given
-    service = Service.objects.filter(reference_filter(str(given))).first()
-    if service is None:
-        raise ValidationFailed.at(field, no_such_row(Service.objects, given))
-    return service

@@ -8,10 +8,8 @@ from typing import Any
 import structlog
 
 from core.configured_rows import create_row, delete_row, put_fields, update_row
-from core.db.names import reference_filter
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
-from core.suggestions import no_such_row
 from monitoring.models import Slo, SloKind
 from registry.models import Service
 
@@ -82,18 +80,9 @@ def check_slo_fields(slo: Slo, fields: Mapping[str, Any]) -> None:
 def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
     fields = resolved(slo, fields)
     if "service" in fields:
-        slo.service = _find(fields["service"])
+        slo.service = Service.objects.get_given("service", fields["service"])
     for name in PLAIN:
         if name in fields:
             setattr(slo, name, fields[name])
     if slo.kind == SloKind.LATENCY and slo.threshold_ms is None:
         raise ValidationFailed.at("threshold_ms", "Say within how many milliseconds is good.")
-
-
-def _find(given: Any) -> Service:
-    if isinstance(given, Service):
-        return given
-    service = Service.objects.filter(reference_filter(str(given))).first()
-    if service is None:
-        raise ValidationFailed.at("service", no_such_row(Service.objects, given))
-    return service

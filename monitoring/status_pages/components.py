@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.db.names import reference_filter
 from core.exceptions import ValidationFailed
-from core.suggestions import no_such_row
 from registry.models import Service
 
 MOST = 200
@@ -47,10 +45,7 @@ def _read(given: Any, at: str) -> dict[str, str]:
             raise ValidationFailed.at(f"{at}.{name}", f"Must be a text of at most {LONGEST}.")
     if not texts["service"]:
         raise ValidationFailed.at(f"{at}.service", "Name a service.")
-    service = Service.objects.filter(reference_filter(texts["service"])).first()
-    if service is None:
-        sentence = no_such_row(Service.objects, texts["service"])
-        raise ValidationFailed.at(f"{at}.service", sentence)
+    service = Service.objects.get_given(f"{at}.service", texts["service"])
     kept = {name: texts[name].strip() for name in ("name", "group") if texts[name].strip()}
     return {"service": str(service.pk), **kept}
 

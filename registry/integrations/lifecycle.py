@@ -16,7 +16,6 @@ from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
 from core.models import AuditVerb
 from core.references import refuse_if_used, title_of
-from core.suggestions import no_such_row
 from registry.calls.targets.resolver import CallTarget, resolve
 from registry.exceptions import CallError
 from registry.integrations.execution import find_integration
@@ -199,15 +198,11 @@ def _of_service(kind: str, target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_connection(target: Mapping[str, Any]) -> dict[str, Any]:
-    connection = Connection.objects.find(target["connection"])
-    if connection is None:
-        sentence = no_such_row(Connection.objects, target["connection"])
-        raise ValidationFailed.at("target.connection", sentence)
     return {
         "target_kind": TargetKind.CONNECTION,
         "target": "",
         "action": "",
-        "connection": connection,
+        "connection": Connection.objects.get_given("target.connection", target["connection"]),
         "method": target.get("method") or "POST",
         "path": target.get("path") or "",
     }

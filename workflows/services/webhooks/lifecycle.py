@@ -18,7 +18,7 @@ from core.db.retention import drop_history
 from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.models import AuditVerb
-from core.suggestions import meant_among, no_such_row
+from core.suggestions import meant_among
 from registry.credentials.audit import record
 from registry.credentials.references import title_of
 from registry.models import Credential, CredentialEventKind, CredentialType
@@ -179,14 +179,9 @@ def _check_whole(webhook: Webhook) -> None:
 def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential | None:
     if not is_allowed:
         raise PermissionDenied("Giving a webhook a credential needs the scope credentials:use.")
-    if isinstance(reference, Credential):
-        return reference
     if not reference and field == "old_credential":
         return None
-    credential = Credential.objects.find(str(reference))
-    if credential is None:
-        raise ValidationFailed.at(field, no_such_row(Credential.objects, reference))
-    return credential
+    return Credential.objects.get_given(field, reference)
 
 
 def _find_workflow(reference: Any) -> Workflow | None:
