@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from django.apps import apps
@@ -101,6 +102,14 @@ class HubAdmin(OwnViewsMixin, RefusalsMixin, AuditedMixin, ModelAdmin):
         """Return the names of actions that make no sense for a row as it is."""
         return ()
 
+    def run_on_page(
+        self, request: HttpRequest, object_id: str, act: Any, *, done: str
+    ) -> HttpResponse:
+        """Have `act` do something to the row of a page for this person, and lead back there."""
+        row = find_or_404(self.model._default_manager.all(), object_id)
+        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
+        return back_to(page_of(row))
+
     def summary(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the templates at the top of the page of a row show of it."""
         return {}
@@ -185,6 +194,25 @@ class UnreadPartsMixin:
         names = [str(row) for row in objs]
         noun = str(self.opts.verbose_name_plural)  # type: ignore[attr-defined]
         return names, {noun: len(names)}, set(), []
+
+
+class LifecycleMixin:
+    """Rows that functions make, change and delete, by the `service_fields` of their form."""
+
+    create_row: Callable[..., Any]
+    update_row: Callable[..., Any]
+    delete_row: Callable[..., Any]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        fields, actor = form.service_fields, actor_of(request)
+        if change:
+            saved = self.update_row(obj, fields, actor=actor)
+        else:
+            saved = self.create_row(fields, actor=actor)
+        obj.__dict__.update(saved.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(obj, actor=actor_of(request))
 
 
 class SwitchedMixin:

@@ -16,6 +16,7 @@ from unfold.decorators import display
 from core.admin.base import (
     GrowingAdmin,
     HubAdmin,
+    LifecycleMixin,
     ReadOnlyMixin,
     SwitchedMixin,
     UnreadPartsMixin,
@@ -43,8 +44,12 @@ SHOWN = (
 
 
 @admin.register(AlertChannel)
-class AlertChannelAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
+class AlertChannelAdmin(LifecycleMixin, SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """Where incidents are told; the secret of a channel goes in and never comes out."""
+
+    create_row = staticmethod(channels.create_channel)
+    update_row = staticmethod(channels.update_channel)
+    delete_row = staticmethod(channels.delete_channel)
 
     form = ChannelForm
     conditional_fields = SHOWN_WHEN
@@ -119,17 +124,6 @@ class AlertChannelAdmin(SwitchedMixin, UnreadPartsMixin, HubAdmin):
             "history_url": f"{listed}?channel__id__exact={row.pk}",
             "may_test": request.user.has_perm(CHANGE),
         }
-
-    def save_model(self, request: HttpRequest, obj: AlertChannel, form: Any, change: bool) -> None:
-        actor = actor_of(request)
-        if change:
-            saved = channels.update_channel(obj, form.service_fields, actor=actor)
-        else:
-            saved = channels.create_channel(form.service_fields, actor=actor)
-        obj.__dict__.update(saved.__dict__)
-
-    def delete_model(self, request: HttpRequest, obj: AlertChannel) -> None:
-        channels.delete_channel(obj, actor=actor_of(request))
 
     def set_enabled(self, request: HttpRequest, row: AlertChannel, enabled: bool) -> None:
         channels.update_channel(row, {"enabled": enabled}, actor=actor_of(request))

@@ -14,14 +14,14 @@ from django.utils.safestring import SafeString
 
 from core.admin.base import (
     HubAdmin,
+    LifecycleMixin,
     UnreadPartsMixin,
     actor_of,
     find_or_404,
     run_on_each,
-    run_on_one,
 )
 from core.admin.columns import column, json_column
-from core.admin.dialogs import back_to, dialog_action
+from core.admin.dialogs import dialog_action
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import NOTHING, milliseconds, moment, tone_of
 from core.admin.pages import page_of, render_page
@@ -109,8 +109,12 @@ class CheckedServiceFilter(RelatedFilter):
 
 
 @admin.register(HealthCheck)
-class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
+class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
     """What is down first; each with its latest looks."""
+
+    create_row = staticmethod(lifecycle.create_check)
+    update_row = staticmethod(lifecycle.update_check)
+    delete_row = staticmethod(lifecycle.delete_check)
 
     form = CheckForm
     conditional_fields = SHOWN_WHEN
@@ -199,17 +203,6 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
             "may_try": request.user.has_perm(CHANGE),
         }
 
-    def save_model(self, request: HttpRequest, obj: HealthCheck, form: Any, change: bool) -> None:
-        actor = actor_of(request)
-        if change:
-            saved = lifecycle.update_check(obj, form.service_fields, actor=actor)
-        else:
-            saved = lifecycle.create_check(form.service_fields, actor=actor)
-        obj.__dict__.update(saved.__dict__)
-
-    def delete_model(self, request: HttpRequest, obj: HealthCheck) -> None:
-        lifecycle.delete_check(obj, actor=actor_of(request))
-
     # Looking now
 
     @own_view("<str:object_id>/try", name="check_try", methods=["POST"])
@@ -235,28 +228,19 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
 
     # Pausing
 
-    def _pause(self, request: HttpRequest, row: HealthCheck) -> object:
-        return lifecycle.pause_check(row, actor=actor_of(request))
-
-    def _resume(self, request: HttpRequest, row: HealthCheck) -> object:
-        return lifecycle.resume_check(row, actor=actor_of(request))
-
     @admin.action(description="Pause", permissions=["change"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        run_on_each(request, queryset, partial(self._pause, request), done="paused")
+        act = partial(lifecycle.pause_check, actor=actor_of(request))
+        run_on_each(request, queryset, act, done="paused")
 
     @admin.action(description="Resume", permissions=["change"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet) -> None:
-        run_on_each(request, queryset, partial(self._resume, request), done="resumed")
+        act = partial(lifecycle.resume_check, actor=actor_of(request))
+        run_on_each(request, queryset, act, done="resumed")
 
     def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
         is_off = HealthCheck.objects.filter(pk=object_id, enabled=False).exists()
         return ("pause",) if is_off else ("resume",)
-
-    def _switch(self, request: HttpRequest, object_id: str, act: Any, done: str) -> HttpResponse:
-        row = find_or_404(HealthCheck.objects.all(), object_id)
-        run_on_one(request, row, partial(act, request), done=done)
-        return back_to(page_of(row))
 
     @dialog_action(
         "Pause",
@@ -265,7 +249,7 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
         explanation="Nobody looks until it is resumed, and what it opened is over.",
     )
     def pause(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._switch(request, object_id, self._pause, "paused")
+        return self.run_on_page(request, object_id, lifecycle.pause_check, done="paused")
 
     @dialog_action(
         "Resume",
@@ -274,4 +258,4 @@ class HealthCheckAdmin(UnreadPartsMixin, HubAdmin):
         explanation="It is looked at within seconds.",
     )
     def resume(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._switch(request, object_id, self._resume, "resumed")
+        return self.run_on_page(request, object_id, lifecycle.resume_check, done="resumed")

@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from unfold.decorators import display
 
-from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404, run_on_one
+from core.admin.base import GrowingAdmin, ReadOnlyMixin, actor_of, find_or_404
 from core.admin.columns import column, moment_column, status_column, text_column
-from core.admin.dialogs import back_to, dialog_action, telling_refusals
+from core.admin.dialogs import dialog_action, telling_refusals
 from core.admin.formatting import NOTHING, duration
 from core.admin.pages import page_of
 from core.admin.views import own_view
@@ -158,11 +158,6 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
             return ("acknowledge", "give_back", "assign", "merge", "resolve")
         return ("give_back",) if row.status == IncidentStatus.OPEN else ("acknowledge",)
 
-    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
-        row = find_or_404(Incident.objects.all(), object_id)
-        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
-        return back_to(page_of(row))
-
     @dialog_action(
         "I see to it",
         icon="visibility",
@@ -175,7 +170,7 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         minutes = form.cleaned_data["minutes"]
         until = timezone.now() + timedelta(minutes=float(minutes)) if minutes else None
         act = partial(handling.acknowledge_incident, until=until)
-        return self._run(request, object_id, act, done="you see to it")
+        return self.run_on_page(request, object_id, act, done="you see to it")
 
     @dialog_action(
         "Give it back",
@@ -185,7 +180,9 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def give_back(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, handling.unacknowledge_incident, done="given back")
+        return self.run_on_page(
+            request, object_id, handling.unacknowledge_incident, done="given back"
+        )
 
     @dialog_action(
         "Add an update",
@@ -196,10 +193,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def add_update(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        def act(row: Incident, actor: str) -> object:
-            return handling.add_update(row, form.cleaned_data, actor=actor)
-
-        return self._run(request, object_id, act, done="added")
+        act = partial(handling.add_update, fields=form.cleaned_data)
+        return self.run_on_page(request, object_id, act, done="added")
 
     @dialog_action(
         "Assign",
@@ -210,10 +205,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def assign(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        def act(row: Incident, actor: str) -> object:
-            return handling.assign_incident(row, form.cleaned_data["to"], actor=actor)
-
-        return self._run(request, object_id, act, done="assigned")
+        act = partial(handling.assign_incident, to=form.cleaned_data["to"])
+        return self.run_on_page(request, object_id, act, done="assigned")
 
     @dialog_action(
         "Describe",
@@ -224,10 +217,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def describe(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        def act(row: Incident, actor: str) -> object:
-            return handling.describe_incident(row, form.changes(), actor=actor)
-
-        return self._run(request, object_id, act, done="described")
+        act = partial(handling.describe_incident, fields=form.changes())
+        return self.run_on_page(request, object_id, act, done="described")
 
     @dialog_action(
         "Merge",
@@ -238,10 +229,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def merge(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        def act(row: Incident, actor: str) -> object:
-            return handling.merge_incident(row, str(form.cleaned_data["into"].pk), actor=actor)
-
-        return self._run(request, object_id, act, done="merged")
+        act = partial(handling.merge_incident, into=str(form.cleaned_data["into"].pk))
+        return self.run_on_page(request, object_id, act, done="merged")
 
     @dialog_action(
         "Resolve",
@@ -252,7 +241,5 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
         permission="decide",
     )
     def resolve(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        def act(row: Incident, actor: str) -> object:
-            return handling.end_incident(row, form.cleaned_data["resolution"], actor=actor)
-
-        return self._run(request, object_id, act, done="resolved")
+        act = partial(handling.end_incident, resolution=form.cleaned_data["resolution"])
+        return self.run_on_page(request, object_id, act, done="resolved")

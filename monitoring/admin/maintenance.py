@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -15,12 +14,11 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
-from core.admin.base import HubAdmin, actor_of, find_or_404, run_on_one
+from core.admin.base import HubAdmin, LifecycleMixin
 from core.admin.columns import column
-from core.admin.dialogs import back_to, dialog_action
+from core.admin.dialogs import dialog_action
 from core.admin.formatting import NOTHING, moment
 from core.admin.forms import WordsField, description_field
-from core.admin.pages import page_of
 from core.exceptions import ValidationFailed
 from core.timetables import CronRefused, in_words, zone_of
 from monitoring.maintenance import lifecycle
@@ -89,8 +87,12 @@ class MaintenanceWindowForm(forms.ModelForm):
 
 
 @admin.register(MaintenanceWindow)
-class MaintenanceWindowAdmin(HubAdmin):
+class MaintenanceWindowAdmin(LifecycleMixin, HubAdmin):
     """Windows by name, each with what it is of and when it comes next."""
+
+    create_row = staticmethod(lifecycle.create_window)
+    update_row = staticmethod(lifecycle.update_window)
+    delete_row = staticmethod(lifecycle.delete_window)
 
     form = MaintenanceWindowForm
     list_display = ("name", "status_label", "subjects", "when", "next_label")
@@ -126,19 +128,6 @@ class MaintenanceWindowAdmin(HubAdmin):
             "past": [(each, on_the_clock(row, each.starts_at)) for each in past],
         }
 
-    def save_model(
-        self, request: HttpRequest, obj: MaintenanceWindow, form: Any, change: bool
-    ) -> None:
-        fields, actor = form.service_fields, actor_of(request)
-        if change:
-            saved = lifecycle.update_window(obj, fields, actor=actor)
-        else:
-            saved = lifecycle.create_window(fields, actor=actor)
-        obj.__dict__.update(saved.__dict__)
-
-    def delete_model(self, request: HttpRequest, obj: MaintenanceWindow) -> None:
-        lifecycle.delete_window(obj, actor=actor_of(request))
-
     def hidden_actions(self, request: HttpRequest, object_id: str) -> Iterable[str]:
         row = MaintenanceWindow.objects.filter(pk=object_id).first()
         if row is None or row.status not in LIVE:
@@ -152,7 +141,7 @@ class MaintenanceWindowAdmin(HubAdmin):
         explanation="What is still wrong is told from then on. What recurs comes again.",
     )
     def finish(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, lifecycle.finish_window, done="finished")
+        return self.run_on_page(request, object_id, lifecycle.finish_window, done="finished")
 
     @dialog_action(
         "Call off",
@@ -161,12 +150,7 @@ class MaintenanceWindowAdmin(HubAdmin):
         explanation="What is under way ends, and nothing of it comes any more.",
     )
     def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, lifecycle.cancel_window, done="called off")
-
-    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
-        row = find_or_404(MaintenanceWindow.objects.all(), object_id)
-        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
-        return back_to(page_of(row))
+        return self.run_on_page(request, object_id, lifecycle.cancel_window, done="called off")
 
 
 def subjects_of(window: MaintenanceWindow) -> str:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from core.admin.base import HubAdmin, actor_of
+from core.admin.base import HubAdmin, LifecycleMixin
 from core.admin.columns import column, text_column
 from core.admin.formatting import NOTHING, status_badge
 from core.admin.forms import description_field
@@ -69,8 +69,12 @@ class SloForm(forms.ModelForm):
 
 
 @admin.register(Slo)
-class SloAdmin(HubAdmin):
+class SloAdmin(LifecycleMixin, HubAdmin):
     """Objectives by name, each with a bar of what is left."""
+
+    create_row = staticmethod(lifecycle.create_slo)
+    update_row = staticmethod(lifecycle.update_slo)
+    delete_row = staticmethod(lifecycle.delete_slo)
 
     form = SloForm
     list_display = ("name", "service_name", "state_label", "aim", "reached", "budget")
@@ -111,17 +115,6 @@ class SloAdmin(HubAdmin):
         percent = found.budget.percent
         reached = "" if percent is None else f"{percent:g}"
         return {"found": found, "budget_bar": bar, "aim": f"{row.target:g}", "reached": reached}
-
-    def save_model(self, request: HttpRequest, obj: Slo, form: Any, change: bool) -> None:
-        fields, actor = form.service_fields, actor_of(request)
-        if change:
-            saved = lifecycle.update_slo(obj, fields, actor=actor)
-        else:
-            saved = lifecycle.create_slo(fields, actor=actor)
-        obj.__dict__.update(saved.__dict__)
-
-    def delete_model(self, request: HttpRequest, obj: Slo) -> None:
-        lifecycle.delete_slo(obj, actor=actor_of(request))
 
 
 def budget_bar(left: float) -> SafeString:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from core.admin.base import HubAdmin, actor_of, find_or_404
+from core.admin.base import HubAdmin, LifecycleMixin, find_or_404
 from core.admin.columns import column
 from core.admin.views import own_view
 from monitoring.admin.status_page_form import StatusPageForm
@@ -26,8 +26,12 @@ _TONES = {PageVisibility.PUBLIC: "good", PageVisibility.KEY: "info"}
 
 
 @admin.register(StatusPage)
-class StatusPageAdmin(HubAdmin):
+class StatusPageAdmin(LifecycleMixin, HubAdmin):
     """Pages by name; each with its address and a preview."""
+
+    create_row = staticmethod(lifecycle.create_page)
+    update_row = staticmethod(lifecycle.update_page)
+    delete_row = staticmethod(lifecycle.delete_page)
 
     form = StatusPageForm
     list_display = ("name", "title", "shown_to", "counted", "address")
@@ -81,15 +85,6 @@ class StatusPageAdmin(HubAdmin):
             "page_url": request.build_absolute_uri(url),
             "is_off": row.visibility == PageVisibility.OFF,
         }
-
-    def save_model(self, request: HttpRequest, obj: StatusPage, form: Any, change: bool) -> None:
-        act = lifecycle.update_page if change else None
-        fields, actor = form.service_fields, actor_of(request)
-        saved = act(obj, fields, actor=actor) if act else lifecycle.create_page(fields, actor=actor)
-        obj.__dict__.update(saved.__dict__)
-
-    def delete_model(self, request: HttpRequest, obj: StatusPage) -> None:
-        lifecycle.delete_page(obj, actor=actor_of(request))
 
     @own_view("<str:object_id>/preview", name="status_page_preview", methods=["GET"])
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:

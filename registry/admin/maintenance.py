@@ -13,11 +13,10 @@ from django.utils.html import format_html
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from core.admin.base import HubAdmin, actor_of, find_or_404, run_on_one
+from core.admin.base import HubAdmin
 from core.admin.columns import column
-from core.admin.dialogs import back_to, dialog_action, minutes_field
+from core.admin.dialogs import dialog_action, minutes_field
 from core.admin.formatting import NOTHING, moment
-from core.admin.pages import page_of
 from core.models.audit import MAX_REASON
 from registry.models import ServiceStatus
 
@@ -74,7 +73,7 @@ class MaintainedAdmin(HubAdmin):
         self, request: HttpRequest, form: MaintenanceForm, object_id: str
     ) -> HttpResponse:
         act = partial(self.set_status, status=MAINTENANCE, **form.order())
-        return self._run(request, object_id, act, done=SET)
+        return self.run_on_page(request, object_id, act, done=SET)
 
     @dialog_action(
         "Lift maintenance",
@@ -83,12 +82,7 @@ class MaintainedAdmin(HubAdmin):
         explanation="What is known from heartbeats and health URLs counts again.",
     )
     def lift_maintenance(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, self.lift, done=LIFTED)
-
-    def _run(self, request: HttpRequest, object_id: str, act: Any, *, done: str) -> HttpResponse:
-        row = find_or_404(self.model.objects.all(), object_id)
-        run_on_one(request, row, partial(act, actor=actor_of(request)), done=done)
-        return back_to(page_of(row))
+        return self.run_on_page(request, object_id, self.lift, done=LIFTED)
 
     maintenance_label = column("Maintenance", lambda row: describe_maintenance(row) or NOTHING)
 
