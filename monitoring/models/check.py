@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from core.addresses import LONGEST_URL
 from core.db.json_fields import object_field, tags_field
@@ -86,11 +83,6 @@ class CheckErrorKind(Vocabulary):
 
 class HealthCheckQuerySet(NamedQuerySet["HealthCheck"]):
     """Selections of checks."""
-
-    def active(self) -> Self:
-        """Those that are carried out now."""
-        resumed = Q(paused_until__isnull=True) | Q(paused_until__lte=timezone.now())
-        return self.filter(resumed, enabled=True)
 
 
 class HealthCheck(NamedModel, SealedModel):

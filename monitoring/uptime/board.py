@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -93,12 +92,3 @@ def _trouble(span: StatusSpan, since: datetime, now: datetime) -> Trouble:
     seconds = max((until - max(span.started_at, since)).total_seconds(), 0.0)
     meaning = _MEANINGS.get(ServiceStatus(span.status), "left out: nobody knew")
     return Trouble(span, seconds, meaning)
-
-
-def versions_of(spans: Sequence[StatusSpan]) -> list[tuple[datetime, str]]:
-    """Return when which version came, of spans in their order."""
-    found: list[tuple[datetime, str]] = []
-    for span in spans:
-        if span.version and (not found or found[-1][1] != span.version):
-            found.append((span.started_at, span.version))
-    return found
