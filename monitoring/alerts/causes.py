@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
 from monitoring.alerts.decide import find_causes
 from monitoring.alerts.holding import troubles_of
-from monitoring.dependencies.hard import read_hard_needs
 from monitoring.models import Incident, Suppression
 from monitoring.timeline import add_entry
 
 
-def note_causes(*, now: datetime) -> None:
+def note_causes(needs: Mapping[UUID, Sequence[UUID]], *, now: datetime) -> None:
     """Write the outages that hold back others, and take back those that are over."""
-    needs = read_hard_needs()
     rows = Incident.objects.unresolved().filter(service__isnull=False)
     if not needs:
         rows = rows.filter(suppressed_reason=Suppression.DEPENDENCY)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from monitoring.alerts.decide import ServiceTrouble, find_causes
-from monitoring.dependencies.hard import read_hard_needs
 from monitoring.dependencies.ways import reach
 from monitoring.models import (
     Incident,
@@ -37,23 +36,29 @@ class Held:
         self.until[incident.pk] = max(self.until.get(incident.pk, until), until)
 
 
+def read_quiet_times(*, now: datetime) -> list[MaintenanceOccurrence]:
+    """Return the times of windows in which nobody is told, under way and over a while ago."""
+    occurrences = occurrences_between(now - LOOKED_BACK, now + timedelta(microseconds=1))
+    return [each for each in occurrences if each.window.suppress_alerts]
+
+
 def read_held(
-    incidents: Collection[Incident], is_for: Callable[[Incident], bool], *, now: datetime
+    incidents: Collection[Incident],
+    is_for: Callable[[Incident], bool],
+    *,
+    occurrences: Sequence[MaintenanceOccurrence],
+    needs: Mapping[UUID, Sequence[UUID]],
+    now: datetime,
 ) -> Held:
     """Return what is held back: parts of what is open, and what is under maintenance.
 
     `is_for` says whether an incident is for who is told: an outage holds back what depends on it
-    only for those who are told of the outage.
-    It is asked at the moment of telling, by the times of the windows and no timer.
+    only for those who are told of the outage. `occurrences` are the quiet times and `needs` the
+    services that others cannot do without, the same for all who are told at the same moment.
     """
     held = Held()
     if not incidents:
         return held
-    occurrences = [
-        each
-        for each in occurrences_between(now - LOOKED_BACK, now + timedelta(microseconds=1))
-        if each.window.suppress_alerts
-    ]
     for incident in incidents:
         whole = incident.merged_into
         own = incident.service is not None and incident.service.in_maintenance
@@ -66,7 +71,8 @@ def read_held(
                 held.now.add(incident.pk)
             else:
                 held.delay(incident, each.ends_at)
-    _hold_dependants(held, incidents, is_for, now=now)
+    if needs:
+        _hold_dependants(held, incidents, is_for, needs, now=now)
     return held
 
 
@@ -74,12 +80,10 @@ def _hold_dependants(
     held: Held,
     incidents: Iterable[Incident],
     is_for: Callable[[Incident], bool],
+    needs: Mapping[UUID, Sequence[UUID]],
     *,
     now: datetime,
 ) -> None:
-    needs = read_hard_needs()
-    if not needs:
-        return
     troubles = troubles_of(incidents)
     held.by.update(find_causes(troubles, needs))
     held.now.update(held.by)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,8 +15,9 @@ from django.db.models import Q
 
 from monitoring.alerts.causes import note_causes
 from monitoring.alerts.decide import Alert, Plan, Times, matches, plan_messages
-from monitoring.alerts.holding import Held, read_held
+from monitoring.alerts.holding import Held, read_held, read_quiet_times
 from monitoring.alerts.wording import link_of, word_message
+from monitoring.dependencies.hard import read_hard_needs
 from monitoring.models import (
     AlertChannel,
     AlertDelivery,
@@ -38,12 +39,14 @@ def tell_channels(*, now: datetime) -> int:
     firing = AlertNotice.objects.filter(state=NoticeState.FIRING)
     if not Incident.objects.unresolved().exists() and not firing.exists():
         return 0
-    note_causes(now=now)
+    needs, occurrences = read_hard_needs(), read_quiet_times(now=now)
+    note_causes(needs, now=now)
+    hold = partial(read_held, occurrences=occurrences, needs=needs, now=now)
     keys = AlertChannel.objects.filter(enabled=True).values_list("pk", flat=True)
-    return sum(_tell(key, now=now) for key in list(keys))
+    return sum(_tell(key, hold, now=now) for key in list(keys))
 
 
-def _tell(key: UUID, *, now: datetime) -> int:
+def _tell(key: UUID, hold: Callable[..., Held], *, now: datetime) -> int:
     """Decide and write under the lock of the channel: of two sweeps, one tells."""
     with transaction.atomic():
         rows = AlertChannel.objects.select_for_update(skip_locked=True)
@@ -51,7 +54,7 @@ def _tell(key: UUID, *, now: datetime) -> int:
         if channel is None:
             return 0
         notices, incidents = _read(channel)
-        held = read_held(incidents.values(), partial(_is_for, channel), now=now)
+        held = hold(incidents.values(), partial(_is_for, channel))
         alerts = [_alert_of(each, notices.get(each.pk), held) for each in incidents.values()]
         plans = plan_messages(alerts, times_of(channel), now=now)
         for plan in plans:
