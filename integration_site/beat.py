@@ -6,12 +6,10 @@ from celery.schedules import schedule
 
 # Name, task, every so many seconds; a message that no worker took is dropped after so many.
 _PERIODIC_TASKS = (
-    ("sweep-steps", "workflows.tasks.sweep", 1.0, 5),
-    ("sweep-schedules", "workflows.tasks.sweep_schedules", 1.0, 5),
+    ("sweep-each-second", "integration_site.tasks.sweep_each_second", 1.0, 5),
     ("purge-executions", "workflows.tasks.purge", 60.0, 60),
     ("forget-webhook-deliveries", "workflows.tasks.forget_deliveries", 600.0, 300),
     ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
-    ("sweep-checks", "monitoring.tasks.sweep_checks", 1.0, 5),
     ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
     ("count-objectives", "monitoring.tasks.count_objectives", 15.0, 15),

@@ -81,12 +81,14 @@ def forget_minutes(*, now: datetime) -> None:
 
 def read_counts(slos: Iterable[Slo], *, now: datetime) -> dict[UUID, dict[timedelta, Count]]:
     """Return what was counted for objectives in each window of the rules, in one query."""
+    keys = [slo.pk for slo in slos]
+    if not keys:
+        return {}
     sums = {}
     for number, window in enumerate(WINDOWS):
         inside = Q(starts_at__gte=now - window)
         sums[f"good_{number}"] = Sum("good", filter=inside)
         sums[f"total_{number}"] = Sum("total", filter=inside)
-    keys = [slo.pk for slo in slos]
     rows = SloMinute.objects.filter(slo__in=keys, starts_at__gte=now - WINDOWS[-1]).order_by()
     found = {key: dict.fromkeys(WINDOWS, Count()) for key in keys}
     counted: Any = rows.values("slo").annotate(**sums)
