@@ -43,6 +43,7 @@ _CHANNELS = Q(
         "alertchannel",
         "healthcheck",
         "maintenancewindow",
+        "servicedependency",
         "slo",
         "statuspage",
     ),

@@ -31,6 +31,7 @@ _GROUPS = (
             ("Incidents", "warning", "monitoring.incident"),
             ("Checks", "network_check", "monitoring.healthcheck"),
             ("Uptime", "monitoring", "monitoring.statusspan"),
+            ("Dependencies", "hub", "monitoring.servicedependency"),
             ("Objectives", "target", "monitoring.slo"),
             ("Maintenance", "construction", "monitoring.maintenancewindow"),
             ("Status pages", "web", "monitoring.statuspage"),

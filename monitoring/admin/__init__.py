@@ -1,5 +1,23 @@
 """The admin of monitoring, one module per resource."""
 
-from monitoring.admin import alerts, check, incident, maintenance, slo, status_page, uptime
+from monitoring.admin import (
+    alerts,
+    check,
+    dependency,
+    incident,
+    maintenance,
+    slo,
+    status_page,
+    uptime,
+)
 
-__all__ = ["alerts", "check", "incident", "maintenance", "slo", "status_page", "uptime"]
+__all__ = [
+    "alerts",
+    "check",
+    "dependency",
+    "incident",
+    "maintenance",
+    "slo",
+    "status_page",
+    "uptime",
+]

@@ -12,7 +12,8 @@ from django.db import transaction
 from core import audit
 from core.db.locking import hold_word
 from core.db.models import get_by_id
-from core.exceptions import Conflict, ValidationFailed
+from core.db.validation import check_columns
+from core.exceptions import Conflict, NotFound, ValidationFailed
 from core.models import AuditVerb
 from monitoring.dependencies.ways import find_way, needs_of
 from monitoring.models import DependencyKind, ServiceDependency
@@ -48,18 +49,33 @@ def create_dependency(fields: Mapping[str, Any], *, actor: str) -> ServiceDepend
     )
     with transaction.atomic():
         hold_word(LOCK)
-        _refuse_circle(row)
-        if ServiceDependency.objects.filter(
-            service=row.service, depends_on=row.depends_on
-        ).exists():
-            raise Conflict(
-                f"'{row.service}' is known to need '{row.depends_on}'. Delete that first to change"
-                " how much."
-            )
+        check_dependency(row)
         row.save(force_insert=True)
         audit.record(AuditVerb.CREATED, row)
     logger.info("dependency_created", dependency=str(row), kind=str(row.kind), actor=actor)
     return row
+
+
+def update_dependency(
+    row: ServiceDependency, fields: Mapping[str, Any], *, actor: str
+) -> ServiceDependency:
+    """Say how much a service needs another.
+
+    Raises:
+        ValidationFailed: the kind is none of these.
+        NotFound: it was taken back meanwhile.
+    """
+    with transaction.atomic():
+        locked = ServiceDependency.objects.select_for_update().filter(pk=row.pk).first()
+        if locked is None:
+            raise NotFound(f"'{row}' was taken back meanwhile.")
+        before = audit.snapshot(locked)
+        locked.kind = fields.get("kind", locked.kind)
+        check_columns(locked)
+        locked.save(update_fields=("kind", "updated_at"))
+        audit.record_changes(locked, before)
+    logger.info("dependency_changed", dependency=str(row), kind=str(locked.kind), actor=actor)
+    return locked
 
 
 def delete_dependency(row: ServiceDependency, *, actor: str) -> None:
@@ -68,6 +84,21 @@ def delete_dependency(row: ServiceDependency, *, actor: str) -> None:
         audit.record(AuditVerb.DELETED, row)
         row.delete()
     logger.info("dependency_deleted", dependency=str(row), actor=actor)
+
+
+def check_dependency(row: ServiceDependency) -> None:
+    """Hold a new dependency against those that are there.
+
+    Raises:
+        ValidationFailed: it would close a circle.
+        Conflict: it was said already.
+    """
+    _refuse_circle(row)
+    if ServiceDependency.objects.filter(service=row.service, depends_on=row.depends_on).exists():
+        raise Conflict(
+            f"'{row.service}' is known to need '{row.depends_on}'. Delete that first to change"
+            " how much."
+        )
 
 
 def _refuse_circle(row: ServiceDependency) -> None:

@@ -582,6 +582,18 @@ def test_uptime_objectives_and_status_pages_are_seen(run: Run) -> None:
     assert run("status-pages", "set", "outside", "all").exit_code == 2
 
 
+def test_dependencies_are_said_and_taken_back(run: Run) -> None:
+    for name in ("shop", "db"):
+        factories.make_service(name)
+    made = parsed(run("dependencies", "create", "shop", "db", "--kind", "soft", "--json"))
+    assert run("dependencies", "create", "db", "shop").exit_code == 1
+    assert "SOFT" in run("dependencies", "list", "--depends-on", "db").stdout
+    assert run("dependencies", "list", "--kind", "hard").stdout.strip() == "None."
+    assert run("dependencies", "show", made["id"]).exit_code == 0
+    assert run("dependencies", "delete", made["id"]).exit_code == 0
+    assert run("dependencies", "list").stdout.strip() == "None."
+
+
 def test_incidents_are_seen_and_taken_on(run: Run) -> None:
     assert run("incidents", "list").stdout.strip() == "None."
     open_incidents([Finding(Subject.MASS_EXPIRY, "7 of 7 fell silent.")], now=datetime.now(UTC))

@@ -17,7 +17,7 @@ from monitoring.dependencies.lifecycle import create_dependency
 from monitoring.dependencies.ways import find_way, needs_of, reach
 from monitoring.findings import Finding
 from monitoring.incidents import open_incidents, resolve_incident
-from monitoring.models import AlertDelivery, Incident, Severity, Subject
+from monitoring.models import AlertDelivery, Incident, ServiceDependency, Severity, Subject
 from tests import factories
 from tests.support.alerts import make_channel, receiver
 
@@ -112,6 +112,32 @@ def test_a_circle_is_refused_and_named() -> None:
     assert api.delete(f"{path}/{made.json()['id']}").status_code == 204
     assert api.delete(f"{path}/{made.json()['id']}").status_code == 404
     assert api.post(path, {"service": "b", "depends_on": "a"}).status_code == 201
+
+
+@pytest.mark.django_db
+def test_dependencies_are_made_changed_and_shown_in_the_admin(admin_client: Any) -> None:
+    shop, base = factories.make_service("shop"), factories.make_service("db")
+    add = "/admin/monitoring/servicedependency/add/"
+    made = {"service": str(shop.pk), "depends_on": str(base.pk), "kind": "HARD"}
+    assert admin_client.post(add, made).status_code == 302
+    row = ServiceDependency.objects.get()
+    again = admin_client.post(add, made).content.decode()
+    assert "is known to need" in again
+    back = {"service": str(base.pk), "depends_on": str(shop.pk), "kind": "SOFT"}
+    assert (
+        "would close a circle: db -&gt; shop -&gt; db"
+        in admin_client.post(add, back).content.decode()
+    )
+    page = f"/admin/monitoring/servicedependency/{row.pk}/change/"
+    assert admin_client.post(page, {"kind": "SOFT"}).status_code == 302
+    assert ServiceDependency.objects.get().kind == "SOFT"
+    for service, other in ((shop, base), (base, shop)):
+        shown = admin_client.get(f"/admin/registry/service/{service.pk}/change/").content.decode()
+        assert f"/admin/registry/service/{other.pk}/change/" in shown
+    assert (
+        "Works without it"
+        in admin_client.get("/admin/monitoring/servicedependency/").content.decode()
+    )
 
 
 # --- Told once ---

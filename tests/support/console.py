@@ -249,6 +249,7 @@ def _make_upkeep() -> None:
          "timezone": "Europe/Berlin"}, actor="root",
     )  # fmt: skip
     Slo.objects.create(name="well", service=service)
+    service.needs.create(depends_on=Service.objects.exclude(pk=service.pk)[0])
     StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])
     check = make_check("shop-front", conditions={"json": ["body.ok"]})
     check.states.update(state="DOWN", error="It answered 503.", latency_ms=12.5)

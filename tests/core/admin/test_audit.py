@@ -141,6 +141,8 @@ ROWS: dict[str, Callable[[], Any]] = {
     "MaintenanceWindow": lambda: _planned().pk,
     "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
     "HealthCheck": lambda: make_check().pk,
+    "ServiceDependency": lambda: factories.make_service().needs.create(
+        depends_on=factories.make_service("db")).pk,
     "StatusPage": lambda: StatusPage.objects.create(name="ours").pk,
     "Model": lambda: _model().pk,
     "ModelPrice": lambda: ModelPrice.objects.create(
@@ -170,6 +172,7 @@ CHANGES = {
     "MaintenanceWindow": ("description", "Other."),
     "Slo": ("description", "Other."),
     "HealthCheck": ("description", "Other."),
+    "ServiceDependency": ("kind", "SOFT"),
     "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),

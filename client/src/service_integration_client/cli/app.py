@@ -13,6 +13,7 @@ from service_integration_client.cli.bulk_operations import bulk
 from service_integration_client.cli.checks import checks
 from service_integration_client.cli.circuit_breakers import breakers
 from service_integration_client.cli.connections import connections, credentials
+from service_integration_client.cli.dependencies import dependencies
 from service_integration_client.cli.executions import executions
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
@@ -43,8 +44,8 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, checks, maintenance, slos, status_pages,
-    models, keys,
+    credentials, webhooks, breakers, incidents, alerts, checks, dependencies, maintenance, slos,
+    status_pages, models, keys,
 ):  # fmt: skip
     root.add_command(command)
 

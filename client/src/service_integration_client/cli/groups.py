@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -114,7 +115,8 @@ class HubGroup(click.Group):
         self._add(name, run, sentence, (self._resource(), *options))
 
     def _resource(self) -> Decorator:
-        return click.argument("resource", metavar=str(self.name).rstrip("s").upper())
+        one = re.sub("ies$", "y", str(self.name)).rstrip("s")
+        return click.argument("resource", metavar=one.upper())
 
     def _add(
         self, name: str, run: Callable[..., None], sentence: str, options: Sequence[Decorator]
