@@ -20,8 +20,13 @@ from core.db.uuid7 import uuid7
 from core.exceptions import IntegrationError
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.catalog import Catalog, current_catalog
-from model_orchestration.choosing import RoutePlan, Target
-from model_orchestration.exceptions import BudgetExceeded, ContextTooLong, PriceMissing
+from model_orchestration.choosing import RoutePlan, Target, Wish
+from model_orchestration.exceptions import (
+    BudgetExceeded,
+    ContextTooLong,
+    InvalidModelRequest,
+    PriceMissing,
+)
 from model_orchestration.limits import (
     Bound,
     Hold,
@@ -32,8 +37,11 @@ from model_orchestration.limits import (
     summed,
 )
 from model_orchestration.models import Request, RequestState
-from model_orchestration.models.fields import usd_of
+from model_orchestration.models.fields import nanos_of, usd_of
+from model_orchestration.models.request import LONGEST_REASON
 from model_orchestration.pricing import bound_of
+from model_orchestration.qualities import qualities_at
+from model_orchestration.requirements import FIELD
 from model_orchestration.reservations import open_windows, reserve
 from model_orchestration.sizes import input_bound, input_estimate, usage_bound
 
@@ -126,9 +134,11 @@ def admit_many(requests: Sequence[AskedRequest]) -> list[Admission]:
 def _plan(request: AskedRequest, catalog: Catalog, now: datetime) -> _Planned:
     call, purpose = request.call, request.purpose
     estimate = input_estimate(call)
-    plan = catalog.choices.plan(
-        request.asked, call.request_type, input_tokens=estimate, stream=call.stream
-    )
+    required = call.requirements
+    asks_for_quality = required is not None and required.asks_for_quality
+    qualities = qualities_at(purpose.task_type) if asks_for_quality else {}
+    wish = Wish(estimate, call.stream, required, qualities)
+    plan = catalog.choices.plan(request.asked, call.request_type, wish)
     _refuse_too_long(plan.targets, estimate)
     plan, most_output, bounds = _bounded(call, plan, catalog, purpose.spender)
     accepted = AcceptedRequest(
@@ -166,7 +176,10 @@ def _bounded(
 
     Raises:
         PriceMissing: that leaves none.
+        InvalidModelRequest: all may cost more than the caller wants to pay.
     """
+    most_cost = call.requirements.max_cost if call.requirements else None
+    too_dear: Bound | None = None
     kept: list[Target] = []
     bounds: list[Bound] = []
     outputs: dict[str, int | None] = {}
@@ -182,6 +195,9 @@ def _bounded(
         if limit := needs_price(catalog.limits, spender, bound):
             unpriced = unpriced or (target, limit)
             continue
+        if most_cost is not None and (cost is None or cost > nanos_of(most_cost)):
+            too_dear = too_dear or bound
+            continue
         kept.append(target)
         bounds.append(bound)
         outputs[target.model] = told
@@ -190,6 +206,13 @@ def _bounded(
             f"'{unpriced[0].model}' has no price, and '{unpriced[1].name}' bounds what may be"
             " spent. An operator has to say what it costs.",
             model=unpriced[0].model,
+        )
+    if too_dear and not kept:
+        amount = "any amount" if too_dear.nanousd is None else f"{usd_of(too_dear.nanousd)} USD"
+        raise InvalidModelRequest.at(
+            f"{FIELD}.max_cost",
+            f"'{too_dear.model}' may cost {amount}, and all others more than that too. Allow fewer"
+            " tokens of output, or more money.",
         )
     return replace(plan, targets=tuple(kept)), outputs, bounds
 
@@ -296,6 +319,7 @@ def _row_of(accepted: AcceptedRequest, holds: Sequence[Hold], bounds: Sequence[B
         model_id=first.model,
         model_asked=accepted.asked[:200],
         route=plan.route,
+        choice_reason=plan.reason[:LONGEST_REASON],
         provider=first.provider,
         api_key=spender.key_id,
         caller=spender.caller[:100],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.exceptions import IntegrationError
@@ -11,9 +12,9 @@ from core.json import strict
 from model_orchestration.adapters.anthropic_stream import NATIVE
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.exceptions import InvalidModelRequest, ModelError
-from model_orchestration.models.model import RequestType
 from model_orchestration.pricing import Usage
 from model_orchestration.reading import read_chat
+from model_orchestration.requirements import FIELD
 
 _ERROR_TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",
@@ -43,7 +44,8 @@ def read_messages(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
     system = body.get("system")
     if system:
         translated.insert(0, {"role": "system", "content": _text_of(system)})
-    given = {name: body[name] for name in ("model", "max_tokens", "stream") if name in body}
+    names = ("model", "max_tokens", "stream", FIELD)
+    given = {name: body[name] for name in names if name in body}
     same = {name: body[name] for name in ("temperature", "top_p") if body.get(name) is not None}
     extra = {
         "stop": body.get("stop_sequences"),
@@ -53,8 +55,9 @@ def read_messages(body: Mapping[str, Any]) -> tuple[str, ModelCall]:
     }
     openai = {**given, **same, **{k: v for k, v in extra.items() if v is not None}}
     model, call = read_chat({**openai, "messages": translated})
-    native = {name: value for name, value in body.items() if name not in ("model", "stream")}
-    return model, ModelCall(RequestType.CHAT, call.body, call.stream, native)
+    ours = ("model", "stream", FIELD)
+    native = {name: value for name, value in body.items() if name not in ours}
+    return model, replace(call, native=native)
 
 
 def _turns(message: Any) -> list[dict[str, Any]]:

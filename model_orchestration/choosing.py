@@ -5,22 +5,28 @@ Pure, but for what `paces` knows of how soon they answered.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from core.suggestions import did_you_mean
 from model_orchestration.exceptions import InvalidModelRequest, ModelInactive, ModelNotFound
 from model_orchestration.models.model import ModelStatus, RequestType
+from model_orchestration.models.performance import UNRATED_QUALITY
 from model_orchestration.models.route import RouteStrategy, usual_fallbacks
 from model_orchestration.paces import fastest_first, paces
 from model_orchestration.pricing import Price
+from model_orchestration.requirements import AUTO, FIELD, Preference, Requirements
 
 # The name that is asked for where a caller names none.
 DEFAULT = "default"
 DEFAULT_DEADLINE_SECONDS = 120.0
 DEFAULT_ATTEMPTS = 4
+# Of a refusal of what no model meets.
+MOST_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
-    """The models that may serve a request, in their order, and how long is tried."""
+    """The models that may serve a request, in their order, why, and how long is tried."""
 
     targets: tuple[Target, ...]
+    reason: str
     route: str = ""
     fallback_on: frozenset[str] = frozenset(usual_fallbacks())
     max_attempts: int = DEFAULT_ATTEMPTS
@@ -71,45 +78,175 @@ class RouteRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What the models of a request have to be, and what is known of them.
+
+    `qualities` are the mean ratings of models by their names in lower case.
+    """
+
+    input_tokens: int
+    stream: bool = False
+    requirements: Requirements | None = None
+    qualities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def preference(self) -> Preference | None:
+        return self.requirements.prefer if self.requirements else None
+
+    def meeting(self, targets: Sequence[Target]) -> list[Target]:
+        """Return the models that are what is required. Raises: InvalidModelRequest."""
+        lacks = [(target, self._lack_of(target)) for target in targets]
+        kept = [target for target, lack in lacks if not lack]
+        if not kept:
+            told = "; ".join(f"'{target.model}' {lack}" for target, lack in lacks[:MOST_TOLD])
+            more = f"; and {len(lacks) - MOST_TOLD} more do not" if len(lacks) > MOST_TOLD else ""
+            raise InvalidModelRequest.at(FIELD, f"No model meets them: {told}{more}.")
+        return kept
+
+    def ordered(self, targets: Sequence[Target], preference: Preference) -> list[Target]:
+        """Return models, what is preferred first; of the same quality, the cheaper."""
+        strategy = RouteStrategy.CHEAPEST
+        if preference == Preference.LATENCY:
+            strategy = RouteStrategy.FASTEST
+        ordered = order([(target, 1) for target in targets], strategy, stream=self.stream)
+        if preference == Preference.QUALITY:
+            ordered.sort(key=lambda target: -self._quality_of(target))
+        return ordered
+
+    def roomy(self, targets: Sequence[Target]) -> tuple[Target, ...]:
+        """Return the models for which the input is surely not too long, or else all."""
+        roomy = [
+            each
+            for each in targets
+            if each.token_limit is None or self.input_tokens <= each.token_limit
+        ]
+        return tuple(roomy or targets)
+
+    def _lack_of(self, target: Target) -> str:
+        """Return in which way a model is not what is required; empty if it is."""
+        required = self.requirements
+        if required is None:
+            return ""
+        lack = _lack_of_kind(target, required) or _lack_of_price(target, required.max_price)
+        if lack:
+            return lack
+        quality = self._quality_of(target)
+        if required.min_quality is not None and quality < required.min_quality:
+            return f"is of the quality {quality:.2f}"
+        pace = paces.of(target.model, stream=self.stream)
+        if required.max_latency_ms is not None and pace > required.max_latency_ms:
+            return f"answered after {pace:.0f} ms lately"
+        return ""
+
+    def _quality_of(self, target: Target) -> float:
+        return self.qualities.get(target.model.lower(), UNRATED_QUALITY)
+
+
+def _lack_of_kind(target: Target, required: Requirements) -> str:
+    if required.provider is not None and target.provider != required.provider:
+        return f"is of {target.provider}"
+    for capability in required.capabilities:
+        if capability not in target.capabilities:
+            return f"does not serve {capability.value}"
+    limit, least = target.token_limit, required.context_tokens
+    is_short = least is not None and limit is not None and limit < least
+    return f"takes {limit} tokens" if is_short else ""
+
+
+def _lack_of_price(target: Target, most: Decimal | None) -> str:
+    if most is None:
+        return ""
+    if target.price is None:
+        return "has no price"
+    dearest = max(target.price.dearest_input, target.price.dearest_output)
+    return f"costs {dearest.normalize():f} USD for a million tokens" if dearest > most else ""
+
+
+# Why the first model of a plan is the first.
+_ROUTE_REASONS: Mapping[str, str] = {
+    RouteStrategy.PRIORITY: "The first",
+    RouteStrategy.WEIGHTED: "Drawn by weight",
+    RouteStrategy.CHEAPEST: "The cheapest",
+    RouteStrategy.FASTEST: "The fastest lately",
+}
+_REASONS: Mapping[Preference, str] = {
+    Preference.PRICE: "The cheapest",
+    Preference.QUALITY: "The best by feedback",
+    Preference.LATENCY: "The fastest lately",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChoices:
     """All that callers may ask for: models by id and alias, and routes, in lower case."""
 
     models: Mapping[str, Target]
     routes: Mapping[str, RouteRules]
 
-    def plan(
-        self, asked: str, request_type: RequestType, *, input_tokens: int, stream: bool = False
-    ) -> RoutePlan:
+    def plan(self, asked: str, request_type: RequestType, wish: Wish) -> RoutePlan:
         """Return the models that may serve what is asked for, in the order in which they are asked.
 
         Raises:
             ModelNotFound: there is no such model or route.
             ModelInactive: it is not served.
-            InvalidModelRequest: no model of it can do that.
+            InvalidModelRequest: no model of it can do that, or meets what is required.
         """
         name = asked.strip().lower()
         if (target := self.models.get(name)) is not None:
             _refuse_unfit(target, request_type)
+            wish.meeting([target])
             seconds = target.configuration.get("timeout_seconds", DEFAULT_DEADLINE_SECONDS)
-            return RoutePlan((target,), deadline_seconds=float(seconds))
-        if (route := self.routes.get(name)) is None:
-            raise not_found(asked, [*self.models, *self.routes])
+            reason = "It was asked for"
+            if name != target.model.lower():
+                reason += f" as {json.dumps(asked.strip())}"
+            return RoutePlan((target,), reason, deadline_seconds=float(seconds))
+        if (route := self.routes.get(name)) is not None:
+            return self._plan_route(route, request_type, wish)
+        if name == AUTO:
+            return self._plan_any(request_type, wish)
+        raise not_found(asked, [*self.models, *self.routes])
+
+    def _plan_route(self, route: RouteRules, request_type: RequestType, wish: Wish) -> RoutePlan:
         named = [(self.models.get(model.lower()), weight) for model, weight in route.targets]
         present = [(target, weight) for target, weight in named if target is not None]
         fit = [pair for pair in present if _fits(pair[0], request_type)]
         if not fit:
             sentence = f"No model of the route '{route.name}' serves {request_type.value}."
             raise InvalidModelRequest.at("model", sentence)
-        ordered = order(fit, route.strategy, stream=stream)
-        # What is surely too long for a model is not sent to it, if another one may take it.
-        roomy = [t for t in ordered if t.token_limit is None or input_tokens <= t.token_limit]
+        meeting = wish.meeting([target for target, _ in fit])
+        if wish.preference is None:
+            pairs = [pair for pair in fit if pair[0] in meeting]
+            ordered = order(pairs, route.strategy, stream=wish.stream)
+            reason = f"{_ROUTE_REASONS[route.strategy]} of the route '{route.name}'"
+        else:
+            ordered = wish.ordered(meeting, wish.preference)
+            reason = f"{_REASONS[wish.preference]} of the route '{route.name}'"
         return RoutePlan(
-            tuple(roomy or ordered),
+            wish.roomy(ordered),
+            reason,
             route.name,
             route.fallback_on,
             route.max_attempts,
             route.deadline_seconds,
         )
+
+    def _plan_any(self, request_type: RequestType, wish: Wish) -> RoutePlan:
+        every = {target.model: target for target in self.models.values()}
+        fit = [
+            target
+            for target in every.values()
+            if target.status == ModelStatus.ACTIVE and request_type in target.capabilities
+        ]
+        if not fit:
+            raise InvalidModelRequest.at("model", f"No model serves {request_type.value}.")
+        meeting = wish.meeting(fit)
+        preference = wish.preference or Preference.PRICE
+        ordered = wish.roomy(wish.ordered(meeting, preference))
+        which = f"{len(meeting)} models" if len(meeting) > 1 else "the one model"
+        verb = "meet" if len(meeting) > 1 else "meets"
+        reason = f"{_REASONS[preference]} of {which} that {verb} the requirements"
+        # As many as are asked at most: a dear one that is never asked would have its cost reserved.
+        return RoutePlan(ordered[:DEFAULT_ATTEMPTS], reason)
 
     def usual_model(self, request_type: RequestType, provider: str) -> str:
         """Return what is asked where a caller names no model: what is called `default`, or the
@@ -156,9 +293,11 @@ def order(
     return [target for target, _ in targets]
 
 
-def _cheapness(target: Target) -> tuple[bool, Any]:
+def _cheapness(target: Target) -> tuple[Any, ...]:
     price = target.price
-    return (price is None, price.input + price.output if price is not None else 0)
+    if price is None:
+        return (True,)
+    return (False, price.input + price.output, price.per_image or 0, price.per_second or 0)
 
 
 def _fits(target: Target, request_type: RequestType) -> bool:

@@ -64,6 +64,7 @@ def wrapped(
     request_id: str,
     model: str,
     provider: str,
+    reason: str,
     latency_ms: float,
     cost: float,
 ) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def wrapped(
         "request_id": request_id,
         "model_id": model,
         "provider": provider,
+        "model_reason": reason,
         "latency_ms": latency_ms,
         "cost": cost,
     }

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from model_orchestration.adapters.audio import USUAL_TOKENS_A_SECOND
 from model_orchestration.adapters.base import estimate_tokens
-from model_orchestration.choosing import Target
+from model_orchestration.choosing import RoutePlan, Target
 from model_orchestration.models.request import RequestState, UsageSource
 from model_orchestration.pricing import NO_USAGE, Usage, cost_of
 
@@ -52,6 +52,19 @@ class RequestOutcome:
     # Why the answer ended, as OpenAI's API tells it.
     finish_reason: str = ""
     response: Mapping[str, Any] | None = field(default=None, repr=False)
+    # Why the target served it; empty where it is the one that was planned.
+    choice_reason: str = ""
+
+
+def choice_reason_of(plan: RoutePlan, served: str, attempts: Sequence[ModelAttempt]) -> str:
+    """Return why a model served a request: as planned, or after which others."""
+    failed = {each.model: each.error for each in attempts if each.error and each.model != served}
+    names = [target.model for target in plan.targets]
+    before = [*failed, *(each for each in names[: names.index(served)] if each not in failed)]
+    if not before:
+        return f"{plan.reason}."
+    told = ", ".join(f"{name} ({failed.get(name) or 'left alone'})" for name in before)
+    return f"{plan.reason}, after {told}."
 
 
 def finish_reason_of(body: Mapping[str, Any]) -> str:

@@ -10,10 +10,13 @@ from core.json import strict
 from model_orchestration.adapters.base import AudioFile, ModelCall
 from model_orchestration.exceptions import InvalidModelRequest
 from model_orchestration.models.model import RequestType
+from model_orchestration.requirements import FIELD, read_requirements
 
 ROLES = ("system", "developer", "user", "assistant", "function", "tool")
 LARGEST_COUNT = 128
 MOST_TOKENS = 10_000_000
+# What is said to the hub, and not to the model.
+_OURS = ("model", "stream", FIELD)
 # Where each of these may lie.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -109,10 +112,11 @@ def _read(body: Mapping[str, Any], request_type: RequestType) -> tuple[str, Mode
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise InvalidModelRequest.at("stream_options", "Must be an object.")
-    rest = {k: v for k, v in body.items() if k not in ("model", "stream")}
+    rest = {k: v for k, v in body.items() if k not in _OURS}
     if not stream:
         rest.pop("stream_options", None)
-    return model, ModelCall(request_type, rest, bool(stream))
+    required = read_requirements(body)
+    return model, ModelCall(request_type, rest, bool(stream), requirements=required)
 
 
 def _read_message(message: Any, place: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from core.db.pipeline import pipelined_transaction, wait_for_no_disk
 from core.db.rows import among, read_rows, update_rows
 from model_orchestration.early_warnings import warn_of
 from model_orchestration.models import OPEN_STATES, Request, RequestState, UsageSource
+from model_orchestration.models.request import LONGEST_REASON
 from model_orchestration.models.route import ErrorClass
 from model_orchestration.outcomes import RequestOutcome
 from model_orchestration.reservations import Settlement, settle
@@ -167,6 +168,7 @@ def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:
     row.success = outcome.state == RequestState.SETTLED
     if outcome.target is not None:
         row.model_id, row.provider = outcome.target.model, outcome.target.provider
+    row.choice_reason = outcome.choice_reason[:LONGEST_REASON] or row.choice_reason
     row.prompt_tokens, row.completion_tokens = usage.input_tokens, usage.output_tokens
     row.total_tokens = usage.total_tokens
     row.cached_tokens, row.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
@@ -180,9 +182,9 @@ def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:
 
 
 # What settling needs of a request.
-_READ = ("id", "model_id", "provider", "task_type", "held")
+_READ = ("id", "model_id", "provider", "choice_reason", "task_type", "held")
 _WRITTEN = (
-    "state", "usage_source", "success", "model_id", "provider", "prompt_tokens",
+    "state", "usage_source", "success", "model_id", "provider", "choice_reason", "prompt_tokens",
     "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
     "reasoning_tokens", "images", "audio_seconds", "cost_nanousd", "attempts", "latency_ms",
     "first_token_ms", "error_code", "error_message", "lease_until", "held", "completed_at",

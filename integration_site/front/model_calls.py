@@ -127,7 +127,12 @@ async def _opened(stream: ModelStream, rate: Headers) -> WebStream:
     except BaseException:
         stream.bridge.abandon()
         raise
-    head = head_of(stream.accepted, model=opened.target.model, attempts=opened.attempts)
+    head = head_of(
+        stream.accepted,
+        model=opened.target.model,
+        reason=opened.reason,
+        attempts=opened.attempts,
+    )
     return WebStream(_parts(stream.bridge), (*STREAM_HEADERS, *head.items(), *rate))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from model_orchestration.models.model import RequestType
 from model_orchestration.models.route import ErrorClass
 from model_orchestration.pricing import Usage
+from model_orchestration.requirements import Requirements
 
 # A provider tells a token for about so many bytes of text; where none tells, this is what counts.
 BYTES_PER_TOKEN = 4
@@ -28,7 +29,8 @@ class ModelCall:
     """What a caller asks of a model, whichever serves it.
 
     `body` is as OpenAI's API takes it, without `model` and `stream`; `native` as Anthropic's does,
-    where it was asked in that form; `file` is the recording of a request for audio.
+    where it was asked in that form; `file` is the recording of a request for audio;
+    `requirements` is what the model has to be.
     """
 
     request_type: RequestType
@@ -36,6 +38,7 @@ class ModelCall:
     stream: bool = False
     native: Mapping[str, Any] | None = None
     file: AudioFile | None = None
+    requirements: Requirements | None = None
 
     def including(self, defaults: Mapping[str, Any]) -> ModelCall:
         """Return the call with these fields where it does not say otherwise."""

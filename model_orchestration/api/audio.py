@@ -47,7 +47,7 @@ class AudioView(OpenAIView):
         headers = answer_headers(served)
         media_type = TEXT_FORMATS.get(str(call.body.get("response_format")))
         if media_type is None:
-            return Response(served.body, headers=headers)
+            return Response(served.told_body, headers=headers)
         return HttpResponse(served.body["text"], content_type=media_type, headers=headers)
 
 

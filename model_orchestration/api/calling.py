@@ -141,15 +141,21 @@ def answer_headers(served: Served) -> dict[str, str]:
     """Return what an answer tells in headers."""
     return {
         "X-Cost-USD": f"{served.cost:f}",
-        **head_of(served.accepted, model=served.target.model, attempts=served.attempts),
+        **head_of(
+            served.accepted,
+            model=served.target.model,
+            reason=served.reason,
+            attempts=served.attempts,
+        ),
     }
 
 
-def head_of(accepted: AcceptedRequest, *, model: str, attempts: int) -> dict[str, str]:
-    """Return the headers of any answer: which request it was, and which model served it."""
+def head_of(accepted: AcceptedRequest, *, model: str, reason: str, attempts: int) -> dict[str, str]:
+    """Return the headers of any answer: which request it was, which model served it, and why."""
     headers = {
         "X-Model-Request-ID": accepted.request_id,
         "X-Model": model,
+        "X-Model-Reason": reason,
         "X-Attempts": str(attempts),
     }
     if accepted.plan.route:

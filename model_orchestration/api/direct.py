@@ -102,7 +102,7 @@ def _anthropic_writer(_: ModelCall) -> StreamWriter:
 
 
 def _body(served: Served) -> Any:
-    return served.body
+    return served.told_body
 
 
 def _message(served: Served) -> Any:

@@ -30,6 +30,7 @@ from model_orchestration.reading import (
     read_transcription,
     read_translation,
 )
+from model_orchestration.requirements import AUTO, FIELD
 
 Body = Mapping[str, Any]
 _READERS: dict[RequestType, ReadCall] = {
@@ -51,9 +52,15 @@ class NativeView(ModelCallView):
         given = request.data
         asked = str(given.get("model_id") or given.get("model") or "")
         provider = str(given.get("provider") or "")
+        required = given.get(FIELD)
+        if not asked and required is not None:
+            asked = AUTO
+            if provider and isinstance(required, dict):
+                required = {"provider": provider, **required}
         choices = current_catalog().choices
         model = asked or choices.usual_model(request_type, provider)
-        _, call = self.read_call(_READERS[request_type], {**body, "model": model})
+        named = {**body, "model": model, FIELD: required}
+        _, call = self.read_call(_READERS[request_type], named)
         return self.serve(request, call, model)
 
     def answer(self, request: Any, request_type: RequestType, body: Body) -> Response:
@@ -67,6 +74,7 @@ class NativeView(ModelCallView):
                 request_id=served.accepted.request_id,
                 model=served.target.model,
                 provider=served.target.provider,
+                reason=served.reason,
                 latency_ms=served.latency_ms,
                 cost=float(served.cost),
             ),

@@ -89,7 +89,7 @@ def _answer(view: OpenAIView, request: Any, read: ReadCall) -> Response:
         writer = OpenAIWriter(wants_usage=call.wants_usage)
         return view.stream(request, call, asked, writer)
     served = view.serve(request, call, asked)
-    return Response(served.body, headers=answer_headers(served))
+    return Response(served.told_body, headers=answer_headers(served))
 
 
 def _item(name: str, target: Target | None) -> dict[str, Any]:

@@ -283,9 +283,9 @@ class RequestSerializer(AnswerSerializer):
         model = Request
         fields = (
             "id", "request_id", "request_type", "state", "model_id", "model_asked", "route",
-            "provider", "caller", "user_id", "project_id", "task_id", "task_type", "stream",
-            "attempts", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens",
-            "cache_write_tokens", "reasoning_tokens", "images", "audio_seconds", "usage_source",
-            "cost", "latency_ms", "first_token_ms", "success", "error_code", "error_message",
-            "created_at", "completed_at",
+            "choice_reason", "provider", "caller", "user_id", "project_id", "task_id", "task_type",
+            "stream", "attempts", "prompt_tokens", "completion_tokens", "total_tokens",
+            "cached_tokens", "cache_write_tokens", "reasoning_tokens", "images", "audio_seconds",
+            "usage_source", "cost", "latency_ms", "first_token_ms", "success", "error_code",
+            "error_message", "created_at", "completed_at",
         )  # fmt: skip

@@ -28,7 +28,12 @@ from model_orchestration.dialects import openai_usage
 from model_orchestration.exceptions import ModelError
 from model_orchestration.models.fields import usd_of
 from model_orchestration.models.request import RequestState
-from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
+from model_orchestration.outcomes import (
+    RequestOutcome,
+    charge,
+    choice_reason_of,
+    finish_reason_of,
+)
 from model_orchestration.paces import paces
 from model_orchestration.pricing import Usage
 from model_orchestration.settlement import SettlementWriter
@@ -49,11 +54,17 @@ class Served:
     attempts: int
     latency_ms: float
     accepted: AcceptedRequest
+    reason: str
     native: Mapping[str, Any] | None = None
 
     @property
     def cost(self) -> Decimal:
         return usd_of(self.cost_nanousd)
+
+    @property
+    def told_body(self) -> dict[str, Any]:
+        """The answer with why that model gave it."""
+        return {**self.body, "model_reason": self.reason}
 
 
 def begin_answer(accepted: AcceptedRequest) -> Future[Served]:
@@ -107,14 +118,15 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
         text_bytes=_text_bytes(given.body),
         audio_seconds=likely_seconds(file.content) if file is not None else 0.0,
     )
+    reason = choice_reason_of(accepted.plan, target.model, ongoing.attempts)
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
-        ongoing.milliseconds, finish_reason=finish_reason_of(given.body),
+        ongoing.milliseconds, finish_reason=finish_reason_of(given.body), choice_reason=reason,
     )  # fmt: skip
     await settle_outcome(client, outcome)
     return Served(
         _finished(given.body, target, usage, cost), target, usage, cost,
-        len(ongoing.attempts), ongoing.milliseconds, accepted, given.native,
+        len(ongoing.attempts), ongoing.milliseconds, accepted, reason, given.native,
     )  # fmt: skip
 
 

@@ -26,7 +26,12 @@ from model_orchestration.choosing import Target
 from model_orchestration.exceptions import ModelError, StreamCut
 from model_orchestration.models.model import ModelProvider
 from model_orchestration.models.request import RequestState
-from model_orchestration.outcomes import RequestOutcome, charge, finish_reason_of
+from model_orchestration.outcomes import (
+    RequestOutcome,
+    charge,
+    choice_reason_of,
+    finish_reason_of,
+)
 from model_orchestration.paces import paces
 from model_orchestration.pricing import Usage
 from registry.calls.blocking_client import on_shared_loop
@@ -60,10 +65,11 @@ class StreamWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OpenedStream:
-    """A stream whose first piece is there: which model gives it, and at which attempt."""
+    """A stream whose first piece is there: which model gives it, why, and at which attempt."""
 
     target: Target
     attempts: int
+    reason: str
 
 
 class ModelStream:
@@ -160,7 +166,8 @@ class ModelStream:
         if self._first_ms is None:
             self._first_ms = ongoing.milliseconds
             paces.note(target.model, self._first_ms - self._asked_ms, stream=True)
-            self.opened.set_result(OpenedStream(target, len(ongoing.attempts) + 1))
+            attempts = len(ongoing.attempts) + 1
+            self.opened.set_result(OpenedStream(target, attempts, self._reason(ongoing, target)))
         await self.bridge.put(piece)
 
     async def _complete(self, ongoing: OngoingRequest) -> None:
@@ -170,8 +177,12 @@ class ModelStream:
         await settle_outcome(ongoing.client, outcome)
         if not self.opened.done():
             assert self._target is not None
-            self.opened.set_result(OpenedStream(self._target, len(ongoing.attempts)))
+            reason = self._reason(ongoing, self._target)
+            self.opened.set_result(OpenedStream(self._target, len(ongoing.attempts), reason))
         await self.bridge.put(self.writer.end(outcome.usage, outcome.cost_nanousd))
+
+    def _reason(self, ongoing: OngoingRequest, target: Target) -> str:
+        return choice_reason_of(self.accepted.plan, target.model, ongoing.attempts)
 
     async def _fail(self, ongoing: OngoingRequest, error: ModelError) -> None:
         if not self._has_begun():
@@ -200,4 +211,5 @@ class ModelStream:
             accepted.id, state, target, usage, source, cost, ongoing.attempts,
             ongoing.milliseconds, self._first_ms,
             error.code if error else "", error.message if error else "", self._finish_reason,
+            choice_reason=self._reason(ongoing, target),
         )  # fmt: skip

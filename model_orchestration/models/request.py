@@ -27,6 +27,9 @@ class RequestState(Vocabulary):
 OPEN_STATES = (RequestState.ADMITTED,)
 
 
+LONGEST_REASON = 500
+
+
 class UsageSource(Vocabulary):
     """Where the counted tokens are from."""
 
@@ -44,6 +47,8 @@ class Request(AppendedModel):
     model_id = models.CharField(max_length=100)
     model_asked = models.CharField(max_length=200)
     route = models.CharField(max_length=100, blank=True, default="")
+    # Why that model, and not another one.
+    choice_reason = models.CharField(max_length=LONGEST_REASON, blank=True, default="")
     provider = EnumField(vocabulary=ModelProvider, max_length=20)
     api_key = models.CharField(max_length=64, blank=True, default="")
     caller = models.CharField(max_length=100, blank=True, default="")

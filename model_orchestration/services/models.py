@@ -27,12 +27,13 @@ from model_orchestration.models import (
     ModelRoute,
 )
 from model_orchestration.reading import check_numbers
+from model_orchestration.requirements import AUTO
 from registry.models import Connection, ConnectionType
 
 # What is below `/models` beside them.
 RESERVED = (
     "routes", "budgets", "quotas", "requests", "usage", "chat", "completion", "embedding", "image",
-    "audio",
+    "audio", AUTO,
 )  # fmt: skip
 # By which clocks may differ; what was served before costs what it cost then.
 PAST = timedelta(minutes=5)

@@ -26,15 +26,19 @@ async def chat_with_model(
     tools: list[JsonObject] | None = None,
     tool_choice: Any = None,
     response_format: JsonObject | None = None,
+    requirements: JsonObject | None = None,
     project_id: str | None = None,
     user_id: str | None = None,
     task_type: str | None = None,
 ) -> JsonObject:
     """Have a model go on with a conversation. Answers ``{"response", "request_id", "model_id",
-    "provider", "latency_ms", "cost"}``, with the message in ``response["choices"]``.
+    "provider", "model_reason", "latency_ms", "cost"}``; the message is in
+    ``response["choices"]``.
 
-    `model` is an id, an alias or a route. The answer is waited for, for two minutes at most; for
-    streams use OpenAI's own library with the address and the key of the hub.
+    `model` is an id, an alias, a route, or `auto` for any that meets the `requirements`, such as
+    ``{"max_price": 5, "prefer": "QUALITY"}``; ``model_reason`` says why it was that one. The
+    answer is waited for, for two minutes at most; for streams use OpenAI's own library with the
+    address and the key of the hub.
     Raises: ValidationError, ResourceNotFoundError; RateLimitedError when a budget is used up or the
     provider wants a pause, with `retry_after`; ServiceUnavailableError when no model answers.
     """
