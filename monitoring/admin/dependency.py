@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -16,7 +16,9 @@ from core.admin.columns import column
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import status_badge
 from core.admin.pages import page_of
+from core.admin.views import own_view
 from core.exceptions import Conflict, ValidationFailed
+from monitoring.admin.service_map import show_map
 from monitoring.dependencies import lifecycle
 from monitoring.models import ServiceDependency
 from registry.models import Service
@@ -100,6 +102,13 @@ class ServiceDependencyAdmin(LifecycleMixin, HubAdmin):
     search_help_text = "A service"
     autocomplete_fields = ("service", "depends_on")
     fieldsets = ((None, {"fields": FIELDS}),)
+
+    list_before_template = "console/dependency_shortcuts.html"
+
+    @own_view("map", name="service_map", methods=["GET"], permissions=["view"])
+    def service_map(self, request: HttpRequest) -> HttpResponse:
+        """Show which service needs which as a picture and as a list."""
+        return show_map(self, request)
 
     pair = column("Dependency", str, ordering="service__name")
     service_shown = column("Service", lambda row: _with_status(row.service))

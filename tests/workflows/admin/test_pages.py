@@ -15,21 +15,14 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from core.admin.graph_layout import NODE_HEIGHT, NODE_WIDTH, Diagram, Edge, Node, lay_out
 from registry.models import Service, ServiceAction
 from tests import factories
 from tests.support.admin_pages import count_queries, list_url, page_url
 from workflows.admin.execution.failure_explanation import explain
 from workflows.admin.execution.timeline import timeline_of
 from workflows.admin.graph import svg
-from workflows.admin.graph.layout import (
-    NODE_HEIGHT,
-    NODE_WIDTH,
-    Edge,
-    Node,
-    StepDiagram,
-    graph_of,
-    lay_out,
-)
+from workflows.admin.graph.steps import graph_of
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition import read
 from workflows.models import (
@@ -573,12 +566,12 @@ def test_an_execution_has_one_short_name_and_the_list_finds_it(admin: Client) ->
 # --- The picture (pure) ---
 
 
-def chain(*names: str) -> StepDiagram:
+def chain(*names: str) -> Diagram:
     edges = tuple(Edge(a, b) for a, b in pairwise(names))
-    return StepDiagram(tuple(Node(name, name) for name in names), edges)
+    return Diagram(tuple(Node(name, name) for name in names), edges)
 
 
-def placed(graph: StepDiagram) -> dict[str, tuple[float, float]]:
+def placed(graph: Diagram) -> dict[str, tuple[float, float]]:
     return {item.node.id: (item.x, item.y) for item in lay_out(graph).nodes}
 
 
@@ -591,7 +584,7 @@ def test_steps_in_a_row_are_below_each_other() -> None:
 def test_branches_are_beside_each_other_without_overlap() -> None:
     nodes = tuple(Node(name, name) for name in "abcde")
     edges = (*(Edge("a", name) for name in "bcd"), *(Edge(name, "e") for name in "bcd"))
-    at = placed(StepDiagram(nodes, edges))
+    at = placed(Diagram(nodes, edges))
     xs = sorted(at[name][0] for name in "bcd")
     assert at["b"][1] == at["c"][1] == at["d"][1]
     assert all(right - left >= NODE_WIDTH for left, right in pairwise(xs))
@@ -599,7 +592,7 @@ def test_branches_are_beside_each_other_without_overlap() -> None:
 
 def test_an_edge_over_several_layers_goes_around_the_nodes_between() -> None:
     graph = chain("a", "b", "c")
-    graph = StepDiagram(graph.nodes, (*graph.edges, Edge("a", "c")))
+    graph = Diagram(graph.nodes, (*graph.edges, Edge("a", "c")))
     layout = lay_out(graph)
     (long,) = [item for item in layout.edges if (item.edge.source, item.edge.target) == ("a", "c")]
     x, y = placed(graph)["b"]
@@ -611,7 +604,7 @@ def test_an_edge_over_several_layers_goes_around_the_nodes_between() -> None:
 @pytest.mark.parametrize("others", [(), (Edge("a", "b"), Edge("b", "c"))])
 def test_edges_between_the_same_two_nodes_are_apart(others: tuple[Edge, ...]) -> None:
     same = (Edge("a", "c", "FAILURE", "on rejected"), Edge("a", "c"))
-    layout = lay_out(StepDiagram(chain("a", "b", "c").nodes, (*same, *others)))
+    layout = lay_out(Diagram(chain("a", "b", "c").nodes, (*same, *others)))
     failure, normal = (
         next(item for item in layout.edges if item.edge == edge).points for edge in same
     )
@@ -621,7 +614,7 @@ def test_edges_between_the_same_two_nodes_are_apart(others: tuple[Edge, ...]) ->
 
 def test_a_label_is_inside_the_picture_and_beside_its_own_line() -> None:
     edges = (Edge("a", "b", "CONDITION", "input.x > " * 9), Edge("a", "b", "FAILURE", "on y"))
-    layout = lay_out(StepDiagram(chain("a", "b").nodes, edges))
+    layout = lay_out(Diagram(chain("a", "b").nodes, edges))
     left, right = sorted(layout.edges, key=lambda item: item.points[0])
     assert (left.is_left, right.is_left) == (True, False)
     x, _y, anchor = svg.label_position(left)
@@ -645,7 +638,7 @@ def test_the_way_on_of_an_approval_is_seen_beside_that_of_its_rejection() -> Non
 
 def test_a_cycle_is_drawn_with_one_edge_leading_up() -> None:
     graph = chain("a", "b", "c")
-    layout = lay_out(StepDiagram(graph.nodes, (*graph.edges, Edge("c", "a"), Edge("b", "b"))))
+    layout = lay_out(Diagram(graph.nodes, (*graph.edges, Edge("c", "a"), Edge("b", "b"))))
     back = {(item.edge.source, item.edge.target) for item in layout.edges if item.is_back}
     assert back == {("c", "a"), ("b", "b")}
     assert len(layout.edges) == 4
@@ -654,14 +647,14 @@ def test_a_cycle_is_drawn_with_one_edge_leading_up() -> None:
 def test_everything_is_inside_the_picture() -> None:
     graph = chain(*(f"s{index}" for index in range(40)))
     extra = tuple(Edge(f"s{i}", f"s{(i * 7) % 40}") for i in range(0, 40, 3))
-    layout = lay_out(StepDiagram(graph.nodes, (*graph.edges, *extra)))
+    layout = lay_out(Diagram(graph.nodes, (*graph.edges, *extra)))
     assert all(0 <= item.x <= layout.width - NODE_WIDTH for item in layout.nodes)
     assert all(0 <= item.y <= layout.height - NODE_HEIGHT for item in layout.nodes)
     assert all(0 <= x <= layout.width for item in layout.edges for x, _y in item.points)
 
 
 def test_an_empty_graph_has_an_empty_layout() -> None:
-    assert lay_out(StepDiagram()).nodes == ()
+    assert lay_out(Diagram()).nodes == ()
     assert draw_workflow({"steps": []}) == ""
     assert draw_workflow("nonsense") == ""
 

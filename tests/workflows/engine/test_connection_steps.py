@@ -17,7 +17,7 @@ from tests import factories
 from tests.support.connections import WebServer, make_connection
 from tests.support.credentials import make_credential, serving
 from tests.support.engine import ended, make_workflow, running_engine, start
-from workflows.admin.graph.layout import graph_of
+from workflows.admin.graph.steps import graph_of
 from workflows.definition import NAMED_KINDS, parse
 from workflows.engine.lease_recovery import recover_expired
 from workflows.engine.store import Batch, Store

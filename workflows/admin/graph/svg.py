@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from core.admin.formatting import status_word, tone_of
-from workflows.admin.graph.layout import (
+from core.admin.graph_layout import (
     NODE_HEIGHT,
     NODE_WIDTH,
     Layout,
     PlacedEdge,
     PlacedNode,
-    graph_of,
     lay_out,
 )
+from core.admin.graph_paths import ARROW, cut, detour_path, path_of, px
+from workflows.admin.graph.steps import graph_of
 from workflows.definition import read
 
 MAX_NAME = 27
@@ -51,9 +52,7 @@ def draw(layout: Layout, *, statuses: Mapping[str, str]) -> SafeString:
     return format_html(
         '<svg class="hub-graph{6}" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
         ' style="--graph-width: {0}px" aria-label="Steps: {2}">'
-        '<defs><marker id="hub-arrow" viewBox="0 0 8 8" refX="7" refY="4"'
-        ' markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
-        '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>{3}{4}{5}</svg>',
+        "{7}{3}{4}{5}</svg>",
         f"{right:.0f}",
         f"{layout.height:.0f}",
         names[:500],
@@ -61,6 +60,7 @@ def draw(layout: Layout, *, statuses: Mapping[str, str]) -> SafeString:
         format_html_join("", "{}", ((_node(n, statuses),) for n in layout.nodes)),
         format_html_join("", "{}", ((_label(edge),) for edge in layout.edges if edge.edge.label)),
         " hub-graph-wide" if right > WIDE else "",
+        ARROW,
     )
 
 
@@ -70,8 +70,8 @@ def _node(placed: PlacedNode, statuses: Mapping[str, str]) -> SafeString:
     if node.kind == "END":
         return format_html(
             '<g class="hub-node" data-kind="END"><text x="{}" y="{}">End</text></g>',
-            _px(placed.x + NODE_WIDTH / 2),
-            _px(placed.y + 16),
+            px(placed.x + NODE_WIDTH / 2),
+            px(placed.y + 16),
         )
     return format_html(
         '<g class="hub-node" data-tone="{}" data-kind="{}" transform="translate({} {})">'
@@ -81,21 +81,21 @@ def _node(placed: PlacedNode, statuses: Mapping[str, str]) -> SafeString:
         '<text class="hub-node-tick" x="{}" y="19">{}</text></g>',
         tone_of(status) if status else "idle",
         node.kind,
-        _px(placed.x),
-        _px(placed.y),
+        px(placed.x),
+        px(placed.y),
         f"{node.name} ({node.id}): {node.detail}" + (f" — {status_word(status)}" if status else ""),
         NODE_WIDTH,
         NODE_HEIGHT,
         NODE_HEIGHT / 2 if node.kind == "CHOICE" else 6,
-        _cut(node.name, MAX_NAME),
-        _cut(node.detail, MAX_DETAIL),
+        cut(node.name, MAX_NAME),
+        cut(node.detail, MAX_DETAIL),
         NODE_WIDTH - 12,
         TICKS.get(status, ""),
     )
 
 
 def _edge(placed: PlacedEdge) -> SafeString:
-    path = _detour_path(placed.points) if placed.is_back else _path(placed.points)
+    path = detour_path(placed.points) if placed.is_back else path_of(placed.points)
     return format_html(
         '<path class="hub-edge" data-kind="{}" d="{}" marker-end="url(#hub-arrow)"/>',
         placed.edge.kind,
@@ -103,35 +103,12 @@ def _edge(placed: PlacedEdge) -> SafeString:
     )
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
-    """Return a smooth line downwards: each bend leaves and arrives vertically."""
-    x, y = points[0]
-    parts = [f"M{x:.1f} {y:.1f}"]
-    for next_x, next_y in points[1:]:
-        middle = (y + next_y) / 2
-        parts.append(
-            f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}"
-            if next_x != x
-            else f"L{next_x:.1f} {next_y:.1f}"
-        )
-        x, y = next_x, next_y
-    return " ".join(parts)
-
-
-def _detour_path(points: Sequence[tuple[float, float]]) -> str:
-    (x1, y1), (lane, _), _lower, (x2, y2) = points
-    return (
-        f"M{x1:.1f} {y1:.1f} H{lane - 8:.1f} Q{lane:.1f} {y1:.1f} {lane:.1f} {y1 - 8:.1f}"
-        f" V{y2 + 8:.1f} Q{lane:.1f} {y2:.1f} {lane - 8:.1f} {y2:.1f} H{x2:.1f}"
-    )
-
-
 def _label(placed: PlacedEdge) -> SafeString:
     x, y, anchor = label_position(placed)
     return format_html(
         '<text class="hub-edge-label" x="{}" y="{}" text-anchor="{}"><title>{}</title>{}</text>',
-        _px(x),
-        _px(y),
+        px(x),
+        px(y),
         anchor,
         placed.edge.label,
         label_text(placed),
@@ -142,7 +119,7 @@ def label_text(placed: PlacedEdge) -> str:
     # The backticks of JMESPath's literals are noise at this size.
     x, _y, anchor = label_position(placed)
     room = int(x / LABEL_WIDTH) if anchor == "end" else MAX_LABEL
-    return _cut(placed.edge.label.replace("`", ""), max(min(room, MAX_LABEL), 1))
+    return cut(placed.edge.label.replace("`", ""), max(min(room, MAX_LABEL), 1))
 
 
 def label_position(placed: PlacedEdge) -> tuple[float, float, str]:
@@ -163,11 +140,3 @@ def _label_end(placed: PlacedEdge) -> float:
     if not placed.edge.label or anchor == "end":
         return 0
     return x + LABEL_WIDTH * len(label_text(placed)) + 4
-
-
-def _px(value: float) -> str:
-    return f"{value:.1f}"
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,4 +1,4 @@
-"""Lays out the steps of a workflow as a layered graph, from top to bottom (pure).
+"""Lays out what leads to what as a layered graph, from top to bottom (pure).
 
 The layout follows Sugiyama, Tagawa and Toda (1981): break cycles, layer by the longest path, order
 each layer by the barycentres of its neighbours, then place.
@@ -6,13 +6,11 @@ each layer by the barycentres of its neighbours, then place.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
-
-from workflows.definition import Definition, Step
 
 NODE_WIDTH = 208
 NODE_HEIGHT = 44
@@ -25,12 +23,13 @@ MARGIN = 6
 BESIDE = 56
 MOST_WAYPOINTS = 2_000
 SWEEPS = 4
+LOOSE = 1.3
 END = "\0end"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A step, or where the workflow ends."""
+    """A box: such as a step, or where all ends."""
 
     id: str
     name: str
@@ -40,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A way from one step to another; `kind` is NEXT, CONDITION or FAILURE."""
+    """A way from one box to another; `kind` says how it is drawn."""
 
     source: str
     target: str
@@ -49,8 +48,8 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class StepDiagram:
-    """The steps of a workflow and the ways between them; the first node is where it starts."""
+class Diagram:
+    """Boxes and the ways between them; the first one is where it starts."""
 
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
@@ -88,99 +87,31 @@ class Layout:
     edges: tuple[PlacedEdge, ...] = ()
 
 
-# --- What is in the picture ------------------------------------------------------------------
+def lay_out(
+    graph: Diagram, *, widest: int | None = None, most_waypoints: int = MOST_WAYPOINTS
+) -> Layout:
+    """Place every node and edge; an empty layout for an empty graph. What is END is lowest.
 
-
-def graph_of(definition: Definition | None) -> StepDiagram:
-    """Return the graph of a definition, also of one that could be read only in part."""
-    if definition is None:
-        return StepDiagram()
-    edges = [edge for step in definition.steps.values() for edge in _edges_of(definition, step)]
-    targets = {*definition.steps, END}
-    edges = [edge for edge in edges if edge.target in targets]
-    nodes = [_node_of(step) for step in definition.steps.values()]
-    if any(edge.target == END for edge in edges):
-        nodes.append(Node(END, "End", kind="END"))
-    return StepDiagram(tuple(nodes), _merged(edges))
-
-
-def _merged(edges: Iterable[Edge]) -> tuple[Edge, ...]:
-    """Make those of one kind between the same two nodes one, with the labels of all."""
-    labels: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
-    for edge in edges:
-        labels[edge.source, edge.target, edge.kind][edge.label] = None
-    return tuple(
-        Edge(*ends, label=" or ".join(filter(None, texts))) for ends, texts in labels.items()
-    )
-
-
-def _node_of(step: Step) -> Node:
-    detail = " · ".join(part for part in (_target_in_words(step), step.action) if part)
-    return Node(step.id, step.name, detail or step.kind.capitalize(), step.kind)
-
-
-def _target_in_words(step: Step) -> str:
-    if step.target is None:
-        return ""
-    if step.target.kind == "service_type":
-        return f"any {step.target.name.replace('_', ' ').lower()}"
-    return step.target.name
-
-
-def _edges_of(definition: Definition, step: Step) -> list[Edge]:
-    """Return the ways out of a step: into a container's branches, or on, and after failures."""
-    edges = _edges_into(step) if step.blocks else _edges_onward(definition, step)
-    if step.fallback is not None and step.fallback.step is not None:
-        edges.append(Edge(step.id, step.fallback.step, "FAILURE", "on failure"))
-    for way in step.on_error:
-        edges.append(Edge(step.id, way.step or END, "FAILURE", f"on {', '.join(way.match)}"))
-    return edges
-
-
-def _edges_into(step: Step) -> list[Edge]:
-    label = "for each" if step.kind == "MAP" else ""
-    return [Edge(step.id, block.first, "NEXT", label) for block in step.blocks]
-
-
-def _edges_onward(definition: Definition, step: Step) -> list[Edge]:
-    """Return where a step's `next` leads; from the end of a branch, where its container's leads."""
-    edges = []
-    is_choice = len(step.next) > 1 or any(route.when is not None for route in step.next)
-    for route in step.next:
-        if route.step is None and not is_choice:
-            continue
-        kind = "CONDITION" if is_choice else "NEXT"
-        label = "" if not is_choice else route.when.text if route.when else "otherwise"
-        edges.append(Edge(step.id, route.step or END, kind, label))
-    if edges or step.container is None or step.kind in ("FAIL", "SUCCEED"):
-        return edges
-    container = definition.steps.get(step.container)
-    if container is None:
-        return edges
-    onward = _edges_onward(definition, container)
-    return [Edge(step.id, edge.target, edge.kind, edge.label) for edge in onward]
-
-
-# --- Where it is in the picture --------------------------------------------------------------
-
-
-def lay_out(graph: StepDiagram) -> Layout:
-    """Place every node and edge; an empty layout for an empty graph."""
+    With `widest` no layer has more nodes than that: what is too many goes below (Coffman, Graham).
+    Edges that need more than `most_waypoints` to be led around what they pass are drawn straight.
+    """
     if not graph.nodes:
         return Layout()
     back = _back_edges(graph)
     forward = [edge for edge in graph.edges if edge not in back]
-    canvas = _Canvas(_layers(graph, forward))
-    short = _within_budget(forward, canvas.layer_of)
+    canvas = _Canvas(_layers(graph, forward, widest or len(graph.nodes)))
+    short = _within_budget(forward, canvas.layer_of, most_waypoints)
     for edge in forward:
         canvas.thread(edge, direct=edge not in short)
     canvas.order()
     canvas.place()
+    if widest and canvas.is_loose:
+        canvas.centre_rows()
     places = {edge: place for place, edge in enumerate(graph.edges)}
     return _finish(graph, canvas, sorted(back, key=places.__getitem__))
 
 
-def _within_budget(edges: Sequence[Edge], layer_of: Mapping[str, int]) -> set[Edge]:
+def _within_budget(edges: Sequence[Edge], layer_of: Mapping[str, int], most: int) -> set[Edge]:
     """Return the edges that are led around what they pass, the shortest of them first.
 
     The others are drawn straight: some thousand edges over some hundred layers would have a
@@ -190,13 +121,13 @@ def _within_budget(edges: Sequence[Edge], layer_of: Mapping[str, int]) -> set[Ed
     spans = [(layer_of[edge.target] - layer_of[edge.source] - 1, edge) for edge in edges]
     for span, edge in sorted(spans, key=itemgetter(0)):
         spent += span
-        if spent > MOST_WAYPOINTS:
+        if spent > most:
             break
         within.add(edge)
     return within
 
 
-def _back_edges(graph: StepDiagram) -> set[Edge]:
+def _back_edges(graph: Diagram) -> set[Edge]:
     """Return the edges that close a cycle, found by a depth-first walk without recursion."""
     followers = defaultdict(list)
     for edge in graph.edges:
@@ -221,8 +152,11 @@ def _back_edges(graph: StepDiagram) -> set[Edge]:
     return back
 
 
-def _topological(graph: StepDiagram, edges: Sequence[Edge]) -> dict[str, int]:
-    """Return each node's layer, one below its lowest predecessor; nodes in cycles are left out."""
+def _topological(graph: Diagram, edges: Sequence[Edge], widest: int) -> dict[str, int]:
+    """Return each node's layer, one below its lowest predecessor; nodes in cycles are left out.
+
+    Where a layer is full already, it is the next that has room.
+    """
     waiting: dict[str, int] = dict.fromkeys((node.id for node in graph.nodes), 0)
     followers = defaultdict(list)
     for edge in edges:
@@ -230,7 +164,11 @@ def _topological(graph: StepDiagram, edges: Sequence[Edge]) -> dict[str, int]:
         followers[edge.source].append(edge.target)
     ready = [name for name, count in waiting.items() if count == 0]
     layer = dict.fromkeys(ready, 0)
+    filled: Counter[int] = Counter()
     for name in ready:
+        while filled[layer[name]] >= widest:
+            layer[name] += 1
+        filled[layer[name]] += 1
         for target in followers[name]:
             layer[target] = max(layer.get(target, 0), layer[name] + 1)
             waiting[target] -= 1
@@ -239,8 +177,8 @@ def _topological(graph: StepDiagram, edges: Sequence[Edge]) -> dict[str, int]:
     return {name: layer[name] for name in ready}
 
 
-def _layers(graph: StepDiagram, forward: Sequence[Edge]) -> dict[str, int]:
-    layers = _topological(graph, forward)
+def _layers(graph: Diagram, forward: Sequence[Edge], widest: int) -> dict[str, int]:
+    layers = _topological(graph, forward, widest)
     if END in layers:
         layers[END] = max(layers.values(), default=0)
         if any(name != END and layer == layers[END] for name, layer in layers.items()):
@@ -298,6 +236,20 @@ class _Canvas:
             for row in self.rows[-2::-1]:
                 self._spread(row, [self._wanted(item, self.below) for item in row])
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether what is near its neighbours takes much more room than its widest layer does."""
+        taken = max(self.centre.values()) - min(self.centre.values())
+        return taken > LOOSE * max(_room(row) for row in self.rows)
+
+    def centre_rows(self) -> None:
+        """Put the items of each layer side by side about one middle line."""
+        for row in self.rows:
+            x = -_room(row) / 2
+            for item in row:
+                self.centre[item] = x + _width(item) / 2
+                x += _width(item) + NODE_GAP
+
     def _wanted(self, item: str, neighbours: Mapping[str, list[str]]) -> float:
         names = neighbours.get(item)
         if not names:
@@ -321,6 +273,10 @@ def _width(item: str) -> float:
     return WAYPOINT_WIDTH if is_waypoint else NODE_WIDTH
 
 
+def _room(row: Sequence[str]) -> float:
+    return sum(_width(item) + NODE_GAP for item in row) - NODE_GAP
+
+
 def _sort_by_neighbours(
     row: list[str], neighbours: Mapping[str, list[str]], beside: Sequence[str]
 ) -> None:
@@ -334,7 +290,7 @@ def _sort_by_neighbours(
     row.sort(key=barycentre)
 
 
-def _finish(graph: StepDiagram, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
+def _finish(graph: Diagram, canvas: _Canvas, back: Sequence[Edge]) -> Layout:
     left = min(canvas.centre[item] - _width(item) / 2 for item in canvas.centre) - MARGIN
     right = max(canvas.centre[item] + _width(item) / 2 for item in canvas.centre) - left
     centre = {item: x - left for item, x in canvas.centre.items()}
