@@ -41,6 +41,7 @@ _CHANNELS = Q(
     content_type__app_label="monitoring",
     content_type__model__in=(
         "alertchannel",
+        "alertsilence",
         "healthcheck",
         "maintenancewindow",
         "servicedependency",

@@ -43,10 +43,14 @@ def dialog_action(
     )
 
 
-def minutes_field(help_text: str) -> forms.DecimalField:
-    """Return the field that says after how many minutes something ends, if it does by itself."""
+def minutes_field(help_text: str, *, initial: int | None = None) -> forms.DecimalField:
+    """Return the field that says after how many minutes something ends.
+
+    It may be left empty, as what does not end by itself, unless it has an `initial` number.
+    """
     return forms.DecimalField(
-        required=False,
+        required=initial is not None,
+        initial=initial,
         min_value=0.1,
         max_value=MAX_MINUTES,
         widget=UnfoldAdminDecimalFieldWidget,

@@ -23,7 +23,14 @@ from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
 from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.checks.standing import state_of
-from monitoring.models import AlertChannel, HealthCheck, MaintenanceWindow, Slo, StatusPage
+from monitoring.models import (
+    AlertChannel,
+    AlertSilence,
+    HealthCheck,
+    MaintenanceWindow,
+    Slo,
+    StatusPage,
+)
 from registry.models import (
     Connection,
     Credential,
@@ -161,6 +168,7 @@ SECTIONS = (
         HealthCheck, "network_check", _named(HealthCheck), lambda row: status_word(state_of(row))
     ),
     Section(AlertChannel, "notifications", _named(AlertChannel), _status),
+    Section(AlertSilence, "notifications_off", _named(AlertSilence), _status),
     Section(Slo, "target", _named(Slo)),
     Section(MaintenanceWindow, "construction", _named(MaintenanceWindow), _status),
     Section(StatusPage, "web", _named(StatusPage)),

@@ -27,8 +27,10 @@ from monitoring.admin.incident_forms import (
     MergeForm,
     NewIncidentForm,
     ResolveForm,
+    SilenceForm,
     UpdateForm,
 )
+from monitoring.alerts.silencing import silence_incident
 from monitoring.incidents import Verdict, decide_suspects
 from monitoring.models import AlertChannel, AlertDelivery, Incident, IncidentStatus
 
@@ -75,7 +77,8 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     fields = ("lasted", "how")
     readonly_fields = fields
     actions_detail = (
-        "acknowledge", "give_back", "add_update", "assign", "describe", "merge", "resolve",
+        "acknowledge", "give_back", "add_update", "assign", "describe", "silence",
+        "merge", "resolve",
     )  # fmt: skip
 
     subject_label = column("What", str)
@@ -100,6 +103,10 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     def has_decide_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may say something about incidents."""
         return request.user.has_perm(DECIDE)
+
+    def has_silence_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether this person may silence what it is about."""
+        return request.user.has_perm("monitoring.add_alertsilence")
 
     def get_fields(self, request: HttpRequest, obj: Incident | None = None) -> Any:
         return self.fields if obj else NEW
@@ -155,7 +162,7 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     def hidden_actions(self, request: HttpRequest, object_id: str) -> Iterable[str]:
         row = Incident.objects.filter(pk=object_id).first()
         if row is None or row.is_resolved:
-            return ("acknowledge", "give_back", "assign", "merge", "resolve")
+            return ("acknowledge", "give_back", "assign", "silence", "merge", "resolve")
         return ("give_back",) if row.status == IncidentStatus.OPEN else ("acknowledge",)
 
     @dialog_action(
@@ -219,6 +226,22 @@ class IncidentAdmin(ReadOnlyMixin, GrowingAdmin):
     def describe(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         act = partial(handling.describe_incident, fields=form.changes())
         return self.run_on_page(request, object_id, act, done="described")
+
+    @dialog_action(
+        "Silence",
+        icon="notifications_off",
+        title="For how long is nobody told?",
+        explanation="It is of this kind about the same, also if it ends and comes back.",
+        form=SilenceForm,
+        permission="silence",
+    )
+    def silence(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        act = partial(
+            silence_incident,
+            minutes=float(form.cleaned_data["minutes"]),
+            comment=form.cleaned_data["comment"],
+        )
+        return self.run_on_page(request, object_id, act, done="silenced")
 
     @dialog_action(
         "Merge",

@@ -102,6 +102,18 @@ class DescribeForm(BaseDialogForm):
         return given
 
 
+class SilenceForm(BaseDialogForm):
+    """For how long nobody is told, and why."""
+
+    minutes = minutes_field("Nobody is told of it for so many minutes.", initial=60)
+    comment = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=5000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
+
+
 class MergeForm(BaseDialogForm):
     """The incident that it becomes a part of."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -13,10 +13,10 @@ from django.views.decorators.debug import sensitive_variables
 from core.configured_rows import create_row, delete_row, put_fields, update_row
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
-from core.suggestions import did_you_mean
 from core.vault import Secret
 from monitoring.alerts.channel_types import check_config, check_secret, needs_secret
-from monitoring.models import AlertChannel, ChannelType, Subject
+from monitoring.alerts.filters import read_subjects
+from monitoring.models import AlertChannel, ChannelType
 from registry.credentials.sealing import hold_parts
 
 logger = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
         if name in fields:
             setattr(channel, name, fields[name])
     if "subjects" in fields:
-        channel.subjects = _read_subjects(fields["subjects"])
+        channel.subjects = read_subjects(fields["subjects"])
     if "config" in fields or channel._state.adding:
         channel.config = check_config(channel.type, fields.get("config") or {})
     _assign_secret(channel, fields.get("secret"), was=channel.has_secret)
@@ -119,15 +119,3 @@ def _assign_secret(
     if not values and (was or not needs_secret(channel.type)):
         return
     hold_parts(channel, check_secret(channel.type, values or {}))
-
-
-def _read_subjects(values: Sequence[str]) -> list[str]:
-    read = []
-    for place, value in enumerate(values):
-        try:
-            read.append(str(Subject.parse(value)))
-        except ValueError:
-            hint = did_you_mean(str(value), Subject.values)
-            sentence = f"No kind of incident.{hint} Use some of: {', '.join(Subject.values)}."
-            raise ValidationFailed.at(f"subjects[{place}]", sentence) from None
-    return read

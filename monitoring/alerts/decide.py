@@ -12,11 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import Protocol
 from uuid import UUID
 
 from core.name_patterns import matches_any
 from monitoring.dependencies.ways import reach
-from monitoring.models import AlertChannel, DeliveryReason, NoticeState, Severity, Subject
+from monitoring.models import (
+    AlertChannel,
+    AlertSilence,
+    DeliveryReason,
+    NoticeState,
+    Severity,
+    Subject,
+)
 
 # So many subjects at once are one message.
 MOST_MESSAGES = 5
@@ -86,20 +94,46 @@ class Plan:
     ended: tuple[UUID, ...] = ()
 
 
-def matches(
-    channel: AlertChannel, *, severity: str, subject: str, service: str, tags: Sequence[str]
-) -> bool:
-    """Return whether an incident passes the filters of a channel.
+@dataclass(frozen=True, slots=True)
+class IncidentTraits:
+    """An incident as filters see it; `service` is empty where it is of the hub itself."""
 
-    `service` is empty for incidents of the hub, which no filter by service or tag lets through.
-    """
-    if RANK[Severity(severity)] < RANK[Severity(channel.min_severity)]:
+    subject: str
+    severity: str
+    about: str = ""
+    service: str = ""
+    tags: Sequence[str] = ()
+
+
+class Filters(Protocol):
+    """What says of which incidents it is; empty lists let everything through."""
+
+    subjects: Sequence[str]
+    services: Sequence[str]
+    tags: Sequence[str]
+
+
+def passes(filters: Filters, incident: IncidentTraits) -> bool:
+    """Return whether an incident passes all filters; one of the hub none by service or tag."""
+    if filters.subjects and incident.subject not in filters.subjects:
         return False
-    if channel.subjects and subject not in channel.subjects:
+    service = incident.service
+    if filters.services and not (service and matches_any(filters.services, service)):
         return False
-    if channel.services and not (service and matches_any(channel.services, service)):
+    return not filters.tags or bool(set(filters.tags) & set(incident.tags))
+
+
+def is_for(channel: AlertChannel, incident: IncidentTraits) -> bool:
+    """Return whether an incident is grave enough for a channel, and passes its filters."""
+    is_grave = RANK[Severity(incident.severity)] >= RANK[Severity(channel.min_severity)]
+    return is_grave and passes(channel, incident)
+
+
+def is_silenced_by(silence: AlertSilence, incident: IncidentTraits) -> bool:
+    """Return whether an incident passes every matcher of a silence."""
+    if silence.about and not (incident.about and matches_any(silence.about, incident.about)):
         return False
-    return not channel.tags or bool(set(channel.tags) & set(tags))
+    return passes(silence, incident)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from monitoring.alerts.decide import ServiceTrouble, find_causes
+from monitoring.alerts.decide import IncidentTraits, ServiceTrouble, find_causes, is_silenced_by
 from monitoring.dependencies.ways import reach
 from monitoring.models import (
+    AlertSilence,
     Incident,
     MaintenanceOccurrence,
     Subject,
@@ -47,14 +48,16 @@ def read_held(
     is_for: Callable[[Incident], bool],
     *,
     occurrences: Sequence[MaintenanceOccurrence],
+    silences: Sequence[AlertSilence],
     needs: Mapping[UUID, Sequence[UUID]],
     now: datetime,
 ) -> Held:
     """Return what is held back: parts of what is open, and what is under maintenance.
 
     `is_for` says whether an incident is for who is told: an outage holds back what depends on it
-    only for those who are told of the outage. `occurrences` are the quiet times and `needs` the
-    services that others cannot do without, the same for all who are told at the same moment.
+    only for those who are told of the outage. `occurrences` are the quiet times, `silences` what
+    people said, and `needs` the services that others cannot do without: the same for all who are
+    told at the same moment.
     """
     held = Held()
     if not incidents:
@@ -64,13 +67,14 @@ def read_held(
         own = incident.service is not None and incident.service.in_maintenance
         if own or (whole is not None and not whole.is_resolved):
             held.now.add(incident.pk)
-        for each in occurrences:
-            if not _is_of(each, incident):
-                continue
-            if each.ends_at > now:
+        traits = traits_of(incident)
+        ends = [each.ends_at for each in occurrences if _is_of(each, incident)]
+        ends += [each.ends_at for each in silences if is_silenced_by(each, traits)]
+        for end in ends:
+            if end > now:
                 held.now.add(incident.pk)
             else:
-                held.delay(incident, each.ends_at)
+                held.delay(incident, end)
     if needs:
         _hold_dependants(held, incidents, is_for, needs, now=now)
     return held
@@ -100,6 +104,18 @@ def _hold_dependants(
             for key in reach(needs, incident.service_id):
                 if at := ended.get(key):
                     held.delay(incident, at)
+
+
+def traits_of(incident: Incident) -> IncidentTraits:
+    """Return an incident as filters see it."""
+    service = incident.service
+    return IncidentTraits(
+        subject=incident.subject,
+        severity=incident.severity,
+        about=incident.about,
+        service=service.name if service else "",
+        tags=service.tags if service else (),
+    )
 
 
 def troubles_of(incidents: Iterable[Incident]) -> list[ServiceTrouble]:

@@ -14,8 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from monitoring.alerts.causes import note_causes
-from monitoring.alerts.decide import Alert, Plan, Times, matches, plan_messages
-from monitoring.alerts.holding import Held, read_held, read_quiet_times
+from monitoring.alerts.decide import Alert, Plan, Times, is_for, plan_messages
+from monitoring.alerts.holding import Held, read_held, read_quiet_times, traits_of
+from monitoring.alerts.silencing import note_silences, read_silences
 from monitoring.alerts.wording import link_of, word_message
 from monitoring.dependencies.hard import read_hard_needs
 from monitoring.models import (
@@ -40,8 +41,10 @@ def tell_channels(*, now: datetime) -> int:
     if not Incident.objects.unresolved().exists() and not firing.exists():
         return 0
     needs, occurrences = read_hard_needs(), read_quiet_times(now=now)
+    silences = read_silences(now=now)
     note_causes(needs, now=now)
-    hold = partial(read_held, occurrences=occurrences, needs=needs, now=now)
+    note_silences(silences, now=now)
+    hold = partial(read_held, occurrences=occurrences, silences=silences, needs=needs, now=now)
     keys = AlertChannel.objects.filter(enabled=True).values_list("pk", flat=True)
     return sum(_tell(key, hold, now=now) for key in list(keys))
 
@@ -93,14 +96,7 @@ def _read(channel: AlertChannel) -> tuple[dict[UUID, AlertNotice], dict[UUID, In
 def _is_for(channel: AlertChannel, incident: Incident) -> bool:
     if incident.subject == Subject.CHANNEL_FAILING and str(channel.pk) in incident.dedup_key:
         return False  # nobody is told through a channel that it is broken
-    service = incident.service
-    return matches(
-        channel,
-        severity=incident.severity,
-        subject=incident.subject,
-        service=service.name if service else "",
-        tags=service.tags if service else (),
-    )
+    return is_for(channel, traits_of(incident))
 
 
 def _alert_of(incident: Incident, notice: AlertNotice | None, held: Held) -> Alert:

@@ -18,6 +18,8 @@ from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.viewsets import ResourceViewSet
 from core.models.audit import MAX_ACTOR
 from monitoring import handling
+from monitoring.alerts.silencing import LONGEST, silence_incident
+from monitoring.api.silences import SilenceSerializer
 from monitoring.incidents import Verdict, decide_suspects, get_incident
 from monitoring.models import (
     Impact,
@@ -32,6 +34,7 @@ from monitoring.models import (
 )
 
 MOST_TEXT = 10_000
+LONGEST_MINUTES = int(LONGEST.total_seconds() // 60)
 
 
 class IncidentSerializer(AnswerSerializer):
@@ -119,6 +122,13 @@ class UpdateInput(StrictSerializer):
     public = serializers.BooleanField(required=False)
 
 
+class SilenceIncidentInput(StrictSerializer):
+    """For how long nobody is told, and why."""
+
+    minutes = serializers.IntegerField(min_value=1, max_value=LONGEST_MINUTES)
+    comment = serializers.CharField(max_length=5000, required=False, allow_blank=True)
+
+
 class MergeInput(StrictSerializer):
     """The id of the incident that it becomes a part of."""
 
@@ -156,7 +166,7 @@ class IncidentViewSet(ResourceViewSet):
         **dict.fromkeys(
             (
                 "create", "acknowledge", "unacknowledge", "assign", "describe", "add_update",
-                "merge", "resolve", "expire", "keep",
+                "merge", "resolve", "expire", "keep", "silence",
             ),
             "registry:write",
         ),
@@ -229,6 +239,14 @@ class IncidentViewSet(ResourceViewSet):
         incident = get_incident(pk)
         words = self.read(ResolveInput).get("resolution", "")
         return self._answer(handling.end_incident(incident, words, actor=self.actor))
+
+    @post_action(request=SilenceIncidentInput, responses={201: SilenceSerializer})
+    def silence(self, request: Any, pk: str) -> Response:
+        """Silence its kind about the same for some minutes; 409 when it is resolved."""
+        silence = silence_incident(
+            get_incident(pk), **self.read(SilenceIncidentInput), actor=self.actor
+        )
+        return Response(represent(SilenceSerializer, silence), status=201)
 
     @post_action(responses=IncidentSerializer)
     def expire(self, request: Any, pk: str) -> Response:

@@ -7,6 +7,7 @@ from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
 from monitoring.api.dependencies import DependencyViewSet
 from monitoring.api.incidents import IncidentViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
+from monitoring.api.silences import SilenceViewSet
 from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.api.uptime import ServiceUptimeViewSet
@@ -17,6 +18,7 @@ router.register("monitoring/incidents", IncidentViewSet, basename="incident")
 router.register("health/incidents", IncidentViewSet, basename="health-incident")
 router.register("monitoring/maintenance", MaintenanceViewSet, basename="maintenance")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
+router.register("monitoring/silences", SilenceViewSet, basename="silence")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("monitoring/checks", HealthCheckViewSet, basename="health-check")
 router.register("monitoring/preview", PreviewViewSet, basename="check-preview")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
 
 from core.db.json_fields import CheckedJSONField, object_field, validate_strings
 from core.db.models import AppendedModel, NamedModel, NamedQuerySet, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
+from core.models.audit import MAX_ACTOR
 from monitoring.models.incident import Incident, Severity
 from registry.models.credential import SealedModel
 
@@ -102,6 +104,67 @@ class AlertChannel(NamedModel, SealedModel):
         if not self.enabled:
             return "DISABLED"
         return "ERROR" if self.failures else "ACTIVE"
+
+
+class AlertSilenceQuerySet(NamedQuerySet["AlertSilence"]):
+    """Selections of silences."""
+
+
+class AlertSilence(NamedModel):
+    """A time in which nobody is told of what it matches; `description` says why.
+
+    An incident has to pass every matcher that is given, and at least one is.
+    """
+
+    subjects = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only incidents of these kinds. Empty: of all.",
+    )
+    services = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only of services of these names, such as pay-*.",
+    )
+    tags = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only of services with one of these tags.",
+    )
+    about = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only about what has one of these names, such as a check or a connection.",
+    )
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    created_by = models.CharField(max_length=MAX_ACTOR, blank=True, default="", editable=False)
+
+    objects = AlertSilenceQuerySet.as_manager()
+
+    class Meta:
+        db_table = "alert_silence"
+        verbose_name = "silence"
+        ordering = ("-ends_at", "name")
+        constraints = (
+            name_constraint("alert_silence", "A silence"),
+            models.CheckConstraint(
+                name="alert_silence_times_check", condition=Q(ends_at__gte=F("starts_at"))
+            ),
+        )
+        indexes = (models.Index(fields=("ends_at",), name="alert_silence_end_idx"),)
+
+    @property
+    def status(self) -> str:
+        """Return how it is now, in a word of the statuses of others."""
+        now = timezone.now()
+        if self.ends_at <= now:
+            return "ENDED"
+        return "SCHEDULED" if self.starts_at > now else "ACTIVE"
 
 
 class NoticeState(Vocabulary):

@@ -565,6 +565,21 @@ def test_channels_are_seen_and_tested(run: Run) -> None:
     assert "PENDING" in run("alerts", "retry", dead["id"]).stdout
 
 
+def test_silences_are_made_seen_and_ended(run: Run) -> None:
+    open_incidents([Finding(Subject.MASS_EXPIRY, "7 of 7 fell silent.")], now=datetime.now(UTC))
+    assert "Many instances" in run("silences", "preview", "--subject", "MASS_EXPIRY").stdout
+    assert "None." in run("silences", "preview", "--about", "shop").stdout
+    made = run("silences", "create", "move", "--subject", "mass_expiry", "--reason", "Known.")
+    assert "ACTIVE" in made.stdout
+    assert "Many instances" in run("silences", "matched", "move").stdout
+    (row,) = parsed(run("incidents", "list", "--json"))
+    assert "ACTIVE" in run("incidents", "silence", row["id"], "30").stdout
+    assert "move" in run("silences", "list", "--active").stdout
+    assert "ENDED" in run("silences", "expire", "move").stdout
+    assert run("silences", "expire", "move").exit_code == 1
+    assert run("silences", "create", "all").exit_code == 1
+
+
 def test_uptime_objectives_and_status_pages_are_seen(run: Run) -> None:
     service = factories.make_service("shop")
     Slo.objects.create(name="answers", service=service)

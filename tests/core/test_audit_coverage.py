@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,7 @@ NOT_RECORDED = {
     "PreviewViewSet.create": "asks nobody and stores nothing",
     "WorkflowViewSet.dry_run": "stores and calls nothing",
     "ExecutionViewSet.evaluate": "an expression on what is kept: stores nothing",
+    "SilenceViewSet.preview": "stores nothing",
     "ScheduleViewSet.preview": "stores nothing",
     "ChatView.post": "a request to a model: kept as one",
     "NativeChatView.post": "a request to a model: kept as one",
@@ -142,6 +144,13 @@ def _window() -> str:
     from monitoring.maintenance.lifecycle import begin_now
 
     return str(begin_now({"services": [_service().name], "minutes": 5}, actor="x").pk)
+
+
+def _silence() -> str:
+    from monitoring.alerts.silencing import create_silence
+
+    hour = timezone.now() + timedelta(hours=1)
+    return str(create_silence({"name": "s", "tags": ["db"], "ends_at": hour}, actor="x").pk)
 
 
 def _dependency() -> str:
@@ -324,6 +333,8 @@ ACTS: dict[str, Callable[[], Request]] = {
         "POST", "/monitoring/dependencies",
         {"service": _service().name, "depends_on": factories.make_service("base").name}),
     "DependencyViewSet.destroy": lambda: ("DELETE", _dependency(), None),
+    "SilenceViewSet.expire": lambda: ("POST", f"/monitoring/silences/{_silence()}/expire", {}),
+    "IncidentViewSet.silence": lambda: ("POST", f"{_incident()}/silence", {"minutes": 5}),
     "IncidentViewSet.create": lambda: ("POST", "/monitoring/incidents", {"title": "Slow"}),
     "IncidentViewSet.unacknowledge": lambda: ("POST", f"{_seen_to()}/unacknowledge", {}),
     "IncidentViewSet.assign": lambda: ("POST", f"{_incident()}/assign", {"to": "ann"}),

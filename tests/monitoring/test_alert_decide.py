@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from monitoring.alerts.decide import (
     MOST_MESSAGES,
     Alert,
+    IncidentTraits,
     Times,
-    matches,
+    is_for,
+    is_silenced_by,
     plan_group,
     plan_messages,
 )
 from monitoring.alerts.outbox import LONGEST_WAIT_SECONDS, seconds_to_wait
-from monitoring.models import AlertChannel
+from monitoring.models import AlertChannel, AlertSilence
 
 pytestmark = pytest.mark.once
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -144,10 +146,32 @@ def channel(**fields: Any) -> AlertChannel:
     ],
 )
 def test_filters(filters: dict[str, Any], passes: bool) -> None:
-    given = {"severity": "WARNING", "subject": "SERVICE_DEGRADED"}
-    assert matches(channel(**filters), service="pay-in", tags=["money"], **given) is passes
+    given = IncidentTraits("SERVICE_DEGRADED", "WARNING", service="pay-in", tags=["money"])
+    assert is_for(channel(**filters), given) is passes
     of_hub = not {"services", "tags"} & filters.keys() and passes
-    assert matches(channel(**filters), service="", tags=[], **given) is of_hub
+    assert is_for(channel(**filters), IncidentTraits("SERVICE_DEGRADED", "WARNING")) is of_hub
+
+
+@pytest.mark.parametrize(
+    ("matchers", "is_matched"),
+    [
+        ({"about": ["pay-check"]}, True),
+        ({"about": ["Pay-*"], "services": ["pay-in"]}, True),
+        ({"about": ["pay-check"], "services": ["mail"]}, False),
+        ({"about": ["pay-in"]}, False),
+        ({"subjects": ["CHECK_FAILING"], "tags": ["money"]}, True),
+        ({"subjects": ["SERVICE_DOWN"], "tags": ["money"]}, False),
+    ],
+)
+def test_a_silence_is_of_what_passes_all_its_matchers(
+    matchers: dict[str, Any], is_matched: bool
+) -> None:
+    check = IncidentTraits("CHECK_FAILING", "CRITICAL", "pay-check", "pay-in", ["money"])
+    assert is_silenced_by(AlertSilence(**matchers), check) is is_matched
+    is_of_hub = not {"about", "services", "tags"} & matchers.keys()
+    assert is_silenced_by(
+        AlertSilence(**matchers), IncidentTraits("CHECK_FAILING", "CRITICAL")
+    ) is (is_of_hub and is_matched)
 
 
 @given(attempts=st.integers(1, 10_000), share=st.floats(0, 1))

@@ -29,6 +29,7 @@ from model_orchestration.models import (
     QuotaWindow,
     Request,
 )
+from monitoring.alerts.silencing import create_silence
 from monitoring.maintenance.lifecycle import create_window
 from monitoring.models import AlertNotice, Incident, Severity, Slo, StatusPage, StatusSpan, Subject
 from registry.integrations.lifecycle import create_integration
@@ -248,6 +249,9 @@ def _make_upkeep() -> None:
         {"name": "nightly", "tags": ["db"], "cron": "0 2 * * *", "duration_minutes": 60,
          "timezone": "Europe/Berlin"}, actor="root",
     )  # fmt: skip
+    create_silence(
+        {"name": "quiet", "about": ["billing"], "ends_at": now + timedelta(hours=1)}, actor="root"
+    )
     Slo.objects.create(name="well", service=service)
     service.needs.create(depends_on=Service.objects.exclude(pk=service.pk)[0])
     StatusPage.objects.create(name="ours", components=[{"service": str(service.pk)}])

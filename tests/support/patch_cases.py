@@ -14,6 +14,7 @@ from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
 from monitoring.api.maintenance import MaintenanceViewSet, MaintenanceWindowPatch
+from monitoring.api.silences import SilencePatch, SilenceViewSet
 from monitoring.api.slos import SloPatch, SloViewSet
 from monitoring.api.status_pages import StatusPagePatch, StatusPageViewSet
 from registry.api.connections import ConnectionPatch, ConnectionViewSet
@@ -189,6 +190,23 @@ CASES = [
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
+    ),
+    Case(
+        name="silence",
+        view=SilenceViewSet,
+        reader=SilencePatch,
+        path="/monitoring/silences",
+        made={
+            "name": "made", "description": "One.", "subjects": ["SERVICE_DOWN"],
+            "services": ["a-*"], "tags": ["db"], "about": ["shop"],
+            "starts_at": "2090-01-01T00:00:00Z", "ends_at": "2090-03-01T00:00:00Z",
+        },
+        other={
+            "name": "changed", "description": "Two.", "subjects": ["CIRCUIT_OPEN"],
+            "services": ["b-*"], "tags": ["web"], "about": ["mail"],
+            "starts_at": "2090-01-02T00:00:00Z", "ends_at": "2090-04-01T00:00:00Z",
+        },
+        admin="monitoring_alertsilence",
     ),
     Case(
         name="maintenance window",

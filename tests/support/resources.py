@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from core.api.api_keys import KeyViewSet
@@ -22,9 +24,17 @@ from model_orchestration.models import Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
+from monitoring.api.silences import SilenceViewSet
 from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
-from monitoring.models import AlertChannel, HealthCheck, MaintenanceWindow, Slo, StatusPage
+from monitoring.models import (
+    AlertChannel,
+    AlertSilence,
+    HealthCheck,
+    MaintenanceWindow,
+    Slo,
+    StatusPage,
+)
 from registry.api.connections import ConnectionViewSet
 from registry.api.credentials import CredentialViewSet
 from registry.api.integrations import IntegrationViewSet
@@ -111,6 +121,10 @@ def _of_window() -> dict[str, Any]:
     return {"services": ["pay-*"], "cron": "0 2 * * 0", "duration_minutes": 60}
 
 
+def _of_silence() -> dict[str, Any]:
+    return {"services": ["pay-*"], "ends_at": timezone.now() + timedelta(hours=1)}
+
+
 def _of_slo() -> dict[str, Any]:
     if not Service.objects.filter(name="target").exists():
         factories.make_service("target", actions=("act",))
@@ -147,6 +161,7 @@ RESOURCES = (
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
     Resource(MaintenanceViewSet, MaintenanceWindow, "/monitoring/maintenance", _of_window),
+    Resource(SilenceViewSet, AlertSilence, "/monitoring/silences", _of_silence),
     Resource(SloViewSet, Slo, "/monitoring/slos", _of_slo),
     Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),
     Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),

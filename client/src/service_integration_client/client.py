@@ -27,6 +27,7 @@ from service_integration_client.operations import (
     runs,
     schedules,
     services,
+    silences,
     slos,
     status_pages,
     step_validation,
@@ -222,6 +223,7 @@ class _BaseClient:
     assign_incident = Write(incidents.assign_incident)
     describe_incident = Write(incidents.describe_incident)
     add_incident_update = Write(incidents.add_incident_update)
+    silence_incident = Write(incidents.silence_incident)
     merge_incident = Write(incidents.merge_incident)
     resolve_incident = Write(incidents.resolve_incident)
     get_incident_updates = Read(incidents.get_incident_updates)
@@ -241,6 +243,16 @@ class _BaseClient:
     get_dependency = Read(dependencies.get_dependency)
     get_dependencies = Read(dependencies.get_dependencies)
     iter_dependencies = Pages(dependencies.get_dependencies)
+
+    create_silence = Write(silences.create_silence)
+    update_silence = Write(silences.update_silence)
+    expire_silence = Write(silences.expire_silence)
+    delete_silence = Write(silences.delete_silence)
+    preview_silence = Read(silences.preview_silence)
+    get_silence = Read(silences.get_silence)
+    get_silenced_incidents = Read(silences.get_silenced_incidents)
+    get_silences = Read(silences.get_silences)
+    iter_silences = Pages(silences.get_silences)
 
     create_slo = Write(slos.create_slo)
     update_slo = Write(slos.update_slo)

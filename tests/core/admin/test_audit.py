@@ -24,8 +24,9 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
+from monitoring.alerts.silencing import create_silence
 from monitoring.maintenance.lifecycle import create_window
-from monitoring.models import Incident, Slo, StatusPage
+from monitoring.models import AlertSilence, Incident, Slo, StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
@@ -108,6 +109,11 @@ def _current(make: Callable[[], object]) -> Any:
     return Workflow.objects.get().current_version_id
 
 
+def _silence() -> AlertSilence:
+    hour = timezone.now() + timedelta(hours=1)
+    return create_silence({"name": "quiet", "tags": ["db"], "ends_at": hour}, actor="x")
+
+
 def _model() -> Model:
     return Model.objects.create(
         name="small", connection=make_connection(), provider="CUSTOM", capabilities=["CHAT"]
@@ -139,6 +145,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "Workflow": lambda: factories.make_workflow().pk,
     "AlertChannel": lambda: make_channel().pk,
     "MaintenanceWindow": lambda: _planned().pk,
+    "AlertSilence": lambda: _silence().pk,
     "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
     "HealthCheck": lambda: make_check().pk,
     "ServiceDependency": lambda: factories.make_service().needs.create(
@@ -170,6 +177,7 @@ CHANGES = {
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
     "MaintenanceWindow": ("description", "Other."),
+    "AlertSilence": ("description", "Other."),
     "Slo": ("description", "Other."),
     "HealthCheck": ("description", "Other."),
     "ServiceDependency": ("kind", "SOFT"),
@@ -226,8 +234,10 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "Incident.add_update": (lambda: _last(acts._incident()), {"text": "Seen."}),
     "Incident.assign": (lambda: _last(acts._incident()), {"to": "ann"}),
     "Incident.describe": (lambda: _last(acts._incident()), {"impact": "MINOR"}),
+    "Incident.silence": (lambda: _last(acts._incident()), {"minutes": "5"}),
     "Incident.merge": (_part_of_another, {"into": OTHER}),
     "Incident.resolve": (lambda: _last(acts._incident()), {}),
+    "AlertSilence.expire": (lambda: _silence().pk, {}),
     "MaintenanceWindow.finish": (acts._window, {}),
     "MaintenanceWindow.cancel": (lambda: _planned().pk, {}),
     "Webhook.enable_selected": (lambda: _disabled_webhook(), {}),

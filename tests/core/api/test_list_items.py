@@ -119,6 +119,7 @@ BOUNDED = {
     ("Connection", "awaiting_grant"): "null in every answer but that to the link of a credential",
     ("Service", "awaiting_grant"): "the same",
     ("AlertChannel", "status"): "ACTIVE, DISABLED or ERROR",
+    ("Silence", "status"): "SCHEDULED, ACTIVE or ENDED",
     ("Model", "capabilities"): "six types of requests, each once",
     ("HealthCheck", "push_url"): "null in lists",
     ("Budget", "warn_at"): "at most ten percents",

@@ -23,6 +23,7 @@ from service_integration_client.cli.models import models
 from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import discover, health, services
 from service_integration_client.cli.session import INTERRUPTED
+from service_integration_client.cli.silences import silences
 from service_integration_client.cli.status import slos, status_pages
 from service_integration_client.cli.workflows import workflows
 
@@ -44,8 +45,8 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, checks, dependencies, maintenance, slos,
-    status_pages, models, keys,
+    credentials, webhooks, breakers, incidents, alerts, silences, checks, dependencies,
+    maintenance, slos, status_pages, models, keys,
 ):  # fmt: skip
     root.add_command(command)
 

@@ -64,6 +64,11 @@ incidents.add_operation(
     "resolve", "resolve_incident", "End it by your word.",
     click.option("--resolution", help="How it ended."),
 )  # fmt: skip
+incidents.add_operation(
+    "silence", "silence_incident", "Have nobody told of its kind about the same for a while.",
+    click.argument("minutes", type=int),
+    click.option("--comment", help="Why."),
+)  # fmt: skip
 incidents.add_operation("expire", "expire_suspects", "Take silent instances offline now.")
 incidents.add_operation("keep", "keep_suspects", "Take silent instances to be alive for an hour.")
 

@@ -143,3 +143,13 @@ async def keep_suspects(hub: Hub, incident_id: str) -> JsonObject:
     Raises: ResourceNotFoundError, ConflictError when it is not about any.
     """
     return await INCIDENTS.call(hub, "POST /{incident_id}/keep", locals())
+
+
+async def silence_incident(
+    hub: Hub, incident_id: str, minutes: int, *, comment: str | None = None
+) -> JsonObject:
+    """Have nobody told of its kind about the same for some minutes. Answers the silence.
+
+    Raises: ResourceNotFoundError, ConflictError when it is resolved.
+    """
+    return await INCIDENTS.call(hub, "POST /{incident_id}/silence", locals())
