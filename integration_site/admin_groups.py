@@ -14,6 +14,7 @@ _NOT_FOR_ALL = (
     "view_credentialtoken",
     "view_credentialevent",
     "view_auditentry",
+    "view_requestcontent",
 )
 _VIEW = Q(content_type__app_label__in=_APPS, codename__startswith="view_") & ~Q(
     codename__in=_NOT_FOR_ALL
@@ -32,7 +33,7 @@ _SERVICES = Q(
 _MODELS = Q(
     content_type__app_label="model_orchestration",
     content_type__model__in=(
-        "model", "modelroute", "modelbudget", "modelprice", "providerquota",
+        "contentpolicy", "model", "modelroute", "modelbudget", "modelprice", "providerquota",
     ),
 )  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")

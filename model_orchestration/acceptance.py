@@ -21,6 +21,7 @@ from core.exceptions import IntegrationError
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.catalog import Catalog, current_catalog
 from model_orchestration.choosing import RoutePlan, Target, Wish
+from model_orchestration.contents import USUAL_RULES, ContentRules
 from model_orchestration.exceptions import (
     BudgetExceeded,
     ContextTooLong,
@@ -77,6 +78,7 @@ class AcceptedRequest:
     most_output: dict[str, int | None] = field(default_factory=dict)
     estimated_input: int = 0
     warnings: tuple[str, ...] = ()
+    content: ContentRules = USUAL_RULES
 
     @property
     def request_id(self) -> str:
@@ -151,6 +153,7 @@ def _plan(request: AskedRequest, catalog: Catalog, now: datetime) -> _Planned:
         most_output,
         estimate,
         tuple(_deprecations(plan.targets[:1])),
+        catalog.content_of(purpose.spender.project_id),
     )
     holds = holds_of(catalog.limits, purpose.spender, bounds, now)
     if not holds:  # nothing bounds it: nor is it told how much it may answer
@@ -332,6 +335,7 @@ def _row_of(accepted: AcceptedRequest, holds: Sequence[Hold], bounds: Sequence[B
         reserved_tokens=max(bound.tokens for bound in bounds),
         held=[hold.as_json() for hold in holds],
         lease_until=deadline + LEASE_MARGIN,
+        request_data=accepted.content.describe(accepted.call),
     )
 
 

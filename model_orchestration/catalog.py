@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from model_orchestration.choosing import ModelChoices, RouteRules, Target
+from model_orchestration.contents import USUAL_RULES, ContentRules
 from model_orchestration.limits import PROVIDER_SCOPE, Limit
 from model_orchestration.models import (
     BudgetPeriod,
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -22,6 +24,7 @@ from model_orchestration.models import (
     OnExceed,
     ProviderQuota,
 )
+from model_orchestration.models.content import OTHERS
 from model_orchestration.models.fields import nanos_of
 from model_orchestration.pricing import Price
 
@@ -34,6 +37,13 @@ class Catalog:
 
     choices: ModelChoices
     limits: tuple[Limit, ...]
+    # By the names of projects in lower case.
+    contents: Mapping[str, ContentRules] = field(default_factory=dict)
+
+    def content_of(self, project: str) -> ContentRules:
+        """Return what is kept of what is said in a project."""
+        usual = self.contents.get(OTHERS, USUAL_RULES)
+        return self.contents.get(project.lower(), usual)
 
 
 _reading = threading.Lock()
@@ -62,13 +72,13 @@ def forget(**_: object) -> None:
 
 
 def forget_on_changes() -> None:
-    for table in (Model, ModelBudget, ModelPrice, ModelRoute, ProviderQuota):
+    for table in (ContentPolicy, Model, ModelBudget, ModelPrice, ModelRoute, ProviderQuota):
         post_save.connect(forget, sender=table)
         post_delete.connect(forget, sender=table)
 
 
 def read_catalog(now: datetime) -> Catalog:
-    """Read what is configured, in five queries whatever there is."""
+    """Read what is configured, in six queries whatever there is."""
     prices = prices_at(now)
     models: dict[str, Target] = {}
     for row in Model.objects.with_parts():
@@ -80,7 +90,8 @@ def read_catalog(now: datetime) -> Catalog:
         *(each for row in ProviderQuota.objects.all() for each in limits_of_quota(row)),
         *(limit_of_budget(row) for row in ModelBudget.objects.all()),
     ]
-    return Catalog(ModelChoices(models, routes), tuple(limits))
+    contents = {row.name.lower(): _content_of(row) for row in ContentPolicy.objects.all()}
+    return Catalog(ModelChoices(models, routes), tuple(limits), contents)
 
 
 def prices_at(now: datetime) -> dict[object, Price]:
@@ -122,6 +133,11 @@ def _route_of(row: ModelRoute) -> RouteRules:
         row.name, row.strategy, targets, frozenset(row.fallback_on), row.max_attempts,
         row.deadline_seconds,
     )  # fmt: skip
+
+
+def _content_of(row: ContentPolicy) -> ContentRules:
+    patterns = tuple((each["name"], each["pattern"]) for each in row.patterns)
+    return ContentRules(row.keeps, row.retention_days, patterns)
 
 
 def limits_of_quota(row: ProviderQuota) -> Iterator[Limit]:

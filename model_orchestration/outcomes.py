@@ -51,9 +51,10 @@ class RequestOutcome:
     error_message: str = ""
     # Why the answer ended, as OpenAI's API tells it.
     finish_reason: str = ""
-    response: Mapping[str, Any] | None = field(default=None, repr=False)
     # Why the target served it; empty where it is the one that was planned.
     choice_reason: str = ""
+    # What was answered, where it is to be kept.
+    answer: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 def choice_reason_of(plan: RoutePlan, served: str, attempts: Sequence[ModelAttempt]) -> str:

@@ -61,6 +61,7 @@ _GROUPS = (
             ("Models", "neurology", "model_orchestration.model"),
             ("Routes", "alt_route", "model_orchestration.modelroute"),
             ("Requests", "forum", "model_orchestration.request"),
+            ("Content policies", "visibility_lock", "model_orchestration.contentpolicy"),
             ("Budgets", "savings", "model_orchestration.modelbudget"),
             ("Provider quotas", "data_usage", "model_orchestration.providerquota"),
             ("Prices", "payments", "model_orchestration.modelprice"),

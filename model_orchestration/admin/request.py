@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,12 +19,14 @@ from core.admin.columns import column, json_column, moment_column, status_column
 from core.admin.formatting import NOTHING, milliseconds
 from core.admin.pages import render_page
 from core.admin.views import own_view
+from core.exceptions import NotFound, VaultError
 from core.identifiers import read_id
 from core.roles import may
 from model_orchestration.admin.amounts import count_in_words, dollars_of_nanos
 from model_orchestration.admin.csv_rows import MOST_EXPORTED, csv_lines
 from model_orchestration.admin.usage import read_usage
 from model_orchestration.admin.usage_page import GROUPS, SPANS, page_of_usage
+from model_orchestration.content_store import read_content
 from model_orchestration.models import Model, Request, RequestState
 
 PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -112,18 +115,12 @@ class RequestAdmin(ReadOnlyMixin, GrowingAdmin):
                 )
             },
         ),
-        ("Kept", {"fields": ("request_label", "response_label")}),
+        ("Parameters and sizes", {"fields": ("data_label",)}),
     )  # fmt: skip
-    request_label = json_column("Request", "request_data")
-    response_label = json_column("Answer", "response_data")
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave out what was said, but for those who may see the audit trail."""
-        shown = self.fieldsets
-        return shown if may(request.user, "audit:read") else shown[:-1]
+    data_label = json_column("Of what was said", "request_data")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("request_label", "response_label")
+        return ("data_label",)
 
     # The list
 
@@ -186,6 +183,7 @@ class RequestAdmin(ReadOnlyMixin, GrowingAdmin):
             "cost": dollars_of_nanos(row.cost_nanousd),
             "reserved": dollars_of_nanos(row.reserved_nanousd),
             "tokens": tokens_of(row),
+            **_said_to(request.user, row),
         }
 
     # Charts and exports
@@ -207,6 +205,48 @@ class RequestAdmin(ReadOnlyMixin, GrowingAdmin):
         rows = self.get_changelist_instance(request).get_queryset(request)
         latest = rows.order_by("-id")[:MOST_EXPORTED].iterator(chunk_size=1000)
         return _as_csv("requests.csv", _exported(latest))
+
+
+def _said_to(user: Any, row: Request) -> dict[str, Any]:
+    """Return what is kept of what was said, for those who may see the audit trail."""
+    if not may(user, "audit:read"):
+        return {}
+    try:
+        kept = read_content(row.pk, now=timezone.now())
+    except NotFound:
+        return {}
+    except VaultError as error:
+        return {"unreadable": error.message}
+    return {"said": lines_of(kept["request"], kept["answer"]), "kept": kept}
+
+
+def lines_of(question: Any, answer: Any) -> list[tuple[str, str]]:
+    """Return what was said as pairs of who and what; whatever has no text is told as JSON."""
+    question = question if isinstance(question, dict) else {}
+    said = [
+        (str(each.get("role") or ""), _text_of(each))
+        for each in question.get("messages") or ()
+        if isinstance(each, dict)
+    ]
+    others = (name for name in ("prompt", "input", "file") if name in question)
+    said.extend((name, _text_of(question[name])) for name in others)
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    for choice in choices or ():
+        message = choice.get("message")
+        said.append(("answer", _text_of(message if message else choice.get("text") or "")))
+    if answer and not choices:
+        said.append(("answer", _text_of(answer)))
+    return said
+
+
+def _text_of(value: Any) -> str:
+    """Return the text of a message, or of anything else in one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("content"), str):
+        calls = value.get("tool_calls")
+        return f"{value['content']}\n{json.dumps(calls, indent=2)}" if calls else value["content"]
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _chosen(request: HttpRequest) -> tuple[str, str]:

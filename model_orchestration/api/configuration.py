@@ -26,6 +26,9 @@ from model_orchestration.api.serializers import (
     BudgetInput,
     BudgetPatch,
     BudgetSerializer,
+    ContentPolicyInput,
+    ContentPolicyPatch,
+    ContentPolicySerializer,
     ModelInput,
     ModelPatch,
     ModelSerializer,
@@ -41,6 +44,8 @@ from model_orchestration.catalog import limit_of_budget, limits_of_quota
 from model_orchestration.models import (
     BudgetPeriod,
     BudgetScope,
+    ContentKept,
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -57,6 +62,7 @@ from model_orchestration.services.models import (
     add_price,
     assign_budget,
     assign_for,
+    assign_policy,
     assign_route,
     get_model,
 )
@@ -236,6 +242,48 @@ class BudgetViewSet(NamedResourceViewSet):
         """What is used, reserved and left of a budget now, and when it is back."""
         limit = limit_of_budget(self.find())
         return Response(standing_of([limit], timezone.now())[limit])
+
+
+class ContentPolicyFilter(django_filters.FilterSet):
+    """Filters of the list of content policies."""
+
+    keeps = VocabularyFilter(ContentKept)
+    name = NameFilter()
+    search = SearchFilter()
+
+
+class ContentPolicyViewSet(NamedResourceViewSet):
+    """`/models/content-policies`."""
+
+    queryset = ContentPolicy.objects.all()
+    serializer_class = ContentPolicySerializer
+    input_class = ContentPolicyInput
+    patch_class = ContentPolicyPatch
+    filterset_class = ContentPolicyFilter
+    ordering_fields = ("name", "created_at", "updated_at")
+    read_scope, write_scope = READ, WRITE
+
+    def get_rows(self) -> Any:
+        """The content policies, by the projects that they are for."""
+        return ContentPolicy.objects.order_by("name")
+
+    def find(self) -> ContentPolicy:
+        """What is kept of what one project says, by the name of the project."""
+        return ContentPolicy.objects.get_named(self.kwargs["pk"])
+
+    def perform_create(self, fields: dict[str, Any]) -> ContentPolicy:
+        """Say what is kept of the requests of the project of that name, from now on."""
+        return create_row(ContentPolicy(), fields, assign_policy)
+
+    def perform_update(
+        self, row: Any, fields: dict[str, Any], *, if_unchanged: bool
+    ) -> ContentPolicy:
+        """Change what is given and leave the rest; what is kept already stays until it expires."""
+        return update_row(row, fields, assign_policy, if_unchanged=if_unchanged)
+
+    def perform_destroy(self, row: Any, *, if_unchanged: bool) -> None:
+        """Forget a policy: the one called `default` holds for its project, or METADATA."""
+        delete_row(row, if_unchanged=if_unchanged)
 
 
 class QuotaViewSet(ResourceViewSet):

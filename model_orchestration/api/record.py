@@ -9,6 +9,7 @@ import django_filters
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -20,7 +21,8 @@ from core.exceptions import NotFound, ValidationFailed
 from core.identifiers import read_id
 from core.instants import InstantRefused, read_time
 from core.suggestions import did_you_mean
-from model_orchestration.api.serializers import RequestSerializer
+from model_orchestration.api.serializers import RequestContentSerializer, RequestSerializer
+from model_orchestration.content_store import read_content
 from model_orchestration.models import ModelProvider, Request, RequestState, RequestType
 from model_orchestration.services.usage import GROUPS, usage_by
 
@@ -47,7 +49,7 @@ class RequestViewSet(ResourceViewSet):
     filterset_class = RequestFilter
     pagination_class = GrowingListPagination
     ordering_fields = ("created_at",)
-    scopes = dict.fromkeys(("list", "retrieve"), "models:read")
+    scopes = {"list": "models:read", "retrieve": "models:read", "content": "audit:read"}
 
     def list(self, request: Any) -> Response:
         """The requests to models, the latest first; failed and refused ones too."""
@@ -56,11 +58,21 @@ class RequestViewSet(ResourceViewSet):
 
     def retrieve(self, request: Any, pk: str) -> Response:
         """One request, by its id."""
+        return Response(represent(RequestSerializer, self._find(pk)))
+
+    @extend_schema(responses=RequestContentSerializer)
+    @action(detail=True, methods=["get"])
+    def content(self, request: Any, pk: str) -> Response:
+        """What is kept of what was said in a request: the policy of its project says what."""
+        kept = read_content(self._find(pk).pk, now=timezone.now())
+        return Response(represent(RequestContentSerializer, kept))
+
+    def _find(self, pk: str) -> Request:
         key = read_id(pk)
         row = Request.objects.filter(pk=key).first() if key else None
         if row is None:
             raise NotFound(f"There is no request '{pk[:100]}'.")
-        return Response(represent(RequestSerializer, row))
+        return row
 
 
 class UsageView(APIView):

@@ -14,6 +14,8 @@ from core.api.serializers import AnswerSerializer, StrictSerializer
 from model_orchestration.models import (
     BudgetPeriod,
     BudgetScope,
+    ContentKept,
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -28,8 +30,10 @@ from model_orchestration.models import (
     RouteStrategy,
     UsageSource,
 )
+from model_orchestration.models.content import LONGEST_RETENTION_DAYS
 from model_orchestration.models.fields import MOST_USD
 from model_orchestration.models.route import LONGEST_DEADLINE, MOST_ATTEMPTS, ErrorClass
+from model_orchestration.redaction import LONGEST_PATTERN
 
 LARGEST = 2**31 - 1
 
@@ -267,6 +271,57 @@ class QuotaInput(_LimitsInput):
     monthly_cost_limit = _amount()
 
 
+class PatternInput(StrictSerializer):
+    """Something that is taken out of texts: what it is called then, and how it is found."""
+
+    name = serializers.CharField(max_length=30)
+    pattern = serializers.CharField(max_length=LONGEST_PATTERN, trim_whitespace=False)
+
+
+class ContentPolicySerializer(AnswerSerializer):
+    """A content policy in an answer."""
+
+    keeps = VocabularyField(ContentKept)
+    patterns = PatternInput(many=True)
+    large = ("description", "patterns")
+    whole_at = "/models/content-policies/{row.pk}"
+
+    class Meta:
+        model = ContentPolicy
+        fields = (
+            "id", "name", "description", "keeps", "retention_days", "patterns", "created_at",
+            "updated_at",
+        )  # fmt: skip
+
+
+class ContentPolicyInput(StrictSerializer):
+    """A content policy as it is made or changed."""
+
+    name = serializers.CharField(max_length=100)
+    description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
+    keeps = VocabularyField(ContentKept, required=False)
+    retention_days = serializers.IntegerField(
+        min_value=1, max_value=LONGEST_RETENTION_DAYS, required=False
+    )
+    patterns = PatternInput(many=True, required=False)
+
+
+class ContentPolicyPatch(PatchSerializer, ContentPolicyInput):
+    """A change of a content policy."""
+
+    model = ContentPolicy
+
+
+class RequestContentSerializer(serializers.Serializer[Any]):
+    """What is kept of what was said in a request."""
+
+    request = AnyField()
+    answer = AnyField()
+    keeps = VocabularyField(ContentKept)
+    redactions = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+
+
 class RequestSerializer(AnswerSerializer):
     """A request in an answer."""
 
@@ -275,8 +330,9 @@ class RequestSerializer(AnswerSerializer):
     state = VocabularyField(RequestState)
     usage_source = VocabularyField(UsageSource)
     attempts = AnyField()
+    request_data = ObjectField()
     cost = serializers.FloatField()
-    large = ("attempts", "error_message")
+    large = ("attempts", "error_message", "request_data")
     whole_at = "/models/requests/{row.pk}"
 
     class Meta:
@@ -287,5 +343,5 @@ class RequestSerializer(AnswerSerializer):
             "stream", "attempts", "prompt_tokens", "completion_tokens", "total_tokens",
             "cached_tokens", "cache_write_tokens", "reasoning_tokens", "images", "audio_seconds",
             "usage_source", "cost", "latency_ms", "first_token_ms", "success", "error_code",
-            "error_message", "created_at", "completed_at",
+            "error_message", "request_data", "created_at", "completed_at",
         )  # fmt: skip

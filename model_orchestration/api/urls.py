@@ -9,6 +9,7 @@ from model_orchestration.api import audio, native, openai, performance
 from model_orchestration.api.anthropic import MessagesView
 from model_orchestration.api.configuration import (
     BudgetViewSet,
+    ContentPolicyViewSet,
     ModelViewSet,
     QuotaViewSet,
     RouteViewSet,
@@ -19,6 +20,7 @@ router = SimpleRouter(trailing_slash=False)
 # What is below `/models` comes before the models themselves.
 router.register("models/routes", RouteViewSet, basename="model-route")
 router.register("models/budgets", BudgetViewSet, basename="model-budget")
+router.register("models/content-policies", ContentPolicyViewSet, basename="content-policy")
 router.register("models/requests", RequestViewSet, basename="model-request")
 
 models = SimpleRouter(trailing_slash=False)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from model_orchestration.acceptance import AcceptedRequest
 from model_orchestration.adapters.audio import likely_seconds
-from model_orchestration.adapters.base import ModelAnswer
+from model_orchestration.adapters.base import BYTES_PER_TOKEN, ModelAnswer
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.attempts import (
     MALFORMED,
@@ -24,6 +24,7 @@ from model_orchestration.calls.attempts import (
     send,
 )
 from model_orchestration.choosing import Target
+from model_orchestration.content_store import ContentWriter, SaidText
 from model_orchestration.dialects import openai_usage
 from model_orchestration.exceptions import ModelError
 from model_orchestration.models.fields import usd_of
@@ -40,7 +41,23 @@ from model_orchestration.settlement import SettlementWriter
 from registry.calls.blocking_client import on_shared_loop
 from registry.calls.client import ServiceClient
 
-_writers: WeakKeyDictionary[ServiceClient, SettlementWriter] = WeakKeyDictionary()
+# What a text takes beside itself while it waits to be kept.
+_TEXT_OVERHEAD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWriters:
+    """What writes how requests of a client ended, and what was said in them."""
+
+    settlements: SettlementWriter
+    contents: ContentWriter
+
+    def close(self) -> None:
+        self.settlements.close()
+        self.contents.close()
+
+
+_writers: WeakKeyDictionary[ServiceClient, RecordWriters] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +93,27 @@ def ongoing_of(client: ServiceClient, accepted: AcceptedRequest) -> OngoingReque
     return OngoingRequest(accepted, client, time.monotonic() + accepted.plan.deadline_seconds)
 
 
-async def settle_outcome(client: ServiceClient, outcome: RequestOutcome) -> None:
-    """Have an outcome written, whatever becomes of who waits for it."""
-    writer = _writers.get(client)
-    if writer is None:
-        writer = _writers[client] = SettlementWriter()
-        client.close_too(writer.close)
-    await asyncio.shield(asyncio.ensure_future(writer.write(outcome)))
+async def settle_outcome(
+    client: ServiceClient, accepted: AcceptedRequest, outcome: RequestOutcome
+) -> None:
+    """Have an outcome written, whatever becomes of who waits for it.
+
+    What was said is kept meanwhile, where it is to be; nobody waits for that.
+    """
+    writers = _writers.get(client)
+    if writers is None:
+        writers = _writers[client] = RecordWriters(SettlementWriter(), ContentWriter())
+        client.close_too(writers.close)
+    if accepted.content.keeps_text:
+        writers.contents.put(_said(accepted, outcome))
+    await asyncio.shield(asyncio.ensure_future(writers.settlements.write(outcome)))
+
+
+def _said(accepted: AcceptedRequest, outcome: RequestOutcome) -> SaidText:
+    tokens = accepted.estimated_input + outcome.usage.output_tokens
+    file = accepted.call.file
+    size = tokens * BYTES_PER_TOKEN + _TEXT_OVERHEAD + (len(file.content) if file else 0)
+    return SaidText(accepted.id, accepted.content, accepted.call, outcome.answer, size)
 
 
 async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
@@ -101,14 +132,15 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     try:
         target, given = await ask_in_turn(ongoing, ask, has_begun=lambda: False)
     except ModelError as error:
-        await settle_outcome(client, failed(ongoing, error))
+        await settle_outcome(client, accepted, failed(ongoing, error))
         raise
     except asyncio.CancelledError:
         left = ModelError("The caller left, or the process stops.")
-        await settle_outcome(client, failed(ongoing, left))
+        await settle_outcome(client, accepted, failed(ongoing, left))
         raise
     except Exception:
-        await settle_outcome(client, failed(ongoing, ModelError("Something went wrong here.")))
+        unknown = ModelError("Something went wrong here.")
+        await settle_outcome(client, accepted, failed(ongoing, unknown))
         raise
     file = accepted.call.file
     usage, source, cost = charge(
@@ -122,8 +154,9 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
     outcome = RequestOutcome(
         accepted.id, RequestState.SETTLED, target, usage, source, cost, ongoing.attempts,
         ongoing.milliseconds, finish_reason=finish_reason_of(given.body), choice_reason=reason,
+        answer=given.body,
     )  # fmt: skip
-    await settle_outcome(client, outcome)
+    await settle_outcome(client, accepted, outcome)
     return Served(
         _finished(given.body, target, usage, cost), target, usage, cost,
         len(ongoing.attempts), ongoing.milliseconds, accepted, reason, given.native,
@@ -133,7 +166,7 @@ async def answer(client: ServiceClient, accepted: AcceptedRequest) -> Served:
 async def give_up(client: ServiceClient, accepted: AcceptedRequest) -> None:
     """Settle a request that is not sent: who asked left."""
     left = ModelError("The caller left, or the process stops.")
-    await settle_outcome(client, failed(ongoing_of(client, accepted), left))
+    await settle_outcome(client, accepted, failed(ongoing_of(client, accepted), left))
 
 
 def failed(ongoing: OngoingRequest, error: ModelError) -> RequestOutcome:
@@ -143,7 +176,8 @@ def failed(ongoing: OngoingRequest, error: ModelError) -> RequestOutcome:
     target = next((each for each in targets if each.model == last), None)
     return RequestOutcome(
         ongoing.accepted.id, RequestState.FAILED, target, attempts=ongoing.attempts,
-        latency_ms=ongoing.milliseconds, error_code=error.code, error_message=error.message,
+        latency_ms=ongoing.milliseconds, error_code=error.code,
+        error_message=ongoing.accepted.content.error(error.message),
     )  # fmt: skip
 
 

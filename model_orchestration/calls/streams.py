@@ -23,6 +23,7 @@ from model_orchestration.calls.attempts import (
 )
 from model_orchestration.calls.bridge import StreamBridge
 from model_orchestration.choosing import Target
+from model_orchestration.contents import StreamedText
 from model_orchestration.exceptions import ModelError, StreamCut
 from model_orchestration.models.model import ModelProvider
 from model_orchestration.models.request import RequestState
@@ -85,6 +86,7 @@ class ModelStream:
         self._asked_ms = 0.0
         self._first_ms: float | None = None
         self._finish_reason = ""
+        self._text = StreamedText() if accepted.content.keeps_text else None
 
     def begin(self) -> None:
         """Begin to have it answered on the loop of all calls of this process."""
@@ -115,7 +117,8 @@ class ModelStream:
             await self._fail(ongoing, error)
         except asyncio.CancelledError:
             task.uncancel()
-            await settle_outcome(client, self._outcome(ongoing, RequestState.ABANDONED))
+            outcome = self._outcome(ongoing, RequestState.ABANDONED)
+            await settle_outcome(client, self.accepted, outcome)
         except Exception as error:
             logger.exception("stream_not_answered", request_id=self.accepted.request_id)
             await self._fail(ongoing, ModelError(f"Something went wrong here: {error}"[:200]))
@@ -151,6 +154,8 @@ class ModelStream:
                 raise AnswerUnusable(str(error)) from None
             for chunk in chunks:
                 self._finish_reason = finish_reason_of(chunk) or self._finish_reason
+                if self._text is not None:
+                    self._text.add(chunk)
                 await self._pass_on({**chunk, "model": target.model}, ongoing, target)
 
         document = await send(ongoing, target, take=take)
@@ -174,7 +179,7 @@ class ModelStream:
         is_left = self.bridge.is_abandoned
         state = RequestState.ABANDONED if is_left else RequestState.SETTLED
         outcome = self._outcome(ongoing, state)
-        await settle_outcome(ongoing.client, outcome)
+        await settle_outcome(ongoing.client, self.accepted, outcome)
         if not self.opened.done():
             assert self._target is not None
             reason = self._reason(ongoing, self._target)
@@ -186,13 +191,13 @@ class ModelStream:
 
     async def _fail(self, ongoing: OngoingRequest, error: ModelError) -> None:
         if not self._has_begun():
-            await settle_outcome(ongoing.client, failed(ongoing, error))
+            await settle_outcome(ongoing.client, self.accepted, failed(ongoing, error))
             with suppress(Exception):
                 self.opened.set_exception(error)
             return
         cut = StreamCut(f"The answer broke off. {error.message}", **error.details)
         outcome = self._outcome(ongoing, RequestState.CUT, cut)
-        await settle_outcome(ongoing.client, outcome)
+        await settle_outcome(ongoing.client, self.accepted, outcome)
         await self.bridge.put(self.writer.error(cut))
 
     def _outcome(
@@ -210,6 +215,7 @@ class ModelStream:
         return RequestOutcome(
             accepted.id, state, target, usage, source, cost, ongoing.attempts,
             ongoing.milliseconds, self._first_ms,
-            error.code if error else "", error.message if error else "", self._finish_reason,
-            choice_reason=self._reason(ongoing, target),
+            error.code if error else "", accepted.content.error(error.message) if error else "",
+            self._finish_reason, choice_reason=self._reason(ongoing, target),
+            answer=self._text.answer if self._text is not None else None,
         )  # fmt: skip

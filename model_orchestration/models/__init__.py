@@ -8,6 +8,7 @@ from model_orchestration.models.budget import (
     ProviderQuota,
     QuotaWindow,
 )
+from model_orchestration.models.content import ContentKept, ContentPolicy, RequestContent
 from model_orchestration.models.model import Model, ModelProvider, ModelStatus, RequestType
 from model_orchestration.models.performance import (
     ModelFeedback,
@@ -25,8 +26,9 @@ from model_orchestration.models.request import (
 from model_orchestration.models.route import ModelRoute, RouteStrategy
 
 __all__ = [
-    "OPEN_STATES", "BudgetPeriod", "BudgetScope", "Model", "ModelBudget", "ModelFeedback",
-    "ModelPerformance", "ModelPerformanceHistory", "ModelPrice", "ModelProvider", "ModelRoute",
-    "ModelStatus", "OnExceed", "PerformancePeriod", "ProviderQuota", "QuotaWindow", "Request",
-    "RequestState", "RequestType", "RouteStrategy", "UsageSource",
+    "OPEN_STATES", "BudgetPeriod", "BudgetScope", "ContentKept", "ContentPolicy", "Model",
+    "ModelBudget", "ModelFeedback", "ModelPerformance", "ModelPerformanceHistory", "ModelPrice",
+    "ModelProvider", "ModelRoute", "ModelStatus", "OnExceed", "PerformancePeriod",
+    "ProviderQuota", "QuotaWindow", "Request", "RequestContent", "RequestState", "RequestType",
+    "RouteStrategy", "UsageSource",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from model_orchestration.exceptions import InvalidModelRequest
 from model_orchestration.models import (
     BudgetPeriod,
     BudgetScope,
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -33,7 +34,7 @@ from registry.models import Connection, ConnectionType
 # What is below `/models` beside them.
 RESERVED = (
     "routes", "budgets", "quotas", "requests", "usage", "chat", "completion", "embedding", "image",
-    "audio", AUTO,
+    "audio", "content-policies", "prompts", AUTO,
 )  # fmt: skip
 # By which clocks may differ; what was served before costs what it cost then.
 PAST = timedelta(minutes=5)
@@ -191,6 +192,12 @@ def assign_budget(row: ModelBudget, fields: Mapping[str, Any]) -> None:
         raise ValidationFailed.at("rolling_seconds", sentence)
     if row.token_limit is None and row.cost_limit is None and row.request_limit is None:
         raise ValidationFailed.at("cost_limit", "Give at least one limit.")
+
+
+def assign_policy(row: ContentPolicy, fields: Mapping[str, Any]) -> None:
+    """Put what is given into a content policy."""
+    for name, value in fields.items():
+        setattr(row, name, value)
 
 
 def watch_names() -> None:

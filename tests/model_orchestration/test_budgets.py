@@ -267,7 +267,7 @@ def test_accepting_takes_as_many_queries_whatever_is_configured(
     catalog.forget()
     admit(CALL, "m", ALICE)  # makes the windows
     catalog.forget()
-    with django_assert_num_queries(9):  # of the catalog 5; 2 savepoints, holds, row
+    with django_assert_num_queries(10):  # of the catalog 6; 2 savepoints, holds, row
         admit(CALL, "m", ALICE)
     with django_assert_num_queries(4):
         admit(CALL, "m", ALICE)

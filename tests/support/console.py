@@ -19,8 +19,12 @@ from django.utils import timezone
 from core.audit import Actor, acting
 from core.models import LegacyCall
 from integration_site.admin_groups import create_roles
+from model_orchestration.adapters.base import ModelCall
 from model_orchestration.catalog import limit_of_budget, limits_of_quota
+from model_orchestration.content_store import SaidText, keep_contents
+from model_orchestration.contents import ContentRules, describe
 from model_orchestration.models import (
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -28,6 +32,7 @@ from model_orchestration.models import (
     ProviderQuota,
     QuotaWindow,
     Request,
+    RequestType,
 )
 from monitoring.alerts.silencing import create_silence
 from monitoring.maintenance.lifecycle import create_window
@@ -200,6 +205,9 @@ def _make_models() -> None:
         name="assistant", strategy="WEIGHTED",
         targets=[{"model": "small", "weight": 3}, {"model": "large"}],
     )  # fmt: skip
+    ContentPolicy.objects.create(
+        name="shop", keeps="REDACTED", patterns=[{"name": "CUSTOMER", "pattern": "KD-[0-9]{6}"}]
+    )
     budget = ModelBudget.objects.create(
         name="shop-a-month", scope="PROJECT", subject="shop", cost_limit=1, token_limit=5000
     )
@@ -210,8 +218,9 @@ def _make_models() -> None:
             id=window.id, series=window.series, starts_at=window.starts_at, ends_at=window.ends_at,
             used_nanousd=450_000_000, reserved_nanousd=50_000_000, used_tokens=4500,
         )  # fmt: skip
+    call = ModelCall(RequestType.CHAT, {"messages": [{"role": "user", "content": "Hello?"}]})
     for state, code in (("SETTLED", ""), ("FAILED", "provider_not_available"), ("CUT", "cut")):
-        Request.objects.create(
+        row = Request.objects.create(
             request_id=f"request-{state.lower()}", request_type="CHAT", model_id="small",
             model_asked="assistant", route="assistant", provider="CUSTOM", project_id="shop",
             caller="program", state=state, prompt_tokens=200, completion_tokens=12,
@@ -223,7 +232,10 @@ def _make_models() -> None:
                 {"model": "large", "milliseconds": 40.0, "error": "UNAVAILABLE", "status": 503},
                 {"model": "small", "milliseconds": 760.0, "error": None, "status": None},
             ],
+            request_data=describe(call),
         )  # fmt: skip
+        answer = {"choices": [{"message": {"role": "assistant", "content": "Hello."}}]}
+        keep_contents([SaidText(row.pk, ContentRules("REDACTED"), call, answer, 1)])
 
 
 def _make_upkeep() -> None:

@@ -8,8 +8,18 @@ from typing import Any
 
 from core.api.api_keys import KeyPatch, KeyViewSet
 from core.api.patches import PatchSerializer
-from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
-from model_orchestration.api.serializers import BudgetPatch, ModelPatch, RoutePatch
+from model_orchestration.api.configuration import (
+    BudgetViewSet,
+    ContentPolicyViewSet,
+    ModelViewSet,
+    RouteViewSet,
+)
+from model_orchestration.api.serializers import (
+    BudgetPatch,
+    ContentPolicyPatch,
+    ModelPatch,
+    RoutePatch,
+)
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
@@ -163,6 +173,20 @@ CASES = [
             "name": "changed", "description": "Two.", "scope": "USER", "subject": "gemini",
             "period": "DAY", "rolling_seconds": 7200, "token_limit": 1001, "cost_limit": 2.6,
             "request_limit": 6, "time_zone": "Asia/Tokyo", "on_exceed": "REJECT", "warn_at": [],
+        },
+    ),
+    Case(
+        name="content policy",
+        view=ContentPolicyViewSet,
+        reader=ContentPolicyPatch,
+        path="/models/content-policies",
+        made={
+            "name": "made", "description": "One.", "keeps": "REDACTED", "retention_days": 3,
+            "patterns": [{"name": "CUSTOMER", "pattern": "KD-[0-9]{6}"}],
+        },
+        other={
+            "name": "changed", "description": "Two.", "keeps": "FULL", "retention_days": 4,
+            "patterns": [],
         },
     ),
     Case(

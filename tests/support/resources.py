@@ -19,8 +19,13 @@ from core.api.api_keys import KeyViewSet
 from core.api.viewsets import ResourceViewSet
 from core.models import ApiKey
 from core.roles import SCOPES
-from model_orchestration.api.configuration import BudgetViewSet, ModelViewSet, RouteViewSet
-from model_orchestration.models import Model, ModelBudget, ModelRoute
+from model_orchestration.api.configuration import (
+    BudgetViewSet,
+    ContentPolicyViewSet,
+    ModelViewSet,
+    RouteViewSet,
+)
+from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
@@ -167,6 +172,7 @@ RESOURCES = (
     Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),
     Resource(ModelViewSet, Model, "/models", _of_model),
     Resource(RouteViewSet, ModelRoute, "/models/routes", _of_route),
+    Resource(ContentPolicyViewSet, ContentPolicy, "/models/content-policies", dict),
     Resource(BudgetViewSet, ModelBudget, "/models/budgets", _of_budget),
     Resource(KeyViewSet, ApiKey, "/keys", dict, {"networks": ["10.0.0.0/8"]}),
 )

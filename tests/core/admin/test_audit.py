@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from model_orchestration.models import (
+    ContentPolicy,
     Model,
     ModelBudget,
     ModelPrice,
@@ -156,6 +157,7 @@ ROWS: dict[str, Callable[[], Any]] = {
         model=_model(), input=1, valid_from=timezone.now() + timedelta(days=1)).pk,
     "ModelRoute": lambda: ModelRoute.objects.create(
         name="assistant", targets=[{"model": _model().name}]).pk,
+    "ContentPolicy": lambda: ContentPolicy.objects.create(name="shop").pk,
     "ModelBudget": lambda: ModelBudget.objects.create(
         name="shop", scope="PROJECT", subject="shop", token_limit=5000).pk,
     "ProviderQuota": lambda: ProviderQuota.objects.create(
@@ -184,6 +186,7 @@ CHANGES = {
     "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),
+    "ContentPolicy": ("description", "Other."),
     "ModelBudget": ("description", "Other."),
     "ProviderQuota": ("daily_token_limit", "6000"),
 }
