@@ -10,7 +10,6 @@ _PERIODIC_TASKS = (
     ("purge-executions", "workflows.tasks.purge", 60.0, 60),
     ("forget-webhook-deliveries", "workflows.tasks.forget_deliveries", 600.0, 300),
     ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
-    ("send-alerts", "monitoring.tasks.send_alerts", 2.0, 5),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
     ("count-objectives", "monitoring.tasks.count_objectives", 15.0, 15),
     ("sum-uptime", "monitoring.tasks.sum_uptime", 60.0, 60),

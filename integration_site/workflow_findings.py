@@ -59,6 +59,19 @@ def executions_to_review(now: datetime, _: Collection[str]) -> Iterable[Finding]
 
 def watch_workflows() -> None:
     """Have monitoring look at workflows too."""
-    ended = "The next run went well, or it was switched off."
-    add_source(Source(Subject.SCHEDULE_FAILED, schedules_failed, ended))
-    add_source(Source(Subject.NEEDS_REVIEW, executions_to_review, "A person has decided."))
+    add_source(
+        Source(
+            Subject.SCHEDULE_FAILED,
+            schedules_failed,
+            "The next run went well, or it was switched off.",
+            "SELECT 1 FROM workflow_schedule WHERE enabled",
+        )
+    )
+    add_source(
+        Source(
+            Subject.NEEDS_REVIEW,
+            executions_to_review,
+            "A person has decided.",
+            "SELECT 1 FROM workflow_execution WHERE status = 'NEEDS_REVIEW'",
+        )
+    )

@@ -52,11 +52,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A kind of trouble: `find` is given the time and the keys of what is unresolved of it."""
+    """A kind of trouble: `find` is given the time and the keys of what is unresolved of it.
+
+    `sign` is a query in SQL without which nothing can be found: it may see too much. Without one,
+    it is looked for each time.
+    """
 
     subject: Subject
     find: Callable[[datetime, Collection[str]], Iterable[Finding]]
     ended: str
+    sign: str = ""
 
 
 def suspected(now: datetime, _: Collection[str]) -> Iterable[Finding]:
@@ -305,19 +310,80 @@ sources = [
         Subject.MASS_EXPIRY,
         suspected,
         "Nobody is suspected any more: all beat again, or are gone.",
+        "SELECT 1 FROM service_instance WHERE suspected_at IS NOT NULL",
     ),
-    Source(Subject.DISCOVERY_BACKEND, discovery_unreachable, "It answers again."),
-    Source(Subject.SERVICE_DOWN, services_down, "It is there again, or was taken away."),
-    Source(Subject.SERVICE_DEGRADED, services_degraded, "It is well again, or is down."),
-    Source(Subject.CIRCUIT_OPEN, circuits_open, "Calls are let through again."),
-    Source(Subject.CONNECTION_ERROR, connections_failing, "It answers again, or was switched off."),
-    Source(Subject.CREDENTIAL_EXPIRY, credentials_ending, "It was rotated, or is gone."),
-    Source(Subject.CHECK_FAILING, checks_failing, "It is up again, or is not checked any more."),
-    Source(Subject.CHECK_FLAPPING, checks_flapping, "It keeps its state again."),
-    Source(Subject.CERTIFICATE_EXPIRY, certificates_ending, "It was renewed, or is gone."),
-    Source(Subject.CHECKS_BLIND, checks_blind, "It sees again."),
-    Source(Subject.BUDGET_BURNING, budgets_burning, "It burns slowly enough again."),
-    Source(Subject.CHANNEL_FAILING, channels_failing, "A message arrived, or it was switched off."),
+    Source(
+        Subject.DISCOVERY_BACKEND,
+        discovery_unreachable,
+        "It answers again.",
+        "SELECT 1 FROM discovery_state WHERE unreachable_since IS NOT NULL",
+    ),
+    Source(
+        Subject.SERVICE_DOWN,
+        services_down,
+        "It is there again, or was taken away.",
+        "SELECT 1 FROM service_instance WHERE expired_at IS NOT NULL",
+    ),
+    Source(
+        Subject.SERVICE_DEGRADED,
+        services_degraded,
+        "It is well again, or is down.",
+        "SELECT 1 FROM registered_service WHERE status = 'DEGRADED'",
+    ),
+    Source(
+        Subject.CIRCUIT_OPEN,
+        circuits_open,
+        "Calls are let through again.",
+        "SELECT 1 FROM circuit_breaker_state WHERE state IN ('OPEN', 'HALF_OPEN')",
+    ),
+    Source(
+        Subject.CONNECTION_ERROR,
+        connections_failing,
+        "It answers again, or was switched off.",
+        "SELECT 1 FROM connection WHERE status = 'ERROR'",
+    ),
+    Source(
+        Subject.CREDENTIAL_EXPIRY,
+        credentials_ending,
+        "It was rotated, or is gone.",
+        "SELECT 1 FROM credential WHERE expires_at IS NOT NULL",
+    ),
+    Source(
+        Subject.CHECK_FAILING,
+        checks_failing,
+        "It is up again, or is not checked any more.",
+        "SELECT 1 FROM check_state WHERE down_since IS NOT NULL",
+    ),
+    Source(
+        Subject.CHECK_FLAPPING,
+        checks_flapping,
+        "It keeps its state again.",
+        "SELECT 1 FROM check_state WHERE flapping",
+    ),
+    Source(
+        Subject.CERTIFICATE_EXPIRY,
+        certificates_ending,
+        "It was renewed, or is gone.",
+        "SELECT 1 FROM check_state WHERE certificate_expires_at IS NOT NULL",
+    ),
+    Source(
+        Subject.CHECKS_BLIND,
+        checks_blind,
+        "It sees again.",
+        "SELECT 1 FROM check_state WHERE outcome = 'INCONCLUSIVE'",
+    ),
+    Source(
+        Subject.BUDGET_BURNING,
+        budgets_burning,
+        "It burns slowly enough again.",
+        "SELECT 1 FROM slo WHERE enabled",
+    ),
+    Source(
+        Subject.CHANNEL_FAILING,
+        channels_failing,
+        "A message arrived, or it was switched off.",
+        "SELECT 1 FROM alert_channel WHERE failures > 0",
+    ),
 ]
 
 

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from core import audit
 from core.db.models import get_by_id
+from core.db.signs import RowSigns
 from core.exceptions import Conflict
 from core.mediator import mediator
 from core.models import AuditVerb
-from monitoring.findings import Finding, sources
+from monitoring.findings import Finding, Source, sources
 from monitoring.models import Incident, IncidentStatus, PageStatus, Severity, UpdateKind
 from monitoring.timeline import add_entries, add_entry, entry_on
 from registry.services import expire_suspects, keep_suspects
@@ -58,14 +59,28 @@ def watch_fleet(*, now: datetime | None = None) -> None:
     by_subject: dict[str, dict[str, Incident]] = defaultdict(dict)
     for incident in Incident.objects.unresolved():
         by_subject[incident.subject][incident.dedup_key] = incident
+    seen = _subjects_seen(sources)
     for source in sources:
         unresolved = by_subject[source.subject]
+        if not unresolved and source.subject not in seen:
+            continue
         try:
             findings = list(source.find(moment, unresolved.keys()))
         except DatabaseError as error:
             logger.warning("not_watched", subject=str(source.subject), error=str(error)[:300])
             continue
         reconcile(unresolved, findings, ended=source.ended, now=moment)
+
+
+def _subjects_seen(watched: Sequence[Source]) -> set[str]:
+    """Return the subjects of which there are signs, and those of which there can be none."""
+    signs = {str(each.subject): each.sign for each in watched if each.sign}
+    always = {str(each.subject) for each in watched if not each.sign}
+    try:
+        return always | RowSigns(**signs).seen()
+    except DatabaseError as error:
+        logger.warning("no_signs_read", error=str(error)[:300])
+        return always | signs.keys()
 
 
 def reconcile(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import structlog
+from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.utils import timezone
 
+from core.db.signs import RowSigns
+from core.mediator import mediator
 from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
+from core.wake import Wake
 from monitoring.alerts.outbox import forget_deliveries, sender
 from monitoring.alerts.telling import tell_channels
 from monitoring.checks.lifecycle import resume_due
@@ -34,6 +39,17 @@ from registry.services import (
 
 logger = structlog.get_logger(__name__)
 
+_DUE = RowSigns(
+    services="SELECT 1 FROM registered_service WHERE maintenance_until <= %(now)s",
+    instances="SELECT 1 FROM service_instance WHERE maintenance_until <= %(now)s",
+    paused="SELECT 1 FROM health_check WHERE paused_until <= %(now)s",
+    acknowledged=(
+        "SELECT 1 FROM incident WHERE status = 'ACKNOWLEDGED' AND acknowledged_until <= %(now)s"
+    ),
+    windows="SELECT 1 FROM maintenance_window WHERE status IN ('SCHEDULED', 'IN_PROGRESS')",
+    circuits="SELECT 1 FROM circuit_breaker_state WHERE until IS NOT NULL",
+)
+
 
 @periodic_task("monitoring.tasks.sweep_heartbeats")
 def sweep_heartbeats() -> None:
@@ -43,16 +59,22 @@ def sweep_heartbeats() -> None:
     maintenance whose end is reached is lifted.
     """
     now = timezone.now()
-    end_due_maintenance(now=now)
+    due = _DUE.seen(now=now)
+    if {"services", "instances"} & due:
+        end_due_maintenance(now=now)
     expire_instances(now=now)
     # Before the log is cut.
     follow_changes(now=now)
-    resume_due(now=now)
+    if "paused" in due:
+        resume_due(now=now)
     keep_subjects(now=now)
     watch_fleet(now=now)
-    end_due_acknowledgements(now=now)
-    plan_windows(now=now)
-    end_lapsed_controls()
+    if "acknowledged" in due:
+        end_due_acknowledgements(now=now)
+    if "windows" in due:
+        plan_windows(now=now)
+    if "circuits" in due:
+        end_lapsed_controls()
     forget_gone_instances(now=now, age=timedelta(days=settings.INSTANCE_RETENTION_DAYS))
     cut_change_log()
     forget_answers(now=now)
@@ -81,6 +103,27 @@ def send_alerts() -> None:
     """Tell channels of incidents: write the messages that are due, and send what waits."""
     tell_channels(now=timezone.now())
     sender.send_due(now=timezone.now())
+
+
+def tell_of_turns() -> None:
+    """Do now what the next sweeps would do: find what is wrong, tell of it, and send that."""
+    watch_fleet(now=timezone.now())
+    send_alerts()
+
+
+turns = Wake(tell_of_turns)
+
+
+@worker_ready.connect
+def tell_turns_at_once(**_: Any) -> None:
+    """Have workers tell at once of what their checks found."""
+    mediator.subscribe("checks_turned", turns.call)
+
+
+@worker_shutdown.connect
+def tell_no_turns(**_: Any) -> None:
+    """Stop that."""
+    turns.stop()
 
 
 @periodic_task("monitoring.tasks.call_outside_watcher")

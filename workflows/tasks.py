@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from workflows.engine.lease_recovery import (
     recover_orphaned,
 )
 from workflows.engine.runtime import runtime
+from workflows.engine.work_signs import has_scheduled_work, signs_of_work
 from workflows.services.executions.bulk_operations import has_open_bulk, work_off_bulk
 from workflows.services.executions.concurrency_limit import dequeue_everywhere
 from workflows.services.executions.control import cancel_orphan, fail_execution
@@ -39,23 +41,36 @@ def look(step_ids: list[str]) -> None:
 @periodic_task("workflows.tasks.sweep")
 def sweep() -> None:
     """Give back what dead workers held, and claim whatever is due. Any number may run at once."""
-    recover_orphaned()
-    recover_expired()
-    for execution in overdue_executions():
-        fail_execution(execution, deadline_exceeded())
-    for child in orphaned_children():
-        cancel_orphan(child)
-    dequeue_everywhere()
-    if has_open_bulk():
+    seen = signs_of_work(runtime.owner)
+    if {"held", "sweep"} & seen:
+        recover_orphaned()
+    if "held" in seen:
+        recover_expired()
+    _end_abandoned(seen)
+    if "queued" in seen:
+        dequeue_everywhere()
+    if "bulk" in seen and has_open_bulk():
         _send(bulk)
-    note_sweep(runtime.owner)
-    runtime.look_around()
+    if "sweep" in seen:
+        note_sweep(runtime.owner)
+    if {"waiting", "dead"} & seen:
+        runtime.look_around()
+
+
+def _end_abandoned(seen: Collection[str]) -> None:
+    if "overdue" in seen:
+        for execution in overdue_executions():
+            fail_execution(execution, deadline_exceeded())
+    if "children" in seen:
+        for child in orphaned_children():
+            cancel_orphan(child)
 
 
 @periodic_task("workflows.tasks.sweep_schedules")
 def sweep_due_schedules() -> None:
     """Start what schedules have due. Any number may run at once."""
-    sweep_schedules()
+    if has_scheduled_work():
+        sweep_schedules()
 
 
 @periodic_task("workflows.tasks.bulk")

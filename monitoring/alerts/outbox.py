@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from core import audit
 from core.db.models import get_by_id
+from core.db.signs import RowSigns
 from core.exceptions import Conflict
 from core.failpoints import failpoint
 from core.models import AuditVerb
@@ -41,6 +42,7 @@ LONGEST_WAIT_SECONDS = 900.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 KEPT = timedelta(days=30)
 MOST_FORGOTTEN = 500
+_UNSENT = RowSigns(unsent="SELECT 1 FROM alert_delivery WHERE state IN ('PENDING', 'SENDING')")
 
 
 def seconds_to_wait(attempts: int, retry_after: float | None, *, share: float) -> float:
@@ -65,6 +67,8 @@ class BackgroundSender:
     def send_due(self, *, now: datetime) -> int:
         """Begin to send what is due, as far as threads are free; return how many messages."""
         self._under_way = {each for each in self._under_way if not each.done()}
+        if not _UNSENT.seen():
+            return 0
         claimed = claim_due(now=now, limit=self._threads - len(self._under_way))
         self._under_way |= {self._executor.submit(_send_alone, row) for row in claimed}
         return len(claimed)

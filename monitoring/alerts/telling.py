@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from core.db.signs import RowSigns
 from monitoring.alerts.causes import note_causes
 from monitoring.alerts.decide import Alert, Plan, Times, is_for, plan_messages
 from monitoring.alerts.holding import Held, read_held, read_quiet_times, traits_of
@@ -33,12 +34,15 @@ from monitoring.models import (
 from monitoring.models.incident import UNRESOLVED
 
 MOST_TOLD_OF = 100
+_SIGNS = RowSigns(
+    open="SELECT 1 FROM incident WHERE status IN ('OPEN', 'ACKNOWLEDGED')",
+    told="SELECT 1 FROM alert_notice WHERE state = 'FIRING'",
+)
 
 
 def tell_channels(*, now: datetime) -> int:
     """Write what each channel is to be told now; return how many messages that are."""
-    firing = AlertNotice.objects.filter(state=NoticeState.FIRING)
-    if not Incident.objects.unresolved().exists() and not firing.exists():
+    if not _SIGNS.seen():
         return 0
     needs, occurrences = read_hard_needs(), read_quiet_times(now=now)
     silences = read_silences(now=now)

@@ -9,18 +9,33 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q
 
+from core.db.signs import RowSigns
 from monitoring.checks import decide
 from monitoring.checks.reading import plan_of
 from monitoring.models import CheckKind, CheckState, CheckStatus, HealthCheck
 from registry.models import Service, ServiceInstance
 
 MOST_MADE = 500
+_SIGNS = RowSigns(
+    checks=(
+        "SELECT 1 FROM service_instance i WHERE i.health_url <> '' AND NOT EXISTS (SELECT 1 FROM"
+        " health_check c WHERE c.service_id = i.service_id AND c.is_automatic)"
+    ),
+    states=(
+        "SELECT 1 FROM service_instance i JOIN health_check c ON c.service_id = i.service_id"
+        " WHERE c.enabled AND NOT (c.is_automatic AND i.health_url = '') AND NOT EXISTS (SELECT 1"
+        " FROM check_state s WHERE s.instance_id = i.id AND s.health_check_id = c.id)"
+    ),
+)
 
 
 def keep_subjects(*, now: datetime) -> None:
     """Make what is missing, and take away what nobody looks at any more."""
-    make_automatic_checks()
-    make_states(now=now)
+    seen = _SIGNS.seen()
+    if "checks" in seen:
+        make_automatic_checks()
+    if seen:
+        make_states(now=now)
 
 
 def make_automatic_checks() -> int:

@@ -20,13 +20,15 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from core.db.pipeline import pipelined_transaction
+from core.db.signs import RowSigns
+from core.mediator import mediator
 from monitoring.checks import decide
 from monitoring.checks.looking import see
 from monitoring.checks.looks import Look, Seen, StateChange
 from monitoring.checks.pool import LookPool
 from monitoring.checks.reading import looks_of
 from monitoring.checks.store import MOST_CLAIMED, claim_due, write
-from monitoring.models import CheckOutcome
+from monitoring.models import CheckOutcome, CheckStatus
 from registry.calls.blocking_client import begin_probes, on_shared_loop
 from registry.calls.client import ServiceClient
 from registry.policies.probing import ProbePlan
@@ -40,6 +42,9 @@ MOST_WAITING = 10_000
 # What was seen and no sweep of this process wrote for so long is written without one.
 UNWRITTEN_SECONDS = 1.5
 CANARY_SECONDS = 10.0
+_DUE = RowSigns(due="SELECT 1 FROM check_state WHERE next_due_at <= %(until)s")
+# What is told of: that something is down, and that it is not any more.
+_NEWS = frozenset({CheckStatus.DOWN, CheckStatus.RECOVERING, CheckStatus.STALE})
 
 
 class Sweeper:
@@ -60,6 +65,8 @@ class Sweeper:
         moment = now or timezone.now()
         self._swept_at = time.monotonic()
         seen = told_blind(self._take())
+        if not seen and not _DUE.seen(until=moment + AHEAD):
+            return []
         looks: list[Look] = []
         try:
             with pipelined_transaction():
@@ -77,6 +84,7 @@ class Sweeper:
             raise
         self._begin(looks)
         tell_registry(seen, now=moment)
+        tell_turns(changes)
         return changes
 
     def _take(self) -> list[Seen]:
@@ -132,8 +140,9 @@ class Sweeper:
         seen = self._take()
         try:
             with pipelined_transaction():
-                write(seen)
+                changes = write(seen)
             tell_registry(seen, now=timezone.now())
+            tell_turns(changes)
         except DatabaseError as error:
             self._seen.extendleft(reversed(seen))
             logger.warning("checks_not_written", error=str(error)[:300])
@@ -192,6 +201,12 @@ def tell_registry(seen: Sequence[Seen], *, now: datetime) -> None:
             interval_seconds=plan.interval_seconds,
         )
         record_answers(answers, plan=counted, now=now)
+
+
+def tell_turns(changes: Sequence[StateChange]) -> None:
+    """Publish that something is down, or is not any more, once that is written."""
+    if any(each.now == CheckStatus.DOWN or each.was in _NEWS for each in changes):
+        mediator.publish("checks_turned")
 
 
 sweeper = Sweeper()

@@ -9,22 +9,26 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from core.db.pipeline import pipelined_transaction
+from core.mediator import mediator
+from monitoring.alerts.outbox import sender
 from monitoring.checks import trials
-from monitoring.checks.looks import Look, Seen
+from monitoring.checks.looks import Look, Seen, StateChange
 from monitoring.checks.reading import looks_of
 from monitoring.checks.store import claim_due, write
 from monitoring.checks.subjects import keep_subjects
-from monitoring.checks.sweep import Sweeper, told_blind
+from monitoring.checks.sweep import Sweeper, tell_turns, told_blind
 from monitoring.incidents import watch_fleet
 from monitoring.models import CheckState, HealthCheck, HealthCheckResult, Incident
+from monitoring.tasks import tell_of_turns
 from registry.calls.blocking_client import close_shared_client
 from tests import factories
-from tests.support.alerts import receiver
+from tests.support.alerts import make_channel, receiver
 from tests.support.checks import look, make_check
 from tests.support.waiting import until
 
@@ -45,6 +49,45 @@ def test_what_is_due_is_asked_over_the_network_and_written() -> None:
     assert state.next_due_at is not None
     assert state.next_due_at > timezone.now()
     close_shared_client()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_turns_is_told_with_the_sweep_that_writes_it() -> None:
+    sweeper = Sweeper()
+    with receiver() as server, mediator.recording("checks_turned") as turns:
+        make_channel(url=server.url)
+        make_check(failure_threshold=1)
+
+        def has_turned() -> bool:
+            sweeper.sweep()
+            return bool(turns)
+
+        until(has_turned)
+        tell_of_turns()
+        until(lambda: server.messages)
+    (_, _, message), *rest = server.messages
+    assert not rest
+    assert "Check failing: shop" in str(message)
+    sender.wait()
+    close_shared_client()
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_news"),
+    [
+        ("UP", "DOWN", True),
+        ("SUSPECT", "DOWN", True),
+        ("RECOVERING", "UP", True),
+        ("UP", "SUSPECT", False),
+        ("UNKNOWN", "UP", False),
+    ],
+)
+def test_what_is_news_is_what_is_down_or_was(was: str, now: str, is_news: bool) -> None:
+    moment, key = timezone.now(), uuid4()
+    change = StateChange(key, key, None, None, was, now, moment)
+    with mediator.recording("checks_turned") as turns:
+        tell_turns([change])
+    assert bool(turns) is is_news
 
 
 @pytest.mark.django_db

@@ -36,6 +36,7 @@ logger = structlog.get_logger(__name__)
 MAX_DEATHS = 3
 MOST_WORKERS = 1000
 GIVEN_BACK_AT_ONCE = 100
+NOTED_EACH = timedelta(seconds=5)
 # A row that somebody holds or held: its id, its fence, and its execution.
 _Held = tuple[Any, int, Any]
 # The states stand in the text: SQLite uses a narrow index only for what it can read there.
@@ -252,6 +253,6 @@ def mark_unreadable_for_review(step_id: str, fence: int, error: IntegrationError
 def note_sweep(worker: str) -> None:
     """Tell that a sweep ran, at most every five seconds, and forget workers that fell silent."""
     now = database_now()
-    due = Q(swept_at__isnull=True) | Q(swept_at__lt=now - timedelta(seconds=5))
+    due = Q(swept_at__isnull=True) | Q(swept_at__lt=now - NOTED_EACH)
     if Worker.objects.filter(due, name=worker).update(swept_at=now):
         Worker.objects.filter(seen_at__lt=now - timedelta(hours=1)).delete()
