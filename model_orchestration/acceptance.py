@@ -27,8 +27,10 @@ from model_orchestration.exceptions import (
     ContextTooLong,
     InvalidModelRequest,
     PriceMissing,
+    RateExceeded,
 )
 from model_orchestration.limits import (
+    MINUTE,
     Bound,
     Hold,
     Limit,
@@ -281,6 +283,17 @@ def _without(accepted: AcceptedRequest, over: Sequence[Hold]) -> AcceptedRequest
 def _exceeded(hold: Hold, now: datetime) -> BudgetExceeded:
     """Return the refusal of what does not fit: what ran out, and when it is back."""
     limit = next(each for each in hold.limits if each.is_hard)
+    reset_at = hold.window.ends_at
+    wait = max((reset_at - now).total_seconds(), 1.0)
+    if limit.period == MINUTE:
+        most = [f"{limit.requests} requests"] if limit.requests is not None else []
+        most += [f"{limit.tokens} tokens"] if limit.tokens is not None else []
+        return RateExceeded(
+            f"'{limit.name}' is sent {' and '.join(most)} in a minute at most.",
+            scope=limit.scope,
+            reset_at=reset_at.isoformat(),
+            retry_after=wait,
+        )
     amounts = []
     if limit.nanousd is not None:
         amounts.append(f"{usd_of(limit.nanousd)} USD")
@@ -291,14 +304,13 @@ def _exceeded(hold: Hold, now: datetime) -> BudgetExceeded:
     period = limit.period.lower()
     if limit.rolling_seconds:
         period = f"{limit.rolling_seconds} seconds"
-    reset_at = hold.window.ends_at
     return BudgetExceeded(
         f"The budget '{limit.name}' allows {' and '.join(amounts)} in a {period}, and what is left"
         f" is less than the request may use. It is back at {reset_at:%Y-%m-%d %H:%M:%S} UTC.",
         scope=limit.scope,
         budget=limit.name,
         reset_at=reset_at.isoformat(),
-        retry_after=max((reset_at - now).total_seconds(), 1.0),
+        retry_after=wait,
     )
 
 

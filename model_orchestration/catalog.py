@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
+from core.news import own_news
 from model_orchestration.choosing import ModelChoices, RouteRules, Target
 from model_orchestration.contents import USUAL_RULES, ContentRules
-from model_orchestration.limits import PROVIDER_SCOPE, Limit
+from model_orchestration.limits import MINUTE, PROVIDER_SCOPE, Limit
 from model_orchestration.models import (
     BudgetPeriod,
+    BudgetScope,
     ContentPolicy,
     Model,
     ModelBudget,
@@ -29,6 +32,8 @@ from model_orchestration.models.fields import nanos_of
 from model_orchestration.pricing import Price
 
 FRESH_SECONDS = 1.0
+# What is told to all processes once one of them paused a model.
+PAUSED = "model_paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,16 @@ def forget_on_changes() -> None:
     for table in (ContentPolicy, Model, ModelBudget, ModelPrice, ModelRoute, ProviderQuota):
         post_save.connect(forget, sender=table)
         post_delete.connect(forget, sender=table)
+    own_news().hear(PAUSED, lambda _: forget())
+
+
+def pause(target: Target, until: datetime) -> None:
+    """Have no process ask a provider for a model until then, however it is called here."""
+    rows = Model.objects.filter(connection__id=target.connection_id)
+    names = Q(provider_model=target.sent_name) | Q(provider_model="", name=target.sent_name)
+    later = Q(paused_until=None) | Q(paused_until__lt=until)
+    rows.filter(names & later).update(paused_until=until)
+    own_news().tell(PAUSED)
 
 
 def read_catalog(now: datetime) -> Catalog:
@@ -89,9 +104,15 @@ def read_catalog(now: datetime) -> Catalog:
     limits = [
         *(each for row in ProviderQuota.objects.all() for each in limits_of_quota(row)),
         *(limit_of_budget(row) for row in ModelBudget.objects.all()),
+        *(each for target in unique_of(models) for each in rates_of(target)),
     ]
     contents = {row.name.lower(): _content_of(row) for row in ContentPolicy.objects.all()}
     return Catalog(ModelChoices(models, routes), tuple(limits), contents)
+
+
+def unique_of(models: Mapping[str, Target]) -> Collection[Target]:
+    """Return each model once, whatever aliases it has."""
+    return {target.model: target for target in models.values()}.values()
 
 
 def prices_at(now: datetime) -> dict[object, Price]:
@@ -122,6 +143,9 @@ def target_of(row: Model, price: Price | None = None) -> Target:
         max_tokens=row.max_tokens,
         token_limit=row.token_limit,
         price=price,
+        rpm=row.rpm,
+        tpm=row.tpm,
+        paused_until=row.paused_until,
         replacement=row.replacement,
         configuration=row.configuration,
     )
@@ -158,6 +182,19 @@ def limits_of_quota(row: ProviderQuota) -> Iterator[Limit]:
             nanousd=None if cost is None else nanos_of(cost),
             is_hard=row.on_exceed == OnExceed.REJECT,
             warn_at=tuple(row.warn_at),
+        )
+
+
+def rates_of(target: Target) -> Iterator[Limit]:
+    """Yield the limit of what a model is sent in a minute, if there is one."""
+    if target.rpm is not None or target.tpm is not None:
+        yield Limit(
+            target.model,
+            BudgetScope.MODEL,
+            target.model,
+            MINUTE,
+            tokens=target.tpm,
+            requests=target.rpm,
         )
 
 

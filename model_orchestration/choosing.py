@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +44,9 @@ class Target:
     max_tokens: int | None = None
     token_limit: int | None = None
     price: Price | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    paused_until: datetime | None = None
     replacement: str = ""
     configuration: Mapping[str, Any] = field(default_factory=dict)
     weight: int = 1

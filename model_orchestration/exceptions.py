@@ -61,6 +61,12 @@ class BudgetExceeded(ModelError):
     status_code = 429
 
 
+class RateExceeded(BudgetExceeded):
+    """A model is sent no more requests or tokens in this minute."""
+
+    code = "rate_limit_exceeded"
+
+
 class ContextTooLong(ModelError):
     """The input is longer than the model takes."""
 

@@ -9,9 +9,11 @@ from typing import Any, Self
 from uuid import UUID
 
 from model_orchestration.models.budget import BudgetPeriod, BudgetScope
-from model_orchestration.periods import Window, day_of, month_of, piece_of
+from model_orchestration.periods import Window, day_of, minute_of, month_of, piece_of
 
 PROVIDER_SCOPE = "PROVIDER"
+# Of what a model is sent; no budget has this period.
+MINUTE = "MINUTE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Limit:
         series = f"{self.scope}:{self.subject.lower()}"
         if self.period == BudgetPeriod.ROLLING:
             return piece_of(series, self.rolling_seconds or 0, now)
+        if self.period == MINUTE:
+            return minute_of(series, now)
         return (day_of if self.period == BudgetPeriod.DAY else month_of)(series, self.zone, now)
 
     def is_of(self, spender: Spender) -> bool:
@@ -94,8 +98,14 @@ class Hold:
         hard = [getattr(each, amount) for each in self.limits if each.is_hard]
         return min((each for each in hard if each is not None), default=None)
 
+    @property
+    def is_rate(self) -> bool:
+        """Whether it counts what a model is sent, also if that fails."""
+        return any(limit.period == MINUTE for limit in self.limits)
+
     def as_json(self) -> list[Any]:
-        return [str(self.window.id), self.tokens, self.nanousd, self.requests, [*self.models]]
+        held = [str(self.window.id), self.tokens, self.nanousd, self.requests, [*self.models]]
+        return [*held, self.is_rate] if self.is_rate else held
 
     def beside(self, other: Self) -> Self:
         """Return what this and another request hold together."""

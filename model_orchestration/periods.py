@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 # A rolling window is counted in so many pieces: one that is partly over counts whole.
 PIECES = 60
+MINUTE_SUFFIX, ROLLING_WORD = ":MINUTE", ":ROLLING:"
 _NAMESPACE = uuid.UUID("7a1c1e0e-5f5b-4c57-9d35-0f4b2a1f6a55")
 
 
@@ -62,6 +63,12 @@ def month_of(series: str, zone: str, now: datetime) -> Window:
     return Window(f"{series}:MONTH:{zone}", first.astimezone(UTC), following.astimezone(UTC))
 
 
+def minute_of(series: str, now: datetime) -> Window:
+    """Return the window of the minute of the clock."""
+    begin = now.astimezone(UTC).replace(second=0, microsecond=0)
+    return Window(f"{series}{MINUTE_SUFFIX}", begin, begin + timedelta(minutes=1))
+
+
 def piece_of(series: str, seconds: int, now: datetime) -> Window:
     """Return the window of the piece of a rolling period that is counted now."""
     length = max(seconds // PIECES, 1)
@@ -69,4 +76,4 @@ def piece_of(series: str, seconds: int, now: datetime) -> Window:
     starts_at = datetime.fromtimestamp(begin, UTC)
     since = starts_at - timedelta(seconds=seconds)
     ends_at = starts_at + timedelta(seconds=length)
-    return Window(f"{series}:ROLLING:{seconds}", starts_at, ends_at, since)
+    return Window(f"{series}{ROLLING_WORD}{seconds}", starts_at, ends_at, since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -121,15 +121,22 @@ def _settlements(row: Request, outcome: RequestOutcome) -> list[Settlement]:
     served = outcome.target.model if outcome.target else ""
     counted = outcome.state != RequestState.FAILED or outcome.cost_nanousd > 0
     settlements = []
-    for window, tokens, nanousd, requests, models in row.held:
+    for window, tokens, nanousd, requests, models, *is_rate in row.held:
         counts = counted and (not models or served in models)
         used = (outcome.usage.total_tokens, outcome.cost_nanousd, requests) if counts else (0, 0, 0)
+        if is_rate:
+            used = (*used[:2], _times_sent(outcome, models))
         settlements.append(Settlement(UUID(window), tokens, nanousd, requests, *used))
     return settlements
 
 
+def _times_sent(outcome: RequestOutcome, models: Collection[str]) -> int:
+    """Return how often models were sent a request, with those times that failed."""
+    return sum(each.model in models and not each.is_refused_here for each in outcome.attempts)
+
+
 def _charged_in_full(held: Sequence[Any]) -> Settlement:
-    window, tokens, nanousd, requests, _ = held
+    window, tokens, nanousd, requests, *_ = held
     return Settlement(UUID(window), tokens, nanousd, requests, tokens, nanousd, requests)
 
 

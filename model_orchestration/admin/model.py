@@ -61,7 +61,16 @@ class ModelAdmin(ServicedMixin, ProviderWizardMixin, TryMixin, UnreadPartsMixin,
         ("Provider", {"fields": ("provider", "connection", "provider_model")}),
         (
             "What it does",
-            {"fields": ("capabilities", "token_limit", "max_tokens", "cost_per_token")},
+            {
+                "fields": (
+                    "capabilities",
+                    "token_limit",
+                    "max_tokens",
+                    "cost_per_token",
+                    "rpm",
+                    "tpm",
+                )
+            },
         ),
         ("More", {"fields": ("aliases", "configuration", "metadata")}),
     )
@@ -98,6 +107,7 @@ class ModelAdmin(ServicedMixin, ProviderWizardMixin, TryMixin, UnreadPartsMixin,
         return {
             "price": price_words(price, row),
             "thousand": thousand_tokens(price) if price else "",
+            "is_paused": row.is_paused(timezone.now()),
             "latest": list(latest.defer("request_data", "response_data")[:SHOWN_REQUESTS]),
             "requests_url": f"{listed}?model={row.name}",
         }

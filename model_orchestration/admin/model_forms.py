@@ -35,7 +35,7 @@ class ModelForm(forms.ModelForm):
         fields = (
             "name", "display_name", "description", "provider", "connection", "provider_model",
             "capabilities", "status", "replacement", "aliases", "token_limit", "max_tokens",
-            "cost_per_token", "configuration", "metadata",
+            "cost_per_token", "rpm", "tpm", "configuration", "metadata",
         )  # fmt: skip
 
 

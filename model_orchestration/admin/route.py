@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
@@ -112,6 +113,8 @@ def _hindrance(model: Model, connection: Connection, open_circuits: set[Any]) ->
         return "It is passed over while it is inactive."
     if connection.is_disabled:
         return f"Its connection {connection.name} is switched off."
+    if model.is_paused(timezone.now()):
+        return f"It wants to be left alone until {model.paused_until:%H:%M:%S} UTC, and comes last."
     if connection.pk in open_circuits:
         return f"The circuit of {connection.name} is open: it is passed over until it closes."
     return ""

@@ -59,6 +59,10 @@ def _amount() -> AmountField:
     return AmountField(allow_null=True, required=False)
 
 
+def _rate() -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=LARGEST, allow_null=True, required=False)
+
+
 class ModelSerializer(AnswerSerializer):
     """A model in an answer."""
 
@@ -79,8 +83,8 @@ class ModelSerializer(AnswerSerializer):
         fields = (
             "id", "name", "model_id", "provider", "display_name", "description", "capabilities",
             "status", "connection", "provider_model", "aliases", "max_tokens", "token_limit",
-            "cost_per_token", "replacement", "configuration", "metadata", "created_at",
-            "updated_at",
+            "cost_per_token", "rpm", "tpm", "replacement", "configuration", "metadata",
+            "paused_until", "created_at", "updated_at",
         )  # fmt: skip
 
 
@@ -105,6 +109,8 @@ class ModelInput(StrictSerializer):
         min_value=1, max_value=LARGEST, allow_null=True, required=False
     )
     cost_per_token = _amount()
+    rpm = _rate()
+    tpm = _rate()
     replacement = serializers.CharField(max_length=100, allow_blank=True, required=False)
     configuration = ObjectField(required=False)
     metadata = ObjectField(required=False)

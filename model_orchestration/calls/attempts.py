@@ -8,7 +8,11 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
+
+import structlog
+from django.utils import timezone
 
 from core.exceptions import SchemaViolation
 from model_orchestration.acceptance import AcceptedRequest
@@ -16,6 +20,7 @@ from model_orchestration.adapters.audio import encode_form
 from model_orchestration.adapters.base import Adapter, WireRequest
 from model_orchestration.adapters.by_provider import adapter_of
 from model_orchestration.calls.pauses import pauses
+from model_orchestration.catalog import pause
 from model_orchestration.choosing import Target
 from model_orchestration.exceptions import ModelError
 from model_orchestration.failures import (
@@ -32,6 +37,8 @@ from registry.calls.client import ServiceClient
 from registry.calls.event_stream import TakeEvent
 from registry.calls.request import RawBody
 from registry.exceptions import CallError
+
+logger = structlog.get_logger(__name__)
 
 # What is asked at once needs no spread; what is asked again does.
 JITTER = 0.25
@@ -97,7 +104,7 @@ async def ask_in_turn(ongoing: OngoingRequest, ask: Ask, *, has_begun: Callable[
                 return answer
             asked += 1
             _note(ongoing, target, begun, failure)
-            pauses.note(target, failure)
+            await _pause(ongoing.client, target, failure)
             paces.note_failure(target.model, stream=ongoing.accepted.call.stream)
             error = error_of(failure, model=target.model, provider=target.provider)
             if has_begun():
@@ -110,6 +117,16 @@ async def ask_in_turn(ongoing: OngoingRequest, ask: Ask, *, has_begun: Callable[
             break
     assert error is not None
     raise error
+
+
+async def _pause(client: ServiceClient, target: Target, failure: Failure) -> None:
+    """Have this and all other processes leave a model alone that wants it."""
+    if seconds := pauses.note(target, failure):
+        until = timezone.now() + timedelta(seconds=seconds)
+        try:
+            await client.in_database(pause, target, until)
+        except Exception as error:  # the answer is not to wait for the database
+            logger.warning("pause_not_shared", model=target.model, error=str(error)[:300])
 
 
 async def _ask_unless_paused(target: Target, ask: Ask) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -112,6 +113,20 @@ class Model(ReferencedModel):
         validators=[MinValueValidator(Decimal(0))],
         help_text="US dollars for each token, in or out, where no price says otherwise.",
     )
+    rpm = models.PositiveIntegerField(
+        "requests a minute",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many requests it is sent in a minute at most.",
+    )
+    tpm = models.PositiveIntegerField(
+        "tokens a minute",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many tokens it is sent and answers with in a minute at most.",
+    )
     replacement = models.CharField(
         max_length=100,
         blank=True,
@@ -122,6 +137,8 @@ class Model(ReferencedModel):
         help_text='Of its requests: {"defaults": {"temperature": 0}, "timeout_seconds": 120}.'
     )
     metadata = metadata_field()
+    # Until then its provider wants to be left alone.
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ModelQuerySet.as_manager()
 
@@ -138,6 +155,10 @@ class Model(ReferencedModel):
     @property
     def model_id(self) -> str:
         return self.name
+
+    def is_paused(self, now: datetime) -> bool:
+        """Return whether its provider wants to be left alone now."""
+        return self.paused_until is not None and self.paused_until > now
 
     @property
     def sent_name(self) -> str:

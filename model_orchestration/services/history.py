@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from core.db.retention import drop_older
 from model_orchestration.content_store import drop_contents
-from model_orchestration.models import OPEN_STATES, ModelFeedback, Request, RequestContent
+from model_orchestration.models import (
+    OPEN_STATES,
+    ModelFeedback,
+    QuotaWindow,
+    Request,
+    RequestContent,
+)
+from model_orchestration.periods import MINUTE_SUFFIX, ROLLING_WORD
+
+MOST_WINDOWS = 5000
 
 
 def drop_requests(*, now: datetime) -> int:
@@ -23,4 +33,19 @@ def drop_requests(*, now: datetime) -> int:
     dropped = drop_older(settled, days=days, now=now)
     dropped += drop_older(RequestContent.objects, days=days, now=now)
     dropped += drop_older(ModelFeedback.objects, days=days, now=now)
-    return dropped + drop_contents(now=now)
+    dropped += drop_contents(now=now)
+    return dropped + _drop_short_windows(now)
+
+
+def _drop_short_windows(now: datetime) -> int:
+    """Drop what was counted in minutes and in pieces of rolling periods, once it counts no more.
+
+    A day and the longest such period later no request holds anything of them.
+    """
+    rows = QuotaWindow.objects.filter(ends_at__lt=now - timedelta(days=1))
+    gone = Q(series__endswith=MINUTE_SUFFIX)
+    for series in rows.filter(series__contains=ROLLING_WORD).values_list("series").distinct():
+        seconds = int(series[0].rpartition(":")[2])
+        gone |= Q(series=series[0], ends_at__lt=now - timedelta(days=1, seconds=seconds))
+    keys = rows.filter(gone).order_by("pk").values("pk")[:MOST_WINDOWS]
+    return QuotaWindow.objects.filter(pk__in=keys).delete()[0]
