@@ -22,12 +22,12 @@ class RegistryConfig(AppConfig):
         from registry import checks  # noqa: F401 (registers them)
         from registry.credentials import dependants
         from registry.discovery.events import ServiceEvents
-        from registry.integrations.dependants import waiting_integrations
+        from registry.integrations.dependants import dependent_integrations
         from registry.integrations.references import follow_rename, users_of
         from registry.models import Credential
 
         references.add_finder(users_of)
-        dependants.add_finder(waiting_integrations)
+        dependants.add_finder(dependent_integrations)
         event_sources.add(ServiceEvents())
         renamed.connect(follow_rename, dispatch_uid="registry.integrations.references")
         post_save.connect(_tell_credential, sender=Credential)

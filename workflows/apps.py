@@ -23,14 +23,14 @@ class WorkflowsConfig(AppConfig):
         from registry.credentials import dependants
         from workflows.history.append_only import renew_guard
         from workflows.models import WorkflowType
+        from workflows.services.definitions.dependants import dependent_versions
         from workflows.services.definitions.references import follow_rename, users_of
-        from workflows.services.definitions.waiting import waiting_versions
         from workflows.services.executions.start import start_by_type
         from workflows.signalling.events import ExecutionEvents, progress_of
 
         post_migrate.connect(renew_guard, sender=self)
         references.add_finder(users_of)
-        dependants.add_finder(waiting_versions)
+        dependants.add_finder(dependent_versions)
         event_sources.add(ExecutionEvents(), progress=progress_of)
         renamed.connect(follow_rename, dispatch_uid="workflows.services.definitions.references")
         mediator.subscribe("steps_ready", _announce_steps)

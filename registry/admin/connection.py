@@ -20,7 +20,13 @@ from core.api.suspension import apart
 from registry.admin.circuit import ReasonForm
 from registry.admin.connection_forms import SETTINGS, SHOWN_WHEN, ConnectionForm, fields_of
 from registry.admin.credential import may_use_credentials
-from registry.admin.grants import tell_awaiting
+from registry.admin.grants import (
+    CredentialUsersMixin,
+    choice_of,
+    tell_awaiting,
+    use_view,
+    users_shown,
+)
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
@@ -36,7 +42,7 @@ _MORE = ("criticality", "limits", "breaker", "check_interval_seconds", "descript
 
 
 @admin.register(Connection)
-class ConnectionAdmin(HubAdmin):
+class ConnectionAdmin(CredentialUsersMixin, HubAdmin):
     """Places that are reached without being services: their secrets are credentials, never here."""
 
     form = ConnectionForm
@@ -108,11 +114,16 @@ class ConnectionAdmin(HubAdmin):
             "result": row.last_result,
             "circuit": CircuitBreakerState.objects.filter(connection=row.pk).first(),
             "may_test": request.user.has_perm(CHANGE) and not row.is_disabled,
+            **users_shown(request, row),
         }
+
+    decide_use = use_view("connection_use")
 
     def _editor(self, request: HttpRequest) -> ConnectionEditor:
         return ConnectionEditor(
-            actor=actor_of(request), may_use_credentials=may_use_credentials(request)
+            actor=actor_of(request),
+            may_use_credentials=may_use_credentials(request),
+            choice=choice_of(request),
         )
 
     def save_model(self, request: HttpRequest, obj: Connection, form: Any, change: bool) -> None:

@@ -34,7 +34,14 @@ from core.api.suspension import result_of
 from core.exceptions import IntegrationError
 from core.roles import CALLS, may
 from registry.admin.credential import may_use_credentials
-from registry.admin.grants import GrantingMixin, allow_action, are_complete, grants_shown
+from registry.admin.grants import (
+    CredentialUsersMixin,
+    allow_action,
+    are_complete,
+    grants_shown,
+    use_view,
+    users_shown,
+)
 from registry.admin.integration_forms import SHOWN_WHEN, IntegrationForm, TryForm
 from registry.calls.headers import call_headers
 from registry.integrations import lifecycle
@@ -60,7 +67,7 @@ def arrow_of(integration: Integration) -> SafeString:
 
 
 @admin.register(Integration)
-class IntegrationAdmin(GrantingMixin, HubAdmin):
+class IntegrationAdmin(CredentialUsersMixin, HubAdmin):
     """The list of integrations, the page of one, and the panel that tries it."""
 
     form = IntegrationForm
@@ -115,8 +122,11 @@ class IntegrationAdmin(GrantingMixin, HubAdmin):
             "flow": arrow_of(row),
             "executions": list(executions[:SHOWN_EXECUTIONS]),
             "history_url": f"{listed}?integration={row.pk}",
+            **users_shown(request, row),
             **grants_shown(request, lines_of_integration(row)),
         }
+
+    decide_use = use_view("integration_use")
 
     def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
         row = self.get_queryset(request).filter(pk=object_id).first()

@@ -25,11 +25,14 @@ from registry import services
 from registry.admin.acceptance import AcceptanceMixin, registrant_of
 from registry.admin.credential import may_use_credentials
 from registry.admin.grants import (
-    GrantingMixin,
+    CredentialUsersMixin,
     allow_action,
     are_complete,
+    choice_of,
     grants_shown,
     tell_awaiting,
+    use_view,
+    users_shown,
 )
 from registry.admin.maintenance import (
     LIFTED,
@@ -62,7 +65,7 @@ MAX_ACTIONS = 100
 
 
 @admin.register(Service)
-class ServiceAdmin(AcceptanceMixin, GrantingMixin, MaintainedAdmin):
+class ServiceAdmin(AcceptanceMixin, CredentialUsersMixin, MaintainedAdmin):
     """One service with its instances and actions."""
 
     form = ServiceForm
@@ -125,7 +128,10 @@ class ServiceAdmin(AcceptanceMixin, GrantingMixin, MaintainedAdmin):
     def summary(self, request: HttpRequest, row: Service) -> dict[str, Any]:
         lines = lines_of_actions(row)
         title = {"grants_title": "Actions that may use its credential"}
-        return {**_summary(row), **grants_shown(request, lines), **title}
+        users = users_shown(request, row)
+        return {**_summary(row), **users, **grants_shown(request, lines), **title}
+
+    decide_use = use_view("service_use")
 
     def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
         row = Service.objects.filter(pk=object_id).prefetch_related("actions", "instances").first()
@@ -180,7 +186,7 @@ class ServiceAdmin(AcceptanceMixin, GrantingMixin, MaintainedAdmin):
         """Let the actions use a credential that was linked just now."""
         if "credential" in form.changed_data and service.credential_id is not None:
             grant_actions(service, actor=actor_of(request))
-            settle_dependants(service, actor=actor_of(request), grant=False)
+            settle_dependants(service, actor=actor_of(request), choice=choice_of(request))
             tell_awaiting(request, service)
 
     def get_form(

@@ -21,6 +21,7 @@ from registry.api.grants import awaiting_field
 from registry.connections import lifecycle
 from registry.connections.lifecycle import ConnectionEditor
 from registry.connections.scheduled_checks import run_test
+from registry.credentials.dependants import GrantChoice
 from registry.models import (
     Connection,
     ConnectionDriver,
@@ -149,7 +150,7 @@ class ConnectionViewSet(NamedResourceViewSet):
         return ConnectionEditor(
             actor=self.actor,
             may_use_credentials=self.may_use_credentials,
-            grants_users=self.is_granting,
+            choice=GrantChoice(allows_all=self.is_granting),
         )
 
     def get_rows(self) -> Any:

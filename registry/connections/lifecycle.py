@@ -29,7 +29,7 @@ from registry.connections.type_specs import (
     check_driver,
     default_port,
 )
-from registry.credentials.dependants import settle_dependants
+from registry.credentials.dependants import NONE, GrantChoice, settle_dependants
 from registry.credentials.links import Link, note_link, noting_denials
 from registry.models import Connection, ConnectionStatus, ConnectionType
 
@@ -51,8 +51,8 @@ class ConnectionEditor:
 
     actor: str
     may_use_credentials: bool = True
-    # Whether what uses the connection already may use a credential that is linked.
-    grants_users: bool = False
+    # Which of what uses the connection already may use a credential that is linked.
+    choice: GrantChoice = NONE
 
     def link(self, fields: Mapping[str, Any]) -> Link:
         wanted = (fields["credential"] or "") if "credential" in fields else None
@@ -75,6 +75,7 @@ def create_connection(fields: Mapping[str, Any], editor: ConnectionEditor) -> Co
         ValidationFailed: a field breaks a rule.
         Conflict: the name is taken.
         PermissionDenied: it names a credential, and the caller may not use credentials.
+        GrantsUnanswered: a person links one, and was not asked of what calls the connection.
     """
     row = Connection(name=fields.get("name", ""), type=fields.get("type", ""))
     with unique_name(row), noting_denials(), transaction.atomic():
@@ -102,6 +103,7 @@ def update_connection(
         Conflict: the name is taken.
         PreconditionFailed: with `if_unchanged`, the row was changed since.
         PermissionDenied: it is about a credential, and the caller may not use credentials.
+        GrantsUnanswered: a person links one, and was not asked of what calls the connection.
     """
     with unique_name(connection, fields), noting_denials(), transaction.atomic():
         locked = lock_row(connection, if_unchanged=if_unchanged)
@@ -185,7 +187,7 @@ def enable_connection(connection: Connection, *, actor: str) -> Connection:
 def _settle_users(row: Connection, before: Any, editor: ConnectionEditor) -> None:
     """Grant what uses a connection the credential that was linked, or note who waits for that."""
     if row.credential_id is not None and row.credential_id != before:
-        settle_dependants(row, actor=editor.actor, grant=editor.grants_users)
+        settle_dependants(row, actor=editor.actor, choice=editor.choice)
 
 
 def _reach_of(row: Connection) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Finds the integrations that call what has a credential, and may not use it yet."""
+"""Finds the integrations that call what has a credential."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from django.db.models import Q, QuerySet
 
 from core.references import title_of
 from registry.credentials.dependants import Carrier, Dependant
-from registry.integrations.grants import allow_integration, uses_of_integration
+from registry.integrations.grants import allow_integration, line_of, use_through
 from registry.models import EXECUTABLE, Connection, Integration, TargetKind
 from registry.policies.credential_grants import GrantState
 
 
-def waiting_integrations(carrier: Carrier) -> Iterator[Dependant]:
-    """Yield the integrations that lead to a service or connection and were not granted that."""
-    for row in _integrations_of(carrier).order_by("name"):
-        uses = [use for use in uses_of_integration(row) if use.carrier.pk == carrier.pk]
-        if any(use.state != GrantState.GRANTED for use in uses):
-            yield Dependant(title_of(row), partial(_allow, row))
+def dependent_integrations(row: Carrier | Integration) -> Iterator[Dependant]:
+    """Yield the integrations that lead to the credential of a service or connection."""
+    if isinstance(row, Integration):
+        return
+    for each in integrations_of(row).order_by("name"):
+        use = use_through(each, row)
+        yield Dependant(
+            row=each,
+            title=title_of(each),
+            lines=[line_of(each, use)],
+            is_waiting=use.state != GrantState.GRANTED,
+            grant=partial(_allow, each),
+        )
 
 
 def _allow(row: Integration, actor: str) -> None:
     allow_integration(row, actor=actor)
 
 
-def _integrations_of(carrier: Carrier) -> QuerySet[Integration]:
+def integrations_of(carrier: Carrier) -> QuerySet[Integration]:
+    """Return the integrations that call a service or connection, or what any of its type has."""
     rows = Integration.objects.select_related("connection__credential")
     rows = rows.filter(status__in=EXECUTABLE)
     if isinstance(carrier, Connection):
@@ -34,4 +42,7 @@ def _integrations_of(carrier: Carrier) -> QuerySet[Integration]:
     named = Q(target_kind=TargetKind.SERVICE) & (
         Q(target__iexact=carrier.name) | Q(target__iexact=str(carrier.pk))
     )
-    return rows.filter(named | Q(target_kind=TargetKind.SERVICE_TYPE, target=carrier.type))
+    of_type = Q(target_kind=TargetKind.SERVICE_TYPE, target=carrier.type)
+    # An action by name is asked of those that have it; a method and a path, of any.
+    has_it = Q(action__in=carrier.actions.values("name")) | Q(action__contains="/")
+    return rows.filter(named | (of_type & has_it))

@@ -84,12 +84,18 @@ def _use_of(integration: Integration, carrier: Carrier, grant: OwnGrant | None) 
     return IntegrationUse(carrier, credential, grant, state)
 
 
+def use_through(integration: Integration, carrier: Carrier) -> IntegrationUse:
+    """Return the use of the credential of one service or connection that an integration calls."""
+    return _use_of(integration, carrier, OwnGrant.read(integration.credential_grant))
+
+
 def lines_of_integration(integration: Integration) -> list[GrantLine]:
     """Return the same as it is told."""
-    return [_line_of(integration, use) for use in uses_of_integration(integration)]
+    return [line_of(integration, use) for use in uses_of_integration(integration)]
 
 
-def _line_of(integration: Integration, use: IntegrationUse) -> GrantLine:
+def line_of(integration: Integration, use: IntegrationUse) -> GrantLine:
+    """Return a use as it is told."""
     return GrantLine(
         subject=integration.name,
         call=integration.call,

@@ -39,6 +39,10 @@ class CredentialReach:
     state: GrantState = GrantState.GRANTED
     note: str = ""
 
+    def leads_through(self, key: UUID) -> bool:
+        """Return whether it is by what has this id that the credential is reached."""
+        return key in (self.id, self.carrier_id)
+
 
 def reaches_of(target: CallTarget, action: str) -> list[CredentialReach]:
     """Return the credentials that a call of a target leads to now; of a type, those of all."""

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from core.db.locking import lock_row
 from core.exceptions import ValidationFailed
-from registry.credentials.dependants import settle_dependants
+from registry.credentials.dependants import GrantChoice, settle_dependants
 from registry.credentials.grants import grant_actions
 from registry.credentials.links import Link
 from registry.discovery.change_log import log_changed_parts
@@ -35,7 +35,8 @@ def grant_given(
     given = {str(fields.get("name", "")) for fields in actions or ()}
     grant_actions(service, actor=link.actor, names=None if is_linked else given)
     if is_linked:
-        settle_dependants(service, actor=link.actor, grant=link.grants_users)
+        choice = GrantChoice(allows_all=link.grants_users)
+        settle_dependants(service, actor=link.actor, choice=choice)
 
 
 def with_awaiting(service: Service, reloaded: Service) -> Service:

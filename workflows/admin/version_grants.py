@@ -31,7 +31,7 @@ class VersionGrantsMixin(GrantingMixin):
         rows = WorkflowVersion.objects.select_related("workflow")
         version = find_or_404(rows, object_id)
         uses = services.uses_of_version(version)
-        is_open = any(use.grant is None or use.grant.withdrawn_at is not None for use in uses)
+        is_open = not all(use.is_granted for use in uses)
         holds = CredentialGrant.objects.valid().filter(version=version).exists()
         return [*([] if is_open else ["allow"]), *([] if holds else ["withdraw"])]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -36,6 +37,11 @@ class VersionUse:
     grant: CredentialGrant | None
     state: GrantState
     note: str
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether the version may make it, whatever stands in the way elsewhere."""
+        return self.grant is not None and self.grant.withdrawn_at is None
 
     def line(self) -> GrantLine:
         """Return the same as it is told."""
@@ -82,8 +88,9 @@ def uses_of_version(version: WorkflowVersion, reaches: Reaches | None = None) ->
     uses = uses_of_definition(definition, reaches) if definition is not None else []
     if not uses:
         return []
-    grants = {_key_of(grant): grant for grant in grants_of(version)}
-    before = _granted_before(version)
+    grants = {_key_of(grant): grant for grant in version.grants.all()}
+    is_complete = all(_key(use.call, use.reach) in grants for use in uses)
+    before = frozenset() if is_complete else _granted_before(version)
     return [_with_grant(use, grants.get(_key(use.call, use.reach)), before) for use in uses]
 
 
@@ -132,17 +139,23 @@ def _with_grant(
 
 
 def grant_version(
-    version: WorkflowVersion, *, actor: str, steps: Collection[str] | None = None
+    version: WorkflowVersion,
+    *,
+    actor: str,
+    steps: Collection[str] | None = None,
+    through: UUID | None = None,
 ) -> list[VersionUse]:
     """Let calls of a version use the credentials that they reach now; return those that are new.
 
-    All calls unless `steps` says of which steps. Call it inside the transaction of what allows it.
+    All calls unless `steps` says of which steps, and `through` which service, connection or
+    integration they lead. Call it inside the transaction of what allows it.
     """
     new = [
         use
         for use in uses_of_version(version)
-        if (use.grant is None or use.grant.withdrawn_at is not None)
+        if not use.is_granted
         and (steps is None or use.call.step in steps)
+        and (through is None or use.reach.leads_through(through))
     ]
     for use in new:
         _store(version, use, actor)
@@ -211,10 +224,20 @@ def allow_version(
         return grant_version(version, actor=actor, steps=steps)
 
 
-def withdraw_version(version: WorkflowVersion, *, actor: str, reason: str = "") -> int:
-    """Take back what a version was granted: calls that begin from now on are refused."""
+def withdraw_version(
+    version: WorkflowVersion,
+    *,
+    actor: str,
+    reason: str = "",
+    grants: Collection[UUID] | None = None,
+) -> int:
+    """Take back what a version was granted, or of that what `grants` has the ids of.
+
+    Calls that begin from now on are refused.
+    """
     with transaction.atomic():
-        rows = list(grants_of(version).valid().select_for_update().select_related("credential"))
+        valid = grants_of(version).valid().select_for_update().select_related("credential")
+        rows = list(valid if grants is None else valid.filter(pk__in=grants))
         for grant in rows:
             grant.withdrawn_by, grant.withdrawn_at = actor, timezone.now()
             grant.reason = reason
