@@ -31,40 +31,30 @@ def _default_of(field: Any) -> Any:
     return json.dumps(default) if is_json else default
 
 
-def insert_bulk(model: type[models.Model], rows: Sequence[NewRow]) -> None:
-    """Insert rows; JSON columns are given as the text of their JSON."""
-    if not rows:
-        return
-    if connection.vendor == "postgresql":
-        _copy(model, rows)
-    else:
-        _insert(model, rows)
-
-
-def _copy(model: type[models.Model], rows: Sequence[NewRow]) -> None:
-    names, defaults = _columns_of(model)
-    quoted = ", ".join(f'"{name}"' for name in names)
-    statement = f'COPY "{model._meta.db_table}" ({quoted}) FROM STDIN'
-    # Rows of one kind name the same columns: what they do not name is written once.
-    templates: dict[tuple[str, ...], str] = {}
-    lines = []
+def insert_bulk(model: type[models.Model], rows: Iterable[NewRow]) -> None:
+    """Insert rows; JSON columns are given as the text of their JSON, and ids as such or in hex."""
+    alike: dict[tuple[str, ...], list[NewRow]] = {}
     for row in rows:
-        given = tuple(row)
-        template = templates.get(given)
-        if template is None:
-            template = templates[given] = _template(names, defaults, given)
-        lines.append(template.format_map({name: _copied(row[name]) for name in given}))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write("".join(lines))
+        alike.setdefault(tuple(row), []).append(row)
+    insert = _copy if connection.vendor == "postgresql" else _insert
+    for given, same in alike.items():
+        columns, defaults = _columns_of(model)
+        rest = {n: d for n, d in zip(columns, defaults, strict=True) if n not in given}
+        insert(model._meta.db_table, (*given, *rest), [row.values() for row in same], rest.values())
 
 
-def _template(names: tuple[str, ...], defaults: tuple[Any, ...], given: tuple[str, ...]) -> str:
-    """Return a line of COPY with a place for each column that is given."""
-    cells = [
-        f"{{{name}}}" if name in given else _copied(default).replace("{", "{{").replace("}", "}}")
-        for name, default in zip(names, defaults, strict=True)
-    ]
-    return "\t".join(cells) + "\n"
+def _copy(
+    table: str, columns: Sequence[str], rows: Sequence[Iterable[Any]], rest: Iterable[Any]
+) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    # What they do not name is the same in each line.
+    end = "".join(f"\t{_copied(value)}" for value in rest) + "\n"
+    text = "".join(["\t".join(map(_copied, row)) + end for row in rows])
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy,
+    ):
+        copy.write(text)
 
 
 def _copied(value: Any) -> str:
@@ -79,18 +69,23 @@ def _copied(value: Any) -> str:
         return "\\N"
     if value is True or value is False:
         return "t" if value else "f"
-    return str(value)
+    return _moment_text(value) if type(value) is datetime else str(value)
 
 
-def _insert(model: type[models.Model], rows: Iterable[NewRow]) -> None:
-    names, defaults = _columns_of(model)
-    quoted = ", ".join(f'"{name}"' for name in names)
-    marks = ", ".join(["%s"] * len(names))
-    statement = f'INSERT INTO "{model._meta.db_table}" ({quoted}) VALUES ({marks})'
-    pairs = list(zip(names, defaults, strict=True))
+# A time stands in several columns, and in rows that follow each other.
+_moment_text = lru_cache(maxsize=4096)(str)
+
+
+def _insert(
+    table: str, columns: Sequence[str], rows: Sequence[Iterable[Any]], rest: Iterable[Any]
+) -> None:
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join(["%s"] * len(columns))
+    same = [_bound(value) for value in rest]
     with connection.cursor() as cursor:
         cursor.executemany(
-            statement, [[_bound(row.get(name, default)) for name, default in pairs] for row in rows]
+            f'INSERT INTO "{table}" ({names}) VALUES ({marks})',
+            [[*map(_bound, row), *same] for row in rows],
         )
 
 
@@ -105,6 +100,11 @@ def _bound(value: Any) -> Any:
 def existing_ids(model: Any, ids: Iterable[UUID]) -> set[UUID]:
     """Return which of these ids the table has."""
     wanted = list(ids)
+    if connection.vendor == "postgresql":
+        statement = f'SELECT id FROM "{model._meta.db_table}" WHERE id = ANY(%s)'
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [wanted])
+            return {row[0] for row in cursor}
     found: set[UUID] = set()
     for place in range(0, len(wanted), 500):
         rows = model.objects.filter(pk__in=wanted[place : place + 500])

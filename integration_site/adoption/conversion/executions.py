@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,6 @@ from integration_site.adoption.conversion.run_steps import (
     ERROR_CODE,
     EarlierStatus,
     RecordedStep,
-    dumped,
     read_steps,
     settle,
     whole_run,
@@ -34,6 +34,10 @@ _LOW_62 = (1 << 62) - 1
 _SPREAD = 0x9E3779B97F4A7C15  # so that rows of one execution differ in all bits
 
 
+# So that what is derived of a shape is so once.
+_known_shape = lru_cache(maxsize=1000)(RunShape)
+
+
 @dataclass(frozen=True)
 class ConvertedRun:
     """The rows of one execution, and the shape of its steps with their names."""
@@ -47,9 +51,13 @@ class ConvertedRun:
 
 def ordered_id(moment: datetime, of: UUID, place: int) -> UUID:
     """Return a UUID of version 7 of a moment: the same for the same execution and place."""
+    return UUID(_ordered_hex(moment, of.int, place))
+
+
+def _ordered_hex(moment: datetime, of: int, place: int) -> str:
     milliseconds = max(int((moment - _EPOCH).total_seconds() * 1000), 0) & 0xFFFF_FFFF_FFFF
     high = milliseconds << 16 | 0x7000 | (place & 0xFFF)
-    return UUID(int=high << 64 | 0b10 << 62 | ((of.int ^ place * _SPREAD) & _LOW_62))
+    return f"{high:016x}{0b10 << 62 | ((of ^ place * _SPREAD) & _LOW_62):016x}"
 
 
 def convert_run(
@@ -61,7 +69,7 @@ def convert_run(
     """
     start = _start_of(cells)
     recorded, status = read_steps(rows, began=start), _status_of(cells)
-    errors, output = cells.texts("errors"), cells.json("result")
+    errors, output = cells.texts("errors"), cells.json_text("result")
     if status in (EarlierStatus.PENDING, EarlierStatus.RUNNING):
         cells.notes.mended("status", f"was {status}; taken as FAILED, as nobody goes on with it")
         status = EarlierStatus.FAILED.value
@@ -75,16 +83,16 @@ def convert_run(
     type_ = cells.enum("workflow_type", WorkflowType, WorkflowType.CUSTOM)
     shape = _shape_of(type_, recorded, cells, most_steps)
     execution = {
-        "id": key,
-        "workflow_id": shape.workflow_id,
-        "version_id": shape.version_id,
+        "id": key.hex,
+        "workflow_id": shape.workflow_id.hex,
+        "version_id": shape.version_id.hex,
         "workflow_name": shape.workflow_name,
         "type": type_,
         "status": status,
-        "input": dump(cells.object("data")),
+        "input": cells.object_text("data"),
         "context": dump(_context_of(cells, source)),
-        "output": dumped(output),
-        "errors": dump([_error(text) for text in errors]),
+        "output": output,
+        "errors": dump([_error(text) for text in errors]) if errors else "[]",
         "correlation_id": _own_id(cells),
         "started_by": ACTOR,
         "last_sequence": 2,
@@ -145,7 +153,7 @@ def _shape_of(
 ) -> RunShape:
     ids = tuple(dict.fromkeys(step.id for step in recorded))
     if len(ids) <= most_steps or ids == (WHOLE_RUN,):
-        return RunShape(type_, ids)
+        return _known_shape(type_, ids)
     cells.notes.mended("steps", f"{len(ids)} different steps; its graph shows one for all of them")
     for step in recorded:
         step.id = WHOLE_RUN
@@ -178,16 +186,17 @@ def _error(text: str) -> dict[str, Any]:
 
 
 def _step_rows(steps: Sequence[RecordedStep], key: UUID) -> list[NewRow]:
+    number, own = key.int, key.hex
     return [
         {
-            "id": ordered_id(step.started_at, key, place),
-            "execution_id": key,
+            "id": _ordered_hex(step.started_at, number, place),
+            "execution_id": own,
             "step_id": step.id,
             "path": step.path,
             "name": step.name,
             "status": step.status,
-            "output": dumped(step.output),
-            "error": dumped(step.error),
+            "output": step.output,
+            "error": None if (error := step.error) is None else dump(error),
             "started_at": step.started_at,
             "completed_at": step.completed_at,
             "created_at": step.started_at,
@@ -198,10 +207,11 @@ def _step_rows(steps: Sequence[RecordedStep], key: UUID) -> list[NewRow]:
 
 
 def _event_rows(status: str, start: datetime, end: datetime, key: UUID) -> list[NewRow]:
+    number, own = key.int, key.hex
     return [
         {
-            "id": ordered_id(moment, key, place),
-            "execution_id": key,
+            "id": _ordered_hex(moment, number, place),
+            "execution_id": own,
             "sequence": place,
             "kind": kind,
             "actor": ACTOR,

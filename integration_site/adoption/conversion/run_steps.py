@@ -9,7 +9,7 @@ from typing import Any
 
 from core.db.vocabulary import Vocabulary
 from integration_site.adoption.conversion.shapes_of_runs import WHOLE_RUN, step_ids_of
-from integration_site.adoption.conversion.values import Cells, dump
+from integration_site.adoption.conversion.values import Cells
 
 
 class EarlierStatus(Vocabulary):
@@ -41,7 +41,7 @@ class RecordedStep:
     status: str
     started_at: datetime
     completed_at: datetime
-    output: Any = None
+    output: str | None = None
     errors: list[str] = field(default_factory=list)
     is_passed: bool = False
 
@@ -73,7 +73,7 @@ def read_steps(rows: Sequence[Cells], *, began: datetime) -> list[RecordedStep]:
         steps.append(
             RecordedStep(
                 step_id, path, name, cells.enum("status", EarlierStatus, EarlierStatus.FAILED),
-                start, _end_of(cells, start), cells.json("result"), cells.texts("errors"),
+                start, _end_of(cells, start), cells.json_text("result"), cells.texts("errors"),
             )
         )  # fmt: skip
         _note_open(cells, steps[-1])
@@ -120,13 +120,8 @@ def settle(steps: list[RecordedStep], status: str) -> RecordedStep | None:
 
 
 def whole_run(
-    status: str, start: datetime, end: datetime, output: Any, errors: list[str]
+    status: str, start: datetime, end: datetime, output: str | None, errors: list[str]
 ) -> RecordedStep:
     """Return a step that stands for all that an execution did."""
     kept = None if status != EarlierStatus.COMPLETED else output
     return RecordedStep(WHOLE_RUN, WHOLE_RUN, "The whole run", status, start, end, kept, errors)
-
-
-def dumped(value: Any) -> str | None:
-    """Return the JSON of a value; None for none, which is no value of a column."""
-    return None if value is None else dump(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from integration_site.adoption.conversion.values import id_for
 WHOLE_RUN = "run"
 MOST_STEPS = 200
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
-_id_for = lru_cache(maxsize=1000)(id_for)
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class RunShape:
         """The name of the workflow that a retry runs."""
         return self.type.lower().replace("_", "-")
 
-    @property
+    @cached_property
     def workflow_id(self) -> UUID:
-        return _id_for(self.type, of="workflow")
+        return id_for(self.type, of="workflow")
 
-    @property
+    @cached_property
     def version_id(self) -> UUID:
-        return _id_for(f"{self.type}/{'/'.join(self.steps)}", of="workflow_version")
+        return id_for(f"{self.type}/{'/'.join(self.steps)}", of="workflow_version")
 
     def document(self, names: Mapping[str, str]) -> dict[str, Any]:
         """Return the definition: the steps as they followed each other."""
@@ -79,6 +78,7 @@ def step_ids_of(steps: Sequence[tuple[str, str]]) -> list[str]:
     return [_step_id(step_id, name) for step_id, name in steps]
 
 
+@lru_cache(maxsize=4096)
 def _step_id(step_id: str, name: str) -> str:
     chosen = name if name and (not step_id or read_id(step_id) is not None) else step_id
     text = _UNFIT.sub("-", chosen.strip()).strip("-.")[:100]

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from core.db.names import fit_name
@@ -48,10 +49,7 @@ class Cells:
         if value is None:
             return None
         try:
-            read = datetime.fromisoformat(value)
-            if read.tzinfo is None:
-                read = read.replace(tzinfo=self.zone)
-            return read.astimezone(UTC)
+            return _moment(value, self.zone)
         except (ValueError, OverflowError):
             self.notes.mended(column, f"'{value[:_SHOWN]}' is no time; left empty")
             return None
@@ -80,7 +78,7 @@ class Cells:
             return None
         try:
             read = _decode(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.notes.mended(column, "is no JSON; kept as a text")
             read = value
         if _UNSTORABLE.search(value) or "\x00" in value:
@@ -89,6 +87,21 @@ class Cells:
             plain = plain.replace("\x00", "\ufffd")
             return json.loads(plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
         return read
+
+    def json_text(self, column: str) -> str | None:
+        """Return the text of a JSON value that can be stored; None for NULL."""
+        value = self.row.get(column)
+        if value is not None and _storable(value) is not None:
+            return value
+        read = self.json(column)
+        return None if read is None else dump(read)
+
+    def object_text(self, column: str) -> str:
+        """Return the text of a JSON object, as `object` makes it."""
+        value = self.row.get(column)
+        if value is not None and isinstance(_storable(value), dict):
+            return value
+        return dump(self.object(column))
 
     def object(self, column: str) -> dict[str, Any]:
         """Return a JSON object; another value stands in one under the name of its column."""
@@ -118,10 +131,34 @@ class Cells:
                 self.notes.mended(column, f"was NULL; taken as {default}")
             return default
         try:
-            return vocabulary.parse(_SEPARATOR.sub("_", value.strip())).value
+            return _member(vocabulary, value)
         except ValueError:
             self.notes.mended(column, f"'{value[:_SHOWN]}' is no value of it; taken as {default}")
             return default
+
+
+# Neighbours have the same values: statuses and types always, times mostly.
+@lru_cache(maxsize=4096)
+def _moment(text: str, zone: tzinfo) -> datetime:
+    """Return a time in UTC. Raises: ValueError, OverflowError."""
+    read = datetime.fromisoformat(text)
+    return (read if read.tzinfo is not None else read.replace(tzinfo=zone)).astimezone(UTC)
+
+
+@lru_cache(maxsize=1024)
+def _member(vocabulary: type[Vocabulary], text: str) -> str:
+    """Return the value that a text is. Raises: ValueError."""
+    return vocabulary.parse(_SEPARATOR.sub("_", text.strip())).value
+
+
+def _storable(text: str) -> Any:
+    """Return the JSON value of a text that can be stored as it is; None for any other, and null."""
+    if _UNSTORABLE.search(text) or "\x00" in text:
+        return None
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -38,7 +38,10 @@ class SqliteSource(SourceDatabase):
 
     def _connect(self) -> sqlite3.Connection:
         address = f"file:{quote(str(self._path.resolve()))}?mode=ro"
-        connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
+        # Rows are read in one thread, and what reads them is given back in another.
+        connection = sqlite3.connect(
+            address, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+        )
         # What is no UTF-8 is shown with marks, and does not end the reading.
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         self._open.append(connection)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.db import transaction
 
 from core.failpoints import failpoint
 from core.identifiers import id_of_text
+from integration_site.adoption.ahead import one_ahead
 from integration_site.adoption.bulk_rows import existing_ids, insert_bulk
 from integration_site.adoption.conversion.executions import ConvertedRun, convert_run
 from integration_site.adoption.conversion.values import Cells, Row, id_for, key_text
@@ -27,23 +29,69 @@ BATCH = 2000
 Run = tuple[str, list[Row], list[Row]]
 
 
+@dataclass(frozen=True)
+class ReadRun:
+    """An execution with what is made of it; None and its steps alone where there is none."""
+
+    steps: list[Cells]
+    cells: Cells | None = None
+    own: UUID | None = None
+    run: ConvertedRun | None = None
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True)
+class ReadBatch:
+    """So many keys with their executions, and the last of the keys."""
+
+    runs: list[ReadRun]
+    last_key: str
+
+
 def take_executions(adoption: Adoption) -> None:
-    """Take all executions that were not taken yet."""
+    """Take all executions that were not taken yet.
+
+    While the database stores a batch, the next one is read and converted, which needs nothing of
+    the hub's.
+    """
     counter = StepCounter.resume(adoption.record, NAME)
     total = adoption.total("workflow_execution")
     already = counter.counts.get("read", 0)
     progress = StepProgress(NAME, total, adoption.say, done=already)
     versions = RunVersions()
-    runs = _runs(adoption, after=counter.step.last_key)
-    while batch := list(islice(runs, BATCH)):
+    for batch in one_ahead(_batches(adoption, after=counter.step.last_key)):
         with transaction.atomic():
-            _take_batch(adoption, batch, versions, counter)
+            _take_batch(adoption, batch.runs, versions, counter)
             failpoint("M4", NAME)
-            counter.store(adoption.record, state=BEGUN, last_key=batch[-1][0])
+            counter.store(adoption.record, state=BEGUN, last_key=batch.last_key)
         failpoint("M5", NAME)
-        progress.advance(sum(len(executions) for _, executions, _ in batch))
+        progress.advance(sum(each.cells is not None for each in batch.runs))
     counter.store(adoption.record, state=DONE)
     progress.finish()
+
+
+def _batches(adoption: Adoption, *, after: str | None) -> Iterator[ReadBatch]:
+    runs = _runs(adoption, after=after)
+    while batch := list(islice(runs, BATCH)):
+        read = [each for run in batch for each in _read(adoption, *run)]
+        yield ReadBatch(read, batch[-1][0])
+
+
+def _read(
+    adoption: Adoption, key: str, executions: list[Row], steps: list[Row]
+) -> Iterator[ReadRun]:
+    """Yield the executions with one key; the first of them has the steps."""
+    parts = [
+        Cells(row, Notes("workflow_step", row.get("id") or key), adoption.zone) for row in steps
+    ]
+    if not executions:
+        yield ReadRun(parts)
+    ids = _ids_of(key, executions)
+    for row, own in zip(executions, ids, strict=True):
+        cells = Cells(row, Notes("workflow_execution", key), adoption.zone)
+        run = convert_run(cells, parts, key=own, source=adoption.record.source)
+        yield ReadRun(parts, cells, own, run, is_repeated=own != ids[0])
+        parts = []
 
 
 def _runs(adoption: Adoption, *, after: str | None) -> Iterator[Run]:
@@ -92,30 +140,26 @@ def merge(executions: Iterator[tuple[str, Row]], steps: Iterator[tuple[str, Row]
 
 
 def _take_batch(
-    adoption: Adoption, batch: Iterable[Run], versions: RunVersions, counter: StepCounter
+    adoption: Adoption, batch: Sequence[ReadRun], versions: RunVersions, counter: StepCounter
 ) -> None:
-    wanted = [_ids_of(key, executions) for key, executions, _ in batch]
-    present = existing_ids(WorkflowExecution, [key for ids in wanted for key in ids])
+    present = existing_ids(WorkflowExecution, [each.own for each in batch if each.own])
     runs: list[ConvertedRun] = []
-    for (key, executions, steps), ids in zip(batch, wanted, strict=True):
-        counter.add("steps_read", len(steps))
-        parts = [Cells(row, Notes("workflow_step", row.get("id") or key), adoption.zone)
-                 for row in steps]  # fmt: skip
-        for row, own in zip(executions, ids, strict=True):
-            cells = Cells(row, Notes("workflow_execution", key), adoption.zone)
-            counter.add("read")
-            if own in present:
-                cells.notes.left("the hub has an execution with this id already")
-                counter.add("left")
-                _leave(parts, "its execution was left", counter)
-            else:
-                present.add(own)
-                runs.append(_convert(adoption, cells, parts, own, versions))
-                _count(cells, parts, own != ids[0], counter)
-            counter.findings += cells.notes
-            parts = []  # of those with one key, the first has the steps
-        if not executions:
-            _leave(parts, "there is no execution with its workflow_id", counter)
+    for each in batch:
+        counter.add("steps_read", len(each.steps))
+        if each.cells is None or each.run is None:
+            _leave(each.steps, "there is no execution with its workflow_id", counter)
+            continue
+        counter.add("read")
+        if each.own in present:
+            _forget_notes(each)
+            each.cells.notes.left("the hub has an execution with this id already")
+            counter.add("left")
+            _leave(each.steps, "its execution was left", counter)
+        else:
+            present.add(each.own)
+            runs.append(_fitted(adoption, each, versions))
+            _count(each.cells, each.steps, each.is_repeated, counter)
+        counter.findings += each.cells.notes
     versions.store()
     insert_bulk(WorkflowExecution, [run.execution for run in runs])
     insert_bulk(WorkflowStep, [row for run in runs for row in run.steps])
@@ -131,19 +175,25 @@ def _ids_of(key: str, executions: list[Row]) -> list[UUID]:
     return [id_of_text(key), *others][: len(executions)]
 
 
-def _convert(
-    adoption: Adoption, cells: Cells, parts: list[Cells], own: UUID, versions: RunVersions
-) -> ConvertedRun:
-    run = convert_run(cells, parts, key=own, source=adoption.record.source)
-    if versions.has_room_for(run.shape):
-        versions.add(run.shape, run.names)
-        return run
-    # So many shapes are no shapes.
-    for each in (cells, *parts):
-        each.notes.findings.clear()
-    run = convert_run(cells, parts, key=own, source=adoption.record.source, most_steps=0)
+def _fitted(adoption: Adoption, each: ReadRun, versions: RunVersions) -> ConvertedRun:
+    """Return what is made of an execution, with the shape of all where there are too many."""
+    assert each.cells is not None
+    assert each.run is not None
+    assert each.own is not None
+    run = each.run
+    if not versions.has_room_for(run.shape):  # so many shapes are no shapes
+        _forget_notes(each)
+        run = convert_run(
+            each.cells, each.steps, key=each.own, source=adoption.record.source, most_steps=0
+        )
     versions.add(run.shape, run.names)
     return run
+
+
+def _forget_notes(each: ReadRun) -> None:
+    for cells in (each.cells, *each.steps):
+        if cells is not None:
+            cells.notes.findings.clear()
 
 
 def _count(cells: Cells, parts: list[Cells], is_repeated: bool, counter: StepCounter) -> None:
