@@ -146,7 +146,7 @@ def _take_batch(
     runs: list[ConvertedRun] = []
     for each in batch:
         counter.add("steps_read", len(each.steps))
-        if each.cells is None or each.run is None:
+        if each.cells is None or each.run is None or each.own is None:
             _leave(each.steps, "there is no execution with its workflow_id", counter)
             continue
         counter.add("read")
