@@ -11,6 +11,7 @@ _PERIODIC_TASKS = (
     ("forget-webhook-deliveries", "workflows.tasks.forget_deliveries", 600.0, 300),
     ("sweep-heartbeats", "monitoring.tasks.sweep_heartbeats", 5.0, 10),
     ("sweep-model-requests", "model_orchestration.tasks.sweep_requests", 5.0, 10),
+    ("offer-models", "model_orchestration.tasks.offer_models", 20.0, 20),
     ("count-objectives", "monitoring.tasks.count_objectives", 15.0, 15),
     ("sum-uptime", "monitoring.tasks.sum_uptime", 60.0, 60),
     ("forget-model-requests", "model_orchestration.tasks.forget_requests", 60.0, 60),

@@ -127,6 +127,13 @@ class ProviderUnavailable(ModelError):
     status_code = 503
 
 
+class AnswerUnfit(ModelError):
+    """A model answered, and not in the form that it was asked for."""
+
+    code = "answer_unfit"
+    status_code = 502
+
+
 class StreamCut(ModelError):
     """The answer broke off after it had begun."""
 

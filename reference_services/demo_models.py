@@ -155,6 +155,8 @@ class DemoModels:
             await self._create(f"/api/models/{model}/prices", {"input": read, "output": written})
         await self._create("/api/models/budgets", _BUDGET)
         await self._create("/api/models/routes", _ROUTE)
+        # What is asked where nobody says which: by workflows, once no service of their type is up.
+        await self._create("/api/models/routes", {**_ROUTE, "name": "default"})
 
     async def _create(self, path: str, fields: JsonObject) -> None:
         answer = await self._http.post(path, json=fields, headers=self._headers)

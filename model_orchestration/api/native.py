@@ -9,8 +9,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
-from model_orchestration.api.calling import ModelCallView, ReadCall, answer_headers
+from model_orchestration.api.calling import ModelCallView, answer_headers
 from model_orchestration.calls.answering import Served
+from model_orchestration.calls.own_service import native_answer
 from model_orchestration.catalog import current_catalog
 from model_orchestration.models import RequestType
 from model_orchestration.native_dialect import (
@@ -20,27 +21,10 @@ from model_orchestration.native_dialect import (
     as_generation,
     as_image,
     text_of,
-    wrapped,
 )
-from model_orchestration.reading import (
-    read_chat,
-    read_completion,
-    read_embedding,
-    read_image,
-    read_transcription,
-    read_translation,
-)
-from model_orchestration.requirements import AUTO, FIELD
+from model_orchestration.service_actions import ServiceOffer, offer_of, read_native
 
 Body = Mapping[str, Any]
-_READERS: dict[RequestType, ReadCall] = {
-    RequestType.CHAT: read_chat,
-    RequestType.COMPLETION: read_completion,
-    RequestType.EMBEDDING: read_embedding,
-    RequestType.IMAGE_GENERATION: read_image,
-    RequestType.AUDIO_TRANSCRIPTION: read_transcription,
-    RequestType.AUDIO_TRANSLATION: read_translation,
-}
 described = extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
 
 
@@ -49,18 +33,10 @@ class NativeView(ModelCallView):
 
     def ask(self, request: Any, request_type: RequestType, body: Body) -> Served:
         """Have a model answer; the one that is named, or the usual one."""
-        given = request.data
-        asked = str(given.get("model_id") or given.get("model") or "")
-        provider = str(given.get("provider") or "")
-        required = given.get(FIELD)
-        if not asked and required is not None:
-            asked = AUTO
-            if provider and isinstance(required, dict):
-                required = {"provider": provider, **required}
         choices = current_catalog().choices
-        model = asked or choices.usual_model(request_type, provider)
-        named = {**body, "model": model, FIELD: required}
-        _, call = self.read_call(_READERS[request_type], named)
+        model, call = self.read_call(
+            lambda given: read_native(request_type, given, body, choices), request.data
+        )
         return self.serve(request, call, model)
 
     def answer(self, request: Any, request_type: RequestType, body: Body) -> Response:
@@ -68,18 +44,7 @@ class NativeView(ModelCallView):
 
     def wrap(self, served: Served) -> Response:
         """Return an answer with what it was."""
-        return Response(
-            wrapped(
-                served.body,
-                request_id=served.accepted.request_id,
-                model=served.target.model,
-                provider=served.target.provider,
-                reason=served.reason,
-                latency_ms=served.latency_ms,
-                cost=float(served.cost),
-            ),
-            headers=answer_headers(served),
-        )
+        return Response(native_answer(served), headers=answer_headers(served))
 
 
 class NativeChatView(NativeView):
@@ -116,6 +81,38 @@ class NativeImageView(NativeView):
     def post(self, request: Any) -> Response:
         """Have a model draw images; `model_id` or `provider` says which."""
         return self.answer(request, RequestType.IMAGE_GENERATION, as_image(request.data))
+
+
+class TaskView(NativeView):
+    """A view that has a model do a task of a team, and answers what it was asked for."""
+
+    action = ""
+
+    @described
+    def post(self, request: Any) -> Response:
+        """Have a model plan a task, do one, or review a plan."""
+        offer: ServiceOffer = offer_of(self.action)
+        body = offer.body_of(request.data)
+        served = self.ask(request, offer.request_type, body)
+        return Response(offer.result(served.body), headers=answer_headers(served))
+
+
+class PlanView(TaskView):
+    """`/models/plans/execution`."""
+
+    action = "generate_execution_plan"
+
+
+class TaskExecutionView(TaskView):
+    """`/models/tasks/execute`."""
+
+    action = "execute_task"
+
+
+class PlanReviewView(TaskView):
+    """`/models/plans/review`."""
+
+    action = "review_plan"
 
 
 class GenerateView(NativeView):

@@ -34,7 +34,7 @@ from registry.models import Connection, ConnectionType
 # What is below `/models` beside them.
 RESERVED = (
     "routes", "budgets", "quotas", "requests", "usage", "chat", "completion", "embedding", "image",
-    "audio", "content-policies", "prompts", AUTO,
+    "audio", "content-policies", "plans", "prompts", "tasks", AUTO,
 )  # fmt: skip
 # By which clocks may differ; what was served before costs what it cost then.
 PAST = timedelta(minutes=5)

@@ -35,7 +35,7 @@ from registry.api.service_serializers import (
     registration_of,
 )
 from registry.calls.blocking_client import begin_call
-from registry.calls.client import CallResult
+from registry.calls.client import Behalf, CallResult
 from registry.calls.headers import call_headers, dropped_fields, key_of_caller
 from registry.calls.targets.resolver import CallTarget
 from registry.credentials.grants import lines_of_actions
@@ -255,6 +255,7 @@ class ServiceViewSet(NamedResourceViewSet):
                 headers=call_headers(data["context"], key=key),
                 timeout_seconds=data.get("timeout"),
                 actor=self.actor,
+                behalf=Behalf(self.actor, data["context"]),
             )
 
         result = result_of(request, "call", begin)

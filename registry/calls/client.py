@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -32,6 +32,7 @@ from registry.calls.database_threads import DatabaseThreads
 from registry.calls.event_stream import TakeEvent
 from registry.calls.health_probe import Probe
 from registry.calls.limits.limiter import Limiter
+from registry.calls.own_services import ServeCall, own_service
 from registry.calls.permits import Permit, check_granted, use_of
 from registry.calls.probes import HttpRequest, Reading
 from registry.calls.request import OutboundRequest, RawBody, fit_input, prepare_request
@@ -53,6 +54,7 @@ from registry.exceptions import (
     NoTimeLeftError,
     ServiceNotReachedError,
     ServiceResponseError,
+    ServiceTimeoutError,
 )
 from registry.network.address_policy import AddressPolicy
 
@@ -78,6 +80,15 @@ class CallResult:
     warnings: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Behalf:
+    """For whom a call is made: who began it, in which context, and by which execution."""
+
+    name: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    execution: str = ""
+
+
 class OutboundCall(NamedTuple):
     """A call on its way out: what is sent, until when on the client's clock, and who calls.
 
@@ -93,6 +104,7 @@ class OutboundCall(NamedTuple):
     actor: str
     take: TakeEvent | None = None
     raw: RawBody | None = None
+    behalf: Behalf = Behalf()
 
 
 class ServiceClient:
@@ -130,6 +142,7 @@ class ServiceClient:
         actor: str = "engine",
         as_of: int = 0,
         permit: Permit | None = None,
+        behalf: Behalf | None = None,
     ) -> CallResult:
         """Call one action and return its checked answer.
 
@@ -138,6 +151,7 @@ class ServiceClient:
         connecting, sending, and everything up to the last byte of the answer. `actor` is who
         calls, for the audit trail of the service's credential. Who is called is as it was after the
         change `as_of` of the registry, or later. `permit` is asked before a credential is used.
+        On whose `behalf` it is, only services of the hub itself are told.
 
         Raises:
             SchemaViolation: the document does not fit the action; nothing was sent.
@@ -152,7 +166,15 @@ class ServiceClient:
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
         result = await self._send_rate_limited(
-            OutboundCall(resolved, fitted.sent, headers or {}, deadline, timeout, actor)
+            OutboundCall(
+                resolved,
+                fitted.sent,
+                headers or {},
+                deadline,
+                timeout,
+                actor,
+                behalf=behalf or Behalf(actor),
+            )
         )
         return replace(result, warnings=fitted.warnings) if fitted.warnings else result
 
@@ -376,12 +398,31 @@ class ServiceClient:
         """Send one request, and mask the secrets in what is answered. Raises: CallError."""
         seconds = max(call.deadline - self._clock(), 0.0)
         try:
+            serve = own_service(call.action.subject_id)
+            if serve is not None:
+                return await self._serve(serve, call, endpoint, seconds)
             status, output = await self._transport.send(
                 call.action, endpoint, request, seconds, call.take
             )
         except CallError as error:
             raise request.mask.error(error) from None
         return status, request.mask.value(output)
+
+    async def _serve(
+        self, serve: ServeCall, call: OutboundCall, endpoint: Endpoint, seconds: float
+    ) -> tuple[int, Any]:
+        """Have the hub itself answer within so many seconds. Raises: CallError."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await serve(self, call)
+        except TimeoutError:
+            name = call.action.service
+            raise ServiceTimeoutError(
+                f"No answer from '{name}' at {endpoint.url} within {seconds:.3g} s.",
+                service=name,
+                instance=endpoint.url,
+                action=call.action.action,
+            ) from None
 
     def in_database(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
         """Begin work that waits for the database, off this loop."""

@@ -7,7 +7,7 @@ import hashlib
 import time
 from typing import Any
 
-from registry.calls.client import CallResult
+from registry.calls.client import Behalf, CallResult
 from registry.calls.headers import header_text
 from registry.calls.targets.connection_action import parse_connection_action
 from registry.calls.targets.resolver import CallTarget
@@ -75,6 +75,7 @@ async def _send(
             unknown_fields=call.unknown_fields,
             as_of=claim.execution.registry,
             permit=permit,
+            behalf=Behalf(claim.execution.started_by, claim.execution.context, claim.execution.id),
         )
     return _success(result, result.sent)
 
