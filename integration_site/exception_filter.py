@@ -23,9 +23,13 @@ SECRET_MODULES = (
     "monitoring.checks.push_tokens",
     "monitoring.checks.pushing",
     "monitoring.admin.alert_forms",
+    "integration_site.api.manifests",
+    "integration_site.manifests",
 )
 # Parts of the addresses to which secrets are posted.
-_WORDS_OF_SECRET_PAGES = ("credential", "alertchannel", "monitoring/channels", "model/connect")
+_WORDS_OF_SECRET_PAGES = (
+    "credential", "alertchannel", "monitoring/channels", "model/connect", "manifests",
+)  # fmt: skip
 _HIDDEN_VARIABLE = "(not shown: this may hold secrets)"
 
 

@@ -29,6 +29,7 @@ from core.admin.pages import page_of, page_of_id
 from core.admin.refusals import REFUSALS, RefusalsMixin
 from core.admin.views import OwnViewsMixin
 from core.identifiers import read_id
+from core.models import ManagedObject
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -70,6 +71,9 @@ class HubAdmin(OwnViewsMixin, RefusalsMixin, AuditedMixin, ModelAdmin):
     """
 
     empty_words = "They come by themselves, once there is something to show."
+
+    # Whether files may say how its rows are to be.
+    is_managed_by_files = False
 
     list_per_page = 50
     list_max_show_all = 50
@@ -127,7 +131,18 @@ class HubAdmin(OwnViewsMixin, RefusalsMixin, AuditedMixin, ModelAdmin):
     ) -> HttpResponse:
         row = context.get("original")
         shown = self.summary(request, row) if row is not None else {}
+        if row is not None and self.is_managed_by_files:
+            self._tell_file(request, row)
         return super().render_change_form(request, {**context, **shown}, *args, **kwargs)
+
+    def _tell_file(self, request: HttpRequest, row: Any) -> None:
+        """Say on the page of a row that its file says how it is to be."""
+        if mark := ManagedObject.of(row):
+            messages.warning(
+                request,
+                f"Managed by file: {mark.file} of '{mark.owner}'. What is changed here is undone"
+                " when that is applied.",
+            )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Say of a time in which zone it is read."""

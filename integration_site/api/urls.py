@@ -10,7 +10,7 @@ from drf_spectacular.views import (
     SpectacularSwaggerSplitView,
 )
 
-from integration_site.api import events, hub_health, metrics
+from integration_site.api import events, hub_health, manifests, metrics
 
 # The names by which other platforms ask for them; the document does not show them.
 _OTHER_NAMES = {
@@ -39,6 +39,8 @@ urlpatterns = [
     path("health/system", hub_health.SystemView.as_view()),
     *(path(name, view.as_view(schema=None)) for name, view in _OTHER_NAMES.items()),
     path("metrics", metrics.MetricsView.as_view()),
+    path("manifests/apply", manifests.ManifestViewSet.as_view({"post": "apply"})),
+    path("manifests/export", manifests.ManifestViewSet.as_view({"get": "export"})),
     path("events", events.EventsView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),

@@ -47,6 +47,7 @@ SHOWN = (
 class AlertChannelAdmin(LifecycleMixin, SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """Where incidents are told; the secret of a channel goes in and never comes out."""
 
+    is_managed_by_files = True
     create_row = staticmethod(channels.create_channel)
     update_row = staticmethod(channels.update_channel)
     delete_row = staticmethod(channels.delete_channel)

@@ -112,6 +112,7 @@ class CheckedServiceFilter(RelatedFilter):
 class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
     """What is down first; each with its latest looks."""
 
+    is_managed_by_files = True
     create_row = staticmethod(lifecycle.create_check)
     update_row = staticmethod(lifecycle.update_check)
     delete_row = staticmethod(lifecycle.delete_check)

@@ -90,6 +90,7 @@ def _with_status(service: Service) -> SafeString:
 class ServiceDependencyAdmin(LifecycleMixin, HubAdmin):
     """Dependencies by the names of the services."""
 
+    is_managed_by_files = True
     create_row = staticmethod(lifecycle.create_dependency)
     update_row = staticmethod(lifecycle.update_dependency)
     delete_row = staticmethod(lifecycle.delete_dependency)

@@ -90,6 +90,7 @@ class MaintenanceWindowForm(forms.ModelForm):
 class MaintenanceWindowAdmin(LifecycleMixin, HubAdmin):
     """Windows by name, each with what it is of and when it comes next."""
 
+    is_managed_by_files = True
     create_row = staticmethod(lifecycle.create_window)
     update_row = staticmethod(lifecycle.update_window)
     delete_row = staticmethod(lifecycle.delete_window)

@@ -72,6 +72,7 @@ class SloForm(forms.ModelForm):
 class SloAdmin(LifecycleMixin, HubAdmin):
     """Objectives by name, each with a bar of what is left."""
 
+    is_managed_by_files = True
     create_row = staticmethod(lifecycle.create_slo)
     update_row = staticmethod(lifecycle.update_slo)
     delete_row = staticmethod(lifecycle.delete_slo)

@@ -29,6 +29,7 @@ _TONES = {PageVisibility.PUBLIC: "good", PageVisibility.KEY: "info"}
 class StatusPageAdmin(LifecycleMixin, HubAdmin):
     """Pages by name; each with its address and a preview."""
 
+    is_managed_by_files = True
     create_row = staticmethod(lifecycle.create_page)
     update_row = staticmethod(lifecycle.update_page)
     delete_row = staticmethod(lifecycle.delete_page)

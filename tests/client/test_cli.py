@@ -63,8 +63,14 @@ LISTENING = {
 def run(live_server: Any) -> Run:
     _, key = factories.make_key()
 
-    def run_command(*arguments: str, key: str = key, url: str = "", **options: Any) -> Result:
-        where = {"SERVICE_INTEGRATION_URL": url or live_server.url}
+    def run_command(
+        *arguments: str,
+        key: str = key,
+        url: str = "",
+        secrets: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Result:
+        where = {"SERVICE_INTEGRATION_URL": url or live_server.url, **(secrets or {})}
         environment = {**where, "SERVICE_INTEGRATION_API_KEY": key}
         return CliRunner().invoke(root, list(arguments), env=environment, **options)
 
@@ -707,3 +713,38 @@ def test_no_output_is_cut_or_coloured_in_a_pipe(run: Run) -> None:
     listed = run("services", "list").stdout
     assert "\x1b" not in listed
     assert "long-" * 20 in listed
+
+
+def test_files_are_applied_compared_and_written(run: Run, tmp_path: Path) -> None:
+    factories.make_service("shop")
+    files = tmp_path / "hub"
+    (files / "shop").mkdir(parents=True)
+    (files / "shop" / "slos.yaml").write_text("kind: Slo\nname: fast\nspec: {service: shop}\n")
+    (files / "team.yml").write_text(
+        "kind: Channel\nname: team\nspec: {type: SLACK, secret: {url: {env: HOOK}}}\n"
+    )
+    source = ("-f", str(files))
+    environment = {"HOOK": "http://127.0.0.1:9/services/T0/hidden"}
+    planned = run("diff", *source, "--secret", "HOOK", secrets=environment)
+    assert planned.exit_code == 1
+    assert "+ Slo fast: created" in planned.stdout
+    assert "2 created (nothing was done)" in planned.stdout
+    assert not Slo.objects.exists()
+    refused = run("apply", *source)
+    assert refused.exit_code == 1
+    assert "team.yml, document 1, Channel team, spec.secret.url: Give the value" in refused.stderr
+    done = run("apply", *source, "--secret", "HOOK", secrets=environment)
+    assert "2 created" in done.stdout
+    assert run("diff", *source).exit_code == 0
+    shown = run("export").stdout
+    assert "service: shop" in shown
+    assert "hidden" not in shown
+    written = run("export", "-o", str(tmp_path / "written"), "--kind", "Slo")
+    assert written.stdout.strip().endswith("slos.yaml")
+    assert [path.name for path in (tmp_path / "written").iterdir()] == ["slos.yaml"]
+    (files / "team.yml").unlink()
+    assert "left" in run("apply", *source).stdout
+    gone = run("apply", "-f", "-", "--prune", input=(files / "shop" / "slos.yaml").read_text())
+    assert "- Channel team: deleted" in gone.stdout
+    assert run("apply", "-f", str(tmp_path / "none.yaml")).exit_code == 2
+    assert "no such variable" in run("apply", *source, "--secret", "NONE_SUCH").stderr

@@ -157,6 +157,12 @@ CALLS = [
     ("get_dependency", ["d"], {}, "GET /monitoring/dependencies/d", None),
     ("get_dependencies", ["shop"], {"kind": "HARD"},
      "GET /monitoring/dependencies?service=shop&kind=HARD", None),
+    # Files
+    ("apply_manifests", [[{"name": "a.yaml", "text": "kind: Slo"}]],
+     {"owner": "shop", "prune": True, "secrets": {"A": "b"}}, "POST /manifests/apply",
+     {"files": [{"name": "a.yaml", "text": "kind: Slo"}], "owner": "shop", "prune": True,
+      "secrets": {"A": "b"}}),
+    ("export_manifests", [["Slo"]], {"name": ["a"]}, "GET /manifests/export?kind=Slo&name=a", None),
     # Objectives
     ("create_slo", ["fast", "shop"], {"kind": "LATENCY", "threshold_ms": 300},
      "POST /monitoring/slos",

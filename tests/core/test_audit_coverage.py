@@ -243,6 +243,9 @@ def _all_scopes() -> Iterator[str]:
 ROTATED = {"secret": {"token": "another-token-0123"}, "expires_at": None}
 WHY = {"reason": "It has to be."}
 ACTS: dict[str, Callable[[], Request]] = {
+    "ManifestViewSet.apply": lambda: (
+        "POST", "/manifests/apply",
+        {"files": [{"name": "a.yaml", "text": "kind: StatusPage\nname: a\nspec: {}"}]}),
     "ServiceViewSet.set_status": lambda: (
         "PUT", f"/registry/services/{_service().pk}/status", {"status": "maintenance"}),
     "ServiceViewSet.set_instance_status": lambda: (

@@ -150,6 +150,11 @@ def _reference(each: Hostile, name: str) -> Iterator[Sent]:
     yield _sent(each, "POST", "/workflows/validate", {"name": name, "steps": [step]})
 
 
+def _manifest(each: Hostile, _: str) -> Iterator[Sent]:
+    files = [{"name": "a.yaml", "text": each.document}]
+    yield _sent(each, "POST", "/manifests/apply", {"files": files})
+
+
 _SENT: dict[str, Callable[[Hostile, str], Iterator[Sent]]] = {
     "schema": _schema,
     "expression": _template,
@@ -164,4 +169,5 @@ _SENT: dict[str, Callable[[Hostile, str], Iterator[Sent]]] = {
     "tags": _tags,
     "pattern": _pattern,
     "reference": _reference,
+    "manifest": _manifest,
 }

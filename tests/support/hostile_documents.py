@@ -29,6 +29,7 @@ from core.json.schema import Schema, check_schema
 from core.name_patterns import matches
 from core.suggestions import did_you_mean
 from core.timetables import CronRefused, in_words, read_timetable
+from integration_site.manifests.documents import read_manifests
 from workflows.admin.graph.svg import draw_workflow
 from workflows.definition import DefinitionError, parse
 from workflows.definition.diff import compare
@@ -137,6 +138,11 @@ def _reference(document: str, subject: list[str]) -> bool:
     return True
 
 
+def _manifest(document: str, _: Any) -> bool:
+    read_manifests("a.yaml", document)
+    return False
+
+
 WORK: dict[str, Callable[[Any, Any], bool]] = {
     "schema": _schema,
     "expression": _expression,
@@ -151,6 +157,7 @@ WORK: dict[str, Callable[[Any, Any], bool]] = {
     "tags": _tags,
     "pattern": _pattern,
     "reference": _reference,
+    "manifest": _manifest,
 }
 
 
@@ -404,6 +411,23 @@ def _bodies() -> Iterator[tuple[str, Any, Any]]:
     yield "no UTF-8", b'"' + b"\xff" * 900_000 + b'"', None
 
 
+def _manifests() -> Iterator[tuple[str, Any, Any]]:
+    laughs = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    yield "aliases of aliases", f"a0: &a0 [lol]\n{laughs}", None
+    yield "brackets", "[" * 300_000, None
+    yield "objects in a line", "{a: " * 200_000, None
+    yield "lists in a line", "- " * 400_000, None
+    yield "keys of lists", "? " * 400_000, None
+    yield "many documents", "---\n{}\n" * 100_000, None
+    yield "many values", f"kind: Slo\nspec: {{a: [{'1, ' * 300_000}]}}", None
+    yield "many keys", "\n".join(f"k{n}: {n}" for n in range(90_000)), None
+    yield "one text", "kind: |\n" + "  a\n" * 200_000, None
+    yield "an open quote", '"' + "a" * 900_000, None
+    yield "comments", "#\n" * 400_000, None
+    yield "a number", f"a: {'9' * 900_000}", None
+    yield "a tag", "!!python/object/apply:os.system ['true']", None
+
+
 def _others() -> Iterator[Hostile]:
     many = {f"k{n}": n for n in range(20_000)}
     yield Hostile("patch", "of every member", dict.fromkeys(many), many)
@@ -440,6 +464,7 @@ def _all() -> Iterator[Hostile]:
         "diff": _diffs,
         "dry run": _dry_runs,
         "body": _bodies,
+        "manifest": _manifests,
     }
     for kind, documents in kinds.items():
         for name, document, subject in documents():

@@ -33,6 +33,7 @@ from workflows.models import RunOutcome, WorkflowExecution, WorkflowSchedule
 class WorkflowScheduleAdmin(RunnableMixin, SwitchedMixin, UnreadPartsMixin, HubAdmin):
     """The list of schedules, and the page of one."""
 
+    is_managed_by_files = True
     form = ScheduleForm
     refused_at = {"version": "version_number"}
     list_display = ("name", "state_label", "workflow_name", "when", "next_label", "last_label")

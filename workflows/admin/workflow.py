@@ -32,6 +32,7 @@ FIELDS = ("name", "type", "status", "description", "retention", "metadata")
 class WorkflowAdmin(RunnableMixin, UnreadPartsMixin, HubAdmin):
     """Definitions; a change of the text makes a new version."""
 
+    is_managed_by_files = True
     form = WorkflowForm
     refused_at = {"steps": "definition"}
     list_display = ("name", "status_label", "type", "version_label", "owner", "changed")

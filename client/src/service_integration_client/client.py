@@ -22,6 +22,7 @@ from service_integration_client.operations import (
     incidents,
     integrations,
     maintenance,
+    manifests,
     models,
     pages,
     runs,
@@ -279,6 +280,9 @@ class _BaseClient:
     get_maintenance_window = Read(maintenance.get_maintenance_window)
     get_maintenance_windows = Read(maintenance.get_maintenance_windows)
     iter_maintenance_windows = Pages(maintenance.get_maintenance_windows)
+
+    apply_manifests = Write(manifests.apply_manifests)
+    export_manifests = Read(manifests.export_manifests)
 
     events = Stream(events.events)
 

@@ -19,6 +19,7 @@ from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
 from service_integration_client.cli.integrations import integrations, webhooks
 from service_integration_client.cli.maintenance import maintenance
+from service_integration_client.cli.manifests import apply, diff, export
 from service_integration_client.cli.models import models
 from service_integration_client.cli.schedules import schedules
 from service_integration_client.cli.services import discover, health, services
@@ -46,7 +47,7 @@ def root() -> None:
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
     credentials, webhooks, breakers, incidents, alerts, silences, checks, dependencies,
-    maintenance, slos, status_pages, models, keys,
+    maintenance, slos, status_pages, models, keys, apply, diff, export,
 ):  # fmt: skip
     root.add_command(command)
 

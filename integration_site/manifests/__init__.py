@@ -1,0 +1,1 @@
+"""What is configured as files: read, planned, applied and written."""
