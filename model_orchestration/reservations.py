@@ -71,6 +71,15 @@ class Settlement:
     used_nanousd: int
     used_requests: int
 
+    @property
+    def counts(self) -> bool:
+        """Whether anything was used of the window."""
+        return bool(self.used_tokens or self.used_nanousd or self.used_requests)
+
+    def as_json(self) -> list[Any]:
+        """Return what was used, for the record of the request."""
+        return [str(self.window), self.used_tokens, self.used_nanousd, self.used_requests]
+
 
 @dataclass(frozen=True, slots=True)
 class UsedMore:
@@ -132,6 +141,7 @@ def open_windows(holds: Sequence[Hold]) -> None:
                 series=hold.window.series,
                 starts_at=hold.window.starts_at,
                 ends_at=hold.window.ends_at,
+                is_traceable=True,
             )
             for hold in holds
         ),

@@ -73,8 +73,10 @@ def write_outcomes(outcomes: Sequence[RequestOutcome]) -> None:
         settlements: list[Settlement] = []
         for row in rows:
             outcome = by_id[row.pk]
-            settlements += _settlements(row, outcome)
+            charged = _settlements(row, outcome)
+            settlements += charged
             _fill(row, outcome, now)
+            row.held = [each.as_json() for each in charged if each.counts]
         update_rows(rows, _WRITTEN)
         changes = settle(settlements)
         add_samples([each for row in rows for each in _samples(row, by_id[row.pk], now)])
@@ -89,12 +91,13 @@ def sweep_expired(*, now: datetime) -> int:
         )
         settlements: list[Settlement] = []
         for row in rows:
-            settlements += [_charged_in_full(each) for each in row.held]
+            charged = [_charged_in_full(each) for each in row.held]
+            settlements += charged
             row.state, row.completed_at = RequestState.EXPIRED, now
             row.usage_source = UsageSource.ESTIMATED
             row.cost_nanousd, row.total_tokens = row.reserved_nanousd, row.reserved_tokens
             row.error_code, row.error_message = "expired", EXPIRED_SENTENCE
-            row.lease_until, row.held = None, []
+            row.lease_until, row.held = None, [each.as_json() for each in charged]
         update_rows(rows, _WRITTEN)
         settle(settlements)
     if rows:
@@ -185,7 +188,7 @@ def _fill(row: Request, outcome: RequestOutcome, now: datetime) -> None:
     row.attempts = [attempt.as_json() for attempt in outcome.attempts]
     row.latency_ms, row.first_token_ms = outcome.latency_ms, outcome.first_token_ms
     row.error_code, row.error_message = outcome.error_code[:50], outcome.error_message[:1000]
-    row.lease_until, row.held, row.completed_at = None, [], now
+    row.lease_until, row.completed_at = None, now
 
 
 # What settling needs of a request.

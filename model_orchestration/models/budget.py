@@ -173,6 +173,8 @@ class QuotaWindow(TimestampedModel):
     reserved_nanousd = counter_field()
     used_requests = counter_field()
     reserved_requests = counter_field()
+    # Whether the record of requests tells all that was ever used and reserved of it.
+    is_traceable = models.BooleanField(default=False, editable=False)
     # Of which limits is warned already: "cost:80".
     warned = CheckedJSONField(default=list, blank=True, validators=[validate_list])
 

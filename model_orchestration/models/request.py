@@ -75,7 +75,8 @@ class Request(AppendedModel):
     reserved_nanousd = counter_field()
     reserved_tokens = counter_field()
     cost_nanousd = counter_field()
-    # What is held in which windows, for whoever settles it.
+    # What is held of which windows, for whoever settles it; after that, what was used of them: the
+    # id of the window, tokens, billionths of a dollar, requests; and more that settling needs.
     held = CheckedJSONField(default=list, blank=True, validators=[validate_list], editable=False)
     lease_until = models.DateTimeField(null=True, blank=True)
 
