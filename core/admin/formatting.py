@@ -143,7 +143,9 @@ def duration(started_at: datetime | None, completed_at: datetime | None) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return a duration in milliseconds, as a person says it."""
+    """Return a duration in milliseconds, as a person says it; what took some time is never 0."""
+    if 0 < value < 0.5:
+        return "<1 ms"
     return in_words(value / 1000)
 
 

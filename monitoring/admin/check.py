@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -28,11 +29,22 @@ from core.admin.pages import page_of, render_page
 from core.admin.views import own_view
 from core.api.suspension import result_of
 from core.exceptions import Conflict
-from monitoring.admin.check_form import OFFERED, SHOWN_WHEN, TIMES, CheckForm, fields_of
+from monitoring.admin.check_form import (
+    JOB_TIMES,
+    OFFERED,
+    SHOWN_WHEN,
+    TIMES,
+    CheckForm,
+    fields_of,
+)
+from monitoring.admin.job_runs import draw_runs, due_in_words
 from monitoring.checks import lifecycle, trials
+from monitoring.checks.push_tokens import push_url_of
 from monitoring.checks.reading import plan_of
+from monitoring.checks.runs import RUN_DAYS, read_runs
 from monitoring.checks.standing import WORST_FIRST, in_state, state_of, with_place, worst_of
 from monitoring.models import CheckKind, CheckOutcome, CheckState, CheckStatus, HealthCheck
+from monitoring.uptime.bars import first_day
 from registry.models import Service
 
 CHANGE = "monitoring.change_healthcheck"
@@ -75,10 +87,18 @@ def _latency(row: HealthCheck) -> str:
 
 
 def _target(row: HealthCheck) -> str:
+    if row.kind == CheckKind.PUSH:
+        return "Waits for its calls"
     if row.service is None:
         return row.url or NOTHING
     count = len(row.states.all())
     return f"{row.service.name}, {count} instance{'' if count == 1 else 's'}"
+
+
+def _times_of(row: HealthCheck) -> list[str]:
+    if row.kind == CheckKind.PUSH:
+        return ["interval_seconds", *JOB_TIMES]
+    return ["timeout_seconds"] if row.is_automatic else [*TIMES]
 
 
 def _since(row: HealthCheck) -> str:
@@ -127,7 +147,7 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
     search_help_text = "Name, description, URL or service"
     autocomplete_fields = ("service",)
     actions = ("pause_selected", "resume_selected")
-    actions_detail = ("pause", "resume")
+    actions_detail = ("pause", "resume", "rotate_token")
     change_form_outer_before_template = "console/check_summary.html"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
@@ -157,14 +177,14 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
             # No part has a box of its own: it would stay, empty, for kinds without any.
             own = [name for kind in OFFERED for name in fields_of(kind)]
             first = ("name", "kind", "service", "url", *own, "description")
-            return ((None, {"fields": first}), ("When", {"fields": TIMES}), _MORE)
+            return ((None, {"fields": first}), ("When", {"fields": (*TIMES, *JOB_TIMES)}), _MORE)
         of_service = obj.service_id is not None
         target = () if of_service or obj.kind == CheckKind.PUSH else ("url",)
         own = [*fields_of(obj.kind, of_service=of_service)]
         parts = {
             "What is asked": [name for name in own if "__request__" in name],
             "What has to hold": [name for name in own if "__conditions__" in name],
-            "When": ["timeout_seconds"] if obj.is_automatic else [*TIMES],
+            "When": _times_of(obj),
         }
         return (
             (None, {"fields": ("name", "kind", *target, "description")}),
@@ -194,7 +214,9 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
         states = list(row.states.select_related("instance__service").order_by("instance__url"))
         results = row.results.select_related("instance").order_by("-id")[:SHOWN_RESULTS]
         worst = worst_of(states)
+        is_job = row.kind == CheckKind.PUSH
         return {
+            **(self._job(request, row) if is_job else {}),
             "check_badge": state_badge(state_of(row)),
             "worst": worst,
             "plan": plan_of(row),
@@ -202,6 +224,17 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
             "more_subjects": max(len(states) - SHOWN_STATES, 0),
             "results": [(outcome_badge(each.outcome), each) for each in results],
             "may_try": request.user.has_perm(CHANGE),
+        }
+
+    def _job(self, request: HttpRequest, row: HealthCheck) -> dict[str, Any]:
+        """Return where a job calls, for who may change it, and its runs."""
+        now = timezone.now()
+        runs = read_runs(row, since=first_day(now, RUN_DAYS), now=now)
+        return {
+            "push_url": push_url_of(row, request) if request.user.has_perm(CHANGE) else "",
+            "due": due_in_words(row),
+            "run_days": draw_runs(runs, now=now),
+            "runs": [(outcome_badge(each.outcome), each) for each in runs[:SHOWN_RESULTS]],
         }
 
     # Looking now
@@ -240,8 +273,10 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
         run_on_each(request, queryset, act, done="resumed")
 
     def hidden_actions(self, request: HttpRequest, object_id: str) -> tuple[str, ...]:
-        is_off = HealthCheck.objects.filter(pk=object_id, enabled=False).exists()
-        return ("pause",) if is_off else ("resume",)
+        row = HealthCheck.objects.filter(pk=object_id).first()
+        is_job = row is not None and row.kind == CheckKind.PUSH
+        off = ("pause",) if row is not None and not row.enabled else ("resume",)
+        return off if is_job else (*off, "rotate_token")
 
     @dialog_action(
         "Pause",
@@ -260,3 +295,16 @@ class HealthCheckAdmin(LifecycleMixin, UnreadPartsMixin, HubAdmin):
     )
     def resume(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         return self.run_on_page(request, object_id, lifecycle.resume_check, done="resumed")
+
+    # Jobs
+
+    @dialog_action(
+        "New address",
+        icon="autorenew",
+        title="Give the job another address?",
+        explanation="At the one before nothing is found from then on: change it in the job too.",
+    )
+    def rotate_token(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        return self.run_on_page(
+            request, object_id, lifecycle.rotate_token, done="it has a new address"
+        )

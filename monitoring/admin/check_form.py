@@ -22,8 +22,10 @@ TIMES = (
     "interval_seconds", "timeout_seconds", "retry_seconds", "failure_threshold",
     "success_threshold",
 )  # fmt: skip
-# Those that a person can make: a job that calls is no look.
-OFFERED = [kind for kind in CheckKind.values if kind != CheckKind.PUSH]
+# What is asked of jobs, which call by themselves, and of nothing else.
+JOB_TIMES = ("cron", "timezone", "grace_seconds")
+OFFERED = list(CheckKind.values)
+LOOKS = [kind for kind in OFFERED if kind != CheckKind.PUSH]
 _NUMBERS = {"max_latency_ms", "redirects", "min_days"}
 _JSON, _LINES = {"headers"}, {"json"}
 
@@ -61,7 +63,8 @@ class BaseCheckForm(TypedForm):
     class Meta:
         model = HealthCheck
         fields = (
-            "name", "kind", "service", "url", "description", *TIMES, "severity", "owner",
+            "name", "kind", "service", "url", "description", *TIMES, *JOB_TIMES, "severity",
+            "owner",
         )  # fmt: skip
         labels = {
             "url": "URL",
@@ -70,12 +73,20 @@ class BaseCheckForm(TypedForm):
             "retry_seconds": "After a failure again in",
             "failure_threshold": "Down after",
             "success_threshold": "Up after",
+            "cron": "Calls at",
+            "timezone": "Time zone",
+            "grace_seconds": "Grace",
         }
         help_texts = {
             "service": "Looks at each of its instances. Leave it empty to give a URL.",
             "url": "Such as https://shop.example.org/health, tcp://mail.example.org:25,"
             " dns://shop.example.org or tls://shop.example.org:443, by its kind.",
-            "interval_seconds": "Seconds. Empty: as its service or the hub says.",
+            "interval_seconds": "Seconds. Empty: as its service or the hub says. A job calls every"
+            " so many seconds, or at the times of a cron.",
+            "cron": "minute hour day-of-month month day-of-week, such as 30 3 * * *. Empty: by"
+            " interval.",
+            "timezone": "In which the cron is read, such as Europe/Berlin.",
+            "grace_seconds": "Seconds that it may be late, and that a run of it may take.",
             "timeout_seconds": "Seconds.",
             "retry_seconds": "Seconds. Empty: at most 10.",
             "failure_threshold": "Failures in a row. Empty: as its service or the hub says.",
@@ -85,6 +96,8 @@ class BaseCheckForm(TypedForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "grace_seconds" in self.fields:
+            self.fields["grace_seconds"].required = False  # it is of jobs alone
         if not self.is_change and "kind" in self.fields:
             offered = [choice for choice in CheckKind.choices if choice[0] in OFFERED]
             self.fields["kind"].choices = offered  # type: ignore[attr-defined]
@@ -100,7 +113,10 @@ class BaseCheckForm(TypedForm):
 
     def read(self, type: str) -> None:
         given = self.cleaned_data
-        fields: dict[str, Any] = {name: given[name] for name in PLAIN if name in given}
+        names = (*PLAIN, "cron", "timezone")
+        fields: dict[str, Any] = {name: given[name] for name in names if name in given}
+        if fields.get("grace_seconds") is None:
+            fields.pop("grace_seconds", None)
         if "url" in self.fields:
             fields["url"] = given.get("url") or ""
         fields["request"] = self._read(type, "request")
@@ -146,6 +162,8 @@ _ALL_FIELDS = {name: field for kind in OFFERED for name, field in fields_of(kind
 CheckForm: Any = type("CheckForm", (BaseCheckForm,), _ALL_FIELDS)
 SHOWN_WHEN = {
     **{name: f"kind == '{kind}'" for kind in OFFERED for name in fields_of(kind)},
-    "url": _of_kinds([kind for kind in OFFERED if kind in SCHEMES]),
-    "service": _of_kinds([kind for kind in OFFERED if kind != CheckKind.DNS]),
+    "url": _of_kinds([kind for kind in LOOKS if kind in SCHEMES]),
+    "service": _of_kinds([kind for kind in LOOKS if kind != CheckKind.DNS]),
+    **dict.fromkeys((name for name in TIMES if name != "interval_seconds"), _of_kinds(LOOKS)),
+    **dict.fromkeys(JOB_TIMES, _of_kinds([CheckKind.PUSH])),
 }

@@ -128,7 +128,7 @@ def _chosen(
     asked: MapQuery, services: Mapping[UUID, MapService], links: Sequence[MapLink]
 ) -> set[UUID] | None:
     """Return whom the picture shows; None where those of one type are one box."""
-    if asked.focus in services:
+    if asked.focus is not None and asked.focus in services:
         return neighbourhood(links, asked.focus, asked.steps)
     if asked.type:
         return of_type(links, services, asked.type)

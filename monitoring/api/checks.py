@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.conf import settings
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
@@ -19,8 +20,14 @@ from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.suspension import result_of
 from core.api.viewsets import ResourceViewSet
+from monitoring.api.response_times import (
+    CheckTimesQuery,
+    ResponseTimesAnswer,
+    describe_times,
+    read_window_of,
+)
 from monitoring.checks import lifecycle, trials
-from monitoring.checks.push_tokens import token_of
+from monitoring.checks.push_tokens import push_url_of
 from monitoring.checks.reading import PLANNED, plan_of
 from monitoring.checks.standing import state_of
 from monitoring.models import (
@@ -35,6 +42,7 @@ from monitoring.models import (
     Severity,
 )
 from monitoring.models.check import DAY_SECONDS, LONGEST_PERIOD
+from monitoring.uptime.response_times import times_of_check
 
 LONGEST_URL = 500
 
@@ -89,17 +97,6 @@ class HealthCheckSerializer(AnswerSerializer):
     def get_plan(self, check: HealthCheck) -> dict[str, int]:
         plan = plan_of(check)
         return {name: getattr(plan, name) for name in (*PLANNED, "timeout_seconds")}
-
-
-def push_url_of(check: HealthCheck, request: Any) -> str | None:
-    """Return the address that a job calls; None for a check that none does."""
-    token = token_of(check)
-    if token is None:
-        return None
-    path = f"/push/{token.reveal()}"
-    return (
-        f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
-    )
 
 
 class HealthCheckInput(StrictSerializer):
@@ -225,7 +222,7 @@ class HealthCheckViewSet(NamedResourceViewSet):
     write_scope = "registry:write"
     scopes = {
         "run": write_scope, "rotate_token": write_scope, "pause": write_scope,
-        "resume": write_scope, "results": read_scope,
+        "resume": write_scope, "results": read_scope, "response_times": read_scope,
     }  # fmt: skip
     # A look under the same key is another look.
     own_keys = frozenset({"run"})
@@ -291,6 +288,17 @@ class HealthCheckViewSet(NamedResourceViewSet):
         """What was seen, the latest first."""
         rows = self.find().results.order_by("-id")
         return self.answer_page(rows, HealthCheckResultSerializer)
+
+    @extend_schema(parameters=[CheckTimesQuery], responses=ResponseTimesAnswer)
+    @action(
+        detail=True, methods=["get"], url_path="response-times", filterset_class=None,
+        pagination_class=None,
+    )  # fmt: skip
+    def response_times(self, request: Any, pk: str) -> Response:
+        """How fast what a check looks at answered, and what happened to its service meanwhile."""
+        check, window = self.find(), read_window_of(CheckTimesQuery, request)
+        times = times_of_check(check, window, now=timezone.now())
+        return Response(ResponseTimesAnswer(describe_times(times, check.service)).data)
 
 
 class PreviewViewSet(ResourceViewSet):

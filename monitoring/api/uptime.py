@@ -17,8 +17,15 @@ from core.api.pagination import GrowingListPagination
 from core.api.query_filters import VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.api.viewsets import ResourceViewSet
+from monitoring.api.response_times import (
+    ResponseTimesAnswer,
+    ServiceTimesQuery,
+    describe_times,
+    read_window_of,
+)
 from monitoring.models import StatusSpan
 from monitoring.uptime.reading import WINDOWS, WindowUptime, read_days, read_window
+from monitoring.uptime.response_times import times_of_service
 from registry.models import Service, ServiceStatus
 from registry.policies.uptime import MaintenancePolicy, Parts
 from registry.services import get_service
@@ -102,7 +109,7 @@ class ServiceUptimeViewSet(ResourceViewSet):
     serializer_class = StatusSpanSerializer
     filterset_class = StatusSpanFilter
     pagination_class = GrowingListPagination
-    scopes = {"uptime": "registry:read", "spans": "registry:read"}
+    scopes = dict.fromkeys(("uptime", "spans", "response_times"), "registry:read")
 
     @extend_schema(parameters=[UptimeQuery], responses=UptimeAnswer)
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
@@ -113,6 +120,17 @@ class ServiceUptimeViewSet(ResourceViewSet):
         reader.is_valid(raise_exception=True)
         found = read_window(get_service(pk), **reader.validated_data, now=timezone.now())
         return Response(UptimeAnswer(describe_uptime(found)).data)
+
+    @extend_schema(parameters=[ServiceTimesQuery], responses=ResponseTimesAnswer)
+    @action(
+        detail=True, methods=["get"], url_path="response-times", filterset_class=None,
+        pagination_class=None,
+    )  # fmt: skip
+    def response_times(self, request: Any, pk: str) -> Response:
+        """How fast a service answered its checks, and what happened meanwhile."""
+        service, window = get_service(pk), read_window_of(ServiceTimesQuery, request)
+        times = times_of_service(service, window, now=timezone.now())
+        return Response(ResponseTimesAnswer(describe_times(times, service)).data)
 
     @extend_schema(responses=StatusSpanSerializer(many=True))
     @action(detail=True, methods=["get"])

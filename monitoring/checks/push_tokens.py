@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Any
 
+from django.conf import settings
 from django.views.decorators.debug import sensitive_variables
 
 from core.vault import Secret, get_key_ring, seal, unseal
@@ -34,6 +36,22 @@ def token_of(check: HealthCheck) -> Secret | None:
         VaultError: it cannot be decrypted.
     """
     return unseal(check.sealed, check.place, get_key_ring()) if check.key_id else None
+
+
+@sensitive_variables()
+def push_url_of(check: HealthCheck, request: Any) -> str | None:
+    """Return the address that a job calls; None for a check that none does.
+
+    Raises:
+        VaultError: its token cannot be decrypted.
+    """
+    token = token_of(check)
+    if token is None:
+        return None
+    path = f"/push/{token.reveal()}"
+    return (
+        f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
+    )
 
 
 @sensitive_variables()

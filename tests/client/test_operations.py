@@ -150,6 +150,10 @@ CALLS = [
      "GET /monitoring/services/shop/uptime?window=30d&maintenance=COUNT_UP", None),
     ("get_service_spans", ["shop", "OFFLINE"], {},
      "GET /monitoring/services/shop/spans?status=OFFLINE", None),
+    ("get_service_response_times", ["shop", "7d"], {},
+     "GET /monitoring/services/shop/response-times?window=7d", None),
+    ("get_check_response_times", ["c", "1h"], {},
+     "GET /monitoring/checks/c/response-times?window=1h", None),
     # Dependencies
     ("create_dependency", ["shop", "db"], {"kind": "SOFT"}, "POST /monitoring/dependencies",
      {"service": "shop", "depends_on": "db", "kind": "SOFT"}),

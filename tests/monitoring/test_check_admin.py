@@ -94,7 +94,12 @@ def test_form_makes_and_changes_a_check_of_its_kind(operator: Client) -> None:
         ({"http__request__headers": '{"Cookie": "a"}'}, "http__request__headers", "secret"),
         ({"timeout_seconds": "60"}, "timeout_seconds", "Must be at most the interval"),
         ({"kind": "HEARTBEAT", "url": ""}, "service", "Whose heartbeats?"),
-        ({"kind": "PUSH", "url": ""}, "kind", "not one of the available choices"),
+        (
+            {"kind": "PUSH", "url": "", "interval_seconds": ""},
+            "cron",
+            "How often does the job call?",
+        ),
+        ({"kind": "PUSH", "url": "http://127.0.0.1:9/"}, "url", "A job calls the hub"),
         ({"kind": "NONE"}, "kind", "Use one of: HTTP"),
     ],
 )

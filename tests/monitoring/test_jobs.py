@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,15 +11,18 @@ from django.test import Client
 
 from core.db.pipeline import pipelined_transaction
 from core.timetables import read_timetable
+from monitoring.admin.job_runs import draw_runs, words_of
 from monitoring.checks import jobs
 from monitoring.checks.decide import SubjectFacts
 from monitoring.checks.looks import Look, Seen
 from monitoring.checks.pushing import LARGEST_MESSAGE, MOST_A_MINUTE, read_message, receive_call
 from monitoring.checks.reading import looks_of
+from monitoring.checks.runs import RUN_DAYS, put_together
 from monitoring.checks.store import claim_due, write
 from monitoring.incidents import watch_fleet
-from monitoring.models import CheckState, HealthCheckResult, Incident
+from monitoring.models import CheckState, HealthCheck, HealthCheckResult, Incident
 from tests import factories
+from tests.support.people import in_groups
 
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 HOURLY = jobs.JobPlan(grace=timedelta(minutes=10), period=timedelta(hours=1))
@@ -257,3 +261,73 @@ def test_what_a_job_cannot_be_is_answered_by_field() -> None:
         answer = api.post("/monitoring/checks", {"name": "x", "kind": "PUSH", **fields})
         assert answer.status_code == 400, answer.content
         assert wrong in answer.json()["errors"], answer.content
+
+
+# --- In the admin ---
+
+
+def call(minute: float, signal: str, outcome: str = "OK", **fields: Any) -> HealthCheckResult:
+    return HealthCheckResult(checked_at=at(minute), signal=signal, outcome=outcome, **fields)
+
+
+def test_runs_are_put_together_of_calls() -> None:
+    calls = [
+        call(0, "SUCCESS"),
+        call(1, "START", "INCONCLUSIVE"),
+        call(3, "FAIL", "FAIL", error="exit code 2", latency_ms=120_000),
+        call(10, "", "FAIL", error_kind="MISSED", error="It did not call."),
+        call(20, "START", "INCONCLUSIVE"),
+        call(30, "START", "INCONCLUSIVE"),
+        call(31, "", "FAIL", error_kind="MISSED"),
+        call(35, "SUCCESS"),
+        call(50, "START", "INCONCLUSIVE"),
+    ]
+    assert [(each.at, each.seconds, words_of(each)) for each in put_together(calls)] == [
+        (at(0), None, "succeeded"),
+        (at(1), 120, "failed after 2 min"),
+        (at(10), None, "it did not call"),
+        (at(20), None, "it began, and has not said its end"),
+        (at(31), None, "it did not call"),
+        (at(30), 300, "succeeded after 5 min"),
+        (at(50), None, "it began, and has not said its end"),
+    ]
+
+
+def test_runs_are_on_the_day_on_which_they_began() -> None:
+    runs = put_together([call(-60 * 28, "SUCCESS"), call(0, "START"), call(6, "FAIL", "FAIL")])
+    today, yesterday, before, *rest = draw_runs(runs, now=at(60))
+    assert [(each.words, len(each.bars)) for each in (today, yesterday, before)] == [
+        ("1 run, 1 failed", 1), ("none", 0), ("1 run", 1),
+    ]  # fmt: skip
+    assert len(rest) == RUN_DAYS - 3
+    (bar,) = today.bars
+    assert (bar.left, bar.tone) == ("12.50", "bad")
+
+
+@pytest.mark.django_db
+def test_a_job_is_made_and_seen_in_the_admin(admin_client: Any, client: Client) -> None:
+    add = "/admin/monitoring/healthcheck/add/"
+    form = {
+        "name": "backup", "kind": "PUSH", "cron": "30 3 * * *", "timezone": "Europe/Berlin",
+        "grace_seconds": "900", "timeout_seconds": "5", "severity": "CRITICAL",
+    }  # fmt: skip
+    wrong = admin_client.post(add, {**form, "cron": "not a cron"})
+    assert (wrong.status_code, "Calls at" in wrong.content.decode()) == (200, True)
+    assert (
+        "How often does the job call?"
+        in admin_client.post(add, {**form, "cron": ""}).content.decode()
+    )
+    assert admin_client.post(add, form).status_code == 302
+    check = HealthCheck.objects.get()
+    page = f"/admin/monitoring/healthcheck/{check.pk}/change/"
+    shown = admin_client.get(page).content.decode()
+    (address,) = set(re.findall(r'id="push-url">[^<]*(/push/[\w-]+)<', shown))
+    assert "Every day at 03:30" in shown or "03:30" in shown
+    assert client.post(f"{address}/start").status_code == 200
+    assert client.post(f"{address}/3", "disk full", content_type="text/plain").status_code == 200
+    assert "exit code 3: disk full" in admin_client.get(page).content.decode()
+    changed = {**form, "grace_seconds": "60", "name": "nightly"}
+    assert admin_client.post(page, changed).status_code == 302
+    check.refresh_from_db()
+    assert (check.name, check.grace_seconds, check.cron) == ("nightly", 60, "30 3 * * *")
+    assert "/push/" not in in_groups("viewer").get(page).content.decode()

@@ -216,6 +216,7 @@ class _BaseClient:
     get_check = Read(checks.get_check)
     get_checks = Read(checks.get_checks)
     iter_checks = Pages(checks.get_checks)
+    get_check_response_times = Read(checks.get_check_response_times)
     get_check_results = Read(checks.get_check_results)
     iter_check_results = Pages(checks.get_check_results)
 
@@ -236,6 +237,7 @@ class _BaseClient:
     iter_incidents = Pages(incidents.get_incidents)
 
     get_service_uptime = Read(uptime.get_service_uptime)
+    get_service_response_times = Read(uptime.get_service_response_times)
     get_service_spans = Read(uptime.get_service_spans)
     iter_service_spans = Pages(uptime.get_service_spans, by=pages.by_cursor)
 

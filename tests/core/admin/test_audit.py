@@ -26,6 +26,7 @@ from model_orchestration.models import (
     ProviderQuota,
 )
 from monitoring.alerts.silencing import create_silence
+from monitoring.checks.lifecycle import create_check
 from monitoring.maintenance.lifecycle import create_window
 from monitoring.models import AlertSilence, Incident, Slo, StatusPage
 from registry.models import ServiceAction
@@ -122,6 +123,11 @@ def _model() -> Model:
 
 
 OTHER = "0197f000-0000-7000-8000-00000000000a"
+
+
+def _job() -> Any:
+    fields = {"name": "backup", "kind": "PUSH", "interval_seconds": 3600}
+    return create_check(fields, actor="x").pk
 
 
 def _part_of_another() -> Any:
@@ -232,6 +238,7 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "HealthCheck.resume_selected": (lambda: make_check(enabled=False).pk, {}),
     "HealthCheck.pause": (lambda: make_check().pk, {}),
     "HealthCheck.resume": (lambda: make_check(enabled=False).pk, {}),
+    "HealthCheck.rotate_token": (_job, {}),
     "Incident.acknowledge": (lambda: _last(acts._incident()), {}),
     "Incident.give_back": (lambda: _last(acts._seen_to()), {}),
     "Incident.add_update": (lambda: _last(acts._incident()), {"text": "Seen."}),

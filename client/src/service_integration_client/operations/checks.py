@@ -142,6 +142,17 @@ async def get_check_results(
     return await CHECKS.call(hub, "GET /{check_id}/results", locals())
 
 
+async def get_check_response_times(
+    hub: Hub, check_id: str, window: str | None = None
+) -> JsonObject:
+    """How fast what a check looks at answered: `points` with percentiles, and `events` meanwhile.
+
+    `window` is 1h, 24h (as without one) or 7d.
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await CHECKS.call(hub, "GET /{check_id}/response-times", locals())
+
+
 async def preview_check(
     hub: Hub,
     status: int,

@@ -20,6 +20,17 @@ async def get_service_uptime(
     return await REMEMBERED.call(hub, "GET /{service_id}/uptime", locals())
 
 
+async def get_service_response_times(
+    hub: Hub, service_id: str, window: str | None = None
+) -> JsonObject:
+    """How fast a service answered its checks: `points` with percentiles, and `events` meanwhile.
+
+    `window` is 1h, 24h (as without one), 7d, 30d or 90d.
+    Raises: ResourceNotFoundError, ValidationError.
+    """
+    return await REMEMBERED.call(hub, "GET /{service_id}/response-times", locals())
+
+
 async def get_service_spans(
     hub: Hub,
     service_id: str,
