@@ -43,6 +43,7 @@ _CHANNELS = Q(
     content_type__model__in=(
         "alertchannel",
         "alertsilence",
+        "escalationpolicy",
         "healthcheck",
         "maintenancewindow",
         "servicedependency",

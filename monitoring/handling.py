@@ -15,7 +15,7 @@ from core.exceptions import Conflict, ValidationFailed
 from core.mediator import mediator
 from core.models import AuditVerb
 from core.models.audit import MAX_ACTOR
-from monitoring.incidents import NOBODYS, get_incident, resolve_incident
+from monitoring.incidents import get_incident, nobodys, resolve_incident
 from monitoring.models import (
     Impact,
     Incident,
@@ -129,7 +129,7 @@ def end_due_acknowledgements(*, now: datetime) -> int:
 def _give_back(incident: Incident, words: str, *, actor: str) -> bool:
     now = timezone.now()
     changed = Incident.objects.filter(pk=incident.pk, status=IncidentStatus.ACKNOWLEDGED).update(
-        **NOBODYS, updated_at=now
+        **nobodys(now), updated_at=now
     )
     if changed:
         add_entry(incident, words, at=now, kind=UpdateKind.ACK, actor=actor)
@@ -186,7 +186,7 @@ def _change(
             raise Conflict("This incident is resolved.")
         kept = audit.snapshot(locked)
         if _is_rise(locked.severity, changed.get("severity")):
-            changed = {**changed, **NOBODYS}
+            changed = {**changed, **nobodys(now)}
         for name, value in changed.items():
             setattr(locked, name, value)
         locked.save(update_fields=[*changed, "updated_at"])

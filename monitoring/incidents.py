@@ -29,13 +29,6 @@ logger = structlog.get_logger(__name__)
 # What comes back within this time after its end is the same outage.
 REOPENED_WITHIN = timedelta(minutes=10)
 MOST_LOGGED = 10
-# What an incident is that nobody sees to any more.
-NOBODYS: dict[str, Any] = {
-    "status": IncidentStatus.OPEN,
-    "acknowledged_at": None,
-    "acknowledged_by": "",
-    "acknowledged_until": None,
-}
 
 
 class Verdict(StrEnum):
@@ -48,6 +41,17 @@ class Verdict(StrEnum):
 def get_incident(reference: str) -> Incident:
     """Raises: NotFound."""
     return get_by_id(Incident.objects.select_related("service"), reference, "incident")
+
+
+def nobodys(now: datetime) -> dict[str, Any]:
+    """Return what an incident is that nobody sees to any more: others are called from now on."""
+    return {
+        "status": IncidentStatus.OPEN,
+        "acknowledged_at": None,
+        "acknowledged_by": "",
+        "acknowledged_until": None,
+        "unattended_since": now,
+    }
 
 
 def watch_fleet(*, now: datetime | None = None) -> None:
@@ -107,7 +111,7 @@ def _keep_open(incident: Incident, finding: Finding, *, now: datetime) -> None:
     if not changed:
         return
     if "severity" in changed and finding.severity == Severity.CRITICAL:
-        changed |= NOBODYS
+        changed |= nobodys(now)
     with transaction.atomic():
         rows = Incident.objects.unresolved().filter(pk=incident.pk)
         if rows.update(**changed, updated_at=now) and "severity" in changed:
@@ -169,6 +173,7 @@ def _reopen(findings: Sequence[Finding], *, now: datetime) -> set[str]:
                     resolved_at=None,
                     resolution="",
                     reopened_count=F("reopened_count") + 1,
+                    unattended_since=now,
                     hold_until=None,
                     updated_at=now,
                 )

@@ -36,6 +36,7 @@ _GROUPS = (
             ("Maintenance", "construction", "monitoring.maintenancewindow"),
             ("Status pages", "web", "monitoring.statuspage"),
             ("Alert channels", "notifications", "monitoring.alertchannel"),
+            ("Escalation", "escalator", "monitoring.escalationpolicy"),
             ("Silences", "notifications_off", "monitoring.alertsilence"),
             ("Alert messages", "outbox", "monitoring.alertdelivery"),
         ),

@@ -26,6 +26,7 @@ from monitoring.checks.standing import state_of
 from monitoring.models import (
     AlertChannel,
     AlertSilence,
+    EscalationPolicy,
     HealthCheck,
     MaintenanceWindow,
     Slo,
@@ -169,6 +170,7 @@ SECTIONS = (
     ),
     Section(AlertChannel, "notifications", _named(AlertChannel), _status),
     Section(AlertSilence, "notifications_off", _named(AlertSilence), _status),
+    Section(EscalationPolicy, "escalator", _named(EscalationPolicy), _status),
     Section(Slo, "target", _named(Slo)),
     Section(MaintenanceWindow, "construction", _named(MaintenanceWindow), _status),
     Section(StatusPage, "web", _named(StatusPage)),

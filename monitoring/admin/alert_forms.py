@@ -61,10 +61,12 @@ class BaseChannelForm(TypedForm):
     class Meta:
         model = AlertChannel
         fields = (
-            "name", "type", "enabled", "description", "min_severity", "send_resolved", *_TIMES,
+            "name", "type", "enabled", "description", "min_severity", "only_escalated",
+            "send_resolved", *_TIMES,
         )  # fmt: skip
         labels = {
             "min_severity": "From this severity on",
+            "only_escalated": "Only what is escalated",
             "send_resolved": "Tell the end too",
             "group_wait_seconds": "First message after",
             "group_interval_seconds": "Next on the same after",

@@ -35,11 +35,13 @@ from monitoring.models import AlertChannel, AlertDelivery, ChannelType, Delivery
 
 CHANGE = "monitoring.change_alertchannel"
 SHOWN_DELIVERIES = 20
-_FILTERS = ("min_severity", "subjects", "services", "tags", "send_resolved")
+_FILTERS = (
+    "min_severity", "subjects", "services", "tags", "only_escalated", "send_resolved",
+)  # fmt: skip
 _TIMES = ("group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute")
 SHOWN = (
     "name", "type_label", "enabled", "description", "settings_shown", "min_severity",
-    "kinds_shown", "services_shown", "tags_shown", "send_resolved", *_TIMES,
+    "kinds_shown", "services_shown", "tags_shown", "only_escalated", "send_resolved", *_TIMES,
 )  # fmt: skip
 
 
@@ -70,6 +72,8 @@ class AlertChannelAdmin(LifecycleMixin, SwitchedMixin, UnreadPartsMixin, HubAdmi
 
     @display(description="Told of")
     def told_of(self, row: AlertChannel) -> str:
+        if row.only_escalated:
+            return "what is escalated"
         kinds = f"{len(row.subjects)} kinds" if row.subjects else "everything"
         of = ", ".join([*row.services[:2], *(f"#{tag}" for tag in row.tags[:2])])
         severe = ", critical only" if row.min_severity == "CRITICAL" else ""

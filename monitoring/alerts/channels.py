@@ -22,8 +22,8 @@ from registry.credentials.sealing import hold_parts
 logger = structlog.get_logger(__name__)
 
 PLAIN = (
-    "name", "description", "enabled", "min_severity", "services", "tags", "send_resolved",
-    "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
+    "name", "description", "enabled", "min_severity", "services", "tags", "only_escalated",
+    "send_resolved", "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
 )  # fmt: skip
 # They are read by rules of their own.
 UNCHECKED = ("ciphertext", "key_id", "config")

@@ -8,7 +8,7 @@ told again after the repeat interval. What ended before it was told is not told 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -21,6 +21,7 @@ from monitoring.models import (
     AlertChannel,
     AlertSilence,
     DeliveryReason,
+    EscalationPolicy,
     NoticeState,
     Severity,
     Subject,
@@ -123,10 +124,10 @@ def passes(filters: Filters, incident: IncidentTraits) -> bool:
     return not filters.tags or bool(set(filters.tags) & set(incident.tags))
 
 
-def is_for(channel: AlertChannel, incident: IncidentTraits) -> bool:
-    """Return whether an incident is grave enough for a channel, and passes its filters."""
-    is_grave = RANK[Severity(incident.severity)] >= RANK[Severity(channel.min_severity)]
-    return is_grave and passes(channel, incident)
+def is_for(asking: AlertChannel | EscalationPolicy, incident: IncidentTraits) -> bool:
+    """Return whether an incident is grave enough for who asks, and passes the filters."""
+    is_grave = RANK[Severity(incident.severity)] >= RANK[Severity(asking.min_severity)]
+    return is_grave and passes(asking, incident)
 
 
 def is_silenced_by(silence: AlertSilence, incident: IncidentTraits) -> bool:
@@ -134,6 +135,18 @@ def is_silenced_by(silence: AlertSilence, incident: IncidentTraits) -> bool:
     if silence.about and not (incident.about and matches_any(silence.about, incident.about)):
         return False
     return passes(silence, incident)
+
+
+def due_levels(
+    after_minutes: Sequence[int], done: Collection[int], *, since: datetime, now: datetime
+) -> list[int]:
+    """Return the levels, from 1 on, that are to be told of what nobody sees to `since` then."""
+    waited = now - since
+    return [
+        level
+        for level, minutes in enumerate(after_minutes, start=1)
+        if level not in done and waited >= timedelta(minutes=minutes)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ def _title(
     if reason == DeliveryReason.REPEAT:
         since = min(each.opened_at for each in firing)
         return f"Still, for {_span(now - since)}: {_named(firing)}"
+    if reason == DeliveryReason.ESCALATION:
+        since = min(each.nobodys_since for each in firing)
+        return f"Nobody sees to it, for {_span(now - since)}: {_named(firing)}"
     return f"{_worst(firing).label}: {_named(firing)}"
 
 

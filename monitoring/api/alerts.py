@@ -49,7 +49,8 @@ class AlertChannelSerializer(AnswerSerializer):
         model = AlertChannel
         fields = (
             "id", "name", "type", "description", "enabled", "status", "config", "has_secret",
-            "min_severity", "subjects", "services", "tags", "send_resolved", "group_wait_seconds",
+            "min_severity", "subjects", "services", "tags", "only_escalated",
+            "send_resolved", "group_wait_seconds",
             "group_interval_seconds", "repeat_seconds", "per_minute", "failures", "last_error",
             "last_sent_at", "created_at", "updated_at",
         )  # fmt: skip
@@ -74,6 +75,9 @@ class ChannelInput(StrictSerializer):
     subjects = _words()
     services = _words()
     tags = _words()
+    only_escalated = serializers.BooleanField(
+        required=False, help_text="Tell only what a policy of escalation sends here."
+    )
     send_resolved = serializers.BooleanField(required=False)
     group_wait_seconds = serializers.IntegerField(min_value=0, max_value=3600, required=False)
     group_interval_seconds = serializers.IntegerField(

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from monitoring.api.alerts import AlertDeliveryViewSet, ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet, PreviewViewSet
 from monitoring.api.dependencies import DependencyViewSet
+from monitoring.api.escalations import EscalationViewSet
 from monitoring.api.incidents import IncidentViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.silences import SilenceViewSet
@@ -19,6 +20,7 @@ router.register("health/incidents", IncidentViewSet, basename="health-incident")
 router.register("monitoring/maintenance", MaintenanceViewSet, basename="maintenance")
 router.register("monitoring/channels", ChannelViewSet, basename="alert-channel")
 router.register("monitoring/silences", SilenceViewSet, basename="silence")
+router.register("monitoring/escalations", EscalationViewSet, basename="escalation-policy")
 router.register("monitoring/deliveries", AlertDeliveryViewSet, basename="alert-delivery")
 router.register("monitoring/checks", HealthCheckViewSet, basename="health-check")
 router.register("monitoring/preview", PreviewViewSet, basename="check-preview")

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from core.db.json_fields import CheckedJSONField, object_field, validate_strings
+from core.db.json_fields import CheckedJSONField, object_field, validate_list, validate_strings
 from core.db.models import AppendedModel, NamedModel, NamedQuerySet, name_constraint
 from core.db.vocabulary import EnumField, Vocabulary, enum_check
 from core.models.audit import MAX_ACTOR
@@ -65,6 +65,11 @@ class AlertChannel(NamedModel, SealedModel):
         validators=[validate_strings],
         help_text="Only of services with one of these tags. Empty: of all, and of the hub.",
     )
+    only_escalated = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Tell only what a policy of escalation sends here.",
+    )
     send_resolved = models.BooleanField(default=True, help_text="Tell that it is over, too.")
     group_wait_seconds = models.PositiveIntegerField(
         default=30, validators=[MaxValueValidator(3600)]
@@ -104,6 +109,79 @@ class AlertChannel(NamedModel, SealedModel):
         if not self.enabled:
             return "DISABLED"
         return "ERROR" if self.failures else "ACTIVE"
+
+
+class EscalationPolicyQuerySet(NamedQuerySet["EscalationPolicy"]):
+    """Selections of policies of escalation."""
+
+
+class EscalationPolicy(NamedModel):
+    """Who else is told of what nobody sees to.
+
+    `levels` are objects with `after_minutes` and `channels`, by their ids, the first to be told
+    first. Empty filters let everything through.
+    """
+
+    enabled = models.BooleanField(default=True)
+    min_severity = EnumField(vocabulary=Severity, max_length=20, default=Severity.CRITICAL)
+    subjects = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only incidents of these kinds. Empty: of all.",
+    )
+    services = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only of services of these names, such as pay-*. Empty: of all, and of the hub.",
+    )
+    tags = CheckedJSONField(
+        default=list,
+        blank=True,
+        validators=[validate_strings],
+        help_text="Only of services with one of these tags. Empty: of all, and of the hub.",
+    )
+    levels = CheckedJSONField(default=list, blank=True, validators=[validate_list])
+
+    objects = EscalationPolicyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "escalation_policy"
+        verbose_name = "escalation policy"
+        verbose_name_plural = "escalation policies"
+        ordering = ("name",)
+        constraints = (
+            enum_check("escalation_policy", "min_severity", Severity),
+            name_constraint("escalation_policy", "An escalation policy"),
+        )
+
+    @property
+    def status(self) -> str:
+        """Return whether it is followed, in a word of the statuses of others."""
+        return "ACTIVE" if self.enabled else "DISABLED"
+
+
+class AlertEscalation(AppendedModel):
+    """A level of a policy that was told of an incident which nobody saw to `since` then."""
+
+    policy = models.ForeignKey(
+        EscalationPolicy, on_delete=models.CASCADE, related_name="escalations", db_index=False
+    )
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="escalations")
+    level = models.PositiveIntegerField()
+    since = models.DateTimeField()
+
+    class Meta:
+        db_table = "alert_escalation"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("policy", "incident", "level", "since"), name="alert_escalation_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.incident_id} at level {self.level}"
 
 
 class AlertSilenceQuerySet(NamedQuerySet["AlertSilence"]):
@@ -206,6 +284,7 @@ class DeliveryReason(Vocabulary):
 
     FIRING = "FIRING", "Something is wrong"
     REPEAT = "REPEAT", "It still is"
+    ESCALATION = "ESCALATION", "Nobody sees to it"
     RESOLVED = "RESOLVED", "It is over"
     TEST = "TEST", "A test"
 

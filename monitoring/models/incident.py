@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -121,6 +122,8 @@ class Incident(AppendedModel):
     resolved_by = models.CharField(max_length=100, blank=True, default="")
     resolution = models.CharField(max_length=500, blank=True, default="")
     acknowledged_until = models.DateTimeField(null=True, blank=True)
+    # Since when nobody sees to it, where that is not since it opened.
+    unattended_since = models.DateTimeField(null=True, blank=True)
     assigned_to = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
     opened_by = models.CharField(max_length=MAX_ACTOR, blank=True, default="", db_default="")
     impact = EnumField(
@@ -181,6 +184,11 @@ class Incident(AppendedModel):
     @property
     def is_resolved(self) -> bool:
         return self.status == IncidentStatus.RESOLVED
+
+    @property
+    def nobodys_since(self) -> datetime:
+        """Return since when nobody sees to it."""
+        return self.unattended_since or self.opened_at
 
     @property
     def asks_about_suspects(self) -> bool:

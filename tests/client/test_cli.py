@@ -571,6 +571,15 @@ def test_channels_are_seen_and_tested(run: Run) -> None:
     assert "PENDING" in run("alerts", "retry", dead["id"]).stdout
 
 
+def test_policies_of_escalation_are_made_and_seen(run: Run) -> None:
+    make_channel("boss")
+    assert "boss" in run("escalations", "create", "hours", "10:boss", "--tag", "money").stdout
+    assert "10:boss" in run("escalations", "list").stdout
+    assert run("escalations", "create", "other", "boss").exit_code == 2
+    assert run("escalations", "create", "other", "10:nobody").exit_code == 1
+    assert run("escalations", "delete", "hours").exit_code == 0
+
+
 def test_silences_are_made_seen_and_ended(run: Run) -> None:
     open_incidents([Finding(Subject.MASS_EXPIRY, "7 of 7 fell silent.")], now=datetime.now(UTC))
     assert "Many instances" in run("silences", "preview", "--subject", "MASS_EXPIRY").stdout

@@ -115,6 +115,16 @@ CALLS = [
      "GET /monitoring/deliveries?state=DEAD&channel=team", None),
     ("get_alert_message", ["m"], {}, "GET /monitoring/deliveries/m", None),
     ("retry_alert_message", ["m"], {}, "POST /monitoring/deliveries/m/retry", {}),
+    # Escalation
+    ("create_escalation_policy", ["p", [{"after_minutes": 10, "channels": ["boss"]}]],
+     {"services": ["pay-*"]}, "POST /monitoring/escalations",
+     {"name": "p", "levels": [{"after_minutes": 10, "channels": ["boss"]}],
+      "services": ["pay-*"]}),
+    ("update_escalation_policy", ["p"], {"enabled": False}, "PATCH /monitoring/escalations/p",
+     {"enabled": False}),
+    ("delete_escalation_policy", ["p"], {}, "DELETE /monitoring/escalations/p", None),
+    ("get_escalation_policy", ["p"], {}, "GET /monitoring/escalations/p", None),
+    ("get_escalation_policies", [True], {}, "GET /monitoring/escalations?enabled=true", None),
     # Silences
     ("create_silence", ["move", "2026-12-01T06:00:00Z"], {"services": ["mail-*"]},
      "POST /monitoring/silences",

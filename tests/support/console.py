@@ -34,6 +34,7 @@ from model_orchestration.models import (
     Request,
     RequestType,
 )
+from monitoring.alerts.escalation_policies import create_policy
 from monitoring.alerts.silencing import create_silence
 from monitoring.maintenance.lifecycle import create_window
 from monitoring.models import AlertNotice, Incident, Severity, Slo, StatusPage, StatusSpan, Subject
@@ -271,6 +272,10 @@ def _make_upkeep() -> None:
     check.states.update(state="DOWN", error="It answered 503.", latency_ms=12.5)
     check.results.create(checked_at=now, outcome="FAIL", error="It answered 503.", latency_ms=12.5)
     channel = make_channel(last_error="It answered 404.", failures=6)
+    create_policy(
+        {"name": "hours", "levels": [{"after_minutes": 10, "channels": [channel.name]}]},
+        actor="root",
+    )
     incident = Incident.objects.get()
     AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)
     for state in ("SENT", "DEAD"):

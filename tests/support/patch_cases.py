@@ -23,6 +23,7 @@ from model_orchestration.api.serializers import (
 from model_orchestration.models import Model
 from monitoring.api.alerts import ChannelPatch, ChannelViewSet
 from monitoring.api.checks import HealthCheckPatch, HealthCheckViewSet
+from monitoring.api.escalations import EscalationPolicyPatch, EscalationViewSet
 from monitoring.api.maintenance import MaintenanceViewSet, MaintenanceWindowPatch
 from monitoring.api.silences import SilencePatch, SilenceViewSet
 from monitoring.api.slos import SloPatch, SloViewSet
@@ -33,6 +34,7 @@ from registry.api.integrations import IntegrationPatch, IntegrationViewSet
 from registry.api.service_serializers import INSTANCE_FIELDS, ServicePatch
 from registry.api.services import ServiceViewSet
 from tests import factories
+from tests.support.alerts import make_channel
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
 from workflows.api.schedule_serializers import SchedulePatch
@@ -202,6 +204,7 @@ CASES = [
             "config": {"server": "https://events.example.org"},
             "secret": {"routing_key": "rk_0123456789"}, "min_severity": "WARNING",
             "subjects": ["SERVICE_DOWN", "CIRCUIT_OPEN"], "services": ["pay-*"], "tags": ["x"],
+            "only_escalated": False,
             "send_resolved": True, "group_wait_seconds": 10, "group_interval_seconds": 60,
             "repeat_seconds": 3600, "per_minute": 5,
         },
@@ -210,12 +213,30 @@ CASES = [
             "config": {"server": "https://events.eu.example.org"},
             "secret": {"routing_key": "rk_9876543210"},
             "min_severity": "CRITICAL", "subjects": ["CONNECTION_ERROR"], "services": ["mail"],
-            "tags": ["y"], "send_resolved": False, "group_wait_seconds": 0,
+            "tags": ["y"], "only_escalated": True, "send_resolved": False,
+            "group_wait_seconds": 0,
             "group_interval_seconds": 90, "repeat_seconds": 0, "per_minute": 6,
         },
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),
         fixed=frozenset({"type"}),
+    ),
+    Case(
+        name="escalation policy",
+        view=EscalationViewSet,
+        reader=EscalationPolicyPatch,
+        path="/monitoring/escalations",
+        setup=lambda: [make_channel(name) for name in ("boss", "phone")],
+        made={
+            "name": "made", "description": "One.", "enabled": False, "min_severity": "WARNING",
+            "subjects": ["SERVICE_DOWN"], "services": ["a-*"], "tags": ["db"],
+            "levels": [{"after_minutes": 10, "channels": ["boss"]}],
+        },
+        other={
+            "name": "changed", "description": "Two.", "enabled": True, "min_severity": "CRITICAL",
+            "subjects": ["CIRCUIT_OPEN"], "services": ["b-*"], "tags": ["web"],
+            "levels": [{"after_minutes": 5, "channels": ["phone", "boss"]}],
+        },
     ),
     Case(
         name="silence",

@@ -28,6 +28,7 @@ from model_orchestration.api.configuration import (
 from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
+from monitoring.api.escalations import EscalationViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.silences import SilenceViewSet
 from monitoring.api.slos import SloViewSet
@@ -35,6 +36,7 @@ from monitoring.api.status_pages import StatusPageViewSet
 from monitoring.models import (
     AlertChannel,
     AlertSilence,
+    EscalationPolicy,
     HealthCheck,
     MaintenanceWindow,
     Slo,
@@ -46,6 +48,7 @@ from registry.api.integrations import IntegrationViewSet
 from registry.api.services import ServiceViewSet
 from registry.models import Connection, Credential, Integration, Service
 from tests import factories
+from tests.support.alerts import make_channel
 from tests.support.connections import make_connection
 from tests.support.credentials import fields_of, make_credential
 from workflows.api.schedules import ScheduleViewSet
@@ -126,6 +129,12 @@ def _of_window() -> dict[str, Any]:
     return {"services": ["pay-*"], "cron": "0 2 * * 0", "duration_minutes": 60}
 
 
+def _of_policy() -> dict[str, Any]:
+    if not AlertChannel.objects.filter(name="boss").exists():
+        make_channel("boss")
+    return {"levels": [{"after_minutes": 10, "channels": ["boss"]}]}
+
+
 def _of_silence() -> dict[str, Any]:
     return {"services": ["pay-*"], "ends_at": timezone.now() + timedelta(hours=1)}
 
@@ -166,6 +175,7 @@ RESOURCES = (
     Resource(WebhookViewSet, Webhook, "/webhooks", _of_webhook),
     Resource(ChannelViewSet, AlertChannel, "/monitoring/channels", _of_channel),
     Resource(MaintenanceViewSet, MaintenanceWindow, "/monitoring/maintenance", _of_window),
+    Resource(EscalationViewSet, EscalationPolicy, "/monitoring/escalations", _of_policy),
     Resource(SilenceViewSet, AlertSilence, "/monitoring/silences", _of_silence),
     Resource(SloViewSet, Slo, "/monitoring/slos", _of_slo),
     Resource(StatusPageViewSet, StatusPage, "/monitoring/status-pages", dict),

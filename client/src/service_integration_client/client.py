@@ -17,6 +17,7 @@ from service_integration_client.operations import (
     connections,
     credentials,
     dependencies,
+    escalations,
     events,
     executions,
     incidents,
@@ -246,6 +247,13 @@ class _BaseClient:
     get_dependency = Read(dependencies.get_dependency)
     get_dependencies = Read(dependencies.get_dependencies)
     iter_dependencies = Pages(dependencies.get_dependencies)
+
+    create_escalation_policy = Write(escalations.create_escalation_policy)
+    update_escalation_policy = Write(escalations.update_escalation_policy)
+    delete_escalation_policy = Write(escalations.delete_escalation_policy)
+    get_escalation_policy = Read(escalations.get_escalation_policy)
+    get_escalation_policies = Read(escalations.get_escalation_policies)
+    iter_escalation_policies = Pages(escalations.get_escalation_policies)
 
     create_silence = Write(silences.create_silence)
     update_silence = Write(silences.update_silence)

@@ -25,10 +25,11 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
+from monitoring.alerts.escalation_policies import create_policy
 from monitoring.alerts.silencing import create_silence
 from monitoring.checks.lifecycle import create_check
 from monitoring.maintenance.lifecycle import create_window
-from monitoring.models import AlertSilence, Incident, Slo, StatusPage
+from monitoring.models import AlertSilence, EscalationPolicy, Incident, Slo, StatusPage
 from registry.models import ServiceAction
 from registry.services import set_service_status
 from tests import factories
@@ -111,6 +112,11 @@ def _current(make: Callable[[], object]) -> Any:
     return Workflow.objects.get().current_version_id
 
 
+def _policy() -> EscalationPolicy:
+    levels = [{"after_minutes": 10, "channels": [make_channel().name]}]
+    return create_policy({"name": "hours", "levels": levels}, actor="x")
+
+
 def _silence() -> AlertSilence:
     hour = timezone.now() + timedelta(hours=1)
     return create_silence({"name": "quiet", "tags": ["db"], "ends_at": hour}, actor="x")
@@ -153,6 +159,7 @@ ROWS: dict[str, Callable[[], Any]] = {
     "AlertChannel": lambda: make_channel().pk,
     "MaintenanceWindow": lambda: _planned().pk,
     "AlertSilence": lambda: _silence().pk,
+    "EscalationPolicy": lambda: _policy().pk,
     "Slo": lambda: Slo.objects.create(name="well", service=factories.make_service()).pk,
     "HealthCheck": lambda: make_check().pk,
     "ServiceDependency": lambda: factories.make_service().needs.create(
@@ -185,6 +192,7 @@ CHANGES = {
     "Workflow": ("description", "Other."),
     "AlertChannel": ("description", "Other."),
     "MaintenanceWindow": ("description", "Other."),
+    "EscalationPolicy": ("description", "Other."),
     "AlertSilence": ("description", "Other."),
     "Slo": ("description", "Other."),
     "HealthCheck": ("description", "Other."),

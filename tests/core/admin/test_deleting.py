@@ -52,6 +52,9 @@ PARTS: dict[str, Callable[[Any], object]] = {
     "AlertNotice.channel": lambda row: AlertNotice.objects.create(
         channel=row, incident=_incident(), state="FIRING", told_at=timezone.now()
     ),
+    "AlertEscalation.policy": lambda row: row.escalations.create(
+        incident=_incident(), level=1, since=timezone.now()
+    ),
     "AlertDelivery.channel": make_delivery,
     "ServiceDependency.service": lambda row: row.needs.create(
         depends_on=factories.make_service("base")

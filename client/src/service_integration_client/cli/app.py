@@ -14,6 +14,7 @@ from service_integration_client.cli.checks import checks
 from service_integration_client.cli.circuit_breakers import breakers
 from service_integration_client.cli.connections import connections, credentials
 from service_integration_client.cli.dependencies import dependencies
+from service_integration_client.cli.escalations import escalations
 from service_integration_client.cli.executions import executions
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.incidents import incidents
@@ -46,8 +47,8 @@ def root() -> None:
 
 for command in (
     discover, health, services, workflows, executions, bulk, schedules, integrations, connections,
-    credentials, webhooks, breakers, incidents, alerts, silences, checks, dependencies,
-    maintenance, slos, status_pages, models, keys, apply, diff, export,
+    credentials, webhooks, breakers, incidents, alerts, escalations, silences, checks,
+    dependencies, maintenance, slos, status_pages, models, keys, apply, diff, export,
 ):  # fmt: skip
     root.add_command(command)
 

@@ -24,6 +24,7 @@ async def create_alert_channel(
     services: list[str] | None = None,
     tags: list[str] | None = None,
     enabled: bool | None = None,
+    only_escalated: bool | None = None,
     send_resolved: bool | None = None,
     group_wait_seconds: int | None = None,
     group_interval_seconds: int | None = None,
@@ -50,6 +51,7 @@ async def update_alert_channel(
     services: list[str] | None = None,
     tags: list[str] | None = None,
     enabled: bool | None = None,
+    only_escalated: bool | None = None,
     send_resolved: bool | None = None,
     group_wait_seconds: int | None = None,
     group_interval_seconds: int | None = None,
@@ -113,7 +115,8 @@ async def get_alert_messages(
 ) -> JsonObject:
     """One page of the messages, the latest first.
 
-    `state` is PENDING, SENDING, SENT or DEAD, `reason` FIRING, REPEAT, RESOLVED or TEST.
+    `state` is PENDING, SENDING, SENT or DEAD, `reason` FIRING, REPEAT, ESCALATION,
+    RESOLVED or TEST.
     Raises: ValidationError.
     """
     return await DELIVERIES.call(hub, "GET", locals())
