@@ -88,7 +88,7 @@ def _reach(policy: EscalationPolicy, incident: Incident, level: int, *, now: dat
 
 def _is_first(policy: EscalationPolicy, incident: Incident, level: int) -> bool:
     """Store that a level was reached; False when it was before."""
-    about = {"policy": policy, "incident": incident, "level": level}
+    about: dict[str, Any] = {"policy": policy, "incident": incident, "level": level}
     _, is_new = AlertEscalation.objects.get_or_create(**about, since=incident.nobodys_since)
     return is_new
 

@@ -119,7 +119,7 @@ def _read_level(given: Any, at: str) -> dict[str, Any]:
         raise ValidationFailed.at(f"{at}.{str(unknown[0])[:100]}", sentence)
     minutes, names = given.get("after_minutes"), given.get("channels")
     is_number = isinstance(minutes, int) and not isinstance(minutes, bool)
-    if not is_number or not 1 <= minutes <= LONGEST_MINUTES:
+    if not is_number or not 1 <= int(minutes or 0) <= LONGEST_MINUTES:
         raise ValidationFailed.at(
             f"{at}.after_minutes", f"Must be a whole number from 1 to {LONGEST_MINUTES}."
         )

@@ -16,7 +16,7 @@ from monitoring import findings
 from monitoring.findings import MOST_APART, sources
 from monitoring.handling import acknowledge_incident
 from monitoring.incidents import REOPENED_WITHIN, watch_fleet
-from monitoring.models import CheckState, Incident, Slo, SloMinute, Subject
+from monitoring.models import AlertChannel, CheckState, Incident, Slo, SloMinute, Subject
 from registry.models import CircuitBreakerState, Connection, Credential, Service, ServiceInstance
 from registry.services import refresh_status
 from tests import factories
@@ -24,7 +24,13 @@ from tests.support.alerts import make_channel
 from tests.support.checks import make_check
 from tests.support.connections import make_connection
 from tests.support.credentials import make_credential
-from workflows.models import WorkflowSchedule
+from workflows.models import (
+    Worker,
+    WorkflowExecution,
+    WorkflowSchedule,
+    WorkflowScheduleRun,
+    WorkflowStep,
+)
 from workflows.services import create_schedule
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +168,16 @@ def review() -> None:
     factories.make_execution(factories.make_workflow("flow"), status="NEEDS_REVIEW")
 
 
+def worker() -> None:
+    Worker.objects.create(name="w1@host", seen_at=NOW - timedelta(minutes=1))
+
+
+def step(**columns: Any) -> None:
+    Worker.objects.create(name="w1@host", seen_at=NOW)
+    execution = factories.make_execution(factories.make_workflow("flow"), status="RUNNING")
+    execution.steps.update(**columns)
+
+
 def check(conditions: Any = None, **columns: Any) -> None:
     CheckState.objects.filter(health_check=make_check("shop", conditions=conditions or {})).update(
         **columns
@@ -201,11 +217,25 @@ EACH = [
     ("CREDENTIAL_EXPIRY", "bank-key", "CRITICAL", "It ended on", lambda: credential(days=-1)),
     ("SCHEDULE_FAILED", "nightly", "CRITICAL", "failed: execution", schedule),
     ("NEEDS_REVIEW", "flow", "WARNING", "1 execution waits for a person", review),
+    ("NO_WORKER", "", "CRITICAL", "w1@host", worker),
+    ("BACKLOG", "", "WARNING", "more than 1 minute,",
+     lambda: step(status="PENDING", wake_at=NOW - timedelta(minutes=2))),
+    ("BACKLOG", "", "CRITICAL", "more than 10 minutes",
+     lambda: step(status="WAITING", wake_at=NOW - timedelta(minutes=11))),
+    ("EXECUTIONS_STUCK", "flow", "CRITICAL", "1 execution is held",
+     lambda: step(status="RUNNING", lease_until=NOW - timedelta(minutes=3))),
     ("BUDGET_BURNING", "well", "CRITICAL", "20 of 40 looks at shop", objective),
     ("MODEL_BUDGET", "all", "WARNING", "80 % of its requests is used", model_budget),
     ("CHANNEL_FAILING", "on-call", "CRITICAL", "It answered 404",
      lambda: make_channel(failures=5, last_error="It answered 404.")),
 ]  # fmt: skip
+
+
+# What the trouble of each hangs on.
+TROUBLED: tuple[Any, ...] = (
+    CheckState, Slo, CircuitBreakerState, WorkflowScheduleRun, Worker, Service, Connection,
+    Credential, ModelBudget, AlertChannel,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("subject", "about", "severity", "cause", "make"), EACH)
@@ -216,6 +246,13 @@ def test_each_kind_of_trouble(
     watch_fleet(now=NOW)
     assert unresolved() == [(subject, about, severity)]
     assert cause in Incident.objects.get().cause
+    for model in TROUBLED:
+        model.objects.all().delete()
+    WorkflowStep.objects.update(status="COMPLETED", wake_at=None, lease_until=None)
+    WorkflowExecution.objects.update(status="COMPLETED")
+    catalog.forget()
+    watch_fleet(now=NOW + timedelta(seconds=5))
+    assert unresolved() == []
 
 
 def test_every_subject_has_a_source_and_a_test() -> None:
@@ -260,6 +297,8 @@ def test_a_source_that_cannot_be_asked_ends_nothing(monkeypatch: pytest.MonkeyPa
 def test_a_quiet_sweep_asks_for_all_kinds_at_once(django_assert_num_queries: Any) -> None:
     make_services("billing")
     always = [each for each in sources if not each.sign]
-    assert [str(each.subject) for each in always] == ["MODEL_BUDGET"]
-    with django_assert_num_queries(2):
+    assert [str(each.subject) for each in always] == ["NO_WORKER", "MODEL_BUDGET"]
+    Worker.objects.create(name="w1@host", seen_at=NOW)
+    watch_fleet(now=NOW)  # reads the budgets, which are kept for a while
+    with django_assert_num_queries(3):
         watch_fleet(now=NOW)

@@ -33,7 +33,7 @@ escalations.add_operation("delete", "delete_escalation_policy", "Remove a policy
 def create_policy(session: Session, name: str, levels: tuple[str, ...], **fields: Any) -> None:
     """Tell channels of what nobody sees to: 10:second-line 30:boss,phone."""
     given = {key: list(each) if isinstance(each, tuple) else each for key, each in fields.items()}
-    kept = {key: each for key, each in given.items() if each}
+    kept: dict[str, Any] = {key: each for key, each in given.items() if each}
     read = [_level_of(each) for each in levels]
     session.show(session.client.create_escalation_policy(name, read, **kept), fields_of)
 
