@@ -263,6 +263,8 @@ class HealthCheckResult(models.Model):
             models.Index(
                 fields=("health_check", "instance", "checked_at"), name="check_result_subject_idx"
             ),
+            # Ids grow with time: these are the latest of a check.
+            models.Index(fields=("health_check", "-id"), name="check_result_latest_idx"),
         )
 
     def __str__(self) -> str:

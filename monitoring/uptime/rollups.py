@@ -106,23 +106,26 @@ def rollup_of(
     )
 
 
-def parts_of(row: Any) -> Parts:
-    """Return the parts of a row of sums, in seconds."""
-    read = row.get if isinstance(row, dict) else lambda name: getattr(row, name)
-    return Parts(*((read(column) or 0) / 1000 for column in COLUMNS))
+def parts_of(milliseconds: Iterable[int]) -> Parts:
+    """Return the parts that are stored in these columns, in their order."""
+    return Parts(*(each / 1000 for each in milliseconds))
 
 
 def _sum_day(start: datetime) -> None:
     hours = UptimeRollup.objects.filter(
         period=Period.HOUR, starts_at__gte=start, starts_at__lt=start + DAY
     ).order_by()
-    sums = hours.values("service").annotate(**{column: Sum(column) for column in COLUMNS})
+    sums: Any = hours.values("service").annotate(**{column: Sum(column) for column in COLUMNS})
     seen: dict[UUID, list[Sequence[int]]] = defaultdict(list)
     for key, latencies in hours.exclude(latencies=[]).values_list("service", "latencies"):
         seen[key].append(latencies)
     rows = [
         rollup_of(
-            row["service"], Period.DAY, start, parts_of(row), merge_latencies(seen[row["service"]])
+            row["service"],
+            Period.DAY,
+            start,
+            parts_of(row[column] for column in COLUMNS),
+            merge_latencies(seen[row["service"]]),
         )
         for row in sums
     ]
@@ -145,9 +148,9 @@ def days_of(
     found: dict[UUID, dict[datetime, Parts]] = {key: {} for key in ids}
     rows = UptimeRollup.objects.filter(
         service__in=ids, period=Period.DAY, starts_at__gte=first, starts_at__lt=today
-    ).values("service", "starts_at", *COLUMNS)
-    for row in rows:
-        found[row["service"]][row["starts_at"]] = parts_of(row)
+    ).order_by()
+    for key, at, *sums in rows.values_list("service", "starts_at", *COLUMNS):
+        found[key][at] = parts_of(sums)
     for key, parts in _unsummed(ids, first, today, now).items():
         for day, some in parts.items():
             found[key].setdefault(day, some)

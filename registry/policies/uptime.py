@@ -7,7 +7,7 @@ the fraction, and is told beside it as coverage.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -46,8 +46,14 @@ class Parts:
     unknown: float = 0.0
 
     def __add__(self, other: Self) -> Self:
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return type(self)(*(mine + theirs for mine, theirs in pairs))
+        # Written out: pages add up thousands of them.
+        return type(self)(
+            self.up + other.up,
+            self.down + other.down,
+            self.maintenance_up + other.maintenance_up,
+            self.maintenance_down + other.maintenance_down,
+            self.unknown + other.unknown,
+        )
 
     @property
     def maintenance(self) -> float:
