@@ -14,7 +14,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from core.db.pipeline import pipelined_transaction
 from core.db.rows import insert_rows
 from core.db.uuid7 import uuid7
 from core.exceptions import IntegrationError
@@ -45,7 +44,7 @@ from model_orchestration.models.request import LONGEST_REASON
 from model_orchestration.pricing import bound_of
 from model_orchestration.qualities import qualities_at
 from model_orchestration.requirements import FIELD
-from model_orchestration.reservations import open_windows, reserve
+from model_orchestration.reservations import open_windows, reserve, reserve_for
 from model_orchestration.sizes import input_bound, input_estimate, usage_bound
 
 # After the deadline of a request, how long its process may take to settle it.
@@ -240,12 +239,8 @@ def _reserve_all(planned: Sequence[_Planned]) -> list[Admission]:
 
 def _reserve_together(planned: Sequence[_Planned], holds: Sequence[Hold]) -> bool:
     """Return whether all of it fitted into windows that are there; otherwise nothing was done."""
-    with pipelined_transaction():
-        if len(reserve(holds)) < len(holds):
-            transaction.set_rollback(True)
-            return False
-        insert_rows(*(_row_of(each.accepted, each.holds, each.bounds) for each in planned))
-    return True
+    rows = [_row_of(each.accepted, each.holds, each.bounds) for each in planned]
+    return reserve_for(holds, rows)
 
 
 def _reserve_alone(planned: _Planned) -> Admission:

@@ -6,6 +6,7 @@ import uuid
 import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 # A rolling window is counted in so many pieces: one that is partly over counts whole.
 PIECES = 60
@@ -28,7 +29,12 @@ class Window:
     @property
     def id(self) -> uuid.UUID:
         """The id of its row, which is the same for everybody."""
-        return uuid.uuid5(_NAMESPACE, f"{self.series}@{self.starts_at.isoformat()}")
+        return _id_of(self.series, self.starts_at)
+
+
+@lru_cache(maxsize=4096)  # each request asks several times for the same few
+def _id_of(series: str, starts_at: datetime) -> uuid.UUID:
+    return uuid.uuid5(_NAMESPACE, f"{series}@{starts_at.isoformat()}")
 
 
 def zone_of(name: str) -> zoneinfo.ZoneInfo:

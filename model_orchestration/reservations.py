@@ -1,4 +1,6 @@
-"""Reserves the most that requests can use, and settles what they used. Needs a transaction.
+"""Reserves the most that requests can use, and settles what they used.
+
+All but `reserve_for` and `open_windows` need a transaction.
 
 A window is changed by adding in the database alone, and by one statement for all that a request
 holds, which locks them in the order of their ids: nobody passes a limit beside another, and no two
@@ -12,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
-from core.db.pipeline import prepared_cursor
+from core.db.pipeline import one_statement, pipelined_transaction, prepared_cursor
+from core.db.rows import insert_rows, insert_rows_if
 from model_orchestration.limits import Hold
-from model_orchestration.models import ModelBudget, QuotaWindow
+from model_orchestration.models import ModelBudget, QuotaWindow, Request
 
 _AMOUNTS = ("tokens", "nanousd", "requests")
 _TYPES = {
@@ -57,6 +60,48 @@ def reserve(holds: Sequence[Hold]) -> dict[UUID, Reserved]:
     with connection.wrap_database_errors, prepared_cursor() as cursor:
         cursor.execute(sql, [value for row in rows for value in row])
         return {_uuid(row[0]): Reserved(_uuid(row[0]), *row[1:]) for row in cursor.fetchall()}
+
+
+def reserve_for(holds: Sequence[Hold], requests: Sequence[Request]) -> bool:
+    """Hold all of it and store the requests, or do neither; return whether that was done.
+
+    On PostgreSQL that is one statement, unless a rolling period has to be locked before.
+    """
+    if connection.vendor != "postgresql" or any(hold.window.since for hold in holds):
+        with pipelined_transaction():
+            if len(reserve(holds)) < len(holds):
+                transaction.set_rollback(True)
+                return False
+            insert_rows(*requests)
+        return True
+    with one_statement():
+        if not holds:
+            insert_rows(*requests)
+            return True
+        return _reserve_at_once(holds, requests)
+
+
+def _reserve_at_once(holds: Sequence[Hold], requests: Sequence[Request]) -> bool:
+    columns = ("id", *_AMOUNTS, *(f"most_{name}" for name in _AMOUNTS))
+    kinds = ("id", *["number"] * 6)
+    counters = ", ".join(f"{kind}_{name}" for kind in ("used", "reserved") for name in _AMOUNTS)
+    fits = " AND ".join(_fits_now(name) for name in _AMOUNTS)
+    adds = ", ".join(f"reserved_{name} = w.reserved_{name} + h.{name}" for name in _AMOUNTS)
+    # What is locked is read as it is now; what the statement sees otherwise may be older.
+    parts = f"""
+        {_values("h", columns, kinds, len(holds))},
+        locked AS MATERIALIZED (SELECT id, {counters} FROM quota_window
+            WHERE id IN (SELECT id FROM h) ORDER BY id FOR UPDATE),
+        fitting AS MATERIALIZED (SELECT h.id FROM h JOIN locked w ON w.id = h.id WHERE {fits}),
+        held AS (UPDATE quota_window AS w SET {adds} FROM h
+            WHERE w.id = h.id AND (SELECT COUNT(*) FROM fitting) = {len(holds)} RETURNING w.id)
+        """
+    return insert_rows_if(
+        requests,
+        parts=parts,
+        params=[value for hold in holds for value in _row_of(hold)[:-2]],
+        condition=f"(SELECT COUNT(*) FROM held) = {len(holds)}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +217,14 @@ def _row_of(hold: Hold) -> tuple[Any, ...]:
         hold.least("requests"),
         window.series,
         None if since is None else connection.ops.adapt_datetimefield_value(since),
+    )
+
+
+def _fits_now(name: str) -> str:
+    """Return the condition that an amount fits into what is locked, which is no rolling period."""
+    return (
+        f"(h.most_{name} IS NULL OR h.{name} = 0 OR"
+        f" w.used_{name} + w.reserved_{name} + h.{name} <= h.most_{name})"
     )
 
 

@@ -141,6 +141,26 @@ def insert_rows(*rows: models.Model) -> None:
         row._state.db = raw.alias
 
 
+def insert_rows_if(
+    rows: Sequence[models.Model], *, parts: str, params: Sequence[Any], condition: str
+) -> bool:
+    """Insert rows of one model on PostgreSQL if a condition holds; return whether it did.
+
+    `parts` are common table expressions of the same statement, which the condition asks.
+    """
+    literals, document = _document_of(rows)
+    statement = _insert_from_document(type(rows[0]), literals)
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            f"WITH {parts} {statement} WHERE {condition} RETURNING 1", [*params, document]
+        )
+        is_inserted = bool(cursor.fetchall())
+    for row in rows if is_inserted else ():
+        row._state.adding = False
+        row._state.db = DEFAULT_DB_ALIAS
+    return is_inserted
+
+
 def update_rows(rows: Sequence[models.Model], names: tuple[str, ...]) -> None:
     """Write these fields of rows of one model as `bulk_update` would, without signals.
 
@@ -170,16 +190,20 @@ def update_rows(rows: Sequence[models.Model], names: tuple[str, ...]) -> None:
 def _insert_documents(by_model: dict[Any, list[models.Model]]) -> None:
     columns, documents = [], []
     for model, rows in by_model.items():
-        records = [_record_of(row) for row in rows]
-        # Most of what is inserted is empty, and need not be sent.
-        literals = tuple(map(_common_literal, zip(*records, strict=True)))
-        given = [place for place, literal in enumerate(literals) if literal is None]
+        literals, document = _document_of(rows)
         columns.append((model, literals))
-        documents.append(
-            json.dumps([{f"c{n}": r[n] for n in given} for r in records], default=_plain)
-        )
+        documents.append(document)
     with prepared_cursor() as cursor:
         cursor.execute(_insert_statement(tuple(columns)), documents)
+
+
+def _document_of(rows: Sequence[models.Model]) -> tuple[tuple[str | None, ...], str]:
+    """Return what stands in the statement for the columns of rows, and the rest of them as JSON."""
+    records = [_record_of(row) for row in rows]
+    # Most of what is inserted is empty, and need not be sent.
+    literals = tuple(map(_common_literal, zip(*records, strict=True)))
+    given = [place for place, literal in enumerate(literals) if literal is None]
+    return literals, json.dumps([{f"c{n}": r[n] for n in given} for r in records], default=_plain)
 
 
 def _insert_one_by_one(rows: Sequence[models.Model], raw: Any) -> None:
@@ -233,6 +257,7 @@ def _insert_statement(tables: tuple[tuple[Any, tuple[str | None, ...]], ...]) ->
     return f"WITH {named} {last}" if named else last
 
 
+@lru_cache(maxsize=64)
 def _insert_from_document(model: Any, literals: tuple[str | None, ...]) -> str:
     quote, fields = connection.ops.quote_name, _inserted_fields(model)
     columns = ", ".join(quote(field.column) for field in fields)
