@@ -33,7 +33,8 @@ _SERVICES = Q(
 _MODELS = Q(
     content_type__app_label="model_orchestration",
     content_type__model__in=(
-        "contentpolicy", "model", "modelroute", "modelbudget", "modelprice", "providerquota",
+        "contentpolicy", "model", "modelbudget", "modelprice", "modelroute", "prompt",
+        "providerquota",
     ),
 )  # fmt: skip
 _CIRCUITS = Q(content_type__app_label="registry", codename="change_circuitbreakerstate")

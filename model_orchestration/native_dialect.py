@@ -20,7 +20,8 @@ def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
     messages = body.get("messages")
     if isinstance(messages, list):
         messages = [_message(each) for each in messages]
-    return {**_options(body), "messages": messages}
+    named = {"prompt": body["prompt"]} if body.get("prompt") is not None else {}
+    return {**_options(body), "messages": messages, **named}
 
 
 def as_completion(body: Mapping[str, Any]) -> dict[str, Any]:

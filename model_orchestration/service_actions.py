@@ -1,4 +1,4 @@
-"""What the hub offers as a service of the type MODEL_ORCHESTRATION, and how each is read (pure)."""
+"""What the hub offers as a service of the type MODEL_ORCHESTRATION, and how each is read."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from model_orchestration.native_dialect import (
     as_image,
     text_of,
 )
+from model_orchestration.prompt_library import with_prompt
 from model_orchestration.reading import (
     read_chat,
     read_completion,
@@ -63,6 +64,8 @@ def read_native(
         if provider and isinstance(required, dict):
             required = {"provider": provider, **required}
     model = asked or choices.usual_model(request_type, provider)
+    if request_type == RequestType.CHAT:
+        body = with_prompt(body)
     return _READERS[request_type]({**body, "model": model, FIELD: required})
 
 
@@ -142,6 +145,17 @@ _OPTIONS: JSON = {
     "top_p": {"type": "number"},
     "stop": {},
 }
+_PROMPT: JSON = {
+    "type": "object",
+    "description": "A prompt of the library, whose messages go before those that are given.",
+    "properties": {
+        "name": _TEXT,
+        "version": {"type": "integer", "description": "The latest, unless given."},
+        "variables": _OBJECT,
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+}
 _ANSWER = ("response", "request_id", "model_id", "provider", "cost")
 
 
@@ -195,11 +209,11 @@ OFFERS = (
         "chat", "/models/chat", "Have a model go on with a conversation.", RequestType.CHAT,
         as_chat,
         _record(
-            {"messages": {"type": "array", "minItems": 1, "items": _OBJECT},
+            {"messages": {"type": "array", "minItems": 1, "items": _OBJECT}, "prompt": _PROMPT,
              "response_format": _OBJECT, "tools": {"type": "array"}, "tool_choice": {},
              **_OPTIONS, **_WHO},
-            "messages",
-        ),
+            "",
+        ) | {"anyOf": [{"required": ["messages"]}, {"required": ["prompt"]}]},
         _output(_record({"choices": {"type": "array", "minItems": 1}}, "choices")),
     ),
     ServiceOffer(

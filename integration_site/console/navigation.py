@@ -62,6 +62,7 @@ _GROUPS = (
             ("Models", "neurology", "model_orchestration.model"),
             ("Routes", "alt_route", "model_orchestration.modelroute"),
             ("Requests", "forum", "model_orchestration.request"),
+            ("Prompts", "edit_note", "model_orchestration.prompt"),
             ("Content policies", "visibility_lock", "model_orchestration.contentpolicy"),
             ("Budgets", "savings", "model_orchestration.modelbudget"),
             ("Provider quotas", "data_usage", "model_orchestration.providerquota"),

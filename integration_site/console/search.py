@@ -21,7 +21,7 @@ from django.urls import reverse
 from core.admin.formatting import status_word
 from core.models import ApiKey
 from integration_site.console.navigation import may_see, sidebar
-from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute
+from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute, Prompt
 from monitoring.checks.standing import state_of
 from monitoring.models import (
     AlertChannel,
@@ -177,6 +177,7 @@ SECTIONS = (
     Section(Model, "neurology", _named(Model), _status),
     Section(ModelRoute, "alt_route", _named(ModelRoute)),
     Section(ModelBudget, "savings", _named(ModelBudget)),
+    Section(Prompt, "edit_note", _named(Prompt)),
     Section(ContentPolicy, "visibility_lock", _named(ContentPolicy)),
     Section(Credential, "lock", _named(Credential)),
     Section(ApiKey, "key", _named(ApiKey)),

@@ -1,5 +1,5 @@
 """Model orchestration in the admin."""
 
-from model_orchestration.admin import budget, content, model, price, request, route
+from model_orchestration.admin import budget, content, model, price, prompt, request, route
 
-__all__ = ["budget", "content", "model", "price", "request", "route"]
+__all__ = ["budget", "content", "model", "price", "prompt", "request", "route"]

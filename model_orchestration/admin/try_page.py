@@ -6,10 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from core.admin.base import find_or_404
 from core.admin.pages import render_page
 from core.admin.views import own_view
 from core.roles import may
-from model_orchestration.models import Model, ModelRoute, ModelStatus, RequestType
+from model_orchestration.models import Model, ModelRoute, ModelStatus, Prompt, RequestType
 
 MOST_CHOICES = 500
 
@@ -23,6 +24,7 @@ class TryMixin:
 
     @own_view("try/", name="model_try", methods=["GET"], permissions=["try"])
     def try_view(self, request: HttpRequest) -> HttpResponse:
+        key = request.GET.get("prompt", "")
         served = Model.objects.exclude(status=ModelStatus.INACTIVE).order_by("name")
         rows = served.values_list("name", "capabilities")[:MOST_CHOICES]
         models = [name for name, capabilities in rows if RequestType.CHAT in capabilities]
@@ -31,5 +33,6 @@ class TryMixin:
             "models": models,
             "routes": list(names[:MOST_CHOICES]),
             "chosen": request.GET.get("model", ""),
+            "prompt": find_or_404(Prompt.objects.all(), key) if key else None,
         }
         return render_page(self, request, "console/model_try.html", title="Try a model", **context)

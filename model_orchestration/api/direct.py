@@ -31,6 +31,7 @@ from model_orchestration.calls.answering import Served
 from model_orchestration.calls.attempts import MALFORMED
 from model_orchestration.calls.streams import StreamWriter
 from model_orchestration.dialects import OpenAIWriter
+from model_orchestration.prompt_library import names_prompt
 from model_orchestration.reading import read_chat, read_completion, read_embedding
 
 SCOPE = "models:use"
@@ -85,6 +86,8 @@ def read_direct(request: WebRequest) -> DirectRequest | None:
     plain = read_request(request, SCOPE, asks=False)
     if plain is None:
         return None
+    if dialect.read is read_chat and names_prompt(plain.body):
+        return None  # to look it up takes the database
     try:
         asked, call = dialect.read(plain.body)
     except (IntegrationError, *MALFORMED):

@@ -14,6 +14,7 @@ from model_orchestration.catalog import current_catalog
 from model_orchestration.choosing import Target, not_found
 from model_orchestration.dialects import OpenAIWriter
 from model_orchestration.models import ModelStatus
+from model_orchestration.prompt_library import with_prompt
 from model_orchestration.reading import read_chat, read_completion, read_embedding, read_image
 
 _ANY = OpenApiTypes.OBJECT
@@ -26,9 +27,10 @@ class ChatView(OpenAIView):
     def post(self, request: Any) -> Response:
         """Have a model go on with a conversation, as OpenAI's API does.
 
-        `model` is the id of a model, an alias, or the name of a route.
+        `model` is the id of a model, an alias, or the name of a route; `prompt` names a prompt of
+        the library, whose messages go before those that are given.
         """
-        return _answer(self, request, read_chat)
+        return _answer(self, request, lambda body: read_chat(with_prompt(body)))
 
 
 class CompletionView(OpenAIView):

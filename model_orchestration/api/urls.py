@@ -14,6 +14,7 @@ from model_orchestration.api.configuration import (
     QuotaViewSet,
     RouteViewSet,
 )
+from model_orchestration.api.prompts import PromptViewSet
 from model_orchestration.api.record import RequestViewSet, UsageView
 
 router = SimpleRouter(trailing_slash=False)
@@ -21,6 +22,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("models/routes", RouteViewSet, basename="model-route")
 router.register("models/budgets", BudgetViewSet, basename="model-budget")
 router.register("models/content-policies", ContentPolicyViewSet, basename="content-policy")
+router.register("models/prompts", PromptViewSet, basename="prompt")
 router.register("models/requests", RequestViewSet, basename="model-request")
 
 models = SimpleRouter(trailing_slash=False)

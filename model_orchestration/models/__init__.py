@@ -17,6 +17,7 @@ from model_orchestration.models.performance import (
     PerformancePeriod,
 )
 from model_orchestration.models.price import ModelPrice
+from model_orchestration.models.prompt import Prompt, PromptVersion
 from model_orchestration.models.request import (
     OPEN_STATES,
     Request,
@@ -28,7 +29,7 @@ from model_orchestration.models.route import ModelRoute, RouteStrategy
 __all__ = [
     "OPEN_STATES", "BudgetPeriod", "BudgetScope", "ContentKept", "ContentPolicy", "Model",
     "ModelBudget", "ModelFeedback", "ModelPerformance", "ModelPerformanceHistory", "ModelPrice",
-    "ModelProvider", "ModelRoute", "ModelStatus", "OnExceed", "PerformancePeriod",
-    "ProviderQuota", "QuotaWindow", "Request", "RequestContent", "RequestState", "RequestType",
-    "RouteStrategy", "UsageSource",
+    "ModelProvider", "ModelRoute", "ModelStatus", "OnExceed", "PerformancePeriod", "Prompt",
+    "PromptVersion", "ProviderQuota", "QuotaWindow", "Request", "RequestContent", "RequestState",
+    "RequestType", "RouteStrategy", "UsageSource",
 ]  # fmt: skip

@@ -34,6 +34,7 @@ from model_orchestration.models import (
     Request,
     RequestType,
 )
+from model_orchestration.services.prompts import create_prompt
 from monitoring.alerts.escalation_policies import create_policy
 from monitoring.alerts.silencing import create_silence
 from monitoring.maintenance.lifecycle import create_window
@@ -206,6 +207,10 @@ def _make_models() -> None:
         name="assistant", strategy="WEIGHTED",
         targets=[{"model": "small", "weight": 3}, {"model": "large"}],
     )  # fmt: skip
+    create_prompt({
+        "name": "summary", "messages": [{"role": "user", "content": "Sum up: {{text}}"}],
+        "variables": [{"name": "text", "description": "What is summed up."}],
+    })  # fmt: skip
     ContentPolicy.objects.create(
         name="shop", keeps="REDACTED", patterns=[{"name": "CUSTOMER", "pattern": "KD-[0-9]{6}"}]
     )

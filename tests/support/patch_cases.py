@@ -14,6 +14,7 @@ from model_orchestration.api.configuration import (
     ModelViewSet,
     RouteViewSet,
 )
+from model_orchestration.api.prompts import PromptPatch, PromptViewSet
 from model_orchestration.api.serializers import (
     BudgetPatch,
     ContentPolicyPatch,
@@ -177,6 +178,22 @@ CASES = [
             "name": "changed", "description": "Two.", "scope": "USER", "subject": "gemini",
             "period": "DAY", "rolling_seconds": 7200, "token_limit": 1001, "cost_limit": 2.6,
             "request_limit": 6, "time_zone": "Asia/Tokyo", "on_exceed": "REJECT", "warn_at": [],
+        },
+    ),
+    Case(
+        name="prompt",
+        view=PromptViewSet,
+        reader=PromptPatch,
+        path="/models/prompts",
+        made={
+            "name": "made", "description": "One.",
+            "messages": [{"role": "user", "content": "Say {{what}}."}],
+            "variables": [{"name": "what", "description": "", "default": "a"}],
+        },
+        other={
+            "name": "changed", "description": "Two.",
+            "messages": [{"role": "system", "content": "Say {{what}}!"}],
+            "variables": [{"name": "what"}],
         },
     ),
     Case(

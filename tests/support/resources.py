@@ -25,7 +25,8 @@ from model_orchestration.api.configuration import (
     ModelViewSet,
     RouteViewSet,
 )
-from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute
+from model_orchestration.api.prompts import PromptViewSet
+from model_orchestration.models import ContentPolicy, Model, ModelBudget, ModelRoute, Prompt
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
 from monitoring.api.escalations import EscalationViewSet
@@ -165,6 +166,10 @@ def _of_budget() -> dict[str, Any]:
     return {"scope": "PROJECT", "subject": "apollo", "cost_limit": 5}
 
 
+def _of_prompt() -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "Hello?"}]}
+
+
 RESOURCES = (
     Resource(ServiceViewSet, Service, "/registry/services", _of_service),
     Resource(ConnectionViewSet, Connection, "/registry/connections", _of_connection),
@@ -182,6 +187,7 @@ RESOURCES = (
     Resource(HealthCheckViewSet, HealthCheck, "/monitoring/checks", _of_check),
     Resource(ModelViewSet, Model, "/models", _of_model),
     Resource(RouteViewSet, ModelRoute, "/models/routes", _of_route),
+    Resource(PromptViewSet, Prompt, "/models/prompts", _of_prompt),
     Resource(ContentPolicyViewSet, ContentPolicy, "/models/content-policies", dict),
     Resource(BudgetViewSet, ModelBudget, "/models/budgets", _of_budget),
     Resource(KeyViewSet, ApiKey, "/keys", dict, {"networks": ["10.0.0.0/8"]}),

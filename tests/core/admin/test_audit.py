@@ -25,6 +25,7 @@ from model_orchestration.models import (
     ModelRoute,
     ProviderQuota,
 )
+from model_orchestration.services.prompts import create_prompt
 from monitoring.alerts.escalation_policies import create_policy
 from monitoring.alerts.silencing import create_silence
 from monitoring.checks.lifecycle import create_check
@@ -170,6 +171,8 @@ ROWS: dict[str, Callable[[], Any]] = {
         model=_model(), input=1, valid_from=timezone.now() + timedelta(days=1)).pk,
     "ModelRoute": lambda: ModelRoute.objects.create(
         name="assistant", targets=[{"model": _model().name}]).pk,
+    "Prompt": lambda: create_prompt(
+        {"name": "summary", "messages": [{"role": "user", "content": "Hello?"}]}).pk,
     "ContentPolicy": lambda: ContentPolicy.objects.create(name="shop").pk,
     "ModelBudget": lambda: ModelBudget.objects.create(
         name="shop", scope="PROJECT", subject="shop", token_limit=5000).pk,
@@ -200,6 +203,7 @@ CHANGES = {
     "StatusPage": ("description", "Other."),
     "Model": ("description", "Other."),
     "ModelRoute": ("description", "Other."),
+    "Prompt": ("description", "Other."),
     "ContentPolicy": ("description", "Other."),
     "ModelBudget": ("description", "Other."),
     "ProviderQuota": ("daily_token_limit", "6000"),
@@ -265,6 +269,7 @@ ACTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 NOT_RECORDED = {
     "Integration.try_it": "leads to a panel; sending from it is recorded as a call",
     "Model.add_price": "leads to the form of a price",
+    "Prompt.try_it": "leads to a page that asks over the API, which records the request",
     "Model.try_it": "leads to a page that asks over the API, which records the request",
     "Service.probe_now": "leads to a page that asks and changes nothing",
     "Service.call_action": "leads to a panel; calling from it is recorded",

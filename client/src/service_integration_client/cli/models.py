@@ -35,6 +35,15 @@ models.add_list(
     name="routes",
 )  # fmt: skip
 models.add_list(
+    "get_prompts", "The prompts of the library, by name.",
+    {
+        "NAME": "name", "VERSION": "version",
+        "VARIABLES": lambda row: [each["name"] for each in row["variables"]],
+    },
+    SEARCH,
+    name="prompts",
+)  # fmt: skip
+models.add_list(
     "get_model_budgets", "What may be used of models, by the names of the budgets.",
     {
         "NAME": "name", "SCOPE": "scope", "SUBJECT": "subject", "PERIOD": "period",
@@ -48,26 +57,37 @@ models.add_list(
 
 @models.command("chat")
 @click.argument("model")
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--system", help="What the model is told first.")
 @click.option("--max-tokens", type=click.IntRange(1), help="The longest answer.")
 @click.option("--temperature", type=float)
+@click.option("--prompt", help="A prompt of the library, said before the TEXT.")
+@click.option("--version", type=click.IntRange(1), help="Of the prompt; the latest unless given.")
+@click.option("--var", "values", multiple=True, metavar="NAME=VALUE", help="A variable of it.")
 @click.option("--project", help="Whom it is for, as budgets know it.")
 def chat(
     session: Session,
     model: str,
-    text: str,
+    text: str | None,
     system: str | None,
     max_tokens: int | None,
     temperature: float | None,
+    prompt: str | None,
+    version: int | None,
+    values: tuple[str, ...],
     project: str | None,
 ) -> None:
     """Ask a model or a route, and print its answer; a TEXT of - is read from standard input."""
+    if text is None and prompt is None:
+        raise click.UsageError("Give a TEXT, or a --prompt.")
     said = sys.stdin.read() if text == "-" else text
     messages = [{"role": "system", "content": system}] if system else []
+    if said is not None:
+        messages.append({"role": "user", "content": said})
     answer = session.client.chat_with_model(
         model,
-        [*messages, {"role": "user", "content": said}],
+        messages or None,
+        prompt=_reference(prompt, version, values) if prompt else None,
         max_tokens=max_tokens,
         temperature=temperature,
         project_id=project,
@@ -76,6 +96,16 @@ def chat(
         session.show(answer)
     else:  # as it is, and not folded to the width of a table
         click.echo(_text_of(answer))
+
+
+def _reference(name: str, version: int | None, values: tuple[str, ...]) -> dict[str, Any]:
+    if unfit := next((each for each in values if "=" not in each), None):
+        raise click.UsageError(f"--var {unfit}: write NAME=VALUE.")
+    told: dict[str, Any] = {
+        "name": name,
+        "variables": {each.partition("=")[0]: each.partition("=")[2] for each in values},
+    }
+    return told | ({"version": version} if version else {})
 
 
 def _cost(row: dict[str, Any]) -> str:

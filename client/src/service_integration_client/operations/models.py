@@ -17,8 +17,9 @@ LONGEST_ANSWER_SECONDS = 120.0
 async def chat_with_model(
     hub: Hub,
     model: str,
-    messages: list[JsonObject],
+    messages: list[JsonObject] | None = None,
     *,
+    prompt: JsonObject | None = None,
     max_tokens: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
@@ -36,9 +37,10 @@ async def chat_with_model(
     ``response["choices"]``.
 
     `model` is an id, an alias, a route, or `auto` for any that meets the `requirements`, such as
-    ``{"max_price": 5, "prefer": "QUALITY"}``; ``model_reason`` says why it was that one. The
-    answer is waited for, for two minutes at most; for streams use OpenAI's own library with the
-    address and the key of the hub.
+    ``{"max_price": 5, "prefer": "QUALITY"}``; ``model_reason`` says why it was that one. `prompt`
+    names one of the library, ``{"name", "version", "variables"}``, whose messages go before those
+    that are given. The answer is waited for, for two minutes at most; for streams use OpenAI's own
+    library with the address and the key of the hub.
     Raises: ValidationError, ResourceNotFoundError; RateLimitedError when a budget is used up or the
     provider wants a pause, with `retry_after`; ServiceUnavailableError when no model answers.
     """
@@ -79,6 +81,74 @@ async def get_models(
 ) -> JsonObject:
     """One page of the models, by id. Raises: ValidationError."""
     return await MODELS.call(hub, "GET", locals())
+
+
+async def get_prompt(hub: Hub, prompt_id: str) -> JsonObject:
+    """A prompt of the library by its id or name: its latest version.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await MODELS.call(hub, "GET /prompts/{prompt_id}", locals())
+
+
+async def get_prompts(
+    hub: Hub,
+    search: str | None = None,
+    *,
+    ordering: str | None = None,
+    page: int | None = None,
+    per_page: int | None = None,
+) -> JsonObject:
+    """One page of the prompts of the library, by name. Raises: ValidationError."""
+    return await MODELS.call(hub, "GET /prompts", locals())
+
+
+async def create_prompt(
+    hub: Hub,
+    name: str,
+    messages: list[JsonObject],
+    variables: list[JsonObject] | None = None,
+    *,
+    description: str | None = None,
+) -> JsonObject:
+    """Store a prompt: messages with ``{{name}}`` where the value of a variable goes.
+
+    Each of the `variables` is ``{"name", "description", "default"}``; one without a default takes a
+    value. Raises: ValidationError, ConflictError.
+    """
+    return await MODELS.call(hub, "POST /prompts", locals())
+
+
+async def update_prompt(
+    hub: Hub,
+    prompt_id: str,
+    *,
+    name: str | None = None,
+    messages: list[JsonObject] | None = None,
+    variables: list[JsonObject] | None = None,
+    description: str | None = None,
+) -> JsonObject:
+    """Change what is given; other messages or variables are the next version.
+
+    Raises: ResourceNotFoundError, ValidationError, ConflictError.
+    """
+    return await MODELS.call(hub, "PATCH /prompts/{prompt_id}", locals())
+
+
+async def delete_prompt(hub: Hub, prompt_id: str) -> JsonObject:
+    """Forget a prompt with all its versions. Raises: ResourceNotFoundError."""
+    return await MODELS.call(hub, "DELETE /prompts/{prompt_id}", locals())
+
+
+async def render_prompt(
+    hub: Hub, prompt_id: str, variables: JsonObject | None = None, *, version: int | None = None
+) -> JsonObject:
+    """The messages that a model would be sent; none is asked. Answers ``{"name", "version",
+    "messages"}``.
+
+    Raises: ResourceNotFoundError; ValidationError names the variable that has no value.
+    """
+    return await MODELS.call(hub, "POST /prompts/{prompt_id}/render", locals())
 
 
 async def get_model_usage(

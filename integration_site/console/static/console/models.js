@@ -9,12 +9,25 @@
     ["try-outcome", "try-answer", "try-state", "try-facts", "try-stop"].map(byId);
   let asking = null;
 
-  function bodyOf(data) {
+  // The variables of a prompt of the library that were filled in.
+  function variablesOf(data) {
+    return Object.fromEntries([...data].filter(([name, value]) => name.startsWith("variable:") && value)
+      .map(([name, value]) => [name.slice("variable:".length), value]));
+  }
+
+  function askedOf(data) {
+    if (data.get("prompt_name")) {
+      return { prompt: { name: data.get("prompt_name"), variables: variablesOf(data) } };
+    }
     const messages = [{ role: "user", content: data.get("prompt") }];
     if (data.get("system").trim()) {
       messages.unshift({ role: "system", content: data.get("system") });
     }
-    const body = { model: data.get("model"), messages, stream: true, stream_options: { include_usage: true } };
+    return { messages };
+  }
+
+  function bodyOf(data) {
+    const body = { model: data.get("model"), ...askedOf(data), stream: true, stream_options: { include_usage: true } };
     for (const name of ["max_tokens", "temperature"]) {
       if (data.get(name)) {
         body[name] = Number(data.get(name));
@@ -133,6 +146,30 @@
     } finally {
       stop.hidden = mine === asking;
     }
+  });
+  byId("try-preview")?.addEventListener("click", async () => {
+    const data = new FormData(form);
+    if (!form.reportValidity()) {
+      return;
+    }
+    asking?.abort();
+    asking = null;
+    outcome.querySelectorAll(".hub-refused").forEach((line) => line.remove());
+    answer.textContent = facts.textContent = "";
+    outcome.hidden = false;
+    stop.hidden = true;
+    const response = await fetch(`/api/models/prompts/${data.get("prompt_id")}/render`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": data.get("csrfmiddlewaretoken") },
+      body: JSON.stringify({ variables: variablesOf(data) }),
+    });
+    const told = await response.json();
+    state.textContent = response.ok ? "What a model would be told" : "Failed";
+    if (!response.ok) {
+      refuse({ message: told.detail, code: told.code });
+      return;
+    }
+    answer.textContent = told.messages.map((each) => `${each.role}: ${each.content}`).join("\n\n");
   });
   stop.addEventListener("click", () => asking?.abort());
 })();
