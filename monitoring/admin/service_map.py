@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -29,7 +31,9 @@ from core.admin.graph_layout import (
 from core.admin.graph_paths import ARROW, cut, detour_path, path_of, px
 from core.admin.pages import page_of_id, render_page
 from core.identifiers import read_id
+from monitoring.dependencies.learned import read_learned
 from monitoring.dependencies.map import (
+    LEARNED,
     MOST_ALONE,
     MOST_DRAWN,
     MapGroup,
@@ -85,7 +89,7 @@ class MapQuery:
 def show_map(admin: Any, request: HttpRequest) -> HttpResponse:
     """Show the services that are linked: all, those of a type, or those around one."""
     asked = MapQuery.of(request)
-    links = read_links()
+    links = read_links(now=timezone.now())
     services = read_services(links, asked.focus)
     shown = _chosen(asked, services, links)
     grouped = shown is None
@@ -109,17 +113,20 @@ def show_map(admin: Any, request: HttpRequest) -> HttpResponse:
     )
 
 
-def read_links() -> list[MapLink]:
-    """Return what somebody said of which service needs which."""
+def read_links(*, now: datetime) -> list[MapLink]:
+    """Return which service needs which: what somebody said, then what was seen."""
     rows = ServiceDependency.objects.order_by("service_id", "depends_on_id")
-    return [MapLink(*row) for row in rows.values_list("service", "depends_on", "kind")[:MOST_LINKS]]
+    said = [MapLink(*row) for row in rows.values_list("service", "depends_on", "kind")[:MOST_LINKS]]
+    seen = [MapLink(e.service.pk, e.depends_on.pk, LEARNED) for e in read_learned(now=now)]
+    return [*said, *seen]
 
 
 def read_services(links: Iterable[MapLink], focus: UUID | None) -> dict[UUID, MapService]:
     """Return the services at the ends of links, and the one that is looked at."""
     needed = ServiceDependency.objects.order_by()
+    seen = {key for e in links if e.kind == LEARNED for key in (e.service, e.depends_on)}
     among = Q(pk__in=needed.values("service")) | Q(pk__in=needed.values("depends_on"))
-    rows = Service.objects.filter(among | Q(pk=focus)).order_by("name")
+    rows = Service.objects.filter(among | Q(pk__in=seen) | Q(pk=focus)).order_by("name")
     found = (MapService(*row) for row in rows.values_list("pk", "name", "type", "status"))
     return {each.id: each for each in found}
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.fields import VocabularyField
+from core.api.filters import ALWAYS_ALLOWED
 from core.api.query_filters import NameFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.viewsets import ResourceViewSet
+from core.exceptions import ValidationFailed
 from monitoring.dependencies import lifecycle
+from monitoring.dependencies.learned import read_learned
 from monitoring.models import DependencyKind, ServiceDependency
 
 
@@ -41,6 +46,21 @@ class DependencyInput(StrictSerializer):
     )
 
 
+class LearnedSerializer(serializers.Serializer[Any]):
+    """A service called another so often within a week; no alert goes by it until it is declared."""
+
+    service = serializers.CharField(source="service.name")
+    depends_on = serializers.CharField(source="depends_on.name")
+    count = serializers.IntegerField()
+    last_at = serializers.DateTimeField()
+
+
+class LearnedAnswer(serializers.Serializer[Any]):
+    """What was learned, by the names of the services."""
+
+    items = LearnedSerializer(many=True)
+
+
 class DependencyFilter(django_filters.FilterSet):
     """Filters of the list of dependencies."""
 
@@ -61,6 +81,7 @@ class DependencyViewSet(ResourceViewSet):
         "retrieve": "registry:read",
         "create": "registry:write",
         "destroy": "registry:write",
+        "learned": "registry:read",
     }
 
     def list(self, request: Any) -> Response:
@@ -82,3 +103,11 @@ class DependencyViewSet(ResourceViewSet):
         """Take back that a service needs another."""
         lifecycle.delete_dependency(lifecycle.get_dependency(pk), actor=self.actor)
         return Response(status=204)
+
+    @extend_schema(responses=LearnedAnswer)
+    @action(detail=False, methods=["get"], filterset_class=None, pagination_class=None)
+    def learned(self, request: Any) -> Response:
+        """Who called whom by an integration within a week, where nobody said that it needs it."""
+        if unknown := set(request.query_params) - ALWAYS_ALLOWED:
+            raise ValidationFailed.at(min(unknown), "Leave it out: nothing is asked for here.")
+        return Response(LearnedAnswer({"items": read_learned(now=timezone.now())}).data)

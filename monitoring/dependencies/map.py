@@ -10,6 +10,8 @@ from uuid import UUID
 from monitoring.dependencies.ways import needs_of
 from monitoring.models import DependencyKind
 
+# The kind of a link that was seen and not said.
+LEARNED = "LEARNED"
 # Who is worst decides how a group looks.
 _WORST_FIRST = ("OFFLINE", "DEGRADED", "UNKNOWN", "MAINTENANCE", "PENDING", "ONLINE")
 # From so many on, those of one type are one box.
@@ -29,7 +31,7 @@ class MapService:
 
 @dataclass(frozen=True, slots=True)
 class MapLink:
-    """A service needs another, as somebody said."""
+    """A service needs another, as somebody said; one that is LEARNED nobody did."""
 
     service: UUID
     depends_on: UUID
@@ -116,4 +118,4 @@ def worst_of(statuses: Iterable[str]) -> str:
 
 def strictest(kinds: Collection[str]) -> str:
     """Return the kind of a line that stands for several."""
-    return next(str(kind) for kind in DependencyKind if str(kind) in kinds)
+    return next((str(kind) for kind in DependencyKind if str(kind) in kinds), LEARNED)

@@ -621,6 +621,7 @@ def test_dependencies_are_said_and_taken_back(run: Run) -> None:
     assert run("dependencies", "list", "--kind", "hard").stdout.strip() == "None."
     assert run("dependencies", "show", made["id"]).exit_code == 0
     assert run("dependencies", "delete", made["id"]).exit_code == 0
+    assert run("dependencies", "learned").stdout.strip() == "None."
     assert run("dependencies", "list").stdout.strip() == "None."
 
 

@@ -168,6 +168,7 @@ CALLS = [
     ("create_dependency", ["shop", "db"], {"kind": "SOFT"}, "POST /monitoring/dependencies",
      {"service": "shop", "depends_on": "db", "kind": "SOFT"}),
     ("delete_dependency", ["d"], {}, "DELETE /monitoring/dependencies/d", None),
+    ("get_learned_dependencies", [], {}, "GET /monitoring/dependencies/learned", None),
     ("get_dependency", ["d"], {}, "GET /monitoring/dependencies/d", None),
     ("get_dependencies", ["shop"], {"kind": "HARD"},
      "GET /monitoring/dependencies?service=shop&kind=HARD", None),

@@ -9,15 +9,18 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from core.db.uuid7 import uuid7_at
 from monitoring.alerts.decide import Alert, ServiceTrouble, Times, find_causes, plan_group
 from monitoring.alerts.outbox import claim_due, message_of
 from monitoring.alerts.sending import send_message
 from monitoring.alerts.telling import tell_channels
+from monitoring.dependencies.hard import read_hard_needs
 from monitoring.dependencies.lifecycle import create_dependency
 from monitoring.dependencies.ways import find_way, needs_of, reach
 from monitoring.findings import Finding
 from monitoring.incidents import open_incidents, resolve_incident
 from monitoring.models import AlertDelivery, Incident, ServiceDependency, Severity, Subject
+from registry.models import Integration, IntegrationExecution
 from tests import factories
 from tests.support.alerts import make_channel, receiver
 
@@ -138,6 +141,37 @@ def test_dependencies_are_made_changed_and_shown_in_the_admin(admin_client: Any)
         "Works without it"
         in admin_client.get("/admin/monitoring/servicedependency/").content.decode()
     )
+
+
+@pytest.mark.django_db
+def test_who_calls_whom_is_learned_until_somebody_says_it(admin_client: Any) -> None:
+    shop, mail = factories.make_service("shop"), factories.make_service("mail")
+    now = timezone.now()
+    integration = Integration.objects.create(
+        name="tell", source="shop", target="mail", action="send"
+    )
+    silent = Integration.objects.create(name="silent", source="mail", target="mail")
+    calls = ((integration, "mail", 0), (integration, "mail", 1), (integration, "gone", 0),
+             (integration, "mail", 8 * 24), (silent, "mail", 0))  # fmt: skip
+    for each, target, hours in calls:
+        at = now - timedelta(hours=hours, seconds=5)
+        IntegrationExecution.objects.create(
+            id=uuid7_at(at - timedelta(milliseconds=IntegrationExecution.objects.count())),
+            integration=each, service=target, status="COMPLETED", started_at=at,
+        )  # fmt: skip
+    api = factories.caller()
+    (learned,) = api.get("/monitoring/dependencies/learned").json()["items"]
+    assert (learned["service"], learned["depends_on"], learned["count"]) == ("shop", "mail", 2)
+    assert api.get("/monitoring/dependencies/learned?x=1").status_code == 400
+    assert read_hard_needs() == {}
+    for page in (shop, mail):
+        shown = admin_client.get(f"/admin/registry/service/{page.pk}/change/").content.decode()
+        assert "2 calls within a week" in shown
+        assert f"?service={shop.pk}&amp;depends_on={mail.pk}" in shown
+    drawn = admin_client.get("/admin/monitoring/servicedependency/map").content.decode()
+    assert drawn.count('data-kind="LEARNED"') == 2  # the line and the legend
+    create_dependency({"service": "shop", "depends_on": "mail"}, actor="x")
+    assert api.get("/monitoring/dependencies/learned").json()["items"] == []
 
 
 # --- Told once ---

@@ -245,6 +245,7 @@ class _BaseClient:
     create_dependency = Write(dependencies.create_dependency)
     delete_dependency = Write(dependencies.delete_dependency)
     get_dependency = Read(dependencies.get_dependency)
+    get_learned_dependencies = Read(dependencies.get_learned_dependencies)
     get_dependencies = Read(dependencies.get_dependencies)
     iter_dependencies = Pages(dependencies.get_dependencies)
 

@@ -6,10 +6,14 @@ import click
 
 from service_integration_client.cli.groups import HubGroup
 from service_integration_client.cli.session import Session
-from service_integration_client.cli.tables import Columns, fields_of
+from service_integration_client.cli.tables import Columns, age_of, fields_of, rows_as
 
 COLUMNS: Columns = {
     "SERVICE": "service", "DEPENDS ON": "depends_on", "KIND": "kind", "ID": "id",
+}  # fmt: skip
+
+LEARNED: Columns = {
+    "SERVICE": "service", "CALLED": "depends_on", "TIMES": "count", "LAST": age_of("last_at"),
 }  # fmt: skip
 
 dependencies = HubGroup("dependencies", help="Which service needs which.")
@@ -31,3 +35,10 @@ def create_dependency(session: Session, service: str, depends_on: str, kind: str
     """Say that a service needs another; one that would close a circle is refused."""
     made = session.client.create_dependency(service, depends_on, kind=kind)
     session.show(made, fields_of)
+
+
+@dependencies.command("learned")
+def list_learned(session: Session) -> None:
+    """Who called whom within a week, where nobody said that it needs it."""
+    found = session.client.get_learned_dependencies()
+    session.show(found, lambda answer: rows_as(LEARNED)(answer["items"]))

@@ -32,6 +32,14 @@ async def get_dependency(hub: Hub, dependency_id: str) -> JsonObject:
     return await DEPENDENCIES.call(hub, "GET /{dependency_id}", locals())
 
 
+async def get_learned_dependencies(hub: Hub) -> JsonObject:
+    """The `items` are who called whom by an integration within a week, and was not said to need it.
+
+    No alert goes by them: `create_dependency` makes one declared.
+    """
+    return await DEPENDENCIES.call(hub, "GET /learned", locals())
+
+
 async def get_dependencies(
     hub: Hub,
     service: str | None = None,
