@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
@@ -23,7 +24,7 @@ from core.exceptions import ValidationFailed
 from core.timetables import CronRefused, in_words, zone_of
 from monitoring.maintenance import lifecycle
 from monitoring.maintenance.planning import LIVE
-from monitoring.models import MaintenanceWindow, WindowStatus
+from monitoring.models import MaintenanceOccurrence, MaintenanceWindow, WindowStatus
 from registry.models import ServiceType
 
 SHOWN = 10
@@ -109,13 +110,21 @@ class MaintenanceWindowAdmin(LifecycleMixin, HubAdmin):
     )
     actions_detail = ("finish", "cancel")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MaintenanceWindow]:
+        """With when each is now, or comes next."""
+        coming = MaintenanceOccurrence.objects.filter(
+            window=OuterRef("pk"), ends_at__gt=timezone.now()
+        )
+        first = Subquery(coming.order_by("starts_at").values("starts_at")[:1])
+        return super().get_queryset(request).annotate(coming_at=first)
+
     subjects = column("Of what", lambda row: subjects_of(row))
     when = column("When", lambda row: when_of(row))
 
     @display(description="Now or next")
     def next_label(self, row: MaintenanceWindow) -> str:
-        coming = row.occurrences.filter(ends_at__gt=timezone.now()).first()
-        return moment(coming.starts_at) if coming and row.status in LIVE else NOTHING
+        coming = row.coming_at  # type: ignore[attr-defined]  # of `get_queryset`
+        return moment(coming) if coming and row.status in LIVE else NOTHING
 
     def summary(self, request: HttpRequest, row: MaintenanceWindow) -> dict[str, Any]:
         """Return what it is of, and its times: those to come, and the latest that were."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from monitoring.alerts.decide import IncidentTraits, ServiceTrouble, find_causes, is_silenced_by
+from monitoring.checks.upkeep import covers, occurrences_between
 from monitoring.dependencies.ways import reach
 from monitoring.models import (
     AlertSilence,
@@ -15,7 +16,6 @@ from monitoring.models import (
     MaintenanceOccurrence,
     Subject,
 )
-from monitoring.uptime.maintenance import covers, occurrences_between
 
 # A window that ended longer ago delays nothing: no group wait is longer.
 LOOKED_BACK = timedelta(hours=1)

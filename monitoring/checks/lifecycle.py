@@ -21,10 +21,9 @@ from monitoring.checks import decide
 from monitoring.checks.job_fields import assign_cron, check_job
 from monitoring.checks.jobs import due_of
 from monitoring.checks.kinds import check_conditions, check_request, check_url
-from monitoring.checks.looks import StateChange
 from monitoring.checks.push_tokens import issue_token
 from monitoring.checks.reading import PLANNED, job_of, plan_of
-from monitoring.checks.store import FACTS, write_hooks
+from monitoring.checks.store import FACTS
 from monitoring.checks.subjects import first_state, make_states
 from monitoring.models import CheckKind, CheckState, HealthCheck
 from registry.models import Service
@@ -170,13 +169,11 @@ def _turn_states(check: HealthCheck, *, on: bool) -> None:
     """Pause or resume the states of a check; what is under way of them is not written."""
     now = timezone.now()
     states = list(CheckState.objects.select_for_update().filter(health_check=check))
-    changes: list[StateChange] = []
     if on and not states:
         _make_subjects(check)
     for state in states:
         facts = decide.SubjectFacts(**{name: getattr(state, name) for name in FACTS})
-        after, turns = (decide.resume if on else decide.pause)(facts, now=now)
-        changes += [_change(check, state, turn) for turn in turns]
+        after, _ = (decide.resume if on else decide.pause)(facts, now=now)
         for name in FACTS:
             setattr(state, name, getattr(after, name))
         state.fence += 1
@@ -184,8 +181,6 @@ def _turn_states(check: HealthCheck, *, on: bool) -> None:
         state.started_at = None
         state.next_due_at = now if on and check.kind != CheckKind.PUSH else None
         state.save()
-    for hook in write_hooks if changes else ():
-        hook([], changes)
 
 
 def _move_due(check: HealthCheck) -> None:
@@ -198,18 +193,6 @@ def _move_due(check: HealthCheck) -> None:
         state.fence += 1
         state.lease_until = None
         state.save()
-
-
-def _change(check: HealthCheck, state: CheckState, turn: decide.StateTurn) -> StateChange:
-    return StateChange(
-        check_id=check.pk,
-        state_id=state.pk,
-        instance_id=state.instance_id,
-        service_id=check.service_id,
-        was=turn.was,
-        now=turn.now,
-        at=turn.at,
-    )
 
 
 # --- Fields ---

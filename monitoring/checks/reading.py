@@ -15,7 +15,8 @@ from core.timetables import read_timetable
 from monitoring.checks import decide, jobs
 from monitoring.checks.looks import CheckSpec, Look
 from monitoring.checks.store import facts_of, put_off
-from monitoring.models import CheckKind, HealthCheck
+from monitoring.checks.upkeep import covers, occurrences_between
+from monitoring.models import CheckKind, HealthCheck, MaintenanceWindow
 from registry.models import ServiceInstance
 from registry.services.probes import is_asked
 
@@ -76,14 +77,18 @@ def spec_by_id(key: UUID) -> CheckSpec | None:
     return _read_specs([key]).get(key)
 
 
+AN_INSTANT = timedelta(microseconds=1)
+
+
 def looks_of(claimed: Sequence[Mapping[str, Any]], *, now: datetime) -> list[Look]:
     """Return the looks of claimed states; what is not looked at now is put off."""
     specs = _read_specs({row["health_check_id"] for row in claimed})
     instances = _read_instances({row["instance_id"] for row in claimed if row["instance_id"]})
+    windows = [each.window for each in occurrences_between(now, now + AN_INSTANT)]
     looks, idle = [], []
     for row in claimed:
         spec = specs.get(row["health_check_id"])
-        look = _look_of(row, spec, instances, now=now) if spec else None
+        look = _look_of(row, spec, instances, windows, now=now) if spec else None
         if look:
             looks.append(look)
         else:
@@ -103,11 +108,13 @@ def _look_of(
     row: Mapping[str, Any],
     spec: CheckSpec,
     instances: Mapping[UUID, ServiceInstance],
+    windows: Sequence[MaintenanceWindow],
     *,
     now: datetime,
 ) -> Look | None:
     key = row["instance_id"]
-    url, in_maintenance, missed = spec.url, False, ""
+    url, missed = spec.url, ""
+    in_maintenance = any(window.everything for window in windows)
     if spec.job is not None:
         if now - row["next_due_at"] > jobs.HUB_AWAY:
             return None
@@ -118,7 +125,9 @@ def _look_of(
         if instance is None or not is_asked(instance, alive_only=spec.is_automatic):
             return None
         url = url_at(instance, spec)
-        in_maintenance = instance.usable_status == "MAINTENANCE"
+        in_maintenance = instance.usable_status == "MAINTENANCE" or any(
+            covers(window, instance.service) for window in windows
+        )
         missed = silence_of(instance, spec, at=row["next_due_at"])
     return Look(
         spec=spec,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,10 +39,6 @@ _WRITTEN = {
     "flapping": "boolean",
     "latency_ms": "double precision",
 }
-# Called in the transaction of a write, with what was seen and what changed by it; when a check is
-# paused or resumed nothing was seen.
-WriteHook = Callable[[Sequence[Seen], Sequence[StateChange]], None]
-write_hooks: list[WriteHook] = []
 
 
 def claim_due(*, now: datetime, until: datetime, limit: int = MOST_CLAIMED) -> list[dict[str, Any]]:
@@ -89,10 +85,7 @@ def write(seen: Sequence[Seen]) -> list[StateChange]:
     kept = [decided[key] for key in stored]
     if kept:
         insert_rows(*(_result_of(each) for each, _, _ in kept))
-    changes = [change for _, _, found in kept for change in found]
-    for hook in write_hooks:
-        hook([each for each, _, _ in kept], changes)
-    return changes
+    return [change for _, _, found in kept for change in found]
 
 
 def claim_job(digest: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, Q
 
+from monitoring.checks.upkeep import covers, occurrences_between
 from monitoring.models import (
     Incident,
     IncidentUpdate,
@@ -30,7 +31,6 @@ from monitoring.status_pages.words import (
     indicator_of,
 )
 from monitoring.uptime.bars import bars_of, first_day
-from monitoring.uptime.maintenance import covers, occurrences_between
 from monitoring.uptime.rollups import days_of
 from registry.models import Service, ServiceStatus
 from registry.policies.uptime import WHOLE_COVERAGE, Parts

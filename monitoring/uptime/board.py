@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from monitoring.models import StatusSpan
 from monitoring.uptime.bars import bars_of, draw_days, first_day
-from monitoring.uptime.reading import read_troubles, read_window
+from monitoring.uptime.reading import read_troubles, read_windows
 from monitoring.uptime.rollups import days_of
 from registry.models import Service, ServiceStatus
 from registry.policies.uptime import Parts
@@ -69,7 +69,7 @@ def read_strip(service: Service, *, now: datetime) -> SafeString:
 
 def explain(service: Service, *, now: datetime) -> dict[str, object]:
     """Return the figures of a service over several windows, and the spans that made them so."""
-    figures = [read_window(service, window, now=now) for window in FIGURES]
+    figures = read_windows(service, FIGURES, now=now)
     widest = figures[-1]
     troubles = read_troubles(service, widest.since, widest.until)
     return {

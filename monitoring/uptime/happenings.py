@@ -9,8 +9,8 @@ from datetime import datetime
 from django.db.models import Q
 
 from core.db.vocabulary import Vocabulary
+from monitoring.checks.upkeep import covers, occurrences_between
 from monitoring.models import Incident, Subject
-from monitoring.uptime.maintenance import covers, occurrences_between
 from monitoring.uptime.spans import spans_between
 from registry.models import Service, ServiceStatus
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitoring.models import StatusSpan
-from monitoring.uptime.rollups import days_of, measure_all
+from monitoring.uptime.rollups import days_of, measure_all, measure_each
 from monitoring.uptime.spans import spans_between
 from registry.models import Service
 from registry.policies.uptime import WHOLE_COVERAGE, MaintenancePolicy, Parts
@@ -62,10 +62,27 @@ def read_window(
 
     Counted in whole minutes, so that it is the same for those who ask again at once.
     """
+    return read_windows(service, [window], maintenance=maintenance, now=now)[0]
+
+
+def read_windows(
+    service: Service,
+    windows: Sequence[str],
+    *,
+    maintenance: str = MaintenancePolicy.EXCLUDE,
+    now: datetime,
+) -> list[WindowUptime]:
+    """Return the uptime over each of several windows, read at once."""
     until = now.replace(second=0, microsecond=0)
-    since = max(until - WINDOWS[window], service.created_at)
-    parts = measure_all([service.pk], since, until)[service.pk]
-    return WindowUptime(service, window, min(since, until), until, str(maintenance), parts)
+    starts = {window: max(until - WINDOWS[window], service.created_at) for window in windows}
+    found = measure_each([service.pk], [(since, until) for since in starts.values()])
+    return [
+        WindowUptime(
+            service, window, min(since, until), until, str(maintenance),
+            found[since, until][service.pk],
+        )
+        for window, since in starts.items()
+    ]  # fmt: skip
 
 
 def read_troubles(service: Service, since: datetime, until: datetime) -> Sequence[StatusSpan]:
@@ -78,5 +95,11 @@ def read_days(found: WindowUptime) -> dict[datetime, Parts]:
     """Return the parts of each day of a window of several, in their order; of a day, none."""
     if WINDOWS[found.window] <= timedelta(days=1):
         return {}
-    key = found.service.pk
-    return dict(sorted(days_of([key], first=found.since, now=found.until)[key].items()))
+    key, since = found.service.pk, found.since
+    first = since.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = days_of([key], first=first, now=found.until)[key]
+    if since > first:
+        # Of the first day only what is in the window: before, nobody could have observed it.
+        until = min(first + timedelta(days=1), found.until)
+        days[first] = measure_all([key], since, until)[key]
+    return dict(sorted(days.items()))

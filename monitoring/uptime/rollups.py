@@ -83,17 +83,29 @@ def _first_hour() -> datetime | None:
 
 def measure_all(services: Sequence[UUID], start: datetime, end: datetime) -> dict[UUID, Parts]:
     """Return the parts of a time for each of these services."""
+    return measure_each(services, [(start, end)])[start, end]
+
+
+def measure_each(
+    services: Sequence[UUID], times: Sequence[tuple[datetime, datetime]]
+) -> dict[tuple[datetime, datetime], dict[UUID, Parts]]:
+    """Return that for each of several times, of which what there is to know is read once."""
+    start, end = min(first for first, _ in times), max(last for _, last in times)
     gaps = read_gaps(start, end)
     windows = windows_between(services, start, end)
     changes: dict[UUID, list[tuple[datetime, str]]] = defaultdict(list)
     for span in spans_between(services, start, end):
         changes[span.service_id].append((span.started_at, span.status))
     return {
-        key: measure(
-            changes.get(key, ()), start=start, end=end, gaps=gaps, windows=windows.get(key, ())
-        )
-        for key in services
-    }
+        (first, last): {
+            key: measure(
+                changes.get(key, ()), start=first, end=last, gaps=gaps,
+                windows=windows.get(key, ()),
+            )
+            for key in services
+        }
+        for first, last in times
+    }  # fmt: skip
 
 
 def rollup_of(

@@ -13,8 +13,6 @@ from django.utils import timezone
 from core.db.uuid7 import uuid7_at
 from monitoring.admin.check_form import CheckForm
 from monitoring.checks import store
-from monitoring.checks.lifecycle import pause_check
-from monitoring.checks.looks import StateChange
 from monitoring.models import CheckState, HealthCheck, HealthCheckResult
 from registry.calls.blocking_client import close_shared_client
 from tests import factories
@@ -160,20 +158,6 @@ def test_check_that_the_hub_made_is_not_deleted_and_says_why(operator: Client) -
     assert HealthCheck.objects.exists()
     shown = operator.get(reverse("admin:monitoring_healthcheck_change", args=(check.pk,)))
     assert 'name="interval_seconds"' not in shown.content.decode()
-
-
-def test_pausing_is_told_to_whoever_follows_states() -> None:
-    told: list[StateChange] = []
-
-    def hook(seen: Any, changes: Any) -> None:
-        told.extend(changes)
-
-    store.write_hooks.append(hook)
-    try:
-        pause_check(make_check(), actor="ann")
-    finally:
-        store.write_hooks.remove(hook)
-    assert [(each.was, each.now) for each in told] == [("UNKNOWN", "PAUSED")]
 
 
 def test_what_was_seen_is_kept_for_a_week_and_dropped_in_batches(

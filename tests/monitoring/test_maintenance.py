@@ -6,9 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from core.db.pipeline import pipelined_transaction
 from monitoring.alerts.telling import tell_channels
+from monitoring.checks.reading import looks_of
+from monitoring.checks.store import claim_due
 from monitoring.findings import Finding
 from monitoring.handling import (
     acknowledge_incident,
@@ -21,6 +26,7 @@ from monitoring.maintenance.lifecycle import cancel_window, create_window, updat
 from monitoring.maintenance.planning import occurrences_of, plan_windows
 from monitoring.models import (
     AlertDelivery,
+    CheckState,
     Incident,
     MaintenanceOccurrence,
     MaintenanceWindow,
@@ -29,6 +35,7 @@ from monitoring.models import (
 )
 from tests import factories
 from tests.support.alerts import make_channel
+from tests.support.checks import make_check
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -222,3 +229,45 @@ def test_what_somebody_sees_to_is_told_again_once_it_becomes_worse() -> None:
     describe_incident(incident, {"severity": "CRITICAL"}, actor="bob")
     assert messages(hours=5, minutes=1) == ["Critical: Slow"]
     assert messages(hours=5, minutes=9) == []
+
+
+@pytest.mark.django_db
+def test_looks_in_a_window_are_marked_and_others_are_not() -> None:
+    now = timezone.now()
+    for name in ("shop", "mail"):
+        service = factories.make_service(name, urls=("http://127.0.0.1:9",))
+        check = make_check(f"{name}-front", service=service, url="")
+        check.states.update(instance=service.instances.get())
+    make_check("outside")
+    times = {"starts_at": now - timedelta(minutes=5), "ends_at": now + timedelta(minutes=5)}
+
+    def marked() -> set[str]:
+        with pipelined_transaction():
+            claimed = claim_due(now=timezone.now(), until=timezone.now())
+            looks = looks_of(claimed, now=now)
+        CheckState.objects.update(lease_until=None)
+        assert len(looks) == 3
+        return {look.spec.name for look in looks if look.in_maintenance}
+
+    assert marked() == set()
+    create_window({"name": "shop", "services": ["shop"], **times}, actor="x")
+    assert marked() == {"shop-front"}
+    create_window({"name": "all", "everything": True, **times}, actor="x")
+    assert marked() == {"shop-front", "mail-front", "outside"}
+
+
+@pytest.mark.django_db
+def test_a_list_of_many_windows_asks_as_often_as_one_of_few(admin_client: Any) -> None:
+    page = "/admin/monitoring/maintenancewindow/"
+    counts = []
+    for number in range(4):
+        now = timezone.now() + timedelta(hours=number)
+        fields = {"name": f"w{number}", "tags": ["db"], "starts_at": now,
+                  "ends_at": now + timedelta(hours=1)}  # fmt: skip
+        create_window(fields, actor="x")
+        with CaptureQueriesContext(connection) as asked:
+            shown = admin_client.get(page).content.decode()
+        assert f"w{number}" in shown
+        counts.append(len(asked))
+    assert counts[1] == counts[3]
+    assert "<title> Maintenance windows | " in " ".join(shown.split())

@@ -17,7 +17,9 @@ from monitoring.models import (
     UptimeRollup,
 )
 from monitoring.uptime.bars import bars_of, draw_days
+from monitoring.uptime.board import FIGURES
 from monitoring.uptime.latency import BUCKETS, count_latencies, merge_latencies, percentile
+from monitoring.uptime.reading import read_days, read_window, read_windows
 from monitoring.uptime.rollups import forget_hours, measure_all, sum_hours
 from monitoring.uptime.spans import begin_missing, follow_changes
 from registry import services
@@ -231,6 +233,37 @@ def test_uptime_over_the_api_has_its_parts_and_days() -> None:
         assert refused.status_code == 400
         assert field in refused.content.decode()
     assert api.get("/monitoring/services/none/uptime").status_code == 404
+
+
+@pytest.mark.django_db
+def test_before_a_service_was_known_nobody_had_to_observe_it() -> None:
+    service = factories.make_service("shop")
+    now = datetime(2026, 6, 10, 12, tzinfo=UTC)
+    known = now - timedelta(hours=36)
+    Service.objects.update(created_at=known)
+    service.refresh_from_db()
+    StatusSpan.objects.create(service=service, status="ONLINE", started_at=known)
+    days = read_days(read_window(service, "7d", now=now))
+    assert [(day.day, parts.seconds, parts.coverage) for day, parts in days.items()] == [
+        (9, 86_400, 100.0), (10, 43_200, 100.0),
+    ]  # fmt: skip
+    Service.objects.update(created_at=known + timedelta(hours=6))
+    service.refresh_from_db()
+    first, _ = read_days(read_window(service, "7d", now=now)).values()
+    assert (first.seconds, first.coverage) == (18 * 3600, 100.0)
+
+
+@pytest.mark.django_db
+def test_figures_of_all_windows_are_read_at_once(django_assert_max_num_queries: Any) -> None:
+    service = factories.make_service("shop")
+    now = timezone.now()
+    Service.objects.update(created_at=now - timedelta(days=100))
+    service.refresh_from_db()
+    StatusSpan.objects.create(service=service, status="ONLINE", started_at=now - timedelta(days=99))
+    with django_assert_max_num_queries(5):
+        found = read_windows(service, FIGURES, now=now)
+    for each in found:
+        assert each == read_window(service, each.window, now=now)
 
 
 @pytest.mark.django_db

@@ -298,7 +298,7 @@ def test_webhooks_are_made_read_changed_and_deleted(api, credential, workflow):
     [
         ({"credential": "none"}, "credential", "No credential"),
         ({"credential": "token"}, "credential", "HMAC_SIGNATURE"),
-        ({"workflow": "none"}, "workflow", "no workflow"),
+        ({"workflow": "none"}, "workflow", "No workflow"),
         ({"workflow": None}, "workflow", "which workflow"),
         ({"effect": "signal"}, "signal", "needs it"),
         ({"effect": "signal", "signal": "x"}, "find", "needs it"),

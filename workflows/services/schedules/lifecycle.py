@@ -17,7 +17,6 @@ from core.db.validation import as_validation_failed
 from core.exceptions import Conflict, UseDenied, ValidationFailed
 from core.instants import InstantRefused, in_utc
 from core.models import AuditVerb
-from core.suggestions import meant_among
 from core.timetables import CronRefused, Timetable, read_timetable, zone_of
 from core.timetables.cron import FIRST_YEAR
 from core.timetables.rule import LAST_YEAR
@@ -179,7 +178,7 @@ def in_zone_of(timezone: str, name: str, moment: datetime | None) -> datetime | 
 def _assign(schedule: WorkflowSchedule, fields: Mapping[str, Any]) -> None:
     values = dict(fields)
     if "workflow" in values:
-        schedule.workflow = _find_workflow(values.pop("workflow"))
+        schedule.workflow = Workflow.objects.get_given("workflow", values.pop("workflow"))
         if "version" not in values and schedule.version is not None:
             values["version"] = schedule.version.number
     number = values.pop("version", schedule.version.number if schedule.version else None)
@@ -219,17 +218,6 @@ def _check_version(
         raise ValidationFailed.at(
             "version", f"Version {version.number} is retired: {version.retired_reason}"
         )
-
-
-def _find_workflow(reference: Any) -> Workflow:
-    if isinstance(reference, Workflow):
-        return reference
-    workflow = Workflow.objects.find(str(reference))
-    if workflow is None:
-        close = meant_among(Workflow.objects, reference)
-        sentence = f"There is no workflow '{str(reference)[:100]}'{close}"
-        raise ValidationFailed(sentence, errors={"workflow": [sentence]})
-    return workflow
 
 
 def _save_checked(

@@ -18,7 +18,6 @@ from core.db.retention import drop_history
 from core.db.validation import as_validation_failed
 from core.exceptions import ValidationFailed
 from core.models import AuditVerb
-from core.suggestions import meant_among
 from registry.credentials.audit import record
 from registry.credentials.references import title_of
 from registry.models import Credential, CredentialEventKind, CredentialType
@@ -111,7 +110,8 @@ def _save(
             credential = _find_credential(field, values.pop(field), may_use_credentials)
             setattr(webhook, field, credential)
     if "workflow" in values:
-        webhook.workflow = _find_workflow(values.pop("workflow"))
+        given = values.pop("workflow")
+        webhook.workflow = None if given is None else Workflow.objects.get_given("workflow", given)
     for name, value in values.items():
         setattr(webhook, name, value)
     check_webhook(webhook)
@@ -182,18 +182,6 @@ def _find_credential(field: str, reference: Any, is_allowed: bool) -> Credential
     if not reference and field == "old_credential":
         return None
     return Credential.objects.get_given(field, reference)
-
-
-def _find_workflow(reference: Any) -> Workflow | None:
-    if reference is None or isinstance(reference, Workflow):
-        return reference
-    workflow = Workflow.objects.find(str(reference))
-    if workflow is None:
-        close = meant_among(Workflow.objects, reference)
-        raise ValidationFailed.at(
-            "workflow", f"There is no workflow '{str(reference)[:100]}'{close}"
-        )
-    return workflow
 
 
 def _note_links(
