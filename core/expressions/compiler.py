@@ -44,6 +44,11 @@ class Expression:
         return compile_expression, (self.text,)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it only names a value, as a.b.c does."""
+        return self._fields is not None
+
+    @property
     def roots(self) -> frozenset[str]:
         """The names of the scope that this reads: input, context, steps, ..."""
         return frozenset(path[0] for path in self.references)

@@ -162,7 +162,7 @@ def _enter(before: Turn, step: Step) -> Next:
         sentence = f"More than {MAX_INLINE_STEPS} steps ran without a call or a wait."
         return end_failed(turn, WorkflowError(sentence, code="endless_loop"))
     execution.visits[step.id] = visit
-    if step.kind in FACTUAL_KINDS:
+    if step.kind in FACTUAL_KINDS or turn.transition.is_long:
         row.unclaimed = True
         return Halt.STOP
     return _begin(turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ from workflows.models import ExecutionStatus, StepStatus
 
 # Those of a row that came to something which later steps can see.
 SETTLED_STATUSES = (StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED)
+# Of the processor, for all steps that are run in one go; the rest waits for another turn.
+MAX_INLINE_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -239,6 +242,12 @@ class Transition:
     orphan: str = ""
     compensated: bool = False
     review: dict[str, Any] | None = None
+    began: float = field(default_factory=time.thread_time, compare=False, repr=False)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether deciding took so long that the rest is left to another turn."""
+        return time.thread_time() - self.began > MAX_INLINE_SECONDS
 
     @property
     def changes_more(self) -> bool:

@@ -13,6 +13,7 @@ from workflows.definition.blocks import MAX_CONTAINERS, BlockReader, StepList
 from workflows.definition.fields import FieldReader
 from workflows.definition.model import NO_RETRY, Definition, RetryPolicy
 from workflows.definition.retry import MAX_WAIT_SECONDS, Defaults, read_retry, read_timeout
+from workflows.definition.weight import is_light
 
 MAX_STEPS = 500
 MAX_BYTES = 256 * 1024
@@ -82,7 +83,10 @@ def _definition(reader: FieldReader, document: Any) -> tuple[Definition | None, 
     timeout, concurrency = _limits(reader, document)
     if block is None:
         return None, {}
-    definition = Definition(blocks.steps, block.first, output, document, timeout, concurrency)
+    light = is_light(blocks.steps.values(), output)
+    definition = Definition(
+        blocks.steps, block.first, output, document, timeout, concurrency, light
+    )
     return definition, blocks.paths
 
 

@@ -207,7 +207,8 @@ class Definition:
     """A workflow's steps, where it starts, and the document it was read from.
 
     `steps` holds those inside of others too, in the order of the document. `timeout` bounds the
-    whole execution, in seconds; `concurrency` how many executions run at once.
+    whole execution, in seconds; `concurrency` how many executions run at once. One that `is_light`
+    computes next to nothing.
     """
 
     steps: dict[str, Step]
@@ -216,3 +217,4 @@ class Definition:
     document: dict[str, Any] = field(repr=False)
     timeout: float | None = None
     concurrency: int | None = None
+    is_light: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from workflows.engine.worker import Engine
 
 logger = structlog.get_logger(__name__)
+
+SWITCH_SECONDS = 0.0005
 
 
 class Announcer(Protocol):
@@ -60,6 +63,8 @@ class WorkerRuntime:
 
         if self._engine is not None:
             return
+        # A thread that computes lets go of the interpreter often, so that the others go on.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._engine = Engine()
         self._engine.start()
         self._listener = ReadyListener(own_notifier(), self.look)

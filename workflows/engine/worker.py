@@ -48,6 +48,8 @@ LARGEST_BATCH = 200
 # Fewer are claimed at once, so that a burst is shared with the other workers.
 LARGEST_CLAIM = 100
 LONGEST_BACKOFF = 5.0
+# Decisions at once that may take long; each has a part of the processor as others do.
+MOST_DECIDING = 8
 # How often a worker shows itself and sets its clock by the database's.
 SHOW_SECONDS = 10.0
 # A step that kills its worker mostly does so at once.
@@ -87,6 +89,7 @@ class Engine:
         self._client = client_factory()
         self._loop = LoopThread("engine-calls")
         self._events = ThreadPoolExecutor(1, "engine-events")
+        self._deciders = ThreadPoolExecutor(MOST_DECIDING, "engine-decisions")
         self._condition = threading.Condition()
         self._inbox = _Inbox()
         # Held claims belong to the database thread, their tasks to the event loop.
@@ -127,6 +130,7 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
         self._events.shutdown()
+        self._deciders.shutdown(wait=False, cancel_futures=True)
         self._loop.run(self._client.close())
         self._loop.stop()
 
@@ -315,22 +319,24 @@ class Engine:
     async def _carry(self, claim: Claim) -> None:
         """Make one claimed step ready, call, decide, and hand the transition back."""
         try:
-            transition = decide.resume(claim.execution, claim.row, now=self._store.now())
+            transition = await self._decide(claim, decide.resume)
             if transition is None:
                 outcome = await self._call(claim)
-                transition = decide.settle(
-                    claim.execution,
-                    claim.row,
-                    outcome,
-                    now=self._store.now(),
-                    fraction=random.random(),  # noqa: S311
-                )
+                fraction = random.random()  # noqa: S311
+                transition = await self._decide(claim, decide.settle, outcome, fraction=fraction)
         except Exception as error:
             # A fault of ours fails the step, visibly, instead of leaving it to its lease for ever.
             logger.exception("step_failed", execution=claim.execution.id, step=claim.row.step_id)
             fault = WorkflowError(f"Internal error: {type(error).__name__}.", code="internal_error")
             transition = decide.give_up(claim.execution, claim.row, fault, now=self._store.now())
         self._post(Settled(claim, transition))
+
+    async def _decide(self, claim: Claim, how: Callable[..., Any], *about: Any, **more: Any) -> Any:
+        """Decide about a claim: apart from the loop, where what is computed could take its time."""
+        given = partial(how, claim.execution, claim.row, *about, now=self._store.now(), **more)
+        if claim.execution.definition.is_light:
+            return given()
+        return await self._loop.loop.run_in_executor(self._deciders, given)
 
     def _post(self, item: Settled) -> None:
         with self._condition:
