@@ -17,29 +17,33 @@ from tests.support.servers import missing_servers
 
 BACKENDS = {"sqlite": "SQLite", "postgres": "PostgreSQL and Redis"}
 # Loaded once Django is set up.
-PARTS = ("matrix", "scenarios", "addresses", "documents", "requests", "webhooks", "leaks")
+PARTS = ("matrix", "changes", "scenarios", "addresses", "documents", "workers", "requests",
+         "webhooks", "leaks")  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev security", description=__doc__)
     parser.add_argument("--backend", choices=BACKENDS, help="one of both")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of: %(default)s")
+    parser.add_argument("--one-in", type=int, default=1, metavar="N",
+                        help="of whom later changes befall, try one of so many")  # fmt: skip
     options = parser.parse_args(arguments)
     # An exception, so that the servers are ended too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if options.backend:
-        return try_all(options.backend, options.parts.split(","))
+        return try_all(options.backend, options.parts.split(","), options.one_in)
     backends = [name for name in BACKENDS if name == "sqlite" or not missing_servers()]
     if len(backends) < len(BACKENDS):
         say(f"{BACKENDS['postgres']}: left out, {missing_servers()}")
-    command = [sys.executable, "-m", "tests.security", "--parts", options.parts, "--backend"]
+    command = [sys.executable, "-m", "tests.security", "--parts", options.parts,
+               "--one-in", str(options.one_in), "--backend"]  # fmt: skip
     # A process sets Django up for one database.
     return max(subprocess.call([*command, backend]) for backend in backends)
 
 
-def try_all(backend: str, parts: list[str]) -> int:
+def try_all(backend: str, parts: list[str], one_in: int) -> int:
     """Try everything on one database and print what got through; return 1 where anything did."""
-    findings, started = Findings(), time.monotonic()
+    findings, started = Findings(one_in=one_in), time.monotonic()
     folder = tempfile.TemporaryDirectory(prefix="si-security-", ignore_cleanup_errors=True)
     with (
         folder as name,

@@ -20,6 +20,8 @@ class Findings:
     """Counts attempts by section; one that got through is kept with a sentence."""
 
     attempts: Counter[str] = field(default_factory=Counter)
+    # Of whom a later change befalls, one of so many is tried.
+    one_in: int = 1
     through: dict[str, list[str]] = field(default_factory=dict)
 
     def tried(self, section: str, number: int = 1) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection, RemoteDisconnected
 from json import dumps
 from pathlib import Path
@@ -77,6 +78,8 @@ class Identity:
     # May nothing to services that its key does not carry.
     service_names: tuple[str, ...] = ()
     row: Any = None
+    # Makes somebody of another name who may the same; None for who may nothing anyway.
+    another: Callable[[str], Identity] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,11 @@ def by_key(title: str, name: str, role: str, may: frozenset[str] | None, **more:
     key, text = factories.make_key(role, name=name, **more)
     patterns = tuple(more.get("service_names", ()))
     headers = {"Authorization": f"Bearer {text}"}
-    return Identity(title, name, may, headers, patterns, key)
+
+    def another(other: str) -> Identity:
+        return by_key(title, other, role, may, **more)
+
+    return Identity(title, name, may, headers, patterns, key, another if may is not None else None)
 
 
 def by_session(title: str, person: Any, scopes: frozenset[str] | None) -> Identity:
@@ -165,10 +172,20 @@ def by_session(title: str, person: Any, scopes: frozenset[str] | None) -> Identi
     token = "t" * 32
     cookies = f"{client.cookies['sessionid'].OutputString().split(';')[0]}; csrftoken={token}"
     headers = {"Cookie": cookies, "X-CSRFToken": token, "Referer": os.environ.get("HUB_URL", "")}
-    return Identity(title, person.get_username(), scopes, headers, row=person)
+
+    def another(other: str) -> Identity:
+        copy = type(person).objects.create_user(
+            other, is_staff=person.is_staff, is_superuser=person.is_superuser
+        )
+        copy.groups.set(person.groups.all())
+        copy.user_permissions.set(person.user_permissions.all())
+        return by_session(title, copy, scopes)
+
+    return Identity(title, person.get_username(), scopes, headers, row=person, another=another)
 
 
-def everybody() -> list[Identity]:
+@cache
+def everybody() -> tuple[Identity, ...]:
     """Return one of each identity that docs/authority.md lists."""
     from datetime import timedelta
 
@@ -207,4 +224,4 @@ def everybody() -> list[Identity]:
     who.append(by_session("person with permissions", clerk, frozenset()))
     root = User.objects.create_superuser("superuser")
     who.append(by_session("superuser", root, frozenset(SCOPES)))
-    return who
+    return tuple(who)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from core.roles import scopes_of_role
+
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "authority.md"
 _CODE = re.compile(r"`([^`]+)`")
 # The first columns of the tables.
-TITLES = ("effect", "change", "identity", "request", "a page that is")
+TITLES = ("effect", "change", "later", "identity", "request", "a page that is")
 _NAME = re.compile(r"(core|registry|workflows|monitoring|integration_site)(\.\w+)+")
 
 
@@ -110,9 +112,67 @@ def page_paths(page: str) -> list[str]:
     return [re.sub(r"\{(\w+)\}", lambda place: places[place[1]], path) for path in paths]
 
 
-def changes() -> list[str]:
-    """Return the later changes that the table lists."""
-    return [change for change, _ in rows("change", 2)]
+@dataclass(frozen=True)
+class Change:
+    """A later change of who asks: whom it befalls, about what, and what is left of their scopes."""
+
+    title: str
+    befalls: str  # keys, keys without scopes, persons, persons with groups or everybody
+    about: str  # everything or a service
+    left: str
+
+    def expected(self, effect: Effect, scopes: frozenset[str] | None) -> Expected:
+        """Return what has to come of a request about what is one's own, after the change."""
+        if self.about != "everything":
+            before = expected(effect, scopes)
+            if before.status or not is_about_service(effect):
+                return before
+            return Expected(403) if self.left == "nothing" else expected(effect, scopes, own=False)
+        return expected(effect, self._left_of(scopes))
+
+    def _left_of(self, scopes: frozenset[str] | None) -> frozenset[str] | None:
+        if scopes is None or self.left == "nothing":
+            return None
+        role = re.fullmatch(r"what (\w+) may", self.left)
+        return scopes_of_role(role[1]) if role else frozenset(_CODE.findall(self.left))
+
+
+def is_about_service(effect: Effect) -> bool:
+    """Return whether a request is what the owner of a service may do to it."""
+    return effect.owned == "service" or str(effect) == "POST /registry/services"
+
+
+def changes() -> list[Change]:
+    """Return the later changes of who asks that the table lists."""
+    return [Change(*row) for row in rows("change", 4)]
+
+
+@dataclass(frozen=True)
+class LaterRule:
+    """What a later change of what is asked for does to a request."""
+
+    change: str
+    effect: Effect
+    takes: str  # a scope, or empty where nothing is enough
+    until: Effect | None  # what allows it again
+
+    def expected(self, scopes: frozenset[str] | None, *, refused: int, own: bool) -> Expected:
+        """Return what has to come of the request after the change."""
+        before = expected(self.effect, scopes, own=own)
+        if before.status or (self.takes and self.takes in (scopes or ())):
+            return before
+        return Expected(refused)
+
+
+def later_rules() -> list[LaterRule]:
+    """Return the rules of the table, one for each change."""
+    by_request = {str(effect): effect for effect in effects()}
+    found = []
+    for change, request, takes, until in rows("later", 4):
+        scope = "" if takes.startswith("never") else _CODE.findall(takes)[0]
+        effect = by_request[_CODE.findall(request)[0]]
+        found.append(LaterRule(change, effect, scope, by_request.get(until.strip("`"))))
+    return found
 
 
 def decisions() -> list[str]:

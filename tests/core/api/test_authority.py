@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import itertools
 import re
-from datetime import timedelta
+from collections.abc import Iterator
 from importlib import import_module
+from json import dumps
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.utils import timezone
 from drf_spectacular.generators import EndpointEnumerator
 from rest_framework.test import APIClient
 
-from core.models import ApiKey
-from core.roles import SCOPES, Role, scopes_of_role
+from core.roles import SCOPES
 from monitoring.models import PageVisibility, StatusPage
 from registry.models import Service
 from tests import factories
+from tests.security.changes import ACTS, befallen, try_change
+from tests.security.findings import Findings
+from tests.security.matrix import Subjects
+from tests.security.scenarios import SCENARIOS
+from tests.security.world import Identity, everybody
 from tests.support.authority import (
     Effect,
     changes,
     decisions,
     effects,
     expected,
+    later_rules,
     page_answers,
     page_paths,
     page_requests,
 )
-from tests.support.people import in_groups
 from workflows.models import WorkflowExecution
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +48,7 @@ OPEN = (
     # what takes the token of a job
     "/push/{}", "/push/{}/{}",
 )  # fmt: skip
+BEAT = "POST /registry/services/{service}/heartbeat"
 each_effect = pytest.mark.parametrize("effect", effects(), ids=str)
 
 
@@ -146,84 +152,76 @@ def test_status_pages_are_shown_to_whom_the_table_says() -> None:
     assert APIClient().get("/status")["Location"] == "/status/page-PUBLIC"
 
 
-LIST = "/registry/services"
+class LocalCaller:
+    """Sends requests to the hub in this process, as `Caller` does over a connection."""
+
+    def send(self, method: str, path: str, *, headers: Any = None, json: Any = None,
+             content: bytes | None = None) -> Any:  # fmt: skip
+        client = Client(raise_request_exception=False, headers=headers)
+        body = content if content is not None else dumps({} if json is None else json)
+        answer = client.generic(method, path, body, content_type="application/json")
+        if answer.streaming:  # does not end by itself
+            answer.close()
+        text = "" if answer.streaming else answer.content.decode("utf-8", "replace")
+        return SimpleNamespace(status_code=answer.status_code, text=text)
+
+    def as_one(self, who: Identity, method: str, path: str, body: Any = None) -> Any:
+        return self.send(method, path, headers=who.headers, json=body)
 
 
-def _revoke(key: ApiKey) -> None:
-    key.revoked_at = timezone.now()
+@pytest.fixture
+def fresh_everybody() -> Iterator[None]:
+    """Everybody anew, as rows of a test do not outlive it."""
+    everybody.cache_clear()
+    yield
+    everybody.cache_clear()
 
 
-def _expire(key: ApiKey) -> None:
-    key.expires_at = timezone.now() - timedelta(seconds=1)
+# Of whom a change befalls, and of the effects, one of so many; `./dev security` tries all.
+SOME_IDENTITIES, SOME_EFFECTS = 23, 16
 
 
-def _move(key: ApiKey) -> None:
-    key.networks = ["10.0.0.0/8"]
+@pytest.mark.usefixtures("fresh_everybody")
+def test_after_each_later_change_what_is_left_is_as_the_table_says() -> None:
+    caller: Any = LocalCaller()
+    findings, subjects = Findings(), Subjects(caller)
+    cases = list(befallen())
+    some = {change: case for n, case in enumerate(cases) for change in [case[1]]
+            if n % SOME_IDENTITIES == 0 or change not in [c[1] for c in cases[:n]]}  # fmt: skip
+    assert [*some] == changes()
+    for n, case in enumerate(some.values()):
+        is_about_all = case[1].about == "everything"
+        asked = effects()[n::SOME_EFFECTS] if is_about_all else effects()
+        try_change(caller, findings, subjects, *case, asked=asked)
+    assert findings.total > 200
+    assert findings.through == {}
 
 
-def _demote(key: ApiKey) -> None:
-    key.role = Role.VIEWER
+@pytest.mark.once
+def test_each_later_change_of_the_table_is_tried() -> None:
+    assert {change.title for change in changes()} == set(ACTS)
+    assert {rule.change for rule in later_rules()} == set(SCENARIOS)
 
 
-def _narrow(key: ApiKey) -> None:
-    key.scopes = ["audit:read"]
-
-
-KEY_CHANGES: dict[str, tuple[Any, frozenset[str] | None]] = {
-    "the key is revoked": (_revoke, None),
-    "the key expires": (_expire, None),
-    "the networks of the key are others": (_move, None),
-    "the role of the key becomes VIEWER": (_demote, scopes_of_role("VIEWER")),
-    "the scopes of the key become `audit:read`": (_narrow, frozenset({"audit:read"})),
-}
-SOME = [e for e in effects() if str(e) in (
-    "GET /registry/services", "POST /registry/services", "POST /workflows", "GET /audit",
-    "POST /workflows/{workflow}/execute", "POST /registry/services/{service}/heartbeat",
-)]  # fmt: skip
-
-
-@pytest.mark.parametrize("change", KEY_CHANGES)
-def test_changed_key_may_at_once_what_the_table_says(change: str) -> None:
-    key, text = factories.make_key("OPERATOR")
-    client = APIClient(raise_request_exception=False)
-    client.credentials(HTTP_X_API_KEY=text)
-    for effect in SOME:
-        assert expected(effect, scopes_of_role("OPERATOR")).fits(send(client, effect))
-    act, scopes = KEY_CHANGES[change]
-    act(key)
-    key.save()
-    for effect in SOME:
-        assert expected(effect, scopes).fits(send(client, effect)), effect
-
-
-@pytest.mark.parametrize("change", ["groups", "inactive"])
-def test_changed_person_may_at_once_what_the_table_says(change: str) -> None:
-    client: Client = in_groups("operator")
-    assert client.get(LIST).status_code == 200
-    person = User.objects.get()
-    if change == "groups":
-        person.groups.clear()
-    else:
-        person.is_active = False
-        person.save()
-    assert [send(client, effect) for effect in SOME] == [401] * len(SOME)
-
-
-def test_every_change_of_the_table_has_a_test() -> None:
-    here = {
-        *KEY_CHANGES,
-        "the key is deleted",  # tests/core/api/test_known_keys.py
-        "the groups of the person are taken away",
-        "the person is made inactive",
-        "the service is given to another owner",  # as of others, above
-        "the patterns of the key leave the service out",  # test_registration_rights.py
-        "what a credential goes with gets another target",  # tests/registry/credentials
-        "a credential is linked to what something leads to",  # tests/registry/credentials
-        "the version is replaced",  # tests/workflows/api
-        "a credential is linked to what a version of a workflow calls",  # tests/workflows
-        "the approval is given",  # tests/workflows/services/test_kept_approvals.py
-    }
-    assert set(changes()) == here
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("title", "scopes", "request_", "wanted"),
+    [
+        ("the key is revoked", {"registry:read"}, "GET /audit", 401),
+        ("the role of the key becomes VIEWER", set(SCOPES), "POST /workflows", 403),
+        ("the role of the key becomes VIEWER", set(SCOPES), "GET /workflows", 0),
+        ("the scopes of the key become `audit:read`", set(), "GET /audit", 0),
+        ("the service is given to another owner", {"registry:register"}, BEAT, 403),
+        ("the service is given to another owner", {"registry:write"}, BEAT, 0),
+        ("the patterns of the key leave the service out", {"registry:write"}, BEAT, 403),
+    ],
+)
+def test_the_table_of_later_changes_says_what_it_reads_like(
+    title: str, scopes: set[str], request_: str, wanted: int
+) -> None:
+    change = next(change for change in changes() if change.title == title)
+    effect = next(effect for effect in effects() if str(effect) == request_)
+    assert change.expected(effect, frozenset(scopes)).status == wanted
 
 
 def test_nobody_takes_the_name_of_somebody_else() -> None:
