@@ -395,7 +395,7 @@ class ServiceClient:
     async def _send_once(
         self, call: OutboundCall, endpoint: Endpoint, request: OutboundRequest
     ) -> tuple[int, Any]:
-        """Send one request, and mask the secrets in what is answered. Raises: CallError."""
+        """Send one request; no secret is in what comes of it. Raises: CallError."""
         seconds = max(call.deadline - self._clock(), 0.0)
         try:
             serve = own_service(call.action.subject_id)
@@ -406,7 +406,7 @@ class ServiceClient:
             )
         except CallError as error:
             raise request.mask.error(error) from None
-        return status, request.mask.value(output)
+        return status, output
 
     async def _serve(
         self, serve: ServeCall, call: OutboundCall, endpoint: Endpoint, seconds: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -43,6 +43,8 @@ from registry.network.address_policy import AddressPolicy
 from registry.network.dialer import get_policy, make_connector, refusal_in, refusal_of
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+# An answer that takes more than some milliseconds to read.
+LARGE_BYTES = 32 * 1024
 # URLs that passed by their look; where they lead is judged whenever they are dialled.
 MOST_PASSED = 1000
 
@@ -130,7 +132,10 @@ class Transport:
                 await _pass_on(response, take, details, request.mask)
                 return response.status, {}
             body = await _read(response, details)
-            return response.status, _parse(response, body, details, request.mask, http)
+            parse = partial(_parse, response, body, details, request.mask, http)
+            # The loop that makes all calls of the process goes on meanwhile.
+            is_large = len(body) > LARGE_BYTES
+            return response.status, await asyncio.to_thread(parse) if is_large else parse()
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str], seconds: float
@@ -272,14 +277,14 @@ def _parse(
     mask: Mask,
     http: HttpOptions,
 ) -> Any:
-    """Return the parsed answer of a 2xx; raise the error that anything else is."""
+    """Return the answer of a 2xx without the secrets of the call; raise the error of any other."""
     status = response.status
     if not 200 <= status < 300:
         raise _refusal(response, body, details, mask, keeps=http.keeps_refusals)
     if not body.strip():
         return {}
     if http.takes_text and not is_json(response.headers.get("Content-Type")):
-        return {"text": _printable(body)}
+        return mask.value({"text": _printable(body)})
     try:
         output = strict.parse(body)
     except strict.JSONRefused as error:
@@ -288,7 +293,7 @@ def _parse(
     if not isinstance(output, dict | list):
         sentence = f"The answer of '{details['service']}' is not a JSON object or list."
         raise ServiceResponseError(sentence, upstream_status=status, **details)
-    return output
+    return mask.value(output)
 
 
 def _printable(body: bytes) -> str:

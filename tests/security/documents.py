@@ -112,8 +112,7 @@ class Others:
         ]
 
     def _ask(self, caller: Caller, method: str, path: str, body: Any) -> None:
-        name = f"other-{threading.get_ident()}"
-        headers = {"X-API-Key": factories.make_key("OPERATOR", name=name)[1]}
+        headers = {"X-API-Key": factories.make_key("OPERATOR")[1]}
         while not self._ended.wait(PAUSE):
             began = time.monotonic()
             answer = caller.send(method, path, headers=headers, json=body)

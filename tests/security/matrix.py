@@ -75,8 +75,8 @@ class Subjects:
         places = re.findall(r"\{(\w+)\}", effect.path)
         names = {p: self.rows.name(p) for p in places if effect.owned != p}
         names |= {"type": "CUSTOM", "version": "1", "event": "1", "step": "shout", "action": "a"}
-        if effect.owned == "bulk":
-            names["bulk"] = str(self.bulk(owner).pk)
+        if "bulk" in places:
+            names["bulk"] = str(self.bulk(owner if effect.owned else OTHERS).pk)
         elif effect.name == CALL:
             names["service"] = self.service(CALLED).name
         elif effect.owned == "service":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -12,9 +13,12 @@ from django.utils import timezone
 
 from core.models import AuditEntry
 from core.roles import SCOPES
+from core.vault import Secret
 from model_orchestration.models import ModelFeedback, ProviderQuota, Request
+from model_orchestration.models.content import ContentKept, RequestContent
 from monitoring.models import AlertChannel, Incident, ServiceDependency
 from monitoring.models.incident import Subject
+from registry.credentials.sealing import hold_parts
 from registry.models import CircuitBreakerState, Connection, Service
 from tests import factories
 from tests.security.world import ALLOWED, Caller
@@ -97,7 +101,13 @@ def _breaker(_: Rows) -> Any:
 
 def _request(_: Rows) -> Any:
     given = {"request_type": "CHAT", "model_id": NAME, "model_asked": NAME, "provider": "OPENAI"}
-    return Request.objects.get_or_create(request_id=NAME, defaults=given)[0].pk
+    key = Request.objects.get_or_create(request_id=NAME, defaults=given)[0].pk
+    if not RequestContent.objects.filter(pk=key).exists():
+        end = timezone.now() + timedelta(days=1)
+        content = RequestContent(id=key, keeps=ContentKept.FULL, expires_at=end)
+        hold_parts(content, {"question": Secret('"Why?"'), "answer": Secret('"So."')})
+        content.save()
+    return key
 
 
 def _feedback(_: Rows) -> Any:

@@ -50,7 +50,7 @@ def running_web(directory: Path, surroundings: dict[str, str]) -> Iterator[Hub]:
     """A hub without workers, which would change rows by themselves; Django is set up here too."""
     hub = Hub(directory, surroundings)
     try:
-        assert hub.run("python manage.py bootstrap").wait(120) == 0, hub.tail()
+        assert hub.run("python manage.py bootstrap").wait(600) == 0, hub.tail()
         hub.run("gunicorn integration_site.asgi")
         until(lambda: is_alive(hub.url), "the hub listens", tail=hub.tail)
         # Sessions that are made here are the hub's.
