@@ -21,11 +21,11 @@ from core.admin.forms import description_field
 from core.exceptions import ValidationFailed
 from monitoring.models import Slo
 from monitoring.slos import lifecycle
-from monitoring.slos.status import read_status
+from monitoring.slos.status import counted_words, read_status
 
 FIELDS = (
-    "name", "service", "kind", "target", "window_days", "threshold_ms", "min_events", "enabled",
-    "description",
+    "name", "service", "kind", "source", "action", "target", "window_days", "threshold_ms",
+    "min_events", "enabled", "description",
 )  # fmt: skip
 
 
@@ -39,14 +39,16 @@ class SloForm(forms.ModelForm):
         fields = FIELDS
         labels = {
             "kind": "Good means",
+            "source": "What counts",
             "target": "Target in percent",
             "window_days": "Days",
             "threshold_ms": "In time means, in ms",
-            "min_events": "Fewest looks",
+            "min_events": "Fewest that prove something",
         }
         help_texts = {
-            "target": "So many of the looks at the service are to be good, such as 99.9.",
+            "target": "So many of them are to be good, such as 99.9.",
             "window_days": "The target is held over so many days.",
+            "action": "Only calls of that action, where calls count.",
             "threshold_ms": "Only where good means in time, such as 300.",
             "min_events": "Fewer in a window prove nothing, and nobody is told.",
         }
@@ -115,7 +117,13 @@ class SloAdmin(LifecycleMixin, HubAdmin):
         bar = budget_bar(found.budget.left) if found.budget.count.total else ""
         percent = found.budget.percent
         reached = "" if percent is None else f"{percent:g}"
-        return {"found": found, "budget_bar": bar, "aim": f"{row.target:g}", "reached": reached}
+        return {
+            "found": found,
+            "budget_bar": bar,
+            "aim": f"{row.target:g}",
+            "reached": reached,
+            "counted_words": counted_words(row),
+        }
 
 
 def budget_bar(left: float) -> SafeString:

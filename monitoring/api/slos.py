@@ -16,7 +16,7 @@ from core.api.named_resource import NamedResourceViewSet
 from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
-from monitoring.models import Slo, SloKind
+from monitoring.models import Slo, SloKind, SloSource
 from monitoring.slos import lifecycle
 from monitoring.slos.status import SloStatus, read_status
 
@@ -25,6 +25,7 @@ class SloSerializer(AnswerSerializer):
     """An objective in an answer."""
 
     kind = VocabularyField(SloKind)
+    source = VocabularyField(SloSource)  # type: ignore[assignment]
     service = serializers.CharField(source="service.name")
     large = ("description",)
     whole_at = "/monitoring/slos/{row.pk}"
@@ -32,8 +33,9 @@ class SloSerializer(AnswerSerializer):
     class Meta:
         model = Slo
         fields = (
-            "id", "name", "description", "service", "kind", "target", "window_days", "threshold_ms",
-            "min_events", "enabled", "counted_until", "created_at", "updated_at",
+            "id", "name", "description", "service", "kind", "source", "action", "target",
+            "window_days", "threshold_ms", "min_events", "enabled", "counted_until", "created_at",
+            "updated_at",
         )  # fmt: skip
 
 
@@ -44,6 +46,12 @@ class SloInput(StrictSerializer):
     service = serializers.CharField(max_length=100, help_text="The id or name of a service.")
     description = serializers.CharField(max_length=5000, allow_blank=True, required=False)
     kind = VocabularyField(SloKind, required=False)
+    source = VocabularyField(  # type: ignore[assignment]
+        SloSource, required=False, help_text="LOOKS at the service, CALLS of the hub, or BOTH."
+    )
+    action = serializers.CharField(
+        max_length=100, allow_blank=True, required=False, help_text="Only CALLS of that."
+    )
     target = NumberField(
         min_value=50, max_value=99.999, required=False, help_text="In percent, such as 99.9."
     )
@@ -55,7 +63,7 @@ class SloInput(StrictSerializer):
         min_value=1,
         max_value=1_000_000,
         required=False,
-        help_text="Fewer looks than that in a window prove nothing.",
+        help_text="Fewer than that in a window prove nothing.",
     )
     enabled = serializers.BooleanField(required=False)
 

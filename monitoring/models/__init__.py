@@ -41,7 +41,7 @@ from monitoring.models.maintenance import (
     OccurrenceState,
     WindowStatus,
 )
-from monitoring.models.slo import Slo, SloKind, SloMinute
+from monitoring.models.slo import Slo, SloKind, SloMinute, SloSource
 from monitoring.models.status_page import PageVisibility, StatusPage
 from monitoring.models.uptime import MemoryState, Period, StatusSpan, UptimeRollup
 
@@ -82,6 +82,7 @@ __all__ = [
     "Slo",
     "SloKind",
     "SloMinute",
+    "SloSource",
     "StatusPage",
     "StatusSpan",
     "Subject",

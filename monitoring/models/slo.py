@@ -18,17 +18,32 @@ class SloKind(Vocabulary):
     LATENCY = "LATENCY", "It was well, and came in time"
 
 
+class SloSource(Vocabulary):
+    """What counts."""
+
+    LOOKS = "LOOKS", "Looks at the service"
+    CALLS = "CALLS", "Calls that the hub made"
+    BOTH = "BOTH", "Looks and calls"
+
+
 class SloQuerySet(NamedQuerySet["Slo"]):
     """Selections of objectives."""
 
 
 class Slo(NamedModel):
-    """An objective: `target` percent of the looks at a service over `window_days` are good."""
+    """An objective: `target` percent of what a service is asked over `window_days` are good.
+
+    With an `action`, only calls of that count among calls.
+    """
 
     part_of = "service"
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="slos")
     kind = EnumField(vocabulary=SloKind, max_length=20, default=SloKind.AVAILABILITY)
+    source = EnumField(
+        vocabulary=SloSource, max_length=20, default=SloSource.LOOKS, db_default=SloSource.LOOKS
+    )
+    action = models.CharField(max_length=100, blank=True, default="", db_default="")
     target = models.FloatField(
         default=99.9, validators=[MinValueValidator(50), MaxValueValidator(99.999)]
     )
@@ -52,6 +67,7 @@ class Slo(NamedModel):
         ordering = ("name",)
         constraints = (
             enum_check("slo", "kind", SloKind),
+            enum_check("slo", "source", SloSource),
             name_constraint("slo", "An objective"),
             models.CheckConstraint(
                 name="slo_threshold_check",

@@ -1,9 +1,9 @@
-"""Counts looks for objectives, minute by minute, and reads what was counted."""
+"""Counts looks and calls for objectives, minute by minute, and reads what was counted."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,14 +13,16 @@ from django.db.models import Q, Sum
 
 from core.db.retention import drop_first
 from core.db.uuid7 import uuid7_at
-from monitoring.models import CheckOutcome, HealthCheckResult, Slo, SloKind, SloMinute
+from monitoring.models import CheckOutcome, HealthCheckResult, Slo, SloKind, SloMinute, SloSource
 from monitoring.slos.burning import WINDOWS, Budget, Count
+from registry.models import CallMinute
 
 MINUTE = timedelta(minutes=1)
 # Looks are written together, a moment after they are done.
 SETTLED_AFTER = timedelta(seconds=30)
 MOST_MINUTES = 10
 KEPT = timedelta(days=91)
+CALLS_KEPT = timedelta(days=7)
 
 
 def count_minutes(*, now: datetime) -> int:
@@ -43,10 +45,10 @@ def _count(slo: Slo, end: datetime) -> int:
     if start >= until:
         return 0
     counts: dict[datetime, list[int]] = defaultdict(lambda: [0, 0])
-    for at, is_good in _looks(slo, start, until):
+    for at, is_good, number in _events(slo, start, until):
         minute = counts[at.replace(second=0, microsecond=0)]
-        minute[0] += is_good
-        minute[1] += 1
+        minute[0] += number if is_good else 0
+        minute[1] += number
     rows = [
         SloMinute(slo=slo, starts_at=at, good=good, total=total)
         for at, (good, total) in counts.items()
@@ -54,6 +56,29 @@ def _count(slo: Slo, end: datetime) -> int:
     SloMinute.objects.bulk_create(rows, ignore_conflicts=True)
     Slo.objects.filter(pk=slo.pk).update(counted_until=until)
     return (until - start) // MINUTE
+
+
+def _events(slo: Slo, start: datetime, end: datetime) -> Iterator[tuple[datetime, bool, int]]:
+    """Yield when something counted, whether it was good, and how many alike there were."""
+    if slo.source != SloSource.CALLS:
+        for at, is_good in _looks(slo, start, end):
+            yield at, is_good, 1
+    if slo.source != SloSource.LOOKS:
+        yield from _calls(slo, start, end)
+
+
+def _calls(slo: Slo, start: datetime, end: datetime) -> Iterator[tuple[datetime, bool, int]]:
+    """Yield the calls of each minute; one is in time whose bound is within the threshold."""
+    rows = CallMinute.objects.filter(
+        service=slo.service_id, starts_at__gte=start, starts_at__lt=end
+    )
+    if slo.action:
+        rows = rows.filter(action=slo.action)
+    for at, is_good, bound, total in rows.values_list(
+        "starts_at", "is_good", "at_most_ms", "total"
+    ):
+        in_time = slo.kind != SloKind.LATENCY or bound <= (slo.threshold_ms or 0)
+        yield at, is_good and in_time, total
 
 
 def _looks(slo: Slo, start: datetime, end: datetime) -> Iterable[tuple[datetime, bool]]:
@@ -76,6 +101,7 @@ def _looks(slo: Slo, start: datetime, end: datetime) -> Iterable[tuple[datetime,
 
 def forget_minutes(*, now: datetime) -> None:
     """Drop the oldest minutes, a batch at a time."""
+    drop_first(CallMinute.objects.filter(starts_at__lt=now - CALLS_KEPT).order_by("starts_at"))
     drop_first(SloMinute.objects.filter(starts_at__lt=now - KEPT).order_by("starts_at"))
 
 

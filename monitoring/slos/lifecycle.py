@@ -10,13 +10,16 @@ import structlog
 from core.configured_rows import create_row, delete_row, put_fields, update_row
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
-from monitoring.models import Slo, SloKind
+from core.suggestions import did_you_mean
+from monitoring.models import Slo, SloKind, SloSource
+from registry.calls.call_counter import BOUNDS_MS
 from registry.models import Service
 
 logger = structlog.get_logger(__name__)
 
 PLAIN = (
-    "name", "description", "kind", "target", "window_days", "threshold_ms", "min_events", "enabled",
+    "name", "description", "kind", "source", "action", "target", "window_days", "threshold_ms",
+    "min_events", "enabled",
 )  # fmt: skip
 # The service is found, or refused, by what it is named.
 UNCHECKED = ("service",)
@@ -86,3 +89,21 @@ def _assign(slo: Slo, fields: Mapping[str, Any]) -> None:
             setattr(slo, name, fields[name])
     if slo.kind == SloKind.LATENCY and slo.threshold_ms is None:
         raise ValidationFailed.at("threshold_ms", "Say within how many milliseconds is good.")
+    _check_calls(slo)
+
+
+def _check_calls(slo: Slo) -> None:
+    """Hold an objective of calls to what is counted of them."""
+    if slo.source == SloSource.LOOKS:
+        if slo.action:
+            raise ValidationFailed.at("action", "Looks have no action: let `source` be CALLS.")
+        return
+    if slo.kind == SloKind.LATENCY and slo.threshold_ms not in BOUNDS_MS:
+        known = ", ".join(map(str, BOUNDS_MS))
+        raise ValidationFailed.at("threshold_ms", f"Calls are counted within one of: {known}.")
+    if not slo.action:
+        return
+    names = [*slo.service.actions.order_by("name").values_list("name", flat=True)]
+    if slo.action not in names:
+        hint = did_you_mean(slo.action, names)
+        raise ValidationFailed.at("action", f"'{slo.service}' has no such action{hint}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.durations import in_words
-from monitoring.models import Slo
+from monitoring.models import Slo, SloSource
 from monitoring.slos.burning import RULES, Budget, BurnRule, Count, find_rule
 from monitoring.slos.counting import read_budget, read_counts
 
@@ -78,11 +78,18 @@ def find_burning(now: datetime, _: Collection[str] = ()) -> Iterable[Burning]:
             yield Burning(slo, rule.is_urgent, _words(slo, rule, counts))
 
 
+def counted_words(slo: Slo) -> str:
+    """Say what counts for an objective, such as "looks at shop"."""
+    words: dict[str, str] = {SloSource.LOOKS: "looks at", SloSource.CALLS: "calls of"}
+    of_action = f"{slo.action} of " if slo.action else ""
+    return f"{words.get(slo.source, 'looks at and calls of')} {of_action}{slo.service.name}"
+
+
 def _words(slo: Slo, rule: BurnRule, counts: dict[timedelta, Count]) -> str:
     long = counts[rule.long]
     lasts = timedelta(days=slo.window_days) / max(long.burn(slo.target), 1)
     return (
-        f"{long.total - long.good} of {long.total} looks at {slo.service.name} in the last"
+        f"{long.total - long.good} of {long.total} {counted_words(slo)} in the last"
         f" {in_words(rule.long.total_seconds())} were bad: over {rule.burn:g} times what"
         f" {slo.target:g} % in {slo.window_days} days allow. A whole budget lasts"
         f" {in_words(lasts.total_seconds())} so."

@@ -26,6 +26,7 @@ from django.conf import settings
 from core.json.schema import Schema, first_of
 from registry.calls.auth.authenticator import Authenticator
 from registry.calls.auth.loaded_credential import LoadedCredential
+from registry.calls.call_counter import CallMinuteCounter
 from registry.calls.circuits.breaker import CallRefused
 from registry.calls.circuits.breaker_set import BreakerSet
 from registry.calls.database_threads import DatabaseThreads
@@ -128,6 +129,7 @@ class ServiceClient:
         self._breakers = BreakerSet(self._threads, clock=clock)
         self._authenticator = Authenticator(self._threads, self._transport.post_form, clock=clock)
         self._limiter = Limiter(self._threads, clock=clock)
+        self._counter = CallMinuteCounter(self._threads)
 
     async def call(
         self,
@@ -165,7 +167,7 @@ class ServiceClient:
         # The profile's timeout says when a call is slow and does not end it: what takes longer by
         # nature would be cut off, tried again and done twice.
         deadline = self._clock() + (timeout or settings.CALL_TIMEOUT_SECONDS)
-        result = await self._send_rate_limited(
+        result = await self._send_counted(
             OutboundCall(
                 resolved,
                 fitted.sent,
@@ -289,6 +291,17 @@ class ServiceClient:
             assert credential is not None
             self._authenticator.note_denied(credential, error, actor=actor, subject=subject)
             raise
+
+    async def _send_counted(self, call: OutboundCall) -> CallResult:
+        """Send, and count how it went. Raises: CallError."""
+        began = self._clock()
+        try:
+            result = await self._send_rate_limited(call)
+        except CallError as error:
+            self._counter.note(call.action, self._clock() - began, error)
+            raise
+        self._counter.note(call.action, self._clock() - began)
+        return result
 
     async def _send_rate_limited(self, call: OutboundCall) -> CallResult:
         """Send within the limits of what is called. Raises: CallError."""
@@ -457,6 +470,7 @@ class ServiceClient:
             await self._limiter.close()
             await self._breakers.close()
             await self._authenticator.close()
+            await self._counter.close()
         finally:
             await self._transport.close()
             self._threads.close()

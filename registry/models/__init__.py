@@ -2,6 +2,7 @@
 
 from registry.models.action import HttpMethod, ServiceAction
 from registry.models.alias import ServiceAlias
+from registry.models.call_minute import CallMinute
 from registry.models.change import RegistryChange, RegistryChangeKind
 from registry.models.circuit import CircuitBreakerState, CircuitState
 from registry.models.connection import (
@@ -42,6 +43,7 @@ __all__ = [
     "ALIVE",
     "EXECUTABLE",
     "HEALTHY",
+    "CallMinute",
     "CallRate",
     "CallSeat",
     "CircuitBreakerState",

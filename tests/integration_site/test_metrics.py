@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from integration_site.api import metrics
 from monitoring.findings import Finding
 from monitoring.incidents import open_incidents
-from monitoring.models import Severity, Subject
+from monitoring.models import CheckState, HealthCheck, Severity, Slo, SloMinute, Subject
+from registry.models import CallMinute
 from tests import factories
 from tests.support.alerts import make_channel, make_delivery
 from workflows.models import Worker
@@ -67,6 +68,38 @@ def test_what_there_is() -> None:
     assert 300 <= values["hub_steps_due_age_seconds",] < 400
 
 
+def test_calls_checks_objectives_and_steps() -> None:
+    now = timezone.now()
+    service = factories.make_service("shop", actions=("pay",))
+    minute = now.replace(second=0, microsecond=0) - timedelta(minutes=2)
+    for is_good, bound, total in ((True, 10, 94), (True, 250, 6), (False, 500, 3)):
+        CallMinute.objects.create(
+            service=service, action="pay", starts_at=minute, is_good=is_good, at_most_ms=bound,
+            total=total,
+        )  # fmt: skip
+    slo = Slo.objects.create(name="pays", service=service, target=99)
+    SloMinute.objects.create(slo=slo, starts_at=minute, good=90, total=100)
+    check = HealthCheck.objects.create(name="c", kind="HTTP", url="http://127.0.0.1:9/")
+    CheckState.objects.create(
+        health_check=check, state="DOWN", since=now, next_due_at=now - timedelta(minutes=1)
+    )
+    factories.make_instance(service, "http://127.0.0.1:9", last_heartbeat_at=now)
+    workflow = factories.make_workflow()
+    factories.make_execution(workflow, status="FAILED")
+    run = factories.make_execution(workflow, status="RUNNING")
+    run.steps.update(status="PENDING", wake_at=now)
+    values = scrape()
+    assert values["hub_calls", "pay", "ok", "shop"] == 100
+    assert values["hub_calls", "pay", "failed", "shop"] == 3
+    assert values["hub_call_p95_seconds", "pay", "shop"] == 0.25
+    assert values["hub_slo_burn_rate", "shop", "pays", "3600"] == 10
+    assert values["hub_checks", "DOWN"] == values["hub_heartbeats_heard",] == 1
+    assert 60 <= values["hub_checks_late_seconds",] < 120
+    assert values["hub_steps_open", "PENDING"] == 1
+    assert values["hub_workflow_executions_day", "FAILED", workflow.name] == 1
+    assert values["hub_executions_ended_day", "FAILED"] == 1
+
+
 def test_services_are_labels_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
 ) -> None:
@@ -75,7 +108,7 @@ def test_services_are_labels_up_to_a_limit(
         factories.make_service(f"s{number}")
     api = factories.caller("VIEWER")
     scrape(api)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(28):
         values = scrape(api)
     assert [name[1] for name in values if name[0] == "hub_service_up"] == ["s0", "s1", "s2"]
 
@@ -129,7 +162,13 @@ def wrong_with(expression: str, exported: dict[str, dict[str, set[str]]]) -> lis
 
 
 def test_rules_and_dashboard_name_what_is_exported() -> None:
-    factories.make_service("billing")
+    service = factories.make_service("billing")
+    Slo.objects.create(name="answers", service=service)
+    CallMinute.objects.create(
+        service=service, action="pay", starts_at=timezone.now() - timedelta(minutes=2),
+        is_good=True, at_most_ms=10, total=1,
+    )  # fmt: skip
+    factories.make_execution(factories.make_workflow(), status="FAILED")
     text = factories.caller("VIEWER").get("/metrics").content.decode()
     exported: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(text):

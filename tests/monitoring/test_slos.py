@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from asgiref.sync import sync_to_async
+from django.db.models import Sum
 from django.utils import timezone
 
 from core.db.uuid7 import uuid7_at
 from monitoring.incidents import watch_fleet
 from monitoring.models import HealthCheck, HealthCheckResult, Incident, Slo, SloMinute
 from monitoring.slos.burning import WINDOWS, Budget, Count, find_rule
-from monitoring.slos.counting import count_minutes
+from monitoring.slos.counting import count_minutes, forget_minutes
+from monitoring.slos.status import find_burning
+from registry.calls.call_counter import CountedCalls, add_counts, bound_of
+from registry.calls.client import ServiceClient
+from registry.calls.targets.resolver import CallTarget
+from registry.exceptions import CallError
+from registry.models import CallMinute
 from tests import factories
 
 START = datetime(2026, 3, 4, tzinfo=UTC)
@@ -143,10 +155,80 @@ def test_an_objective_over_the_api_and_in_the_admin(admin_client: Any) -> None:
     page = admin_client.get(f"/admin/monitoring/slo/{made.json()['id']}/change/").content.decode()
     assert "90 of 100" in page
     typed = {
-        "name": "b", "service": service.pk, "kind": "LATENCY", "target": "99.5", "window_days": 30,
+        "name": "b", "service": service.pk, "kind": "LATENCY", "source": "LOOKS", "action": "",
+        "target": "99.5", "window_days": 30,
         "min_events": 20, "threshold_ms": "", "description": "",
     }  # fmt: skip
     add = "/admin/monitoring/slo/add/"
     assert "Say within how many" in admin_client.post(add, typed).content.decode()
     assert admin_client.post(add, {**typed, "threshold_ms": 300}).status_code == 302
     assert Slo.objects.get(name="b").threshold_ms == 300
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_calls_are_counted_by_how_they_ended() -> None:
+    service = await sync_to_async(factories.make_service)("shop", actions=("pay",))
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({}, status=int((await request.json())["status"]))
+
+    application = web.Application()
+    application.router.add_post("/pay", answer)
+    async with TestServer(application) as server:
+        await sync_to_async(factories.make_instance)(service, str(server.make_url("")).rstrip("/"))
+        client = ServiceClient()
+        for status in (200, 200, 422, 500):
+            with contextlib.suppress(CallError):
+                await client.call(CallTarget("service", "shop"), "pay", {"status": status})
+        with pytest.raises(CallError):  # of no action that there is: nobody was called
+            await client.call(CallTarget("service", "shop"), "play", {})
+        await client.close()
+    rows = CallMinute.objects.values_list("action", "is_good").annotate(calls=Sum("total"))
+    counted = await sync_to_async(lambda: sorted(rows.order_by()))()
+    assert counted == [("pay", False, 1), ("pay", True, 3)]
+
+
+@pytest.mark.django_db
+def test_an_objective_of_calls_counts_those_of_its_action_in_time() -> None:
+    service = factories.make_service("shop", actions=("pay", "ask"))
+    now = timezone.now().replace(second=45, microsecond=0)
+    minute = now.replace(second=0) - 3 * MINUTE
+
+    def calls(action: str, milliseconds: float, *, is_good: bool, number: int) -> None:
+        key = CountedCalls(str(service.pk), minute, action, is_good, bound_of(milliseconds))
+        assert not add_counts(Counter({key: number}))
+
+    calls("pay", 90, is_good=True, number=5)
+    calls("pay", 90, is_good=True, number=2)  # of another process
+    calls("pay", 700, is_good=True, number=3)
+    calls("pay", 10, is_good=False, number=1)
+    calls("ask", 1e9, is_good=True, number=4)
+    look(HealthCheck.objects.create(name="c", kind="HTTP", service=service), minute, "OK")
+    api = factories.caller()
+    for name, fields, good, total in (
+        ("quick", {"kind": "LATENCY", "threshold_ms": 100, "source": "CALLS", "action": "pay"},
+         7, 11),
+        ("pays", {"source": "CALLS", "action": "pay"}, 10, 11),
+        ("calls", {"source": "CALLS"}, 14, 15),
+        ("all", {"source": "BOTH"}, 15, 16),
+        ("looks", {}, 1, 1),
+    ):  # fmt: skip
+        made = api.post("/monitoring/slos", {"name": name, "service": "shop", **fields})
+        assert made.status_code == 201, made.content
+        Slo.objects.filter(name=name).update(counted_until=minute)
+        count_minutes(now=now)
+        counted = SloMinute.objects.get(slo__name=name)
+        assert (name, counted.good, counted.total) == (name, good, total)
+    SloMinute.objects.filter(slo__name="quick").update(total=40)
+    burning = {each.slo.name: each for each in find_burning(now)}
+    assert "33 of 40 calls of pay of shop in the last 1 h" in burning["quick"].words
+    for fields, path in (
+        ({"action": "pay"}, "action"),
+        ({"source": "CALLS", "action": "pya"}, "action"),
+        ({"source": "SHOTS"}, "source"),
+        ({"source": "CALLS", "kind": "LATENCY", "threshold_ms": 120}, "threshold_ms"),
+    ):
+        refused = api.post("/monitoring/slos", {"name": "no", "service": "shop", **fields})
+        assert list(refused.json()["errors"]) == [path]
+    forget_minutes(now=now + timedelta(days=8))
+    assert not CallMinute.objects.exists()

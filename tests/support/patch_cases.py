@@ -298,14 +298,15 @@ CASES = [
         path="/monitoring/slos",
         made={
             "name": "made", "description": "One.", "service": "target-first", "kind": "LATENCY",
-            "target": 99.5, "window_days": 7, "threshold_ms": 300, "min_events": 5,
-            "enabled": True,
+            "source": "CALLS", "action": "act", "target": 99.5, "window_days": 7,
+            "threshold_ms": 300, "min_events": 5, "enabled": True,
         },
         other={
             "name": "changed", "description": "Two.", "service": "target-second",
-            "kind": "AVAILABILITY", "target": 99, "window_days": 14, "threshold_ms": 400,
-            "min_events": 6, "enabled": False,
+            "kind": "AVAILABILITY", "source": "BOTH", "action": "", "target": 99,
+            "window_days": 14, "threshold_ms": 400, "min_events": 6, "enabled": False,
         },
+        paired=frozenset({"source"}),
         setup=_make_references,
     ),
     Case(

@@ -43,7 +43,7 @@ ARGUMENTS = {
     "slo_id": "the id or name of the objective",
     "window_days": "over so many days",
     "threshold_ms": "within how many milliseconds an answer is in time; for LATENCY",
-    "min_events": "fewer looks than that in a window prove nothing",
+    "min_events": "fewer than that in a window prove nothing",
     "page_id": "the id or name of the status page",
     "title": "what is read at its top",
     "visibility": "OFF, KEY (who has a key or an account) or PUBLIC",

@@ -94,7 +94,7 @@ def slo_status(session: Session, slo: str) -> None:
 def _slo_table(found: dict[str, Any]) -> Any:
     rows = [
         ("state", status(found["state"])),
-        ("good", f"{_percent(found['percent'])}, {found['good']} of {found['total']} looks"),
+        ("good", f"{_percent(found['percent'])}, {found['good']} of {found['total']}"),
         ("budget left", _share(found["budget_left"]) if found["total"] else "-"),
         ("used up", found["exhausts_at"]),
     ]

@@ -15,6 +15,8 @@ async def create_slo(
     service: str,
     *,
     kind: str | None = None,
+    source: str | None = None,
+    action: str | None = None,
     target: float | None = None,
     window_days: int | None = None,
     threshold_ms: int | None = None,
@@ -24,7 +26,8 @@ async def create_slo(
 ) -> JsonObject:
     """Make an objective, such as 99.9 percent of the looks at a service in 30 days.
 
-    `kind` is AVAILABILITY or LATENCY. Raises: ValidationError, ConflictError.
+    `kind` is AVAILABILITY or LATENCY; `source` is LOOKS, CALLS or BOTH, and with an `action` only
+    calls of that count. Raises: ValidationError, ConflictError.
     """
     return await SLOS.call(hub, "POST", locals())
 
@@ -36,6 +39,8 @@ async def update_slo(
     *,
     service: str | None = None,
     kind: str | None = None,
+    source: str | None = None,
+    action: str | None = None,
     target: float | None = None,
     window_days: int | None = None,
     threshold_ms: int | None = None,
