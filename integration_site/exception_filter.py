@@ -17,6 +17,7 @@ SECRET_MODULES = (
     "registry.api.credentials",
     "registry.admin.credential",
     "workflows.webhooks.signature",
+    "model_orchestration.content_store",
     "monitoring.alerts",
     "monitoring.api.checks",
     "monitoring.api.push_views",

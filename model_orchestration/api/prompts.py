@@ -28,7 +28,7 @@ READ, WRITE = "models:read", "models:write"
 class TemplateMessage(StrictSerializer):
     """A message of a prompt, with `{{name}}` where the value of a variable goes."""
 
-    role = serializers.ChoiceField(choices=ROLES)
+    role = serializers.CharField(max_length=20, help_text=", ".join(ROLES))
     content = serializers.CharField(max_length=LONGEST_TEMPLATE, trim_whitespace=False)
 
 
