@@ -79,6 +79,8 @@ class Exchange:
     fleet: tuple[Any, ...] = ()
 
 
+# A step inside a branch or an iteration is known by its path, such as `each/17/call`.
+_SEGMENTS = {"step": ".+"}
 # A request in the old shape -> one that the API takes.
 ToPresent = Callable[[OldRequest, KnownAs | None], OldRequest]
 # What the API answered -> what an earlier client reads.
@@ -122,6 +124,6 @@ class LegacyRoute:
     @property
     def pattern(self) -> re.Pattern[str]:
         parts = re.split(r"\{(\w+)\}", self.path)
-        names = (f"(?P<{name}>[^/]+)" for name in parts[1::2])
+        names = (f"(?P<{name}>{_SEGMENTS.get(name, '[^/]+')})" for name in parts[1::2])
         texts = [re.escape(text) for text in parts[::2]]
         return re.compile("".join(t + n for t, n in zip(texts, [*names, ""], strict=True)) + r"\Z")

@@ -62,6 +62,25 @@ def test_an_execution_is_controlled_by_put(old: httpx2.Client, planning: Any) ->
     assert old.put("/executions/nobody/pause").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["each/0/call", "each%2F0%2Fcall"])
+def test_a_step_of_an_iteration_is_known_by_its_path(
+    old: httpx2.Client, planning: Any, path: str
+) -> None:
+    old.post("/workflows/execute", json=REQUEST)
+    execution = WorkflowExecution.objects.get()
+    execution.steps.update(step_id="call", path="each/0/call", scope="each/0", status="FAILED")
+    WorkflowExecution.objects.filter(pk=execution.pk).update(status="FAILED")
+    steps = "/executions/old-77/steps"
+    [attempt] = old.get(f"{steps}/{path}/retries").json()["retries"]
+    assert (attempt["path"], attempt["retry_count"]) == ("each/0/call", 0)
+    assert old.get(f"{steps}/each/1/call/retries").json()["retries"] == []
+    assert old.post(f"{steps}/each/1/call/retry").status_code == 409
+    # What is not there is asked of the API, which says what is in the way of going on.
+    answer = old.post(f"{steps}/{path}/retry")
+    assert answer.status_code == 200, answer.text
+    assert workflow_of(answer.json()).workflow_id == "old-77"
+
+
 def test_an_execution_is_started_by_its_workflow(old: httpx2.Client, planning: Any) -> None:
     body = {"workflow_id": str(planning.pk), "correlation_id": "c-1", "context": {"text": "x"}}
     answer = old.post("/executions", json=body)
