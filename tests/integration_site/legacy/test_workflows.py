@@ -11,7 +11,7 @@ from integration_site.legacy.model import Exchange, OldRequest
 from integration_site.legacy.workflows import execution, one_execution
 from tests import factories
 from tests.support.old_client import WORKFLOW_STATUSES, workflow_of
-from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowType
+from workflows.models import ExecutionStatus, WorkflowExecution, WorkflowStep, WorkflowType
 
 REQUEST = {
     "workflow_id": "old-77",
@@ -68,14 +68,17 @@ def test_a_step_of_an_iteration_is_known_by_its_path(
 ) -> None:
     old.post("/workflows/execute", json=REQUEST)
     execution = WorkflowExecution.objects.get()
-    execution.steps.update(step_id="call", path="each/0/call", scope="each/0", status="FAILED")
+    failed = {"status": "FAILED", "error": {"code": "x", "message": "It broke."}}
+    execution.steps.update(**failed)
+    WorkflowStep.objects.create(
+        execution=execution, step_id="call", path="each/0/call", scope="each/0", **failed
+    )
     WorkflowExecution.objects.filter(pk=execution.pk).update(status="FAILED")
     steps = "/executions/old-77/steps"
     [attempt] = old.get(f"{steps}/{path}/retries").json()["retries"]
     assert (attempt["path"], attempt["retry_count"]) == ("each/0/call", 0)
     assert old.get(f"{steps}/each/1/call/retries").json()["retries"] == []
     assert old.post(f"{steps}/each/1/call/retry").status_code == 409
-    # What is not there is asked of the API, which says what is in the way of going on.
     answer = old.post(f"{steps}/{path}/retry")
     assert answer.status_code == 200, answer.text
     assert workflow_of(answer.json()).workflow_id == "old-77"
