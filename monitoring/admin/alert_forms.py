@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.views.decorators.debug import sensitive_variables
-from unfold.widgets import UnfoldAdminSelectMultipleWidget
+from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from core.admin.forms import WordsField
 from core.exceptions import IntegrationError, ValidationFailed
@@ -58,11 +58,23 @@ class BaseChannelForm(TypedForm):
         help_text="Services with one of them. Empty: all, and the hub itself.",
     )
 
+    quiet_hours = forms.CharField(
+        label="Hours",
+        required=False,
+        max_length=2000,
+        widget=UnfoldAdminTextareaWidget(
+            attrs={"rows": 2, "placeholder": "22:00-07:00\n00:00-24:00 SAT,SUN"}
+        ),
+        help_text="One in each line: from, to, and the days on which they begin, if not on all."
+        " What was then is told in one message after.",
+    )
+
     class Meta:
         model = AlertChannel
         fields = (
             "name", "type", "enabled", "description", "min_severity", "only_escalated",
             "send_resolved", *_TIMES,
+            "quiet_timezone", "quiet_min_severity",
         )  # fmt: skip
         labels = {
             "min_severity": "From this severity on",
@@ -72,10 +84,14 @@ class BaseChannelForm(TypedForm):
             "group_interval_seconds": "Next on the same after",
             "repeat_seconds": "Repeat after",
             "per_minute": "Most a minute",
+            "quiet_timezone": "Time zone",
+            "quiet_min_severity": "Told all the same",
         }
         help_texts = {
             "group_wait_seconds": "Seconds. What ends before is not told.",
             "group_interval_seconds": "Seconds.",
+            "quiet_timezone": "On whose clock, such as Europe/Berlin.",
+            "quiet_min_severity": "From this severity on. Empty: nothing.",
             "repeat_seconds": "Seconds, while nobody sees to it. 0: never.",
         }
 
@@ -83,7 +99,12 @@ class BaseChannelForm(TypedForm):
         own = fields_of(row.type)
         for name in [n for n in self.fields if "__" in n and n not in own]:
             del self.fields[name]
-        self.initial.update(subjects=row.subjects, services=row.services, tags=row.tags)
+        self.initial.update(
+            subjects=row.subjects,
+            services=row.services,
+            tags=row.tags,
+            quiet_hours="\n".join(row.quiet_hours),
+        )
         for part, value in row.config.items():
             shown = ", ".join(value) if isinstance(value, list) else value
             self.initial[field_name(row.type, "config", part)] = shown
@@ -92,6 +113,8 @@ class BaseChannelForm(TypedForm):
     def read(self, type: str) -> None:
         fields = {name: self.cleaned_data[name] for name in PLAIN if name in self.cleaned_data}
         fields["subjects"] = self.cleaned_data["subjects"]
+        lines = self.cleaned_data.get("quiet_hours", "").splitlines()
+        fields["quiet_hours"] = [line for line in map(str.strip, lines) if line]
         fields["config"] = MergePatch(self._read(type, "config"))
         secret = {part: value for part, value in self._read(type, "secret").items() if value}
         if secret:

@@ -39,9 +39,11 @@ _FILTERS = (
     "min_severity", "subjects", "services", "tags", "only_escalated", "send_resolved",
 )  # fmt: skip
 _TIMES = ("group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute")
+_QUIET = ("quiet_hours", "quiet_timezone", "quiet_min_severity")
 SHOWN = (
     "name", "type_label", "enabled", "description", "settings_shown", "min_severity",
     "kinds_shown", "services_shown", "tags_shown", "only_escalated", "send_resolved", *_TIMES,
+    "quiet_shown",
 )  # fmt: skip
 
 
@@ -97,6 +99,7 @@ class AlertChannelAdmin(LifecycleMixin, SwitchedMixin, UnreadPartsMixin, HubAdmi
             (None, {"fields": ("name", "type", "enabled", *own, "description"), **about}),
             ("What is told", {"fields": _FILTERS}),
             ("When", {"fields": _TIMES}),
+            ("Quiet hours", {"fields": _QUIET}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -106,6 +109,7 @@ class AlertChannelAdmin(LifecycleMixin, SwitchedMixin, UnreadPartsMixin, HubAdmi
     settings_shown = json_column("Settings", "config")
     kinds_shown = column("Only these kinds", lambda row: ", ".join(row.subjects) or NOTHING)
     services_shown = column("Only these services", lambda row: ", ".join(row.services) or NOTHING)
+    quiet_shown = column("Quiet hours", lambda row: quiet_words(row))
     tags_shown = column("Only with these tags", lambda row: ", ".join(row.tags) or NOTHING)
 
     def get_form(
@@ -190,3 +194,10 @@ class AlertDeliveryAdmin(ReadOnlyMixin, GrowingAdmin):
             outbox.retry_delivery(row)
             messages.success(request, "It is sent again.")
         return HttpResponseRedirect(page_of(row))
+
+
+def quiet_words(channel: AlertChannel) -> str:
+    """Return when a channel is quiet, in words."""
+    if not channel.quiet_hours:
+        return NOTHING
+    return f"{'; '.join(channel.quiet_hours)} on the clock of {channel.quiet_timezone}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,9 +13,11 @@ from django.views.decorators.debug import sensitive_variables
 from core.configured_rows import create_row, delete_row, put_fields, update_row
 from core.exceptions import ValidationFailed
 from core.json.merge_patch import resolved
+from core.timetables import CronRefused, zone_of
 from core.vault import Secret
 from monitoring.alerts.channel_types import check_config, check_secret, needs_secret
 from monitoring.alerts.filters import read_subjects
+from monitoring.alerts.quiet_hours import read_period
 from monitoring.models import AlertChannel, ChannelType
 from registry.credentials.sealing import hold_parts
 
@@ -23,7 +25,8 @@ logger = structlog.get_logger(__name__)
 
 PLAIN = (
     "name", "description", "enabled", "min_severity", "services", "tags", "only_escalated",
-    "send_resolved", "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
+    "send_resolved", "quiet_timezone", "quiet_min_severity", "group_wait_seconds",
+    "group_interval_seconds", "repeat_seconds", "per_minute",
 )  # fmt: skip
 # They are read by rules of their own.
 UNCHECKED = ("ciphertext", "key_id", "config")
@@ -102,6 +105,12 @@ def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
             setattr(channel, name, fields[name])
     if "subjects" in fields:
         channel.subjects = read_subjects(fields["subjects"])
+    if "quiet_hours" in fields:
+        channel.quiet_hours = _read_quiet_hours(fields["quiet_hours"])
+    try:
+        zone_of(channel.quiet_timezone)
+    except CronRefused as error:
+        raise ValidationFailed.at("quiet_timezone", str(error)) from None
     if "config" in fields or channel._state.adding:
         channel.config = check_config(channel.type, fields.get("config") or {})
     _assign_secret(channel, fields.get("secret"), was=channel.has_secret)
@@ -109,6 +118,16 @@ def _assign(channel: AlertChannel, fields: Mapping[str, Any]) -> None:
         raise ValidationFailed.at(
             "type", "The hub knows no mail server: set EMAIL_HOST, or make it with enabled false."
         )
+
+
+def _read_quiet_hours(texts: Sequence[str]) -> list[str]:
+    read = []
+    for place, text in enumerate(texts):
+        try:
+            read.append(str(read_period(text)))
+        except ValueError as error:
+            raise ValidationFailed.at(f"quiet_hours[{place}]", str(error)) from None
+    return read
 
 
 @sensitive_variables()

@@ -53,6 +53,7 @@ class Alert:
     is_held: bool = False
     is_worse: bool = False
     is_patient: bool = False
+    is_quiet: bool = False
     told: str | None = None
     told_at: datetime | None = None
 
@@ -64,11 +65,12 @@ class Alert:
     def is_new(self) -> bool:
         """Whether it has to be told: somebody who sees to it already needs no call."""
         is_news = not self.is_told_firing or self.is_worse
-        return self.is_firing and is_news and not self.is_acknowledged and not self.is_held
+        waits = self.is_acknowledged or self.is_held or self.is_quiet
+        return self.is_firing and is_news and not waits
 
     @property
     def has_ended(self) -> bool:
-        return self.is_told_firing and not self.is_firing
+        return self.is_told_firing and not self.is_firing and not self.is_quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +187,29 @@ def find_causes(
     return causes
 
 
-def plan_messages(alerts: Iterable[Alert], times: Times, *, now: datetime) -> list[Plan]:
-    """Return the messages that are due: one for each subject, one for all where they are many."""
+def plan_messages(
+    alerts: Iterable[Alert], times: Times, *, now: datetime, may_join: bool = True
+) -> list[Plan]:
+    """Return the messages that are due: one for each subject, one for all where they are many.
+
+    Who keeps what is open by the key of its subject (not `may_join`) is told each by itself, as an
+    end could not be told of what was joined.
+    """
     groups: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts:
         groups[alert.group_key].append(alert)
     plans = [
         plan for key, group in groups.items() if (plan := plan_group(key, group, times, now=now))
     ]
-    return [_together(plans)] if len(plans) > MOST_MESSAGES else plans
+    return [_together(plans)] if may_join and len(plans) > MOST_MESSAGES else plans
+
+
+def plan_digest(alerts: Iterable[Alert], passed: Sequence[UUID]) -> Plan | None:
+    """Return the message on quiet hours that are over, with what came and went; None if nothing."""
+    alerts = list(alerts)
+    firing = tuple(each.incident_id for each in alerts if each.is_new)
+    ended = (*(each.incident_id for each in alerts if each.has_ended), *passed)
+    return Plan(DeliveryReason.DIGEST, "digest", firing, ended) if firing or ended else None
 
 
 def plan_group(key: str, alerts: Sequence[Alert], times: Times, *, now: datetime) -> Plan | None:
@@ -210,7 +226,7 @@ def plan_group(key: str, alerts: Sequence[Alert], times: Times, *, now: datetime
             is_due = is_due and now >= min(each.waits_from + times.wait_of(each) for each in new)
         reason = DeliveryReason.FIRING if new or still else DeliveryReason.RESOLVED
         return Plan(reason, key, firing, over) if is_due else None
-    waits = [each for each in still if not each.is_acknowledged and not each.is_held]
+    waits = [e for e in still if not (e.is_acknowledged or e.is_held or e.is_quiet)]
     if waits and times.repeat and last and now >= last + times.repeat:
         return Plan(DeliveryReason.REPEAT, key, firing)
     return None

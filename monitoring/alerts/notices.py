@@ -15,7 +15,6 @@ from monitoring.models import (
     AlertChannel,
     AlertDelivery,
     AlertNotice,
-    DeliveryReason,
     Incident,
     NoticeState,
 )
@@ -61,7 +60,7 @@ def written(
     now: datetime,
 ) -> AlertDelivery | None:
     """Return the message of a plan; None for an end that the channel does not want told."""
-    if plan.reason == DeliveryReason.RESOLVED and not channel.send_resolved:
+    if not plan.firing and not channel.send_resolved:
         return None
     firing = [incidents[key] for key in plan.firing]
     ended = [incidents[key] for key in plan.ended]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -12,17 +12,28 @@ from django.db import transaction
 from django.db.models import Q
 
 from core.db.signs import RowSigns
+from core.timetables import zone_of
 from monitoring.alerts.causes import note_causes
-from monitoring.alerts.decide import Alert, Times, is_for, plan_messages
+from monitoring.alerts.decide import (
+    RANK,
+    Alert,
+    Plan,
+    Times,
+    is_for,
+    plan_digest,
+    plan_messages,
+)
 from monitoring.alerts.escalating import escalate
 from monitoring.alerts.holding import Held, read_held, read_quiet_times, traits_of
 from monitoring.alerts.notices import group_key_of, remember, written
+from monitoring.alerts.quiet_hours import is_quiet
 from monitoring.alerts.silencing import note_silences, read_silences
 from monitoring.dependencies.hard import read_hard_needs
 from monitoring.models import (
     AlertChannel,
     AlertDelivery,
     AlertNotice,
+    ChannelType,
     Incident,
     IncidentStatus,
     NoticeState,
@@ -31,9 +42,13 @@ from monitoring.models import (
 )
 from monitoring.models.incident import UNRESOLVED
 
+# They keep what is open by the key of its subject.
+KEEP_KEYS = frozenset({ChannelType.PAGERDUTY, ChannelType.OPSGENIE})
+MOST_PASSED = 500
 _SIGNS = RowSigns(
     open="SELECT 1 FROM incident WHERE status IN ('OPEN', 'ACKNOWLEDGED')",
     told="SELECT 1 FROM alert_notice WHERE state = 'FIRING'",
+    quiet="SELECT 1 FROM alert_channel WHERE quiet_since IS NOT NULL",
 )
 
 
@@ -60,8 +75,19 @@ def _tell(key: UUID, hold: Callable[..., Held], *, now: datetime) -> int:
             return 0
         notices, incidents = _read(channel)
         held = hold(incidents.values(), partial(_is_for, channel))
-        alerts = [_alert_of(each, notices.get(each.pk), held) for each in incidents.values()]
-        plans = plan_messages(alerts, times_of(channel), now=now)
+        is_quiet = is_quiet_now(channel, now)
+        alerts = [
+            _alert_of(
+                each,
+                notices.get(each.pk),
+                held,
+                is_quiet=is_quiet and not breaks_through(channel, each),
+            )
+            for each in incidents.values()
+        ]
+        plans = _after_quiet_hours(channel, alerts, incidents, is_quiet=is_quiet, now=now)
+        may_join = channel.type not in KEEP_KEYS
+        plans = plans or plan_messages(alerts, times_of(channel), now=now, may_join=may_join)
         for plan in plans:
             remember(channel, plan, incidents, now=now)
         parts = _parts_of(incidents, held)
@@ -69,6 +95,53 @@ def _tell(key: UUID, hold: Callable[..., Held], *, now: datetime) -> int:
         told = [each for each in deliveries if each is not None]
         AlertDelivery.objects.bulk_create(told)
     return len(told)
+
+
+def is_quiet_now(channel: AlertChannel, now: datetime) -> bool:
+    """Return whether a channel is in its quiet hours."""
+    return is_quiet(channel.quiet_hours, zone_of(channel.quiet_timezone), now)
+
+
+def breaks_through(channel: AlertChannel, incident: Incident) -> bool:
+    """Return whether an incident is told in quiet hours, too."""
+    least = channel.quiet_min_severity
+    return bool(least) and RANK[Severity(incident.severity)] >= RANK[Severity(least)]
+
+
+def _after_quiet_hours(
+    channel: AlertChannel,
+    alerts: Sequence[Alert],
+    incidents: dict[UUID, Incident],
+    *,
+    is_quiet: bool,
+    now: datetime,
+) -> list[Plan]:
+    """Return the digest of quiet hours that are over, and keep in mind when they began."""
+    since = channel.quiet_since
+    if is_quiet == (since is not None):
+        return []
+    # Its own time of change stays: that is when somebody changed it, and its ETag.
+    AlertChannel.objects.filter(pk=channel.pk).update(quiet_since=now if is_quiet else None)
+    if since is None or channel.type in KEEP_KEYS:
+        return []
+    passed = _passed(channel, since)
+    incidents.update((each.pk, each) for each in passed)
+    plan = plan_digest(alerts, [each.pk for each in passed])
+    return [plan] if plan else []
+
+
+def _passed(channel: AlertChannel, since: datetime) -> list[Incident]:
+    """Return what was over within quiet hours, so that the channel was never told of it."""
+    rows = Incident.objects.filter(
+        resolved_at__gte=since, suppressed_reason="", merged_into=None
+    ).exclude(notices__channel=channel)
+    shortest = timedelta(seconds=channel.group_wait_seconds)
+    return [
+        each
+        for each in rows.select_related("service").order_by("opened_at")[:MOST_PASSED]
+        if each.resolved_at and each.resolved_at - each.opened_at >= shortest
+        if _is_for(channel, each)
+    ]
 
 
 def times_of(channel: AlertChannel) -> Times:
@@ -103,7 +176,9 @@ def _is_for(channel: AlertChannel, incident: Incident) -> bool:
     return is_for(channel, traits_of(incident))
 
 
-def _alert_of(incident: Incident, notice: AlertNotice | None, held: Held) -> Alert:
+def _alert_of(
+    incident: Incident, notice: AlertNotice | None, held: Held, *, is_quiet: bool
+) -> Alert:
     told_severity = notice.severity if notice else ""
     return Alert(
         incident_id=incident.pk,
@@ -113,6 +188,7 @@ def _alert_of(incident: Incident, notice: AlertNotice | None, held: Held) -> Ale
         waits_from=max(incident.opened_at, held.until.get(incident.pk, incident.opened_at)),
         is_held=incident.pk in held.now,
         is_patient=incident.pk in held.patient,
+        is_quiet=is_quiet,
         is_worse=told_severity == Severity.WARNING and incident.severity == Severity.CRITICAL,
         told=notice.state if notice else None,
         told_at=notice.told_at if notice else None,

@@ -69,6 +69,8 @@ def _title(
     *,
     now: datetime,
 ) -> str:
+    if reason == DeliveryReason.DIGEST:
+        return f"After quiet hours: {len(firing):,} open, {len(ended):,} over"
     if not firing:
         return f"Resolved: {_named(ended)}"
     if reason == DeliveryReason.REPEAT:

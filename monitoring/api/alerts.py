@@ -17,7 +17,7 @@ from core.api.query_filters import NameFilter, SearchFilter, VocabularyFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer, represent
 from core.api.suspension import apart
 from core.api.viewsets import ResourceViewSet
-from monitoring.alerts import channels, outbox
+from monitoring.alerts import channels, outbox, quiet_hours
 from monitoring.models import (
     AlertChannel,
     AlertDelivery,
@@ -36,23 +36,25 @@ class AlertChannelSerializer(AnswerSerializer):
 
     type = VocabularyField(ChannelType)
     min_severity = VocabularyField(Severity)
+    quiet_hours = serializers.ListField(child=serializers.CharField())
+    quiet_min_severity = VocabularyField(Severity, allow_blank=True)
     status = serializers.CharField()
     config = ObjectField()
     has_secret = serializers.BooleanField()
     subjects = serializers.ListField(child=serializers.CharField())
     services = serializers.ListField(child=serializers.CharField())
     tags = serializers.ListField(child=serializers.CharField())
-    large = ("description", "config", "subjects", "services", "tags")
+    large = ("description", "config", "subjects", "services", "tags", "quiet_hours")
     whole_at = "/monitoring/channels/{row.pk}"
 
     class Meta:
         model = AlertChannel
         fields = (
             "id", "name", "type", "description", "enabled", "status", "config", "has_secret",
-            "min_severity", "subjects", "services", "tags", "only_escalated",
-            "send_resolved", "group_wait_seconds",
-            "group_interval_seconds", "repeat_seconds", "per_minute", "failures", "last_error",
-            "last_sent_at", "created_at", "updated_at",
+            "min_severity", "subjects", "services", "tags", "only_escalated", "send_resolved",
+            "group_wait_seconds", "group_interval_seconds", "repeat_seconds", "per_minute",
+            "quiet_hours", "quiet_timezone", "quiet_min_severity", "quiet_since", "failures",
+            "last_error", "last_sent_at", "created_at", "updated_at",
         )  # fmt: skip
 
 
@@ -87,6 +89,21 @@ class ChannelInput(StrictSerializer):
         min_value=0, max_value=30 * DAY_SECONDS, required=False
     )
     per_minute = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    quiet_hours = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        max_length=quiet_hours.MOST,
+        help_text="Such as 22:00-07:00 or 00:00-24:00 SAT,SUN: days on which they begin.",
+    )
+    quiet_timezone = serializers.CharField(
+        max_length=64, required=False, help_text="On whose clock, such as Europe/Berlin."
+    )
+    quiet_min_severity = VocabularyField(
+        Severity,
+        required=False,
+        allow_blank=True,
+        help_text="What is told all the same; empty: nothing.",
+    )
 
 
 class ChannelPatch(PatchSerializer, ChannelInput):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils import timezone
 
 from core.db.json_fields import CheckedJSONField, object_field, validate_list, validate_strings
@@ -83,6 +83,24 @@ class AlertChannel(NamedModel, SealedModel):
     per_minute = models.PositiveIntegerField(
         default=20, validators=[MinValueValidator(1), MaxValueValidator(1000)]
     )
+    quiet_hours = CheckedJSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        validators=[validate_strings],
+        help_text="When nothing but what is grave is told, such as 22:00-07:00 MON-FRI.",
+    )
+    quiet_timezone = models.CharField(max_length=64, default="UTC", db_default="UTC")
+    # What is told all the same; empty: nothing.
+    quiet_min_severity = EnumField(
+        vocabulary=Severity,
+        max_length=20,
+        blank=True,
+        default=Severity.CRITICAL,
+        db_default=Severity.CRITICAL,
+    )
+    # Since when it was not told all; a digest of that is due after it.
+    quiet_since = models.DateTimeField(null=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)
     last_error = models.CharField(max_length=500, blank=True, default="", editable=False)
     last_sent_at = models.DateTimeField(null=True, editable=False)
@@ -95,6 +113,7 @@ class AlertChannel(NamedModel, SealedModel):
         constraints = (
             enum_check("alert_channel", "type", ChannelType),
             enum_check("alert_channel", "min_severity", Severity),
+            enum_check("alert_channel", "quiet_min_severity", Severity, blank=True),
             name_constraint("alert_channel", "A channel"),
         )
         indexes = (models.Index(fields=("key_id",), name="alert_channel_key_idx"),)
@@ -286,6 +305,7 @@ class DeliveryReason(Vocabulary):
     REPEAT = "REPEAT", "It still is"
     ESCALATION = "ESCALATION", "Nobody sees to it"
     RESOLVED = "RESOLVED", "It is over"
+    DIGEST = "DIGEST", "What was in quiet hours"
     TEST = "TEST", "A test"
 
 

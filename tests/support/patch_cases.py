@@ -223,7 +223,8 @@ CASES = [
             "subjects": ["SERVICE_DOWN", "CIRCUIT_OPEN"], "services": ["pay-*"], "tags": ["x"],
             "only_escalated": False,
             "send_resolved": True, "group_wait_seconds": 10, "group_interval_seconds": 60,
-            "repeat_seconds": 3600, "per_minute": 5,
+            "repeat_seconds": 3600, "per_minute": 5, "quiet_hours": ["22:00-07:00 MON,TUE"],
+            "quiet_timezone": "Europe/Berlin", "quiet_min_severity": "WARNING",
         },
         other={
             "name": "changed", "type": "SLACK", "description": "Two.", "enabled": False,
@@ -233,6 +234,8 @@ CASES = [
             "tags": ["y"], "only_escalated": True, "send_resolved": False,
             "group_wait_seconds": 0,
             "group_interval_seconds": 90, "repeat_seconds": 0, "per_minute": 6,
+            "quiet_hours": ["00:00-24:00 SAT,SUN"], "quiet_timezone": "UTC",
+            "quiet_min_severity": "CRITICAL",
         },
         merged=frozenset({"config"}),
         hidden=frozenset({"secret"}),

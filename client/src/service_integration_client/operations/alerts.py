@@ -30,9 +30,14 @@ async def create_alert_channel(
     group_interval_seconds: int | None = None,
     repeat_seconds: int | None = None,
     per_minute: int | None = None,
+    quiet_hours: list[str] | None = None,
+    quiet_timezone: str | None = None,
+    quiet_min_severity: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Make a channel, such as of the type SLACK, EMAIL or WEBHOOK.
+
+    `quiet_hours` are texts such as ``22:00-07:00 MON-FRI``.
 
     Raises: ValidationError, ConflictError.
     """
@@ -57,6 +62,9 @@ async def update_alert_channel(
     group_interval_seconds: int | None = None,
     repeat_seconds: int | None = None,
     per_minute: int | None = None,
+    quiet_hours: list[str] | None = None,
+    quiet_timezone: str | None = None,
+    quiet_min_severity: str | None = None,
     description: str | None = None,
 ) -> JsonObject:
     """Change what is given of a channel, and leave the rest; a secret replaces the old one.
@@ -116,7 +124,7 @@ async def get_alert_messages(
     """One page of the messages, the latest first.
 
     `state` is PENDING, SENDING, SENT or DEAD, `reason` FIRING, REPEAT, ESCALATION,
-    RESOLVED or TEST.
+    RESOLVED, DIGEST or TEST.
     Raises: ValidationError.
     """
     return await DELIVERIES.call(hub, "GET", locals())
