@@ -7,7 +7,7 @@ import core.db.json_fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("monitoring", "0017_latest_results_of_a_check"),
+        ("monitoring", "0018_objectives_of_calls"),
     ]
 
     operations = [
