@@ -32,7 +32,7 @@ from model_orchestration.calls.attempts import MALFORMED
 from model_orchestration.calls.streams import StreamWriter
 from model_orchestration.dialects import OpenAIWriter
 from model_orchestration.prompt_library import names_prompt
-from model_orchestration.reading import read_chat, read_completion, read_embedding
+from model_orchestration.reading import read_chat, read_completion, read_embedding, read_image
 
 SCOPE = "models:use"
 _HEADERS = (("Allow", "POST, OPTIONS"), ("Vary", "Accept"))
@@ -117,5 +117,6 @@ DIALECTS: Mapping[str, WireDialect] = {
     "/v1/chat/completions": WireDialect(read_chat, _body, openai_problem, _openai_writer),
     "/v1/completions": WireDialect(read_completion, _body, openai_problem, _openai_writer),
     "/v1/embeddings": WireDialect(read_embedding, _body, openai_problem, _openai_writer),
+    "/v1/images/generations": WireDialect(read_image, _body, openai_problem, _openai_writer),
     "/v1/messages": WireDialect(read_messages, _message, anthropic_problem, _anthropic_writer),
 }
