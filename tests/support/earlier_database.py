@@ -172,7 +172,7 @@ def _columns(kind: str, text: str, shape: Shape, dialect: str) -> Iterator[str]:
     if shape.updated_at:
         yield f"updated_at {moment} NOT NULL"
     if not shape.is_odd:
-        yield from _constraints(kind, dialect)
+        yield from _constraints(kind, shape, dialect)
 
 
 def _moment(shape: Shape, dialect: str) -> str:
@@ -181,16 +181,16 @@ def _moment(shape: Shape, dialect: str) -> str:
     return _TYPES[dialect]["D"]
 
 
-def _constraints(kind: str, dialect: str) -> Iterator[str]:
+def _constraints(kind: str, shape: Shape, dialect: str) -> Iterator[str]:
     if (name := UNIQUE.get(kind)) is not None:
         quoted = f"`{name}`" if dialect == "mysql" else name
-        yield f"CONSTRAINT {kind}_{name}_key UNIQUE ({quoted})"
+        yield f"CONSTRAINT {table_name(kind, shape)}_{name}_key UNIQUE ({quoted})"
     for column, values in BY_NAME[kind].enums.items():
         listed = ", ".join(f"'{value}'" for value in values)
         yield f"CONSTRAINT {check_name(kind, column)} CHECK ({column} IN ({listed}))"
     if kind in REFERENCES:
         column, table = REFERENCES[kind]
-        yield f"FOREIGN KEY ({column}) REFERENCES {table} ({column})"
+        yield f"FOREIGN KEY ({column}) REFERENCES {table_name(table, shape)} ({column})"
 
 
 # --- What is in them ------------------------------------------------------------------------------

@@ -21,10 +21,19 @@ from integration_site.adoption.record import AdoptionRecord
 from tests.support import made_once
 from tests.support.adoption_kills import APPLYING, FEW, REVERTING
 from tests.support.dumps import dump_of
-from tests.support.earlier_database import NAMED_AS_THE_HUBS, SHAPES, TABLES, fill, table_name
+from tests.support.earlier_database import (
+    NAMED_AS_THE_HUBS,
+    SHAPES,
+    TABLES,
+    Shape,
+    fill,
+    table_name,
+)
 from tests.support.environments import ROOT
 
 OLDER = replace(SHAPES["older"], lacks=NAMED_AS_THE_HUBS)
+# With keys, foreign keys and checks, of which the last have the names that the hub's own have.
+CONSTRAINED = replace(SHAPES["newer"], plural=True, lacks=NAMED_AS_THE_HUBS)
 
 
 def fresh_database(backend: str, tmp_path: Path) -> tuple[str, dict[str, str]]:
@@ -75,14 +84,15 @@ def own_url(backend: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("shape", [OLDER, CONSTRAINED], ids=["odd", "constrained"])
 def test_older_tables_beside_the_hubs_are_set_aside_and_come_back(
-    backend: str, settings: Any
+    backend: str, settings: Any, shape: Shape
 ) -> None:
     settings.CREDENTIAL_KEYS = "tests:" + "A" * 43 + "="
     url = own_url(backend)
     connection.close()
     before = dump_of(url)
-    fill(url, OLDER, services=4, executions=10)
+    fill(url, shape, services=4, executions=10)
     filled = dump_of(url)
     try:
         notice = earlier_tables_notice()
@@ -98,14 +108,14 @@ def test_older_tables_beside_the_hubs_are_set_aside_and_come_back(
         earlier = [line for line in filled if line not in set(before)]
         assert [line for line in after if line in set(earlier)] == earlier
     finally:
-        drop_earlier(url)
+        drop_earlier(shape)
 
 
-def drop_earlier(url: str) -> None:
+def drop_earlier(shape: Shape) -> None:
     """Take the tables and types away that the test made."""
-    names = [table_name(kind, OLDER) for kind in TABLES if kind not in NAMED_AS_THE_HUBS]
+    names = [table_name(kind, shape) for kind in TABLES if kind not in NAMED_AS_THE_HUBS]
     with connection.cursor() as cursor:
-        for name in names:
+        for name in reversed(names):  # those first that refer to others
             cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
         if connection.vendor == "postgresql":
             cursor.execute("SELECT typname FROM pg_type WHERE typtype = 'e'")
