@@ -39,6 +39,7 @@ class Rows:
         make_connection(name="provider", base_url=f"http://{ALLOWED}:9")
         self._resources = {_place_of(resource): resource for resource in RESOURCES}
         self._resources["window"] = self._resources.pop("maintenance")
+        self._resources["policy"] = self._resources.pop("escalation")
 
     def name(self, place: str) -> str:
         """Return what stands in a place of a path."""
