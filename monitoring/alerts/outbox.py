@@ -136,6 +136,7 @@ def _send_alone(row: AlertDelivery) -> None:
         outcome = send_message(row.channel, message_of(row))
         failpoint("C21")
         record_outcome(row, outcome, now=timezone.now())
+        failpoint("C24")
     except Exception:
         logger.exception("alert_not_sent", channel=row.channel.name, delivery=str(row.pk))
     finally:

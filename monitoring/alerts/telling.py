@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from core.db.signs import RowSigns
+from core.failpoints import failpoint
 from core.timetables import zone_of
 from monitoring.alerts.causes import note_causes
 from monitoring.alerts.decide import (
@@ -94,6 +95,9 @@ def _tell(key: UUID, hold: Callable[..., Held], *, now: datetime) -> int:
         deliveries = [written(channel, plan, incidents, parts, now=now) for plan in plans]
         told = [each for each in deliveries if each is not None]
         AlertDelivery.objects.bulk_create(told)
+        failpoint("C22")
+    if told:
+        failpoint("C23")
     return len(told)
 
 

@@ -3,7 +3,8 @@
 `POST /act` does an effect once per `Idempotency-Key`, however often it is delivered, and counts the
 deliveries beside it, as a careless service would have done the effect each time. What the body
 says under `do` makes it answer badly: `fail_first` with 503 to the first delivery of a key,
-`refuse` with 400, `stumble` with 503 to some. `GET /receipts` gives a JSON line per delivery.
+`refuse` with 400, `stumble` with 503 to some. `POST /told` takes alert messages.
+`GET /receipts` gives a JSON line per delivery.
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ class Receiver:
             return self.deliveries[key] == 1
         return behaviour == "stumble" and random.random() < SHARE_STUMBLED
 
+    async def take_alert(self, request: web.Request) -> web.Response:
+        """Note an alert message, as a channel does that tells a second time by its key."""
+        body, key = await request.json(), request.headers["Idempotency-Key"]
+        about = ",".join(each["about"] for each in body["incidents"])
+        self.receipts.append({"idempotency_key": key, "type": body["type"], "about": about})
+        return web.Response()
+
     async def counts(self, _: web.Request) -> web.Response:
         return web.json_response(
             {
@@ -66,6 +74,7 @@ class Receiver:
 async def serve(port: int) -> None:
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/act", receiver.act)
+    app.router.add_post("/told", receiver.take_alert)
     app.router.add_get("/counts", receiver.counts)
     app.router.add_get("/receipts", receiver.read_receipts)
     runner = web.AppRunner(app, access_log=None)

@@ -22,8 +22,9 @@ from monitoring.alerts.sending import send_message
 from monitoring.alerts.telling import tell_channels
 from monitoring.findings import Finding
 from monitoring.handling import acknowledge_incident
-from monitoring.incidents import open_incidents, resolve_incident
+from monitoring.incidents import open_incidents, resolve_incident, watch_fleet
 from monitoring.models import AlertChannel, AlertDelivery, Incident, Severity, Subject
+from registry.models import Service, ServiceInstance
 from tests import factories
 from tests.support.alerts import KEY, Receiver, make_channel, make_delivery, receiver
 
@@ -293,3 +294,34 @@ def test_somebody_outside_is_called_as_long_as_all_works(
     settings.MONITORING_HEARTBEAT_URL = f"{taken.url}/ping/hub"
     tasks.call_outside_watcher()
     assert taken.visits == ["/ping/hub"]
+
+
+@pytest.mark.slow
+def test_ten_thousand_services_that_fall_together_are_one_message_in_each_channel() -> None:
+    for name in ("on-call", "chat"):
+        make_channel(name, group_wait_seconds=30)
+    services = Service.objects.bulk_create(
+        [Service(name=f"s{number:05}", status="OFFLINE") for number in range(10_000)],
+        batch_size=500,
+    )
+    ServiceInstance.objects.bulk_create(
+        [
+            ServiceInstance(
+                service=each,
+                url=f"http://{each.name}.example",
+                status="OFFLINE",
+                last_heartbeat_at=NOW,
+                expires_at=NOW,
+                expired_at=NOW,
+            )
+            for each in services
+        ],
+        batch_size=500,
+    )
+    for seconds in (0, 5, 30, 35, 400):
+        watch_fleet(now=NOW + timedelta(seconds=seconds))
+        tell_channels(now=NOW + timedelta(seconds=seconds))
+    assert Incident.objects.get().about == "10000 services"
+    told = AlertDelivery.objects.order_by("channel__name").values_list("channel__name", "title")
+    title = "Critical: Service down: 10000 services"
+    assert list(told) == [("chat", title), ("on-call", title)]
