@@ -22,6 +22,9 @@ from workflows.models import (
 
 _DECIDED = (RunOutcome.STARTED, RunOutcome.CANCELLED_RUNNING, RunOutcome.FAILED)
 MOST_WORKFLOWS = 100
+MOST_SCHEDULES = 1_000
+# The sweep decides on what is due within seconds.
+LATE_AFTER = timedelta(minutes=5)
 # Steps that are due are taken within a second: longer than this is a backlog, and this is grave.
 LATE = timedelta(minutes=1)
 VERY_LATE = timedelta(minutes=10)
@@ -43,6 +46,23 @@ def schedules_failed(now: datetime, _: Collection[str]) -> Iterable[Finding]:
         if cause:
             pk, name = names[run.pk]
             yield Finding(Subject.SCHEDULE_FAILED, cause, about=name, key=str(pk))
+
+
+def schedules_late(now: datetime, _: Collection[str]) -> Iterable[Finding]:
+    """Find enabled schedules whose run was due and was not decided on: nobody started it."""
+    due = now - LATE_AFTER
+    late = WorkflowSchedule.objects.filter(enabled=True, next_run_at__lt=due)
+    rows = late.order_by("next_run_at").values_list("pk", "name", "next_run_at")
+    for pk, name, tick in rows[:MOST_SCHEDULES]:
+        cause = f"The run of {tick:%Y-%m-%d %H:%M} UTC is late: it was not started."
+        yield Finding(Subject.SCHEDULE_FAILED, cause, about=name, key=str(pk))
+
+
+def schedules_wrong(now: datetime, found: Collection[str]) -> Iterable[Finding]:
+    """Find schedules whose run is late, and of the others those whose last run failed."""
+    late = {each.key: each for each in schedules_late(now, found)}
+    yield from late.values()
+    yield from (each for each in schedules_failed(now, found) if each.key not in late)
 
 
 def _why_it_failed(run: WorkflowScheduleRun) -> str:
@@ -113,7 +133,7 @@ def watch_workflows() -> None:
     add_source(
         Source(
             Subject.SCHEDULE_FAILED,
-            schedules_failed,
+            schedules_wrong,
             "The next run went well, or it was switched off.",
             "SELECT 1 FROM workflow_schedule WHERE enabled",
         )

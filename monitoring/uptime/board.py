@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -9,10 +10,11 @@ from functools import reduce
 from django.db.models import Case, Value, When
 from django.utils.safestring import SafeString
 
+from core.durations import in_words
 from monitoring.models import StatusSpan
 from monitoring.uptime.bars import bars_of, draw_days, first_day
 from monitoring.uptime.reading import read_troubles, read_windows
-from monitoring.uptime.rollups import days_of
+from monitoring.uptime.rollups import days_of, measure_each
 from registry.models import Service, ServiceStatus
 from registry.policies.uptime import Parts
 
@@ -75,20 +77,43 @@ def explain(service: Service, *, now: datetime) -> dict[str, object]:
     return {
         "figures": figures,
         "strip": read_strip(service, now=now),
-        "troubles": [_trouble(span, widest.since, now) for span in troubles[:MOST_TROUBLES]],
+        "troubles": _explained(service, troubles[:MOST_TROUBLES], widest.since, widest.until),
         "more_troubles": max(len(troubles) - MOST_TROUBLES, 0),
     }
 
 
-_MEANINGS = {
-    ServiceStatus.OFFLINE: "counts as down",
-    ServiceStatus.DEGRADED: "counts as up",
-    ServiceStatus.MAINTENANCE: "left out: maintenance",
-}
+def _explained(
+    service: Service, spans: Sequence[StatusSpan], since: datetime, until: datetime
+) -> list[Trouble]:
+    """Return what each span means for the uptime: what nobody observed of it does not count."""
+    times = [(max(span.started_at, since), span.ended_at or until) for span in spans]
+    if not times:
+        return []
+    parts = measure_each([service.pk], times)
+    return [
+        Trouble(
+            span,
+            max((end - start).total_seconds(), 0.0),
+            meaning_of(span.status, parts[start, end][service.pk]),
+        )
+        for span, (start, end) in zip(spans, times, strict=True)
+    ]
 
 
-def _trouble(span: StatusSpan, since: datetime, now: datetime) -> Trouble:
-    until = span.ended_at or now
-    seconds = max((until - max(span.started_at, since)).total_seconds(), 0.0)
-    meaning = _MEANINGS.get(ServiceStatus(span.status), "left out: nobody knew")
-    return Trouble(span, seconds, meaning)
+def meaning_of(status: str, parts: Parts) -> str:
+    """Return what a span of one status counts as, and how much of it."""
+    if status == ServiceStatus.DEGRADED:
+        counted, word = parts.up, "up"
+    elif status == ServiceStatus.OFFLINE:
+        counted, word = parts.down, "down"
+    else:
+        counted, word = 0.0, ""
+    # A second more or less is the minute's end at which windows are cut.
+    if counted and counted + 1 >= parts.seconds:
+        return f"counts as {word}"
+    left_out = [
+        *(["maintenance"] if parts.maintenance >= 1 else []),
+        *(["nobody observed it"] if parts.unknown >= 1 or not parts.maintenance else []),
+    ]
+    why = f"left out: {' and '.join(left_out)}"
+    return f"{in_words(counted)} count as {word}, the rest is {why}" if counted else why

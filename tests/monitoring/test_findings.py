@@ -261,6 +261,17 @@ def test_every_subject_has_a_source_and_a_test() -> None:
     assert {each[0] for each in EACH} | elsewhere == set(Subject.values)
 
 
+def test_a_schedule_whose_run_nobody_started_is_late_until_it_is_decided_on() -> None:
+    workflow = factories.make_workflow("flow")
+    nightly = create_schedule({"name": "nightly", "workflow": workflow, "cron": "0 9 * * *"})
+    for minutes, found in ((4, []), (6, [("SCHEDULE_FAILED", "nightly", "CRITICAL")]), (-60, [])):
+        due = NOW - timedelta(minutes=minutes)
+        type(nightly).objects.filter(pk=nightly.pk).update(next_run_at=due)
+        watch_fleet(now=NOW)
+        assert unresolved() == found
+    assert "is late: it was not started" in Incident.objects.get().cause
+
+
 def test_a_schedule_whose_next_run_goes_well_is_well_again() -> None:
     schedule()
     watch_fleet(now=NOW)

@@ -17,7 +17,7 @@ from monitoring.models import (
     UptimeRollup,
 )
 from monitoring.uptime.bars import bars_of, draw_days
-from monitoring.uptime.board import FIGURES
+from monitoring.uptime.board import FIGURES, meaning_of
 from monitoring.uptime.latency import BUCKETS, count_latencies, merge_latencies, percentile
 from monitoring.uptime.reading import read_days, read_window, read_windows
 from monitoring.uptime.rollups import forget_hours, measure_all, sum_hours
@@ -233,6 +233,28 @@ def test_uptime_over_the_api_has_its_parts_and_days() -> None:
         assert refused.status_code == 400
         assert field in refused.content.decode()
     assert api.get("/monitoring/services/none/uptime").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "parts", "words"),
+    [
+        ("OFFLINE", Parts(down=60), "counts as down"),
+        ("DEGRADED", Parts(up=60), "counts as up"),
+        ("OFFLINE", Parts(unknown=60), "left out: nobody observed it"),
+        ("UNKNOWN", Parts(unknown=60), "left out: nobody observed it"),
+        ("MAINTENANCE", Parts(maintenance_down=60), "left out: maintenance"),
+        (
+            "OFFLINE", Parts(down=42, unknown=61),
+            "42 s count as down, the rest is left out: nobody observed it",
+        ),
+        (
+            "OFFLINE", Parts(down=42, maintenance_down=60, unknown=61),
+            "42 s count as down, the rest is left out: maintenance and nobody observed it",
+        ),
+    ],
+)  # fmt: skip
+def test_each_trouble_says_how_much_of_it_counts(status: str, parts: Parts, words: str) -> None:
+    assert meaning_of(status, parts) == words
 
 
 @pytest.mark.django_db
