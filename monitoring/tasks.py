@@ -16,7 +16,7 @@ from core.models.idempotency import forget_answers
 from core.periodic_tasks import periodic_task
 from core.wake import Wake
 from monitoring.alerts.outbox import forget_deliveries, sender
-from monitoring.alerts.telling import tell_channels
+from monitoring.alerts.telling import teller
 from monitoring.checks.lifecycle import resume_due
 from monitoring.checks.store import forget_results
 from monitoring.checks.subjects import keep_subjects
@@ -101,7 +101,7 @@ def sum_uptime() -> None:
 @periodic_task("monitoring.tasks.send_alerts")
 def send_alerts() -> None:
     """Tell channels of incidents: write the messages that are due, and send what waits."""
-    tell_channels(now=timezone.now())
+    teller.tell_due(now=timezone.now())
     sender.send_due(now=timezone.now())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -46,17 +47,45 @@ from monitoring.models.incident import UNRESOLVED
 # They keep what is open by the key of its subject.
 KEEP_KEYS = frozenset({ChannelType.PAGERDUTY, ChannelType.OPSGENIE})
 MOST_PASSED = 500
+# An incident that did not change for so long is news to nobody; what is left are repeats.
+NEWS_FOR = timedelta(minutes=2)
+CALM_SECONDS = 5.0
 _SIGNS = RowSigns(
     open="SELECT 1 FROM incident WHERE status IN ('OPEN', 'ACKNOWLEDGED')",
     told="SELECT 1 FROM alert_notice WHERE state = 'FIRING'",
+    news=(
+        "SELECT 1 FROM incident WHERE status IN ('OPEN', 'ACKNOWLEDGED') AND updated_at > %(since)s"
+    ),
+    ended=(
+        "SELECT 1 FROM alert_notice n JOIN incident i ON i.id = n.incident_id"
+        " WHERE n.state = 'FIRING' AND i.status = 'RESOLVED' AND i.updated_at > %(since)s"
+    ),
     quiet="SELECT 1 FROM alert_channel WHERE quiet_since IS NOT NULL",
 )
 
 
+class Teller:
+    """Tells channels each time there are news, and else every five seconds."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told_at = -CALM_SECONDS
+
+    def tell_due(self, *, now: datetime) -> int:
+        """Write what channels are to be told now, as far as it is time to look."""
+        seen = _SIGNS.seen(since=now - NEWS_FOR)
+        is_calm = not {"news", "ended"} & seen
+        if not seen or (is_calm and self._clock() - self._told_at < CALM_SECONDS):
+            return 0
+        self._told_at = self._clock()
+        return tell_channels(now=now)
+
+
+teller = Teller()
+
+
 def tell_channels(*, now: datetime) -> int:
     """Write what each channel is to be told now; return how many messages that are."""
-    if not _SIGNS.seen():
-        return 0
     needs, occurrences = read_hard_needs(), read_quiet_times(now=now)
     silences = read_silences(now=now)
     note_causes(needs, now=now)

@@ -19,11 +19,11 @@ from monitoring.alerts import outbox
 from monitoring.alerts.channels import update_channel
 from monitoring.alerts.outbox import BackgroundSender, claim_due, message_of, record_outcome
 from monitoring.alerts.sending import send_message
-from monitoring.alerts.telling import tell_channels
+from monitoring.alerts.telling import Teller, tell_channels
 from monitoring.findings import Finding
 from monitoring.handling import acknowledge_incident
 from monitoring.incidents import open_incidents, resolve_incident, watch_fleet
-from monitoring.models import AlertChannel, AlertDelivery, Incident, Severity, Subject
+from monitoring.models import AlertChannel, AlertDelivery, AlertNotice, Incident, Severity, Subject
 from registry.models import Service, ServiceInstance
 from tests import factories
 from tests.support.alerts import KEY, Receiver, make_channel, make_delivery, receiver
@@ -71,6 +71,35 @@ def test_an_outage_is_told_once_and_so_is_its_end(taken: Receiver) -> None:
     told = taken.messages[1][2]["incidents"][0]
     assert (told["about"], told["status"]) == ("billing", "RESOLVED")
     assert "ended after 20 min" in taken.messages[1][2]["text"]
+
+
+def test_where_nothing_is_new_channels_are_looked_at_every_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[Any] = []
+    monkeypatch.setattr("monitoring.alerts.telling.tell_channels", lambda *, now: looks.append(now))
+    seconds = 0.0
+    teller = Teller(clock=lambda: seconds)
+    channel = make_channel()
+
+    def looks_now(now: Any) -> bool:
+        looks.clear()
+        teller.tell_due(now=now)
+        return bool(looks)
+
+    now = timezone.now()
+    later = now + timedelta(minutes=10)
+    assert not looks_now(now)
+    incident = open_one()
+    assert looks_now(now)
+    assert looks_now(now)  # it is news
+    assert not looks_now(later)
+    seconds = 5.0
+    assert looks_now(later)
+    assert not looks_now(later)
+    AlertNotice.objects.create(channel=channel, incident=incident, state="FIRING", told_at=now)
+    resolve_incident(incident, "It beats again.", now=later)
+    assert looks_now(later)  # who was told is to hear that it ended
 
 
 def test_messages_are_signed_as_standard_webhooks_says(taken: Receiver) -> None:
