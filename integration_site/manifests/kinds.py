@@ -26,6 +26,7 @@ from monitoring.alerts.channel_types import TYPE_SPECS
 from monitoring.api.alerts import ChannelViewSet
 from monitoring.api.checks import HealthCheckViewSet
 from monitoring.api.dependencies import DependencyInput, DependencySerializer, DependencyViewSet
+from monitoring.api.escalations import EscalationViewSet
 from monitoring.api.maintenance import MaintenanceViewSet
 from monitoring.api.slos import SloViewSet
 from monitoring.api.status_pages import StatusPageViewSet
@@ -246,6 +247,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         ManifestKind(name="Check", view=HealthCheckViewSet, exported=_own_checks),
         _ChannelKind(name="Channel", view=ChannelViewSet),
+        ManifestKind(name="EscalationPolicy", view=EscalationViewSet),
         ManifestKind(name="MaintenanceWindow", view=MaintenanceViewSet, exported=_live_windows),
         ManifestKind(name="StatusPage", view=StatusPageViewSet),
         ManifestKind(name="Slo", view=SloViewSet),

@@ -102,6 +102,7 @@ class EscalationPolicyAdmin(LifecycleMixin, HubAdmin):
     update_row = staticmethod(policies.update_policy)
     delete_row = staticmethod(policies.delete_policy)
 
+    is_managed_by_files = True
     form = EscalationPolicyForm
     list_display = ("name", "state_label", "levels_shown", "changed")
     list_filter = ("enabled", "min_severity")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from rest_framework.test import APIClient
 
 from core.models import AuditEntry, ManagedObject
@@ -37,6 +38,12 @@ spec:
   type: SLACK
   min_severity: CRITICAL
   secret: {url: {env: HOOK}}
+---
+kind: EscalationPolicy
+name: nights
+spec:
+  services: ["sh*"]
+  levels: [{after_minutes: 10, channels: [team]}, {after_minutes: 30, channels: [team]}]
 ---
 kind: MaintenanceWindow
 name: sundays
@@ -181,7 +188,7 @@ def test_what_no_file_has_is_left_or_pruned_and_only_of_its_owner(operator: APIC
     pruned = actions(apply(operator, turned, owner="shop", prune=True))
     assert "created Dependency pay needs shop" in pruned
     assert "deleted Dependency shop needs pay" in pruned
-    assert len(pruned) == 12
+    assert len(pruned) == len(EVERYTHING.split("\n---\n")) + 1
     assert list(HealthCheck.objects.all()) == [by_hand]
     assert not Workflow.objects.exists()
     assert ServiceDependency.objects.get().service.name == "pay"
@@ -197,6 +204,11 @@ def test_files_of_another_owner_are_not_overwritten_but_taken_over(operator: API
     assert ManagedObject.objects.get().owner == "two"
     twice = apply(operator, text, text, owner="two")
     assert "0.yaml, document 1, Slo a too" in twice.json()["detail"]
+
+
+def test_each_kind_says_in_the_admin_that_files_manage_it() -> None:
+    admins = {kind.name: site.get_model_admin(kind.model) for kind in KINDS.values()}
+    assert [name for name, each in admins.items() if not each.is_managed_by_files] == []
 
 
 def test_a_switch_that_no_file_names_stays_as_people_set_it(operator: APIClient) -> None:
