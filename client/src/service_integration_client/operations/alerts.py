@@ -37,8 +37,6 @@ async def create_alert_channel(
 ) -> JsonObject:
     """Make a channel, such as of the type SLACK, EMAIL or WEBHOOK.
 
-    `quiet_hours` are texts such as ``22:00-07:00 MON-FRI``.
-
     Raises: ValidationError, ConflictError.
     """
     return await CHANNELS.call(hub, "POST", locals())
@@ -69,7 +67,7 @@ async def update_alert_channel(
 ) -> JsonObject:
     """Change what is given of a channel, and leave the rest; a secret replaces the old one.
 
-    Raises: ResourceNotFoundError, ValidationError.
+    Raises: ResourceNotFoundError, ValidationError, ConflictError when the name is taken.
     """
     return await CHANNELS.call(hub, "PATCH /{channel_id}", locals())
 

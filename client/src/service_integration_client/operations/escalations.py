@@ -21,9 +21,10 @@ async def create_escalation_policy(
     enabled: bool | None = None,
     description: str | None = None,
 ) -> JsonObject:
-    """Make a policy; a level is ``{"after_minutes": 10, "channels": ["boss"]}``.
+    """Make a policy, by which others are told of what nobody sees to for so many minutes.
 
-    Raises: ValidationError, ConflictError.
+    `min_severity` is WARNING or CRITICAL, which it is unless given: what is less grave is not
+    escalated. Raises: ValidationError, ConflictError.
     """
     return await POLICIES.call(hub, "POST", locals())
 
@@ -41,9 +42,9 @@ async def update_escalation_policy(
     enabled: bool | None = None,
     description: str | None = None,
 ) -> JsonObject:
-    """Change what is given of a policy, and leave the rest; `levels` are replaced.
+    """Change what is given of a policy, and leave the rest; levels are replaced as a whole.
 
-    Raises: ResourceNotFoundError, ValidationError.
+    Raises: ResourceNotFoundError, ValidationError, ConflictError when the name is taken.
     """
     return await POLICIES.call(hub, "PATCH /{policy_id}", locals())
 

@@ -113,8 +113,7 @@ async def create_prompt(
 ) -> JsonObject:
     """Store a prompt: messages with ``{{name}}`` where the value of a variable goes.
 
-    Each of the `variables` is ``{"name", "description", "default"}``; one without a default takes a
-    value. Raises: ValidationError, ConflictError.
+    Raises: ValidationError, also for variables that no message uses; ConflictError.
     """
     return await MODELS.call(hub, "POST /prompts", locals())
 
@@ -146,7 +145,9 @@ async def render_prompt(
     """The messages that a model would be sent; none is asked. Answers ``{"name", "version",
     "messages"}``.
 
-    Raises: ResourceNotFoundError; ValidationError names the variable that has no value.
+    `variables` are the values by name; `version` is the latest unless given.
+    Raises: ResourceNotFoundError; ValidationError when there is no such version, and names the
+    variable that has no value.
     """
     return await MODELS.call(hub, "POST /prompts/{prompt_id}/render", locals())
 

@@ -23,9 +23,10 @@ async def create_silence(
     about: list[str] | None = None,
     description: str | None = None,
 ) -> JsonObject:
-    """Silence the incidents that pass all that is given, until `ends_at`.
+    """Silence the incidents that pass all that is given, of which there has to be something.
 
-    Raises: ValidationError, ConflictError.
+    It holds from `starts_at`, or from now on, until `ends_at`, a year at most. `tags` are those of
+    services: one of them is enough. Raises: ValidationError, ConflictError.
     """
     return await SILENCES.call(hub, "POST", locals())
 
@@ -45,7 +46,8 @@ async def update_silence(
 ) -> JsonObject:
     """Change what is given of a silence, and leave the rest.
 
-    Raises: ResourceNotFoundError, ValidationError.
+    One that is over holds again with an `ends_at` that is to come.
+    Raises: ResourceNotFoundError, ValidationError, ConflictError when the name is taken.
     """
     return await SILENCES.call(hub, "PATCH /{silence_id}", locals())
 
