@@ -22,7 +22,8 @@ from core.exceptions import NotFound
 from core.vault import Secret
 from model_orchestration.adapters.base import ModelCall
 from model_orchestration.contents import ContentRules, kept_text
-from model_orchestration.models.content import RequestContent
+from model_orchestration.models.content import ContentKept, RequestContent
+from model_orchestration.models.request import Request
 from registry.credentials.sealing import hold_parts, open_parts
 
 logger = structlog.get_logger(__name__)
@@ -110,10 +111,7 @@ def read_content(request_id: UUID, *, now: datetime) -> dict[str, Any]:
     """
     row = RequestContent.objects.filter(pk=request_id, expires_at__gt=now).first()
     if row is None:
-        raise NotFound(
-            "Nothing that was said is kept of this request. The content policy of its project says"
-            " what is, and for how long."
-        )
+        return _of_an_earlier_system(request_id)
     parts = {name: json.loads(part.reveal()) for name, part in open_parts(row).items()}
     return {
         "request": parts["question"],
@@ -121,6 +119,23 @@ def read_content(request_id: UUID, *, now: datetime) -> dict[str, Any]:
         "keeps": row.keeps,
         "redactions": row.redactions,
         "expires_at": row.expires_at,
+    }
+
+
+def _of_an_earlier_system(request_id: UUID) -> dict[str, Any]:
+    """Return what an earlier system kept of a request, which goes with its record."""
+    row = Request.objects.filter(pk=request_id).first()
+    if row is None or not (row.has_text or row.response_data is not None):
+        raise NotFound(
+            "Nothing that was said is kept of this request. The content policy of its project says"
+            " what is, and for how long."
+        )
+    return {
+        "request": row.request_data,
+        "answer": row.response_data,
+        "keeps": ContentKept.FULL,
+        "redactions": 0,
+        "expires_at": None,
     }
 
 

@@ -117,7 +117,7 @@ class RequestAdmin(ReadOnlyMixin, GrowingAdmin):
         ),
         ("Parameters and sizes", {"fields": ("data_label",)}),
     )  # fmt: skip
-    data_label = json_column("Of what was said", "request_data")
+    data_label = json_column("Of what was said", "told_data")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("data_label",)
@@ -224,9 +224,8 @@ def lines_of(question: Any, answer: Any) -> list[tuple[str, str]]:
     """Return what was said as pairs of who and what; whatever has no text is told as JSON."""
     question = question if isinstance(question, dict) else {}
     said = [
-        (str(each.get("role") or ""), _text_of(each))
+        (str(each.get("role") or "") if isinstance(each, dict) else "", _text_of(each))
         for each in question.get("messages") or ()
-        if isinstance(each, dict)
     ]
     others = (name for name in ("prompt", "input", "file") if name in question)
     said.extend((name, _text_of(question[name])) for name in others)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from core.api.actions import nested_list, post_action
@@ -15,7 +17,7 @@ from core.api.patches import PatchSerializer
 from core.api.query_filters import NameFilter, SearchFilter
 from core.api.serializers import AnswerSerializer, StrictSerializer
 from core.configured_rows import delete_row
-from core.exceptions import ValidationFailed
+from core.exceptions import NotFound, ValidationFailed
 from model_orchestration.exceptions import InvalidModelRequest
 from model_orchestration.models import Prompt, PromptVersion
 from model_orchestration.prompt_library import filled_in, find_version
@@ -61,6 +63,8 @@ class PromptVersionSerializer(AnswerSerializer):
 
     messages = TemplateMessage(many=True)
     variables = AnyField()
+    large = ("messages", "variables")
+    whole_at = "/models/prompts/{row.prompt_id}/versions/{row.number}"
 
     class Meta:
         model = PromptVersion
@@ -114,7 +118,7 @@ class PromptViewSet(NamedResourceViewSet):
     filterset_class = PromptFilter
     ordering_fields = ("name", "created_at", "updated_at")
     read_scope, write_scope = READ, WRITE
-    scopes = {"versions": READ, "render": "models:use|models:read"}
+    scopes = {"versions": READ, "version": READ, "render": "models:use|models:read"}
 
     def get_rows(self) -> Any:
         """The prompts, by name unless ordered otherwise."""
@@ -141,6 +145,16 @@ class PromptViewSet(NamedResourceViewSet):
         """The versions of a prompt, the latest first."""
         rows = PromptVersion.objects.filter(prompt=self.find()).order_by("-number")
         return self.answer_page(rows, PromptVersionSerializer)
+
+    @extend_schema(responses=PromptVersionSerializer, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"versions/(?P<number>[0-9]{1,9})")
+    def version(self, request: Any, pk: str, number: str) -> Response:
+        """One version of a prompt, by its number."""
+        prompt = self.find()
+        row = PromptVersion.objects.filter(prompt=prompt, number=int(number)).first()
+        if row is None:
+            raise NotFound(f"'{prompt.name}' has the versions 1 to {prompt.version}.")
+        return Response(PromptVersionSerializer(row).data)
 
     @post_action(request=RenderInput, responses=RenderedPrompt)
     def render(self, request: Any, pk: str) -> Response:

@@ -53,7 +53,7 @@ class RequestViewSet(ResourceViewSet):
 
     def list(self, request: Any) -> Response:
         """The requests to models, the latest first; failed and refused ones too."""
-        rows = Request.objects.defer("request_data", "response_data", "held").order_by("-id")
+        rows = Request.objects.defer("response_data", "held").order_by("-id")
         return self.answer_page(rows, RequestSerializer)
 
     def retrieve(self, request: Any, pk: str) -> Response:

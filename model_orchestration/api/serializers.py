@@ -325,7 +325,7 @@ class RequestContentSerializer(serializers.Serializer[Any]):
     answer = AnyField()
     keeps = VocabularyField(ContentKept)
     redactions = serializers.IntegerField()
-    expires_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
 
 
 class RequestSerializer(AnswerSerializer):
@@ -336,7 +336,7 @@ class RequestSerializer(AnswerSerializer):
     state = VocabularyField(RequestState)
     usage_source = VocabularyField(UsageSource)
     attempts = AnyField()
-    request_data = ObjectField()
+    request_data = ObjectField(source="told_data")
     cost = serializers.FloatField()
     large = ("attempts", "error_message", "request_data")
     whole_at = "/models/requests/{row.pk}"

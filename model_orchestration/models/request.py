@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -111,6 +113,18 @@ class Request(AppendedModel):
 
     def __str__(self) -> str:
         return self.request_id
+
+    @property
+    def has_text(self) -> bool:
+        """Whether an earlier system wrote down with it what was asked; this one never does."""
+        sizes = (v for k, v in self.request_data.items() if k not in ("parameters", "digest"))
+        is_described = "digest" in self.request_data and all(isinstance(v, int) for v in sizes)
+        return bool(self.request_data) and not is_described
+
+    @property
+    def told_data(self) -> dict[str, Any]:
+        """The sizes and parameters of what was said, for whoever sees the record: never text."""
+        return {} if self.has_text else self.request_data
 
     @property
     def cost(self) -> float:

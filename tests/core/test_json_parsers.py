@@ -34,11 +34,12 @@ REASONS = {
     "integration_site/legacy/middleware.py": "what this process rendered itself",
     **{
         f"integration_site/adoption/conversion/{name}.py": "read by the function in values.py"
-        for name in ("executions", "models", "run_steps", "services")
+        for name in ("executions", "models", "services")
     },
     "integration_site/front/streaming.py": "what this process rendered itself",
     "core/api/preconditions.py": "what this process rendered itself",
     "monitoring/status_pages/keeping.py": "a file that the hub itself wrote",
+    "model_orchestration/content_store.py": "what the hub itself wrote and sealed",
     "registry/credentials/sealing.py": "what the hub itself wrote and sealed",
     "core/db/json_lookups.py": "a column, and what is asked of it, both written by the hub",
     "core/json/schema.py": "what this process wrote itself, as the key of a cache",

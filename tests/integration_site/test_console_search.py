@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 NOT_FOUND = {
     "alertdelivery", "legacycall", "modelprice", "providerquota", "request", "statusspan",
     "auditentry", "bulkoperation", "circuitbreakerstate", "credentialevent", "group", "incident",
-    "integrationexecution", "purgerun", "registrychange", "webhookdelivery", "worker",
-    "workflowevent", "workflowstep", "workflowversion",
+    "integrationexecution", "purgerun", "registrychange", "servicedependency", "webhookdelivery",
+    "worker", "workflowevent", "workflowstep", "workflowversion",
 }  # fmt: skip
 
 

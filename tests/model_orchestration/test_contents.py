@@ -78,6 +78,7 @@ def test_numbers_keys_and_own_patterns_are_looked_at_too() -> None:
     assert redactor.redactions == 3
 
 
+@pytest.mark.each_python
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "pattern", "about"),
@@ -236,6 +237,22 @@ def test_content_is_for_auditors_and_goes_when_it_is_due(keys_stay_known: None) 
     assert drop_contents(now=timezone.now()) == 0
     assert drop_contents(now=later) == 1
     assert auditor.get(path).status_code == 404
+
+
+@pytest.mark.django_db
+def test_what_an_earlier_system_kept_is_for_auditors_too() -> None:
+    texts = {"messages": [{"role": "user", "content": SAID}], "digest": "of something else"}
+    row = Request.objects.create(
+        request_id="earlier", request_type="CHAT", model_id="small", model_asked="small",
+        provider="OPENAI", request_data=texts, response_data={"text": SAID},
+    )  # fmt: skip
+    auditor, viewer = factories.caller("AUDITOR"), factories.caller("VIEWER")
+    path = f"/api/models/requests/{row.pk}"
+    assert viewer.get(path).json()["request_data"] == {}
+    assert SAID not in viewer.get("/api/models/requests").content.decode()
+    assert viewer.get(f"{path}/content").status_code == 403
+    kept = auditor.get(f"{path}/content").json()
+    assert (kept["request"], kept["answer"]) == (texts, {"text": SAID})
 
 
 @pytest.mark.django_db

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +21,13 @@ from tests.support.alerts import make_channel
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
+
+
+@pytest.fixture(autouse=True)
+def at_now() -> Iterator[None]:
+    """Tests begin minutes after this module was loaded, and what is ended is so by the clock."""
+    with time_machine.travel(NOW):
+        yield
 
 
 def open_one(about: str = "billing", **fields: Any) -> Incident:

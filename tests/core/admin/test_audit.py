@@ -430,6 +430,10 @@ CHANGE_NOTHING = {
     "workflow_compare": "shows two versions", "workflow_dry_run": "calls nothing",
     "check_try": "looks and stores nothing",
     "service_probe": "asks and changes nothing",
+    **dict.fromkeys(
+        ("service_use", "connection_use", "integration_use"), "tests/registry/admin/test_grants.py"
+    ),
+    "service_map": "a picture",
     "model_usage": "shows charts", "model_requests_csv": "an export",
     "model_try": "asks over the API, which records the request",
     "model_connect": "its test sees the entries of the credential and the connection that it makes",

@@ -70,6 +70,9 @@ PARTS: dict[str, Callable[[Any], object]] = {
         checked_at=timezone.now(), outcome="OK"
     ),
     "SloMinute.slo": lambda row: row.minutes.create(starts_at=timezone.now(), good=1, total=1),
+    "CallMinute.service": lambda row: row.call_minutes.create(
+        action="act", starts_at=timezone.now(), is_good=True, at_most_ms=100, total=1
+    ),
     "StatusSpan.service": lambda row: StatusSpan.objects.create(
         service=row, status="ONLINE", started_at=timezone.now()
     ),

@@ -54,6 +54,9 @@ class HandEngine(ObservedEngine):
         outcomes, self._inbox.settled = self._inbox.settled, []
         return outcomes
 
+    async def _decide(self, claim: Any, how: Any, *about: Any, **more: Any) -> Any:
+        return how(claim.execution, claim.row, *about, now=self._store.now(), **more)
+
     def _carry_all(self, committed: Committed) -> None:
         for orphan in committed.orphans:
             cancel_orphan(orphan)

@@ -135,8 +135,11 @@ async def update_prompt(
 
 
 async def delete_prompt(hub: Hub, prompt_id: str) -> JsonObject:
-    """Forget a prompt with all its versions. Raises: ResourceNotFoundError."""
-    return await MODELS.call(hub, "DELETE /prompts/{prompt_id}", locals())
+    """Forget a prompt with all its versions. Answers ``{"id", "deleted"}``.
+
+    Raises: ResourceNotFoundError.
+    """
+    return await MODELS.delete(hub, "/prompts/{prompt_id}", locals())
 
 
 async def render_prompt(
