@@ -133,6 +133,7 @@ def waits_for_a_person(fleet, path):
     return any(s["step_id"] == "ask-a-person" and s["status"] == "WAITING" for s in steps)
 
 
+@pytest.mark.slow
 def test_the_request_for_a_person_is_answered_with_where_to_look_after_a_while(fleet):
     answer = fleet.api.post(
         "/workflows/human-interaction",
