@@ -19,7 +19,7 @@ from reference_services.console import add_hub_arguments, log_to_stderr, say
 from reference_services.demo_alerts import keep_mailbox_channel
 from reference_services.demo_checks import keep_checks
 from reference_services.demo_models import PROVIDER, SECONDS, AdminLogin, DemoModels
-from reference_services.demo_status import keep_status_page
+from reference_services.demo_status import keep_dependencies, keep_status_page
 from reference_services.demo_work import Progress
 from reference_services.lifetime import ends_on_signals
 from reference_services.services import SERVICES
@@ -99,6 +99,7 @@ class Demo:
                 await keep_mailbox_channel(self._client)
                 await keep_checks(self._client)
                 await keep_status_page(self._client, self._site)
+                await keep_dependencies(self._client)
                 provider = await self._client.get_service(PROVIDER)
                 await self._models.prepare(provider["url"].rstrip("/"))
             except (AuthenticationError, PermissionDeniedError):

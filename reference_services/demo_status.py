@@ -1,4 +1,4 @@
-"""The part of the demo that shows how things are: a status page for everybody, and an objective."""
+"""The part of the demo that shows how things are: a status page, an objective, who needs whom."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ OBJECTIVE = "Summaries are there"
 # What the demo stops and lets fail on purpose, so that there is something to see.
 WATCHED = "text-summarization"
 TARGET_PERCENT = 99.0
+# Who is told of one that is down is told of those that cannot do without it in the same breath.
+NEEDS = (
+    ("web-dashboard", "project-coordinator", "HARD"),
+    ("web-dashboard", "agent-orchestrator", "SOFT"),
+    ("project-coordinator", "planning-system", "HARD"),
+    ("planning-system", "model-orchestration", "SOFT"),
+    ("agent-orchestrator", "tool-integration", "SOFT"),
+    ("agent-orchestrator", "model-orchestration", "SOFT"),
+)
 
 
 async def keep_status_page(client: AsyncServiceIntegrationClient, site: str) -> None:
@@ -32,3 +41,11 @@ async def keep_status_page(client: AsyncServiceIntegrationClient, site: str) -> 
             PAGE, title="The demo", visibility="PUBLIC", components=COMPONENTS
         )
         say(f"People without a login see how things are: {site}/status/{PAGE}")
+
+
+async def keep_dependencies(client: AsyncServiceIntegrationClient) -> None:
+    """See to it that the map of services shows something, unless somebody said who needs whom."""
+    if (await client.get_dependencies(per_page=1))["items"]:
+        return
+    for service, depends_on, kind in NEEDS:
+        await client.create_dependency(service, depends_on, kind=kind)
