@@ -40,6 +40,7 @@ class PlayingHub:
         self.checks = []
         self.slos = []
         self.status_pages = []
+        self.dependencies = []
         self.executed = []
         self.numbers = itertools.count(1)
         app = web.Application()
@@ -52,6 +53,8 @@ class PlayingHub:
         app.router.add_post("/api/monitoring/checks", self._create_check)
         app.router.add_post("/api/monitoring/slos", self._create_slo)
         app.router.add_post("/api/monitoring/status-pages", self._create_status_page)
+        app.router.add_get("/api/monitoring/dependencies", self._dependencies)
+        app.router.add_post("/api/monitoring/dependencies", self._create_dependency)
         app.router.add_post("/api/workflows/execute", self._execute_type)
         app.router.add_post("/api/workflows/{name}/execute", self._execute)
         self.server = TestServer(app)
@@ -86,6 +89,13 @@ class PlayingHub:
     async def _create_status_page(self, request):
         self.status_pages.append(await request.json())
         return web.json_response(self.status_pages[-1], status=201)
+
+    async def _dependencies(self, request):
+        return web.json_response({"items": self.dependencies})
+
+    async def _create_dependency(self, request):
+        self.dependencies.append(await request.json())
+        return web.json_response(self.dependencies[-1], status=201)
 
     async def _execute_type(self, request):
         body = await request.json()
@@ -153,6 +163,9 @@ async def test_demo_runs_every_kind_of_work_and_one_failure(start_service, tmp_p
     assert lines.pop(1).startswith("Alerts are told to the mailbox: open http://127.0.0.1:")
     assert [check["kind"] for check in hub.checks] == ["HTTP", "TCP"]
     assert lines.pop(1).startswith("The hub looks at text-summarization: see the check demo-")
+    needed = {(each["service"], each["depends_on"]) for each in hub.dependencies}
+    assert len(needed) == len(hub.dependencies) >= 5
+    assert {name for pair in needed for name in pair} <= SERVICES.keys()
     (slo,), (page,) = hub.slos, hub.status_pages
     assert slo["service"] in SERVICES
     assert {each["service"] for each in page["components"]} <= set(SERVICES)
