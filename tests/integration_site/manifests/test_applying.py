@@ -207,7 +207,9 @@ def test_files_of_another_owner_are_not_overwritten_but_taken_over(operator: API
 
 
 def test_each_kind_says_in_the_admin_that_files_manage_it() -> None:
-    admins = {kind.name: site.get_model_admin(kind.model) for kind in KINDS.values()}
+    admins: dict[str, Any] = {
+        kind.name: site.get_model_admin(kind.model) for kind in KINDS.values()
+    }
     assert [name for name, each in admins.items() if not each.is_managed_by_files] == []
 
 
