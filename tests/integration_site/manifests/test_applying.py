@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin import site
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from core.models import AuditEntry, ManagedObject
@@ -207,6 +208,7 @@ def test_files_of_another_owner_are_not_overwritten_but_taken_over(operator: API
 
 
 def test_each_kind_says_in_the_admin_that_files_manage_it() -> None:
+    reverse("admin:index")  # which has the pages of all kinds registered
     admins: dict[str, Any] = {
         kind.name: site.get_model_admin(kind.model) for kind in KINDS.values()
     }
