@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -62,3 +63,26 @@ def _sentences_of(error: Exception) -> Mapping[str, list[str]]:
     """Return the sentences of an error by the paths they are about, "" for the whole."""
     errors = error.errors if isinstance(error, ValidationFailed) else {}
     return errors or {"": [str(error)]}
+
+
+class ServiceRulesMixin:
+    """Holds what was typed in a form against the rules of the service that is to store it.
+
+    `check_fields` takes a copy of the row and the `service_fields` of the form, and raises
+    ValidationFailed; `refused_at` is as that of RefusalsMixin.
+    """
+
+    check_fields: Callable[[Any, dict[str, Any]], None]
+    refused_at: Mapping[str, str] = {}
+
+    def clean(self: Any) -> Any:
+        data = super().clean()  # type: ignore[misc]
+        if not self.errors:
+            try:
+                self.check_fields(copy.copy(self.instance), self.service_fields)
+            except ValidationFailed as error:
+                for path, sentences in error.errors.items():
+                    name = path.partition("[")[0]
+                    name = self.refused_at.get(name, name)
+                    self.add_error(name if name in self.fields else None, list(sentences))
+        return data

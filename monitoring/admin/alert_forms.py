@@ -37,26 +37,41 @@ def fields_of(type: str) -> dict[str, forms.Field]:
     }
 
 
-class BaseChannelForm(TypedForm):
-    """A channel as a person makes or changes it."""
-
-    subjects = forms.MultipleChoiceField(
+def kinds_field() -> forms.MultipleChoiceField:
+    """Return the field of the kinds of incidents that are let through."""
+    return forms.MultipleChoiceField(
         label="Only these kinds",
         required=False,
         choices=Subject.choices,
         widget=UnfoldAdminSelectMultipleWidget,
         help_text="None chosen: incidents of all kinds.",
     )
-    services = WordsField(
+
+
+def services_field() -> WordsField:
+    """Return the field of the names of services whose incidents are let through."""
+    return WordsField(
         label="Only these services",
         required=False,
         help_text="Names such as pay-*, separated by commas. Empty: all, and the hub itself.",
     )
-    tags = WordsField(
+
+
+def tags_field() -> WordsField:
+    """Return the field of the tags of services whose incidents are let through."""
+    return WordsField(
         label="Only with these tags",
         required=False,
         help_text="Services with one of them. Empty: all, and the hub itself.",
     )
+
+
+class BaseChannelForm(TypedForm):
+    """A channel as a person makes or changes it."""
+
+    subjects = kinds_field()
+    services = services_field()
+    tags = tags_field()
 
     quiet_hours = forms.CharField(
         label="Hours",

@@ -16,6 +16,7 @@ from core.admin.columns import column
 from core.admin.filters import RelatedFilter
 from core.admin.formatting import status_badge
 from core.admin.pages import page_of
+from core.admin.refusals import add_refusal
 from core.admin.views import own_view
 from core.exceptions import Conflict, ValidationFailed
 from monitoring.admin.service_map import show_map
@@ -46,8 +47,7 @@ class ServiceDependencyForm(forms.ModelForm):
             try:
                 lifecycle.check_dependency(ServiceDependency(**self.service_fields))
             except ValidationFailed as error:
-                for path, sentences in error.errors.items():
-                    self.add_error(path, list(sentences))
+                add_refusal(self, error)
             except Conflict as error:
                 self.add_error("depends_on", str(error))
         return data

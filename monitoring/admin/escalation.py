@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from core.admin.base import HubAdmin, LifecycleMixin
 from core.admin.columns import moment_column, status_column
-from core.admin.forms import WordsField, description_field
-from core.exceptions import ValidationFailed
+from core.admin.forms import description_field
+from core.admin.refusals import ServiceRulesMixin
+from monitoring.admin.alert_forms import kinds_field, services_field, tags_field
 from monitoring.alerts import escalation_policies as policies
-from monitoring.models import EscalationPolicy, Subject
+from monitoring.models import EscalationPolicy
 
 _FILTERS = ("min_severity", "subjects", "services", "tags")
 
 
-class EscalationPolicyForm(forms.ModelForm):
+class EscalationPolicyForm(ServiceRulesMixin, forms.ModelForm):
     """A policy as a person makes or changes it."""
+
+    check_fields = staticmethod(policies.check_policy_fields)
+    refused_at = {"levels": "lines"}
 
     description = description_field(rows=2)
     lines = forms.CharField(
@@ -39,23 +42,9 @@ class EscalationPolicyForm(forms.ModelForm):
         help_text="One in each line: after how many minutes in which nobody sees to it, and which"
         " channels are told then.",
     )
-    subjects = forms.MultipleChoiceField(
-        label="Only these kinds",
-        required=False,
-        choices=Subject.choices,
-        widget=UnfoldAdminSelectMultipleWidget,
-        help_text="None chosen: incidents of all kinds.",
-    )
-    services = WordsField(
-        label="Only these services",
-        required=False,
-        help_text="Names such as pay-*, separated by commas. Empty: all, and the hub itself.",
-    )
-    tags = WordsField(
-        label="Only with these tags",
-        required=False,
-        help_text="Services with one of them. Empty: all, and the hub itself.",
-    )
+    subjects = kinds_field()
+    services = services_field()
+    tags = tags_field()
 
     class Meta:
         model = EscalationPolicy
@@ -69,18 +58,6 @@ class EscalationPolicyForm(forms.ModelForm):
         if "lines" in self.fields:
             shown = policies.shown_levels(self.instance.levels)
             self.initial["lines"] = policies.to_lines(shown)
-
-    def clean(self) -> Any:
-        """Hold what was typed against the rules of the service."""
-        data = super().clean()
-        if not self.errors:
-            try:
-                policies.check_policy_fields(copy.copy(self.instance), self.service_fields)
-            except ValidationFailed as error:
-                for path, sentences in error.errors.items():
-                    name = path.partition("[")[0].replace("levels", "lines")
-                    self.add_error(name if name in self.fields else None, list(sentences))
-        return data
 
     @property
     def service_fields(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -20,7 +19,7 @@ from core.admin.columns import column
 from core.admin.dialogs import dialog_action
 from core.admin.formatting import NOTHING, moment
 from core.admin.forms import WordsField, description_field
-from core.exceptions import ValidationFailed
+from core.admin.refusals import ServiceRulesMixin
 from core.timetables import CronRefused, in_words, zone_of
 from monitoring.maintenance import lifecycle
 from monitoring.maintenance.planning import LIVE
@@ -31,8 +30,10 @@ SHOWN = 10
 FIELDS = ("name", "description", "everything", *lifecycle.TIMES, "suppress_alerts", "public")
 
 
-class MaintenanceWindowForm(forms.ModelForm):
+class MaintenanceWindowForm(ServiceRulesMixin, forms.ModelForm):
     """A window as a person plans or changes it; its times are typed in UTC."""
+
+    check_fields = staticmethod(lifecycle.check_window_fields)
 
     description = description_field(rows=2)
     services = WordsField(
@@ -67,18 +68,6 @@ class MaintenanceWindowForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         for name in ("services", "tags", "types"):
             self.initial.setdefault(name, getattr(self.instance, name))
-
-    def clean(self) -> Any:
-        """Hold what was typed against the rules of the service."""
-        data = super().clean()
-        if not self.errors:
-            try:
-                lifecycle.check_window_fields(copy.copy(self.instance), self.service_fields)
-            except ValidationFailed as error:
-                for path, sentences in error.errors.items():
-                    name = path.partition("[")[0]
-                    self.add_error(name if name in self.fields else None, list(sentences))
-        return data
 
     @property
     def service_fields(self) -> dict[str, Any]:

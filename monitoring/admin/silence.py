@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,13 +15,15 @@ from core.admin.base import HubAdmin, LifecycleMixin
 from core.admin.columns import column, moment_column, status_column, text_column
 from core.admin.dialogs import dialog_action
 from core.admin.forms import WordsField, description_field
-from core.exceptions import ValidationFailed
+from core.admin.refusals import ServiceRulesMixin
 from monitoring.alerts import silencing
 from monitoring.models import AlertSilence, Subject
 
 
-class SilenceWindowForm(forms.ModelForm):
+class SilenceWindowForm(ServiceRulesMixin, forms.ModelForm):
     """A silence as a person makes or changes it; its times are typed in UTC."""
+
+    check_fields = staticmethod(silencing.check_silence_fields)
 
     description = description_field(rows=2)
     subjects = forms.MultipleChoiceField(
@@ -57,18 +58,6 @@ class SilenceWindowForm(forms.ModelForm):
             self.fields["starts_at"].required = False
         for name in silencing.MATCHERS:
             self.initial.setdefault(name, getattr(self.instance, name))
-
-    def clean(self) -> Any:
-        """Hold what was typed against the rules of the service."""
-        data = super().clean()
-        if not self.errors:
-            try:
-                silencing.check_silence_fields(copy.copy(self.instance), self.service_fields)
-            except ValidationFailed as error:
-                for path, sentences in error.errors.items():
-                    name = path.partition("[")[0]
-                    self.add_error(name if name in self.fields else None, list(sentences))
-        return data
 
     @property
     def service_fields(self) -> dict[str, Any]:

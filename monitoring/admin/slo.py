@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from django import forms
@@ -18,7 +17,7 @@ from core.admin.base import HubAdmin, LifecycleMixin
 from core.admin.columns import column, text_column
 from core.admin.formatting import NOTHING, status_badge
 from core.admin.forms import description_field
-from core.exceptions import ValidationFailed
+from core.admin.refusals import ServiceRulesMixin
 from monitoring.models import Slo
 from monitoring.slos import lifecycle
 from monitoring.slos.status import counted_words, read_status
@@ -29,8 +28,10 @@ FIELDS = (
 )  # fmt: skip
 
 
-class SloForm(forms.ModelForm):
+class SloForm(ServiceRulesMixin, forms.ModelForm):
     """An objective as a person makes or changes it."""
+
+    check_fields = staticmethod(lifecycle.check_slo_fields)
 
     description = description_field(rows=2)
 
@@ -52,17 +53,6 @@ class SloForm(forms.ModelForm):
             "threshold_ms": "Only where good means in time, such as 300.",
             "min_events": "Fewer in a window prove nothing, and nobody is told.",
         }
-
-    def clean(self) -> Any:
-        """Hold what was typed against the rules of the service."""
-        data = super().clean()
-        if not self.errors:
-            try:
-                lifecycle.check_slo_fields(copy.copy(self.instance), self.service_fields)
-            except ValidationFailed as error:
-                for path, sentences in error.errors.items():
-                    self.add_error(path if path in self.fields else None, list(sentences))
-        return data
 
     @property
     def service_fields(self) -> dict[str, Any]:
